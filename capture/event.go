@@ -1,0 +1,138 @@
+package capture
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// EventType names what an event of the ledger says. It is the last token of
+// the event's subject.
+type EventType string
+
+// The events of a trade. A type that is not listed here was written by a newer
+// program: it is kept, shown and otherwise passed over.
+const (
+	Attempted EventType = "attempted" // the intent: a capture call may go out from here on
+	Answered  EventType = "answered"  // an answer that did not settle it
+	Queried   EventType = "queried"   // what Order Query said, where it did not settle it
+	Notified  EventType = "notified"  // a verified notification of the gateway
+	Released  EventType = "released"  // a person sent a parked trade back
+	Captured  EventType = "captured"  // outcome: the money is taken
+	Failed    EventType = "failed"    // outcome: surely no money, with the reason
+	Parked    EventType = "parked"    // outcome: a person must look, with the reason
+)
+
+// EventTypes lists the types in the order in which a trade may meet them.
+func EventTypes() []EventType {
+	return []EventType{Attempted, Answered, Queried, Notified, Released, Captured, Failed, Parked}
+}
+
+// Outcome reports whether the event ends the trade for us.
+func (t EventType) Outcome() bool { return t == Captured || t == Failed || t == Parked }
+
+// Via says which call an event's Answer came from.
+type Via string
+
+// The calls that give evidence.
+const (
+	ViaCapture Via = "capture"
+	ViaQuery   Via = "query"
+)
+
+// Reasons of failed and parked outcomes. A failed outcome may also carry the
+// word of an order state: declined, failed, expired, cancelled.
+const (
+	ReasonWindowExceeded   = "window_exceeded"    // failed: the authorization's time is over
+	ReasonFieldMissing     = "field_missing"      // failed: the gateway misses a field
+	ReasonAmountExceeded   = "amount_exceeded"    // failed: more than was authorized
+	ReasonCurrencyMismatch = "currency_mismatch"  // failed: not the authorization's currency
+	ReasonTradeIncorrect   = "trade_incorrect"    // failed: the gateway knows no such authorization
+	ReasonAmountMismatch   = "amount_mismatch"    // parked: paid, but not what the job asked
+	ReasonRequestIDRefused = "request_id_refused" // parked: two request_ids were refused
+	ReasonRefunded         = "refunded"           // parked: paid and given back
+	ReasonStateUnclear     = "state_unclear"      // parked: the gateway says a word we don't know
+	ReasonTradeUnknown     = "trade_unknown"      // parked: Order Query knows no such trade
+	ReasonUnresolved       = "unresolved"         // parked: the truth could not be learned in time
+)
+
+// Notification is what a verified notification of the gateway said. It is
+// evidence; it ends nothing by itself.
+type Notification struct {
+	Type          string     `json:"type,omitempty"` // payment, refund
+	OrderID       string     `json:"order_id,omitempty"`
+	TransactionID string     `json:"transaction_id,omitempty"`
+	State         OrderState `json:"state"`
+	Amount        Amount     `json:"amount,omitzero"`
+}
+
+// Event is one fact about a trade. Which members are set depends on Type.
+type Event struct {
+	ID      string    `json:"id"` // unique; a publish that timed out is recognised by it
+	Type    EventType `json:"type"`
+	TradeID string    `json:"trade_id"`
+	Time    time.Time `json:"time"`
+	Worker  string    `json:"worker"`         // who wrote it
+	Rule    string    `json:"rule,omitempty"` // the row of docs/state-machine.md that led here
+
+	// Of attempted. Attempt counts request_ids, Call counts capture calls.
+	Attempt    int       `json:"attempt,omitempty"`
+	Call       int       `json:"call,omitempty"`
+	RequestID  string    `json:"request_id,omitempty"`
+	LeaseUntil time.Time `json:"lease_until,omitzero"` // the call has ended by then, whoever makes it
+	Job        *Job      `json:"job,omitempty"`
+
+	// Of answered, queried and the outcomes: the evidence.
+	Via    Via     `json:"via,omitempty"`
+	Answer *Answer `json:"answer,omitempty"`
+	// RetryAt is the persisted schedule: nothing is asked before it unless a
+	// notification comes.
+	RetryAt time.Time `json:"retry_at,omitzero"`
+
+	// Of the outcomes. OrderID is the shop's.
+	Reason   string `json:"reason,omitempty"`
+	Amount   string `json:"amount,omitempty"`
+	Currency string `json:"currency,omitempty"`
+	OrderID  string `json:"order_id,omitempty"`
+	Corrects string `json:"corrects,omitempty"` // the id of the outcome that this one corrects
+
+	Notification *Notification `json:"notification,omitempty"` // of notified
+
+	By   string `json:"by,omitempty"`   // of released and of acts of a person: who
+	Note string `json:"note,omitempty"` // and why
+}
+
+// ErrEvent is what every error about a ledger event wraps.
+var ErrEvent = errors.New("not a ledger event")
+
+// Encode writes the event as JSON.
+func (e Event) Encode() ([]byte, error) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encoding event %s of trade %s: %w", e.Type, e.TradeID, err)
+	}
+	return b, nil
+}
+
+// DecodeEvent reads an event of the ledger. Unknown members and unknown types
+// are not errors: a newer program may have written them. Errors wrap ErrEvent.
+func DecodeEvent(b []byte) (Event, error) {
+	var e Event
+	if err := json.Unmarshal(b, &e); err != nil {
+		return Event{}, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	if e.ID == "" || e.Type == "" || e.TradeID == "" {
+		return Event{}, fmt.Errorf("%w: id, type or trade_id is missing", ErrEvent)
+	}
+	return e, nil
+}
+
+// Sum returns the money that an outcome speaks of, zero where it says none.
+func (e Event) Sum() Amount {
+	a, err := ReadAmount(e.Amount, e.Currency)
+	if err != nil {
+		return Amount{}
+	}
+	return a
+}

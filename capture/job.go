@@ -1,0 +1,88 @@
+package capture
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// AuthorizationWindow is how long the gateway keeps an authorization open for
+// its capture, from the vendor's page of v3.Capture.
+const AuthorizationWindow = 30 * 24 * time.Hour
+
+// Job asks for one capture of one trade.
+type Job struct {
+	TradeID string // the gateway's name of the authorization
+	Amount  Amount // what to capture
+	// The rest is optional.
+	OrderID          string    // the shop's own name of the order
+	Description      string    // sent to the gateway
+	NotifyURL        string    // where the gateway reports changes of state
+	AuthorizedAmount Amount    // what was authorized, in the same currency
+	AuthorizedAt     time.Time // when
+	CaptureBefore    time.Time // no capture call is made from then on
+}
+
+// Deadline is the moment from which no capture call is made: the earlier of
+// CaptureBefore and AuthorizedAt plus the window. It is the zero time where
+// the job says neither.
+func (j Job) Deadline() time.Time {
+	var window time.Time
+	if !j.AuthorizedAt.IsZero() {
+		window = j.AuthorizedAt.Add(AuthorizationWindow)
+	}
+	switch {
+	case j.CaptureBefore.IsZero():
+		return window
+	case window.IsZero() || j.CaptureBefore.Before(window):
+		return j.CaptureBefore
+	}
+	return window
+}
+
+// jobJSON is the job on the wire and in the ledger.
+type jobJSON struct {
+	TradeID          string    `json:"trade_id"`
+	Amount           string    `json:"amount"`
+	Currency         string    `json:"currency"`
+	OrderID          string    `json:"order_id,omitempty"`
+	Description      string    `json:"description,omitempty"`
+	AuthorizedAt     time.Time `json:"authorized_at,omitzero"`
+	AuthorizedAmount string    `json:"authorized_amount,omitempty"`
+	CaptureBefore    time.Time `json:"capture_before,omitzero"`
+	NotifyURL        string    `json:"notify_url,omitempty"`
+}
+
+// MarshalJSON writes the job as it stands on the wire.
+func (j Job) MarshalJSON() ([]byte, error) {
+	return json.Marshal(jobJSON{
+		TradeID: j.TradeID, Amount: j.Amount.Number(), Currency: j.Amount.Currency(),
+		OrderID: j.OrderID, Description: j.Description, AuthorizedAt: j.AuthorizedAt,
+		AuthorizedAmount: j.AuthorizedAmount.Number(), CaptureBefore: j.CaptureBefore,
+		NotifyURL: j.NotifyURL,
+	})
+}
+
+// UnmarshalJSON reads a job that MarshalJSON wrote, as the ledger does. It is
+// not the way to read a job from a stranger: that is Decoder.
+func (j *Job) UnmarshalJSON(b []byte) error {
+	var w jobJSON
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	amount, err := ReadAmount(w.Amount, w.Currency)
+	if err != nil {
+		return err
+	}
+	var authorized Amount
+	if w.AuthorizedAmount != "" {
+		if authorized, err = ReadAmount(w.AuthorizedAmount, w.Currency); err != nil {
+			return err
+		}
+	}
+	*j = Job{
+		TradeID: w.TradeID, Amount: amount, OrderID: w.OrderID, Description: w.Description,
+		NotifyURL: w.NotifyURL, AuthorizedAmount: authorized, AuthorizedAt: w.AuthorizedAt,
+		CaptureBefore: w.CaptureBefore,
+	}
+	return nil
+}
