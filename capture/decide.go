@@ -1,0 +1,129 @@
+package capture
+
+import "time"
+
+// Action is what a step asks the shell to do.
+type Action string
+
+// The actions.
+const (
+	// DoAttempt: append Step.Event (the intent), make the capture call, Judge
+	// its answer and append what that yields.
+	DoAttempt Action = "attempt"
+	// DoQuery: ask Order Query, Judge its answer and append what that yields.
+	DoQuery Action = "query"
+	// DoWait: nothing before Step.Until.
+	DoWait Action = "wait"
+	// DoSettle: append Step.Event, an outcome that needs no further call.
+	DoSettle Action = "settle"
+	// DoAck: the job is done; acknowledge it.
+	DoAck Action = "ack"
+	// DoConflict: the job contradicts the outcome that stands; dead-letter it.
+	DoConflict Action = "conflict"
+)
+
+// Step is what to do next.
+type Step struct {
+	Do    Action
+	Rule  string    // the name of the row that decided
+	Until time.Time // of DoWait
+	// Event is the event to append, of DoAttempt and DoSettle. The shell fills
+	// in id, time and worker; of an intent also the lease and, where RequestID
+	// is empty, a newly minted one.
+	Event Event
+}
+
+// Policy holds what the operator may set of the decision.
+type Policy struct {
+	Settle      time.Duration // how long a lost request may still land
+	Agree       int           // how many queries must agree after that
+	Spacing     time.Duration // how far apart they are
+	GiveUpAfter time.Duration // when a trade with no deadline, or past it, is parked
+}
+
+// maxErrors is how often -1000 may answer one request_id before a new one is
+// minted (rule 4).
+const maxErrors = 3
+
+// decideRow is a line of the decision table: the first whose condition holds
+// decides. The texts are printed in docs/state-machine.md.
+type decideRow struct {
+	name string
+	rule string
+	if_  string
+	then string
+	when func(situation) bool
+	do   func(situation) Step
+}
+
+var decideTable = []decideRow{
+	{"captured, same ask", "8", "captured; the job asks for the amount and currency that was captured",
+		"ack", both(is(PhaseCaptured), situation.asksSame), ack},
+	{"captured, other ask", "8", "captured; the job asks for something else",
+		"dead-letter as conflict; the outcome stands", is(PhaseCaptured), conflict},
+	{"parked, same ask", "8", "parked; the job asks the same",
+		"ack; a person releases it, or the truth arrives", both(is(PhaseParked), situation.asksSame), ack},
+	{"parked, other ask", "8", "parked; the job asks for something else",
+		"dead-letter as conflict; a person releases the trade first", is(PhaseParked), conflict},
+	{"failed, same ask", "8", "failed; the job asks the same",
+		"ack", both(is(PhaseFailed), situation.asksSame), ack},
+
+	// From here on the trade is open: new, calling, answered, or failed with a
+	// job that asks for something else.
+	{"call under way", "2", "the last intent has no answer and its lease still runs",
+		"wait until the lease ends", situation.leaseRuns, waitForLease},
+	{"first call", "1, 2", "the ledger of the trade is empty and the deadline is ahead",
+		"append the intent and call, with a new request_id", both(situation.untouched, not(situation.windowOver)), attempt},
+	{"not due", "3, 10", "the schedule, the settle time or the spacing of queries says later, and no notification came since the last query",
+		"wait until then", situation.notDue, waitUntilDue},
+	{"gave up", "5, 10", "the truth could not be learned: asked, and give_up_after is over since the deadline, or since the first event where no deadline is known",
+		"park as unresolved", situation.exhausted, giveUp},
+	{"window over", "10", "the deadline has passed",
+		"query: the last word on it", situation.windowOver, query},
+	{"cleared, new id", "2, 3, 4", "queries clear the way, and the old request_id was refused (-4118), answered -1000 three times, or belongs to a failed ask",
+		"append the intent and call again, with a new request_id", both(situation.cleared, situation.mints), attempt},
+	{"cleared", "2, 3, 4", "queries made after the last call ended say authorized: one after a plain answer; after a lost one `agree` of them, `spacing` apart, after the settle time",
+		"append the intent and call again, with the same request_id", situation.cleared, attempt},
+	{"ask", "2, 3, 5", "anything else",
+		"query", always, query},
+}
+
+// Decide says what to do next about a trade for a job that names it. It is
+// total: every state, job and time has a step, and the same three always have
+// the same one.
+func Decide(s State, job Job, now time.Time, p Policy) Step {
+	v := situation{s: s, job: job, hasJob: true, now: now, p: p}
+	for _, row := range decideTable {
+		if row.when(v) {
+			step := row.do(v)
+			step.Rule = row.name
+			step.Event.Rule = row.name
+			return step
+		}
+	}
+	// The last row always holds.
+	panic("capture: no row decides")
+}
+
+func ack(situation) Step      { return Step{Do: DoAck} }
+func conflict(situation) Step { return Step{Do: DoConflict} }
+func query(situation) Step    { return Step{Do: DoQuery} }
+
+func waitForLease(v situation) Step { return Step{Do: DoWait, Until: v.s.LeaseUntil} }
+func waitUntilDue(v situation) Step { return Step{Do: DoWait, Until: v.dueAt()} }
+
+func attempt(v situation) Step {
+	job := v.intent()
+	e := Event{
+		Type: Attempted, TradeID: job.TradeID, Job: &job, OrderID: job.OrderID,
+		Attempt: v.s.Attempt, Call: v.s.Call + 1, RequestID: v.s.RequestID,
+	}
+	if v.mints() {
+		e.Attempt, e.RequestID = v.s.Attempt+1, ""
+	}
+	return Step{Do: DoAttempt, Event: e}
+}
+
+func giveUp(v situation) Step {
+	return Step{Do: DoSettle, Event: v.outcome(Parked, ReasonUnresolved)}
+}

@@ -1,0 +1,227 @@
+package capture
+
+import "time"
+
+// Phase is where a trade stands.
+type Phase string
+
+// The phases of a trade.
+const (
+	PhaseNew      Phase = "new"      // no capture call of ours is in the ledger
+	PhaseCalling  Phase = "calling"  // the last intent has no answer in the ledger
+	PhaseAnswered Phase = "answered" // the last call was answered, and that did not settle it
+	PhaseCaptured Phase = "captured"
+	PhaseFailed   Phase = "failed"
+	PhaseParked   Phase = "parked"
+)
+
+// Phases lists the phases.
+func Phases() []Phase {
+	return []Phase{PhaseNew, PhaseCalling, PhaseAnswered, PhaseCaptured, PhaseFailed, PhaseParked}
+}
+
+// State is what the events of one trade add up to. The zero State is a trade
+// of which the ledger holds nothing.
+type State struct {
+	Phase  Phase // "" is PhaseNew
+	Events int   // how many events were folded
+
+	// The job is the last intent's; before the first call, the one that was
+	// asked about. Its TradeID is empty where the ledger holds none.
+	Job        Job
+	Attempt    int // how many request_ids were used
+	Call       int // how many capture calls were announced
+	RequestID  string
+	LeaseUntil time.Time
+
+	// What came back from the last call. Unanswered: nothing is written down,
+	// so the call may be under way until the lease ends, and after that its
+	// answer is lost.
+	Unanswered bool
+	Answer     Answer
+	AnsweredAt time.Time
+
+	Lost       bool // some call of this trade ended without an answer, ever
+	Errors     int  // -1000 answers to the present request_id
+	IDRefusals int  // -4118 answers since the start or the last release
+
+	// What Order Query said since the last call, release or outcome.
+	Queries   int
+	LastQuery time.Time
+	Agreeing  Agreement
+	RetryAt   time.Time
+
+	OpenedAt   time.Time // first event since the start, the last release or the last outcome
+	NotifiedAt time.Time // last verified notification
+	Outcome    *Event    // the outcome that stands, nil while there is none
+}
+
+// Agreement is a run of Order Queries that said the same.
+type Agreement struct {
+	What Sight
+	At   []time.Time
+}
+
+// Sight is what a query showed, as far as agreement goes.
+type Sight string
+
+// The sights that have to agree before anything follows from them.
+const (
+	SawAuthorized Sight = "authorized"
+	SawNoTrade    Sight = "no such trade"
+)
+
+// Fold adds up the events of a trade in ledger order.
+func Fold(events []Event) State {
+	var s State
+	for _, e := range events {
+		s = s.Apply(e)
+	}
+	return s
+}
+
+// Apply returns the state after one more event. An event of a type it does not
+// know is counted and changes nothing else.
+func (s State) Apply(e Event) State {
+	s.Events++
+	if s.OpenedAt.IsZero() {
+		s.OpenedAt = e.Time
+	}
+	if e.Job != nil && s.Call == 0 {
+		s.Job = *e.Job
+	}
+	switch e.Type {
+	case Attempted:
+		return s.attempted(e)
+	case Answered:
+		return s.answered(e)
+	case Queried:
+		return s.queried(e)
+	case Notified:
+		s.NotifiedAt = e.Time
+	case Released:
+		s = s.forgetQueries()
+		s.Outcome, s.OpenedAt = nil, e.Time
+		s.Errors, s.IDRefusals = 0, 0
+		s.Phase = s.callPhase()
+	case Captured, Failed, Parked:
+		s = s.forgetQueries()
+		s.Outcome, s.OpenedAt = &e, time.Time{}
+		s.Lost = s.Lost || s.Unanswered
+		s.Phase = Phase(e.Type)
+	}
+	return s
+}
+
+func (s State) attempted(e Event) State {
+	s.Lost = s.Lost || s.Unanswered
+	if e.RequestID != s.RequestID {
+		s.Errors = 0
+	}
+	if e.Job != nil {
+		s.Job = *e.Job
+	}
+	s.Attempt, s.Call, s.RequestID, s.LeaseUntil = e.Attempt, e.Call, e.RequestID, e.LeaseUntil
+	s.Unanswered, s.Answer, s.AnsweredAt = true, Answer{}, time.Time{}
+	s.Outcome, s.Phase = nil, PhaseCalling
+	return s.forgetQueries()
+}
+
+func (s State) answered(e Event) State {
+	if e.Answer == nil || e.Call != s.Call {
+		return s
+	}
+	s.Unanswered, s.Answer, s.AnsweredAt = false, *e.Answer, e.Time
+	s.Lost = s.Lost || e.Answer.Lost()
+	switch e.Answer.Code {
+	case CodeInternal:
+		s.Errors++
+	case CodeRequestID:
+		s.IDRefusals++
+	}
+	// The call ended later than we thought when we last asked.
+	s = s.forgetQueries()
+	s.RetryAt = e.RetryAt
+	if s.Outcome == nil {
+		s.Phase = s.callPhase()
+	}
+	return s
+}
+
+func (s State) queried(e Event) State {
+	s.Lost = s.Lost || (s.Unanswered && !e.Time.Before(s.LeaseUntil))
+	s.Queries++
+	s.LastQuery, s.RetryAt = e.Time, e.RetryAt
+	if e.Answer == nil {
+		return s
+	}
+	s.Agreeing = s.Agreeing.with(*e.Answer, e.Time)
+	return s
+}
+
+// with adds one query. A query that told nothing neither agrees nor
+// contradicts; one that told something else starts over.
+func (a Agreement) with(answer Answer, at time.Time) Agreement {
+	sight, told := answer.sight()
+	switch {
+	case !told:
+		return a
+	case sight == "":
+		return Agreement{}
+	case sight != a.What:
+		return Agreement{What: sight, At: []time.Time{at}}
+	}
+	// A fresh slice: states are values, and two must not share a tail.
+	run := make([]time.Time, len(a.At), len(a.At)+1)
+	copy(run, a.At)
+	return Agreement{What: sight, At: append(run, at)}
+}
+
+// sight sorts the answer to an Order Query; told is false where it says
+// nothing about the trade.
+func (a Answer) sight() (sight Sight, told bool) {
+	switch {
+	case a.NoSuchTrade():
+		return SawNoTrade, true
+	case a.Kind != AnswerDone || a.Order == nil:
+		return "", false
+	case a.Order.State.Class() == OrderIsOpen:
+		return SawAuthorized, true
+	}
+	return "", true
+}
+
+func (s State) forgetQueries() State {
+	s.Queries, s.LastQuery, s.Agreeing, s.RetryAt = 0, time.Time{}, Agreement{}, time.Time{}
+	return s
+}
+
+func (s State) callPhase() Phase {
+	switch {
+	case s.Call == 0:
+		return PhaseNew
+	case s.Unanswered:
+		return PhaseCalling
+	}
+	return PhaseAnswered
+}
+
+// callEnded is the moment by which the last call is over: when its answer was
+// written down, or when its lease ends. Zero where there was no call.
+func (s State) callEnded() time.Time {
+	if s.Unanswered {
+		return s.LeaseUntil
+	}
+	return s.AnsweredAt
+}
+
+// callLost reports that the last call ended, or will have ended, without an
+// answer that says what became of it.
+func (s State) callLost() bool { return s.Unanswered || s.Answer.Lost() }
+
+// Lost reports an answer after which the request may still be under way: a
+// timeout, a broken connection, a proxy's error page, "accepted". A plain
+// -1000 is not lost: the gateway has ended that request.
+func (a Answer) Lost() bool {
+	return a.Kind == AnswerUnknown && a.Code != CodeInternal
+}
