@@ -1,0 +1,27 @@
+package gateway
+
+import "log/slog"
+
+const hidden = "[hidden]"
+
+// Secret is the cashier account's secret_key. It shows itself as "[hidden]"
+// (as "" where there is none) to fmt, slog and every encoder that asks for
+// text, encoding/json among them. string(s) is the key itself.
+type Secret string
+
+// String returns "[hidden]", or "".
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return hidden
+}
+
+// GoString is what %#v prints.
+func (s Secret) GoString() string { return `gateway.Secret("` + s.String() + `")` }
+
+// LogValue is what slog records.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText is what encoding/json and other encoders write.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
