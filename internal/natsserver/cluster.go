@@ -1,0 +1,121 @@
+package natsserver
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+type clusterOptions struct {
+	port   int
+	routes []*url.URL
+}
+
+func (c *clusterOptions) apply(o *server.Options) {
+	o.Cluster = server.ClusterOpts{Name: "capture-worker", Host: o.Host, Port: c.port, NoAdvertise: true}
+	o.Routes = c.routes
+}
+
+// Cluster is several servers in one process that replicate streams among
+// themselves. It is for tests: all of them die with the process.
+type Cluster struct {
+	Servers []*Server
+}
+
+// StartCluster runs n servers with stores under dir and returns when they have
+// elected a leader and every one of them is up to date.
+func StartCluster(n int, dir string) (*Cluster, error) {
+	ports, err := freePorts(n)
+	if err != nil {
+		return nil, err
+	}
+	routes := make([]*url.URL, n)
+	for i, port := range ports {
+		routes[i] = &url.URL{Scheme: "nats-route", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	}
+	c := &Cluster{}
+	for i, port := range ports {
+		name := fmt.Sprintf("node-%d", i+1)
+		s, err := launch(Options{
+			Name: name, StoreDir: filepath.Join(dir, name),
+			cluster: &clusterOptions{port: port, routes: routes},
+		}.withDefaults())
+		if err != nil {
+			c.Shutdown()
+			return nil, err
+		}
+		c.Servers = append(c.Servers, s)
+	}
+	if err := c.waitReady(DefaultReadyTimeout); err != nil {
+		c.Shutdown()
+		return nil, err
+	}
+	return c, nil
+}
+
+// freePorts finds ports that nobody uses. They are held together, so that they
+// differ, and given free for the servers to take.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, 0, n)
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("finding a free port: %w", err)
+		}
+		defer l.Close()
+		addr, ok := l.Addr().(*net.TCPAddr)
+		if !ok {
+			return nil, errors.New("finding a free port: not a TCP address")
+		}
+		ports = append(ports, addr.Port)
+	}
+	return ports, nil
+}
+
+func (c *Cluster) waitReady(bound time.Duration) error {
+	deadline := time.Now().Add(bound)
+	for _, s := range c.Servers {
+		if err := s.waitReady(); err != nil {
+			return err
+		}
+	}
+	for !c.formed() {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w: the cluster elected no leader within %s", ErrNotReady, bound)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return nil
+}
+
+func (c *Cluster) formed() bool {
+	led := slices.ContainsFunc(c.Servers, func(s *Server) bool {
+		return s.srv.JetStreamIsLeader() && len(s.srv.JetStreamClusterPeers()) == len(c.Servers)
+	})
+	stale := slices.ContainsFunc(c.Servers, func(s *Server) bool { return !s.srv.JetStreamIsCurrent() })
+	return led && !stale
+}
+
+// URL names all servers, separated by commas.
+func (c *Cluster) URL() string {
+	urls := make([]string, len(c.Servers))
+	for i, s := range c.Servers {
+		urls[i] = s.URL()
+	}
+	return strings.Join(urls, ",")
+}
+
+// Shutdown stops all servers and waits until they are down.
+func (c *Cluster) Shutdown() {
+	for _, s := range c.Servers {
+		s.Shutdown()
+	}
+}

@@ -1,0 +1,121 @@
+package natsserver_test
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func start(t *testing.T, o natsserver.Options) *natsserver.Server {
+	t.Helper()
+	s, err := natsserver.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	return s
+}
+
+func connect(t *testing.T, url string) jetstream.JetStream {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func publish(t *testing.T, js jetstream.JetStream, replicas int) {
+	t.Helper()
+	_, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: replicas})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "s.a", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatWasStoredSurvivesARestart(t *testing.T) {
+	dir := t.TempDir()
+	first := start(t, natsserver.Options{StoreDir: dir, SyncAlways: true})
+	publish(t, connect(t, first.URL()), 1)
+	port := first.Port()
+	first.Shutdown()
+	first.Shutdown() // a second time does nothing
+
+	second := start(t, natsserver.Options{StoreDir: dir, Port: port})
+	if second.URL() != first.URL() {
+		t.Errorf("it listens at %s, before at %s", second.URL(), first.URL())
+	}
+	stream, err := connect(t, second.URL()).Stream(t.Context(), "S")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stream.CachedInfo().State.Msgs; got != 1 {
+		t.Errorf("%d messages after the restart, want 1", got)
+	}
+}
+
+func TestATakenAddressIsSaid(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	began := time.Now()
+	_, err = natsserver.Start(natsserver.Options{StoreDir: t.TempDir(), Port: l.Addr().(*net.TCPAddr).Port})
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
+		t.Errorf("want an error that names %s, got %v", l.Addr(), err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s to say so", took)
+	}
+}
+
+func TestAStoreBelongsToOneServer(t *testing.T) {
+	dir := t.TempDir()
+	start(t, natsserver.Options{StoreDir: dir})
+	_, err := natsserver.Start(natsserver.Options{StoreDir: dir})
+	if err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("want an error that names the directory, got %v", err)
+	}
+}
+
+func TestNoStoreIsAnError(t *testing.T) {
+	if _, err := natsserver.Start(natsserver.Options{}); err == nil || errors.Is(err, natsserver.ErrNotReady) {
+		t.Errorf("want an error about the store, got %v", err)
+	}
+}
+
+func TestAClusterReplicates(t *testing.T) {
+	c, err := natsserver.StartCluster(3, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Shutdown)
+	js := connect(t, c.URL())
+	publish(t, js, 3)
+	stream, err := js.Stream(t.Context(), "S")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(stream.CachedInfo().Cluster.Replicas); got != 2 {
+		t.Errorf("the leader has %d replicas, want 2", got)
+	}
+}
