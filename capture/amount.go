@@ -39,7 +39,7 @@ func ParseAmount(number, code string) (Amount, error) {
 		return Amount{}, err
 	}
 	if len(frac) > digits {
-		return Amount{}, fmt.Errorf("%w: %q has %d decimals, %s has %d", ErrAmount, number, len(frac), code, digits)
+		return Amount{}, fmt.Errorf("%w: %s has %d decimals, %s has %d", ErrAmount, quoted(number), len(frac), code, digits)
 	}
 	return newAmount(number, whole, frac, code, digits)
 }
@@ -59,7 +59,7 @@ func ReadAmount(number, code string) (Amount, error) {
 	}
 	if len(frac) > digits {
 		if strings.Trim(frac[digits:], "0") != "" {
-			return Amount{}, fmt.Errorf("%w: %q has more decimals than %s", ErrAmount, number, code)
+			return Amount{}, fmt.Errorf("%w: %s has more decimals than %s", ErrAmount, quoted(number), code)
 		}
 		frac = frac[:digits]
 	}
@@ -69,11 +69,11 @@ func ReadAmount(number, code string) (Amount, error) {
 func currencyDigits(code string) (int, error) {
 	// bojanz takes "" as a valid currency, meaning none.
 	if code == "" || !currency.IsValid(code) {
-		return 0, fmt.Errorf("%w: %q is not an ISO 4217 currency code", ErrAmount, code)
+		return 0, fmt.Errorf("%w: %s is not an ISO 4217 currency code", ErrAmount, quoted(code))
 	}
 	digits, ok := currency.GetDigits(code)
 	if !ok {
-		return 0, fmt.Errorf("%w: the decimals of %q are not known", ErrAmount, code)
+		return 0, fmt.Errorf("%w: the decimals of %s are not known", ErrAmount, quoted(code))
 	}
 	return int(digits), nil
 }
@@ -81,10 +81,10 @@ func currencyDigits(code string) (int, error) {
 func splitDecimal(number string) (whole, frac string, err error) {
 	whole, frac, point := strings.Cut(number, ".")
 	if !allDigits(whole) || (point && !allDigits(frac)) {
-		return "", "", fmt.Errorf("%w: %q is not a plain positive decimal like 24.99", ErrAmount, number)
+		return "", "", fmt.Errorf("%w: %s is not a plain positive decimal like 24.99", ErrAmount, quoted(number))
 	}
 	if len(whole) > 1 && whole[0] == '0' {
-		return "", "", fmt.Errorf("%w: %q has leading zeros", ErrAmount, number)
+		return "", "", fmt.Errorf("%w: %s has leading zeros", ErrAmount, quoted(number))
 	}
 	if len(whole) > maxIntegerDigits {
 		return "", "", fmt.Errorf("%w: more than %d digits", ErrAmount, maxIntegerDigits)
@@ -94,7 +94,7 @@ func splitDecimal(number string) (whole, frac string, err error) {
 
 func newAmount(number, whole, frac, code string, digits int) (Amount, error) {
 	if whole == "0" && strings.Trim(frac, "0") == "" {
-		return Amount{}, fmt.Errorf("%w: %q is not above zero", ErrAmount, number)
+		return Amount{}, fmt.Errorf("%w: %s is not above zero", ErrAmount, quoted(number))
 	}
 	if digits > 0 {
 		whole += "." + frac + strings.Repeat("0", digits-len(frac))
