@@ -1,0 +1,56 @@
+package capture
+
+import "errors"
+
+// ErrNotOurs says that jobs.match does not select the message: it is somebody
+// else's event, to be acknowledged and otherwise left alone.
+var ErrNotOurs = errors.New("not selected by jobs.match")
+
+// Reasons why a job is malformed. Each is the last token of the subject
+// capture.dlq.<reason>; docs/jobs.md says what to do about each.
+const (
+	MalformedNotJSON    = "not_json"         // not one JSON text in UTF-8
+	MalformedNotObject  = "not_object"       // JSON, but no object
+	MalformedDuplicate  = "duplicate_member" // a member of ours occurs twice
+	MalformedCase       = "member_case"      // a member differs from ours in letter case only
+	MalformedMissing    = "missing_field"    // trade_id, amount or currency is not there
+	MalformedTradeID    = "bad_trade_id"     // not 1 to 64 of A-Z a-z 0-9 _ -
+	MalformedAmount     = "bad_amount"       // not a plain positive decimal, or above the authorization
+	MalformedCurrency   = "bad_currency"     // not an upper-case ISO 4217 code
+	MalformedTime       = "bad_time"         // not RFC 3339, or times that contradict each other
+	MalformedURL        = "bad_url"          // not an absolute http or https URL
+	MalformedField      = "bad_field"        // wrong JSON type, too long, or not printable
+	MalformedCloudEvent = "bad_cloudevent"   // an event that CloudEvents 1.x does not allow, or with no JSON in it
+	MalformedTooLarge   = "too_large"        // too many bytes, or nested too deep
+)
+
+// MalformedReasons lists every reason that a MalformedError may carry.
+func MalformedReasons() []string {
+	return []string{
+		MalformedNotJSON, MalformedNotObject, MalformedDuplicate, MalformedCase, MalformedMissing,
+		MalformedTradeID, MalformedAmount, MalformedCurrency, MalformedTime, MalformedURL,
+		MalformedField, MalformedCloudEvent, MalformedTooLarge,
+	}
+}
+
+// MalformedError says why a message is not a job. No redelivery can cure it.
+// Its text is short whatever the message holds, and repeats no description and
+// no URL, which may hold what does not belong in a log.
+type MalformedError struct {
+	Reason string // one of MalformedReasons
+	Field  string // the path in the message, "" where it is about the whole
+	Detail string // what is wrong and what is allowed, in plain words
+}
+
+// Error implements error.
+func (e *MalformedError) Error() string {
+	where := ""
+	if e.Field != "" {
+		where = e.Field + ": "
+	}
+	return "malformed job (" + e.Reason + "): " + where + e.Detail
+}
+
+func malformed(reason, field, detail string) error {
+	return &MalformedError{Reason: reason, Field: field, Detail: detail}
+}
