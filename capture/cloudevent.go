@@ -1,0 +1,232 @@
+package capture
+
+import (
+	"encoding/base64"
+	"fmt"
+	"mime"
+	"strings"
+)
+
+// The members of a structured event that mean something to us or to the
+// standard; none may be doubtful. Their numbers are slots of an envelope.
+const (
+	ceVersion = iota
+	ceData
+	ceBase64
+	ceContentType
+	ceCount
+)
+
+var ceNames = [ceCount]string{"specversion", "data", "data_base64", "datacontenttype"}
+
+var ceOthers = []string{"id", "source", "type", "subject", "time", "dataschema"}
+
+// envelopeNode guards the members of a structured event, those that jobs.match
+// looks at included.
+func envelopeNode(attributes []selector) *node {
+	root := &node{}
+	for i, name := range ceNames {
+		root.add(name, i)
+	}
+	for _, name := range ceOthers {
+		root.kid(name)
+	}
+	for i, sel := range attributes {
+		root.add(sel.path, ceCount+i)
+	}
+	return root
+}
+
+// unwrap returns the object that holds the job, nil where the event has no
+// data, or ErrNotOurs where the attributes say so. What it returns is valid.
+func (d *Decoder) unwrap(header map[string][]string, body []byte) ([]byte, error) {
+	if len(body) > maxBody {
+		return nil, checkObject(body)
+	}
+	contentType, _, err := headerValue(header, "content-type")
+	if err != nil {
+		return nil, err
+	}
+	media := mediaType(contentType)
+	if media != "application/cloudevents+json" && strings.HasPrefix(media, "application/cloudevents") {
+		return nil, malformed(MalformedCloudEvent, "content-type",
+			quoted(media)+": only single events in JSON are read, application/cloudevents+json")
+	}
+	structured := media == "application/cloudevents+json"
+	if !structured {
+		version, binary, err := headerValue(header, "ce-specversion")
+		if err != nil {
+			return nil, err
+		}
+		if binary {
+			return d.unwrapBinary(header, version, contentType, body)
+		}
+	}
+	if err := checkObject(body); err != nil {
+		return nil, err
+	}
+	if structured || hasMember(body, ceNames[ceVersion]) {
+		return d.unwrapStructured(body)
+	}
+	if ours, err := d.match.takesAttributes(nil); err != nil || !ours {
+		return nil, notOurs(err)
+	}
+	return body, nil
+}
+
+// unwrapBinary reads an event whose attributes are headers and whose data is
+// the body.
+func (d *Decoder) unwrapBinary(header map[string][]string, version, contentType string, body []byte) ([]byte, error) {
+	if err := checkVersion(version, "ce-specversion"); err != nil {
+		return nil, err
+	}
+	ours, err := d.match.takesAttributes(func(_ int, name string) (string, bool, error) {
+		return headerValue(header, attributePrefix+name)
+	})
+	if err != nil || !ours {
+		return nil, notOurs(err)
+	}
+	if err := checkContentType(contentType, "content-type"); err != nil {
+		return nil, err
+	}
+	if len(body) == 0 && len(d.match.members) > 0 {
+		return nil, nil
+	}
+	return body, checkObject(body)
+}
+
+// unwrapStructured reads an event that is the body: attributes and data.
+func (d *Decoder) unwrapStructured(body []byte) ([]byte, error) {
+	found := make([][]byte, ceCount+len(d.match.attributes))
+	if err := d.envelope.collect(body, found, false); err != nil {
+		return nil, err
+	}
+	version, err := attributeText(found[ceVersion], ceNames[ceVersion])
+	if err != nil {
+		return nil, err
+	}
+	if err := checkVersion(version, ceNames[ceVersion]); err != nil {
+		return nil, err
+	}
+	ours, err := d.match.takesAttributes(func(i int, _ string) (string, bool, error) {
+		text, ok := literal(found[ceCount+i])
+		return text, ok, nil
+	})
+	if err != nil || !ours {
+		return nil, notOurs(err)
+	}
+	contentType, err := attributeText(found[ceContentType], ceNames[ceContentType])
+	if err != nil {
+		return nil, err
+	}
+	if err := checkContentType(contentType, ceNames[ceContentType]); err != nil {
+		return nil, err
+	}
+	return d.structuredData(found[ceData], found[ceBase64])
+}
+
+// structuredData returns the event's data, nil where it has none and jobs.match
+// asks for something in it.
+func (d *Decoder) structuredData(data, encoded []byte) ([]byte, error) {
+	switch {
+	case !isNull(data) && !isNull(encoded):
+		return nil, malformed(MalformedCloudEvent, "data", "the event has both data and data_base64; only one is allowed")
+	case !isNull(encoded):
+		return decodeBase64(encoded)
+	case isNull(data) && len(d.match.members) > 0:
+		return nil, nil
+	case isNull(data):
+		return nil, malformed(MalformedCloudEvent, "data", "the event has no data; the job belongs there")
+	case data[0] == '{':
+		return data, nil
+	case data[0] == '"':
+		return nil, malformed(MalformedCloudEvent, "data",
+			"is a string; put the job there as an object, not as text (or in data_base64)")
+	}
+	return nil, malformed(MalformedCloudEvent, "data", "is "+kindOf(data)+"; the job is one object {…}")
+}
+
+func decodeBase64(encoded []byte) ([]byte, error) {
+	if encoded[0] != '"' {
+		return nil, malformed(MalformedCloudEvent, "data_base64", "is "+kindOf(encoded)+"; it must be a string")
+	}
+	obj, err := base64.StdEncoding.Strict().DecodeString(unquote(encoded))
+	if err != nil {
+		return nil, malformed(MalformedCloudEvent, "data_base64", "is not base64 in the standard alphabet with padding")
+	}
+	return obj, checkObject(obj)
+}
+
+func checkVersion(version, where string) error {
+	minor, ok := strings.CutPrefix(version, "1.")
+	if ok && allDigits(minor) {
+		return nil
+	}
+	return malformed(MalformedCloudEvent, where, fmt.Sprintf("is %s; CloudEvents 1.x are read, usually \"1.0\"", quoted(version)))
+}
+
+// checkContentType refuses data that says it is not JSON. No type means JSON.
+func checkContentType(contentType, where string) error {
+	media := mediaType(contentType)
+	if media == "" || media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json") {
+		return nil
+	}
+	return malformed(MalformedCloudEvent, where, fmt.Sprintf("is %s; the data must be application/json", quoted(contentType)))
+}
+
+// mediaType drops parameters; text that is no media type is returned as it is,
+// in lower case.
+func mediaType(contentType string) string {
+	if contentType == "" {
+		return ""
+	}
+	if media, _, err := mime.ParseMediaType(contentType); media != "" && err == nil {
+		return media
+	}
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(media))
+}
+
+func attributeText(raw []byte, name string) (string, error) {
+	switch {
+	case isNull(raw):
+		return "", nil
+	case raw[0] != '"':
+		return "", malformed(MalformedCloudEvent, name, "is "+kindOf(raw)+"; it must be a string")
+	}
+	return unquote(raw), nil
+}
+
+func hasMember(obj []byte, want string) bool {
+	for name := range members(obj) {
+		if string(name) == want {
+			return true
+		}
+	}
+	return false
+}
+
+// headerValue finds a header without regard to letter case. Two values that
+// differ leave open which one counts, which is an error.
+func headerValue(header map[string][]string, name string) (value string, found bool, err error) {
+	for key, values := range header {
+		if !strings.EqualFold(key, name) {
+			continue
+		}
+		for _, v := range values {
+			v = strings.TrimSpace(v)
+			if found && v != value {
+				return "", false, malformed(MalformedCloudEvent, name, "the header is given twice, with different values")
+			}
+			value, found = v, true
+		}
+	}
+	return value, found, nil
+}
+
+func notOurs(err error) error {
+	if err != nil {
+		return err
+	}
+	return ErrNotOurs
+}
