@@ -7,6 +7,9 @@ const hidden = "[hidden]"
 // Secret is the cashier account's secret_key. It shows itself as "[hidden]"
 // (as "" where there is none) to fmt, slog and every encoder that asks for
 // text, encoding/json among them. string(s) is the key itself.
+//
+// It cannot hide from %v of a struct that holds it in an unexported field: fmt
+// does not call methods there. Keep it exported, or behind a pointer.
 type Secret string
 
 // String returns "[hidden]", or "".

@@ -1,0 +1,155 @@
+package gateway
+
+import (
+	"fmt"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// judge fills in what a believed envelope proves; the answer it is given holds
+// everything but the verdict.
+type judge = func(capture.Answer, envelope) capture.Answer
+
+func notSent(err error) capture.Answer {
+	return capture.Answer{Kind: capture.AnswerNotSent, Why: err.Error()}
+}
+
+func unknown(a capture.Answer, format string, args ...any) capture.Answer {
+	a.Kind, a.Why = capture.AnswerUnknown, fmt.Sprintf(format, args...)
+	return a
+}
+
+func refused(a capture.Answer, format string, args ...any) capture.Answer {
+	a.Kind, a.Why = capture.AnswerRefused, fmt.Sprintf(format, args...)
+	return a
+}
+
+// answer sorts an exchange. Only an envelope that was read whole goes to the
+// judge.
+func (x *exchange) answer(judge judge) capture.Answer {
+	a := capture.Answer{HTTPStatus: x.status}
+	switch {
+	case x.err != nil && !x.connected.Load():
+		return notSent(x.err)
+	case x.err != nil && x.status == 0:
+		return unknown(a, "no answer: %v", x.err)
+	case x.err != nil:
+		return unknown(a, "HTTP %d, and the answer could not be read: %v", x.status, x.err)
+	}
+	e, err := readEnvelope(x.body, x.status)
+	if err != nil {
+		return unknown(a, "HTTP %d%s, not the gateway's JSON (%d bytes)", x.status, x.again(), len(x.body))
+	}
+	a.Message, a.ResponseID = e.message, e.responseID
+	if why := e.doubt(); why != "" {
+		return unknown(a, "HTTP %d%s: %s", x.status, x.again(), why)
+	}
+	// From here on the code is believed. Before, it is left out of the answer:
+	// a -1000 or -4118 there would be counted as the gateway's word.
+	a.Code = e.code
+	return e.verdict(a, judge)
+}
+
+// again names the Retry-After of the response.
+func (x *exchange) again() string {
+	if x.retryAfter == "" {
+		return ""
+	}
+	return " (Retry-After " + x.retryAfter + ")"
+}
+
+// refusals are the codes of the gateway's table that say no.
+var refusals = map[string]string{
+	capture.CodeSignature:        "signature error",
+	capture.CodeUser:             "the user does not exist",
+	capture.CodeFieldMissing:     "a required field is missing",
+	capture.CodeRequestID:        "incorrect request ID",
+	capture.CodeWindowExceeded:   "the capture window is exceeded",
+	capture.CodeAmountExceeded:   "the amount exceeds the authorization",
+	capture.CodeCurrencyMismatch: "the currency differs from the authorization's",
+	capture.CodeTradeID:          "the trade ID is incorrect",
+}
+
+// doubt says why an envelope is not believed, "" where it is.
+//
+// An HTTP error together with an envelope comes from a proxy, or from a
+// gateway that broke midway; neither proves what became of the request. The
+// two codes about our key and user are believed with a 4xx all the same: the
+// gateway checks them before anything else, and they end no trade, they stop
+// the worker before it burns more of them.
+func (e envelope) doubt() string {
+	ok := e.httpStatus >= 200 && e.httpStatus <= 299
+	ourFault := e.status == no && (e.code == capture.CodeSignature || e.code == capture.CodeUser)
+	switch {
+	case e.code == "":
+		return "an answer without a code"
+	case !ok && !(ourFault && e.httpStatus >= 400 && e.httpStatus <= 499):
+		return "an HTTP status that is no success, with code " + e.code
+	case e.status == unsaid:
+		return "an answer without a status, with code " + e.code
+	case (e.status == yes) != (e.code == capture.CodeSuccess):
+		return "status and code contradict each other: code " + e.code
+	}
+	return ""
+}
+
+// verdict sorts a believed envelope by its code.
+func (e envelope) verdict(a capture.Answer, judge judge) capture.Answer {
+	if e.code == capture.CodeSuccess {
+		return judge(a, e)
+	}
+	if why, final := refusals[e.code]; final {
+		return refused(a, "%s", why)
+	}
+	if e.code == capture.CodeInternal {
+		return unknown(a, "internal error of the gateway")
+	}
+	return unknown(a, "a code that the gateway's table does not have")
+}
+
+// judgeCapture says what a success means for a capture.
+func judgeCapture(a capture.Answer, e envelope, r CaptureRequest) capture.Answer {
+	if e.data == nil {
+		return unknown(a, "a success without data")
+	}
+	order := e.data.order()
+	a.Order = order
+	if order.TradeID != r.TradeID {
+		return unknown(a, "an answer about another trade: %s", order.TradeID)
+	}
+	switch order.State.Class() {
+	case capture.OrderIsMoving:
+		return unknown(a, "accepted, not yet paid: %s", order.State)
+	case capture.OrderIsDead:
+		return refused(a, "the capture ended as %s", order.State)
+	case capture.OrderIsPaid:
+		if order.Amount != r.Amount {
+			return unknown(a, "paid with another amount: %s %s, not %s",
+				e.data.text("amount"), e.data.text("currency"), r.Amount)
+		}
+		a.Kind, a.Why = capture.AnswerDone, "paid"
+		return a
+	}
+	return unknown(a, "a success in a state that is none of a capture: %s", order.State)
+}
+
+// judgeQuery says what a success means for an Order Query.
+func judgeQuery(a capture.Answer, e envelope, tradeID string) capture.Answer {
+	info := e.data.object("transaction_info")
+	if info == nil {
+		return unknown(a, "a success without transaction_info")
+	}
+	order := info.order()
+	switch {
+	case order.TradeID != tradeID:
+		return unknown(a, "an answer about another trade: %s", order.TradeID)
+	case order.State == "":
+		return unknown(a, "an order without a state")
+	case order.State == capture.OrderPaid && order.Amount.IsZero():
+		a.Order = order
+		return unknown(a, "paid, with an amount that cannot be read: %s %s", info.text("amount"), info.text("currency"))
+	}
+	a.Order = order
+	a.Kind, a.Why = capture.AnswerDone, "the order is "+string(order.State)
+	return a
+}

@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+)
+
+// maxAnswer is the largest body that is read.
+const maxAnswer = 1 << 20
+
+var errTooLarge = errors.New("answer over 1 MiB")
+
+// exchange is what one HTTP request came to.
+type exchange struct {
+	// connected: a connection was handed to the request, so that some of it
+	// may have been written. Before that moment nothing can have been: dial,
+	// proxy CONNECT and TLS handshake carry none of it.
+	connected  atomic.Bool
+	status     int // 0 where no response came
+	retryAfter string
+	body       []byte
+	err        error
+}
+
+// trace notes the moment the request gets its connection.
+//
+// WroteHeaders and the like come too late: net/http reports them after the
+// write, and a write that failed may have carried bytes.
+func (x *exchange) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { x.connected.Store(true) },
+	})
+}
+
+// fail keeps why the exchange broke off. Where our own time limit or the
+// caller's cancelling broke it, that is the better reason.
+func (x *exchange) fail(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	x.err = err
+}
+
+// read takes the whole body, so that the connection can be used again.
+func (x *exchange) read(ctx context.Context, resp *http.Response) {
+	defer resp.Body.Close()
+	x.status = resp.StatusCode
+	x.retryAfter = resp.Header.Get("Retry-After")
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		x.fail(ctx, err)
+	case len(body) > maxAnswer:
+		x.err = errTooLarge
+	default:
+		x.body = body
+	}
+}
