@@ -1,0 +1,228 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+const authorizationWindow = capture.AuthorizationWindow
+
+// checker collects the problems of one configuration. Its methods are the
+// rules that more than one key keeps.
+type checker struct {
+	c        Config
+	problems Problems
+}
+
+func (v *checker) text(key string) string {
+	k, _ := keyNamed(key)
+	return k.Text(v.c)
+}
+
+// add notes a problem with the value that the key has now. An unset secret or
+// text shows no value and, where nobody gave it, no origin.
+func (v *checker) add(key, wrong, do string) {
+	k, ok := keyNamed(key)
+	if !ok {
+		panic("config: no key " + key)
+	}
+	p := Problem{Key: key, Wrong: wrong, Do: do}
+	if !k.Secret {
+		p.Value = k.Text(v.c)
+	}
+	if o := v.c.Origin(key); p.Value != "" || o.From != FromDefault {
+		p.From = o.String()
+	}
+	v.problems = append(v.problems, p)
+}
+
+func (v *checker) notEmpty(key string) {
+	if v.text(key) == "" {
+		v.add(key, "must not be empty", "")
+	}
+}
+
+func (v *checker) between(key string, n, least, most int) {
+	if n < least || n > most {
+		v.add(key, fmt.Sprintf("must be from %d to %d", least, most), "")
+	}
+}
+
+func (v *checker) atLeast(key string, d, least time.Duration) {
+	if d < least {
+		v.add(key, "must be at least "+formatDuration(least), "")
+	}
+}
+
+func (v *checker) above(key string, d, limit time.Duration) {
+	if d <= limit {
+		v.add(key, "must be above "+formatDuration(limit), "")
+	}
+}
+
+func (v *checker) notAbove(key string, d time.Duration, other string, most time.Duration) {
+	if d > most {
+		v.add(key, "must not be above "+other+" ("+formatDuration(most)+")", "raise "+other+" or lower "+key)
+	}
+}
+
+func (v *checker) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		last := len(allowed) - 1
+		v.add(key, "must be "+strings.Join(allowed[:last], ", ")+" or "+allowed[last], "")
+	}
+}
+
+// onlyOne finds the first pair of keys that are both set.
+func (v *checker) onlyOne(keys ...string) {
+	var set []string
+	for _, key := range keys {
+		if v.text(key) != "" {
+			set = append(set, key)
+		}
+	}
+	if len(set) > 1 {
+		v.add(set[0], "is one way to sign in, and "+strings.Join(set[1:], " and ")+" is set too", "keep one of them")
+	}
+}
+
+// together finds a key whose partner is missing.
+func (v *checker) together(a, b string) {
+	if (v.text(a) == "") == (v.text(b) == "") {
+		return
+	}
+	if v.text(a) == "" {
+		a, b = b, a
+	}
+	v.add(a, "needs "+b+" beside it", "set both or none")
+}
+
+func (v *checker) distinct(keys ...string) {
+	for i, a := range keys {
+		for _, b := range keys[:i] {
+			if v.text(a) == v.text(b) {
+				v.add(a, "is the same as "+b, "each needs a stream of its own")
+			}
+		}
+	}
+}
+
+// streamName keeps the rule of NATS for names of streams and consumers.
+func (v *checker) streamName(key string) {
+	name := v.text(key)
+	if name == "" || len(name) > 255 || strings.ContainsAny(name, ".*>/\\") || strings.ContainsFunc(name, notInNames) {
+		v.add(key, "must be a name without spaces and without any of . * > / \\", "")
+	}
+}
+
+func notInNames(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
+
+func (v *checker) subject(key, subject string) {
+	tokens := strings.Split(subject, ".")
+	for i, token := range tokens {
+		bad := token == "" || strings.ContainsFunc(token, notInNames)
+		wildcard := strings.ContainsAny(token, "*>")
+		lone := token == "*" || (token == ">" && i == len(tokens)-1)
+		if bad || (wildcard && !lone) {
+			v.add(key, fmt.Sprintf("%q is not a NATS subject", cut(subject)), "write tokens with dots between, such as orders.shipped or capture.jobs.>")
+			return
+		}
+	}
+	for _, ours := range []string{"captures.>", "capture.dlq.>"} {
+		if overlap(tokens, strings.Split(ours, ".")) {
+			v.add(key, fmt.Sprintf("%q also takes what is written to %s", cut(subject), ours), "name the subjects of the jobs alone, such as capture.jobs.>")
+		}
+	}
+}
+
+// overlap reports whether one subject can match both patterns.
+func overlap(a, b []string) bool {
+	for i := range min(len(a), len(b)) {
+		switch {
+		case a[i] == ">" || b[i] == ">":
+			return true
+		case a[i] != b[i] && a[i] != "*" && b[i] != "*":
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// mapping lets the decoder of jobs judge jobs.fields and jobs.match.
+func (v *checker) mapping() {
+	j := v.c.Jobs
+	if _, err := capture.NewDecoder(capture.Mapping{Fields: j.Fields}); err != nil {
+		v.add("jobs.fields", err.Error(), "")
+	}
+	if _, err := capture.NewDecoder(capture.Mapping{Match: j.Match}); err != nil {
+		v.add("jobs.match", err.Error(), "")
+	}
+}
+
+// plainHTTP keeps the rule of the gateway client, with the name of the key.
+func (v *checker) plainHTTP() {
+	u, err := url.Parse(v.c.Gateway.URL)
+	if err != nil || u.Scheme != "http" || v.c.Gateway.AllowPlainHTTP {
+		return
+	}
+	ip, _ := netip.ParseAddr(u.Hostname())
+	if u.Hostname() != "localhost" && !ip.Unmap().IsLoopback() {
+		v.add("gateway.url", "is plain http to another machine: others may read and forge what is sent", "use https://, or set gateway.allow_plain_http for a simulator")
+	}
+}
+
+func (v *checker) serverList(key, list string) {
+	for server := range strings.SplitSeq(list, ",") {
+		server = strings.TrimSpace(server)
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		u, err := url.Parse(server)
+		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			v.add(key, "must be addresses such as nats://host:4222 or tls://host:4222, separated by commas", "")
+			return
+		}
+	}
+}
+
+func (v *checker) webAddress(key, text string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		v.add(key, "must be a whole address that begins with https://", "")
+	case u.User != nil:
+		v.add(key, "must not hold a user or a password", "")
+	case u.Fragment != "":
+		v.add(key, "must not hold a # part", "")
+	}
+}
+
+func (v *checker) address(key, address string) {
+	if address == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(address)
+	n, portErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || portErr != nil || n > 65535 || strings.ContainsFunc(host, notInNames) {
+		v.add(key, "must be host:port or :port, with a port from 0 to 65535", "leave it empty or write off for none")
+	}
+}
+
+// maxWorkerName bounds what is written into every event of the ledger.
+const maxWorkerName = 128
+
+func (v *checker) workerName() {
+	name := v.c.Worker.Name
+	if name == "" || len(name) > maxWorkerName || strings.ContainsFunc(name, notInNames) {
+		v.add("worker.name", fmt.Sprintf("must be 1 to %d printable characters without spaces", maxWorkerName), "")
+	}
+}

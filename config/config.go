@@ -1,0 +1,132 @@
+// Package config holds every setting of capture-worker in one struct, with
+// its default, its meaning and the rules it must keep.
+//
+// The tags of the struct are the only source: the defaults, the environment
+// variables, the flags, the printed configuration and the table of the README
+// are all made from them. To add a setting, add a field.
+//
+// A setting is taken from the first of these that has it: a flag, an
+// environment variable, the file, the default. Secrets have no flag, because
+// the flags of a process can be read by others; they come from the
+// environment, from the file, or from a file of their own.
+package config
+
+import (
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+)
+
+// Config is the whole configuration. Load makes one; Defaults makes one that
+// holds the defaults alone. Validate says whether it can work.
+type Config struct {
+	NATS      NATS
+	Jobs      Jobs
+	Ledger    Ledger
+	Gateway   Gateway
+	Worker    Worker
+	Reconcile Reconcile
+	Notify    Notify
+	Admin     Admin
+	Log       Log
+
+	// origins says where each value came from, by the name of its key.
+	origins map[string]Origin
+}
+
+// NATS says how to reach JetStream, and how the worker uses it.
+type NATS struct {
+	URL           string         `key:"nats.url" kind:"url" default:"nats://127.0.0.1:4222" doc:"the NATS servers, separated by commas"`
+	Context       string         `key:"nats.context" doc:"a context of the nats command line, used instead of nats.url and the credentials"`
+	Creds         string         `key:"nats.creds" doc:"path of a credentials file (JWT and seed)"`
+	User          string         `key:"nats.user" doc:"user name"`
+	Password      gateway.Secret `key:"nats.password" doc:"password of nats.user"`
+	PasswordFile  string         `key:"nats.password_file" doc:"path of a file that holds nats.password"`
+	Token         gateway.Secret `key:"nats.token" doc:"token, where the server asks for one"`
+	TokenFile     string         `key:"nats.token_file" doc:"path of a file that holds nats.token"`
+	TLSCA         string         `key:"nats.tls_ca" doc:"path of the CA certificates (PEM) to trust instead of the system's"`
+	TLSCert       string         `key:"nats.tls_cert" doc:"path of the client certificate (PEM)"`
+	TLSKey        string         `key:"nats.tls_key" doc:"path of the key of the client certificate (PEM)"`
+	StoreDir      string         `key:"nats.store_dir" default:"capture-data" doc:"folder of the server that --embedded runs"`
+	AckWait       time.Duration  `key:"nats.ack_wait" default:"1m" doc:"a job not acked or kept in progress for so long is delivered again"`
+	MaxAckPending int            `key:"nats.max_ack_pending" default:"50000" doc:"jobs delivered and not yet acked, those that wait for a retry included"`
+	Replicas      int            `key:"nats.replicas" default:"1" doc:"replicas of the streams that are created: 1, 3 or 5"`
+}
+
+// Jobs says where jobs come from and how to read them.
+type Jobs struct {
+	Stream    string            `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
+	Subjects  []string          `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
+	Consumer  string            `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
+	DLQStream string            `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the jobs that nobody can capture, subjects capture.dlq.<reason>"`
+	Fields    map[string]string `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=payment.total"`
+	Match     []capture.Match   `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked untouched"`
+}
+
+// Ledger says where the truth is kept, and for how long.
+type Ledger struct {
+	Stream string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
+	MaxAge time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade, where it creates the stream; 0 is forever"`
+}
+
+// Gateway says how to reach the payment gateway.
+type Gateway struct {
+	URL                   string         `key:"gateway.url" kind:"url" doc:"the gateway's endpoint; live: https://mapi.yabandpay.com/Payments"`
+	User                  string         `key:"gateway.user" doc:"UID of the cashier account"`
+	SecretKey             gateway.Secret `key:"gateway.secret_key" doc:"key that signs requests and proves notifications"`
+	SecretKeyFile         string         `key:"gateway.secret_key_file" doc:"path of a file that holds gateway.secret_key"`
+	PreviousSecretKey     gateway.Secret `key:"gateway.previous_secret_key" doc:"the key before the last rotation; notifications signed with it are still believed"`
+	PreviousSecretKeyFile string         `key:"gateway.previous_secret_key_file" doc:"path of a file that holds gateway.previous_secret_key"`
+	AllowPlainHTTP        bool           `key:"gateway.allow_plain_http" default:"false" doc:"permit http:// to another machine, for a simulator; never for the live gateway"`
+	NotifyURL             string         `key:"gateway.notify_url" kind:"url" doc:"where the gateway reports changes, for jobs that name no address"`
+	Timeout               time.Duration  `key:"gateway.timeout" default:"30s" doc:"bound of one call; a short one makes answers unknown"`
+	Rate                  float64        `key:"gateway.rate" default:"0" doc:"calls per second and process; 0 is no limit"`
+}
+
+// Worker says how jobs are worked on.
+type Worker struct {
+	Name            string        `key:"worker.name" shown:"host name and process id" doc:"name of this process in the ledger"`
+	Concurrency     int           `key:"worker.concurrency" default:"64" doc:"gateway calls in flight; jobs that wait do not count"`
+	Backoff         Backoff       `key:"worker.backoff"`
+	Retry           Retry         `key:"worker.retry"`
+	GiveUpAfter     time.Duration `key:"worker.give_up_after" default:"72h" doc:"when an unresolved trade is parked, where no deadline is known"`
+	ShutdownTimeout time.Duration `key:"worker.shutdown_timeout" default:"25s" doc:"how long a stop waits for the calls in flight"`
+}
+
+// Backoff is the quick schedule, inside one delivery.
+type Backoff struct {
+	Initial time.Duration `key:"worker.backoff.initial" default:"500ms" doc:"first pause before a call is made again"`
+	Max     time.Duration `key:"worker.backoff.max" default:"10s" doc:"longest pause inside a delivery"`
+	Inline  time.Duration `key:"worker.backoff.inline" default:"15s" doc:"the longest a delivery waits inside in all; then it is delivered again later"`
+}
+
+// Retry is the slow schedule, by delayed redelivery.
+type Retry struct {
+	Initial time.Duration `key:"worker.retry.initial" default:"15s" doc:"delay of the first redelivery"`
+	Max     time.Duration `key:"worker.retry.max" default:"15m" doc:"longest delay of a redelivery"`
+}
+
+// Reconcile says when Order Query is believed.
+type Reconcile struct {
+	Settle  time.Duration `key:"reconcile.settle" default:"45s" doc:"how long a request without an answer may still land; above gateway.timeout"`
+	Agree   int           `key:"reconcile.agree" default:"2" doc:"queries that must agree on \"authorized\" before such a capture is sent again"`
+	Spacing time.Duration `key:"reconcile.spacing" default:"5s" doc:"pause between these queries"`
+}
+
+// Notify is the listener for the gateway's notifications.
+type Notify struct {
+	Listen string `key:"notify.listen" kind:"listen" doc:"address of the listener for notifications, such as :8080; empty or off: none"`
+	Path   string `key:"notify.path" default:"/notify" doc:"path of the notifications"`
+}
+
+// Admin is the listener for metrics and health.
+type Admin struct {
+	Listen string `key:"admin.listen" kind:"listen" default:"127.0.0.1:9464" doc:"address of metrics and health; empty or off: none; port 0: a free one"`
+}
+
+// Log says how much is logged, and how.
+type Log struct {
+	Level  string `key:"log.level" default:"info" doc:"debug, info, warn or error"`
+	Format string `key:"log.format" default:"text" doc:"text or json"`
+}

@@ -1,0 +1,77 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// fromFile reads a value as the file's text decoder leaves it: text, a list of
+// texts or of maps, or a map of texts.
+func (k *kind) fromFile(v any) (any, error) {
+	switch v := v.(type) {
+	case string:
+		return k.parse(v)
+	case []any:
+		return k.fromFileList(v)
+	case map[string]any:
+		if k == mapKind {
+			return textMap(v)
+		}
+	}
+	return nil, valueError("must be a " + k.name + ", not " + shapeOf(v))
+}
+
+func (k *kind) fromFileList(items []any) (any, error) {
+	switch k {
+	case listKind:
+		list := make([]string, 0, len(items))
+		for _, item := range items {
+			s, ok := item.(string)
+			if !ok || s == "" {
+				return nil, valueError("must be a list of texts")
+			}
+			list = append(list, s)
+		}
+		return list, nil
+	case matchKind:
+		return matchList(items)
+	}
+	return nil, valueError("must be a " + k.name + ", not a list")
+}
+
+func textMap(v map[string]any) (any, error) {
+	m := make(map[string]string, len(v))
+	for name, value := range v {
+		s, ok := value.(string)
+		if !ok || s == "" {
+			return nil, valueError(fmt.Sprintf("must give a path for %q", name))
+		}
+		m[name] = s
+	}
+	return m, nil
+}
+
+func matchList(items []any) (any, error) {
+	list := make([]capture.Match, 0, len(items))
+	for _, item := range items {
+		m, _ := item.(map[string]any)
+		path, isPath := m["path"].(string)
+		value, isValue := m["value"].(string)
+		if !isPath || !isValue || path == "" || value == "" || len(m) != 2 {
+			return nil, valueError("must be a list of {path: …, value: …}")
+		}
+		list = append(list, capture.Match{Path: path, Value: value})
+	}
+	return list, nil
+}
+
+func shapeOf(v any) string {
+	switch v.(type) {
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a map"
+	}
+	return "this"
+}

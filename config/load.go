@@ -1,0 +1,191 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// maxFile bounds the file; a real one has a few kilobytes.
+const maxFile = 1 << 20
+
+// Options says where Load looks. The zero Options are the defaults and the
+// environment of the process.
+type Options struct {
+	File  string          // path of a YAML file; "" takes CAPTURE_CONFIG, and none where that is empty
+	Env   func() []string // as os.Environ, which is used where it is nil
+	Flags *pflag.FlagSet  // parsed, with the flags of AddFlags; may be nil
+}
+
+// Load reads the configuration. An error is of type Problems and holds
+// everything that was found wrong. Load checks that each value can be read;
+// whether the values fit each other is Validate's to say.
+//
+// An empty environment variable counts as not set, except for a listen
+// address, where it means off.
+func Load(o Options) (Config, error) {
+	if o.Env == nil {
+		o.Env = os.Environ
+	}
+	l := &loader{flags: o.Flags, config: Defaults(), file: viper.New()}
+	l.env = l.readEnv(o.Env())
+	l.path = o.File
+	if l.path == "" {
+		l.path = l.env[FileEnv]
+	}
+	if l.path != "" {
+		l.readFile()
+	}
+	for _, k := range allKeys() {
+		l.set(k)
+	}
+	l.readSecretFiles()
+	return l.config, l.problems.asError()
+}
+
+// loader is one run of Load.
+type loader struct {
+	flags    *pflag.FlagSet
+	env      map[string]string
+	path     string
+	file     *viper.Viper
+	config   Config
+	problems Problems
+}
+
+func (l *loader) problem(p Problem) { l.problems = append(l.problems, p) }
+
+// readFile reads the file with viper. A file that cannot be read is one
+// problem, and then counts as empty.
+func (l *loader) readFile() {
+	text := &yamlText{lines: map[string]int{}}
+	v := viper.NewWithOptions(viper.WithDecoderRegistry(onlyDecoder{text}))
+	v.SetConfigType("yaml")
+	b, err := readBounded(l.path, maxFile)
+	if err == nil {
+		err = v.ReadConfig(bytes.NewReader(b))
+	}
+	if err != nil {
+		l.problem(Problem{Key: "file " + l.path, Wrong: fileTrouble(err), Do: "correct it, or name another with --config or " + FileEnv})
+		return
+	}
+	l.file = v
+	l.checkNames(text.lines)
+}
+
+// onlyDecoder gives viper our decoder for every format.
+type onlyDecoder struct{ text *yamlText }
+
+func (d onlyDecoder) Decoder(string) (viper.Decoder, error) { return d.text, nil }
+
+// fileTrouble leaves out viper's wording and the path, which the problem names.
+func fileTrouble(err error) string {
+	text := strings.TrimPrefix(trouble(err), "While parsing config: ")
+	return "cannot be read: " + strings.TrimPrefix(text, "yaml: ")
+}
+
+// checkNames finds names in the file that are no setting.
+func (l *loader) checkNames(lines map[string]int) {
+	sections := map[string]bool{}
+	for _, k := range allKeys() {
+		for name := k.Name; strings.Contains(name, "."); {
+			name = name[:strings.LastIndex(name, ".")]
+			sections[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		where := fmt.Sprintf("%s line %d", l.path, lines[name])
+		switch {
+		case sections[name]:
+			if v := l.file.Get(name); v != nil && reflect.TypeOf(v).Kind() != reflect.Map {
+				l.problem(Problem{Key: name, From: where, Wrong: "is a section, not a setting", Do: "put its settings inside it"})
+			}
+		case insideMap(name):
+		case !known(name):
+			l.problem(Problem{Key: name, From: where, Wrong: "there is no such setting", Do: didYouMean(name, keyNames())})
+		}
+	}
+}
+
+func known(name string) bool {
+	_, ok := keyNamed(name)
+	return ok
+}
+
+// insideMap reports a name inside a setting that holds names of its own, or
+// below a setting that holds a list.
+func insideMap(name string) bool {
+	for i := strings.LastIndex(name, "."); i > 0; i = strings.LastIndex(name, ".") {
+		name = name[:i]
+		if known(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// set gives the key's value from the first place that has one.
+func (l *loader) set(k Key) {
+	value, origin := l.find(k)
+	if origin.From == FromDefault {
+		return
+	}
+	parsed, err := k.kind.fromFile(value)
+	if err != nil {
+		l.problem(Problem{Key: k.Name, Value: shown(k, value), From: origin.String(), Wrong: err.Error()})
+		return
+	}
+	k.field(&l.config).Set(reflect.ValueOf(parsed))
+	l.config.origins[k.Name] = origin
+}
+
+// find looks in the flags, the environment and the file.
+func (l *loader) find(k Key) (any, Origin) {
+	if k.Flag != "" && l.flags != nil && l.flags.Changed(k.Flag) {
+		return l.flags.Lookup(k.Flag).Value.String(), Origin{FromFlag, "--" + k.Flag}
+	}
+	if text, ok := l.env[k.Env]; ok && (text != "" || k.kind == listenKind) {
+		return text, Origin{FromEnv, k.Env}
+	}
+	if v := l.inFile(k); v != nil {
+		return v, Origin{FromFile, l.path}
+	}
+	return nil, Origin{From: FromDefault}
+}
+
+// inFile is the file's value of a key, nil where it has none.
+func (l *loader) inFile(k Key) any { return l.file.Get(k.Name) }
+
+// shown is a value for a message: never a secret.
+func shown(k Key, value any) string {
+	text, ok := value.(string)
+	if !ok || k.Secret {
+		return ""
+	}
+	return hideUserinfo(text)
+}
+
+// readBounded reads a file that must not be larger than limit.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("it has more than %d bytes", limit)
+	}
+	return b, nil
+}

@@ -1,0 +1,130 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+)
+
+// WriteYAML prints the configuration as a file that Load can read, with a
+// comment after each value that says where it came from. Secrets are printed
+// as "[hidden]", which Load refuses to take for a secret; those that are not
+// set are left out.
+func (c Config) WriteYAML(w io.Writer) error {
+	var b strings.Builder
+	var open []string
+	for _, k := range allKeys() {
+		value := k.yamlText(c)
+		if k.Secret && value == `""` {
+			continue
+		}
+		path := strings.Split(k.Name, ".")
+		open = openSections(&b, open, path[:len(path)-1])
+		fmt.Fprintf(&b, "%s%s: %s # %s\n", indent(len(open)), path[len(path)-1], value, c.Origin(k.Name))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// openSections writes the headings that the next setting needs beyond those
+// that are open.
+func openSections(b *strings.Builder, open, want []string) []string {
+	same := 0
+	for same < len(open) && same < len(want) && open[same] == want[same] {
+		same++
+	}
+	for i := same; i < len(want); i++ {
+		fmt.Fprintf(b, "%s%s:\n", indent(i), want[i])
+	}
+	return want
+}
+
+func indent(depth int) string { return strings.Repeat("  ", depth) }
+
+// yamlText is the value in one line.
+func (k Key) yamlText(c Config) string {
+	switch v := k.field(&c).Interface().(type) {
+	case []string:
+		return flow(v)
+	case map[string]string:
+		if v == nil {
+			v = map[string]string{}
+		}
+		return flow(v)
+	case []capture.Match:
+		return flow(matches(v))
+	case int, float64, bool, time.Duration:
+		return k.Text(c)
+	}
+	return quoted(k.Text(c))
+}
+
+type matchText struct {
+	Path  string `json:"path"`
+	Value string `json:"value"`
+}
+
+func matches(list []capture.Match) []matchText {
+	out := make([]matchText, 0, len(list))
+	for _, m := range list {
+		out = append(out, matchText(m))
+	}
+	return out
+}
+
+// flow writes a list or map in one line. JSON is YAML.
+func flow(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("config: " + err.Error()) // only texts are in it
+	}
+	return string(b)
+}
+
+// quoted writes text as YAML writes it, quoted where it must be.
+func quoted(text string) string {
+	b, err := yaml.Marshal(text)
+	if err != nil {
+		panic("config: " + err.Error()) // a text can always be written
+	}
+	line := strings.TrimSuffix(string(b), "\n")
+	if strings.Contains(line, "\n") {
+		return flow(text)
+	}
+	return line
+}
+
+type printed struct {
+	Value any    `json:"value"`
+	From  From   `json:"from"`
+	Name  string `json:"name,omitempty"`
+}
+
+// WriteJSON prints the configuration as one object, by the names of the keys:
+// {"nats.url": {"value": "…", "from": "environment", "name": "CAPTURE_NATS_URL"}, …}.
+// Durations are texts; secrets are "[hidden]", or "" when not set.
+func (c Config) WriteJSON(w io.Writer) error {
+	out := map[string]printed{}
+	for _, k := range allKeys() {
+		value := k.field(&c).Interface()
+		switch v := value.(type) {
+		case time.Duration, string, gateway.Secret:
+			value = k.Text(c)
+		case []capture.Match:
+			value = matches(v)
+		}
+		o := c.Origin(k.Name)
+		out[k.Name] = printed{value, o.From, o.Name}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(out)
+}

@@ -1,0 +1,78 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"reflect"
+	"strings"
+
+	"github.com/capture-worker/capture-worker/gateway"
+)
+
+// maxSecret bounds a file that holds a secret.
+const maxSecret = 64 << 10
+
+// readSecretFiles reads the secrets that are given by the path of a file, and
+// finds those that are given more than once: nobody could say which one counts.
+func (l *loader) readSecretFiles() {
+	for _, k := range allKeys() {
+		if !k.Secret {
+			continue
+		}
+		fileKey, ok := keyNamed(k.Name + fileSuffix)
+		if !ok {
+			continue
+		}
+		if places := append(l.places(k), l.places(fileKey)...); len(places) > 1 {
+			l.problem(Problem{Key: k.Name, Wrong: "is given more than once, by " + strings.Join(places, " and "), Do: "keep one of them"})
+			continue
+		}
+		if path := fileKey.field(&l.config).String(); path != "" {
+			l.readSecret(k, path)
+		}
+		if k.field(&l.config).String() == hidden {
+			l.problem(Problem{Key: k.Name, From: l.config.Origin(k.Name).String(), Wrong: "is the mark that stands for a hidden secret, not a secret", Do: "give the secret itself"})
+		}
+	}
+}
+
+// places lists where a key is given, the value itself left out.
+func (l *loader) places(k Key) []string {
+	var places []string
+	if k.Flag != "" && l.flags != nil && l.flags.Changed(k.Flag) {
+		places = append(places, "flag --"+k.Flag)
+	}
+	if l.env[k.Env] != "" {
+		places = append(places, "environment "+k.Env)
+	}
+	if v := l.inFile(k); v != nil && v != "" {
+		places = append(places, k.Name+" in file "+l.path)
+	}
+	return places
+}
+
+// readSecret reads one secret, without the newline that editors put at the
+// end. The path may be told, the content may not.
+func (l *loader) readSecret(k Key, path string) {
+	from := l.config.Origin(k.Name + fileSuffix)
+	b, err := readBounded(path, maxSecret)
+	if err != nil {
+		l.problem(Problem{Key: k.Name + fileSuffix, Value: path, From: from.String(), Wrong: "cannot be read: " + trouble(err)})
+		return
+	}
+	secret := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	if secret == "" {
+		l.problem(Problem{Key: k.Name + fileSuffix, Value: path, From: from.String(), Wrong: "the file is empty", Do: "write the secret into it"})
+		return
+	}
+	k.field(&l.config).Set(reflect.ValueOf(gateway.Secret(secret)))
+	l.config.origins[k.Name] = Origin{FromFile, path}
+}
+
+// trouble is an error without the path, which the message already names.
+func trouble(err error) string {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}

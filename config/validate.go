@@ -1,0 +1,160 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// Need names what a command needs beyond values that fit each other.
+type Need int
+
+// The needs.
+const (
+	// NeedGateway: the command calls the gateway, so that its address, the
+	// user and the secret key must be there.
+	NeedGateway Need = iota
+)
+
+// Validate says whether the configuration can work: each value allowed, and
+// all of them fitting each other. An error is of type Problems and names every
+// problem with the key, the value, what is allowed and what to do. It looks at
+// nothing outside: whether NATS or the gateway answer, or a certificate can be
+// read, is not its business.
+func (c Config) Validate(needs ...Need) error {
+	v := &checker{c: c}
+	v.nats()
+	v.jobs()
+	v.ledger()
+	v.gateway()
+	v.worker()
+	v.reconcile()
+	v.listeners()
+	v.log()
+	for _, need := range needs {
+		if need == NeedGateway {
+			v.gatewayNeeded()
+		}
+	}
+	return v.problems.asError()
+}
+
+func (v *checker) nats() {
+	n := v.c.NATS
+	if strings.Contains(n.URL, "@") {
+		v.add("nats.url", "must not hold a user, a password or a token", "give them in nats.user, nats.password_file or nats.token_file")
+	} else if n.Context == "" {
+		v.serverList("nats.url", n.URL)
+	}
+	if n.Context != "" {
+		if v.c.Origin("nats.url").From != FromDefault {
+			v.add("nats.context", "brings its own address, and nats.url is set too", "keep one of them")
+		}
+		for _, key := range []string{"nats.creds", "nats.user", "nats.token"} {
+			if v.text(key) != "" {
+				v.add("nats.context", "brings its own credentials, and "+key+" is set too", "keep one of them")
+			}
+		}
+	}
+	v.onlyOne("nats.creds", "nats.user", "nats.token")
+	v.together("nats.user", "nats.password")
+	v.together("nats.tls_cert", "nats.tls_key")
+	v.notEmpty("nats.store_dir")
+	v.atLeast("nats.ack_wait", n.AckWait, time.Second)
+	v.between("nats.max_ack_pending", n.MaxAckPending, 1, 10_000_000)
+	if n.MaxAckPending < v.c.Worker.Concurrency {
+		v.add("nats.max_ack_pending", "must not be below worker.concurrency ("+v.text("worker.concurrency")+"), or calls stay unused", "raise it: jobs that wait for a retry count here too")
+	}
+	if n.Replicas != 1 && n.Replicas != 3 && n.Replicas != 5 {
+		v.add("nats.replicas", "must be 1, 3 or 5", "")
+	}
+}
+
+func (v *checker) jobs() {
+	for _, key := range []string{"jobs.stream", "jobs.consumer", "jobs.dlq_stream", "ledger.stream"} {
+		v.streamName(key)
+	}
+	v.distinct("jobs.stream", "jobs.dlq_stream", "ledger.stream")
+	if len(v.c.Jobs.Subjects) == 0 {
+		v.add("jobs.subjects", "must name at least one subject", "the default is capture.jobs.>")
+	}
+	for _, s := range v.c.Jobs.Subjects {
+		v.subject("jobs.subjects", s)
+	}
+	v.mapping()
+}
+
+func (v *checker) ledger() {
+	// What the ledger has forgotten, a late copy of a job would start anew.
+	least := authorizationWindow + v.c.Worker.GiveUpAfter
+	if age := v.c.Ledger.MaxAge; age != 0 && age < least {
+		v.add("ledger.max_age", "must be 0 (forever) or at least the 30 days of an authorization and worker.give_up_after together ("+formatDuration(least)+")", "keep the ledger longer: it is the audit trail too")
+	}
+}
+
+func (v *checker) gateway() {
+	g := v.c.Gateway
+	if g.URL != "" {
+		v.webAddress("gateway.url", g.URL)
+		v.plainHTTP()
+	}
+	if g.NotifyURL != "" {
+		v.webAddress("gateway.notify_url", g.NotifyURL)
+	}
+	v.above("gateway.timeout", g.Timeout, 0)
+	if g.Timeout >= v.c.NATS.AckWait {
+		v.add("gateway.timeout", "must be shorter than nats.ack_wait ("+v.text("nats.ack_wait")+"), or a job is delivered to another worker in the middle of its call", "raise nats.ack_wait")
+	}
+	if g.Rate < 0 {
+		v.add("gateway.rate", "must be 0 (no limit) or above", "")
+	}
+}
+
+func (v *checker) gatewayNeeded() {
+	if v.c.Gateway.URL == "" {
+		v.add("gateway.url", "is not set", "set CAPTURE_GATEWAY_URL; live it is https://mapi.yabandpay.com/Payments")
+	}
+	if v.c.Gateway.User == "" {
+		v.add("gateway.user", "is not set", "set CAPTURE_GATEWAY_USER to the UID of the cashier account")
+	}
+	if v.c.Gateway.SecretKey == "" {
+		v.add("gateway.secret_key", "is not set", "set CAPTURE_GATEWAY_SECRET_KEY_FILE to the path of a file that holds it, or CAPTURE_GATEWAY_SECRET_KEY")
+	}
+}
+
+func (v *checker) worker() {
+	w := v.c.Worker
+	v.workerName()
+	v.between("worker.concurrency", w.Concurrency, 1, 10_000)
+	v.above("worker.backoff.initial", w.Backoff.Initial, 0)
+	v.notAbove("worker.backoff.initial", w.Backoff.Initial, "worker.backoff.max", w.Backoff.Max)
+	v.atLeast("worker.backoff.inline", w.Backoff.Inline, 0)
+	v.above("worker.retry.initial", w.Retry.Initial, 0)
+	v.notAbove("worker.retry.initial", w.Retry.Initial, "worker.retry.max", w.Retry.Max)
+	v.atLeast("worker.give_up_after", w.GiveUpAfter, time.Minute)
+	v.atLeast("worker.shutdown_timeout", w.ShutdownTimeout, 0)
+}
+
+func (v *checker) reconcile() {
+	r := v.c.Reconcile
+	if r.Settle <= v.c.Gateway.Timeout {
+		v.add("reconcile.settle", "must be longer than gateway.timeout ("+v.text("gateway.timeout")+"), or a request that is still on its way is taken for lost", "raise reconcile.settle or lower gateway.timeout")
+	}
+	v.between("reconcile.agree", r.Agree, 2, 10)
+	v.above("reconcile.spacing", r.Spacing, 0)
+}
+
+func (v *checker) listeners() {
+	v.address("notify.listen", v.c.Notify.Listen)
+	v.address("admin.listen", v.c.Admin.Listen)
+	if n, a := v.c.Notify.Listen, v.c.Admin.Listen; n != "" && n == a && !strings.HasSuffix(n, ":0") {
+		v.add("notify.listen", "is the address of admin.listen too; metrics must not be open to the gateway's network", "choose another port")
+	}
+	if p := v.c.Notify.Path; !strings.HasPrefix(p, "/") || strings.ContainsAny(p, "?# {}") {
+		v.add("notify.path", "must be a plain path that begins with /", "the default is /notify")
+	}
+}
+
+func (v *checker) log() {
+	v.oneOf("log.level", v.c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", v.c.Log.Format, "text", "json")
+}

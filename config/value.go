@@ -1,0 +1,223 @@
+package config
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+)
+
+// kind is how values of one type are read and written. The text form is that
+// of flags and the environment; a file may write lists and maps as such.
+type kind struct {
+	name   string
+	parse  func(string) (any, error)
+	format func(any) string
+}
+
+var (
+	textKind = &kind{"text",
+		func(s string) (any, error) { return s, nil },
+		func(v any) string { return v.(string) }}
+	urlKind = &kind{"address",
+		func(s string) (any, error) { return s, nil },
+		func(v any) string { return hideUserinfo(v.(string)) }}
+	secretKind = &kind{"secret",
+		func(s string) (any, error) { return gateway.Secret(s), nil },
+		func(v any) string { return v.(gateway.Secret).String() }}
+	listenKind   = &kind{"address", parseListen, func(v any) string { return v.(string) }}
+	boolKind     = &kind{"bool", parseBool, func(v any) string { return strconv.FormatBool(v.(bool)) }}
+	intKind      = &kind{"number", parseInt, func(v any) string { return strconv.Itoa(v.(int)) }}
+	rateKind     = &kind{"number", parseRate, func(v any) string { return strconv.FormatFloat(v.(float64), 'g', -1, 64) }}
+	durationKind = &kind{"duration", parseDuration, func(v any) string { return formatDuration(v.(time.Duration)) }}
+	listKind     = &kind{"list", parseList, func(v any) string { return strings.Join(v.([]string), ",") }}
+	mapKind      = &kind{"field=path list", parseMap, formatMap}
+	matchKind    = &kind{"path=value list", parseMatch, formatMatch}
+)
+
+func kindOf(f reflect.StructField) *kind {
+	switch f.Tag.Get("kind") {
+	case "listen":
+		return listenKind
+	case "url":
+		return urlKind
+	}
+	return map[reflect.Type]*kind{
+		reflect.TypeFor[string]():            textKind,
+		reflect.TypeFor[gateway.Secret]():    secretKind,
+		reflect.TypeFor[bool]():              boolKind,
+		reflect.TypeFor[int]():               intKind,
+		reflect.TypeFor[float64]():           rateKind,
+		reflect.TypeFor[time.Duration]():     durationKind,
+		reflect.TypeFor[[]string]():          listKind,
+		reflect.TypeFor[map[string]string](): mapKind,
+		reflect.TypeFor[[]capture.Match]():   matchKind,
+	}[f.Type]
+}
+
+// valueError says what a value must be instead.
+type valueError string
+
+func (e valueError) Error() string { return string(e) }
+
+// hidden stands where a secret would.
+const hidden = "[hidden]"
+
+// parseListen knows "off", so that an address can be taken away where an empty
+// value is hard to write.
+func parseListen(s string) (any, error) {
+	if s == "off" {
+		return "", nil
+	}
+	return s, nil
+}
+
+func parseBool(s string) (any, error) {
+	switch s {
+	case "true", "false":
+		return s == "true", nil
+	}
+	return nil, valueError("must be true or false")
+}
+
+func parseInt(s string) (any, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return nil, valueError("must be a whole number such as 64")
+	}
+	return n, nil
+}
+
+func parseRate(s string) (any, error) {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || f != f || f-f != 0 { // neither NaN nor infinite
+		return nil, valueError("must be a number such as 20 or 0.5")
+	}
+	return f, nil
+}
+
+const day = 24 * time.Hour
+
+// parseDuration takes what Go takes, and whole days of 24 hours: "400d".
+func parseDuration(s string) (any, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err == nil {
+			return time.Duration(n) * day, nil
+		}
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		return d, nil
+	}
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		return nil, valueError("has no unit; write one of ms, s, m, h or d after it, such as 30s")
+	}
+	return nil, valueError("must be a duration with a unit, such as 500ms, 30s, 15m, 72h or 400d")
+}
+
+// formatDuration writes the shortest form that parseDuration reads back:
+// "1m" for "1m0s", and days from a week on.
+func formatDuration(d time.Duration) string {
+	if d >= 7*day && d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-2]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-2]
+	}
+	return s
+}
+
+func parseList(s string) (any, error) {
+	var list []string
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			list = append(list, part)
+		}
+	}
+	return list, nil
+}
+
+func parseMap(s string) (any, error) {
+	m := map[string]string{}
+	err := eachPair(s, func(name, value string) error {
+		if _, twice := m[name]; twice {
+			return valueError("names " + strconv.Quote(name) + " twice")
+		}
+		m[name] = value
+		return nil
+	})
+	if len(m) == 0 {
+		m = nil
+	}
+	return m, err
+}
+
+func parseMatch(s string) (any, error) {
+	var list []capture.Match
+	err := eachPair(s, func(path, value string) error {
+		list = append(list, capture.Match{Path: path, Value: value})
+		return nil
+	})
+	return list, err
+}
+
+// eachPair reads "a=b,c=d". What is after the first = belongs to the value.
+func eachPair(s string, add func(name, value string) error) error {
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(part, "=")
+		if name, value = strings.TrimSpace(name), strings.TrimSpace(value); !ok || name == "" || value == "" {
+			return valueError("must be a list such as name=value,name=value")
+		}
+		if err := add(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func formatMap(v any) string {
+	m := v.(map[string]string)
+	parts := make([]string, 0, len(m))
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, name+"="+m[name])
+	}
+	return strings.Join(parts, ",")
+}
+
+func formatMatch(v any) string {
+	var parts []string
+	for _, m := range v.([]capture.Match) {
+		parts = append(parts, m.Path+"="+m.Value)
+	}
+	return strings.Join(parts, ",")
+}
+
+// hideUserinfo takes user, password and token out of addresses. Validate
+// refuses such addresses, and must not show them.
+func hideUserinfo(s string) string {
+	parts := strings.Split(s, ",")
+	for i, part := range parts {
+		at := strings.LastIndex(part, "@")
+		if at < 0 {
+			continue
+		}
+		scheme := ""
+		if n := strings.Index(part[:at], "://"); n >= 0 {
+			scheme = part[:n+3]
+		}
+		parts[i] = scheme + hidden + part[at:]
+	}
+	return strings.Join(parts, ",")
+}
