@@ -26,7 +26,7 @@ type judgeRow struct {
 var judgeCaptureTable = []judgeRow{
 	{"already captured", "11", "the trade is captured", "nothing: captured is never taken back", phaseIs(PhaseCaptured), nothing},
 	{"paid, answered", "6", "done: paid, and trade, amount and currency are the intent's",
-		"captured (correcting a failed or parked outcome)", captureDone, settle(Captured, "")},
+		"captured (correcting a failed or parked outcome)", captureDone, settleCaptured},
 	{"late answer", "7", "the answer of an earlier call, or the trade has an outcome by now",
 		"nothing: what followed was decided without it", answerLate, nothing},
 	{"refused", "5", "a final refusal that needs no query, and no call of the trade was ever lost",
@@ -38,7 +38,7 @@ var judgeCaptureTable = []judgeRow{
 var judgeQueryTable = []judgeRow{
 	{"already captured", "11", "the trade is captured", "nothing: captured is never taken back", phaseIs(PhaseCaptured), nothing},
 	{"paid", "6, 11", "paid, and the amount agrees: the job's, or the authorized one where an attempt of ours is in the ledger",
-		"captured (correcting a failed or parked outcome)", paidAgrees, settle(Captured, "")},
+		"captured (correcting a failed or parked outcome)", paidAgrees, settleCaptured},
 	{"paid otherwise", "6", "paid, with another amount or currency",
 		"parked: amount_mismatch", andNotParked(orderIs(OrderIsPaid)), settle(Parked, ReasonAmountMismatch)},
 	{"refunded", "5", "refunded", "parked: refunded", andNotParked(isRefunded), settle(Parked, ReasonRefunded)},
