@@ -1,0 +1,34 @@
+# Everything here needs Go and nothing else.
+.DEFAULT_GOAL := help
+BIN := bin/capture-worker
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: ## 200 jobs through a hostile little world, then an audit; DEMO="--faults hostile" to change it
+	go run ./cmd/capture-worker demo $(DEMO)
+
+.PHONY: build
+build: ## build bin/capture-worker
+	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/capture-worker
+
+.PHONY: lint
+lint: ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
+	go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+
+.PHONY: test
+test: lint ## lint, tests with the race detector, and a short hostile demo
+	go test -race -timeout 10m ./...
+	go run ./cmd/capture-worker demo --faults hostile --jobs 100 --seed 1
+
+.PHONY: fuzz
+fuzz: ## a minute for each fuzz target; FUZZTIME=10s to change it
+	@set -e; for pkg in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz || true); do \
+	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),1m) $$pkg; \
+	  done; done
