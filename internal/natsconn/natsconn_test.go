@@ -1,0 +1,241 @@
+package natsconn_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+
+	"github.com/capture-worker/capture-worker/internal/natsconn"
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func embedded(t *testing.T, o natsserver.Options) *natsserver.Server {
+	t.Helper()
+	s, err := natsserver.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	return s
+}
+
+// guarded runs a server that wants a user and password.
+func guarded(t *testing.T) string {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, Username: "shop", Password: "hunter2", NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server did not start")
+	}
+	return s.Addr().String()
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("never: " + what)
+		}
+	}
+}
+
+func TestConnects(t *testing.T) {
+	addr := guarded(t)
+	for _, c := range []struct {
+		name string
+		cfg  natsconn.Config
+	}{
+		{"user and password", natsconn.Config{URL: "nats://" + addr, User: "shop", Password: "hunter2"}},
+		{"in the address", natsconn.Config{URL: "nats://shop:hunter2@" + addr}},
+		{"no scheme", natsconn.Config{URL: addr, User: "shop", Password: "hunter2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			nc, err := natsconn.Connect(t.Context(), c.cfg, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			nc.Close()
+		})
+	}
+}
+
+func TestAContextOfTheCommandLineToolIsUsed(t *testing.T) {
+	addr := guarded(t)
+	home := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", home)
+	dir := filepath.Join(home, "nats", "context")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(map[string]string{"url": "nats://" + addr, "user": "shop", "password": "hunter2", "jetstream_domain": "hub"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "prod.json"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := natsconn.Connect(t.Context(), natsconn.Config{Context: "prod"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := nc.JetStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := js.Options().Domain; got != "hub" {
+		t.Errorf("JetStream domain %q, want that of the context", got)
+	}
+	if _, err := natsconn.Connect(t.Context(), natsconn.Config{Context: "absent"}, nil); err == nil || !strings.Contains(err.Error(), "absent") {
+		t.Errorf("an unknown context: %v", err)
+	}
+}
+
+func TestWhatCannotWorkIsSaidAtOnce(t *testing.T) {
+	addr := guarded(t)
+	for _, c := range []struct {
+		name string
+		cfg  natsconn.Config
+		says string
+	}{
+		{"wrong password", natsconn.Config{URL: "nats://shop:s3cret@" + addr}, addr},
+		{"no credentials file", natsconn.Config{URL: addr, Creds: "absent.creds"}, "absent.creds"},
+		{"no CA file", natsconn.Config{URL: addr, CA: "absent.pem"}, "absent.pem"},
+		{"certificate without key", natsconn.Config{URL: addr, Cert: "c.pem"}, "key"},
+		{"bad address", natsconn.Config{URL: "nats://shop:s3cret@ho st:4222"}, "nats://host:4222"},
+		{"bad port", natsconn.Config{URL: "nats://shop:s3cret@host:port"}, "nats://host:4222"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			began := time.Now()
+			_, err := natsconn.Connect(t.Context(), c.cfg, nil)
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Fatalf("want an error that says %q, got %v", c.says, err)
+			}
+			if strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("the password is in the error: %v", err)
+			}
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+func TestNobodyThereEndsAtTheBound(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	_, err = natsconn.Connect(t.Context(), natsconn.Config{URL: "nats://me:s3cret@" + addr, StartTimeout: 300 * time.Millisecond}, nil)
+	if !errors.Is(err, nats.ErrNoServers) || !strings.Contains(err.Error(), addr) || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := natsconn.Connect(ctx, natsconn.Config{URL: addr}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestAServerThatStartsLateIsWaitedFor(t *testing.T) {
+	dir := t.TempDir()
+	first := embedded(t, natsserver.Options{StoreDir: dir})
+	port, url := first.Port(), first.URL()
+	first.Shutdown()
+
+	tried := make(chan struct{}, 1)
+	log := slog.New(slog.NewTextHandler(signal(tried), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		nc, err := natsconn.Connect(t.Context(), natsconn.Config{URL: url}, log)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		nc.Close()
+	})
+	<-tried
+	embedded(t, natsserver.Options{StoreDir: dir, Port: port})
+	wg.Wait()
+}
+
+// signal is a writer that tells of the first write.
+type signal chan struct{}
+
+func (s signal) Write(b []byte) (int, error) {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+func TestALostServerIsReconnectedAndTold(t *testing.T) {
+	dir := t.TempDir()
+	first := embedded(t, natsserver.Options{StoreDir: dir})
+	var out lockedBuffer
+	nc, err := natsconn.Connect(t.Context(), natsconn.Config{URL: first.URL()}, slog.New(slog.NewTextHandler(&out, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	port := first.Port()
+	first.Shutdown()
+	eventually(t, "told of the loss", func() bool { return strings.Contains(out.String(), "lost the connection") })
+	embedded(t, natsserver.Options{StoreDir: dir, Port: port})
+	eventually(t, "told of the return", func() bool { return strings.Contains(out.String(), "reconnected") })
+	if !nc.IsConnected() {
+		t.Error("not connected")
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func TestRedact(t *testing.T) {
+	for in, want := range map[string]string{
+		"nats://u:p@a:4222,tls://tok@b":   "nats://a:4222,tls://b",
+		"a:4222":                          "nats://a:4222",
+		"nats://u:p%zz@a:4222,nats://b:1": "(unreadable address),nats://b:1",
+	} {
+		if got := natsconn.Redact(in); got != want {
+			t.Errorf("Redact(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
