@@ -157,14 +157,22 @@ func overlap(a, b []string) bool {
 	return len(a) == len(b)
 }
 
-// mapping lets the decoder of jobs judge jobs.fields and jobs.match.
+// mapping lets the decoder of jobs judge jobs.fields and jobs.match, each
+// alone first, so that the message is about the right one.
 func (v *checker) mapping() {
 	j := v.c.Jobs
-	if _, err := capture.NewDecoder(capture.Mapping{Fields: j.Fields}); err != nil {
-		v.add("jobs.fields", err.Error(), "")
+	before := len(v.problems)
+	v.mappingIs("jobs.fields", capture.Mapping{Fields: j.Fields})
+	v.mappingIs("jobs.match", capture.Mapping{Match: j.Match})
+	if len(v.problems) == before {
+		v.mappingIs("jobs.match", capture.Mapping{Fields: j.Fields, Match: j.Match})
 	}
-	if _, err := capture.NewDecoder(capture.Mapping{Match: j.Match}); err != nil {
-		v.add("jobs.match", err.Error(), "")
+}
+
+func (v *checker) mappingIs(key string, m capture.Mapping) {
+	if _, err := capture.NewDecoder(m); err != nil {
+		text := strings.TrimPrefix(err.Error(), capture.ErrMapping.Error()+": ")
+		v.add(key, strings.TrimPrefix(text, key+": "), "")
 	}
 }
 

@@ -19,7 +19,7 @@ func (k *kind) fromFile(v any) (any, error) {
 			return textMap(v)
 		}
 	}
-	return nil, valueError("must be a " + k.name + ", not " + shapeOf(v))
+	return nil, k.wrongShape(v)
 }
 
 func (k *kind) fromFileList(items []any) (any, error) {
@@ -37,7 +37,7 @@ func (k *kind) fromFileList(items []any) (any, error) {
 	case matchKind:
 		return matchList(items)
 	}
-	return nil, valueError("must be a " + k.name + ", not a list")
+	return nil, k.wrongShape(items)
 }
 
 func textMap(v map[string]any) (any, error) {
@@ -66,12 +66,14 @@ func matchList(items []any) (any, error) {
 	return list, nil
 }
 
-func shapeOf(v any) string {
-	switch v.(type) {
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "a map"
+func (k *kind) wrongShape(v any) error {
+	shape := "a map"
+	if _, ok := v.([]any); ok {
+		shape = "a list"
 	}
-	return "this"
+	switch k {
+	case listKind, mapKind, matchKind:
+		return valueError("must be a " + k.name + ", not " + shape)
+	}
+	return valueError("must be one value, not " + shape)
 }

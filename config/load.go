@@ -108,7 +108,8 @@ func (l *loader) checkNames(lines map[string]int) {
 			if v := l.file.Get(name); v != nil && reflect.TypeOf(v).Kind() != reflect.Map {
 				l.problem(Problem{Key: name, From: where, Wrong: "is a section, not a setting", Do: "put its settings inside it"})
 			}
-		case insideMap(name):
+		case inside(name, known):
+		case inside(name, func(outer string) bool { return !sections[outer] }): // told of already
 		case !known(name):
 			l.problem(Problem{Key: name, From: where, Wrong: "there is no such setting", Do: didYouMean(name, keyNames())})
 		}
@@ -120,12 +121,12 @@ func known(name string) bool {
 	return ok
 }
 
-// insideMap reports a name inside a setting that holds names of its own, or
-// below a setting that holds a list.
-func insideMap(name string) bool {
+// inside reports a name below one that is so: inside a setting that holds
+// names of its own, say.
+func inside(name string, so func(outer string) bool) bool {
 	for i := strings.LastIndex(name, "."); i > 0; i = strings.LastIndex(name, ".") {
 		name = name[:i]
-		if known(name) {
+		if so(name) {
 			return true
 		}
 	}
