@@ -26,7 +26,7 @@ var (
 type Notification struct {
 	Type          string // payment, refund
 	User          string
-	TradeID       string // not empty; its form is not checked
+	TradeID       string // capture.ValidTradeID holds
 	OrderID       string
 	TransactionID string
 	State         capture.OrderState
@@ -58,13 +58,13 @@ func ParseNotification(body []byte, secrets ...Secret) (Notification, error) {
 	if key < 0 {
 		return Notification{}, ErrSignature
 	}
-	if name := ambiguous(params); name != "" {
-		return Notification{}, fmt.Errorf("%w: a value holds another member, %q", ErrNotification, "&"+name+"=")
+	if ambiguous(params) {
+		return Notification{}, fmt.Errorf("%w: a name or value in it could be read as several members", ErrNotification)
 	}
 	n := readNotification(data)
 	n.Key = key
-	if n.TradeID == "" {
-		return Notification{}, fmt.Errorf("%w: it names no trade_id", ErrNotification)
+	if !capture.ValidTradeID(n.TradeID) {
+		return Notification{}, fmt.Errorf("%w: it has no usable trade_id", ErrNotification)
 	}
 	return n, nil
 }
@@ -132,22 +132,22 @@ func scalar(raw json.RawMessage) string {
 // notified are the members that we read.
 var notified = []string{"type", "user", "order_id", "trade_id", "transaction_id", "amount", "currency", "state"}
 
-// ambiguous returns a member's name that also stands, as &name=, inside a
-// value. The signed string is joined raw, so that whoever chooses a
+// ambiguous reports that a value holds &name= of a member that we read, or a
+// name holds & or =. The signed string is joined raw, so that whoever chooses a
 // description could otherwise have it read as members of its own, and the true
-// ones as part of a made-up last one.
-func ambiguous(params map[string]string) string {
-	for _, value := range params {
-		if !strings.Contains(value, "&") {
-			continue
+// ones as part of a made-up one.
+func ambiguous(params map[string]string) bool {
+	for name, value := range params {
+		if strings.ContainsAny(name, "&=") {
+			return true
 		}
-		for _, name := range notified {
-			if strings.Contains(value, "&"+name+"=") {
-				return name
-			}
+		if strings.Contains(value, "&") && slices.ContainsFunc(notified, func(member string) bool {
+			return strings.Contains(value, "&"+member+"=")
+		}) {
+			return true
 		}
 	}
-	return ""
+	return false
 }
 
 func readNotification(data members) Notification {

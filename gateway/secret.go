@@ -1,6 +1,10 @@
 package gateway
 
-import "log/slog"
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
 
 const hidden = "[hidden]"
 
@@ -18,6 +22,17 @@ func (s Secret) String() string {
 		return ""
 	}
 	return hidden
+}
+
+// Format covers every verb; %d, say, would otherwise print the key as the value
+// that it cannot format.
+func (s Secret) Format(f fmt.State, verb rune) {
+	text := s.String()
+	if verb == 'v' && f.Flag('#') {
+		text = s.GoString()
+	}
+	// fmt.State keeps the error itself.
+	_, _ = io.WriteString(f, text)
 }
 
 // GoString is what %#v prints.

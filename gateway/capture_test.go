@@ -1,0 +1,156 @@
+package gateway_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+const paidBody = `{"status":true,"code":"200","data":{"order_id":"23505805395809345894869","trade_id":"` + trade + `",
+	"amount":"24.9","currency":"EUR","settlement_amount":"24.9","settlement_currency":"EUR","exchange_rate":"1",
+	"state":"paid","message":""},"message":"","response_id":"202407111550570060848432"}`
+
+func success(data string) string { return `{"status":true,"code":"200","data":` + data + `}` }
+
+func refusal(code string) string {
+	return `{"status":false,"code":"` + code + `","data":null,"message":"as the gateway says"}`
+}
+
+func captured(state string) string {
+	return success(`{"trade_id":"` + trade + `","amount":"24.90","currency":"EUR","state":"` + state + `"}`)
+}
+
+type answerCase struct {
+	name   string
+	status int
+	body   string
+	kind   capture.AnswerKind
+	code   string
+	why    string // a part of it
+}
+
+var captureCases = []answerCase{
+	{"paid", 200, paidBody, capture.AnswerDone, "200", "paid"},
+	{"paid, code a number", 200, strings.Replace(paidBody, `"200"`, `200`, 1), capture.AnswerDone, "200", ""},
+	{"paid, status a string", 200, strings.Replace(paidBody, `true`, `"true"`, 1), capture.AnswerDone, "200", ""},
+	{"paid, status a number", 200, strings.Replace(paidBody, `true`, `1`, 1), capture.AnswerDone, "200", ""},
+	{"paid, amount a number", 200, strings.Replace(paidBody, `"24.9"`, `24.900`, 1), capture.AnswerDone, "200", ""},
+	{"paid, in capitals", 200, strings.Replace(paidBody, `"paid"`, `"PAID"`, 1), capture.AnswerDone, "200", ""},
+	{"paid, HTTP 202", 202, paidBody, capture.AnswerDone, "200", ""},
+	{"paid, byte order mark", 200, "\xef\xbb\xbf" + paidBody, capture.AnswerDone, "200", ""},
+	{"paid, odd members", 200, `{"STATUS":false,"Code":-403,"new":[1],` + paidBody[1:], capture.AnswerDone, "200", ""},
+	{"odd members after", 200, strings.TrimSuffix(captured("paid"), "}") + `,"Status":false,"CODE":"-4084","Data":{}}`, capture.AnswerDone, "200", ""},
+	{"paid only in an odd member", 200, success(`{"trade_id":"` + trade + `","amount":"24.90","currency":"EUR","State":"paid"}`), capture.AnswerUnknown, "200", "none of a capture"},
+	{"paid, one cent off", 200, strings.Replace(paidBody, `"24.9"`, `"24.91"`, 1), capture.AnswerUnknown, "200", "paid with another amount: 24.91 EUR, not 24.90 EUR"},
+	{"paid, other currency", 200, strings.Replace(paidBody, `"currency":"EUR"`, `"currency":"CHF"`, 1), capture.AnswerUnknown, "200", "24.9 CHF"},
+	{"paid, no amount", 200, strings.Replace(paidBody, `"amount":"24.9",`, ``, 1), capture.AnswerUnknown, "200", "another amount"},
+	{"paid, exponent", 200, strings.Replace(paidBody, `"24.9"`, `2.49e1`, 1), capture.AnswerUnknown, "200", "2.49e1"},
+	{"paid, other trade", 200, strings.Replace(paidBody, trade, "T2", 1), capture.AnswerUnknown, "200", "another trade: T2"},
+	{"paid, no trade", 200, success(`{"amount":"24.90","currency":"EUR","state":"paid"}`), capture.AnswerUnknown, "200", "another trade"},
+	{"declined, other trade", 200, strings.Replace(captured("declined"), trade, "T2", 1), capture.AnswerUnknown, "200", "another trade"},
+	{"pending", 200, captured("pending"), capture.AnswerUnknown, "200", "accepted, not yet paid: pending"},
+	{"initiated", 200, captured("Initiated"), capture.AnswerUnknown, "200", "accepted, not yet paid"},
+	{"processing", 200, captured("processing"), capture.AnswerUnknown, "200", "accepted, not yet paid"},
+	{"verify", 200, captured("verify"), capture.AnswerUnknown, "200", "accepted, not yet paid"},
+	{"declined", 200, captured("declined"), capture.AnswerRefused, "200", "ended as declined"},
+	{"failed", 200, captured("failed"), capture.AnswerRefused, "200", "ended as failed"},
+	{"expired", 200, captured("expired"), capture.AnswerRefused, "200", "ended as expired"},
+	{"canceled", 200, captured("Canceled"), capture.AnswerRefused, "200", "ended as cancelled"},
+	{"authorized", 200, captured("authorized"), capture.AnswerUnknown, "200", "none of a capture: authorized"},
+	{"refunded", 200, captured("refunded"), capture.AnswerUnknown, "200", "none of a capture"},
+	{"a new word", 200, captured("settling"), capture.AnswerUnknown, "200", "settling"},
+	{"no state", 200, captured(""), capture.AnswerUnknown, "200", "none of a capture"},
+	{"success, data null", 200, success(`null`), capture.AnswerUnknown, "200", "without data"},
+	{"success, data a list", 200, success(`[]`), capture.AnswerUnknown, "200", "without data"},
+}
+
+// envelopeCases are read alike for both methods.
+var envelopeCases = []answerCase{
+	{"signature", 200, refusal("-403"), capture.AnswerRefused, "-403", "signature"},
+	{"user", 200, refusal("-2001"), capture.AnswerRefused, "-2001", "user"},
+	{"field missing", 200, refusal("-3001"), capture.AnswerRefused, "-3001", "required field"},
+	{"request id", 200, refusal("-4118"), capture.AnswerRefused, "-4118", "request ID"},
+	{"window", 200, refusal("-4089"), capture.AnswerRefused, "-4089", "window"},
+	{"amount", 200, refusal("-4084"), capture.AnswerRefused, "-4084", "amount"},
+	{"currency", 200, refusal("-4085"), capture.AnswerRefused, "-4085", "currency"},
+	{"trade id", 200, refusal("-4024"), capture.AnswerRefused, "-4024", "trade ID"},
+	{"code a number", 200, `{"status":false,"code":-4024}`, capture.AnswerRefused, "-4024", ""},
+	{"status a string", 200, `{"status":"false","code":"-4024","data":[]}`, capture.AnswerRefused, "-4024", ""},
+	{"status a zero", 200, `{"status":0,"code":"-4024","data":"none"}`, capture.AnswerRefused, "-4024", ""},
+	{"our key, HTTP 403", 403, refusal("-403"), capture.AnswerRefused, "-403", ""},
+	{"our user, HTTP 401", 401, refusal("-2001"), capture.AnswerRefused, "-2001", ""},
+	{"our key, HTTP 502", 502, refusal("-403"), capture.AnswerUnknown, "", "HTTP 502: an HTTP status that is no success, with code -403"},
+	{"refusal, HTTP 400", 400, refusal("-4084"), capture.AnswerUnknown, "", "with code -4084"},
+	{"internal", 200, refusal("-1000"), capture.AnswerUnknown, "-1000", "internal error"},
+	{"internal, HTTP 500", 500, refusal("-1000"), capture.AnswerUnknown, "", "with code -1000"},
+	{"a new code", 200, refusal("-7777"), capture.AnswerUnknown, "-7777", "table does not have"},
+	{"a code of words", 200, refusal("oops"), capture.AnswerUnknown, "oops", "table does not have"},
+	{"refusal, status true", 200, `{"status":true,"code":"-4084"}`, capture.AnswerUnknown, "", "contradict each other: code -4084"},
+	{"internal, status true", 200, `{"status":true,"code":"-1000"}`, capture.AnswerUnknown, "", "contradict"},
+	{"refusal, no status", 200, `{"code":"-4084"}`, capture.AnswerUnknown, "", "without a status"},
+	{"refusal, status null", 200, `{"code":"-4084","status":null}`, capture.AnswerUnknown, "", "without a status"},
+	{"no code", 200, `{"status":false}`, capture.AnswerUnknown, "", "without a code"},
+	{"code an object", 200, `{"status":false,"code":{"a":1}}`, capture.AnswerUnknown, "", "without a code"},
+	{"code 200.0", 200, `{"status":true,"code":200.0}`, capture.AnswerUnknown, "", "contradict"},
+	{"empty", 200, "", capture.AnswerUnknown, "", "not the gateway's JSON (0 bytes)"},
+	{"null", 200, "null", capture.AnswerUnknown, "", "not the gateway's JSON"},
+	{"list", 200, "[]", capture.AnswerUnknown, "", "not the gateway's JSON"},
+	{"cut JSON", 200, paidBody[:len(paidBody)-1], capture.AnswerUnknown, "", "not the gateway's JSON"},
+	{"two values", 200, paidBody + paidBody, capture.AnswerUnknown, "", "not the gateway's JSON"},
+	{"HTML 502", 502, "<html><h1>502 Bad Gateway</h1></html>", capture.AnswerUnknown, "", "HTTP 502, not the gateway's JSON"},
+	{"HTML 200", 200, "<html>maintenance</html>", capture.AnswerUnknown, "", "HTTP 200, not the gateway's JSON"},
+	{"HTTP 404", 404, "not found", capture.AnswerUnknown, "", "HTTP 404"},
+	{"HTTP 204", 204, "", capture.AnswerUnknown, "", "HTTP 204"},
+	{"deep", 200, strings.Repeat("[", 100_000), capture.AnswerUnknown, "", "not the gateway's JSON"},
+}
+
+func TestCaptureReadsEveryAnswer(t *testing.T) {
+	for _, tc := range append(captureCases, envelopeCases...) {
+		t.Run(tc.name, func(t *testing.T) {
+			got := serve(t, saying(tc.status, tc.body)).Capture(t.Context(), request(t))
+			check(t, got, tc)
+		})
+	}
+	for _, status := range []int{400, 401, 403, 404, 409, 429, 500, 502, 503, 504} {
+		t.Run(fmt.Sprintf("paid, HTTP %d", status), func(t *testing.T) {
+			got := serve(t, saying(status, paidBody)).Capture(t.Context(), request(t))
+			check(t, got, answerCase{status: status, kind: capture.AnswerUnknown, why: "with code 200"})
+		})
+	}
+}
+
+func check(t *testing.T, got capture.Answer, want answerCase) {
+	t.Helper()
+	if got.Kind != want.kind || got.Code != want.code || got.HTTPStatus != want.status {
+		t.Errorf("got %s, code %q, HTTP %d; want %s, %q, %d (why: %s)",
+			got.Kind, got.Code, got.HTTPStatus, want.kind, want.code, want.status, got.Why)
+	}
+	if !strings.Contains(got.Why, want.why) || got.Why == "" {
+		t.Errorf("why %q does not say %q", got.Why, want.why)
+	}
+	if got.Latency <= 0 {
+		t.Errorf("latency %s", got.Latency)
+	}
+}
+
+func TestCaptureTellsTheOrder(t *testing.T) {
+	got := serve(t, saying(200, paidBody)).Capture(t.Context(), request(t))
+	want := capture.Order{
+		TradeID: trade, OrderID: "23505805395809345894869", State: capture.OrderPaid, Amount: money(t, "24.90", "EUR"),
+		SettlementAmount: "24.9", SettlementCurrency: "EUR", ExchangeRate: "1",
+	}
+	if got.Order == nil || *got.Order != want {
+		t.Errorf("order %+v, want %+v", got.Order, want)
+	}
+	if got.ResponseID != "202407111550570060848432" {
+		t.Errorf("response_id %q", got.ResponseID)
+	}
+	for _, state := range []string{"declined", "pending", "authorized"} {
+		got := serve(t, saying(200, captured(state))).Capture(t.Context(), request(t))
+		if got.Order == nil || string(got.Order.State) != state {
+			t.Errorf("%s: order %+v", state, got.Order)
+		}
+	}
+}
