@@ -136,7 +136,9 @@ func (c *Client) call(ctx context.Context, method string, data map[string]string
 	if err != nil {
 		answer = notSent(fmt.Errorf("writing the request as JSON: %w", err))
 	} else {
-		answer = c.post(ctx, body).answer(judge)
+		got := c.post(ctx, body)
+		got.hideSign(sign)
+		answer = got.answer(judge)
 	}
 	redact(&answer, string(secret), sign)
 	answer.Latency = time.Since(start)

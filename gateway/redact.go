@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,6 +16,14 @@ const (
 	maxField   = 128
 	maxCode    = 32
 )
+
+// hideSign takes an echo of our signature out of the body before anything is
+// read and cut to length: half a signature could not be found any more.
+func (x *exchange) hideSign(sign string) {
+	for _, s := range []string{sign, strings.ToUpper(sign)} {
+		x.body = bytes.ReplaceAll(x.body, []byte(s), []byte(hidden))
+	}
+}
 
 // redact makes every text of an answer safe to print and to keep: of bounded
 // length, printable, and without our secret or signature, should the gateway
