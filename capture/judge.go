@@ -81,6 +81,9 @@ func Judge(s State, job *Job, f Finding, now time.Time, p Policy) (e Event, ok b
 			return Event{}, false
 		}
 		e.Rule, e.Via, e.Answer = row.name, f.Via, &f.Answer
+		if f.Via == ViaCapture {
+			e.Call = f.Call
+		}
 		return e, true
 	}
 	// The last row always holds.
@@ -96,13 +99,7 @@ func phaseIs(p Phase) func(situation, Finding) bool {
 func nothing(situation, Finding) Event { return Event{} }
 
 func note(t EventType) verdict {
-	return func(v situation, f Finding) Event {
-		e := v.draft(t)
-		if f.Via == ViaCapture {
-			e.Call = f.Call
-		}
-		return e
-	}
+	return func(v situation, _ Finding) Event { return v.draft(t) }
 }
 
 func settle(t EventType, reason string) verdict {

@@ -105,10 +105,7 @@ func (s State) Apply(e Event) State {
 		s.Errors, s.IDRefusals = 0, 0
 		s.Phase = s.callPhase()
 	case Captured, Failed, Parked:
-		s = s.forgetQueries()
-		s.Outcome, s.OpenedAt = &e, time.Time{}
-		s.Lost = s.Lost || s.Unanswered
-		s.Phase = Phase(e.Type)
+		return s.settled(e)
 	}
 	return s
 }
@@ -145,6 +142,19 @@ func (s State) answered(e Event) State {
 	if s.Outcome == nil {
 		s.Phase = s.callPhase()
 	}
+	return s
+}
+
+// settled takes an outcome. One that a capture call's answer proved is that
+// answer too: the call is over.
+func (s State) settled(e Event) State {
+	if e.Via == ViaCapture && e.Answer != nil && e.Call == s.Call {
+		s.Unanswered, s.Answer, s.AnsweredAt = false, *e.Answer, e.Time
+	}
+	s.Lost = s.Lost || s.Unanswered
+	s = s.forgetQueries()
+	s.Outcome, s.OpenedAt = &e, time.Time{}
+	s.Phase = Phase(e.Type)
 	return s
 }
 
