@@ -1,0 +1,130 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+// maxRereads bounds how often one finding is judged again because others wrote
+// to the trade at the same time.
+const maxRereads = 16
+
+// ErrContended is returned when a trade was written by others so often that a
+// finding could not be put down. Nothing is lost: the next delivery asks again.
+var ErrContended = errors.New("the trade is being written by others")
+
+// Trade is what the ledger holds of a trade: its state and the sequence that
+// the next append has to follow.
+type Trade struct {
+	ID    string
+	State capture.State
+	Seq   uint64
+}
+
+// Clerk writes to the ledger for one worker or one person: it stamps events
+// with id, time, name and schedule, and settles conflicts by reading again and
+// judging again. It is safe for concurrent use once its fields are set.
+type Clerk struct {
+	Ledger   ledger.Ledger
+	Policy   capture.Policy
+	Schedule Schedule
+	Worker   string           // stamped on every event
+	Now      func() time.Time // the clock
+	NewID    func() string    // mints event ids
+	Log      *slog.Logger
+}
+
+// Open reads a trade from the ledger.
+func (c *Clerk) Open(ctx context.Context, tradeID string) (Trade, error) {
+	loaded, err := c.Ledger.Load(ctx, tradeID)
+	if err != nil {
+		return Trade{}, fmt.Errorf("reading the ledger of trade %s: %w", tradeID, err)
+	}
+	return Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, nil
+}
+
+// reopen reads a trade that others have just written to.
+func (c *Clerk) reopen(ctx context.Context, tradeID string) (Trade, error) {
+	loaded, err := c.Ledger.LoadLatest(ctx, tradeID)
+	if err != nil {
+		return Trade{}, fmt.Errorf("reading the ledger of trade %s again: %w", tradeID, err)
+	}
+	return Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, nil
+}
+
+// Record appends a drafted event and returns the trade after it. Where someone
+// else wrote first it returns the trade as it now stands and an error that
+// wraps ledger.ErrConflict: decide again.
+func (c *Clerk) Record(ctx context.Context, t Trade, e capture.Event) (Trade, error) {
+	e = c.stamp(t, e)
+	seq, err := c.Ledger.Append(ctx, e, t.Seq)
+	switch {
+	case err == nil:
+		c.tell(ctx, e)
+		return Trade{ID: t.ID, State: t.State.Apply(e), Seq: seq}, nil
+	case errors.Is(err, ledger.ErrConflict):
+		fresh, openErr := c.reopen(ctx, t.ID)
+		if openErr != nil {
+			return t, openErr
+		}
+		return fresh, fmt.Errorf("appending %s to trade %s: %w", e.Type, t.ID, err)
+	}
+	return t, fmt.Errorf("appending %s to trade %s: %w", e.Type, t.ID, err)
+}
+
+// Learn judges a finding and appends what follows from it. On a conflict it
+// judges the finding again on what the others wrote, so that no answer that
+// was had is thrown away. The event is nil where there was nothing to write.
+func (c *Clerk) Learn(ctx context.Context, t Trade, job *capture.Job, f capture.Finding) (Trade, *capture.Event, error) {
+	for range maxRereads {
+		e, ok := capture.Judge(t.State, job, f, c.Now(), c.Policy)
+		if !ok {
+			return t, nil, nil
+		}
+		after, err := c.Record(ctx, t, e)
+		if err == nil {
+			return after, &e, nil
+		}
+		if !errors.Is(err, ledger.ErrConflict) {
+			return after, nil, err
+		}
+		t = after
+	}
+	return t, nil, fmt.Errorf("trade %s: %w", t.ID, ErrContended)
+}
+
+func (c *Clerk) stamp(t Trade, e capture.Event) capture.Event {
+	now := c.Now()
+	e.ID, e.TradeID, e.Time, e.Worker = c.NewID(), t.ID, now, c.Worker
+	switch e.Type {
+	case capture.Answered:
+		e.RetryAt = c.Schedule.Next(e.Call, now, t.State.Job.Deadline())
+	case capture.Queried:
+		// Calls and queries both move the schedule on: a gateway that answers
+		// queries and fails captures must not be called ever faster.
+		e.RetryAt = c.Schedule.Next(e.Call+t.State.Queries, now, t.State.Job.Deadline())
+	}
+	return e
+}
+
+// tell logs one line per outcome, and evidence only for who wants details.
+func (c *Clerk) tell(ctx context.Context, e capture.Event) {
+	attrs := []any{"trade_id", e.TradeID, "order_id", e.OrderID, "attempt", e.Attempt, "call", e.Call, "rule", e.Rule}
+	if e.Answer != nil {
+		attrs = append(attrs, "via", string(e.Via), "answer", string(e.Answer.Kind), "code", e.Answer.Code, "why", e.Answer.Why)
+	}
+	switch e.Type {
+	case capture.Captured:
+		c.Log.InfoContext(ctx, "captured", append(attrs, "amount", e.Amount, "currency", e.Currency)...)
+	case capture.Failed, capture.Parked:
+		c.Log.WarnContext(ctx, string(e.Type), append(attrs, "reason", e.Reason)...)
+	default:
+		c.Log.DebugContext(ctx, string(e.Type), attrs...)
+	}
+}

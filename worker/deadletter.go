@@ -1,0 +1,87 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// DeadLetterSubject is the prefix of the subjects that dead letters are
+// published to; the reason is the last token.
+const DeadLetterSubject = "capture.dlq."
+
+// Headers that a dead letter carries beside those of the job.
+const (
+	HeaderReason   = "Capture-Reason"
+	HeaderDetail   = "Capture-Detail"
+	HeaderSubject  = "Capture-Subject"  // where the job was published
+	HeaderStream   = "Capture-Stream"   // the stream it was in
+	HeaderSequence = "Capture-Sequence" // its sequence there
+	HeaderTime     = "Capture-Time"     // when it was stored there, RFC 3339
+	// HeaderOriginal prefixes the job's own Nats-… headers: kept under their
+	// own name they would be orders to the broker.
+	HeaderOriginal = "Capture-Original-"
+)
+
+// deadLetterTimeout bounds the wait for the broker to have stored a letter.
+const deadLetterTimeout = 10 * time.Second
+
+// DeadLetters puts jobs that nobody can process where a person finds them.
+type DeadLetters struct {
+	JS jetstream.JetStream
+}
+
+// Put stores the job, bytes and headers untouched, with the reason. When it
+// returns nil the letter is stored. A job that is put twice, because the
+// termination of the first was lost, is stored once as long as the stream
+// remembers its id.
+func (d DeadLetters) Put(ctx context.Context, m jetstream.Msg, why Disposition) error {
+	ctx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
+	defer cancel()
+	letter, id, err := deadLetter(m, why)
+	if err != nil {
+		return err
+	}
+	if _, err := d.JS.PublishMsg(ctx, letter, jetstream.WithMsgID(id)); err != nil {
+		return fmt.Errorf("dead-lettering to %s: %w", letter.Subject, err)
+	}
+	return nil
+}
+
+func deadLetter(m jetstream.Msg, why Disposition) (letter *nats.Msg, id string, err error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, "", fmt.Errorf("reading where a job came from: %w", err)
+	}
+	letter = nats.NewMsg(DeadLetterSubject + why.Reason)
+	letter.Data = m.Data()
+	for name, values := range m.Headers() {
+		if strings.HasPrefix(strings.ToLower(name), "nats-") {
+			name = HeaderOriginal + name
+		}
+		letter.Header[name] = values
+	}
+	sequence := strconv.FormatUint(meta.Sequence.Stream, 10)
+	letter.Header.Set(HeaderReason, why.Reason)
+	letter.Header.Set(HeaderDetail, oneLine(why.Detail))
+	letter.Header.Set(HeaderSubject, m.Subject())
+	letter.Header.Set(HeaderStream, meta.Stream)
+	letter.Header.Set(HeaderSequence, sequence)
+	letter.Header.Set(HeaderTime, meta.Timestamp.UTC().Format(time.RFC3339Nano))
+	return letter, meta.Stream + "-" + sequence + "-" + why.Reason, nil
+}
+
+// oneLine keeps a text from ending its header early.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,73 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/reconcile"
+)
+
+// Verb says what becomes of a delivery.
+type Verb string
+
+// What may become of a delivery.
+const (
+	Ack        Verb = "ack"         // the job is done
+	Later      Verb = "later"       // deliver it again, at Disposition.At
+	DeadLetter Verb = "dead-letter" // to CAPTURE_DLQ with the reason, then terminate
+)
+
+// Disposition is what becomes of a delivery, and why.
+type Disposition struct {
+	Do     Verb
+	At     time.Time // of Later; the zero time is at once
+	Reason string    // of DeadLetter: the last token of its subject
+	Detail string    // of DeadLetter: the same in words
+	Rule   string    // the row of the decision table, where one decided
+}
+
+// ReasonConflict is the dead-letter reason of a job that contradicts the
+// outcome of its trade. The other reasons are capture.MalformedReasons.
+const ReasonConflict = "conflict"
+
+// troubleDelay is how long a job rests after trouble that is not its own: the
+// ledger out of reach, the gateway shut.
+const troubleDelay = 5 * time.Second
+
+// unreadable sorts what the decoder refused: an event that jobs.match does not
+// select is none of ours, everything else is a dead letter.
+func (p *Processor) unreadable(ctx context.Context, err error) Disposition {
+	if errors.Is(err, capture.ErrNotOurs) {
+		return Disposition{Do: Ack}
+	}
+	reason := "malformed"
+	var malformed *capture.MalformedError
+	if errors.As(err, &malformed) {
+		reason = malformed.Reason
+	}
+	p.Log.WarnContext(ctx, "dead-lettering a malformed job", "reason", reason, "error", err)
+	return Disposition{Do: DeadLetter, Reason: reason, Detail: err.Error()}
+}
+
+// conflict explains a job that asks for something else than what stands.
+func conflict(job capture.Job, trade reconcile.Trade, step capture.Step) Disposition {
+	standing := trade.State.Outcome
+	return Disposition{Do: DeadLetter, Reason: ReasonConflict, Rule: step.Rule, Detail: fmt.Sprintf(
+		"the job asks for %s, but trade %s is already %s for %s (event %s)",
+		job.Amount, job.TradeID, standing.Type, standing.Sum(), standing.ID)}
+}
+
+// handBack returns a job whose processing met trouble: nothing is known to be
+// wrong with the job, so it comes again.
+func (p *Processor) handBack(ctx context.Context, job capture.Job, err error) Disposition {
+	if errors.Is(err, context.Canceled) {
+		return Disposition{Do: Later}
+	}
+	if !errors.Is(err, ErrShut) {
+		p.Log.WarnContext(ctx, "handing the job back", "trade_id", job.TradeID, "order_id", job.OrderID, "error", err)
+	}
+	return Disposition{Do: Later, At: p.Clerk.Now().Add(troubleDelay)}
+}

@@ -1,0 +1,109 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Problem is something found at startup that does not fit, in plain words.
+type Problem struct {
+	// Fatal problems lose jobs or stall them for good; the worker does not
+	// start with one. The others are warnings.
+	Fatal bool
+	What  string // what is wrong, where
+	Do    string // what to do about it
+}
+
+// String returns the problem in one sentence and the remedy in another.
+func (p Problem) String() string { return p.What + "; " + p.Do }
+
+// Limits are the settings of ours that the broker's must fit.
+type Limits struct {
+	CallTimeout time.Duration // of one gateway call
+	Hands       int           // jobs in hand at a time
+	Horizon     time.Duration // how long a job may be retried
+}
+
+// CheckLimits compares the consumer and the streams, as they are, with what
+// the worker needs. It changes nothing.
+func CheckLimits(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l Limits) ([]Problem, error) {
+	stream, err := js.Stream(ctx, cfg.Jobs)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", cfg.Jobs, err)
+	}
+	consumer, err := stream.Consumer(ctx, cfg.Consumer)
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s of stream %s: %w", cfg.Consumer, cfg.Jobs, err)
+	}
+	dlq, err := js.Stream(ctx, cfg.DLQ)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", cfg.DLQ, err)
+	}
+	problems := checkConsumer(consumer.CachedInfo().Config, l)
+	problems = append(problems, checkJobs(stream.CachedInfo().Config, l)...)
+	return append(problems, checkDLQ(dlq.CachedInfo().Config)...), nil
+}
+
+func checkConsumer(c jetstream.ConsumerConfig, l Limits) []Problem {
+	var found []Problem
+	name := "consumer " + c.Durable
+	add := func(fatal bool, do, what string, args ...any) {
+		found = append(found, Problem{Fatal: fatal, What: name + ": " + fmt.Sprintf(what, args...), Do: do})
+	}
+	if c.AckPolicy != jetstream.AckExplicitPolicy {
+		add(true, "make it explicit, or let capture-worker create a consumer of another name (jobs.consumer)",
+			"its ack policy is %s, so jobs count as done without an outcome", c.AckPolicy)
+	}
+	if c.MaxDeliver > 0 {
+		add(true, "set max deliver to -1 (unlimited)",
+			"after %d deliveries the broker drops a job silently", c.MaxDeliver)
+	}
+	if len(c.BackOff) > 0 {
+		add(true, "remove the backoff from the consumer", "its backoff overrides the delays that the worker asks for")
+	}
+	if c.AckWait <= l.CallTimeout {
+		add(false, "set nats.ack_wait well above gateway.timeout",
+			"ack wait %s is not longer than one gateway call may take (%s); a worker that pauses briefly is taken for dead", c.AckWait, l.CallTimeout)
+	}
+	if c.MaxAckPending > 0 && c.MaxAckPending < l.Hands {
+		add(true, "raise max ack pending; jobs that wait for redelivery count too, so be generous",
+			"max ack pending is %d, fewer than the %d jobs one worker holds", c.MaxAckPending, l.Hands)
+	} else if c.MaxAckPending > 0 && c.MaxAckPending < 10*l.Hands {
+		add(false, "raise max ack pending to 50000",
+			"max ack pending is %d; jobs that wait for redelivery keep their place in it and may starve new ones", c.MaxAckPending)
+	}
+	return found
+}
+
+func checkJobs(s jetstream.StreamConfig, l Limits) []Problem {
+	var found []Problem
+	name := "stream " + s.Name
+	if s.MaxAge > 0 && s.MaxAge < l.Horizon {
+		found = append(found, Problem{What: fmt.Sprintf(
+			"%s: messages are removed after %s, but a job may be retried for %s", name, s.MaxAge, l.Horizon),
+			Do: "raise the stream's max age, or jobs that wait are lost with it"})
+	}
+	if s.Discard == jetstream.DiscardOld && (s.MaxMsgs > 0 || s.MaxBytes > 0 || s.MaxMsgsPerSubject > 0) {
+		found = append(found, Problem{What: name + ": it drops the oldest messages when it is full, jobs that wait included",
+			Do: "set its discard policy to new, so that publishers hear that it is full"})
+	}
+	if s.Storage == jetstream.MemoryStorage {
+		found = append(found, Problem{What: name + ": it is kept in memory, so jobs do not survive a restart of the broker",
+			Do: "use file storage"})
+	}
+	return found
+}
+
+func checkDLQ(s jetstream.StreamConfig) []Problem {
+	for _, subject := range s.Subjects {
+		if subject == DeadLetterSubject+">" || subject == DeadLetterSubject+"*" {
+			return nil
+		}
+	}
+	return []Problem{{Fatal: true, What: fmt.Sprintf(
+		"stream %s: it does not take the subjects %s>, so dead letters have nowhere to go", s.Name, DeadLetterSubject),
+		Do: "add the subject to the stream, or name another stream with jobs.dlq_stream"}}
+}

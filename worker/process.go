@@ -1,0 +1,175 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/reconcile"
+)
+
+// Gateway is the part of gateway.Client that a job needs.
+type Gateway interface {
+	Capture(ctx context.Context, r gateway.CaptureRequest) capture.Answer
+	Query(ctx context.Context, tradeID string) capture.Answer
+}
+
+// Turnstile limits what goes to the gateway. Gate is the one that workers use.
+type Turnstile interface {
+	// Enter waits for a turn: the gateway open, a rate token, a place among
+	// the calls being prepared. It holds no gateway slot. leave gives the
+	// place back.
+	Enter(ctx context.Context) (leave func(), err error)
+	// Call holds a gateway slot for the length of one call.
+	Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer
+}
+
+// Waiter lets a delivery wait inside, holding no slot. It returns false when
+// the wait is too long or the worker is stopping; the job is then handed back.
+type Waiter interface {
+	Wait(ctx context.Context, until time.Time) bool
+}
+
+// Processor takes one delivered job to the point where nothing more can be
+// done for it now.
+type Processor struct {
+	Jobs      *capture.Decoder
+	Clerk     *reconcile.Clerk
+	Gateway   Gateway
+	Gate      Turnstile
+	Waiter    Waiter
+	Lease     time.Duration // how long an announced call may take, waiting for its slot included
+	NotifyURL string        // where a job names none
+	// NewRequestID mints a request_id: at least 24 letters and digits, never
+	// seen before.
+	NewRequestID func() string
+	Log          *slog.Logger
+}
+
+// Delivery is one delivery of a job message.
+type Delivery struct {
+	Header map[string][]string
+	Body   []byte
+	First  bool // never delivered before, as far as the broker knows
+}
+
+// Process is a job's way, top to bottom: decode it, open its trade, and do
+// what the decision table says until the table says that the job is done or
+// has to come back.
+//
+// stop ends waiting and keeps new calls from being started; ctx ends calls
+// and appends under way.
+func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
+	job, err := p.Jobs.Decode(d.Header, d.Body)
+	if err != nil {
+		return p.unreadable(ctx, err)
+	}
+	trade, err := p.open(ctx, job.TradeID, d.First)
+	for err == nil {
+		step := capture.Decide(trade.State, job, p.Clerk.Now(), p.Clerk.Policy)
+		switch step.Do {
+		case capture.DoAck:
+			return Disposition{Do: Ack, Rule: step.Rule}
+		case capture.DoConflict:
+			return conflict(job, trade, step)
+		case capture.DoWait:
+			if !p.Waiter.Wait(stop, step.Until) {
+				return Disposition{Do: Later, At: step.Until, Rule: step.Rule}
+			}
+		case capture.DoSettle:
+			trade, err = p.settle(ctx, trade, step)
+		case capture.DoQuery:
+			trade, err = p.query(ctx, stop, trade, job)
+		case capture.DoAttempt:
+			trade, err = p.attempt(ctx, stop, trade, job, step)
+		}
+	}
+	return p.handBack(ctx, job, err)
+}
+
+// open reads the trade. The first delivery of a job is almost always the first
+// that is heard of its trade, so nothing is read: the first append expects an
+// empty ledger, and where it is not, the conflict brings the truth.
+func (p *Processor) open(ctx context.Context, tradeID string, first bool) (reconcile.Trade, error) {
+	if first {
+		return reconcile.Trade{ID: tradeID}, nil
+	}
+	return p.Clerk.Open(ctx, tradeID)
+}
+
+// settle writes an outcome that needs no call.
+func (p *Processor) settle(ctx context.Context, trade reconcile.Trade, step capture.Step) (reconcile.Trade, error) {
+	trade, err := p.Clerk.Record(ctx, trade, step.Event)
+	return trade, decideAgain(err)
+}
+
+// query asks Order Query and writes down what follows.
+func (p *Processor) query(ctx, stop context.Context, trade reconcile.Trade, job capture.Job) (reconcile.Trade, error) {
+	leave, err := p.Gate.Enter(stop)
+	if err != nil {
+		return trade, err
+	}
+	defer leave()
+	answer := p.Gate.Call(ctx, func(ctx context.Context) capture.Answer {
+		return p.Gateway.Query(ctx, trade.ID)
+	})
+	trade, _, err = p.Clerk.Learn(ctx, trade, &job, capture.Finding{Via: capture.ViaQuery, Answer: answer})
+	return trade, err
+}
+
+// attempt announces a capture call in the ledger, makes it, and writes down
+// what follows. The announcement waits for no slot, and no slot waits for it.
+func (p *Processor) attempt(ctx, stop context.Context, trade reconcile.Trade, job capture.Job, step capture.Step) (reconcile.Trade, error) {
+	leave, err := p.Gate.Enter(stop)
+	if err != nil {
+		return trade, err
+	}
+	defer leave()
+	intent := step.Event
+	if intent.RequestID == "" {
+		intent.RequestID = p.NewRequestID()
+	}
+	intent.LeaseUntil = p.Clerk.Now().Add(p.Lease)
+	trade, err = p.Clerk.Record(ctx, trade, intent)
+	if err != nil {
+		return trade, decideAgain(err)
+	}
+	answer := p.call(ctx, intent)
+	trade, _, err = p.Clerk.Learn(ctx, trade, &job, capture.Finding{Via: capture.ViaCapture, Call: intent.Call, Answer: answer})
+	return trade, err
+}
+
+// call makes the announced call inside its lease: past it, others are free to
+// act, so a call that has not begun must not begin.
+func (p *Processor) call(ctx context.Context, intent capture.Event) capture.Answer {
+	left := intent.LeaseUntil.Sub(p.Clerk.Now())
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	job := intent.Job
+	request := gateway.CaptureRequest{
+		TradeID: job.TradeID, Amount: job.Amount, Description: job.Description,
+		NotifyURL: job.NotifyURL, RequestID: intent.RequestID,
+	}
+	if request.NotifyURL == "" {
+		request.NotifyURL = p.NotifyURL
+	}
+	return p.Gate.Call(ctx, func(ctx context.Context) capture.Answer {
+		if !p.Clerk.Now().Before(intent.LeaseUntil) {
+			return capture.Answer{Kind: capture.AnswerNotSent, Why: "the lease ended before the call could begin"}
+		}
+		return p.Gateway.Capture(ctx, request)
+	})
+}
+
+// decideAgain takes a conflict for what it is: news. The trade that came with
+// it is fresh, and the table decides again.
+func decideAgain(err error) error {
+	if errors.Is(err, ledger.ErrConflict) {
+		return nil
+	}
+	return err
+}

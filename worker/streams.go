@@ -1,0 +1,100 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Ages of the streams that are created: jobs outlive the longest authorization
+// and the delays around it, dead letters wait for a person.
+const (
+	jobsMaxAge = 45 * 24 * time.Hour
+	dlqMaxAge  = 400 * 24 * time.Hour
+	// jobsDuplicates is how long a repeated Nats-Msg-Id is recognised: a
+	// publisher that repeats a batch soon is not asking twice.
+	jobsDuplicates = 10 * time.Minute
+)
+
+// StreamsConfig names what a worker needs of the broker.
+type StreamsConfig struct {
+	Jobs          string   // stream of jobs
+	Subjects      []string // the subjects to take from it
+	Consumer      string   // durable consumer
+	DLQ           string   // stream of dead letters
+	Replicas      int
+	AckWait       time.Duration
+	MaxAckPending int
+}
+
+// EnsureStreams finds or creates the streams and the consumer. It never alters
+// what it finds: what does not fit is for CheckLimits to say.
+func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) (jetstream.Consumer, error) {
+	jobs, err := ensureStream(ctx, js, jobsStream(cfg))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ensureStream(ctx, js, dlqStream(cfg)); err != nil {
+		return nil, err
+	}
+	consumer, err := jobs.Consumer(ctx, cfg.Consumer)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		consumer, err = jobs.CreateConsumer(ctx, consumerConfig(cfg))
+	}
+	if errors.Is(err, jetstream.ErrConsumerExists) {
+		consumer, err = jobs.Consumer(ctx, cfg.Consumer)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s of stream %s: %w", cfg.Consumer, cfg.Jobs, err)
+	}
+	return consumer, nil
+}
+
+// ensureStream finds a stream or creates it; another worker may do so at the
+// same time.
+func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, cfg.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		stream, err = js.CreateStream(ctx, cfg)
+	}
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		stream, err = js.Stream(ctx, cfg.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", cfg.Name, err)
+	}
+	return stream, nil
+}
+
+// jobsStream keeps jobs by age, not until they are acked: removing each acked
+// message costs the broker a write, and what was asked stays readable beside
+// what became of it.
+func jobsStream(cfg StreamsConfig) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: cfg.Jobs, Subjects: cfg.Subjects, Replicas: cfg.Replicas,
+		Description: "capture jobs, for capture-worker",
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		MaxAge: jobsMaxAge, Duplicates: jobsDuplicates,
+	}
+}
+
+func dlqStream(cfg StreamsConfig) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: cfg.DLQ, Subjects: []string{DeadLetterSubject + ">"}, Replicas: cfg.Replicas,
+		Description: "jobs that capture-worker could not take, with the reason",
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
+	}
+}
+
+func consumerConfig(cfg StreamsConfig) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: cfg.Consumer, FilterSubjects: cfg.Subjects,
+		Description: "workers of capture-worker share it",
+		AckPolicy:   jetstream.AckExplicitPolicy, AckWait: cfg.AckWait,
+		MaxDeliver: -1, MaxAckPending: cfg.MaxAckPending,
+	}
+}
