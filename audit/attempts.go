@@ -1,0 +1,154 @@
+package audit
+
+import (
+	"strings"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+const (
+	// minRequestID is the shortest request_id that rule 4 allows.
+	minRequestID = 24
+	// maxErrors is how many -1000 answers spend a request_id.
+	maxErrors = 3
+)
+
+func (h *history) checkAttempt(e capture.Event) {
+	h.checkIntent(e)
+	h.checkNumbers(e)
+	h.checkOpen(e)
+	h.checkCleared(e)
+}
+
+// checkIntent: the intent names all that its call needs, and its time is not
+// over (rules 1, 4, 10).
+func (h *history) checkIntent(e capture.Event) {
+	if !goodRequestID(e.RequestID) {
+		h.add("4", e, "request_id %q is not at least %d letters and digits", e.RequestID, minRequestID)
+	}
+	if !e.LeaseUntil.After(e.Time) {
+		h.add("1", e, "the intent has no lease")
+	}
+	switch {
+	case e.Job == nil:
+		h.add("1", e, "the intent does not hold its job")
+	case e.Job.TradeID != h.trade:
+		h.add("1", e, "the intent holds a job of trade %q", e.Job.TradeID)
+	default:
+		if d := e.Job.Deadline(); !d.IsZero() && !e.Time.Before(d) {
+			h.add("10", e, "a capture call at %s, after the deadline %s", e.Time, d)
+		}
+	}
+}
+
+func goodRequestID(id string) bool {
+	alien := func(r rune) bool {
+		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
+	}
+	return len(id) >= minRequestID && !strings.ContainsFunc(id, alien)
+}
+
+// checkNumbers: calls count one by one, attempts with each new request_id.
+func (h *history) checkNumbers(e capture.Event) {
+	c := h.last()
+	if c == nil {
+		if e.Call != 1 || e.Attempt != 1 {
+			h.add("7", e, "the first intent is numbered attempt %d, call %d", e.Attempt, e.Call)
+		}
+		return
+	}
+	if e.Call != c.event.Call+1 {
+		h.add("7", e, "call %d follows call %d", e.Call, c.event.Call)
+	}
+	fresh, next := e.RequestID != c.event.RequestID, e.Attempt != c.event.Attempt
+	if fresh != next || (next && e.Attempt != c.event.Attempt+1) {
+		h.add("7", e, "attempt %d follows attempt %d, new request_id: %t", e.Attempt, c.event.Attempt, fresh)
+	}
+	if fresh {
+		h.checkMinted(e, *c)
+	}
+}
+
+// checkMinted: a new request_id has a reason (rule 4).
+func (h *history) checkMinted(e capture.Event, before call) {
+	for _, c := range h.calls {
+		if c.event.RequestID == e.RequestID {
+			h.add("4", e, "request_id %s is that of an earlier attempt", e.RequestID)
+			return
+		}
+	}
+	if h.outcome != nil {
+		return // another ask has a request_id of its own
+	}
+	id := before.event.RequestID
+	switch {
+	case !h.refused[id] && h.errors[id] < maxErrors:
+		h.add("4", e, "a new request_id, though the old one was neither refused nor answered -1000 %d times", maxErrors)
+	case !h.quiet(lookOpen):
+		h.add("4", e, "a new request_id before %d agreeing queries after the settle time", h.p.Agree)
+	}
+}
+
+// checkOpen: nothing stands in the way of a call (rule 8).
+func (h *history) checkOpen(e capture.Event) {
+	c := h.last()
+	switch {
+	case h.outcome == nil:
+		if c != nil && c.event.Job != nil && e.Job != nil && e.Job.Amount != c.event.Job.Amount && !h.released {
+			h.add("8", e, "a retry asks for %s, the call before asked for %s", e.Job.Amount, c.event.Job.Amount)
+		}
+	case h.outcome.Type == capture.Parked:
+		h.add("8", e, "a capture call for a parked trade that nobody released")
+	case h.outcome.Type == capture.Failed && e.Job != nil && !h.asksAnew(*e.Job):
+		h.add("8", e, "a capture call for a failed trade that asks the same again")
+	case h.outcome.Type == capture.Failed && c != nil && e.RequestID == c.event.RequestID:
+		h.add("4", e, "another ask with the request_id of the failed one")
+	}
+}
+
+// asksAnew: another amount, or more time where time was what failed.
+func (h *history) asksAnew(job capture.Job) bool {
+	if job.Amount != h.outcome.Sum() {
+		return true
+	}
+	return h.outcome.Reason == capture.ReasonWindowExceeded && !job.Deadline().IsZero()
+}
+
+// checkCleared: the first call needs an empty ledger; each other one a query
+// that says authorized, after the call before it ended, and more of them where
+// that call was lost (rules 2 and 3).
+func (h *history) checkCleared(e capture.Event) {
+	c := h.last()
+	switch {
+	case c == nil && h.seen == 0:
+	case !h.askedSince(lookOpen):
+		h.add("2", e, "no query said authorized since the last call ended")
+	case c != nil && c.lost() && !h.quiet(lookOpen):
+		h.add("3", e, "the last call was lost, and not %d queries, %s apart, say authorized after %s",
+			h.p.Agree, h.p.Spacing, c.ended.Add(h.p.Settle))
+	}
+	if c != nil && c.answer == nil && e.Time.Before(c.ended) {
+		h.add("2", e, "a capture call while another one is under way until %s", c.ended)
+	}
+}
+
+func (h *history) checkAnswer(e capture.Event) {
+	c := h.last()
+	switch {
+	case e.Answer == nil:
+		h.add("1", e, "an answer without what was answered")
+	case c == nil || e.Call > c.event.Call || e.Call < 1:
+		h.add("1", e, "an answer to call %d, which the ledger does not announce", e.Call)
+	case e.Call == c.event.Call && c.answer != nil:
+		h.add("7", e, "call %d is answered twice", e.Call)
+	}
+}
+
+func (h *history) checkRelease(e capture.Event) {
+	if h.outcome == nil || h.outcome.Type != capture.Parked {
+		h.add("8", e, "released, but the trade is not parked")
+	}
+	if e.By == "" || e.Note == "" {
+		h.add("8", e, "released without saying who or why")
+	}
+}
