@@ -85,6 +85,9 @@ func TestAmountErrorsAreShort(t *testing.T) {
 func second(_ capture.Amount, err error) error { return err }
 
 func TestAmountEqualityAndCmp(t *testing.T) {
+	if got := (capture.Amount{}).String(); got != "none" {
+		t.Errorf("no amount prints as %q", got)
+	}
 	if euros(t, "1") != euros(t, "1.00") {
 		t.Error("1 and 1.00 EUR differ")
 	}
