@@ -97,7 +97,8 @@ func (c *Conn) JetStream() (jetstream.JetStream, error) {
 	case c.apiPrefix != "":
 		js, err = jetstream.NewWithAPIPrefix(c.Conn, c.apiPrefix)
 	case c.domain != "":
-		js, err = jetstream.NewWithDomain(c.Conn, c.domain)
+		// The same as NewWithDomain, in the form that all libraries understand.
+		js, err = jetstream.NewWithAPIPrefix(c.Conn, "$JS."+c.domain+".API")
 	default:
 		js, err = jetstream.New(c.Conn)
 	}

@@ -102,8 +102,8 @@ func TestAContextOfTheCommandLineToolIsUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := js.Options().Domain; got != "hub" {
-		t.Errorf("JetStream domain %q, want that of the context", got)
+	if got := js.Options().APIPrefix; got != "$JS.hub.API" {
+		t.Errorf("JetStream API %q, want that of the context's domain", got)
 	}
 	if _, err := natsconn.Connect(t.Context(), natsconn.Config{Context: "absent"}, nil); err == nil || !strings.Contains(err.Error(), "absent") {
 		t.Errorf("an unknown context: %v", err)
