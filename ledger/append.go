@@ -1,0 +1,150 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// Append is Ledger.Append. What the server did not confirm is looked up at the
+// stream's leader and, where it is not there, sent again as it was: the guard
+// stores it once at most.
+func (l *JetStream) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+	if err := checkEvent(e); err != nil {
+		return 0, err
+	}
+	msg, err := message(ctx, e, after, l.o.Source)
+	if err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("appending to trade %s: %w", e.TradeID, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.o.Bound)
+	defer cancel()
+	a := appending{l: l, e: e, after: after, msg: msg}
+	return a.run(ctx)
+}
+
+// appending is one Append under way.
+type appending struct {
+	l     *JetStream
+	e     capture.Event
+	after uint64
+	msg   *nats.Msg
+	// maybe: some try may have been stored, or be on its way to the server
+	// still. Once true, only seeing an event behind `after` gives certainty.
+	maybe bool
+}
+
+func (a *appending) run(ctx context.Context) (uint64, error) {
+	for try := 0; ; try++ {
+		seq, err := a.publish(ctx)
+		if err == nil {
+			return seq, nil
+		}
+		verdict := judge(err)
+		a.maybe = a.maybe || verdict == maybeStored
+		if verdict == refused && !a.maybe {
+			return 0, fmt.Errorf("appending to trade %s: %w", a.e.TradeID, err)
+		}
+		if verdict == conflicted || a.maybe {
+			if seq, done, err := a.lookUp(ctx, verdict); done {
+				return seq, err
+			}
+		}
+		if a.l.js.Conn().IsClosed() || !pause(ctx, try) {
+			return 0, a.giveUp(verdict, err)
+		}
+	}
+}
+
+func (a *appending) publish(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.l.o.Timeout)
+	defer cancel()
+	ack, err := a.l.js.PublishMsg(ctx, a.msg,
+		jetstream.WithExpectLastSequenceForSubject(a.after, TradeFilter(a.e.TradeID)),
+		jetstream.WithExpectStream(a.l.o.Stream),
+		jetstream.WithRetryAttempts(0)) // the tries are counted here
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// lookUp asks the leader for the trade's event behind `after`. That place is
+// taken once: by this event, or by another, and then this one can never be
+// stored. An empty place says nothing about tries that are still on their way.
+func (a *appending) lookUp(ctx context.Context, v verdict) (seq uint64, done bool, err error) {
+	next, found, err := a.l.leaderGet(ctx, getRequest{Seq: a.after + 1, NextFor: TradeFilter(a.e.TradeID)})
+	switch {
+	case err != nil:
+		return 0, false, nil
+	case !found:
+		return 0, v == conflicted && !a.maybe && a.lastIsBefore(ctx), a.conflict(0)
+	}
+	entry, err := next.entry()
+	if err == nil && entry.Event.ID == a.e.ID {
+		return next.Seq, true, nil
+	}
+	// An event that cannot be read is not ours, but it has the place.
+	return 0, true, a.conflict(next.Seq)
+}
+
+// lastIsBefore: the trade does not reach as far as the writer thought. Its
+// events have expired, or the writer is mistaken.
+func (a *appending) lastIsBefore(ctx context.Context) bool {
+	last, found, err := a.l.leaderGet(ctx, getRequest{LastFor: TradeFilter(a.e.TradeID)})
+	return err == nil && (!found || last.Seq < a.after) && a.after > 0
+}
+
+func (a *appending) conflict(found uint64) error {
+	return &ConflictError{TradeID: a.e.TradeID, After: a.after, Found: found}
+}
+
+func (a *appending) giveUp(v verdict, err error) error {
+	switch {
+	case a.maybe:
+		return fmt.Errorf("appending %s to trade %s after sequence %d: %w: %w", a.e.Type, a.e.TradeID, a.after, ErrUncertain, err)
+	case v == conflicted:
+		return a.conflict(0)
+	}
+	return fmt.Errorf("appending to trade %s: no answer from stream %s in %s: %w", a.e.TradeID, a.l.o.Stream, a.l.o.Bound, err)
+}
+
+// verdict is what the error of one try says about the event.
+type verdict int
+
+const (
+	maybeStored verdict = iota // stored, under way, or lost
+	notSent                    // nobody took it; worth another try
+	conflicted                 // the guard refused it
+	refused                    // refused for a reason that stays
+)
+
+func judge(err error) verdict {
+	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrReconnectBufExceeded) {
+		return notSent
+	}
+	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) || errors.Is(err, nats.ErrHeadersNotSupported) {
+		return refused
+	}
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	switch {
+	case !ok:
+		return maybeStored
+	case api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence,
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+		return conflicted
+	case api.Code >= 500:
+		// No leader, storing failed, out of resources: on a replicated stream
+		// another replica may have kept it.
+		return maybeStored
+	}
+	return refused
+}

@@ -1,0 +1,108 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Options of a JetStream ledger. The zero value of a field is its default.
+type Options struct {
+	Stream string // DefaultStream
+	Source string // ce-source of the events; "capture-worker"
+	// Timeout bounds one request to the server; 5s.
+	Timeout time.Duration
+	// Bound is for one method call with all its tries; four times Timeout. It
+	// should outlast the election of a new leader on a replicated stream.
+	Bound time.Duration
+}
+
+// JetStream is the Ledger on a NATS JetStream stream, of any number of
+// replicas; see EnsureStream. It needs nats-server 2.11 or newer.
+//
+// Load and Trades read from whichever replica answers, which may lag. That is
+// safe: an append states the sequence it follows, so whoever decided on a stale
+// view gets ErrConflict. Append, Last and LoadLatest go by the stream's leader.
+type JetStream struct {
+	js jetstream.JetStream
+	o  Options
+}
+
+var _ Ledger = (*JetStream)(nil)
+
+// NewJetStream returns the ledger on a stream that exists. It asks the server
+// nothing.
+func NewJetStream(js jetstream.JetStream, o Options) *JetStream {
+	if o.Stream == "" {
+		o.Stream = DefaultStream
+	}
+	if o.Source == "" {
+		o.Source = "capture-worker"
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 5 * time.Second
+	}
+	if o.Bound <= 0 {
+		o.Bound = 4 * o.Timeout
+	}
+	return &JetStream{js: prefixed(js), o: o}
+}
+
+// prefixed spells a JetStream domain as the API prefix it stands for: the batch
+// reads of orbit.go leave out a part of the subject where a domain is set.
+func prefixed(js jetstream.JetStream) jetstream.JetStream {
+	domain := js.Options().Domain
+	if domain == "" {
+		return js
+	}
+	same, err := jetstream.NewWithAPIPrefix(js.Conn(), "$JS."+domain+".API")
+	if err != nil {
+		return js
+	}
+	return same
+}
+
+const (
+	firstPause = 20 * time.Millisecond
+	maxPause   = time.Second
+)
+
+// pause waits between two tries, longer from try to try, and reports whether
+// there is time for one more.
+func pause(ctx context.Context, try int) bool {
+	d := min(firstPause<<min(try, 10), maxPause)
+	d = d/2 + rand.N(d) // writers that failed together must not return together
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// retry calls read until it succeeds, fails for good or the bound is over.
+func (l *JetStream) retry(ctx context.Context, read func(context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, l.o.Bound)
+	defer cancel()
+	for try := 0; ; try++ {
+		err := l.once(bounded, read)
+		if err == nil || !passing(err) || l.js.Conn().IsClosed() {
+			return err
+		}
+		if !pause(bounded, try) {
+			if ctx.Err() != nil {
+				return fmt.Errorf("%w: %w", ctx.Err(), err)
+			}
+			return fmt.Errorf("gave up after %s: %w", l.o.Bound, err)
+		}
+	}
+}
+
+func (l *JetStream) once(ctx context.Context, read func(context.Context) error) error {
+	try, cancel := context.WithTimeout(ctx, l.o.Timeout)
+	defer cancel()
+	return read(try)
+}

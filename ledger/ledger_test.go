@@ -1,0 +1,82 @@
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/ledger/ledgertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func server(t *testing.T) *natsserver.Server {
+	t.Helper()
+	s, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	return s
+}
+
+func cluster(t *testing.T) *natsserver.Cluster {
+	t.Helper()
+	c, err := natsserver.StartCluster(3, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Shutdown)
+	return c
+}
+
+func connect(t *testing.T, url string, opts ...nats.Option) jetstream.JetStream {
+	t.Helper()
+	opts = append(opts, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
+	nc, err := nats.Connect(url, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func ensure(t *testing.T, js jetstream.JetStream, c ledger.StreamConfig) {
+	t.Helper()
+	findings, err := ledger.EnsureStream(t.Context(), js, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(findings) > 0 {
+		t.Fatalf("the stream that was just made does not fit: %v", findings)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return &ledger.Memory{} })
+}
+
+func TestFaultyWithoutFaultsIsALedger(t *testing.T) {
+	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return ledgertest.Faulty{Ledger: &ledger.Memory{}} })
+}
+
+func TestJetStream(t *testing.T) {
+	js := connect(t, server(t).URL())
+	ensure(t, js, ledger.StreamConfig{})
+	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return ledger.NewJetStream(js, ledger.Options{}) })
+}
+
+func TestJetStreamReplicated(t *testing.T) {
+	js := connect(t, cluster(t).URL())
+	ensure(t, js, ledger.StreamConfig{Replicas: 3})
+	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return ledger.NewJetStream(js, ledger.Options{}) })
+}

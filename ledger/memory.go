@@ -1,0 +1,211 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// Memory is a Ledger that lives and dies with the process. It keeps events as
+// JSON, as JetStream does, so that what is read is what would be read there.
+// The zero value is ready. It starts no goroutines.
+type Memory struct {
+	mu     sync.Mutex
+	log    []record            // the record at i has sequence i+1
+	trades map[string][]uint64 // sequences per trade
+	grown  chan struct{}       // closed at the next append
+}
+
+type record struct {
+	data   []byte
+	trade  string
+	after  uint64
+	stored time.Time
+}
+
+var _ Ledger = (*Memory)(nil)
+
+// Append is Ledger.Append. It never returns ErrUncertain.
+func (m *Memory) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+	if err := checkEvent(e); err != nil {
+		return 0, err
+	}
+	data, err := e.Encode()
+	if err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("appending to trade %s: %w", e.TradeID, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.last(e.TradeID) != after {
+		return m.standing(e, after)
+	}
+	if m.trades == nil {
+		m.trades = map[string][]uint64{}
+	}
+	m.log = append(m.log, record{data: data, trade: e.TradeID, after: after, stored: time.Now()})
+	seq := uint64(len(m.log))
+	m.trades[e.TradeID] = append(m.trades[e.TradeID], seq)
+	if m.grown != nil {
+		close(m.grown)
+		m.grown = nil
+	}
+	return seq, nil
+}
+
+// standing returns the sequence of the event behind `after` where it is this
+// very event, appended before, and the conflict where it is another.
+func (m *Memory) standing(e capture.Event, after uint64) (uint64, error) {
+	conflict := &ConflictError{TradeID: e.TradeID, After: after}
+	for _, seq := range m.trades[e.TradeID] {
+		if seq <= after {
+			continue
+		}
+		r := m.log[seq-1]
+		entry, err := decodeEntry(seq, r.stored, r.data)
+		if err == nil && entry.Event.ID == e.ID {
+			return seq, nil
+		}
+		conflict.Found = seq
+		break
+	}
+	return 0, conflict
+}
+
+func (m *Memory) last(tradeID string) uint64 {
+	seqs := m.trades[tradeID]
+	if len(seqs) == 0 {
+		return 0
+	}
+	return seqs[len(seqs)-1]
+}
+
+// Load is Ledger.Load. It never lags.
+func (m *Memory) Load(ctx context.Context, tradeID string) (Trade, error) {
+	if err := CheckTradeID(tradeID); err != nil {
+		return Trade{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Trade{}, fmt.Errorf("loading trade %s: %w", tradeID, err)
+	}
+	t := Trade{ID: tradeID}
+	for _, seq := range m.sequences(tradeID) {
+		entry, err := m.entry(seq)
+		if err != nil {
+			return Trade{}, err
+		}
+		t.Events, t.Seq = append(t.Events, entry.Event), seq
+	}
+	return t, nil
+}
+
+func (m *Memory) sequences(tradeID string) []uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// Appending never changes what is already in the slice.
+	return m.trades[tradeID]
+}
+
+func (m *Memory) entry(seq uint64) (Entry, error) {
+	m.mu.Lock()
+	r := m.log[seq-1]
+	m.mu.Unlock()
+	return decodeEntry(seq, r.stored, r.data)
+}
+
+// LoadLatest is Load.
+func (m *Memory) LoadLatest(ctx context.Context, tradeID string) (Trade, error) {
+	return m.Load(ctx, tradeID)
+}
+
+// Last is Ledger.Last.
+func (m *Memory) Last(ctx context.Context, tradeID string) (Entry, bool, error) {
+	if err := CheckTradeID(tradeID); err != nil {
+		return Entry{}, false, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Entry{}, false, fmt.Errorf("reading the last event of trade %s: %w", tradeID, err)
+	}
+	seqs := m.sequences(tradeID)
+	if len(seqs) == 0 {
+		return Entry{}, false, nil
+	}
+	entry, err := m.entry(seqs[len(seqs)-1])
+	return entry, err == nil, err
+}
+
+// Trades is Ledger.Trades.
+func (m *Memory) Trades(ctx context.Context, f Filter) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		m.mu.Lock()
+		log := m.log
+		m.mu.Unlock()
+		start := 0
+		for start < len(log) && log[start].stored.Before(f.Since) {
+			start++
+		}
+		for _, r := range log[start:] {
+			if err := ctx.Err(); err != nil {
+				yield("", fmt.Errorf("walking the trades: %w", err))
+				return
+			}
+			// The event before it is outside of the walk: it is the first here.
+			if r.after <= uint64(start) && !yield(r.trade, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Watch is Ledger.Watch.
+func (m *Memory) Watch(ctx context.Context, from uint64) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		next := from
+		if next == 0 {
+			m.mu.Lock()
+			next = uint64(len(m.log)) + 1
+			m.mu.Unlock()
+		}
+		for ctx.Err() == nil {
+			if grown := m.waitFor(next); grown != nil {
+				select {
+				case <-ctx.Done():
+				case <-grown:
+				}
+				continue
+			}
+			if !yield(m.entry(next)) {
+				return
+			}
+			next++
+		}
+	}
+}
+
+// waitFor returns nil when the sequence is there, else what to wait for.
+func (m *Memory) waitFor(seq uint64) <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if seq <= uint64(len(m.log)) {
+		return nil
+	}
+	if m.grown == nil {
+		m.grown = make(chan struct{})
+	}
+	return m.grown
+}
+
+// decodeEntry reads one stored event. On error the Entry still says where.
+func decodeEntry(seq uint64, stored time.Time, data []byte) (Entry, error) {
+	e, err := capture.DecodeEvent(data)
+	if err != nil {
+		return Entry{Seq: seq, Stored: stored}, fmt.Errorf("reading sequence %d of the ledger: %w", seq, err)
+	}
+	return Entry{Event: e, Seq: seq, Stored: stored}, nil
+}

@@ -1,0 +1,118 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// DefaultMaxAge is how long events are kept: a year of disputes and a month.
+const DefaultMaxAge = 400 * 24 * time.Hour
+
+// StreamConfig says what stream the ledger wants. The zero value of a field is
+// its default.
+type StreamConfig struct {
+	Stream   string        // DefaultStream
+	Replicas int           // 1
+	MaxAge   time.Duration // DefaultMaxAge
+}
+
+// Finding is something about the stream that does not fit the ledger.
+type Finding struct {
+	// Unfit: the ledger would lose events or its guard. Don't run on it.
+	Unfit bool
+	// Text says what is wrong and what to do, in plain words.
+	Text string
+}
+
+// EnsureStream creates the ledger's stream where it is missing. A stream that
+// exists is never altered; what does not fit is told as findings.
+func EnsureStream(ctx context.Context, js jetstream.JetStream, c StreamConfig) ([]Finding, error) {
+	c = c.withDefaults()
+	stream, err := js.Stream(ctx, c.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		stream, err = create(ctx, js, c)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the ledger's stream %s: %w", c.Stream, err)
+	}
+	return inspect(stream.CachedInfo().Config, c), nil
+}
+
+func (c StreamConfig) withDefaults() StreamConfig {
+	if c.Stream == "" {
+		c.Stream = DefaultStream
+	}
+	if c.Replicas <= 0 {
+		c.Replicas = 1
+	}
+	if c.MaxAge <= 0 {
+		c.MaxAge = DefaultMaxAge
+	}
+	return c
+}
+
+// create makes the stream; of two workers that start together, one finds what
+// the other made.
+func create(ctx context.Context, js jetstream.JetStream, c StreamConfig) (jetstream.Stream, error) {
+	stream, err := js.CreateStream(ctx, jetstream.StreamConfig{
+		Name:        c.Stream,
+		Description: "capture-worker: what happened to every trade",
+		Subjects:    []string{allSubjects},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Replicas:    c.Replicas,
+		MaxAge:      c.MaxAge,
+		// Full means refusing what is new, not forgetting what is true.
+		Discard:     jetstream.DiscardNew,
+		AllowDirect: true,
+		DenyDelete:  true,
+		DenyPurge:   true,
+		Duplicates:  time.Second, // events carry no Nats-Msg-Id: the guard is stronger
+	})
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return js.Stream(ctx, c.Stream)
+	}
+	return stream, err
+}
+
+// inspect compares a stream with what the ledger rests on.
+func inspect(got jetstream.StreamConfig, c StreamConfig) []Finding {
+	checks := []struct {
+		bad, unfit bool
+		text       string
+	}{
+		{!covers(got.Subjects), true, "it does not store the subjects " + allSubjects + "; add them to the stream"},
+		{got.SubjectTransform != nil || got.Mirror != nil || len(got.Sources) > 0, true, "it is a mirror, has sources or renames subjects; the ledger needs a stream of its own"},
+		{got.Retention != jetstream.LimitsPolicy, true, "its retention is " + got.Retention.String() + ", so events vanish once read; the ledger needs limits"},
+		{got.MaxMsgsPerSubject > 0, true, fmt.Sprintf("it keeps only %d messages per subject, so earlier events of a trade vanish; set no such limit", got.MaxMsgsPerSubject)},
+		{!got.AllowDirect, true, "it does not allow direct gets, which reading a trade needs; set allow_direct"},
+		{got.Discard == jetstream.DiscardOld && (got.MaxMsgs > 0 || got.MaxBytes > 0), true, "when full it drops the oldest events, which are the truth about open trades; set discard to new, or lift the limits on messages and bytes"},
+		{got.NoAck, true, "it does not acknowledge what is published, so no append can be relied on; lift no_ack"},
+		{got.Storage != jetstream.FileStorage, true, "it keeps events in memory only; the ledger needs file storage"},
+		{got.AllowRollup || got.AllowMsgTTL, false, "it allows rollups or messages with a time to live, which erase events; nothing here uses them, make sure that nothing else does"},
+		{got.MaxAge > 0 && got.MaxAge < c.MaxAge, false, fmt.Sprintf("it keeps events for %s, less than the %s of ledger.max_age", got.MaxAge, c.MaxAge)},
+		{got.Replicas < c.Replicas, false, fmt.Sprintf("it has %d replicas, fewer than the %d of nats.replicas", got.Replicas, c.Replicas)},
+		{!got.DenyDelete || !got.DenyPurge, false, "single events can be deleted or purged from it; set deny_delete and deny_purge for an audit trail that only grows"},
+	}
+	var found []Finding
+	for _, check := range checks {
+		if check.bad {
+			found = append(found, Finding{check.unfit, fmt.Sprintf("stream %s: %s", got.Name, check.text)})
+		}
+	}
+	return found
+}
+
+func covers(subjects []string) bool {
+	for _, s := range subjects {
+		switch s {
+		case allSubjects, subjectPrefix + ">", "*.*.*", "*.>", ">":
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,102 @@
+package ledger
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// DefaultStream is the name of the ledger's stream.
+const DefaultStream = "CAPTURES"
+
+// subjectPrefix starts every subject: captures.<trade_id>.<event>.
+const subjectPrefix = "captures."
+
+// allSubjects covers the events of all trades.
+const allSubjects = subjectPrefix + "*.*"
+
+// headerAfter carries the sequence of the trade's event before, so that a walk
+// can tell a trade's first event without remembering the trades.
+const headerAfter = "Capture-After"
+
+// Subject is where an event is published.
+func Subject(tradeID string, t capture.EventType) string {
+	return subjectPrefix + tradeID + "." + string(t)
+}
+
+// TradeFilter covers the events of one trade. Every append is guarded with
+// exactly this string: on a replicated stream a second spelling would not see
+// the appends under way that are guarded by the first.
+func TradeFilter(tradeID string) string { return subjectPrefix + tradeID + ".>" }
+
+// tradeOf returns the trade of a subject; ok is false where it is none of ours.
+func tradeOf(subject string) (tradeID string, ok bool) {
+	rest, ok := strings.CutPrefix(subject, subjectPrefix)
+	if !ok {
+		return "", false
+	}
+	tradeID, event, ok := strings.Cut(rest, ".")
+	return tradeID, ok && !strings.Contains(event, ".") && CheckTradeID(tradeID) == nil
+}
+
+type headersKey struct{}
+
+// WithHeaders adds headers to the events appended under the context, for the
+// context of a trace. Names that NATS and CloudEvents give a meaning to are
+// left out.
+func WithHeaders(ctx context.Context, h nats.Header) context.Context {
+	return context.WithValue(ctx, headersKey{}, maps.Clone(h))
+}
+
+func extraHeaders(ctx context.Context) nats.Header {
+	given, _ := ctx.Value(headersKey{}).(nats.Header)
+	h := make(nats.Header, len(given)+8)
+	for name, values := range given {
+		if !reserved(name) {
+			h[name] = slices.Clone(values)
+		}
+	}
+	return h
+}
+
+func reserved(name string) bool {
+	name = strings.ToLower(name)
+	return strings.HasPrefix(name, "nats-") || strings.HasPrefix(name, "ce-") ||
+		name == "content-type" || name == strings.ToLower(headerAfter)
+}
+
+// message is the event as a CloudEvent 1.0 in binary mode, see the NATS
+// protocol binding of the CloudEvents specification.
+func message(ctx context.Context, e capture.Event, after uint64, source string) (*nats.Msg, error) {
+	data, err := e.Encode()
+	if err != nil {
+		return nil, err
+	}
+	h := extraHeaders(ctx)
+	h["ce-specversion"] = []string{"1.0"}
+	h["ce-id"] = []string{e.ID}
+	h["ce-type"] = []string{"capture." + string(e.Type)}
+	h["ce-source"] = []string{source}
+	h["ce-subject"] = []string{e.TradeID}
+	h["ce-time"] = []string{e.Time.UTC().Format(time.RFC3339Nano)}
+	h["content-type"] = []string{"application/json"}
+	h[headerAfter] = []string{strconv.FormatUint(after, 10)}
+	return &nats.Msg{Subject: Subject(e.TradeID, e.Type), Header: h, Data: data}, nil
+}
+
+// afterOf reads the header; a message without it was appended by someone who
+// does not keep the guard, and counts as a first one rather than being hidden.
+func afterOf(h nats.Header) uint64 {
+	after, err := strconv.ParseUint(h.Get(headerAfter), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return after
+}
