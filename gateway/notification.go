@@ -84,7 +84,7 @@ func splitNotification(body []byte) (sign string, data members, err error) {
 		}
 		body = []byte(decoded)
 	}
-	if len(body) > signLength && body[signLength] == '.' {
+	if len(body) > signLength && body[signLength] == '.' && body[0] != '{' {
 		sign = string(body[:signLength])
 		data, err = readObject(body[signLength+1:])
 	} else {
