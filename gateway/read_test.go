@@ -1,0 +1,106 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+)
+
+// FuzzReadAnswer reads anything: whatever it is, it is done only where the
+// gateway's words say so, refused only with a code of its table, and safe.
+func FuzzReadAnswer(f *testing.F) {
+	for _, cases := range [][]answerCase{captureCases, queryCases, envelopeCases} {
+		for _, tc := range cases {
+			if len(tc.body) < 2000 {
+				f.Add(tc.status, []byte(tc.body))
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		r := request(t)
+		got := gateway.ReadCapture(status, body, r)
+		assertSound(t, got, status)
+		if got.Kind == capture.AnswerDone {
+			assertSaid(t, body, func(data map[string]any) bool {
+				return data["trade_id"] == trade && strings.EqualFold(strings.TrimSpace(data["state"].(string)), "paid")
+			})
+			if got.Order.Amount != r.Amount || got.Order.State != capture.OrderPaid {
+				t.Fatalf("done with %+v", got.Order)
+			}
+		}
+		got = gateway.ReadQuery(status, body, trade)
+		assertSound(t, got, status)
+		if got.Kind == capture.AnswerDone {
+			assertSaid(t, body, func(data map[string]any) bool {
+				info := data["transaction_info"].(map[string]any)
+				return info["trade_id"] == trade && info["state"] != ""
+			})
+			if got.Order.State == capture.OrderPaid && got.Order.Amount.IsZero() {
+				t.Fatal("paid without an amount")
+			}
+		}
+	})
+}
+
+func assertSound(t *testing.T, a capture.Answer, status int) {
+	t.Helper()
+	switch a.Kind {
+	case capture.AnswerDone:
+		if a.Code != capture.CodeSuccess || a.Order == nil || a.Order.TradeID != trade || status < 200 || status > 299 {
+			t.Fatalf("done: %+v", a)
+		}
+	case capture.AnswerRefused:
+		if !a.OurFault() && a.Code != capture.CodeRequestID && a.FinalRefusal() == "" {
+			t.Fatalf("refused by no code of the table: %+v", a)
+		}
+	case capture.AnswerUnknown:
+	default:
+		t.Fatalf("kind %q of an answer that was read", a.Kind)
+	}
+	if a.Why == "" || len(a.Message) > 200 || len(a.Code) > 32 {
+		t.Fatalf("texts: %+v", a)
+	}
+	for _, s := range []string{a.Code, a.Why, a.Message, a.ResponseID} {
+		if !utf8.ValidString(s) || strings.ContainsAny(s, "\x00\n\r\x1b") {
+			t.Fatalf("not printable: %q", s)
+		}
+	}
+}
+
+// assertSaid reads the body in another way, and asks the same of it.
+func assertSaid(t *testing.T, body []byte, holds func(map[string]any) bool) {
+	t.Helper()
+	var whole map[string]any
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(string(body), "\xef\xbb\xbf")), &whole); err != nil {
+		t.Fatalf("done, from what is no JSON: %v", err)
+	}
+	if !holds(whole["data"].(map[string]any)) {
+		t.Fatalf("done, from %s", body)
+	}
+}
+
+func BenchmarkReadAnswer(b *testing.B) {
+	b.ReportAllocs()
+	r := request(b)
+	body := []byte(paidBody)
+	for b.Loop() {
+		if gateway.ReadCapture(200, body, r).Kind != capture.AnswerDone {
+			b.Fatal("not done")
+		}
+	}
+}
+
+func BenchmarkSign(b *testing.B) {
+	b.ReportAllocs()
+	params := gateway.Params(user, gateway.MethodCapture, 1720684254, map[string]string{
+		"trade_id": trade, "amount": "24.99", "currency": "EUR", "description": "order A-1001", "notify_url": "",
+		"request_id": "ca51f2fas3i0f8uiw7efj6oe4i2w1ghj",
+	})
+	for b.Loop() {
+		gateway.Sign(secret, params)
+	}
+}
