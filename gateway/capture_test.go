@@ -154,3 +154,19 @@ func TestCaptureTellsTheOrder(t *testing.T) {
 		}
 	}
 }
+
+// Printed examples leave open where the message and the response_id stand.
+func TestMessageAndResponseIDStandAnywhere(t *testing.T) {
+	for name, tc := range map[string]struct{ body, message, id string }{
+		"at the top":         {`{"status":false,"code":"-4024","message":"M","response_id":"R","data":{"message":"m","response_id":"r"}}`, "M", "R"},
+		"in data":            {`{"status":false,"code":"-4024","message":"","data":{"message":"m","response_id":20240711}}`, "m", "20240711"},
+		"data is the text":   {`{"status":false,"code":"-4024","data":"no such trade"}`, "no such trade", ""},
+		"nowhere":            {`{"status":false,"code":"-4024","data":[]}`, "", ""},
+		"of a type not text": {`{"status":false,"code":"-4024","message":["M"],"response_id":{}}`, "", ""},
+	} {
+		got := serve(t, saying(200, tc.body)).Capture(t.Context(), request(t))
+		if got.Message != tc.message || got.ResponseID != tc.id {
+			t.Errorf("%s: message %q, response_id %q", name, got.Message, got.ResponseID)
+		}
+	}
+}

@@ -163,6 +163,19 @@ func TestAnswerHoldsNoSecretAndNoUnprintableText(t *testing.T) {
 	}
 }
 
+func TestAnswerHoldsNoSignatureEchoedInAHeader(t *testing.T) {
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		var got received
+		json.NewDecoder(r.Body).Decode(&got.body)
+		w.Header().Set("Retry-After", got.body.Sign)
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	got := client.Query(t.Context(), trade)
+	if !strings.Contains(got.Why, "(Retry-After [hidden])") {
+		t.Errorf("why %q", got.Why)
+	}
+}
+
 // assertNoHex looks for anything as long as a good part of a signature.
 func assertNoHex(t *testing.T, text string) {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -59,9 +60,10 @@ func reset(conn net.Conn) { conn.(*net.TCPConn).SetLinger(0) }
 func TestNotSent(t *testing.T) {
 	closed := listenAndClose(t)
 	plain := listen(t, func(c net.Conn) { c.Write([]byte("this is no TLS\r\n")) })
-	strangerTLS := httptest.NewTLSServer(http.NotFoundHandler())
+	strangerTLS := httptest.NewUnstartedServer(http.NotFoundHandler())
+	strangerTLS.Config.ErrorLog = log.New(io.Discard, "", 0)
+	strangerTLS.StartTLS()
 	defer strangerTLS.Close()
-	strangerTLS.Config.ErrorLog = nil
 	for name, url := range map[string]string{
 		"refused":        "http://" + closed,
 		"refused, https": "https://" + closed,
@@ -128,7 +130,7 @@ func TestUnknownOnceConnected(t *testing.T) {
 			io.WriteString(c, head+"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
 		}, 200, "unexpected EOF"},
 		"over 1 MiB":   {func(c net.Conn) { readRequest(c); io.WriteString(c, head+"\r\n"+long) }, 200, "answer over 1 MiB"},
-		"endless head": {func(c net.Conn) { readRequest(c); io.WriteString(c, head+strings.Repeat("A: b\r\n", 100_000)) }, 0, "no answer"},
+		"endless head": {func(c net.Conn) { readRequest(c); io.WriteString(c, head+strings.Repeat("A: b\r\n", 100_000)) }, 0, "exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := dial(t, "http://"+listen(t, tc.serve), nil)
@@ -175,6 +177,20 @@ func TestUnknownWhenTheTimeIsOver(t *testing.T) {
 				t.Errorf("latency %s", got.Latency)
 			}
 		})
+	}
+}
+
+// The request is larger than what the system buffers, and nobody reads it: some
+// of it was written, and its end was not.
+func TestUnknownWhenTheTimeIsOverWhileWriting(t *testing.T) {
+	hold := make(chan struct{})
+	addr := listen(t, func(net.Conn) { <-hold })
+	defer close(hold)
+	client := dial(t, "http://"+addr, func(c *gateway.Config) { c.Timeout = 100 * time.Millisecond })
+	r := request(t)
+	r.Description = strings.Repeat("x", 16<<20)
+	if got := client.Capture(t.Context(), r); got.Kind != capture.AnswerUnknown {
+		t.Errorf("got %+v", got)
 	}
 }
 
