@@ -29,7 +29,7 @@ var judgeCaptureTable = []judgeRow{
 		"captured (correcting a failed or parked outcome)", captureDone, settleCaptured},
 	{"late answer", "7", "the answer of an earlier call, or the trade has an outcome by now",
 		"nothing: what followed was decided without it", answerLate, nothing},
-	{"refused", "5", "a final refusal that needs no query, and no call of the trade was ever lost",
+	{"refused", "5", "a final refusal that needs no query, and no earlier call of the trade ended in doubt (lost, or -1000)",
 		"failed, with the refusal as the reason", refusedForSure, failForRefusal},
 	{"unsettled", "2, 3, 5, 9", "any other answer: unknown, not sent, -4118, our fault, a refusal to be confirmed",
 		"answered, with the time of the next try", anyFinding, note(Answered)},
@@ -165,7 +165,7 @@ func captureDone(v situation, f Finding) bool {
 	if f.Answer.Kind != AnswerDone || !orderIs(OrderIsPaid)(v, f) || f.Answer.Order.Amount.IsZero() {
 		return false
 	}
-	return f.Call < v.s.Call || f.Answer.Order.Amount == v.s.Job.Amount
+	return f.Call < v.s.Call || v.s.NewAsk || f.Answer.Order.Amount == v.s.Job.Amount
 }
 
 func answerLate(v situation, f Finding) bool {
@@ -173,7 +173,7 @@ func answerLate(v situation, f Finding) bool {
 }
 
 func refusedForSure(v situation, f Finding) bool {
-	return f.Answer.FinalRefusal() != "" && !f.Answer.needsQuery() && !v.s.Lost
+	return f.Answer.FinalRefusal() != "" && !f.Answer.needsQuery() && !v.s.Doubted
 }
 
 func orderIs(c OrderClass) func(situation, Finding) bool {
@@ -194,10 +194,13 @@ func paidAgrees(v situation, f Finding) bool {
 		return false
 	}
 	seen, job := f.Answer.Order.Amount, v.intent()
-	if seen == job.Amount || v.firstAsk(seen) {
+	switch {
+	case seen.IsZero():
+		return false
+	case seen == job.Amount, v.firstAsk(seen):
 		return true
 	}
-	return v.s.Call > 0 && !job.AuthorizedAmount.IsZero() && seen == job.AuthorizedAmount
+	return v.s.Call > 0 && !v.newAsk() && seen == job.AuthorizedAmount
 }
 
 // firstAsk: a failed trade that a corrected job reopened was paid after all, as
@@ -217,7 +220,9 @@ func andNotFailed(c func(situation, Finding) bool) func(situation, Finding) bool
 }
 
 // seenWith is the run of agreeing queries with this one added.
-func (v situation) seenWith(f Finding) Agreement { return v.s.Agreeing.with(f.Answer, v.now) }
+func (v situation) seenWith(f Finding) Agreement {
+	return v.s.Agreeing.with(f.Answer, f.Answer.askedAt(v.now))
+}
 
 // standsStill: the query showed no money and nothing under way.
 func standsStill(f Finding) bool {
@@ -229,7 +234,7 @@ func windowClosedOn(v situation, f Finding) bool {
 	if !standsStill(f) || !v.windowOver() {
 		return false
 	}
-	if v.s.callLost() {
+	if v.s.callLost() || v.s.Doubted {
 		return v.quiet(v.seenWith(f))
 	}
 	return v.askedSinceCall(v.seenWith(f))
@@ -244,7 +249,7 @@ func refusalConfirmed(v situation, f Finding) bool {
 
 func secondIDRefused(v situation, f Finding) bool {
 	sight, _ := f.Answer.sight()
-	return sight == SawAuthorized && v.open() && !v.reopened() &&
+	return sight == SawAuthorized && v.open() && !v.newAsk() &&
 		v.s.Answer.Code == CodeRequestID && v.s.IDRefusals >= 2 && v.askedSinceCall(v.seenWith(f))
 }
 

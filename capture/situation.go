@@ -32,8 +32,9 @@ func (v situation) phase() Phase {
 func (v situation) untouched() bool { return v.s.Events == 0 }
 
 // asksSame compares the job with what the outcome was about. A failed ask may
-// be asked again with a deadline that is still ahead, if time was what it
-// failed for.
+// be asked again with a later deadline that is still ahead, if time was what it
+// failed for. Later, not only ahead: where the gateway's window is shorter than
+// the job's, the same job would be called again for ever.
 func (v situation) asksSame() bool {
 	if !v.hasJob || v.s.Outcome == nil {
 		return true
@@ -41,8 +42,9 @@ func (v situation) asksSame() bool {
 	if v.s.Outcome.Sum() != v.job.Amount {
 		return false
 	}
-	moreTime := v.s.Outcome.Type == Failed && v.s.Outcome.Reason == ReasonWindowExceeded && v.job.Deadline().After(v.now)
-	return !moreTime
+	deadline := v.job.Deadline()
+	moreTime := deadline.After(v.now) && deadline.After(v.s.Job.Deadline())
+	return !(v.s.Outcome.Type == Failed && v.s.Outcome.Reason == ReasonWindowExceeded && moreTime)
 }
 
 // reopened: the trade failed, and the job at hand asks for something else.
@@ -69,8 +71,9 @@ func (v situation) windowOver() bool {
 }
 
 // exhausted: we asked, and asked, and do not know. The last query was made
-// when it was already time to give up, so that a long stop of ours is not
-// taken for a long silence of the gateway.
+// when it was already time to give up, and either told nothing we can build on
+// or followed a call made that late, so that a long stop of ours is not taken
+// for a long silence of the gateway.
 func (v situation) exhausted() bool {
 	if v.s.Queries == 0 {
 		return false
@@ -79,12 +82,18 @@ func (v situation) exhausted() bool {
 	if from.IsZero() || from.Before(v.s.OpenedAt) {
 		from = v.s.OpenedAt
 	}
-	return !v.s.LastQuery.Before(from.Add(v.p.GiveUpAfter))
+	limit := from.Add(v.p.GiveUpAfter)
+	onTheWay := v.lastQueryAgreed() && v.s.callEnded().Before(limit)
+	return !v.s.LastQuery.Before(limit) && !onTheWay
 }
+
+// newAsk: no call was made yet for what is asked now; the last one was for an
+// ask that failed.
+func (v situation) newAsk() bool { return v.reopened() || v.s.NewAsk }
 
 // mints: the next call carries a new request_id.
 func (v situation) mints() bool {
-	return v.s.RequestID == "" || v.reopened() || v.idSpent()
+	return v.s.RequestID == "" || v.newAsk() || v.idSpent()
 }
 
 // idSpent: the gateway will not serve the present request_id.
@@ -107,7 +116,7 @@ func (v situation) cleared() bool {
 // refusalStands: the gateway gave the open ask a final no, which Order Query
 // has yet to confirm. Calling again is not the way on.
 func (v situation) refusalStands() bool {
-	return !v.reopened() && !v.s.Unanswered && v.s.Answer.FinalRefusal() != ""
+	return !v.newAsk() && !v.s.Unanswered && v.s.Answer.FinalRefusal() != ""
 }
 
 // askedSinceCall: at least one of the queries was made after the last call
@@ -142,7 +151,7 @@ func (v situation) notDue() bool { return v.now.Before(v.dueAt()) }
 // dueAt is when the next call or query may be made. The zero time is now.
 func (v situation) dueAt() time.Time {
 	switch {
-	case v.cleared(), v.s.NotifiedAt.After(v.s.LastQuery) && v.s.NotifiedAt.After(v.s.callEnded()):
+	case v.cleared() && !v.windowOver(), v.s.NotifiedAt.After(v.s.LastQuery) && v.s.NotifiedAt.After(v.s.callEnded()):
 		return time.Time{}
 	case !v.lastQueryAgreed():
 		return v.s.RetryAt
@@ -169,22 +178,24 @@ func (v situation) outcome(t EventType, reason string) Event {
 	e := v.draft(t)
 	job := v.intent()
 	e.Reason, e.Amount, e.Currency = reason, job.Amount.Number(), job.Amount.Currency()
-	// A second ask that fails too has an end of its own; it corrects nothing.
-	if v.s.Outcome != nil && !(v.reopened() && t == Failed) {
+	// A second ask that fails too, or cannot be resolved, has an end of its own:
+	// it corrects nothing.
+	ownEnd := t == Failed || reason == ReasonUnresolved || reason == ReasonTradeUnknown
+	if v.s.Outcome != nil && !(v.reopened() && ownEnd) {
 		e.Corrects = v.s.Outcome.ID
 	}
 	return e
 }
 
-// draft starts an event of the trade. Where no intent holds the job yet, the
-// event does, so that whoever reads the ledger knows what was asked.
+// draft starts an event of the trade. Where the ledger does not hold the job
+// yet, the event does, so that whoever reads it knows what was asked.
 func (v situation) draft(t EventType) Event {
 	job := v.intent()
 	e := Event{
 		Type: t, TradeID: job.TradeID, OrderID: job.OrderID,
 		Attempt: v.s.Attempt, Call: v.s.Call, RequestID: v.s.RequestID,
 	}
-	if v.s.Call == 0 && job.TradeID != "" {
+	if job.TradeID != "" && (v.s.Job.TradeID == "" || v.reopened()) {
 		e.Job = &job
 	}
 	return e

@@ -34,6 +34,10 @@ type State struct {
 	RequestID  string
 	LeaseUntil time.Time
 
+	// NewAsk: the job is one of which no call was made yet; the calls and
+	// answers below are of an ask that failed before it.
+	NewAsk bool
+
 	// What came back from the last call. Unanswered: nothing is written down,
 	// so the call may be under way until the lease ends, and after that its
 	// answer is lost.
@@ -41,11 +45,14 @@ type State struct {
 	Answer     Answer
 	AnsweredAt time.Time
 
-	Lost       bool // some call of this trade ended without an answer, ever
-	Errors     int  // -1000 answers to the present request_id
-	IDRefusals int  // -4118 answers since the start or the last release
+	// Doubted: some call of this trade may have taken effect for all that its
+	// end told, ever: no answer came, or -1000.
+	Doubted    bool
+	Errors     int // -1000 answers to the present request_id
+	IDRefusals int // -4118 answers since the start or the last release
 
-	// What Order Query said since the last call, release or outcome.
+	// What Order Query said since the last call, release or outcome. Times are
+	// those of the question.
 	Queries   int
 	LastQuery time.Time
 	Agreeing  Agreement
@@ -84,10 +91,15 @@ func Fold(events []Event) State {
 // know is counted and changes nothing else.
 func (s State) Apply(e Event) State {
 	s.Events++
-	if s.OpenedAt.IsZero() {
+	if s.Phase == PhaseCaptured {
+		return s // captured is never taken back, whatever a broken writer appends
+	}
+	// With an outcome standing, only an event of another ask (it brings its job)
+	// opens the trade again.
+	if s.OpenedAt.IsZero() && (s.Outcome == nil || e.Job != nil) {
 		s.OpenedAt = e.Time
 	}
-	if e.Job != nil && s.Call == 0 {
+	if e.Job != nil && (s.Job.TradeID == "" || e.Type.Outcome()) {
 		s.Job = *e.Job
 	}
 	switch e.Type {
@@ -111,7 +123,7 @@ func (s State) Apply(e Event) State {
 }
 
 func (s State) attempted(e Event) State {
-	s.Lost = s.Lost || s.Unanswered
+	s.Doubted = s.Doubted || s.Unanswered
 	if e.RequestID != s.RequestID {
 		s.Errors = 0
 	}
@@ -120,7 +132,7 @@ func (s State) attempted(e Event) State {
 	}
 	s.Attempt, s.Call, s.RequestID, s.LeaseUntil = e.Attempt, e.Call, e.RequestID, e.LeaseUntil
 	s.Unanswered, s.Answer, s.AnsweredAt = true, Answer{}, time.Time{}
-	s.Outcome, s.Phase = nil, PhaseCalling
+	s.Outcome, s.Phase, s.NewAsk = nil, PhaseCalling, false
 	return s.forgetQueries()
 }
 
@@ -129,7 +141,7 @@ func (s State) answered(e Event) State {
 		return s
 	}
 	s.Unanswered, s.Answer, s.AnsweredAt = false, *e.Answer, e.Time
-	s.Lost = s.Lost || e.Answer.Lost()
+	s.Doubted = s.Doubted || e.Answer.Lost() || e.Answer.Code == CodeInternal
 	switch e.Answer.Code {
 	case CodeInternal:
 		s.Errors++
@@ -151,21 +163,23 @@ func (s State) settled(e Event) State {
 	if e.Via == ViaCapture && e.Answer != nil && e.Call == s.Call {
 		s.Unanswered, s.Answer, s.AnsweredAt = false, *e.Answer, e.Time
 	}
-	s.Lost = s.Lost || s.Unanswered
+	s.Doubted = s.Doubted || s.Unanswered
 	s = s.forgetQueries()
 	s.Outcome, s.OpenedAt = &e, time.Time{}
+	s.NewAsk = s.NewAsk || (e.Job != nil && s.Call > 0)
 	s.Phase = Phase(e.Type)
 	return s
 }
 
 func (s State) queried(e Event) State {
-	s.Lost = s.Lost || (s.Unanswered && !e.Time.Before(s.LeaseUntil))
+	s.Doubted = s.Doubted || (s.Unanswered && !e.Time.Before(s.LeaseUntil))
 	s.Queries++
 	s.LastQuery, s.RetryAt = e.Time, e.RetryAt
 	if e.Answer == nil {
 		return s
 	}
-	s.Agreeing = s.Agreeing.with(*e.Answer, e.Time)
+	s.LastQuery = e.Answer.askedAt(e.Time)
+	s.Agreeing = s.Agreeing.with(*e.Answer, s.LastQuery)
 	return s
 }
 
@@ -186,6 +200,10 @@ func (a Agreement) with(answer Answer, at time.Time) Agreement {
 	copy(run, a.At)
 	return Agreement{What: sight, At: append(run, at)}
 }
+
+// askedAt is when the question was sent whose answer came at the given time.
+// An answer says what was true then, and may have travelled long.
+func (a Answer) askedAt(came time.Time) time.Time { return came.Add(-a.Latency) }
 
 // sight sorts the answer to an Order Query; told is false where it says
 // nothing about the trade.
@@ -231,7 +249,8 @@ func (s State) callLost() bool { return s.Unanswered || s.Answer.Lost() }
 
 // Lost reports an answer after which the request may still be under way: a
 // timeout, a broken connection, a proxy's error page, "accepted". A plain
-// -1000 is not lost: the gateway has ended that request.
+// -1000 is not lost: the gateway has ended that request. A "done" that settled
+// nothing did not agree with what was asked, and is trusted no further.
 func (a Answer) Lost() bool {
-	return a.Kind == AnswerUnknown && a.Code != CodeInternal
+	return a.Kind == AnswerUnknown && a.Code != CodeInternal || a.Kind == AnswerDone
 }
