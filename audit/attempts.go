@@ -77,7 +77,7 @@ func (h *history) checkMinted(e capture.Event, before call) {
 			return
 		}
 	}
-	if h.outcome != nil {
+	if h.outcome != nil || h.newAsk {
 		return // another ask has a request_id of its own
 	}
 	id := before.event.RequestID

@@ -23,6 +23,7 @@ type history struct {
 	ever     []capture.Job   // every ask
 	outcome  *capture.Event  // the one that stands
 	released bool            // since the last call
+	newAsk   bool            // the trade failed and ended again for another job, not called yet
 	errors   map[string]int  // -1000 answers by request_id
 	refused  map[string]bool // request_ids answered -4118
 	rejected int             // -4118 answers since the start or the last release
@@ -131,7 +132,7 @@ func (h *history) attempted(e capture.Event) {
 		h.ever = append(h.ever, *e.Job)
 	}
 	h.calls = append(h.calls, call{event: e, ended: e.LeaseUntil})
-	h.outcome, h.looks, h.released = nil, nil, false
+	h.outcome, h.looks, h.released, h.newAsk = nil, nil, false, false
 }
 
 func (h *history) answered(e capture.Event) {
@@ -189,6 +190,7 @@ func (h *history) settled(e capture.Event) {
 	if e.Job != nil {
 		h.asked = e.Job
 		h.ever = append(h.ever, *e.Job)
+		h.newAsk = len(h.calls) > 0
 	}
 	h.outcome, h.looks, h.first = &e, nil, time.Time{}
 }

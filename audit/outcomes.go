@@ -181,7 +181,7 @@ func (h *history) checkFailedStill(e capture.Event, what string) {
 
 func (h *history) lastRefusal() string {
 	c := h.last()
-	if c == nil {
+	if c == nil || h.newAsk || h.outcome != nil {
 		return ""
 	}
 	reason, _ := refusal(c.answer)
