@@ -1,0 +1,131 @@
+package ledger_test
+
+import (
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/ledger/ledgertest"
+)
+
+// winners is what the writers were told.
+type winners struct {
+	mu   sync.Mutex
+	told map[uint64]string // the event per sequence
+}
+
+func (w *winners) won(t *testing.T, seq uint64, id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.told[seq] != "" {
+		t.Errorf("sequence %d was given twice", seq)
+	}
+	w.told[seq] = id
+}
+
+func (w *winners) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.told)
+}
+
+// TestNewLeadersLoseNothing: writers contend for one trade while the
+// replicated stream changes its leader. Every place is taken by the one writer
+// who was told so, and nobody is told anything else.
+func TestNewLeadersLoseNothing(t *testing.T) {
+	c := cluster(t)
+	js := connect(t, c.URL())
+	ensure(t, js, ledger.StreamConfig{Replicas: 3})
+	told := &winners{told: map[uint64]string{}}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for w := range 4 {
+		l := ledger.NewJetStream(connect(t, c.URL()), ledger.Options{Timeout: 500 * time.Millisecond, Bound: 20 * time.Second})
+		wg.Go(func() { contend(t, l, "t", w, stop, told) })
+	}
+	for range 4 {
+		before := told.count()
+		await(t, "progress under this leader", func() bool { return told.count() >= before+5 })
+		stepDown(t, js.Conn())
+	}
+	before := told.count()
+	await(t, "progress under the last leader", func() bool { return told.count() >= before+5 })
+	close(stop)
+	wg.Wait()
+
+	got, err := ledger.NewJetStream(js, ledger.Options{}).LoadLatest(t.Context(), "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Events) != len(told.told) {
+		t.Errorf("the ledger holds %d events, %d were confirmed", len(got.Events), len(told.told))
+	}
+	confirmed := map[string]bool{}
+	for _, id := range told.told {
+		confirmed[id] = true
+	}
+	for _, e := range got.Events {
+		if !confirmed[e.ID] {
+			t.Errorf("%s is stored, but its writer was told otherwise", e.ID)
+		}
+	}
+}
+
+// contend appends, and reads again where another was first, until stop.
+func contend(t *testing.T, l ledger.Ledger, trade string, writer int, stop <-chan struct{}, told *winners) {
+	var last uint64
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		e := ledgertest.Event(trade, capture.Queried, writer*100_000+n)
+		seq, err := l.Append(t.Context(), e, last)
+		switch {
+		case err == nil:
+			told.won(t, seq, e.ID)
+			last = seq
+			continue
+		case !errors.Is(err, ledger.ErrConflict):
+			t.Error(err)
+			return
+		}
+		now, err := l.LoadLatest(t.Context(), trade)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		last = now.Seq
+	}
+}
+
+func stepDown(t *testing.T, nc *nats.Conn) {
+	t.Helper()
+	await(t, "the leader steps down", func() bool {
+		answer, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.CAPTURES", nil, 2*time.Second)
+		return err == nil && !hasError(answer.Data)
+	})
+}
+
+func hasError(b []byte) bool {
+	var answer struct {
+		Error any `json:"error"`
+	}
+	return json.Unmarshal(b, &answer) != nil || answer.Error != nil
+}
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("never: " + what)
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package ledger_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/ledger/ledgertest"
+)
+
+// What the traffic is known by.
+const (
+	aPublish = "HPUB captures."
+	anAck    = `"stream":"CAPTURES"`
+	aBatch   = "Nats-Num-Pending"
+)
+
+var quick = ledger.Options{Timeout: 200 * time.Millisecond, Bound: 10 * time.Second}
+
+// behind returns a ledger behind a proxy, and one that goes past it.
+func behind(t *testing.T, o ledger.Options) (*proxy, *ledger.JetStream, *ledger.JetStream) {
+	t.Helper()
+	url := server(t).URL()
+	direct := connect(t, url)
+	ensure(t, direct, ledger.StreamConfig{})
+	p := startProxy(t, url)
+	return p, ledger.NewJetStream(connect(t, p.url), o), ledger.NewJetStream(direct, ledger.Options{})
+}
+
+func stored(t *testing.T, l ledger.Ledger, trade string) string {
+	t.Helper()
+	got, err := l.LoadLatest(t.Context(), trade)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := make([]string, len(got.Events))
+	for i, e := range got.Events {
+		ids[i] = e.ID
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestAnAppendThatIsLostOnTheWay(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		up, down func(string) deed
+	}{
+		{"not done, silently", once(aPublish, drop), nil},
+		{"not done, the connection breaks", once(aPublish, cut), nil},
+		{"done, the ack is lost", nil, once(anAck, drop)},
+		{"done, the connection breaks before the ack", nil, once(anAck, cut)},
+		{"done, and every ack is lost", nil, always(anAck, drop)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, l, direct := behind(t, quick)
+			first, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.lose(c.up, c.down)
+			seq, err := l.Append(t.Context(), ledgertest.Event("t", capture.Captured, 2), first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last, _, err := direct.Last(t.Context(), "t")
+			if err != nil || last.Seq != seq {
+				t.Errorf("sequence %d, in the ledger %d, %v", seq, last.Seq, err)
+			}
+			if got := stored(t, direct, "t"); got != "t-attempted-1 t-captured-2" {
+				t.Errorf("stored: %s", got)
+			}
+		})
+	}
+}
+
+func TestAnotherWriterInTheGapIsAConflict(t *testing.T) {
+	p, l, direct := behind(t, quick)
+	// The first request of a connection also subscribes; only a later one can
+	// be lost by itself.
+	if _, err := l.Append(t.Context(), ledgertest.Event("other", capture.Attempted, 1), 0); err != nil {
+		t.Fatal(err)
+	}
+	lost := once(aPublish, drop)
+	p.lose(func(s string) deed {
+		do := lost(s)
+		if do == drop {
+			if _, err := direct.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 2), 0); err != nil {
+				t.Error(err)
+			}
+		}
+		return do
+	}, nil)
+	_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
+	if !errors.Is(err, ledger.ErrConflict) || errors.Is(err, ledger.ErrUncertain) {
+		t.Errorf("got %v, want a conflict", err)
+	}
+	if got := stored(t, direct, "t"); got != "t-attempted-2" {
+		t.Errorf("stored: %s", got)
+	}
+}
+
+// TestWhatCannotBeLearnedIsUncertain: all answers are lost, whether the event
+// got there or not.
+func TestWhatCannotBeLearnedIsUncertain(t *testing.T) {
+	silent := always("MSG ", drop)
+	for _, c := range []struct {
+		name string
+		up   func(string) deed
+		want string
+	}{
+		{"not done", always("PUB ", drop), ""},
+		{"done", nil, "t-attempted-1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, l, direct := behind(t, ledger.Options{Timeout: 50 * time.Millisecond, Bound: 400 * time.Millisecond})
+			p.lose(c.up, silent)
+			began := time.Now()
+			_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
+			if !errors.Is(err, ledger.ErrUncertain) || errors.Is(err, ledger.ErrConflict) {
+				t.Errorf("got %v, want uncertainty", err)
+			}
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("the bound of 400ms took %s", took)
+			}
+			if got := stored(t, direct, "t"); got != c.want {
+				t.Errorf("stored %q, want %q", got, c.want)
+			}
+			if _, err := l.Load(t.Context(), "t"); err == nil {
+				t.Error("a read without answer took the trade for empty")
+			}
+		})
+	}
+}
+
+// TestALateLandingIsStoredOnceOrNever: the server is away, the client keeps
+// what it could not send, several tries of it, and sends all when it returns.
+func TestALateLandingIsStoredOnceOrNever(t *testing.T) {
+	dir := t.TempDir()
+	first, err := natsserver.Start(natsserver.Options{StoreDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(first.Shutdown)
+	js := connect(t, first.URL())
+	ensure(t, js, ledger.StreamConfig{})
+	l := ledger.NewJetStream(js, ledger.Options{Timeout: 50 * time.Millisecond, Bound: 500 * time.Millisecond})
+	port := first.Port()
+	first.Shutdown()
+	e := ledgertest.Event("t", capture.Attempted, 1)
+	if _, err := l.Append(t.Context(), e, 0); !errors.Is(err, ledger.ErrUncertain) {
+		t.Fatalf("the server is away: %v", err)
+	}
+	second, err := natsserver.Start(natsserver.Options{StoreDir: dir, Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(second.Shutdown)
+	patient := ledger.NewJetStream(js, ledger.Options{})
+	if _, err := patient.Append(t.Context(), e, 0); err != nil {
+		t.Fatalf("the same event again: %v", err)
+	}
+	if _, err := patient.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 2), 0); !errors.Is(err, ledger.ErrConflict) {
+		t.Errorf("another event in its place: %v", err)
+	}
+	if got := stored(t, patient, "t"); got != "t-attempted-1" {
+		t.Errorf("stored: %s", got)
+	}
+}
+
+func TestAReadThatIsCutShortIsReadAgain(t *testing.T) {
+	p, l, direct := behind(t, quick)
+	var seq uint64
+	var err error
+	for n := range 3 {
+		if seq, err = direct.Append(t.Context(), ledgertest.Event("t", capture.Queried, n), seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.lose(nil, once(aBatch, drop))
+	got, err := l.Load(t.Context(), "t")
+	if err != nil || len(got.Events) != 3 {
+		t.Errorf("%d events, %v", len(got.Events), err)
+	}
+	p.lose(nil, once(aBatch, cut))
+	met := 0
+	for _, err := range l.Trades(t.Context(), ledger.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		met++
+	}
+	if met != 1 {
+		t.Errorf("met %d trades, want 1", met)
+	}
+}
+
+func TestWatchGoesOnAfterALostConnection(t *testing.T) {
+	p, l, direct := behind(t, quick)
+	var seq uint64
+	add := func(n int) {
+		var err error
+		if seq, err = direct.Append(t.Context(), ledgertest.Event("t", capture.Queried, n), seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(0)
+	n := uint64(0)
+	for entry, err := range l.Watch(t.Context(), 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; entry.Seq != n {
+			t.Fatalf("sequence %d, want %d", entry.Seq, n)
+		}
+		if n == 6 {
+			break
+		}
+		if n%2 == 1 {
+			p.lose(nil, once("captures.", cut))
+		}
+		add(int(n))
+	}
+}
