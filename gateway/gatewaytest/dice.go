@@ -1,0 +1,59 @@
+package gatewaytest
+
+import (
+	"hash/fnv"
+	"strconv"
+)
+
+// dice gives the chances of one call. They depend on nothing but the seed, the
+// trade, the method and which call of that method on that trade it is, so that
+// a run can be repeated whatever order the goroutines run in.
+type dice uint64
+
+func newDice(seed uint64, tradeID string, on Target, ordinal int) dice {
+	h := fnv.New64a()
+	h.Write([]byte(strconv.FormatUint(seed, 16) + "/" + string(on) + "/" + strconv.Itoa(ordinal) + "/" + tradeID))
+	return dice(h.Sum64())
+}
+
+// bits mixes the salt in, by the finalizer of splitmix64: FNV alone leaves the
+// high bits of similar inputs alike.
+func (d dice) bits(salt uint64) uint64 {
+	x := uint64(d) + (salt+1)*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// unit is a number from 0 to below 1.
+func (d dice) unit(salt uint64) float64 { return float64(d.bits(salt)>>11) / (1 << 53) }
+
+func (d dice) pick(salt uint64, n int) int { return int(d.bits(salt) % uint64(n)) }
+
+// What each independent throw of one call is for.
+const (
+	saltFault = iota
+	saltNotify
+	saltForged
+	saltForm
+	saltDelay
+	saltCode
+	saltData
+	saltAmount
+	saltHang
+	saltResponse
+)
+
+// fault throws for the faults of one target, in the order of Knobs.
+func (d dice) fault(f Faults, on Target, salt uint64) Fault {
+	u := d.unit(salt)
+	for _, k := range knobs {
+		if k.On != on || k.Name == NotifyForged {
+			continue
+		}
+		if u -= f[k.Name]; u < 0 {
+			return k.Name
+		}
+	}
+	return NoFault
+}

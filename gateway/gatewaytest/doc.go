@@ -1,0 +1,98 @@
+// Package gatewaytest is a YabandPay gateway in memory, for tests and for
+// trying things out. It keeps authorizations, verifies signatures, enforces one
+// capture per trade, the capture window, currency and amount, answers every
+// published code, and sends notifications. It can be made to fail in every way
+// that a client must survive, and it tells afterwards what really happened.
+//
+//	sim := gatewaytest.New(gatewaytest.Options{User: "016683", Secret: "test-key"})
+//	defer sim.Close()
+//	server := httptest.NewServer(sim)
+//	defer server.Close()
+//	// point the client at server.URL + gatewaytest.PaymentsPath
+//
+// # Faults
+//
+// Each fault is a knob with a probability. A capture or query call meets at
+// most one fault of its kind. Which one depends on nothing but the seed, the
+// trade, the method and how many calls of that method the trade has had, so
+// that a run can be repeated. Calls that fail before their trade is found
+// (fields, user, signature, unknown trade) meet no fault.
+//
+//	knob                 of       what happens
+//	error_before         capture  -1000; the capture did not take effect
+//	error_after          capture  -1000; the capture took effect
+//	hang_before          capture  no answer until the client goes away; no effect
+//	hang_after           capture  no answer until the client goes away; took effect
+//	reset_before         capture  the connection is reset; no effect
+//	reset_after          capture  the connection is reset; took effect
+//	truncated_before     capture  the answer (a -1000) breaks off half way; no effect
+//	truncated_after      capture  the answer breaks off half way; took effect
+//	html502_before       capture  HTTP 502 with a page of HTML; no effect
+//	html502_after        capture  HTTP 502 with a page of HTML; took effect
+//	status429_before     capture  HTTP 429 with Retry-After; no effect
+//	status429_after      capture  HTTP 429 with Retry-After; took effect
+//	late                 capture  the connection hangs or is reset now, the capture lands within Timing.LateBy
+//	slow                 capture  the answer comes Timing.SlowBy later
+//	pending              capture  accepted as pending, paid after Timing.PendingFor
+//	query_error          query    -1000
+//	query_hang           query    no answer until the client goes away
+//	query_reset          query    the connection is reset
+//	query_502            query    HTTP 502 with a page of HTML
+//	query_stale          query    shows the state as it was Timing.StaleBy ago
+//	query_unknown_state  query    shows a state that no page documents
+//	query_slow           query    the answer comes Timing.SlowBy later
+//	notify_early         notify   sent before the capture call is answered
+//	notify_late          notify   sent Timing.NotifyLateBy after the capture
+//	notify_twice         notify   sent, and sent again though it was accepted
+//	notify_out_of_order  notify   an older state is sent after the newer one
+//	notify_lost          notify   never sent
+//	notify_forged        notify   besides the genuine one, if any: a lie with a bad signature
+//
+// "Before" means that the gateway never ran the capture, "after" that it did;
+// "after" a capture that is refused has no effect either. A script (Trade.Script,
+// Simulator.Script) replaces chance for the next calls of one trade. An outage
+// (Down) meets every call.
+//
+// # Switches
+//
+// What could not be checked against the live gateway can be played each way:
+//
+//	Options.RepeatedRequestID  replay, refuse (-4118), replay_error
+//	Options.PartialAmount      Order Query shows the captured or the authorized amount
+//	Options.SecondCapture      the code of another capture of a captured trade
+//	Options.AfterWindow        Order Query shows expired or authorized after the window
+//	Options.Timing.QueryLag    how late Order Query sees what happened
+//	Options.NotifyForm         one of the three forms of a notification, or any
+//	Options.AutoCreate         an unknown trade is created by its capture
+//
+// A capture of a trade in a state other than authorized gets -4024, of an
+// expired one -4089; an amount that is no decimal gets -3001, an unknown method
+// -1001. These, too, are not published. A request_id must be 24 to 64 letters
+// and digits, as the vendor's page recommends. The time of a call is signed but
+// not compared with the clock.
+//
+// # Notifications
+//
+// An effective capture is announced at the notify_url of its call, to loopback
+// hosts only, until the reply is "ok", six times at most. Their number in
+// flight and in the queue is bounded; what is beyond is dropped and counted.
+//
+// # Admin path
+//
+// For clients on the same machine; errors are {"error":"…"}:
+//
+//	POST /_sim/trades       add one trade or an array of trades
+//	GET  /_sim/trades       every truth; ?captured=true|false, ?format=ndjson
+//	GET  /_sim/trades/{id}  the truth of one trade
+//	POST /_sim/script/{id}  add a step or an array of steps
+//	GET  /_sim/faults       the knobs and the outage
+//	POST /_sim/faults       change those named; "preset" sets all, "down" is
+//	                        "reset", "hang", "502" or "" for up
+//	GET  /_sim/stats        counts
+//
+// A trade in JSON: trade_id, amount, currency, and optionally authorized_at,
+// expires_at, state, script.
+//
+// The facts about the gateway come from the vendor's page of v3.Capture and
+// its other published pages.
+package gatewaytest

@@ -1,0 +1,192 @@
+package gatewaytest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Fault names one thing that may go wrong. Faults of a capture or a query
+// exclude each other within one call: a call meets at most one.
+type Fault string
+
+// The faults. What each does is told by Knobs.
+const (
+	NoFault Fault = "" // in a Step: the call meets nothing
+
+	ErrorBefore     Fault = "error_before"
+	ErrorAfter      Fault = "error_after"
+	HangBefore      Fault = "hang_before"
+	HangAfter       Fault = "hang_after"
+	ResetBefore     Fault = "reset_before"
+	ResetAfter      Fault = "reset_after"
+	TruncatedBefore Fault = "truncated_before"
+	TruncatedAfter  Fault = "truncated_after"
+	HTML502Before   Fault = "html502_before"
+	HTML502After    Fault = "html502_after"
+	Status429Before Fault = "status429_before"
+	Status429After  Fault = "status429_after"
+	Late            Fault = "late"
+	Slow            Fault = "slow"
+	Pending         Fault = "pending"
+
+	QueryError        Fault = "query_error"
+	QueryHang         Fault = "query_hang"
+	QueryReset        Fault = "query_reset"
+	Query502          Fault = "query_502"
+	QueryStale        Fault = "query_stale"
+	QueryUnknownState Fault = "query_unknown_state"
+	QuerySlow         Fault = "query_slow"
+
+	NotifyEarly      Fault = "notify_early"
+	NotifyLate       Fault = "notify_late"
+	NotifyTwice      Fault = "notify_twice"
+	NotifyOutOfOrder Fault = "notify_out_of_order"
+	NotifyLost       Fault = "notify_lost"
+	NotifyForged     Fault = "notify_forged"
+)
+
+// Target is the kind of call that a fault is for.
+type Target string
+
+// The targets.
+const (
+	OnCapture Target = "capture"
+	OnQuery   Target = "query"
+	OnNotify  Target = "notify"
+)
+
+// Knob is a fault with the words that explain it.
+type Knob struct {
+	Name Fault
+	On   Target
+	Doc  string
+}
+
+var knobs = []Knob{
+	{ErrorBefore, OnCapture, "-1000; the capture did not take effect"},
+	{ErrorAfter, OnCapture, "-1000; the capture took effect"},
+	{HangBefore, OnCapture, "no answer until the client goes away; no effect"},
+	{HangAfter, OnCapture, "no answer until the client goes away; took effect"},
+	{ResetBefore, OnCapture, "the connection is reset; no effect"},
+	{ResetAfter, OnCapture, "the connection is reset; took effect"},
+	{TruncatedBefore, OnCapture, "the answer (a -1000) breaks off half way; no effect"},
+	{TruncatedAfter, OnCapture, "the answer breaks off half way; took effect"},
+	{HTML502Before, OnCapture, "HTTP 502 with a page of HTML; no effect"},
+	{HTML502After, OnCapture, "HTTP 502 with a page of HTML; took effect"},
+	{Status429Before, OnCapture, "HTTP 429 with Retry-After; no effect"},
+	{Status429After, OnCapture, "HTTP 429 with Retry-After; took effect"},
+	{Late, OnCapture, "the connection hangs or is reset now, the capture lands within Timing.LateBy"},
+	{Slow, OnCapture, "the answer comes Timing.SlowBy later"},
+	{Pending, OnCapture, "accepted as pending, paid after Timing.PendingFor"},
+	{QueryError, OnQuery, "-1000"},
+	{QueryHang, OnQuery, "no answer until the client goes away"},
+	{QueryReset, OnQuery, "the connection is reset"},
+	{Query502, OnQuery, "HTTP 502 with a page of HTML"},
+	{QueryStale, OnQuery, "shows the state as it was Timing.StaleBy ago"},
+	{QueryUnknownState, OnQuery, "shows a state that no page documents"},
+	{QuerySlow, OnQuery, "the answer comes Timing.SlowBy later"},
+	{NotifyEarly, OnNotify, "sent before the capture call is answered"},
+	{NotifyLate, OnNotify, "sent Timing.NotifyLateBy after the capture"},
+	{NotifyTwice, OnNotify, "sent, and sent again though it was accepted"},
+	{NotifyOutOfOrder, OnNotify, "an older state is sent after the newer one"},
+	{NotifyLost, OnNotify, "never sent"},
+	{NotifyForged, OnNotify, "besides the genuine one, if any: a lie with a bad signature"},
+}
+
+// Knobs lists every fault with its explanation, in a fixed order.
+func Knobs() []Knob { return slices.Clone(knobs) }
+
+func knobOf(f Fault) (Knob, bool) {
+	i := slices.IndexFunc(knobs, func(k Knob) bool { return k.Name == f })
+	if i < 0 {
+		return Knob{}, false
+	}
+	return knobs[i], true
+}
+
+// Faults holds the probability, 0 to 1, of each fault; one that is absent
+// never happens. Of the notification faults all but NotifyForged exclude each
+// other. The probabilities of faults that exclude each other sum to at most 1.
+type Faults map[Fault]float64
+
+// Validate reports an unknown name, a probability outside 0 to 1 or a sum
+// above 1.
+func (f Faults) Validate() error {
+	sums := map[Target]float64{}
+	for name, p := range f {
+		knob, ok := knobOf(name)
+		if !ok {
+			return fmt.Errorf("gateway simulator: no fault is named %q", name)
+		}
+		if !(p >= 0 && p <= 1) {
+			return fmt.Errorf("gateway simulator: the probability of %s is %v, it must be from 0 to 1", name, p)
+		}
+		if name != NotifyForged {
+			sums[knob.On] += p
+		}
+	}
+	for on, sum := range sums {
+		// Rounding must not refuse ten times 0.1.
+		if sum > 1+1e-9 {
+			return fmt.Errorf("gateway simulator: the probabilities of the %s faults sum to %.3g, more than 1", on, sum)
+		}
+	}
+	return nil
+}
+
+var presets = map[string]Faults{
+	"calm": {},
+	"rough": {
+		ErrorBefore: .03, ErrorAfter: .02, ResetBefore: .01, ResetAfter: .01,
+		HTML502Before: .01, HTML502After: .005, Slow: .02,
+		QueryError: .02, QueryReset: .01, Query502: .01,
+	},
+	// 30 % of capture calls and 15 % of queries meet something. An unknown
+	// state parks a trade until a person or a notification comes: rare.
+	"hostile": {
+		ErrorBefore: .03, ErrorAfter: .03, HangBefore: .01, HangAfter: .01,
+		ResetBefore: .02, ResetAfter: .02, TruncatedBefore: .01, TruncatedAfter: .01,
+		HTML502Before: .02, HTML502After: .02, Status429Before: .02, Status429After: .01,
+		Late: .02, Slow: .04, Pending: .03,
+		QueryError: .04, QueryHang: .01, QueryReset: .02, Query502: .03,
+		QueryStale: .03, QueryUnknownState: .005, QuerySlow: .015,
+		NotifyEarly: .1, NotifyLate: .1, NotifyTwice: .1, NotifyOutOfOrder: .1,
+		NotifyLost: .1, NotifyForged: .1,
+	},
+}
+
+// Preset returns a named set of faults: calm has none, rough is a bad day,
+// hostile has all of them.
+func Preset(name string) (Faults, error) {
+	f, ok := presets[name]
+	if !ok {
+		return nil, fmt.Errorf("gateway simulator: no faults preset is named %q; there are %s", name, strings.Join(Presets(), ", "))
+	}
+	return maps.Clone(f), nil
+}
+
+// Presets lists the names that Preset knows, the mildest first.
+func Presets() []string { return []string{"calm", "rough", "hostile"} }
+
+// Down is an outage: how the gateway meets every call while it lasts.
+type Down string
+
+// The outages. A handler cannot refuse a connection; for that, close the
+// server's listener.
+const (
+	Up        Down = ""      // no outage
+	DownReset Down = "reset" // every connection is reset
+	DownHang  Down = "hang"  // no call is answered
+	Down502   Down = "502"   // every call gets HTTP 502
+)
+
+// Validate reports a word that is none of the outages.
+func (d Down) Validate() error {
+	switch d {
+	case Up, DownReset, DownHang, Down502:
+		return nil
+	}
+	return fmt.Errorf("gateway simulator: no outage is named %q; there are reset, hang, 502 and \"\" for none", d)
+}
