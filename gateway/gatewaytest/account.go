@@ -1,0 +1,106 @@
+package gatewaytest
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// account is a trade as the simulator keeps it. Its trade never changes but
+// for the script; the rest is guarded by mu.
+type account struct {
+	trade Trade
+
+	mu       sync.Mutex
+	changes  []change // by time; the last may lie ahead (pending turns paid)
+	captures []Effect
+	answers  map[string]stored // by request_id, of calls that were run
+	steps    map[Target][]Step
+	captured int // calls so far, for the dice
+	queried  int
+	calls    []Call
+	sent     []*Sent
+
+	callsTotal, sentTotal int
+}
+
+type change struct {
+	at    time.Time
+	state capture.OrderState
+}
+
+// stored is how a call with a request_id ended.
+type stored struct {
+	code     string
+	captured bool
+}
+
+func newAccount(t Trade) *account {
+	a := &account{trade: t}
+	for _, step := range t.Script {
+		a.script(step)
+	}
+	a.trade.Script = nil
+	if t.State == capture.OrderPaid {
+		a.captures = []Effect{{At: t.AuthorizedAt, Amount: t.Amount}}
+	}
+	return a
+}
+
+func (a *account) script(step Step) {
+	if a.steps == nil {
+		a.steps = map[Target][]Step{}
+	}
+	a.steps[step.target()] = append(a.steps[step.target()], step)
+}
+
+// nextStep takes the step of the script that is due, if any, and says which
+// call of its kind this is.
+func (a *account) nextStep(on Target) (step Step, scripted bool, ordinal int) {
+	counter := &a.captured
+	if on == OnQuery {
+		counter = &a.queried
+	}
+	ordinal = *counter
+	*counter++
+	if queue := a.steps[on]; len(queue) > 0 {
+		step, a.steps[on] = queue[0], queue[1:]
+		return step, true, ordinal
+	}
+	return Step{}, false, ordinal
+}
+
+// stateAt is the state that a query sees which knows everything up to then;
+// expiry is ruled by now.
+func (a *account) stateAt(then, now time.Time, mode ExpiryMode) capture.OrderState {
+	state := a.trade.State
+	for _, c := range a.changes {
+		if !c.at.After(then) {
+			state = c.state
+		}
+	}
+	if state == capture.OrderAuthorized && mode != ShowStillAuthorized && !now.Before(a.trade.ExpiresAt) {
+		return capture.OrderExpired
+	}
+	return state
+}
+
+func (a *account) record(c Call) {
+	a.callsTotal++
+	a.calls = keepLast(a.calls, c)
+}
+
+func (a *account) truth(now time.Time, mode ExpiryMode) Truth {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := Truth{
+		Trade: a.trade, Now: a.stateAt(now, now, mode), Captures: slices.Clone(a.captures),
+		Calls: slices.Clone(latest(a.calls)), CallsTotal: a.callsTotal, NotificationsTotal: a.sentTotal,
+	}
+	for _, s := range latest(a.sent) {
+		t.Notifications = append(t.Notifications, *s)
+	}
+	return t
+}

@@ -1,0 +1,227 @@
+package gatewaytest
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+)
+
+// requestIDShape is the recommendation of the vendor's page, taken as a rule.
+var requestIDShape = regexp.MustCompile(`^[A-Za-z0-9]{24,64}$`)
+
+// captureWays says how a fault of a capture reaches the client, and whether
+// the capture is run.
+var captureWays = map[Fault]struct {
+	how how
+	run bool
+}{
+	NoFault: {byAnswer, true}, Slow: {bySlowAnswer, true}, Pending: {byAnswer, true},
+	ErrorBefore: {byAnswer, false}, ErrorAfter: {byAnswer, true},
+	HangBefore: {byHang, false}, HangAfter: {byHang, true},
+	ResetBefore: {byReset, false}, ResetAfter: {byReset, true},
+	TruncatedBefore: {byTruncation, false}, TruncatedAfter: {byTruncation, true},
+	HTML502Before: {by502, false}, HTML502After: {by502, true},
+	Status429Before: {by429, false}, Status429After: {by429, true},
+	Late: {byHang, false},
+}
+
+// capture plays one v3.Capture and says what the client gets.
+func (s *Simulator) capture(a *account, call paymentCall, faults Faults) delivery {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	step, scripted, ordinal := a.nextStep(OnCapture)
+	d := newDice(s.opts.Seed, a.trade.TradeID, OnCapture, ordinal)
+	if !scripted {
+		step.Fault = d.fault(faults, OnCapture, saltFault)
+	}
+	if step.Fault != NoFault {
+		s.stats.faults.Add(1)
+	}
+	run := &captureRun{s: s, a: a, call: call, faults: faults, dice: d, fault: step.Fault, now: s.opts.Clock()}
+	record := s.newCall(call)
+	record.Fault = step.Fault
+	out := run.play(step, &record)
+	a.record(record)
+	run.forge()
+	return out
+}
+
+// captureRun is one capture call at work. The account is locked meanwhile.
+type captureRun struct {
+	s      *Simulator
+	a      *account
+	call   paymentCall
+	faults Faults
+	dice   dice
+	fault  Fault
+	now    time.Time
+	early  bool // the notification goes out before the answer
+}
+
+func (r *captureRun) play(step Step, record *Call) delivery {
+	way := captureWays[r.fault]
+	out := delivery{how: way.how}
+	switch {
+	case step.Code != "":
+		record.Code = step.Code
+		out.body = failure(step.Code, r.dice)
+		return out
+	case r.fault == Late:
+		r.landLater()
+		if r.dice.pick(saltHang, 2) == 0 {
+			out.how = byReset
+		}
+		return out
+	case !way.run:
+		out.body = failure(capture.CodeInternal, r.dice)
+		if r.fault == ErrorBefore {
+			record.Code = r.failBefore()
+			out.body = failure(record.Code, r.dice)
+		}
+		return out
+	}
+	record.Code, record.TookEffect = r.run()
+	out.body = r.answer(record.Code)
+	if r.fault == ErrorAfter {
+		if record.TookEffect {
+			r.store(stored{code: capture.CodeInternal, captured: true})
+		}
+		record.Code = capture.CodeInternal
+		out.body = failure(record.Code, r.dice)
+	}
+	if r.early {
+		out.extra = r.s.opts.Timing.NotifyDelay
+	}
+	return out
+}
+
+// failBefore answers -1000 without effect. The gateway has read the call: its
+// request_id is used.
+func (r *captureRun) failBefore() string {
+	if code := r.claim(); code != "" {
+		return code
+	}
+	if _, repeated := r.a.answers[r.call.Data["request_id"]]; !repeated {
+		r.store(stored{code: capture.CodeInternal})
+	}
+	return capture.CodeInternal
+}
+
+// run does what the call asks, if it may, and returns the code for it.
+func (r *captureRun) run() (code string, effect bool) {
+	if code := r.claim(); code != "" {
+		return code, false
+	}
+	if earlier, ok := r.a.answers[r.call.Data["request_id"]]; ok {
+		switch {
+		case r.s.opts.RepeatedRequestID == Refuse:
+			return capture.CodeRequestID, false
+		case r.s.opts.RepeatedRequestID == ReplayError:
+			return earlier.code, false
+		case earlier.captured:
+			return capture.CodeSuccess, false
+		}
+	}
+	amount, code := r.permitted()
+	if code == "" {
+		code, effect = capture.CodeSuccess, true
+		r.take(amount)
+	}
+	r.store(stored{code: code, captured: effect})
+	return code, effect
+}
+
+// claim refuses a request_id that is misshapen or belongs to another trade.
+func (r *captureRun) claim() string {
+	id := r.call.Data["request_id"]
+	if !requestIDShape.MatchString(id) {
+		return capture.CodeRequestID
+	}
+	r.s.requestsMu.Lock()
+	defer r.s.requestsMu.Unlock()
+	owner, used := r.s.requests[id]
+	if used && owner != r.a.trade.TradeID {
+		return capture.CodeRequestID
+	}
+	r.s.requests[id] = r.a.trade.TradeID
+	return ""
+}
+
+// store keeps how a call with its request_id ended.
+func (r *captureRun) store(end stored) {
+	id := r.call.Data["request_id"]
+	if r.a.answers == nil {
+		r.a.answers = map[string]stored{}
+	}
+	r.a.answers[id] = end
+}
+
+// permitted returns the amount to capture, or the code of the refusal.
+func (r *captureRun) permitted() (capture.Amount, string) {
+	state := r.a.stateAt(r.now, r.now, ShowStillAuthorized)
+	switch {
+	case len(r.a.captures) > 0:
+		return capture.Amount{}, r.s.opts.SecondCapture
+	case state == capture.OrderExpired || !r.now.Before(r.a.trade.ExpiresAt):
+		return capture.Amount{}, capture.CodeWindowExceeded
+	case state != capture.OrderAuthorized:
+		return capture.Amount{}, codeTradeID
+	case !strings.EqualFold(r.call.Data["currency"], r.a.trade.Amount.Currency()):
+		return capture.Amount{}, capture.CodeCurrencyMismatch
+	}
+	amount, err := capture.ReadAmount(r.call.Data["amount"], r.call.Data["currency"])
+	if err != nil {
+		// No code for a malformed amount is published.
+		return capture.Amount{}, capture.CodeFieldMissing
+	}
+	if above, err := amount.Cmp(r.a.trade.Amount); err != nil || above > 0 {
+		return capture.Amount{}, capture.CodeAmountExceeded
+	}
+	return amount, ""
+}
+
+// take captures the money and announces it.
+func (r *captureRun) take(amount capture.Amount) {
+	r.a.captures = append(r.a.captures, Effect{At: r.now, Amount: amount, RequestID: r.call.Data["request_id"]})
+	r.s.stats.effects.Add(1)
+	paidAt := r.now
+	if r.fault == Pending {
+		paidAt = r.now.Add(r.s.opts.Timing.PendingFor)
+		r.a.changes = append(r.a.changes, change{r.now, capture.OrderPending})
+	}
+	r.a.changes = append(r.a.changes, change{paidAt, capture.OrderPaid})
+	r.announce(amount, paidAt.Sub(r.now))
+}
+
+// answer writes the body for a code; a success tells the trade as it is now.
+func (r *captureRun) answer(code string) []byte {
+	if code != capture.CodeSuccess {
+		return failure(code, r.dice)
+	}
+	data := orderData(r.a.trade, r.a.stateAt(r.now, r.now, ShowExpired), r.a.captures[0].Amount, r.dice)
+	data["message"] = ""
+	return success(data, r.dice)
+}
+
+// landLater lets the request arrive after its client has given up on it. What
+// it finds then decides: a trade captured meanwhile, or expired, stays so.
+func (r *captureRun) landLater() {
+	by := r.s.opts.Timing.LateBy
+	delay := by/4 + time.Duration(r.dice.unit(saltDelay)*float64(by-by/4))
+	late := *r
+	ok := r.s.life.after(delay, func() {
+		late.a.mu.Lock()
+		defer late.a.mu.Unlock()
+		late.now = late.s.opts.Clock()
+		landed := late.s.newCall(late.call)
+		landed.Method, landed.Fault = gateway.MethodCapture+" (landed)", Late
+		landed.Code, landed.TookEffect = late.run()
+		late.a.record(landed)
+	})
+	if !ok {
+		r.s.stats.dropped.Add(1)
+	}
+}

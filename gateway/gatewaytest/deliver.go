@@ -1,0 +1,106 @@
+package gatewaytest
+
+import (
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// how an answer reaches the client, or does not.
+type how int
+
+const (
+	byAnswer how = iota
+	bySlowAnswer
+	byHang
+	byReset
+	byTruncation
+	by502
+	by429
+)
+
+// delivery is the end of a call.
+type delivery struct {
+	how   how
+	body  []byte
+	extra time.Duration // waited besides the latency
+}
+
+const badGateway = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n" +
+	"<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
+
+// deliver gives the client what it is to get. No lock is held here.
+func (s *Simulator) deliver(w http.ResponseWriter, r *http.Request, d delivery) {
+	wait := s.opts.Latency + d.extra
+	if d.how == bySlowAnswer {
+		wait += s.opts.Timing.SlowBy
+	}
+	if !s.wait(r, wait) {
+		reset(w)
+		return
+	}
+	switch d.how {
+	case byHang:
+		s.wait(r, s.opts.Timing.HangMax)
+		reset(w)
+	case byReset:
+		reset(w)
+	case byTruncation:
+		truncate(w, d.body)
+	case by502:
+		write(w, http.StatusBadGateway, "text/html", []byte(badGateway))
+	case by429:
+		w.Header().Set("Retry-After", "1")
+		write(w, http.StatusTooManyRequests, "text/plain", []byte("too many requests\n"))
+	default:
+		write(w, http.StatusOK, "application/json", d.body)
+	}
+}
+
+// wait returns false if the client went away or the simulator was closed.
+func (s *Simulator) wait(r *http.Request, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-r.Context().Done():
+		return false
+	case <-s.life.done:
+		return false
+	}
+}
+
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	w.Write(body) // the client may be gone; that is its affair
+}
+
+// truncate promises the whole body, sends half and breaks off.
+func truncate(w http.ResponseWriter, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	w.Write(body[:len(body)/2])
+	http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// reset breaks the connection with a TCP reset where there is one.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		// Without lingering, closing sends RST instead of FIN.
+		tcp.SetLinger(0)
+	}
+	conn.Close()
+}

@@ -1,0 +1,72 @@
+package gatewaytest
+
+import (
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+)
+
+var queryWays = map[Fault]how{
+	QueryHang: byHang, QueryReset: byReset, Query502: by502, QuerySlow: bySlowAnswer,
+}
+
+// unknownState is a word that no page of the gateway has.
+const unknownState capture.OrderState = "in_clearing"
+
+// query plays one v3.QueryOrder and says what the client gets.
+func (s *Simulator) query(a *account, faults Faults) delivery {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	step, scripted, ordinal := a.nextStep(OnQuery)
+	d := newDice(s.opts.Seed, a.trade.TradeID, OnQuery, ordinal)
+	if !scripted {
+		step.Fault = d.fault(faults, OnQuery, saltFault)
+	}
+	if step.Fault != NoFault {
+		s.stats.faults.Add(1)
+	}
+	record := Call{At: s.opts.Clock(), Method: gateway.MethodQueryOrder, Fault: step.Fault}
+	out := delivery{how: queryWays[step.Fault]}
+	if step.Fault == QueryError {
+		step.Code = capture.CodeInternal
+	}
+	switch {
+	case step.Code != "":
+		record.Code = step.Code
+		out.body = failure(step.Code, d)
+	case out.how == byAnswer || out.how == bySlowAnswer:
+		record.Code = capture.CodeSuccess
+		out.body = s.describe(a, step, d)
+	}
+	a.record(record)
+	return out
+}
+
+// describe writes Order Query's answer about the trade.
+func (s *Simulator) describe(a *account, step Step, d dice) []byte {
+	now := s.opts.Clock()
+	view := now.Add(-s.opts.Timing.QueryLag)
+	if step.Fault == QueryStale {
+		view = now.Add(-s.opts.Timing.StaleBy)
+	}
+	state := a.stateAt(view, now, s.opts.AfterWindow)
+	amount := a.trade.Amount
+	if len(a.captures) > 0 && !a.captures[0].At.After(view) && s.opts.PartialAmount != ShowAuthorized {
+		amount = a.captures[0].Amount
+	}
+	if step.Fault == QueryUnknownState {
+		state = unknownState
+	}
+	if step.State != "" {
+		state = step.State
+	}
+	info := orderData(a.trade, state, amount, d)
+	info["created_at"] = a.trade.AuthorizedAt.UTC().Format(time.DateTime)
+	info["description"], info["transaction_id"], info["paid_time"] = "", "", ""
+	if len(a.captures) > 0 && state == capture.OrderPaid {
+		info["transaction_id"] = "tx" + orderID(a.trade.TradeID)
+		info["paid_time"] = a.captures[0].At.UTC().Format(time.DateTime)
+	}
+	return success(map[string]any{"transaction_info": info}, d)
+}

@@ -1,0 +1,153 @@
+package gatewaytest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// ErrTrade is what errors about a trade given to AddTrades wrap.
+var ErrTrade = errors.New("gateway simulator: trade")
+
+// Trade is an authorization that the gateway holds.
+type Trade struct {
+	TradeID string
+	Amount  capture.Amount // authorized
+	// AuthorizedAt is now where zero, ExpiresAt AuthorizedAt plus the capture
+	// window of 30 days.
+	AuthorizedAt time.Time
+	ExpiresAt    time.Time
+	// State at the start; authorized where empty. A trade that starts as paid
+	// counts as captured in full, without a request_id, when it was authorized.
+	// Words of no known meaning are allowed.
+	State capture.OrderState
+	// Script are the steps that the trade's first calls meet.
+	Script []Step
+}
+
+type tradeJSON struct {
+	TradeID      string             `json:"trade_id"`
+	Amount       string             `json:"amount"`
+	Currency     string             `json:"currency"`
+	AuthorizedAt time.Time          `json:"authorized_at,omitzero"`
+	ExpiresAt    time.Time          `json:"expires_at,omitzero"`
+	State        capture.OrderState `json:"state,omitempty"`
+	Script       []Step             `json:"script,omitempty"`
+}
+
+// MarshalJSON writes amount and currency beside the other members.
+func (t Trade) MarshalJSON() ([]byte, error) { return json.Marshal(t.wire()) }
+
+func (t Trade) wire() tradeJSON {
+	return tradeJSON{
+		TradeID: t.TradeID, Amount: t.Amount.Number(), Currency: t.Amount.Currency(),
+		AuthorizedAt: t.AuthorizedAt, ExpiresAt: t.ExpiresAt, State: t.State, Script: t.Script,
+	}
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. Errors wrap ErrTrade.
+func (t *Trade) UnmarshalJSON(b []byte) error {
+	var w tradeJSON
+	if err := json.Unmarshal(b, &w); err != nil {
+		return fmt.Errorf("%w: %w", ErrTrade, err)
+	}
+	amount, err := capture.ReadAmount(w.Amount, w.Currency)
+	if err != nil {
+		return fmt.Errorf("%w %q: %w", ErrTrade, w.TradeID, err)
+	}
+	*t = Trade{
+		TradeID: w.TradeID, Amount: amount, AuthorizedAt: w.AuthorizedAt,
+		ExpiresAt: w.ExpiresAt, State: w.State, Script: w.Script,
+	}
+	return nil
+}
+
+var tradeIDShape = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// complete checks the trade and fills in what was left open.
+func (t Trade) complete(now time.Time) (Trade, error) {
+	if !tradeIDShape.MatchString(t.TradeID) {
+		return t, fmt.Errorf("%w %q: trade_id must be 1 to 64 of A-Z a-z 0-9 _ -", ErrTrade, t.TradeID)
+	}
+	if t.Amount.IsZero() {
+		return t, fmt.Errorf("%w %s: it has no amount", ErrTrade, t.TradeID)
+	}
+	for _, step := range t.Script {
+		if err := step.Validate(); err != nil {
+			return t, fmt.Errorf("%w %s: %w", ErrTrade, t.TradeID, err)
+		}
+	}
+	if t.AuthorizedAt.IsZero() {
+		t.AuthorizedAt = now
+	}
+	if t.ExpiresAt.IsZero() {
+		t.ExpiresAt = t.AuthorizedAt.Add(capture.AuthorizationWindow)
+	}
+	if t.State == "" {
+		t.State = capture.OrderAuthorized
+	}
+	return t, nil
+}
+
+// Step is what the next call of a trade meets instead of chance. Capture and
+// query calls take their own steps, each kind in order.
+//
+// In JSON a step may also be the mere name of a fault: "error_after".
+type Step struct {
+	// On is the kind of call; empty means the one that Fault is for, and
+	// capture where there is no Fault.
+	On    Target `json:"on,omitempty"`
+	Fault Fault  `json:"fault,omitempty"`
+	// Code is answered instead of anything else, without effect.
+	Code string `json:"code,omitempty"`
+	// State is what a query shows instead of the truth.
+	State capture.OrderState `json:"state,omitempty"`
+}
+
+// UnmarshalJSON reads an object or the name of a fault.
+func (s *Step) UnmarshalJSON(b []byte) error {
+	type plain Step
+	if len(b) > 0 && b[0] == '"' {
+		*s = Step{}
+		return json.Unmarshal(b, &s.Fault)
+	}
+	return json.Unmarshal(b, (*plain)(s))
+}
+
+// Validate reports a step that no call can meet.
+func (s Step) Validate() error {
+	on := s.target()
+	knob, known := knobOf(s.Fault)
+	switch {
+	case on != OnCapture && on != OnQuery:
+		return fmt.Errorf("step %q: only capture and query calls have steps", s.Fault)
+	case s.Fault != NoFault && !known:
+		return fmt.Errorf("step: no fault is named %q", s.Fault)
+	case s.Fault != NoFault && knob.On != on:
+		return fmt.Errorf("step: %s is a fault of a %s, not of a %s", s.Fault, knob.On, on)
+	case s.Code != "" && (s.Fault != NoFault || s.State != ""):
+		return errors.New("step: a code stands alone, without fault and state")
+	case s.Code != "" && !errorCode.MatchString(s.Code):
+		return fmt.Errorf("step: the code %q is not a negative whole number", s.Code)
+	case s.State != "" && on != OnQuery:
+		return errors.New("step: a state is for a query")
+	}
+	return nil
+}
+
+func (s Step) target() Target {
+	if s.On != "" {
+		return s.On
+	}
+	if knob, ok := knobOf(s.Fault); ok {
+		return knob.On
+	}
+	if s.State != "" {
+		return OnQuery
+	}
+	return OnCapture
+}
