@@ -1,0 +1,192 @@
+package gatewaytest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// maxAdminBody bounds a body on the admin path: some 500,000 trades at once.
+const maxAdminBody = 64 << 20
+
+func (s *Simulator) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+PaymentsPath, s.servePayments)
+	admin := func(pattern string, handle http.HandlerFunc) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if !fromLoopback(r) {
+				http.Error(w, "the admin path is for clients on this machine", http.StatusForbidden)
+				return
+			}
+			r.Body = http.MaxBytesReader(w, r.Body, maxAdminBody)
+			handle(w, r)
+		})
+	}
+	admin("POST /_sim/trades", s.addTrades)
+	admin("GET /_sim/trades", s.listTrades)
+	admin("GET /_sim/trades/{id}", s.showTrade)
+	admin("POST /_sim/script/{id}", s.addScript)
+	admin("GET /_sim/faults", s.showFaults)
+	admin("POST /_sim/faults", s.setFaults)
+	admin("GET /_sim/stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Stats()) })
+	return mux
+}
+
+func fromLoopback(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	ip := net.ParseIP(host)
+	return err == nil && ip != nil && ip.IsLoopback()
+}
+
+// reply writes a value as JSON.
+func reply(w http.ResponseWriter, status int, v any) {
+	write(w, status, "application/json", append(encode(v), '\n'))
+}
+
+func refuse(w http.ResponseWriter, status int, err error) {
+	reply(w, status, map[string]string{"error": err.Error()})
+}
+
+// oneOrMany reads a JSON array, or anything else as an array of one.
+func oneOrMany[T any](r io.Reader) ([]T, error) {
+	body, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("reading the body: %w", err)
+	}
+	body = bytes.TrimSpace(body)
+	if bytes.HasPrefix(body, []byte("[")) {
+		var many []T
+		err := json.Unmarshal(body, &many)
+		return many, err
+	}
+	one := make([]T, 1)
+	return one, json.Unmarshal(body, &one[0])
+}
+
+func (s *Simulator) addTrades(w http.ResponseWriter, r *http.Request) {
+	trades, err := oneOrMany[Trade](r.Body)
+	if err == nil {
+		err = s.AddTrades(trades...)
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	reply(w, http.StatusCreated, map[string]int{"added": len(trades)})
+}
+
+func (s *Simulator) showTrade(w http.ResponseWriter, r *http.Request) {
+	truth, ok := s.Truth(r.PathValue("id"))
+	if !ok {
+		refuse(w, http.StatusNotFound, errors.New("no such trade"))
+		return
+	}
+	reply(w, http.StatusOK, truth)
+}
+
+// listTrades streams the truths as an array, or one a line where the client
+// accepts application/x-ndjson or asks for ?format=ndjson. With ?captured=true
+// only trades that were captured, with false only those that were not.
+func (s *Simulator) listTrades(w http.ResponseWriter, r *http.Request) {
+	before, between, after := "[", ",\n", "]\n"
+	w.Header().Set("Content-Type", "application/json")
+	if r.FormValue("format") == "ndjson" || strings.Contains(r.Header.Get("Accept"), "application/x-ndjson") {
+		before, between, after = "", "\n", "\n"
+		w.Header().Set("Content-Type", "application/x-ndjson")
+	}
+	only := r.FormValue("captured")
+	io.WriteString(w, before)
+	first := true
+	for truth := range s.Truths() {
+		if only != "" && (only == "true") != (len(truth.Captures) > 0) {
+			continue
+		}
+		if !first {
+			io.WriteString(w, between)
+		}
+		first = false
+		if _, err := w.Write(encode(truth)); err != nil {
+			return
+		}
+	}
+	if !first || before != "" {
+		io.WriteString(w, after)
+	}
+}
+
+func (s *Simulator) addScript(w http.ResponseWriter, r *http.Request) {
+	steps, err := oneOrMany[Step](r.Body)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	if err := s.Script(r.PathValue("id"), steps...); err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	reply(w, http.StatusOK, map[string]int{"added": len(steps)})
+}
+
+// showFaults writes every knob with its probability, and down.
+func (s *Simulator) showFaults(w http.ResponseWriter, _ *http.Request) {
+	faults, down := s.settings()
+	all := map[string]any{"down": down}
+	for _, k := range knobs {
+		all[string(k.Name)] = faults[k.Name]
+	}
+	reply(w, http.StatusOK, all)
+}
+
+// setFaults changes the knobs that are named and leaves the others; "preset"
+// sets all of them first.
+func (s *Simulator) setFaults(w http.ResponseWriter, r *http.Request) {
+	var body map[string]json.RawMessage
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	err := s.changeSettings(func(f Faults, down Down) (Faults, Down, error) {
+		return applySettings(body, f, down)
+	})
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	s.showFaults(w, r)
+}
+
+func applySettings(body map[string]json.RawMessage, f Faults, down Down) (Faults, Down, error) {
+	if raw, ok := body["preset"]; ok {
+		var name string
+		if err := json.Unmarshal(raw, &name); err != nil {
+			return f, down, fmt.Errorf("preset: %w", err)
+		}
+		preset, err := Preset(name)
+		if err != nil {
+			return f, down, err
+		}
+		f = maps.Clone(preset)
+	}
+	for name, raw := range body {
+		switch name {
+		case "preset":
+		case "down":
+			if err := json.Unmarshal(raw, &down); err != nil {
+				return f, down, fmt.Errorf("down: %w", err)
+			}
+		default:
+			var p float64
+			if err := json.Unmarshal(raw, &p); err != nil {
+				return f, down, fmt.Errorf("%s: %w", name, err)
+			}
+			f[Fault(name)] = p
+		}
+	}
+	return f, down, nil
+}

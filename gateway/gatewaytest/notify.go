@@ -1,0 +1,248 @@
+package gatewaytest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+)
+
+const (
+	notifyWorkers = 8
+	notifyQueue   = 4096
+	notifyTries   = 6
+	notifyTimeout = 5 * time.Second
+)
+
+// notifier POSTs notifications with a fixed number of workers.
+type notifier struct {
+	s      *Simulator
+	queue  chan *notice
+	client *http.Client
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// notice is one notification on its way.
+type notice struct {
+	a           *account
+	sent        *Sent // guarded by a.mu
+	url         string
+	contentType string
+	body        []byte
+	tries       int
+}
+
+func newNotifier(s *Simulator) *notifier {
+	ctx, cancel := context.WithCancel(context.Background())
+	dialer := &net.Dialer{Timeout: notifyTimeout, Control: loopbackOnly}
+	n := &notifier{
+		s: s, queue: make(chan *notice, notifyQueue), ctx: ctx, cancel: cancel,
+		client: &http.Client{
+			Timeout:   notifyTimeout,
+			Transport: &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: notifyWorkers},
+			CheckRedirect: func(*http.Request, []*http.Request) error {
+				return http.ErrUseLastResponse
+			},
+		},
+	}
+	for range notifyWorkers {
+		if s.life.enter() {
+			go n.work()
+		}
+	}
+	return n
+}
+
+// errNotLoopback says why a notification stays home.
+var errNotLoopback = errors.New("the simulator notifies loopback addresses only")
+
+// loopbackOnly checks the address that is really dialled, whatever the name in
+// the URL resolved to.
+func loopbackOnly(_, address string, _ syscall.RawConn) error {
+	host, _, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return errNotLoopback
+	}
+	return nil
+}
+
+// checkNotifyURL refuses what could leave the machine before it is tried.
+func checkNotifyURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("notify_url is not an http URL")
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return errNotLoopback
+	}
+	return nil
+}
+
+func (n *notifier) work() {
+	defer n.s.life.running.Done()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case notice := <-n.queue:
+			n.send(notice)
+		}
+	}
+}
+
+func (n *notifier) enqueue(v *notice) {
+	select {
+	case n.queue <- v:
+	default:
+		n.s.stats.dropped.Add(1)
+	}
+}
+
+func (n *notifier) later(d time.Duration, v *notice) {
+	if d <= 0 {
+		n.enqueue(v)
+	} else if !n.s.life.after(d, func() { n.enqueue(v) }) {
+		n.s.stats.dropped.Add(1)
+	}
+}
+
+// send tries once, and plans the next try unless the reply was ok.
+func (n *notifier) send(v *notice) {
+	v.tries++
+	n.s.stats.notifications.Add(1)
+	err := n.post(v)
+	v.a.mu.Lock()
+	v.sent.Tries++
+	v.sent.At = n.s.opts.Clock()
+	v.sent.Delivered = v.sent.Delivered || err == nil
+	v.sent.Problem = ""
+	if err != nil {
+		v.sent.Problem = err.Error()
+	}
+	v.a.mu.Unlock()
+	if err != nil && v.tries < notifyTries && n.ctx.Err() == nil {
+		n.later(n.s.opts.Timing.NotifyRetry<<(v.tries-1), v)
+	}
+}
+
+func (n *notifier) post(v *notice) error {
+	req, err := http.NewRequestWithContext(n.ctx, http.MethodPost, v.url, bytes.NewReader(v.body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", v.contentType)
+	resp, err := n.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	reply, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK || strings.TrimSpace(string(reply)) != "ok" {
+		return fmt.Errorf("the reply was not ok: HTTP %d", resp.StatusCode)
+	}
+	return nil
+}
+
+// notifyBody writes one of the forms, signed with the secret.
+func notifyBody(form Form, secret gateway.Secret, data map[string]string) (contentType string, body []byte) {
+	sign := gateway.Sign(secret, data)
+	switch form {
+	case FormDotted:
+		return "text/plain", append([]byte(sign+"."), encode(data)...)
+	case FormField:
+		object := encode(map[string]any{"sign": sign, "data": data})
+		return "application/x-www-form-urlencoded", []byte("resultData=" + url.QueryEscape(string(object)))
+	}
+	return "application/json", encode(map[string]any{"sign": sign, "data": json.RawMessage(encode(data))})
+}
+
+var forms = []Form{FormObject, FormField, FormDotted}
+
+// plan sends a notification of the trade's state after a delay, and notes it
+// in the truth. The account is locked.
+func (r *captureRun) plan(kind string, state capture.OrderState, amount capture.Amount, delay time.Duration) {
+	ordinal := r.a.sentTotal
+	d := newDice(r.s.opts.Seed, r.a.trade.TradeID, OnNotify, ordinal)
+	form := r.s.opts.NotifyForm
+	if form == AnyForm {
+		form = forms[d.pick(saltForm, len(forms))]
+	}
+	secret := r.s.opts.Secret
+	if kind == string(NotifyForged) {
+		secret += " of a forger"
+	}
+	sent := &Sent{At: r.now, Kind: kind, State: state, Form: form}
+	r.a.sentTotal++
+	r.a.sent = keepLast(r.a.sent, sent)
+	v := &notice{a: r.a, sent: sent, url: r.call.Data["notify_url"]}
+	if err := checkNotifyURL(v.url); err != nil {
+		sent.Problem = err.Error()
+		r.s.stats.refusedNotify.Add(1)
+		return
+	}
+	v.contentType, v.body = notifyBody(form, secret, map[string]string{
+		"type": "payment", "user": r.s.opts.User, "order_id": orderID(r.a.trade.TradeID),
+		"trade_id": r.a.trade.TradeID, "transaction_id": "tx" + orderID(r.a.trade.TradeID),
+		"amount": shownAmount(amount, d), "currency": amount.Currency(), "state": string(state),
+	})
+	r.s.notify.later(delay, v)
+}
+
+// announce plans what is told of a capture that has just taken effect and is
+// paid after a while.
+func (r *captureRun) announce(amount capture.Amount, paidAfter time.Duration) {
+	if r.call.Data["notify_url"] == "" {
+		return
+	}
+	timing := r.s.opts.Timing
+	delay, kind := timing.NotifyDelay, r.dice.fault(r.faults, OnNotify, saltNotify)
+	name := string(kind)
+	switch kind {
+	case NotifyLost:
+		return
+	case NoFault:
+		name = "status"
+	case NotifyEarly:
+		delay, r.early = 0, true
+	case NotifyLate:
+		delay = timing.NotifyLateBy
+	}
+	if paidAfter > 0 {
+		r.plan(name, capture.OrderPending, amount, delay)
+	}
+	r.plan(name, capture.OrderPaid, amount, delay+paidAfter)
+	switch kind {
+	case NotifyTwice:
+		r.plan(name, capture.OrderPaid, amount, 2*delay+paidAfter)
+	case NotifyOutOfOrder:
+		r.plan(name, capture.OrderPending, amount, 2*delay+paidAfter)
+	}
+}
+
+// forge sends a lie beside whatever else the call leads to: that a trade which
+// was captured failed, or that one which was not is paid.
+func (r *captureRun) forge() {
+	if r.call.Data["notify_url"] == "" || r.dice.unit(saltForged) >= r.faults[NotifyForged] {
+		return
+	}
+	lie := capture.OrderPaid
+	if len(r.a.captures) > 0 {
+		lie = capture.OrderFailed
+	}
+	r.plan(string(NotifyForged), lie, r.a.trade.Amount, r.s.opts.Timing.NotifyDelay)
+}
