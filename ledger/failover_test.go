@@ -77,6 +77,31 @@ func TestNewLeadersLoseNothing(t *testing.T) {
 	}
 }
 
+// TestLoadLatestDoesNotLag: whichever server a client is connected to, and
+// whichever replica answers, what was appended before is there.
+func TestLoadLatestDoesNotLag(t *testing.T) {
+	c := cluster(t)
+	ensure(t, connect(t, c.URL()), ledger.StreamConfig{Replicas: 3})
+	var clients []*ledger.JetStream
+	for _, s := range c.Servers {
+		clients = append(clients, ledger.NewJetStream(connect(t, s.URL()), ledger.Options{}))
+	}
+	var last uint64
+	for n := range 60 {
+		seq, err := clients[n%3].Append(t.Context(), ledgertest.Event("t", capture.Queried, n), last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = seq
+		for _, l := range clients {
+			got, err := l.LoadLatest(t.Context(), "t")
+			if err != nil || got.Seq != seq || len(got.Events) != n+1 {
+				t.Fatalf("%d events up to %d, want %d up to %d, %v", len(got.Events), got.Seq, n+1, seq, err)
+			}
+		}
+	}
+}
+
 // contend appends, and reads again where another was first, until stop.
 func contend(t *testing.T, l ledger.Ledger, trade string, writer int, stop <-chan struct{}, told *winners) {
 	var last uint64

@@ -203,7 +203,7 @@ func (l *JetStream) directGet(ctx context.Context, limit int, opts []jetstreamex
 // passing tells errors of reading that another try may mend.
 func passing(err error) bool {
 	if errors.Is(err, capture.ErrEvent) || errors.Is(err, jetstreamext.ErrBatchUnsupported) ||
-		errors.Is(err, context.Canceled) {
+		errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, context.Canceled) {
 		return false
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)

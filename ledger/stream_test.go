@@ -1,0 +1,257 @@
+package ledger_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	natsd "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/ledger/ledgertest"
+)
+
+func TestEnsureStreamTogether(t *testing.T) {
+	js := connect(t, server(t).URL())
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			// Two versions of a program may start at once.
+			if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{MaxAge: time.Duration(i+1) * 24 * time.Hour}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// fitting is a stream of the user's own that the ledger can live with.
+func fitting() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: "CAPTURES", Subjects: []string{"captures.>"}, AllowDirect: true, DenyDelete: true, DenyPurge: true,
+	}
+}
+
+func TestEnsureStreamTellsWhatDoesNotFit(t *testing.T) {
+	js := connect(t, server(t).URL())
+	for _, c := range []struct {
+		name  string
+		set   func(*jetstream.StreamConfig)
+		unfit bool
+		says  string // "" where all is well
+	}{
+		{"fits", func(*jetstream.StreamConfig) {}, false, ""},
+		{"other subjects", func(s *jetstream.StreamConfig) { s.Subjects = []string{"captures.*.captured"} }, true, "subjects"},
+		{"work queue", func(s *jetstream.StreamConfig) { s.Retention = jetstream.WorkQueuePolicy }, true, "retention"},
+		{"per subject", func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject = 1 }, true, "per subject"},
+		{"no direct gets", func(s *jetstream.StreamConfig) { s.AllowDirect = false }, true, "direct"},
+		{"forgets when full", func(s *jetstream.StreamConfig) { s.MaxBytes = 1 << 20 }, true, "oldest"},
+		{"refuses when full", func(s *jetstream.StreamConfig) { s.MaxBytes, s.Discard = 1<<20, jetstream.DiscardNew }, false, ""},
+		{"no acks", func(s *jetstream.StreamConfig) { s.NoAck = true }, true, "acknowledge"},
+		{"in memory", func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage }, true, "memory"},
+		{"short", func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }, false, "1h0m0s"},
+		{"deletable", func(s *jetstream.StreamConfig) { s.DenyDelete = false }, false, "deny_delete"},
+		{"time to live", func(s *jetstream.StreamConfig) { s.AllowMsgTTL = true }, false, "time to live"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			made := fitting()
+			c.set(&made)
+			if _, err := js.CreateStream(t.Context(), made); err != nil {
+				t.Fatal(err)
+			}
+			checkFindings(t, js, c.unfit, c.says)
+			if err := js.DeleteStream(t.Context(), made.Name); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func checkFindings(t *testing.T, js jetstream.JetStream, unfit bool, says string) {
+	t.Helper()
+	before, err := js.Stream(t.Context(), "CAPTURES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if says == "" {
+		if len(found) > 0 {
+			t.Errorf("found %v", found)
+		}
+	} else if len(found) != 1 || found[0].Unfit != unfit || !strings.Contains(found[0].Text, says) || !strings.Contains(found[0].Text, "CAPTURES") {
+		t.Errorf("found %v, want one (unfit: %v) that says %q", found, unfit, says)
+	}
+	after, err := js.Stream(t.Context(), "CAPTURES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := fmt.Sprint(after.CachedInfo().Config), fmt.Sprint(before.CachedInfo().Config); a != b {
+		t.Errorf("the stream was altered:\n%s\n%s", b, a)
+	}
+}
+
+func TestNoStreamIsAnErrorThatNamesIt(t *testing.T) {
+	l := ledger.NewJetStream(connect(t, server(t).URL()), ledger.Options{Timeout: 50 * time.Millisecond, Bound: 200 * time.Millisecond})
+	_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
+	if err == nil || errors.Is(err, ledger.ErrUncertain) || !strings.Contains(err.Error(), "CAPTURES") {
+		t.Errorf("append: %v", err)
+	}
+	if _, err := l.Load(t.Context(), "t"); err == nil {
+		t.Error("load took a missing stream for an empty trade")
+	}
+}
+
+func TestEventsAreCloudEvents(t *testing.T) {
+	js := connect(t, server(t).URL())
+	ensure(t, js, ledger.StreamConfig{})
+	sub, err := js.Conn().SubscribeSync("captures.*.captured")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := ledger.WithHeaders(t.Context(), nats.Header{
+		"traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+		"Nats-Msg-Id": {"mine"}, "CE-Type": {"mine"},
+	})
+	e := ledgertest.Event("t", capture.Captured, 1)
+	if _, err := ledger.NewJetStream(js, ledger.Options{Source: "till"}).Append(ctx, e, 0); err != nil {
+		t.Fatal(err)
+	}
+	msg, err := sub.NextMsg(5 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"ce-specversion": "1.0", "ce-id": e.ID, "ce-type": "capture.captured", "ce-source": "till",
+		"ce-subject": "t", "ce-time": "2026-11-02T10:00:01.000005Z", "content-type": "application/json",
+		"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"Nats-Msg-Id": "", "CE-Type": "",
+		"Nats-Expected-Last-Subject-Sequence-Subject": "captures.t.>",
+	} {
+		if got := strings.Join(msg.Header[name], ","); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if got, err := capture.DecodeEvent(msg.Data); err != nil || got.ID != e.ID || msg.Subject != "captures.t.captured" {
+		t.Errorf("%s: %+v, %v", msg.Subject, got, err)
+	}
+}
+
+func TestAnEventThatCannotBeReadIsNamed(t *testing.T) {
+	js := connect(t, server(t).URL())
+	ensure(t, js, ledger.StreamConfig{})
+	l := ledger.NewJetStream(js, ledger.Options{})
+	ack, err := js.Publish(t.Context(), "captures.t.attempted", []byte("{"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	where := fmt.Sprintf("sequence %d", ack.Sequence)
+	_, loadErr := l.Load(t.Context(), "t")
+	_, _, lastErr := l.Last(t.Context(), "t")
+	var watchErr error
+	for entry, err := range l.Watch(t.Context(), 1) {
+		watchErr = err
+		if entry.Seq != ack.Sequence {
+			t.Errorf("the watch is at %d", entry.Seq)
+		}
+		break
+	}
+	for _, err := range []error{loadErr, lastErr, watchErr} {
+		if !errors.Is(err, capture.ErrEvent) || !strings.Contains(err.Error(), where) {
+			t.Errorf("got %v, want one that says %s", err, where)
+		}
+	}
+	if _, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0); !errors.Is(err, ledger.ErrConflict) {
+		t.Errorf("it has the place all the same: %v", err)
+	}
+	// The walk does not hide what was appended without the guard.
+	if got := walked(t, l); !slices.Equal(got, []string{"t"}) {
+		t.Errorf("walked %v", got)
+	}
+}
+
+func walked(t *testing.T, l ledger.Ledger) []string {
+	t.Helper()
+	var trades []string
+	for trade, err := range l.Trades(t.Context(), ledger.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		trades = append(trades, trade)
+	}
+	return trades
+}
+
+// TestExpiredEvents: the first events of a trade are gone, by age; the walk
+// still meets it once, and an append after what is gone is a conflict.
+func TestExpiredEvents(t *testing.T) {
+	js := connect(t, server(t).URL())
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "CAPTURES", Subjects: []string{"captures.>"}, AllowDirect: true}); err != nil {
+		t.Fatal(err)
+	}
+	l := ledger.NewJetStream(js, ledger.Options{})
+	var seqs []uint64
+	for n, after := range []uint64{0, 1, 2, 3} {
+		seq, err := l.Append(t.Context(), ledgertest.Event("old", capture.Queried, n), after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seqs = append(seqs, seq)
+	}
+	if _, err := l.Append(t.Context(), ledgertest.Event("new", capture.Attempted, 1), 0); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "CAPTURES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSequence(seqs[2])); err != nil {
+		t.Fatal(err)
+	}
+	if got := walked(t, l); !slices.Equal(got, []string{"old", "new"}) {
+		t.Errorf("walked %v", got)
+	}
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := walked(t, l); len(got) != 0 {
+		t.Errorf("walked %v in an empty stream", got)
+	}
+	if _, err := l.Append(t.Context(), ledgertest.Event("old", capture.Parked, 9), seqs[3]); !errors.Is(err, ledger.ErrConflict) {
+		t.Errorf("after an event that is gone: %v", err)
+	}
+}
+
+func TestInADomain(t *testing.T) {
+	s, err := natsd.NewServer(&natsd.Options{Host: "127.0.0.1", Port: -1, JetStream: true, JetStreamDomain: "hub", StoreDir: t.TempDir(), NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server did not start")
+	}
+	nc := connect(t, s.ClientURL()).Conn()
+	js, err := jetstream.NewWithDomain(nc, "hub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ensure(t, js, ledger.StreamConfig{})
+	l := ledger.NewJetStream(js, ledger.Options{})
+	if _, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := stored(t, l, "t"); got != "t-attempted-1" {
+		t.Errorf("stored: %s", got)
+	}
+}
