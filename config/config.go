@@ -91,6 +91,7 @@ type Worker struct {
 	Backoff         Backoff       `key:"worker.backoff"`
 	Retry           Retry         `key:"worker.retry"`
 	GiveUpAfter     time.Duration `key:"worker.give_up_after" default:"72h" doc:"when an unresolved trade is parked, where no deadline is known"`
+	ProbeInterval   time.Duration `key:"worker.probe_interval" default:"5s" doc:"pause between probes of the gateway while it is down or refuses our key"`
 	ShutdownTimeout time.Duration `key:"worker.shutdown_timeout" default:"25s" doc:"how long a stop waits for the calls in flight"`
 }
 

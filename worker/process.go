@@ -29,7 +29,8 @@ type Turnstile interface {
 }
 
 // Waiter lets a delivery wait inside, holding no slot. It returns false when
-// the wait is too long or the worker is stopping; the job is then handed back.
+// there is no place to wait or the worker is stopping; the job is then handed
+// back.
 type Waiter interface {
 	Wait(ctx context.Context, until time.Time) bool
 }
@@ -43,6 +44,7 @@ type Processor struct {
 	Gate      Turnstile
 	Waiter    Waiter
 	Lease     time.Duration // how long an announced call may take, waiting for its slot included
+	Inline    time.Duration // how long one delivery waits inside, in all; then it comes again
 	NotifyURL string        // where a job names none
 	// NewRequestID mints a request_id: at least 24 letters and digits, never
 	// seen before.
@@ -68,6 +70,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	if err != nil {
 		return p.unreadable(ctx, err)
 	}
+	patience := p.Clerk.Now().Add(p.Inline)
 	trade, err := p.open(ctx, job.TradeID, d.First)
 	for err == nil {
 		step := capture.Decide(trade.State, job, p.Clerk.Now(), p.Clerk.Policy)
@@ -77,9 +80,11 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 		case capture.DoConflict:
 			return conflict(job, trade, step)
 		case capture.DoWait:
-			if !p.Waiter.Wait(stop, step.Until) {
-				return Disposition{Do: Later, At: step.Until, Rule: step.Rule}
+			until := p.lookAgain(trade, step)
+			if until.After(patience) || !p.Waiter.Wait(stop, until) {
+				return Disposition{Do: Later, At: until, Rule: step.Rule}
 			}
+			trade, err = p.Clerk.Open(ctx, trade.ID)
 		case capture.DoSettle:
 			trade, err = p.settle(ctx, trade, step)
 		case capture.DoQuery:
@@ -89,6 +94,19 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 		}
 	}
 	return p.handBack(ctx, job, err)
+}
+
+// peek is how soon a job looks again at a trade that another delivery is
+// calling the gateway for: the answer mostly comes long before the lease ends.
+const peek = 2 * time.Second
+
+// lookAgain is when a waiting job reads its trade again.
+func (p *Processor) lookAgain(trade reconcile.Trade, step capture.Step) time.Time {
+	soon := p.Clerk.Now().Add(peek)
+	if trade.State.Unanswered && soon.Before(step.Until) {
+		return soon
+	}
+	return step.Until
 }
 
 // open reads the trade. The first delivery of a job is almost always the first

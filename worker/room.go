@@ -9,20 +9,18 @@ import (
 // that waiting jobs never keep healthy ones from being pulled: where it is
 // full, a job waits in the stream instead.
 type Room struct {
-	places  chan struct{}
-	longest time.Duration
-	now     func() time.Time
+	places chan struct{}
+	now    func() time.Time
 }
 
-// NewRoom returns a room with that many places for waits of at most longest.
-func NewRoom(places int, longest time.Duration, now func() time.Time) *Room {
-	return &Room{places: make(chan struct{}, places), longest: longest, now: now}
+// NewRoom returns a room with that many places.
+func NewRoom(places int, now func() time.Time) *Room {
+	return &Room{places: make(chan struct{}, places), now: now}
 }
 
 // Wait implements Waiter.
 func (r *Room) Wait(ctx context.Context, until time.Time) bool {
-	left := until.Sub(r.now())
-	if left > r.longest || ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return false
 	}
 	select {
@@ -31,7 +29,7 @@ func (r *Room) Wait(ctx context.Context, until time.Time) bool {
 	default:
 		return false
 	}
-	timer := time.NewTimer(left)
+	timer := time.NewTimer(until.Sub(r.now()))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+func newShowCmd(a *app) *cobra.Command {
+	var output, order string
+	cmd := &cobra.Command{
+		Use:   "show [TRADE]",
+		Short: "Tell what happened to a trade, and how we know",
+		Long: `Prints every event of a trade from the ledger: what was intended, what each
+call answered, what each query saw, and the rule that led to the outcome. The
+rules are explained in docs/state-machine.md.
+
+With --order it looks for the trade of a shop's order; that reads the whole
+ledger and takes its time on a large one.`,
+		Example: `  capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b
+  capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b -o json
+  capture-worker show --order A-1001`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
+	cmd.Flags().StringVar(&order, "order", "", "the shop's order `id`, instead of a trade")
+	addSettings(cmd, "nats", "ledger", "log")
+	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
+		if (len(args) == 1) == (order != "") {
+			return usageError("name one trade, or an order with --order")
+		}
+		if output != "text" && output != "json" {
+			return usageError("--output is %q: must be text or json", output)
+		}
+		return a.withLedger(cmd, func(ctx context.Context, book ledger.Ledger) error {
+			if order != "" {
+				return showOrder(ctx, cmd.OutOrStdout(), book, order, output)
+			}
+			return showTrade(ctx, cmd.OutOrStdout(), book, args[0], output)
+		})
+	})
+	return cmd
+}
+
+// withLedger connects and hands over the ledger.
+func (a *app) withLedger(cmd *cobra.Command, use func(context.Context, ledger.Ledger) error) error {
+	c, err := a.load(cmd)
+	if err != nil {
+		return err
+	}
+	nc, err := connect(cmd.Context(), c, newLogger(c.Log, cmd.ErrOrStderr()))
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := nc.JetStream()
+	if err != nil {
+		return err
+	}
+	return use(cmd.Context(), ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}))
+}
+
+func showTrade(ctx context.Context, w io.Writer, book ledger.Ledger, trade, output string) error {
+	if err := ledger.CheckTradeID(trade); err != nil {
+		return usageError("%q: %w", trade, err)
+	}
+	found, err := book.LoadLatest(ctx, trade)
+	if err != nil {
+		return err
+	}
+	if len(found.Events) == 0 {
+		return fmt.Errorf("the ledger knows no trade %s: no job for it was begun, or it is older than the ledger keeps (ledger.max_age)", trade)
+	}
+	if output == "json" {
+		return printTradeJSON(w, found)
+	}
+	return printTimeline(w, found)
+}
+
+// showOrder looks through the ledger. A shop may have split an order into
+// several trades, so all of them are shown.
+func showOrder(ctx context.Context, w io.Writer, book ledger.Ledger, order, output string) error {
+	shown := 0
+	for id, err := range book.Trades(ctx, ledger.Filter{}) {
+		if err != nil {
+			return err
+		}
+		trade, err := book.Load(ctx, id)
+		if err != nil {
+			return err
+		}
+		if orderOf(trade.Events) != order {
+			continue
+		}
+		if shown > 0 && output == "text" {
+			fmt.Fprintln(w)
+		}
+		shown++
+		if err := showTrade(ctx, w, book, id, output); err != nil {
+			return err
+		}
+	}
+	if shown == 0 {
+		return fmt.Errorf("the ledger knows no trade of order %q", order)
+	}
+	return nil
+}
+
+func orderOf(events []capture.Event) string {
+	for _, e := range events {
+		if e.OrderID != "" {
+			return e.OrderID
+		}
+	}
+	return ""
+}
+
+func printTradeJSON(w io.Writer, t ledger.Trade) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(struct {
+		TradeID string          `json:"trade_id"`
+		Phase   capture.Phase   `json:"phase"`
+		Events  []capture.Event `json:"events"`
+	}{t.ID, t.State().Phase, t.Events})
+}
