@@ -1,0 +1,20 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/natsconn"
+)
+
+// connect connects to NATS as the configuration says. The caller closes.
+func connect(ctx context.Context, c config.Config, log *slog.Logger) (*natsconn.Conn, error) {
+	n := c.NATS
+	return natsconn.Connect(ctx, natsconn.Config{
+		URL: n.URL, Context: n.Context, Creds: n.Creds,
+		User: n.User, Password: string(n.Password), Token: string(n.Token),
+		CA: n.TLSCA, Cert: n.TLSCert, Key: n.TLSKey,
+		Name: "capture-worker " + c.Worker.Name,
+	}, log)
+}
