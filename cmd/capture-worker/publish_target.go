@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+const lookTimeout = 10 * time.Second
+
+// target is where jobs are published.
+type target struct {
+	stream  string
+	subject string
+	// memory is how long the stream recognises a repeated message.
+	memory time.Duration
+}
+
+// checkSubject refuses a subject that no worker would read.
+func checkSubject(subject string, jobs config.Jobs) error {
+	if subject == "" || strings.ContainsAny(subject, "*>") || strings.ContainsFunc(subject, unicode.IsSpace) ||
+		slices.Contains(strings.Split(subject, "."), "") {
+		return usageError("--subject is %q: must be one subject without wildcards, such as capture.jobs.batch", subject)
+	}
+	for _, pattern := range jobs.Subjects {
+		if subjectMatches(subject, pattern) {
+			return nil
+		}
+	}
+	return usageError("--subject is %q: no worker reads it, for jobs.subjects is %s; choose a subject of these", subject, strings.Join(jobs.Subjects, ","))
+}
+
+// subjectMatches reports whether a pattern of NATS takes a subject.
+func subjectMatches(subject, pattern string) bool {
+	tokens, parts := strings.Split(subject, "."), strings.Split(pattern, ".")
+	for i, part := range parts {
+		switch {
+		case part == ">":
+			return len(tokens) > i
+		case i >= len(tokens) || (part != "*" && part != tokens[i]):
+			return false
+		}
+	}
+	return len(tokens) == len(parts)
+}
+
+// findTarget looks for the stream of the jobs. It creates it, with its
+// consumer and the stream of dead letters, only when asked to, and as run
+// would. It never alters what it finds.
+func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, subject string, create bool) (target, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if create {
+		if _, err := worker.EnsureStreams(ctx, js, streamsConfig(c)); err != nil {
+			return target{}, err
+		}
+	}
+	stream, err := js.Stream(ctx, c.Jobs.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return target{}, fmt.Errorf("there is no stream %s; start `capture-worker run` once, which creates it, or add --create", c.Jobs.Stream)
+	}
+	if err != nil {
+		return target{}, fmt.Errorf("looking for stream %s: %w", c.Jobs.Stream, err)
+	}
+	found := stream.CachedInfo().Config
+	if !slices.ContainsFunc(found.Subjects, func(pattern string) bool { return subjectMatches(subject, pattern) }) {
+		return target{}, fmt.Errorf("stream %s takes %s, not %s; choose another --subject or jobs.stream", found.Name, strings.Join(found.Subjects, ","), subject)
+	}
+	return target{found.Name, subject, found.Duplicates}, nil
+}
+
+// streamsConfig is what the worker needs of the broker.
+func streamsConfig(c config.Config) worker.StreamsConfig {
+	return worker.StreamsConfig{
+		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, Consumer: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream,
+		Replicas: c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
+	}
+}
