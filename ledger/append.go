@@ -110,11 +110,11 @@ func (a *appending) conflict(found uint64) error {
 func (a *appending) giveUp(v verdict, err error) error {
 	switch {
 	case a.maybe:
-		return fmt.Errorf("appending %s to trade %s after sequence %d: %w: %w", a.e.Type, a.e.TradeID, a.after, ErrUncertain, err)
+		return fmt.Errorf("appending %s to trade %s after sequence %d in stream %s: %w: %w", a.e.Type, a.e.TradeID, a.after, a.l.o.Stream, ErrUncertain, err)
 	case v == conflicted:
 		return a.conflict(0)
 	}
-	return fmt.Errorf("appending to trade %s: no answer from stream %s in %s: %w", a.e.TradeID, a.l.o.Stream, a.l.o.Bound, err)
+	return fmt.Errorf("appending to trade %s: stream %s did not take it within %s: %w", a.e.TradeID, a.l.o.Stream, a.l.o.Bound, err)
 }
 
 // verdict is what the error of one try says about the event.

@@ -39,6 +39,7 @@ func (w *winners) count() int {
 // replicated stream changes its leader. Every place is taken by the one writer
 // who was told so, and nobody is told anything else.
 func TestNewLeadersLoseNothing(t *testing.T) {
+	t.Parallel()
 	c := cluster(t)
 	js := connect(t, c.URL())
 	ensure(t, js, ledger.StreamConfig{Replicas: 3})
@@ -80,6 +81,7 @@ func TestNewLeadersLoseNothing(t *testing.T) {
 // TestLoadLatestDoesNotLag: whichever server a client is connected to, and
 // whichever replica answers, what was appended before is there.
 func TestLoadLatestDoesNotLag(t *testing.T) {
+	t.Parallel()
 	c := cluster(t)
 	ensure(t, connect(t, c.URL()), ledger.StreamConfig{Replicas: 3})
 	var clients []*ledger.JetStream

@@ -45,6 +45,7 @@ func stored(t *testing.T, l ledger.Ledger, trade string) string {
 }
 
 func TestAnAppendThatIsLostOnTheWay(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		up, down func(string) deed
@@ -78,6 +79,7 @@ func TestAnAppendThatIsLostOnTheWay(t *testing.T) {
 }
 
 func TestAnotherWriterInTheGapIsAConflict(t *testing.T) {
+	t.Parallel()
 	p, l, direct := behind(t, quick)
 	// The first request of a connection also subscribes; only a later one can
 	// be lost by itself.
@@ -106,6 +108,7 @@ func TestAnotherWriterInTheGapIsAConflict(t *testing.T) {
 // TestWhatCannotBeLearnedIsUncertain: all answers are lost, whether the event
 // got there or not.
 func TestWhatCannotBeLearnedIsUncertain(t *testing.T) {
+	t.Parallel()
 	silent := always("MSG ", drop)
 	for _, c := range []struct {
 		name string
@@ -139,6 +142,7 @@ func TestWhatCannotBeLearnedIsUncertain(t *testing.T) {
 // TestALateLandingIsStoredOnceOrNever: the server is away, the client keeps
 // what it could not send, several tries of it, and sends all when it returns.
 func TestALateLandingIsStoredOnceOrNever(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first, err := natsserver.Start(natsserver.Options{StoreDir: dir})
 	if err != nil {
@@ -172,6 +176,7 @@ func TestALateLandingIsStoredOnceOrNever(t *testing.T) {
 }
 
 func TestAReadThatIsCutShortIsReadAgain(t *testing.T) {
+	t.Parallel()
 	p, l, direct := behind(t, quick)
 	var seq uint64
 	var err error
@@ -199,6 +204,7 @@ func TestAReadThatIsCutShortIsReadAgain(t *testing.T) {
 }
 
 func TestWatchGoesOnAfterALostConnection(t *testing.T) {
+	t.Parallel()
 	p, l, direct := behind(t, quick)
 	var seq uint64
 	add := func(n int) {

@@ -71,10 +71,14 @@ const (
 )
 
 // pause waits between two tries, longer from try to try, and reports whether
-// there is time for one more.
+// there is time for one more: at least as much as the pause took. A try that is
+// begun too late to be answered would only make a clear case unclear.
 func pause(ctx context.Context, try int) bool {
 	d := min(firstPause<<min(try, 10), maxPause)
 	d = d/2 + rand.N(d) // writers that failed together must not return together
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < 2*d {
+		return false
+	}
 	select {
 	case <-ctx.Done():
 		return false

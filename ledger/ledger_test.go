@@ -62,20 +62,24 @@ func ensure(t *testing.T, js jetstream.JetStream, c ledger.StreamConfig) {
 }
 
 func TestMemory(t *testing.T) {
+	t.Parallel()
 	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return &ledger.Memory{} })
 }
 
 func TestFaultyWithoutFaultsIsALedger(t *testing.T) {
+	t.Parallel()
 	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return ledgertest.Faulty{Ledger: &ledger.Memory{}} })
 }
 
 func TestJetStream(t *testing.T) {
+	t.Parallel()
 	js := connect(t, server(t).URL())
 	ensure(t, js, ledger.StreamConfig{})
 	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return ledger.NewJetStream(js, ledger.Options{}) })
 }
 
 func TestJetStreamReplicated(t *testing.T) {
+	t.Parallel()
 	js := connect(t, cluster(t).URL())
 	ensure(t, js, ledger.StreamConfig{Replicas: 3})
 	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return ledger.NewJetStream(js, ledger.Options{}) })

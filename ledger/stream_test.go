@@ -19,6 +19,7 @@ import (
 )
 
 func TestEnsureStreamTogether(t *testing.T) {
+	t.Parallel()
 	js := connect(t, server(t).URL())
 	var wg sync.WaitGroup
 	for i := range 4 {
@@ -40,8 +41,14 @@ func fitting() jetstream.StreamConfig {
 }
 
 func TestEnsureStreamTellsWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
 	js := connect(t, server(t).URL())
-	for _, c := range []struct {
+	// With its last stream the server clears the account's directory away too,
+	// into which the next stream is being made.
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER"}); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct {
 		name  string
 		set   func(*jetstream.StreamConfig)
 		unfit bool
@@ -62,11 +69,13 @@ func TestEnsureStreamTellsWhatDoesNotFit(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			made := fitting()
+			// A deleted stream's files are cleared away in the server's own time.
+			made.Name = fmt.Sprintf("CAPTURES_%d", i)
 			c.set(&made)
 			if _, err := js.CreateStream(t.Context(), made); err != nil {
 				t.Fatal(err)
 			}
-			checkFindings(t, js, c.unfit, c.says)
+			checkFindings(t, js, made.Name, c.unfit, c.says)
 			if err := js.DeleteStream(t.Context(), made.Name); err != nil {
 				t.Fatal(err)
 			}
@@ -74,13 +83,13 @@ func TestEnsureStreamTellsWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-func checkFindings(t *testing.T, js jetstream.JetStream, unfit bool, says string) {
+func checkFindings(t *testing.T, js jetstream.JetStream, name string, unfit bool, says string) {
 	t.Helper()
-	before, err := js.Stream(t.Context(), "CAPTURES")
+	before, err := js.Stream(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{})
+	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{Stream: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,10 +97,10 @@ func checkFindings(t *testing.T, js jetstream.JetStream, unfit bool, says string
 		if len(found) > 0 {
 			t.Errorf("found %v", found)
 		}
-	} else if len(found) != 1 || found[0].Unfit != unfit || !strings.Contains(found[0].Text, says) || !strings.Contains(found[0].Text, "CAPTURES") {
+	} else if len(found) != 1 || found[0].Unfit != unfit || !strings.Contains(found[0].Text, says) || !strings.Contains(found[0].Text, name) {
 		t.Errorf("found %v, want one (unfit: %v) that says %q", found, unfit, says)
 	}
-	after, err := js.Stream(t.Context(), "CAPTURES")
+	after, err := js.Stream(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +110,8 @@ func checkFindings(t *testing.T, js jetstream.JetStream, unfit bool, says string
 }
 
 func TestNoStreamIsAnErrorThatNamesIt(t *testing.T) {
-	l := ledger.NewJetStream(connect(t, server(t).URL()), ledger.Options{Timeout: 50 * time.Millisecond, Bound: 200 * time.Millisecond})
+	t.Parallel()
+	l := ledger.NewJetStream(connect(t, server(t).URL()), ledger.Options{Bound: 500 * time.Millisecond})
 	_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
 	if err == nil || errors.Is(err, ledger.ErrUncertain) || !strings.Contains(err.Error(), "CAPTURES") {
 		t.Errorf("append: %v", err)
@@ -112,6 +122,7 @@ func TestNoStreamIsAnErrorThatNamesIt(t *testing.T) {
 }
 
 func TestEventsAreCloudEvents(t *testing.T) {
+	t.Parallel()
 	js := connect(t, server(t).URL())
 	ensure(t, js, ledger.StreamConfig{})
 	sub, err := js.Conn().SubscribeSync("captures.*.captured")
@@ -147,6 +158,7 @@ func TestEventsAreCloudEvents(t *testing.T) {
 }
 
 func TestAnEventThatCannotBeReadIsNamed(t *testing.T) {
+	t.Parallel()
 	js := connect(t, server(t).URL())
 	ensure(t, js, ledger.StreamConfig{})
 	l := ledger.NewJetStream(js, ledger.Options{})
@@ -194,6 +206,7 @@ func walked(t *testing.T, l ledger.Ledger) []string {
 // TestExpiredEvents: the first events of a trade are gone, by age; the walk
 // still meets it once, and an append after what is gone is a conflict.
 func TestExpiredEvents(t *testing.T) {
+	t.Parallel()
 	js := connect(t, server(t).URL())
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "CAPTURES", Subjects: []string{"captures.>"}, AllowDirect: true}); err != nil {
 		t.Fatal(err)
@@ -232,6 +245,7 @@ func TestExpiredEvents(t *testing.T) {
 }
 
 func TestInADomain(t *testing.T) {
+	t.Parallel()
 	s, err := natsd.NewServer(&natsd.Options{Host: "127.0.0.1", Port: -1, JetStream: true, JetStreamDomain: "hub", StoreDir: t.TempDir(), NoSigs: true})
 	if err != nil {
 		t.Fatal(err)
