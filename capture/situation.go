@@ -75,7 +75,7 @@ func (v situation) windowOver() bool {
 // or followed a call made that late, so that a long stop of ours is not taken
 // for a long silence of the gateway.
 func (v situation) exhausted() bool {
-	if v.s.Queries == 0 {
+	if v.s.Queries == 0 || v.s.OpenedAt.IsZero() {
 		return false
 	}
 	from := v.intent().Deadline()

@@ -1,0 +1,194 @@
+package capture_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/capture-worker/capture-worker/audit"
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// explorer walks every way a trade can go, breadth first, up to a depth.
+type explorer struct {
+	t       *testing.T
+	seen    map[string]bool
+	reached map[string]bool // rows, by table and name
+	edges   int
+}
+
+// TestEveryWay starts from an empty ledger, under each kind of deadline, and
+// takes every step, every answer and every accident within the depth. The
+// world knows where the money is, and an independent reading holds each ledger
+// against the rules.
+func TestEveryWay(t *testing.T) {
+	x := &explorer{t: t, seen: map[string]bool{}, reached: map[string]bool{}}
+	var layer []world
+	for _, job := range starts() {
+		layer = append(layer, world{now: noon, job: job})
+	}
+	for range breadthDepth {
+		layer = x.next(layer)
+	}
+	t.Logf("breadth: %d worlds, %d transitions", len(x.seen), x.edges)
+	x.stroll()
+	t.Logf("with walks: %d transitions", x.edges)
+	for _, row := range capture.Rows() {
+		if !x.reached[row.Table+"/"+row.Name] {
+			t.Errorf("nothing reaches row %q of table %s", row.Name, row.Table)
+		}
+	}
+}
+
+const (
+	breadthDepth = 6
+	walks        = 1500
+	walkLength   = 45
+)
+
+// stroll goes far where the breadth cannot: walks of a fixed seed, which obey
+// Decide most of the time and meet an accident now and then.
+func (x *explorer) stroll() {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range walks {
+		w := world{now: noon, job: starts()[i%len(starts())]}
+		habit := map[int]int{} // a gateway tends to answer alike
+		for range walkLength {
+			if x.t.Failed() {
+				return
+			}
+			moves := w.elsewhere()
+			if len(moves) == 0 || rnd.IntN(10) > 0 {
+				moves = x.steps(w)
+			}
+			pick, ok := habit[len(moves)]
+			if !ok || rnd.IntN(2) == 0 {
+				pick = rnd.IntN(len(moves))
+			}
+			habit[len(moves)] = pick
+			n := moves[pick]
+			x.edges++
+			x.check(w, n)
+			w = n
+		}
+	}
+}
+
+func starts() []capture.Job {
+	plain := capture.Job{TradeID: "T1", Amount: eurMust("7.50"), AuthorizedAmount: eurMust("9.00")}
+	soon, over := plain, plain
+	soon.CaptureBefore = noon.Add(6 * time.Second)
+	over.CaptureBefore = noon.Add(-time.Second)
+	return []capture.Job{plain, soon, over}
+}
+
+func (x *explorer) next(layer []world) []world {
+	var out []world
+	for _, w := range layer {
+		if x.t.Failed() {
+			return nil
+		}
+		for _, n := range append(x.steps(w), w.elsewhere()...) {
+			x.edges++
+			if k := n.key(); !x.seen[k] {
+				x.seen[k] = true
+				x.check(w, n)
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// steps obeys Decide, as the shell does.
+func (x *explorer) steps(w world) []world {
+	step := capture.Decide(w.state, w.job, w.now, brief)
+	x.reached[capture.TableDecide+"/"+step.Rule] = true
+	w = w.did("[%s]", step.Rule)
+	switch step.Do {
+	case capture.DoAttempt:
+		x.mayCall(w, step)
+		w = w.append(step.Event)
+		w.now = w.now.Add(time.Second)
+		return w.calls()
+	case capture.DoQuery:
+		x.mayQuery(w)
+		return w.queries(&w.job)
+	case capture.DoWait:
+		if !step.Until.After(w.now) {
+			x.fail(w, "waits until %s, which is over", step.Until)
+		}
+		return w.pass(step.Until)
+	case capture.DoSettle:
+		return []world{w.append(step.Event).did("settled %s", step.Event.Reason)}
+	case capture.DoAck, capture.DoConflict:
+		return append(w.settledMoves(), w.pass(w.now.Add(25*time.Second))...)
+	}
+	x.fail(w, "no such step: %q", step.Do)
+	return nil
+}
+
+func (x *explorer) fail(w world, format string, args ...any) {
+	x.t.Helper()
+	x.t.Errorf(format+"\n  path:%s", append(args, w.path)...)
+	for _, e := range w.events {
+		b, _ := e.Encode()
+		x.t.Logf("  %s", b)
+	}
+}
+
+// mayCall holds rule 3 against the truth: no call goes out while a lost one may
+// still take the money unseen, and no new request_id while any may.
+func (x *explorer) mayCall(w world, step capture.Step) {
+	if !w.hidden() {
+		return
+	}
+	switch last := w.state.Answer; {
+	case w.state.Unanswered || last.Kind == capture.AnswerUnknown && last.Code != capture.CodeInternal:
+		x.fail(w, "calls while a lost call may still land")
+	case step.Event.RequestID == "" && w.state.Phase != capture.PhaseFailed && last.Kind == capture.AnswerUnknown:
+		x.fail(w, "mints a request_id while an earlier one may have taken effect")
+	}
+}
+
+// mayQuery is the livelock detector: a query right after one, at the same
+// time, with nothing new in between.
+func (x *explorer) mayQuery(w world) {
+	n := len(w.events)
+	if n == 0 {
+		return
+	}
+	if last := w.events[n-1]; last.Type == capture.Queried && last.Time.Equal(w.now) && w.job.Amount == w.state.Job.Amount {
+		x.fail(w, "asks twice at the same time")
+	}
+}
+
+// check holds a new event against the truth and the rules. What another hand
+// takes behind our back is found by a query or not at all: it may follow any
+// query of ours.
+func (x *explorer) check(before, after world) {
+	x.reach(after)
+	for _, e := range after.events[len(before.events):] {
+		switch {
+		case e.Type == capture.Captured && after.taken.IsZero():
+			x.fail(after, "captured, but no money was taken")
+		case e.Type == capture.Captured && e.Sum() != after.taken:
+			x.fail(after, "captured %s, but %s were taken", e.Sum(), after.taken)
+		case e.Type == capture.Failed && !after.taken.IsZero() && after.taken != byHand && after.gone == "":
+			x.fail(after, "failed, but %s were taken", after.taken)
+		case e.Type == capture.Failed && after.hidden():
+			x.fail(after, "failed, but a call may still land")
+		}
+	}
+	for _, v := range audit.Events("T1", after.events, brief) {
+		x.fail(after, "%s", v)
+	}
+}
+
+// reach notes the row that judged. One that writes nothing is told from the
+// phase: nothing is written about a captured trade, nor for a late answer.
+func (x *explorer) reach(w world) {
+	for _, via := range w.judgements {
+		x.reached[via] = true
+	}
+}
