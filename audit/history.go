@@ -19,7 +19,7 @@ type history struct {
 
 	calls    []call
 	looks    []look          // Order Queries since the last call's end, release or outcome
-	asked    *capture.Job    // what the trade is about, before the first call
+	asked    *capture.Job    // what the trade is about
 	ever     []capture.Job   // every ask
 	outcome  *capture.Event  // the one that stands
 	released bool            // since the last call
@@ -129,6 +129,7 @@ func (h *history) attempted(e capture.Event) {
 		c.overtaken = true
 	}
 	if e.Job != nil {
+		h.asked = e.Job
 		h.ever = append(h.ever, *e.Job)
 	}
 	h.calls = append(h.calls, call{event: e, ended: e.LeaseUntil})
@@ -205,13 +206,9 @@ func (h *history) last() *call {
 // ask is the job the trade is about at this event: the intent's, or what the
 // event itself brings for another ask.
 func (h *history) ask(e capture.Event) (capture.Job, bool) {
-	switch c := h.last(); {
+	switch {
 	case e.Job != nil:
 		return *e.Job, true
-	case h.outcome != nil && h.asked != nil && len(h.ever) > 0:
-		return h.ever[len(h.ever)-1], true
-	case c != nil && c.event.Job != nil:
-		return *c.event.Job, true
 	case h.asked != nil:
 		return *h.asked, true
 	}
