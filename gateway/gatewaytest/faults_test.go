@@ -178,7 +178,7 @@ func TestFaultsDependOnTheSeedOnly(t *testing.T) {
 
 func TestProbabilities(t *testing.T) {
 	b := start(t, func(o *gatewaytest.Options) { o.Faults = gatewaytest.Faults{gatewaytest.QueryError: .25} })
-	const calls = 800
+	const calls = 1600
 	failed := 0
 	for range calls {
 		if b.query("T1").code() == "-1000" {
@@ -186,11 +186,11 @@ func TestProbabilities(t *testing.T) {
 		}
 	}
 	// The seed is fixed, so this is one draw: four standard deviations.
-	if failed < calls/4-49 || failed > calls/4+49 {
+	if failed < calls/4-69 || failed > calls/4+69 {
 		t.Errorf("%d of %d failed, want about a quarter", failed, calls)
 	}
-	if truth := b.truth("T1"); truth.CallsTotal != calls {
-		t.Errorf("%d calls counted, want %d", truth.CallsTotal, calls)
+	if truth := b.truth("T1"); truth.CallsTotal != calls || len(truth.Calls) != 1000 {
+		t.Errorf("%d calls counted and %d kept, want %d and 1000", truth.CallsTotal, len(truth.Calls), calls)
 	}
 }
 
