@@ -100,6 +100,7 @@ func TestAdminFaultsAndOutage(t *testing.T) {
 			t.Errorf("down %s: the client saw %+v", down, got)
 		}
 	}
+	b.admin("POST", "/_sim/faults", `{"down":"hang"}`, 200)
 	for _, bad := range []string{`{"earthquake":1}`, `{"late":2}`, `{"down":"maybe"}`, `{"preset":"stormy"}`, `{"late":"much"}`, `[]`} {
 		b.admin("POST", "/_sim/faults", bad, 400)
 	}
