@@ -2,18 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
 )
+
+var errInterrupted = errors.New("interrupted")
 
 // checked adds to the rules for one row the one about all of them, which
 // trades holds.
 func (t *trades) checked(ctx context.Context, in rows) rows {
 	return func(yield func(row, error) bool) {
 		for r, err := range in {
-			if err == nil {
-				err = ctx.Err()
+			if err == nil && ctx.Err() != nil {
+				err = errInterrupted
 			}
 			if err != nil {
 				yield(row{}, err)
@@ -33,12 +36,12 @@ func (t *trades) checked(ctx context.Context, in rows) rows {
 // once, so that of two rows with different amounts neither is sent: nobody can
 // say which one is meant.
 //
-// It remembers hashes, about 40 bytes for a trade. The chance that two of a
+// It remembers hashes: a million trades take about 100 MB at the peak. The chance that two of a
 // million trades share one is below one in ten million, and would make a good
 // row look bad, not the other way round.
 type trades struct {
 	seed  maphash.Seed
-	known map[uint64]*asked
+	known map[uint64]asked
 }
 
 // asked is what the rows of one trade ask.
@@ -49,7 +52,7 @@ type asked struct {
 }
 
 func newTrades() *trades {
-	return &trades{seed: maphash.MakeSeed(), known: map[uint64]*asked{}}
+	return &trades{seed: maphash.MakeSeed(), known: map[uint64]asked{}}
 }
 
 // add takes a row into account. In the second pass over the input it knows of
@@ -59,16 +62,16 @@ func (t *trades) add(r row) error {
 	amount := uint32(maphash.String(t.seed, r.job.Amount.String()))
 	a, known := t.known[trade]
 	if !known {
-		a = &asked{line: uint32(r.line), amount: amount}
-		t.known[trade] = a
+		a = asked{line: uint32(r.line), amount: amount}
 	}
-	if a.amount != amount {
-		a.doubted = true
+	a.doubted = a.doubted || a.amount != amount
+	if !a.doubted {
+		a.good++
 	}
+	t.known[trade] = a
 	if a.doubted {
 		return fmt.Errorf("trade %s is on line %d too, with another amount: a trade is captured once, and none of its rows is sent", r.job.TradeID, a.line)
 	}
-	a.good++
 	return nil
 }
 
