@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -14,7 +15,8 @@ type explorer struct {
 	t       *testing.T
 	seen    map[string]bool
 	reached map[string]bool // rows, by table and name
-	edges   int
+	edges   map[capture.Edge]bool
+	moves   int
 }
 
 // TestEveryWay starts from an empty ledger, under each kind of deadline, and
@@ -22,7 +24,16 @@ type explorer struct {
 // world knows where the money is, and an independent reading holds each ledger
 // against the rules.
 func TestEveryWay(t *testing.T) {
-	x := &explorer{t: t, seen: map[string]bool{}, reached: map[string]bool{}}
+	x := explore(t)
+	for _, row := range capture.Rows() {
+		if !x.reached[row.Table+"/"+row.Name] {
+			t.Errorf("nothing reaches row %q of table %s", row.Name, row.Table)
+		}
+	}
+}
+
+func explore(t *testing.T) *explorer {
+	x := &explorer{t: t, seen: map[string]bool{}, reached: map[string]bool{}, edges: map[capture.Edge]bool{}}
 	var layer []world
 	for _, job := range starts() {
 		layer = append(layer, world{now: noon, job: job})
@@ -30,14 +41,10 @@ func TestEveryWay(t *testing.T) {
 	for range breadthDepth {
 		layer = x.next(layer)
 	}
-	t.Logf("breadth: %d worlds, %d transitions", len(x.seen), x.edges)
+	t.Logf("breadth: %d worlds, %d transitions", len(x.seen), x.moves)
 	x.stroll()
-	t.Logf("with walks: %d transitions", x.edges)
-	for _, row := range capture.Rows() {
-		if !x.reached[row.Table+"/"+row.Name] {
-			t.Errorf("nothing reaches row %q of table %s", row.Name, row.Table)
-		}
-	}
+	t.Logf("with walks: %d transitions", x.moves)
+	return x
 }
 
 const (
@@ -67,7 +74,7 @@ func (x *explorer) stroll() {
 			}
 			habit[len(moves)] = pick
 			n := moves[pick]
-			x.edges++
+			x.moves++
 			x.check(w, n)
 			w = n
 		}
@@ -89,7 +96,7 @@ func (x *explorer) next(layer []world) []world {
 			return nil
 		}
 		for _, n := range append(x.steps(w), w.elsewhere()...) {
-			x.edges++
+			x.moves++
 			if k := n.key(); !x.seen[k] {
 				x.seen[k] = true
 				x.check(w, n)
@@ -168,13 +175,17 @@ func (x *explorer) mayQuery(w world) {
 // query of ours.
 func (x *explorer) check(before, after world) {
 	x.reach(after)
+	s := before.state
 	for _, e := range after.events[len(before.events):] {
+		next := s.Apply(e)
+		x.edges[capture.Edge{From: phaseOf(s), To: phaseOf(next), By: cmp.Or(e.Rule, string(e.Type))}] = true
+		s = next
 		switch {
 		case e.Type == capture.Captured && after.taken.IsZero():
 			x.fail(after, "captured, but no money was taken")
 		case e.Type == capture.Captured && e.Sum() != after.taken:
 			x.fail(after, "captured %s, but %s were taken", e.Sum(), after.taken)
-		case e.Type == capture.Failed && !after.taken.IsZero() && after.taken != byHand && after.gone == "":
+		case e.Type == capture.Failed && !after.taken.IsZero() && !after.foreign && after.gone == "":
 			x.fail(after, "failed, but %s were taken", after.taken)
 		case e.Type == capture.Failed && after.hidden():
 			x.fail(after, "failed, but a call may still land")
@@ -184,6 +195,8 @@ func (x *explorer) check(before, after world) {
 		x.fail(after, "%s", v)
 	}
 }
+
+func phaseOf(s capture.State) capture.Phase { return cmp.Or(s.Phase, capture.PhaseNew) }
 
 // reach notes the row that judged. One that writes nothing is told from the
 // phase: nothing is written about a captured trade, nor for a late answer.

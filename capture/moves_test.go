@@ -75,7 +75,7 @@ func (w world) calls() []world {
 	timeout := capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}
 	out = append(out, w.answered(failed), w.answered(timeout).did("lost"), w.did("crash"))
 	if !w.alive() {
-		if w.taken == sum { // a repeated request_id, replayed
+		if w.taken == sum && !w.foreign { // a repeated request_id, replayed
 			out = append(out, w.answered(paidAnswer(sum)))
 		}
 		return out
@@ -122,7 +122,7 @@ func (w world) queries(job *capture.Job) []world {
 		ask(w, orderAnswer(capture.OrderPaid, w.taken))
 		// How a capture by another hand shows is that hand's; it is told apart
 		// from ours by its amount alone.
-		if w.taken != byHand {
+		if !w.foreign {
 			ask(w, orderAnswer(capture.OrderPaid, w.job.AuthorizedAmount))
 		}
 	}
@@ -161,8 +161,10 @@ func (w world) elsewhere() []world {
 		out = append(out, w.slowAnswer())
 	}
 	if next, fresh := w.once("by hand"); fresh && w.state.Events > 0 && w.alive() && w.flying.IsZero() && !w.state.Unanswered {
-		next.taken, next.shows = byHand, next.now
-		out = append(out, next.did("captured by somebody else"))
+		next.shows, next.foreign = next.now, true
+		as := next.did("captured by somebody else, as asked")
+		next.taken, as.taken = byHand, w.job.Amount
+		out = append(out, next.did("captured by somebody else"), as)
 	}
 	return out
 }

@@ -26,11 +26,12 @@ type world struct {
 	path   string      // the moves that led here, for a failure's message
 
 	// The truth.
-	gone   capture.OrderState // "" while the authorization lives, else dead, refunded, …
-	taken  capture.Amount     // the money taken, zero while none is
-	shows  time.Time          // until then a query may not see it yet
-	flying capture.Amount     // a lost request that may still take it
-	lands  time.Time          // it does so before this, or never
+	gone    capture.OrderState // "" while the authorization lives, else dead, refunded, …
+	taken   capture.Amount     // the money taken, zero while none is
+	foreign bool               // by another hand than ours
+	shows   time.Time          // until then a query may not see it yet
+	flying  capture.Amount     // a lost request that may still take it
+	lands   time.Time          // it does so before this, or never
 
 	slow     int  // the number of a call whose worker has its answer, unwritten
 	slowDone bool // what that answer says
@@ -108,7 +109,7 @@ func (w world) key() string {
 	if s.Outcome != nil {
 		fmt.Fprint(b, s.Outcome.Type, s.Outcome.Reason, s.Outcome.Amount)
 	}
-	fmt.Fprint(b, w.job.Amount, w.gone, w.taken, w.flying, s.Call-w.slow, w.slow, w.slowDone, len(w.spent), w.spent)
+	fmt.Fprint(b, w.job.Amount, w.gone, w.taken, w.foreign, w.flying, s.Call-w.slow, w.slow, w.slowDone, len(w.spent), w.spent)
 	return b.String()
 }
 
