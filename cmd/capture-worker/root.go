@@ -54,6 +54,7 @@ and found differences or bad rows.`,
 	root.PersistentFlags().StringVar(&a.configFile, "config", "", "configuration `file` (YAML); or "+config.FileEnv)
 	root.AddCommand(
 		newDemoCmd(a),
+		newGatewaySimCmd(a),
 		newRunCmd(a),
 		newShowCmd(a),
 		newPublishCmd(a),

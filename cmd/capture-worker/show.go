@@ -54,7 +54,7 @@ func (a *app) withLedger(cmd *cobra.Command, use func(context.Context, ledger.Le
 	if err != nil {
 		return err
 	}
-	nc, err := connect(cmd.Context(), c, newLogger(c.Log, cmd.ErrOrStderr()))
+	nc, err := connect(cmd.Context(), c, newToolLogger(c, cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
