@@ -16,6 +16,7 @@ import (
 const (
 	aPublish = "HPUB captures."
 	anAck    = `"stream":"CAPTURES"`
+	aRead    = "Nats-Time-Stamp"
 	aBatch   = "Nats-Num-Pending"
 )
 
@@ -180,15 +181,17 @@ func TestAReadThatIsCutShortIsReadAgain(t *testing.T) {
 	p, l, direct := behind(t, quick)
 	var seq uint64
 	var err error
-	for n := range 3 {
+	for n := range 20 {
 		if seq, err = direct.Append(t.Context(), ledgertest.Event("t", capture.Queried, n), seq); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p.lose(nil, once(aBatch, drop))
-	got, err := l.Load(t.Context(), "t")
-	if err != nil || len(got.Events) != 3 {
-		t.Errorf("%d events, %v", len(got.Events), err)
+	for _, down := range []func(string) deed{once(aRead, drop), once(aBatch, drop), once(aBatch, cut)} {
+		p.lose(nil, down)
+		got, err := l.Load(t.Context(), "t")
+		if err != nil || len(got.Events) != 20 {
+			t.Errorf("%d events, %v", len(got.Events), err)
+		}
 	}
 	p.lose(nil, once(aBatch, cut))
 	met := 0

@@ -43,7 +43,7 @@ type Ledger interface {
 	Load(ctx context.Context, tradeID string) (Trade, error)
 
 	// LoadLatest is Load that holds everything that was appended before it was
-	// called. It costs a second round trip; use it after a conflict.
+	// called. Use it after a conflict.
 	LoadLatest(ctx context.Context, tradeID string) (Trade, error)
 
 	// Last returns the last event of a trade, as of the time of the call, and

@@ -9,62 +9,23 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// tradePage is how many events of a trade one request asks for. The usual
-// trade has two.
-const tradePage = 256
-
-// Load is Ledger.Load: one round trip to any replica.
+// Load is Ledger.Load. It reads the last event from any replica and follows
+// Capture-After back to the first: one short request per event, where the
+// server would search its files for the events of a subject.
 func (l *JetStream) Load(ctx context.Context, tradeID string) (Trade, error) {
-	if err := CheckTradeID(tradeID); err != nil {
-		return Trade{}, err
-	}
-	t := Trade{ID: tradeID}
-	for {
-		p, err := l.page(ctx, t.Seq+1, tradePage, jetstreamext.GetBatchSubject(TradeFilter(tradeID)))
-		if err != nil {
-			return Trade{}, fmt.Errorf("loading trade %s: %w", tradeID, err)
-		}
-		for _, msg := range p.msgs {
-			entry, err := decodeEntry(msg.Sequence, msg.Time, msg.Data)
-			if err != nil {
-				return Trade{}, fmt.Errorf("loading trade %s: %w", tradeID, err)
-			}
-			t.Events, t.Seq = append(t.Events, entry.Event), entry.Seq
-		}
-		if !p.more {
-			return t, nil
-		}
-	}
+	return l.load(ctx, tradeID, l.replicaGet)
 }
 
-// LoadLatest is Ledger.LoadLatest: it asks the leader how far the trade
-// reaches, and waits for a replica that reaches as far.
+// LoadLatest is Ledger.LoadLatest: Load that begins at the leader.
 func (l *JetStream) LoadLatest(ctx context.Context, tradeID string) (Trade, error) {
-	if err := CheckTradeID(tradeID); err != nil {
-		return Trade{}, err
-	}
-	var t Trade
-	last, _, err := l.leaderLast(ctx, tradeID)
-	if err != nil {
-		return t, fmt.Errorf("loading trade %s: %w", tradeID, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, l.o.Bound)
-	defer cancel()
-	for try := 0; ; try++ {
-		if t, err = l.Load(ctx, tradeID); err != nil || t.Seq >= last.Seq {
-			return t, err
-		}
-		if !pause(ctx, try) {
-			return Trade{}, fmt.Errorf("loading trade %s: the replicas of stream %s end at sequence %d, its leader at %d: %w",
-				tradeID, l.o.Stream, t.Seq, last.Seq, ctx.Err())
-		}
-	}
+	return l.load(ctx, tradeID, l.leaderGet)
 }
 
 // Last is Ledger.Last: one round trip to the leader.
@@ -72,7 +33,7 @@ func (l *JetStream) Last(ctx context.Context, tradeID string) (Entry, bool, erro
 	if err := CheckTradeID(tradeID); err != nil {
 		return Entry{}, false, err
 	}
-	last, found, err := l.leaderLast(ctx, tradeID)
+	last, found, err := l.get(ctx, l.leaderGet, getRequest{LastFor: TradeFilter(tradeID)})
 	if err != nil || !found {
 		return Entry{}, false, wrap(err, "reading the last event of trade "+tradeID)
 	}
@@ -87,16 +48,21 @@ func wrap(err error, doing string) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-func (l *JetStream) leaderLast(ctx context.Context, tradeID string) (last storedMsg, found bool, err error) {
+// getter reads one message; found is false where there is none.
+type getter func(context.Context, getRequest) (msg storedMsg, found bool, err error)
+
+// get reads with retries.
+func (l *JetStream) get(ctx context.Context, from getter, req getRequest) (msg storedMsg, found bool, err error) {
 	err = l.retry(ctx, func(ctx context.Context) error {
-		last, found, err = l.leaderGet(ctx, getRequest{LastFor: TradeFilter(tradeID)})
+		msg, found, err = from(ctx, req)
 		return err
 	})
-	return last, found, err
+	return msg, found, err
 }
 
-// getRequest is the body of the JetStream API's STREAM.MSG.GET, which only the
-// leader of a stream answers. The client library would ask any replica.
+// getRequest is the body of two calls of the JetStream API: STREAM.MSG.GET,
+// which only the leader of a stream answers, and DIRECT.GET, which any replica
+// does. The client library would choose for us.
 type getRequest struct {
 	Seq       uint64     `json:"seq,omitempty"`
 	LastFor   string     `json:"last_by_subj,omitempty"`
@@ -107,8 +73,11 @@ type getRequest struct {
 type storedMsg struct {
 	Subject string    `json:"subject"`
 	Seq     uint64    `json:"seq"`
+	Headers []byte    `json:"hdrs"`
 	Data    []byte    `json:"data"`
 	Time    time.Time `json:"time"`
+
+	header nats.Header
 }
 
 func (m storedMsg) entry() (Entry, error) { return decodeEntry(m.Seq, m.Time, m.Data) }
@@ -139,7 +108,32 @@ func (l *JetStream) leaderGet(ctx context.Context, req getRequest) (msg storedMs
 	case got.Message == nil:
 		return msg, false, fmt.Errorf("asking the leader of stream %s: neither message nor error", l.o.Stream)
 	}
-	return *got.Message, true, nil
+	msg = *got.Message
+	if len(msg.Headers) > 0 {
+		msg.header, err = nats.DecodeHeadersMsg(msg.Headers)
+	}
+	return msg, err == nil, wrap(err, fmt.Sprintf("reading the headers of sequence %d of the ledger", msg.Seq))
+}
+
+func (l *JetStream) replicaGet(ctx context.Context, req getRequest) (msg storedMsg, found bool, err error) {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return msg, false, err
+	}
+	answer, err := l.js.Conn().RequestWithContext(ctx, l.api("DIRECT.GET."+l.o.Stream), body)
+	if err != nil {
+		return msg, false, fmt.Errorf("asking a replica of stream %s: %w", l.o.Stream, err)
+	}
+	if status := answer.Header.Get("Status"); status == "404" {
+		return msg, false, nil
+	} else if status != "" {
+		return msg, false, fmt.Errorf("asking a replica of stream %s: %s %s", l.o.Stream, status, answer.Header.Get("Description"))
+	}
+	msg = storedMsg{Subject: answer.Header.Get(jetstream.SubjectHeader), Data: answer.Data, header: answer.Header}
+	if msg.Seq, err = strconv.ParseUint(answer.Header.Get(jetstream.SequenceHeader), 10, 64); err == nil {
+		msg.Time, err = time.Parse(time.RFC3339Nano, answer.Header.Get(jetstream.TimeStampHeaer))
+	}
+	return msg, err == nil, wrap(err, "reading the answer of a replica of stream "+l.o.Stream)
 }
 
 // api is the subject of a JetStream API call.
@@ -159,17 +153,6 @@ type batch struct {
 
 // errCut: a batch did not arrive whole.
 var errCut = errors.New("the server's answer was cut short")
-
-// page reads up to limit messages from a sequence on, from any replica.
-func (l *JetStream) page(ctx context.Context, from uint64, limit int, opts ...jetstreamext.GetBatchOpt) (batch, error) {
-	var b batch
-	opts = append(opts, jetstreamext.GetBatchSeq(from))
-	err := l.retry(ctx, func(ctx context.Context) (err error) {
-		b, err = l.directGet(ctx, limit, opts)
-		return err
-	})
-	return b, err
-}
 
 // directGet checks that the batch is whole: the library ends it silently when
 // the time is over, and messages of a batch may get lost.

@@ -233,6 +233,9 @@ func TestExpiredEvents(t *testing.T) {
 	if got := walked(t, l); !slices.Equal(got, []string{"old", "new"}) {
 		t.Errorf("walked %v", got)
 	}
+	if got := stored(t, l, "old"); got != "old-queried-2 old-queried-3" {
+		t.Errorf("loaded %s", got)
+	}
 	if err := stream.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -49,10 +49,12 @@ func (l *JetStream) Trades(ctx context.Context, f Filter) iter.Seq2[string, erro
 	}
 }
 
-// firstIn returns the trade of an event whose predecessor lies before start.
+// firstIn returns the trade of an event whose predecessor lies before start, or
+// is not known: better a trade twice than one that is hidden.
 func firstIn(msg *jetstream.RawStreamMsg, start uint64) (string, bool) {
 	trade, ours := tradeOf(msg.Subject)
-	return trade, ours && afterOf(msg.Header) < start
+	before, known := predecessor(msg.Header)
+	return trade, ours && (!known || before < start)
 }
 
 // span returns the sequences of the first and the last event of the walk.
@@ -65,7 +67,7 @@ func (l *JetStream) span(ctx context.Context, f Filter) (start, end uint64, err 
 	if f.Since.IsZero() || start > end {
 		return start, end, nil
 	}
-	first, found, err := l.leaderFrom(ctx, getRequest{StartTime: &f.Since, NextFor: ">"})
+	first, found, err := l.get(ctx, l.leaderGet, getRequest{StartTime: &f.Since, NextFor: ">"})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -73,14 +75,6 @@ func (l *JetStream) span(ctx context.Context, f Filter) (start, end uint64, err 
 		return end + 1, end, nil
 	}
 	return max(start, first.Seq), end, nil
-}
-
-func (l *JetStream) leaderFrom(ctx context.Context, req getRequest) (msg storedMsg, found bool, err error) {
-	err = l.retry(ctx, func(ctx context.Context) error {
-		msg, found, err = l.leaderGet(ctx, req)
-		return err
-	})
-	return msg, found, err
 }
 
 func (l *JetStream) state(ctx context.Context) (state jetstream.StreamState, err error) {

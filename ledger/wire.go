@@ -91,12 +91,10 @@ func message(ctx context.Context, e capture.Event, after uint64, source string) 
 	return &nats.Msg{Subject: Subject(e.TradeID, e.Type), Header: h, Data: data}, nil
 }
 
-// afterOf reads the header; a message without it was appended by someone who
-// does not keep the guard, and counts as a first one rather than being hidden.
-func afterOf(h nats.Header) uint64 {
-	after, err := strconv.ParseUint(h.Get(headerAfter), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return after
+// predecessor returns the sequence of the trade's event before, 0 for its
+// first. It is not ok where the message was appended by someone who does not
+// keep the ledger's form.
+func predecessor(h nats.Header) (seq uint64, ok bool) {
+	seq, err := strconv.ParseUint(h.Get(headerAfter), 10, 64)
+	return seq, err == nil
 }
