@@ -3,6 +3,7 @@ package capture_test
 import (
 	"cmp"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,7 +33,18 @@ func TestEveryWay(t *testing.T) {
 	}
 }
 
+// explored keeps the one exploration that two tests look at.
+var explored struct {
+	sync.Once
+	*explorer
+}
+
 func explore(t *testing.T) *explorer {
+	explored.Do(func() { explored.explorer = exploreNow(t) })
+	return explored.explorer
+}
+
+func exploreNow(t *testing.T) *explorer {
 	x := &explorer{t: t, seen: map[string]bool{}, reached: map[string]bool{}, edges: map[capture.Edge]bool{}}
 	var layer []world
 	for _, job := range starts() {
