@@ -1,0 +1,128 @@
+package audit_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/capture-worker/capture-worker/audit"
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+var (
+	policy = capture.Policy{Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour}
+	noon   = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
+)
+
+func eur(s string) capture.Amount {
+	a, err := capture.ParseAmount(s, "EUR")
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func asks(sum string) *capture.Job { return &capture.Job{TradeID: "T1", Amount: eur(sum)} }
+
+// story writes a ledger by hand: each method is one event, a number of seconds
+// after noon.
+type story struct{ events []capture.Event }
+
+func (s *story) add(sec float64, e capture.Event) *story {
+	e.ID, e.TradeID, e.Worker = fmt.Sprintf("e%d", len(s.events)+1), "T1", "w"
+	e.Time = noon.Add(time.Duration(sec * float64(time.Second)))
+	if e.Type == capture.Attempted {
+		e.LeaseUntil = e.Time.Add(40 * time.Second)
+	}
+	s.events = append(s.events, e)
+	return s
+}
+
+// id is the request_id of attempt n.
+func id(n int) string { return fmt.Sprintf("request%020d", n) }
+
+func (s *story) intent(sec float64, attempt, call int, job *capture.Job) *story {
+	return s.add(sec, capture.Event{Type: capture.Attempted, Attempt: attempt, Call: call, RequestID: id(attempt), Job: job})
+}
+
+func (s *story) answer(sec float64, call int, a capture.Answer) *story {
+	return s.add(sec, capture.Event{Type: capture.Answered, Call: call, Via: capture.ViaCapture, Answer: &a})
+}
+
+func (s *story) query(sec float64, a capture.Answer) *story {
+	return s.add(sec, capture.Event{Type: capture.Queried, Via: capture.ViaQuery, Answer: &a})
+}
+
+// end is an outcome of the 30.00 job, from a call (via "capture", call 1 or
+// what change says) or a query.
+func (s *story) end(sec float64, t capture.EventType, reason string, via capture.Via, a capture.Answer, change ...func(*capture.Event)) *story {
+	e := capture.Event{Type: t, Reason: reason, Via: via, Answer: &a, Amount: "30.00", Currency: "EUR"}
+	if via == capture.ViaCapture {
+		e.Call = 1
+	}
+	for _, c := range change {
+		c(&e)
+	}
+	return s.add(sec, e)
+}
+
+// change alters the last event.
+func (s *story) change(f func(*capture.Event)) *story {
+	f(&s.events[len(s.events)-1])
+	return s
+}
+
+func sees(state capture.OrderState, sum string) capture.Answer {
+	return capture.Answer{Kind: capture.AnswerDone, Code: "200", Order: &capture.Order{State: state, Amount: eur(sum)}}
+}
+
+func no(code string) capture.Answer {
+	return capture.Answer{Kind: capture.AnswerRefused, Code: code}
+}
+
+var (
+	open    = sees(capture.OrderAuthorized, "30.00")
+	paid    = sees(capture.OrderPaid, "30.00")
+	timeout = capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}
+	errored = capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
+)
+
+func corrects(id string) func(*capture.Event) {
+	return func(e *capture.Event) { e.Corrects = id }
+}
+
+func call(n int) func(*capture.Event) { return func(e *capture.Event) { e.Call = n } }
+
+func brings(job *capture.Job) func(*capture.Event) {
+	return func(e *capture.Event) { e.Job, e.Amount = job, job.Amount.Number() }
+}
+
+func begun() *story { return new(story).intent(0, 1, 1, asks("30.00")) }
+
+// lost is a first call that timed out at second 1, and that two queries after
+// the settle time found authorized.
+func lost() *story { return begun().answer(1, 1, timeout).query(46, open).query(51, open) }
+
+// twin is a ledger that breaks a rule and one that differs in just that.
+type twin struct {
+	name   string
+	rule   string
+	broken *story
+	mended *story
+}
+
+func runTwins(t *testing.T, twins []twin) {
+	t.Helper()
+	for _, w := range twins {
+		t.Run(w.name, func(t *testing.T) {
+			found := audit.Events("T1", w.broken.events, policy)
+			if !slices.ContainsFunc(found, func(v audit.Violation) bool { return v.Rule == w.rule }) {
+				t.Errorf("rule %s is broken, and only this was found: %v", w.rule, found)
+			}
+			for _, v := range audit.Events("T1", w.mended.events, policy) {
+				t.Errorf("the mended ledger is blamed: %s", v)
+			}
+		})
+	}
+}
