@@ -1,0 +1,215 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// gateWorld is a gate over a gateway whose answers the test sets.
+type gateWorld struct {
+	gate    *worker.Gate
+	answer  atomic.Pointer[capture.Answer]
+	probes  atomic.Int64
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+var (
+	useful = capture.Answer{Kind: capture.AnswerDone, Order: &capture.Order{TradeID: "T1", State: capture.OrderPaid}}
+	none   = capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}
+	noKey  = capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeSignature}
+	noSuch = capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}
+)
+
+func newGateWorld(t *testing.T, concurrency int, rate float64) *gateWorld {
+	w := &gateWorld{}
+	w.answer.Store(&useful)
+	w.gate = worker.NewGate(worker.GateConfig{
+		Concurrency: concurrency, Rate: rate, ProbeEvery: 5 * time.Second, Log: slog.New(slog.DiscardHandler),
+		Query: func(context.Context, string) capture.Answer {
+			w.probes.Add(1)
+			return *w.answer.Load()
+		},
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	w.stop = stop
+	w.running.Go(func() { w.gate.Run(ctx) })
+	return w
+}
+
+func (w *gateWorld) close() {
+	w.stop()
+	w.running.Wait()
+}
+
+func (w *gateWorld) call(a capture.Answer) capture.Answer {
+	return w.gate.Call(context.Background(), func(context.Context) capture.Answer { return a })
+}
+
+func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 4, 0)
+		defer w.close()
+		w.answer.Store(&noKey)
+		w.call(noKey)
+		if _, err := w.gate.Enter(t.Context()); !errors.Is(err, worker.ErrShut) || !strings.Contains(err.Error(), "gateway.secret_key") {
+			t.Fatalf("Enter: %v, want ErrShut that names the setting", err)
+		}
+		if a := w.call(useful); a.Kind != capture.AnswerNotSent {
+			t.Errorf("a call through a shut gate was answered %+v, want not sent", a)
+		}
+		time.Sleep(17 * time.Second)
+		if n := w.probes.Load(); n != 3 {
+			t.Errorf("%d probes in 17 s, want one every 5 s", n)
+		}
+		// The right key appears: any answer about the trade passes.
+		w.answer.Store(&noSuch)
+		begin := time.Now()
+		if err := w.gate.WaitOpen(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
+			t.Errorf("WaitOpen: %v after %s, want it open within a probe interval", err, time.Since(begin))
+		}
+		if leave, err := w.gate.Enter(t.Context()); err != nil {
+			t.Errorf("Enter of an open gate: %v", err)
+		} else {
+			leave()
+		}
+	})
+}
+
+func TestGateShutsWhenTheGatewayIsDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 4, 0)
+		defer w.close()
+		w.answer.Store(&none)
+		calls := 0
+		for ; w.gate.Shut() == "" && calls < 1000; calls++ {
+			w.call(none)
+		}
+		if calls != 20 {
+			t.Errorf("it took %d useless answers in a row, want 20", calls)
+		}
+		time.Sleep(time.Hour)
+		if w.gate.Shut() == "" {
+			t.Error("it opened while the gateway was down")
+		}
+		if n := w.probes.Load(); n < 300 || n > 720 {
+			t.Errorf("%d probes in an hour of outage, want about one every 5 s", n)
+		}
+		w.answer.Store(&useful)
+		time.Sleep(10 * time.Second)
+		if reason := w.gate.Shut(); reason != "" {
+			t.Errorf("still shut 10 s after the gateway came back: %s", reason)
+		}
+	})
+}
+
+// A bad day is not an outage: a third of useless answers must not stop us.
+func TestGateStaysOpenOnABadDay(t *testing.T) {
+	t.Parallel()
+	w := newGateWorld(t, 4, 0)
+	defer w.close()
+	for i := range 3000 {
+		if a := none; i%3 == 0 {
+			w.call(a)
+		} else {
+			w.call(useful)
+		}
+	}
+	if reason := w.gate.Shut(); reason != "" {
+		t.Errorf("shut: %s", reason)
+	}
+}
+
+func TestGateCountsCallsNotJobs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 3, 0)
+		defer w.close()
+		var flying, most atomic.Int64
+		var calls sync.WaitGroup
+		for range 30 {
+			calls.Go(func() {
+				w.gate.Call(t.Context(), func(context.Context) capture.Answer {
+					most.Store(max(most.Load(), flying.Add(1)))
+					time.Sleep(time.Second)
+					flying.Add(-1)
+					return useful
+				})
+			})
+		}
+		calls.Wait()
+		if most.Load() != 3 {
+			t.Errorf("%d calls were in flight at once, want 3", most.Load())
+		}
+		// Twice as many may be announced; the next one waits for a turn.
+		for range 6 {
+			if _, err := w.gate.Enter(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := w.gate.Enter(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a seventh turn: %v, want it to wait", err)
+		}
+	})
+}
+
+// A call that finds no free slot before its lease ends was not sent.
+func TestGateCallThatCannotBegin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 1, 0)
+		defer w.close()
+		hold := make(chan struct{})
+		var holder sync.WaitGroup
+		holder.Go(func() {
+			w.gate.Call(t.Context(), func(context.Context) capture.Answer { <-hold; return useful })
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		a := w.gate.Call(ctx, func(context.Context) capture.Answer { t.Error("it was sent"); return useful })
+		if a.Kind != capture.AnswerNotSent || a.Why == "" {
+			t.Errorf("%+v, want not sent and why", a)
+		}
+		close(hold)
+		holder.Wait()
+	})
+}
+
+func TestGateKeepsTheRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 64, 10)
+		defer w.close()
+		begin := time.Now()
+		for range 101 {
+			leave, err := w.gate.Enter(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			leave()
+		}
+		if took := time.Since(begin); took < 9*time.Second || took > 11*time.Second {
+			t.Errorf("101 turns at 10 a second took %s", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if _, err := w.gate.Enter(ctx); err == nil {
+			t.Error("a turn beyond the rate was given although its context ended before")
+		}
+	})
+}

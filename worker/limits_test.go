@@ -1,0 +1,85 @@
+package worker_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+var limits = worker.Limits{CallTimeout: 30 * time.Second, Hands: 256, Horizon: 30 * 24 * time.Hour}
+
+func TestOwnStreamsFit(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	s.streams.AckWait, s.streams.MaxAckPending = time.Minute, 50_000
+	s.worker(nil)
+	problems, err := worker.CheckLimits(t.Context(), s.js, s.streams, limits)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("what we create does not fit ourselves: %v, %v", problems, err)
+	}
+}
+
+// What is found is judged in plain words and never altered.
+func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name     string
+		stream   func(*jetstream.StreamConfig)
+		consumer func(*jetstream.ConsumerConfig)
+		fatal    bool
+		says     string
+	}{
+		{"no ack", nil, func(c *jetstream.ConsumerConfig) { c.AckPolicy = jetstream.AckNonePolicy; c.MaxAckPending = 0 }, true, "ack policy"},
+		{"max deliver", nil, func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 5 }, true, "after 5 deliveries"},
+		{"backoff", nil, func(c *jetstream.ConsumerConfig) { c.BackOff = []time.Duration{time.Minute}; c.MaxDeliver = -1 }, true, "backoff"},
+		{"short ack wait", nil, func(c *jetstream.ConsumerConfig) { c.AckWait = 10 * time.Second }, false, "ack wait 10s"},
+		{"tiny ack pending", nil, func(c *jetstream.ConsumerConfig) { c.MaxAckPending = 100 }, true, "max ack pending is 100"},
+		{"default ack pending", nil, func(c *jetstream.ConsumerConfig) { c.MaxAckPending = 1000 }, false, "starve"},
+		{"short age", func(s *jetstream.StreamConfig) { s.MaxAge = 24 * time.Hour }, nil, false, "removed after 24h"},
+		{"discards old", func(s *jetstream.StreamConfig) { s.MaxBytes = 1 << 20 }, nil, false, "drops the oldest"},
+		{"memory", func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage }, nil, false, "in memory"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, gatewaytest.Options{})
+			stream := jetstream.StreamConfig{Name: s.streams.Jobs, Subjects: s.streams.Subjects}
+			consumer := jetstream.ConsumerConfig{
+				Durable: s.streams.Consumer, AckPolicy: jetstream.AckExplicitPolicy,
+				AckWait: time.Minute, MaxAckPending: 50_000,
+			}
+			if tc.stream != nil {
+				tc.stream(&stream)
+			}
+			if tc.consumer != nil {
+				tc.consumer(&consumer)
+			}
+			if _, err := s.js.CreateStream(t.Context(), stream); err != nil {
+				t.Fatal(err)
+			}
+			before, err := s.js.CreateConsumer(t.Context(), stream.Name, consumer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			after, err := worker.EnsureStreams(t.Context(), s.js, s.streams)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if was, is := before.CachedInfo().Config, after.CachedInfo().Config; was.AckWait != is.AckWait || was.MaxAckPending != is.MaxAckPending || was.MaxDeliver != is.MaxDeliver {
+				t.Errorf("the consumer was altered: %+v, now %+v", was, is)
+			}
+			problems, err := worker.CheckLimits(t.Context(), s.js, s.streams, limits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(problems) != 1 || problems[0].Fatal != tc.fatal || !strings.Contains(problems[0].String(), tc.says) || problems[0].Do == "" {
+				t.Errorf("problems %+v, want one that says %q, fatal: %t", problems, tc.says, tc.fatal)
+			}
+		})
+	}
+}

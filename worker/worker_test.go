@@ -1,0 +1,343 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/reconcile"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// shop is a broker, a simulated gateway and what a worker needs of them.
+type shop struct {
+	t       *testing.T
+	js      jetstream.JetStream
+	sim     *gatewaytest.Simulator
+	client  *gateway.Client
+	ledger  ledger.Ledger
+	streams worker.StreamsConfig
+	ids     sync.Mutex
+	minted  int
+}
+
+func newShop(t *testing.T, o gatewaytest.Options) *shop {
+	t.Helper()
+	server, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	nc, err := nats.Connect(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.User, o.Secret = "016683", "shop-secret"
+	sim := gatewaytest.New(o)
+	t.Cleanup(sim.Close)
+	front := httptest.NewServer(sim)
+	t.Cleanup(front.Close)
+	client, err := gateway.New(gateway.Config{URL: front.URL + gatewaytest.PaymentsPath, User: o.User, SecretKey: o.Secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	return &shop{
+		t: t, js: js, sim: sim, client: client, ledger: ledger.NewJetStream(js, ledger.Options{}),
+		streams: worker.StreamsConfig{
+			Jobs: "CAPTURE_JOBS", Subjects: []string{"capture.jobs.>"}, Consumer: "capture-worker", DLQ: "CAPTURE_DLQ",
+			Replicas: 1, AckWait: time.Second, MaxAckPending: 1000,
+		},
+	}
+}
+
+// worker builds one on the shop; change may alter its processor.
+func (s *shop) worker(change func(*worker.Processor)) *worker.Worker {
+	s.t.Helper()
+	consumer, err := worker.EnsureStreams(s.t.Context(), s.js, s.streams)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	decoder, err := capture.NewDecoder(capture.Mapping{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	gate := worker.NewGate(worker.GateConfig{Concurrency: 8, ProbeEvery: 100 * time.Millisecond, Query: s.client.Query, Log: log})
+	p := &worker.Processor{
+		Jobs: decoder, Gateway: s.client, Gate: gate, Waiter: worker.NewRoom(8, time.Now), Log: log,
+		Lease: 30 * time.Second, Inline: 5 * time.Second,
+		NewRequestID: func() string { return fmt.Sprintf("request%020d", s.count()) },
+		Clerk: &reconcile.Clerk{
+			Ledger: s.ledger, Policy: policy, Worker: "w", Now: time.Now, Log: log,
+			NewID: func() string { return fmt.Sprintf("e%d", s.count()) },
+			Schedule: reconcile.Schedule{
+				QuickInitial: 20 * time.Millisecond, QuickMax: 100 * time.Millisecond, QuickTotal: 5 * time.Second,
+				SlowInitial: time.Second, SlowMax: time.Second,
+			},
+		},
+	}
+	if change != nil {
+		change(p)
+	}
+	return worker.New(worker.Config{
+		Consumer: consumer, Processor: p, Gate: gate, DeadLetters: worker.DeadLetters{JS: s.js},
+		AckWait: s.streams.AckWait, Hands: 32, ShutdownTimeout: 5 * time.Second, Log: log,
+	})
+}
+
+func (s *shop) count() int {
+	s.ids.Lock()
+	defer s.ids.Unlock()
+	s.minted++
+	return s.minted
+}
+
+// start runs a worker; the returned function stops it and waits.
+func (s *shop) start(w *worker.Worker) (stop func() error) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	return sync.OnceValue(func() error { cancel(); return <-ended })
+}
+
+// authorize makes trades that can be captured, and publishes a job for each.
+func (s *shop) authorize(ids ...string) {
+	s.t.Helper()
+	amount, err := capture.ParseAmount("24.99", "EUR")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, id := range ids {
+		if err := s.sim.AddTrades(gatewaytest.Trade{TradeID: id, Amount: amount}); err != nil {
+			s.t.Fatal(err)
+		}
+		s.publish(nats.Header{}, fmt.Sprintf(`{"trade_id":%q,"amount":"24.99","currency":"EUR"}`, id))
+	}
+}
+
+func (s *shop) publish(h nats.Header, body string) {
+	s.t.Helper()
+	m := &nats.Msg{Subject: "capture.jobs.shipped", Header: h, Data: []byte(body)}
+	if _, err := s.js.PublishMsg(s.t.Context(), m); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// until polls, with a bound.
+func (s *shop) until(what string, done func() bool) {
+	s.t.Helper()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			s.t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}
+
+// drained reports that the consumer has no job left.
+func (s *shop) drained() bool {
+	consumer, err := s.js.Consumer(s.t.Context(), s.streams.Jobs, s.streams.Consumer)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	info := consumer.CachedInfo()
+	return info.NumPending == 0 && info.NumAckPending == 0
+}
+
+func (s *shop) phase(trade string) capture.Phase {
+	s.t.Helper()
+	found, err := s.ledger.LoadLatest(s.t.Context(), trade)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return found.State().Phase
+}
+
+func trades(n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("T%d", i)
+	}
+	return ids
+}
+
+func TestWorkerCapturesWhatIsPublished(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	s.worker(nil)
+	s.authorize(trades(100)...)
+	stop := s.start(s.worker(nil))
+	s.until("all jobs done", s.drained)
+	if err := stop(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	for _, id := range trades(100) {
+		if truth, _ := s.sim.Truth(id); len(truth.Captures) != 1 || s.phase(id) != capture.PhaseCaptured {
+			t.Errorf("trade %s: %d captures, ledger says %s", id, len(truth.Captures), s.phase(id))
+		}
+	}
+}
+
+func TestMalformedJobKeepsItsBytesAndHeaders(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	s.worker(nil)
+	body := `{"trade_id":"T1","amount":"1e3","currency":"EUR"}`
+	s.publish(nats.Header{"Traceparent": {"00-a"}, "Nats-Msg-Id": {"row-7"}}, body)
+	stop := s.start(s.worker(nil))
+	s.until("the job is done", s.drained)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	dlq, err := s.js.Stream(t.Context(), "CAPTURE_DLQ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter, err := dlq.GetMsg(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(letter.Data) != body || letter.Subject != "capture.dlq.bad_amount" {
+		t.Errorf("letter %s: %s", letter.Subject, letter.Data)
+	}
+	for name, want := range map[string]string{
+		"Traceparent": "00-a", worker.HeaderOriginal + "Nats-Msg-Id": "row-7", worker.HeaderReason: "bad_amount",
+		worker.HeaderSubject: "capture.jobs.shipped", worker.HeaderStream: "CAPTURE_JOBS", worker.HeaderSequence: "1",
+	} {
+		if got := letter.Header.Get(name); got != want {
+			t.Errorf("header %s is %q, want %q", name, got, want)
+		}
+	}
+	if !strings.Contains(letter.Header.Get(worker.HeaderDetail), "1e3") {
+		t.Errorf("the detail does not say what is wrong: %q", letter.Header.Get(worker.HeaderDetail))
+	}
+	if letter.Header.Get(worker.HeaderTime) == "" {
+		t.Error("no time")
+	}
+}
+
+// A dead letter that cannot be stored keeps its job in the stream.
+func TestDeadLetterThatCannotBeStored(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	w := s.worker(nil)
+	if err := s.js.DeleteStream(t.Context(), "CAPTURE_DLQ"); err != nil {
+		t.Fatal(err)
+	}
+	s.publish(nats.Header{}, "not json")
+	stop := s.start(w)
+	consumer, err := s.js.Consumer(t.Context(), s.streams.Jobs, s.streams.Consumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.until("the job was tried and handed back", func() bool {
+		info, err := consumer.Info(t.Context())
+		return err == nil && info.NumAckPending == 1 && info.Delivered.Consumer >= 1
+	})
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if info, err := consumer.Info(t.Context()); err != nil || info.NumAckPending+int(info.NumPending) != 1 {
+		t.Errorf("the job is gone: %+v, %v", info, err)
+	}
+}
+
+// A call longer than AckWait is no reason to deliver its job again.
+func TestSlowCallIsKeptInProgress(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{Latency: 3 * time.Second})
+	s.worker(nil)
+	s.authorize("T1")
+	stop := s.start(s.worker(nil))
+	s.until("the job is done", s.drained)
+	consumer, err := s.js.Consumer(t.Context(), s.streams.Jobs, s.streams.Consumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := consumer.CachedInfo().Delivered.Consumer; n != 1 {
+		t.Errorf("the job was delivered %d times", n)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A stop finishes the call in flight; the jobs that wait go to another worker
+// at once, not when AckWait is over.
+func TestStopHandsOver(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{Latency: 200 * time.Millisecond})
+	s.streams.AckWait = time.Hour
+	s.worker(nil)
+	s.authorize(trades(60)...)
+	first := s.start(s.worker(nil))
+	s.until("the first captures", func() bool { return s.sim.Stats().Effects > 0 })
+	if err := first(); err != nil {
+		t.Errorf("the first worker: %v", err)
+	}
+	second := s.start(s.worker(nil))
+	s.until("all jobs done", s.drained)
+	if err := second(); err != nil {
+		t.Errorf("the second worker: %v", err)
+	}
+	for _, id := range trades(60) {
+		if truth, _ := s.sim.Truth(id); len(truth.Captures) != 1 || truth.CallsTotal != 1 {
+			t.Errorf("trade %s: %d captures in %d calls", id, len(truth.Captures), truth.CallsTotal)
+		}
+	}
+}
+
+// breaking panics for one trade.
+type breaking struct{ worker.Gateway }
+
+func (b breaking) Capture(ctx context.Context, r gateway.CaptureRequest) capture.Answer {
+	if r.TradeID == "T3" {
+		panic("a defect of ours")
+	}
+	return b.Gateway.Capture(ctx, r)
+}
+
+func TestJobThatBreaksUsBreaksNoOther(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	s.worker(nil)
+	s.authorize(trades(10)...)
+	stop := s.start(s.worker(func(p *worker.Processor) { p.Gateway = breaking{p.Gateway} }))
+	s.until("nine captures", func() bool { return s.sim.Stats().Effects == 9 })
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if s.drained() {
+		t.Error("the job that broke us is gone")
+	}
+	if got := s.phase("T3"); got != capture.PhaseCalling {
+		t.Errorf("its trade is %s", got)
+	}
+}
