@@ -117,13 +117,8 @@ func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 // CheckTradeID returns an error that wraps ErrTradeID unless id may name a
 // trade: 1 to 64 of A-Z a-z 0-9 _ -.
 func CheckTradeID(id string) error {
-	if len(id) == 0 || len(id) > 64 {
-		return fmt.Errorf("%w: %d characters, want 1 to 64", ErrTradeID, len(id))
-	}
-	for i := range len(id) {
-		if !wordByte(id[i]) {
-			return fmt.Errorf("%w: %q holds more than A-Z a-z 0-9 _ -", ErrTradeID, id)
-		}
+	if !capture.ValidTradeID(id) {
+		return fmt.Errorf("%w: %.80q is not 1 to 64 of A-Z a-z 0-9 _ -", ErrTradeID, id)
 	}
 	return nil
 }

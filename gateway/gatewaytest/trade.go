@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -66,11 +65,9 @@ func (t *Trade) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-var tradeIDShape = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
 // complete checks the trade and fills in what was left open.
 func (t Trade) complete(now time.Time) (Trade, error) {
-	if !tradeIDShape.MatchString(t.TradeID) {
+	if !capture.ValidTradeID(t.TradeID) {
 		return t, fmt.Errorf("%w %q: trade_id must be 1 to 64 of A-Z a-z 0-9 _ -", ErrTrade, t.TradeID)
 	}
 	if t.Amount.IsZero() {
