@@ -1,0 +1,143 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/ledger/ledgertest"
+	"github.com/capture-worker/capture-worker/reconcile"
+)
+
+// newClerk writes to l at noon.
+func newClerk(l ledger.Ledger, worker string) *reconcile.Clerk {
+	ids := 0
+	return &reconcile.Clerk{
+		Ledger: l, Schedule: schedule, Worker: worker, Now: func() time.Time { return noon },
+		Policy: capture.Policy{Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour},
+		NewID:  func() string { ids++; return fmt.Sprintf("%s-%d", worker, ids) },
+		Log:    slog.New(slog.DiscardHandler),
+	}
+}
+
+func amount(t *testing.T, number string) capture.Amount {
+	t.Helper()
+	a, err := capture.ParseAmount(number, "EUR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// announce puts the intent of a first call into the ledger.
+func announce(t *testing.T, c *reconcile.Clerk) reconcile.Trade {
+	t.Helper()
+	job := capture.Job{TradeID: "T1", Amount: amount(t, "24.99")}
+	intent := capture.Event{
+		Type: capture.Attempted, Attempt: 1, Call: 1, RequestID: "request00000000000000000001",
+		LeaseUntil: noon.Add(time.Minute), Job: &job,
+	}
+	trade, err := c.Record(t.Context(), reconcile.Trade{ID: "T1"}, intent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trade
+}
+
+func paid(t *testing.T) capture.Answer {
+	return capture.Answer{Kind: capture.AnswerDone, Code: capture.CodeSuccess,
+		Order: &capture.Order{TradeID: "T1", State: capture.OrderPaid, Amount: amount(t, "24.99")}}
+}
+
+func TestRecordStampsAndTellsConflicts(t *testing.T) {
+	t.Parallel()
+	book := &ledger.Memory{}
+	first, second := newClerk(book, "first"), newClerk(book, "second")
+	trade := announce(t, first)
+	stored, _, err := book.Last(t.Context(), "T1")
+	if err != nil || stored.Event.ID != "first-1" || stored.Event.Worker != "first" || !stored.Event.Time.Equal(noon) || stored.Seq != trade.Seq {
+		t.Errorf("stored %+v, %v", stored, err)
+	}
+	fresh, err := second.Record(t.Context(), reconcile.Trade{ID: "T1"}, capture.Event{Type: capture.Notified})
+	if !errors.Is(err, ledger.ErrConflict) {
+		t.Fatalf("a writer that was late: %v, want a conflict", err)
+	}
+	if fresh.Seq != trade.Seq || fresh.State.Phase != capture.PhaseCalling {
+		t.Errorf("it was given %+v, want the trade as it stands", fresh)
+	}
+}
+
+// An answer in hand is judged again on what others wrote, and not thrown away.
+func TestLearnJudgesAgainAfterAConflict(t *testing.T) {
+	t.Parallel()
+	book := &ledger.Memory{}
+	mine, other := newClerk(book, "mine"), newClerk(book, "other")
+	stale := announce(t, mine)
+	for range 3 {
+		if _, err := other.Record(t.Context(), mustOpen(t, other), capture.Event{Type: capture.Notified}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, event, err := mine.Learn(t.Context(), stale, nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)})
+	if err != nil || event == nil || event.Type != capture.Captured || after.State.Phase != capture.PhaseCaptured {
+		t.Errorf("%+v, %v: want captured on top of the others' events", event, err)
+	}
+	// Once more changes nothing.
+	if _, event, err = mine.Learn(t.Context(), stale, nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)}); err != nil || event != nil {
+		t.Errorf("learning it twice wrote %+v, %v", event, err)
+	}
+}
+
+func mustOpen(t *testing.T, c *reconcile.Clerk) reconcile.Trade {
+	t.Helper()
+	trade, err := c.Open(t.Context(), "T1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trade
+}
+
+// A trade that others write to without end is left to the next delivery.
+func TestLearnGivesUpOnContention(t *testing.T) {
+	t.Parallel()
+	conflicts := 0
+	book := ledgertest.Faulty{Ledger: &ledger.Memory{}, Before: func(c ledgertest.Call) error {
+		if c.Op == ledgertest.OpAppend && c.Event.Type == capture.Captured {
+			conflicts++
+			return &ledger.ConflictError{TradeID: "T1"}
+		}
+		return nil
+	}}
+	clerk := newClerk(book, "mine")
+	_, _, err := clerk.Learn(t.Context(), announce(t, clerk), nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)})
+	if !errors.Is(err, reconcile.ErrContended) || conflicts > 100 {
+		t.Errorf("%v after %d conflicts, want ErrContended after a bounded number", err, conflicts)
+	}
+}
+
+func TestLookWritesNothingResolveDoes(t *testing.T) {
+	t.Parallel()
+	book := &ledger.Memory{}
+	clerk := newClerk(book, "mine")
+	announce(t, clerk)
+	resolver := &reconcile.Resolver{Clerk: clerk, Query: func(context.Context, string) capture.Answer { return paid(t) }}
+	seen, err := resolver.Look(t.Context(), "T1")
+	if err != nil || !seen.Changed() || !seen.Settled() || mustOpen(t, clerk).State.Events != 1 {
+		t.Errorf("Look: %+v, %v; the ledger has %d events", seen, err, mustOpen(t, clerk).State.Events)
+	}
+	done, err := resolver.Resolve(t.Context(), "T1")
+	if err != nil || !done.Changed() || mustOpen(t, clerk).State.Phase != capture.PhaseCaptured {
+		t.Errorf("Resolve: %+v, %v", done, err)
+	}
+	if again, err := resolver.Resolve(t.Context(), "T1"); err != nil || again.Event != nil {
+		t.Errorf("resolving a captured trade wrote %+v, %v", again.Event, err)
+	}
+	if _, err := resolver.Resolve(t.Context(), "T2"); !errors.Is(err, reconcile.ErrUnknownTrade) {
+		t.Errorf("a trade that the ledger does not know: %v", err)
+	}
+}
