@@ -1,0 +1,195 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+// broker is a nats-server with JetStream and a client of ours. It may be
+// killed and restarted at the same address on the same files.
+type broker struct {
+	t       *testing.T
+	url     string
+	port    int
+	dir     string
+	process *process // nil where the worker embeds the server
+	js      jetstream.JetStream
+	book    *ledger.JetStream
+}
+
+func startBroker(t *testing.T) *broker {
+	t.Helper()
+	b := newBroker(t)
+	b.start()
+	b.connect()
+	return b
+}
+
+func newBroker(t *testing.T) *broker {
+	t.Helper()
+	port := freePort(t)
+	return &broker{t: t, port: port, url: fmt.Sprintf("nats://127.0.0.1:%d", port), dir: t.TempDir()}
+}
+
+func (b *broker) start() {
+	b.t.Helper()
+	b.process = start(b.t, "nats-server", nil, natsProgram,
+		"-js", "-sd", b.dir, "-a", "127.0.0.1", "-p", strconv.Itoa(b.port))
+	b.process.says("Server is ready", 1, patience)
+}
+
+// connect connects our own client, which outlives the server.
+func (b *broker) connect() {
+	b.t.Helper()
+	nc, err := nats.Connect(b.url, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond),
+		nats.RetryOnFailedConnect(true))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(nc.Close)
+	if b.js, err = jetstream.New(nc); err != nil {
+		b.t.Fatal(err)
+	}
+	b.book = ledger.NewJetStream(b.js, ledger.Options{})
+}
+
+// freePort finds a port below those that the system gives to outgoing
+// connections: a client that tries to reconnect to one of these may be given
+// the very port as its own, connect to itself, and keep the server out.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 20_000 + rand.IntN(10_000)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return port
+	}
+	t.Fatal("no free port among 100")
+	return 0
+}
+
+// publish publishes one message and waits until it is stored.
+func (b *broker) publish(subject string, body []byte) {
+	b.t.Helper()
+	if _, err := b.js.Publish(b.t.Context(), subject, body); err != nil {
+		b.t.Fatalf("publishing to %s: %v", subject, err)
+	}
+}
+
+const (
+	jobsStream   = "CAPTURE_JOBS"
+	consumerName = "capture-worker"
+	dlqStream    = "CAPTURE_DLQ"
+	jobsSubject  = "capture.jobs.shipped"
+)
+
+// consumer tells how far the workers are. It is asked of a broker that may
+// just be down, so an error is an answer too.
+func (b *broker) consumer(stream string) (*jetstream.ConsumerInfo, error) {
+	consumer, err := b.js.Consumer(b.t.Context(), stream, consumerName)
+	if err != nil {
+		return nil, err
+	}
+	return consumer.CachedInfo(), nil
+}
+
+// waitDone waits until no job is left, neither waiting nor delivered.
+func (b *broker) waitDone(within time.Duration) {
+	b.t.Helper()
+	b.waitStreamDone(jobsStream, within)
+}
+
+func (b *broker) waitStreamDone(stream string, within time.Duration) {
+	b.t.Helper()
+	waitFor(b.t, within, "all jobs of "+stream+" to be done", func() bool {
+		info, err := b.consumer(stream)
+		return err == nil && info.NumPending == 0 && info.NumAckPending == 0
+	})
+}
+
+// waitNotPulling waits until no worker asks for jobs.
+func (b *broker) waitNotPulling() {
+	b.t.Helper()
+	waitFor(b.t, patience, "the worker to ask for no more jobs", func() bool {
+		info, err := b.consumer(jobsStream)
+		return err == nil && info.NumWaiting == 0
+	})
+}
+
+func (b *broker) pending() int {
+	b.t.Helper()
+	info, err := b.consumer(jobsStream)
+	if err != nil {
+		b.t.Fatalf("asking about the consumer: %v", err)
+	}
+	return int(info.NumPending)
+}
+
+func (b *broker) hasStream(name string) bool {
+	b.t.Helper()
+	_, err := b.js.Stream(b.t.Context(), name)
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		b.t.Fatalf("looking for stream %s: %v", name, err)
+	}
+	return err == nil
+}
+
+// messages reads a stream from its beginning to its end.
+func (b *broker) messages(name string) []*jetstream.RawStreamMsg {
+	b.t.Helper()
+	stream, err := b.js.Stream(b.t.Context(), name)
+	if err != nil {
+		b.t.Fatalf("stream %s: %v", name, err)
+	}
+	state := stream.CachedInfo().State
+	var all []*jetstream.RawStreamMsg
+	for seq := state.FirstSeq; seq <= state.LastSeq && state.Msgs > 0; seq++ {
+		m, err := stream.GetMsg(b.t.Context(), seq)
+		if err != nil {
+			b.t.Fatalf("message %d of %s: %v", seq, name, err)
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// events reads the ledger of one trade.
+func (b *broker) events(trade string) []capture.Event {
+	b.t.Helper()
+	loaded, err := b.book.LoadLatest(b.t.Context(), trade)
+	if err != nil {
+		b.t.Fatalf("reading the ledger of %s: %v", trade, err)
+	}
+	return loaded.Events
+}
+
+// eventTypes counts the events of the ledger by type.
+func (b *broker) eventTypes() map[capture.EventType]int {
+	b.t.Helper()
+	types := map[capture.EventType]int{}
+	for id, err := range b.book.Trades(b.t.Context(), ledger.Filter{}) {
+		if err != nil {
+			b.t.Fatalf("walking the ledger: %v", err)
+		}
+		for _, e := range b.events(id) {
+			types[e.Type]++
+		}
+	}
+	return types
+}
