@@ -1,0 +1,88 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+)
+
+// Acceptance: wrong secret key: the worker halts within seconds, says so and
+// fails no job; started again with the right key, all jobs are captured. The
+// same for a user that the gateway does not know.
+func TestHaltsWhenTheGatewayRefusesUs(t *testing.T) {
+	t.Parallel()
+	cases := []struct{ name, variable, code string }{
+		{"wrong secret key", "CAPTURE_GATEWAY_SECRET_KEY=not-the-right-key-at-all", capture.CodeSignature},
+		{"wrong user", "CAPTURE_GATEWAY_USER=999999", capture.CodeUser},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b, s := startBroker(t), startSim(t)
+			orders := plain(t, "halt", 150)
+			w := startWorker(t, "wrong", workerEnv(b, s, c.variable))
+			place(b, s, orders[:100])
+			w.says(saysHalted, 1, 5*time.Second)
+			w.says("refuses our signature or user (code "+c.code+")", 1, time.Second)
+			takesNoMore(b, s, w, orders[100:])
+			w.stop(shutdownTimeout)
+			nothingEnded(b)
+			startWorker(t, "right", workerEnv(b, s))
+			b.waitDone(patience)
+			allCaptured(b, s, orders)
+		})
+	}
+}
+
+// takesNoMore publishes jobs to a worker that has halted, and holds it to
+// leaving them alone while it probes.
+func takesNoMore(b *broker, s *sim, w *process, orders []order) {
+	b.t.Helper()
+	b.waitNotPulling()
+	untouched := b.pending()
+	place(b, s, orders)
+	w.says(saysProbed, w.out.count(saysProbed)+3, patience)
+	if got, want := b.pending(), untouched+len(orders); got != want {
+		b.t.Errorf("%d jobs wait untouched, want %d: the worker took some while the gateway was unusable", got, want)
+	}
+}
+
+// nothingEnded: no outcome was written and no job was given up.
+func nothingEnded(b *broker) {
+	b.t.Helper()
+	types := b.eventTypes()
+	for _, outcome := range []capture.EventType{capture.Captured, capture.Failed, capture.Parked} {
+		if types[outcome] > 0 {
+			b.t.Errorf("%d trades are %s though the gateway did nothing", types[outcome], outcome)
+		}
+	}
+	if letters := b.messages(dlqStream); len(letters) > 0 {
+		b.t.Errorf("%d jobs were dead-lettered, the first as %s", len(letters), letters[0].Subject)
+	}
+}
+
+// Acceptance: while the gateway is down nothing is failed or parked and no more
+// jobs are taken; when it is back, the worker goes on within a probe interval.
+func TestGatewayDownAndBack(t *testing.T) {
+	t.Parallel()
+	b, s := startBroker(t), startSim(t)
+	w := startWorker(t, "w", workerEnv(b, s))
+	orders := plain(t, "down", 150)
+	place(b, s, orders[:20])
+	b.waitDone(patience)
+	s.down(gatewaytest.DownReset)
+	place(b, s, orders[20:100])
+	w.says(saysHalted, 1, patience)
+	takesNoMore(b, s, w, orders[100:])
+	if n := b.eventTypes(); n[capture.Failed]+n[capture.Parked] > 0 {
+		t.Errorf("the outage failed %d trades and parked %d", n[capture.Failed], n[capture.Parked])
+	}
+	s.down(gatewaytest.Up)
+	// Slack for a machine that is busy with other tests.
+	w.says(saysResumed, 1, probeInterval+3*time.Second)
+	b.waitDone(patience)
+	allCaptured(b, s, orders)
+	w.stop(shutdownTimeout)
+}
