@@ -92,6 +92,8 @@ func (h *history) read(e capture.Event) {
 	case capture.Released:
 		h.checkRelease(e)
 		h.outcome, h.looks, h.released, h.rejected, h.first = nil, nil, true, 0, e.Time
+	case capture.Dismissed:
+		h.checkDismissal(e)
 	case capture.Captured, capture.Failed, capture.Parked:
 		h.look(e)
 		h.checkOutcome(e)

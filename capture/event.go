@@ -19,6 +19,7 @@ const (
 	Queried   EventType = "queried"   // what Order Query said, where it did not settle it
 	Notified  EventType = "notified"  // a verified notification of the gateway
 	Released  EventType = "released"  // a person sent a parked trade back
+	Dismissed EventType = "dismissed" // a person closed a parked trade's case; no outcome
 	Captured  EventType = "captured"  // outcome: the money is taken
 	Failed    EventType = "failed"    // outcome: surely no money, with the reason
 	Parked    EventType = "parked"    // outcome: a person must look, with the reason
@@ -26,7 +27,7 @@ const (
 
 // EventTypes lists the types in the order in which a trade may meet them.
 func EventTypes() []EventType {
-	return []EventType{Attempted, Answered, Queried, Notified, Released, Captured, Failed, Parked}
+	return []EventType{Attempted, Answered, Queried, Notified, Released, Dismissed, Captured, Failed, Parked}
 }
 
 // Outcome reports whether the event ends the trade for us.
@@ -99,7 +100,7 @@ type Event struct {
 
 	Notification *Notification `json:"notification,omitempty"` // of notified
 
-	By   string `json:"by,omitempty"`   // of released and of acts of a person: who
+	By   string `json:"by,omitempty"`   // of released and dismissed, the acts of a person: who
 	Note string `json:"note,omitempty"` // and why
 }
 

@@ -61,6 +61,10 @@ type State struct {
 	OpenedAt   time.Time // first event since the start, the last release or the last outcome
 	NotifiedAt time.Time // last verified notification
 	Outcome    *Event    // the outcome that stands, nil while there is none
+	// Dismissed: a person has closed the case of a parked trade. It says
+	// nothing about the money: the trade stays parked, and the truth may still
+	// correct it.
+	Dismissed bool
 }
 
 // Agreement is a run of Order Queries that said the same.
@@ -113,9 +117,11 @@ func (s State) Apply(e Event) State {
 		s.NotifiedAt = e.Time
 	case Released:
 		s = s.forgetQueries()
-		s.Outcome, s.OpenedAt = nil, e.Time
+		s.Outcome, s.OpenedAt, s.Dismissed = nil, e.Time, false
 		s.Errors, s.IDRefusals = 0, 0
 		s.Phase = s.callPhase()
+	case Dismissed:
+		s.Dismissed = s.Phase == PhaseParked
 	case Captured, Failed, Parked:
 		return s.settled(e)
 	}
@@ -132,7 +138,7 @@ func (s State) attempted(e Event) State {
 	}
 	s.Attempt, s.Call, s.RequestID, s.LeaseUntil = e.Attempt, e.Call, e.RequestID, e.LeaseUntil
 	s.Unanswered, s.Answer, s.AnsweredAt = true, Answer{}, time.Time{}
-	s.Outcome, s.Phase, s.NewAsk = nil, PhaseCalling, false
+	s.Outcome, s.Phase, s.NewAsk, s.Dismissed = nil, PhaseCalling, false, false
 	return s.forgetQueries()
 }
 
@@ -165,7 +171,7 @@ func (s State) settled(e Event) State {
 	}
 	s.Doubted = s.Doubted || s.Unanswered
 	s = s.forgetQueries()
-	s.Outcome, s.OpenedAt = &e, time.Time{}
+	s.Outcome, s.OpenedAt, s.Dismissed = &e, time.Time{}, false
 	s.NewAsk = s.NewAsk || (e.Job != nil && s.Call > 0)
 	s.Phase = Phase(e.Type)
 	return s
