@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -16,6 +17,9 @@ type Schedule struct {
 	QuickTotal   time.Duration // worker.backoff.inline: quick tries fit into it
 	SlowInitial  time.Duration // worker.retry.initial
 	SlowMax      time.Duration // worker.retry.max
+	// Random spreads the waits: a number from 0 to below 1. It is math/rand's
+	// where nil; a simulation that must repeat itself brings its own.
+	Random func() float64
 }
 
 // Growth and jitter of both halves of the schedule.
@@ -34,9 +38,9 @@ func (s Schedule) Next(round int, now, deadline time.Time) time.Time {
 	quick := s.quickRounds()
 	wait := time.Duration(0)
 	if round <= quick {
-		wait = nth(s.QuickInitial, s.QuickMax, round)
+		wait = s.spread(nth(s.QuickInitial, s.QuickMax, round))
 	} else {
-		wait = nth(s.SlowInitial, s.SlowMax, round-quick)
+		wait = s.spread(nth(s.SlowInitial, s.SlowMax, round-quick))
 	}
 	if left := deadline.Sub(now); !deadline.IsZero() && left > 0 {
 		wait = min(wait, max(left/nearDeadline, s.QuickMax))
@@ -55,13 +59,23 @@ func (s Schedule) quickRounds() int {
 	return n
 }
 
-// nth is the n-th wait of an exponential backoff with jitter.
+// spread moves a wait by up to the jitter's share of it, either way, so that
+// trades that met trouble together do not all come back together.
+func (s Schedule) spread(wait time.Duration) time.Duration {
+	random := s.Random
+	if random == nil {
+		random = rand.Float64
+	}
+	return time.Duration(float64(wait) * (1 - jitter + 2*jitter*random()))
+}
+
+// nth is the n-th wait of an exponential backoff, before jitter.
 func nth(initial, longest time.Duration, n int) time.Duration {
 	b := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(initial),
 		backoff.WithMaxInterval(longest),
 		backoff.WithMultiplier(growth),
-		backoff.WithRandomizationFactor(jitter),
+		backoff.WithRandomizationFactor(0),
 		backoff.WithMaxElapsedTime(0),
 	)
 	wait := b.NextBackOff()

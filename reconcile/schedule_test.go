@@ -59,3 +59,14 @@ func TestScheduleGetsDenserBeforeTheDeadline(t *testing.T) {
 		t.Errorf("after the deadline it waits only %s; there is no hurry any more", least)
 	}
 }
+
+func TestScheduleRepeatsWithItsOwnChance(t *testing.T) {
+	t.Parallel()
+	s := schedule
+	for random, want := range map[float64]time.Duration{0: 250 * time.Millisecond, 0.5: 500 * time.Millisecond} {
+		s.Random = func() float64 { return random }
+		if got := s.Next(1, noon, time.Time{}).Sub(noon); got != want {
+			t.Errorf("the first wait at chance %v is %s, want %s", random, got, want)
+		}
+	}
+}
