@@ -164,8 +164,7 @@ func (p *Processor) attempt(ctx, stop context.Context, trade reconcile.Trade, jo
 // call makes the announced call inside its lease: past it, others are free to
 // act, so a call that has not begun must not begin.
 func (p *Processor) call(ctx context.Context, intent capture.Event) capture.Answer {
-	left := intent.LeaseUntil.Sub(p.Clerk.Now())
-	ctx, cancel := context.WithTimeout(ctx, left)
+	ctx, cancel := context.WithDeadline(ctx, intent.LeaseUntil)
 	defer cancel()
 	job := intent.Job
 	request := gateway.CaptureRequest{
