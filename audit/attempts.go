@@ -106,12 +106,13 @@ func (h *history) checkOpen(e capture.Event) {
 	}
 }
 
-// asksAnew: another amount, or more time where time was what failed.
+// asksAnew: another amount, or a later deadline where time was what failed.
 func (h *history) asksAnew(job capture.Job) bool {
 	if job.Amount != h.outcome.Sum() {
 		return true
 	}
-	return h.outcome.Reason == capture.ReasonWindowExceeded && !job.Deadline().IsZero()
+	later := h.asked == nil || job.Deadline().After(h.asked.Deadline())
+	return h.outcome.Reason == capture.ReasonWindowExceeded && later
 }
 
 // checkCleared: the first call needs an empty ledger; each other one a query

@@ -108,6 +108,12 @@ func TestJobsAndCorrections(t *testing.T) {
 	parked := func() *story {
 		return begun().answer(1, 1, timeout).end(2, capture.Parked, capture.ReasonStateUnclear, capture.ViaQuery, sees("odd", "30.00"))
 	}
+	day, week := asks("30.00"), asks("30.00")
+	day.CaptureBefore, week.CaptureBefore = noon.Add(24*time.Hour), noon.Add(7*24*time.Hour)
+	window := func() *story {
+		s := new(story).intent(0, 1, 1, day).answer(1, 1, no(capture.CodeWindowExceeded)).query(46, open)
+		return s.end(51, capture.Failed, capture.ReasonWindowExceeded, capture.ViaQuery, open)
+	}
 	release := capture.Event{Type: capture.Released, By: "ann", Note: "again"}
 	runTwins(t, []twin{
 		{"a call for a captured trade", "8",
@@ -119,6 +125,9 @@ func TestJobsAndCorrections(t *testing.T) {
 		{"the same ask after failed", "8",
 			failed().query(2, open).intent(3, 2, 2, asks("30.00")),
 			failed().query(2, open).intent(3, 2, 2, asks("25.00"))},
+		{"no more time after the window was over", "8",
+			window().query(60, open).intent(61, 2, 2, day),
+			window().query(60, open).intent(61, 2, 2, week)},
 		{"another ask with the old request_id", "4",
 			failed().query(2, open).intent(3, 1, 2, asks("25.00")),
 			failed().query(2, open).intent(3, 2, 2, asks("25.00"))},

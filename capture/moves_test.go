@@ -141,7 +141,7 @@ func (w world) fates() []world {
 	end(capture.OrderExpired, w.alive())
 	end("none", w.alive() && w.state.Call <= 1)
 	end("voided", w.alive())
-	end(capture.OrderRefunded, !w.taken.IsZero() && !w.hidden())
+	end(capture.OrderRefunded, !w.taken.IsZero())
 	return out
 }
 
@@ -154,7 +154,7 @@ func (w world) elsewhere() []world {
 	if next, fresh := w.once("notified"); fresh && w.state.Events > 0 {
 		out = append(out, next.append(capture.Event{Type: capture.Notified, TradeID: "T1"}).did("notified"))
 	}
-	if next, fresh := w.once("watched"); fresh && w.state.Events > 0 {
+	if next, fresh := w.once("watched " + string(w.state.Phase)); fresh && w.state.Events > 0 {
 		out = append(out, next.did("somebody asks").queries(nil)...)
 	}
 	if w.slow > 0 {
