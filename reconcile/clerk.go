@@ -82,11 +82,14 @@ func (c *Clerk) Record(ctx context.Context, t Trade, e capture.Event) (Trade, er
 // judges the finding again on what the others wrote, so that no answer that
 // was had is thrown away. The event is nil where there was nothing to write.
 func (c *Clerk) Learn(ctx context.Context, t Trade, job *capture.Job, f capture.Finding) (Trade, *capture.Event, error) {
+	came := c.Now()
 	for range maxRereads {
-		e, ok := capture.Judge(t.State, job, f, c.Now(), c.Policy)
+		e, ok := capture.Judge(t.State, job, f, came, c.Policy)
 		if !ok {
 			return t, nil, nil
 		}
+		// However long the reading again takes, the answer gets no younger.
+		e.Time = came
 		after, err := c.Record(ctx, t, e)
 		if err == nil {
 			return after, &e, nil
@@ -101,7 +104,10 @@ func (c *Clerk) Learn(ctx context.Context, t Trade, job *capture.Job, f capture.
 
 func (c *Clerk) stamp(t Trade, e capture.Event) capture.Event {
 	now := c.Now()
-	e.ID, e.TradeID, e.Time, e.Worker = c.NewID(), t.ID, now, c.Worker
+	e.ID, e.TradeID, e.Worker = c.NewID(), t.ID, c.Worker
+	if e.Time.IsZero() {
+		e.Time = now
+	}
 	switch e.Type {
 	case capture.Answered:
 		e.RetryAt = c.Schedule.Next(e.Call, now, t.State.Job.Deadline())

@@ -90,7 +90,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 		case capture.DoQuery:
 			trade, err = p.query(ctx, stop, trade, job)
 		case capture.DoAttempt:
-			trade, err = p.attempt(ctx, stop, trade, job, step)
+			trade, err = p.attempt(ctx, stop, trade, job)
 		}
 	}
 	return p.handBack(ctx, job, err)
@@ -141,17 +141,23 @@ func (p *Processor) query(ctx, stop context.Context, trade reconcile.Trade, job 
 
 // attempt announces a capture call in the ledger, makes it, and writes down
 // what follows. The announcement waits for no slot, and no slot waits for it.
-func (p *Processor) attempt(ctx, stop context.Context, trade reconcile.Trade, job capture.Job, step capture.Step) (reconcile.Trade, error) {
+func (p *Processor) attempt(ctx, stop context.Context, trade reconcile.Trade, job capture.Job) (reconcile.Trade, error) {
 	leave, err := p.Gate.Enter(stop)
 	if err != nil {
 		return trade, err
 	}
 	defer leave()
+	// The turn may have taken its time, and with it the deadline.
+	now := p.Clerk.Now()
+	step := capture.Decide(trade.State, job, now, p.Clerk.Policy)
+	if step.Do != capture.DoAttempt {
+		return trade, nil
+	}
 	intent := step.Event
 	if intent.RequestID == "" {
 		intent.RequestID = p.NewRequestID()
 	}
-	intent.LeaseUntil = p.Clerk.Now().Add(p.Lease)
+	intent.Time, intent.LeaseUntil = now, now.Add(p.Lease)
 	trade, err = p.Clerk.Record(ctx, trade, intent)
 	if err != nil {
 		return trade, decideAgain(err)
@@ -162,7 +168,7 @@ func (p *Processor) attempt(ctx, stop context.Context, trade reconcile.Trade, jo
 }
 
 // call makes the announced call inside its lease: past it, others are free to
-// act, so a call that has not begun must not begin.
+// act, so a call that has not begun must not begin. Nor after the deadline.
 func (p *Processor) call(ctx context.Context, intent capture.Event) capture.Answer {
 	ctx, cancel := context.WithDeadline(ctx, intent.LeaseUntil)
 	defer cancel()
@@ -175,8 +181,9 @@ func (p *Processor) call(ctx context.Context, intent capture.Event) capture.Answ
 		request.NotifyURL = p.NotifyURL
 	}
 	return p.Gate.Call(ctx, func(ctx context.Context) capture.Answer {
-		if !p.Clerk.Now().Before(intent.LeaseUntil) {
-			return capture.Answer{Kind: capture.AnswerNotSent, Why: "the lease ended before the call could begin"}
+		now, deadline := p.Clerk.Now(), job.Deadline()
+		if !now.Before(intent.LeaseUntil) || (!deadline.IsZero() && !now.Before(deadline)) {
+			return notSent("the lease or the deadline was over before the call could begin")
 		}
 		return p.Gateway.Capture(ctx, request)
 	})
