@@ -58,6 +58,22 @@ const (
 	ReasonUnresolved       = "unresolved"         // parked: the truth could not be learned in time
 )
 
+// FailedReasons lists the reasons of failed outcomes, the dead order states
+// among them.
+func FailedReasons() []string {
+	return []string{
+		ReasonWindowExceeded, ReasonFieldMissing, ReasonAmountExceeded, ReasonCurrencyMismatch, ReasonTradeIncorrect,
+		string(OrderDeclined), string(OrderFailed), string(OrderExpired), string(OrderCancelled),
+	}
+}
+
+// ParkedReasons lists the reasons of parked outcomes.
+func ParkedReasons() []string {
+	return []string{
+		ReasonAmountMismatch, ReasonRequestIDRefused, ReasonRefunded, ReasonStateUnclear, ReasonTradeUnknown, ReasonUnresolved,
+	}
+}
+
 // Notification is what a verified notification of the gateway said. It is
 // evidence; it ends nothing by itself.
 type Notification struct {
