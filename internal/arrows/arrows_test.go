@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"config":              {"capture", "gateway"},
 	"internal/arrows":     {},
 	"internal/e2e":        {},
+	"internal/metrics":    {"capture", "gateway", "ledger", "worker"},
 	"internal/natsconn":   {},
 	"internal/natsserver": {},
 	"internal/checkup":    {"capture", "config", "gateway", "ledger", "worker"},

@@ -1,0 +1,63 @@
+package metrics
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// The methods as labels.
+const (
+	methodCapture = "capture"
+	methodQuery   = "query"
+)
+
+// otherCode stands for every code that no page documents: the gateway must not
+// be able to make series.
+const otherCode = "other"
+
+func codes() []string {
+	return []string{
+		capture.CodeSuccess, capture.CodeInternal, capture.CodeSignature, capture.CodeUser, capture.CodeFieldMissing,
+		capture.CodeRequestID, capture.CodeWindowExceeded, capture.CodeAmountExceeded, capture.CodeCurrencyMismatch,
+		capture.CodeTradeID,
+	}
+}
+
+// Gateway counts the calls that go through it.
+func (m *Metrics) Gateway(next worker.Gateway) worker.Gateway { return countedGateway{next, m} }
+
+type countedGateway struct {
+	next worker.Gateway
+	m    *Metrics
+}
+
+func (g countedGateway) Capture(ctx context.Context, r gateway.CaptureRequest) capture.Answer {
+	begin := time.Now()
+	a := g.next.Capture(ctx, r)
+	g.count(methodCapture, a, begin)
+	return a
+}
+
+func (g countedGateway) Query(ctx context.Context, tradeID string) capture.Answer {
+	begin := time.Now()
+	a := g.next.Query(ctx, tradeID)
+	g.count(methodQuery, a, begin)
+	return a
+}
+
+func (g countedGateway) count(method string, a capture.Answer, begin time.Time) {
+	g.m.calls.WithLabelValues(method, string(a.Kind)).Observe(time.Since(begin).Seconds())
+	code := a.Code
+	if code == "" {
+		return
+	}
+	if !slices.Contains(codes(), code) {
+		code = otherCode
+	}
+	g.m.codes.WithLabelValues(method, code).Inc()
+}

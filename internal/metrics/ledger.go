@@ -1,0 +1,87 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+// The results of an append as labels.
+const (
+	appendStored    = "stored"
+	appendConflict  = "conflict"
+	appendUncertain = "uncertain"
+	appendFailed    = "failed"
+)
+
+// Ledger counts the appends that go through it, and with them everything that
+// is written down: attempts, queries, notifications, outcomes and money.
+func (m *Metrics) Ledger(next ledger.Ledger) ledger.Ledger { return countedLedger{next, m} }
+
+type countedLedger struct {
+	ledger.Ledger
+	m *Metrics
+}
+
+func (l countedLedger) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+	begin := time.Now()
+	seq, err := l.Ledger.Append(ctx, e, after)
+	l.m.appends.WithLabelValues(appendResult(err)).Observe(time.Since(begin).Seconds())
+	if err == nil {
+		l.m.event(e)
+	}
+	return seq, err
+}
+
+func appendResult(err error) string {
+	switch {
+	case err == nil:
+		return appendStored
+	case errors.Is(err, ledger.ErrConflict):
+		return appendConflict
+	case errors.Is(err, ledger.ErrUncertain):
+		return appendUncertain
+	}
+	return appendFailed
+}
+
+func (m *Metrics) event(e capture.Event) {
+	m.events.WithLabelValues(string(e.Type)).Inc()
+	m.open.see(e)
+	if !e.Type.Outcome() {
+		return
+	}
+	m.outcomes.WithLabelValues(string(e.Type), knownReason(e)).Inc()
+	if e.Corrects != "" {
+		m.corrected.Inc()
+	}
+	if e.Type == capture.Captured {
+		m.money.WithLabelValues(e.Currency).Add(units(e.Sum()))
+	}
+}
+
+// knownReason keeps a word that the gateway chose out of the labels.
+func knownReason(e capture.Event) string {
+	known := capture.FailedReasons()
+	if e.Type == capture.Parked {
+		known = capture.ParkedReasons()
+	}
+	if e.Reason == "" || slices.Contains(known, e.Reason) {
+		return e.Reason
+	}
+	return otherCode
+}
+
+// units is the amount as a float: good enough for a graph, not for a book.
+func units(a capture.Amount) float64 {
+	f, err := strconv.ParseFloat(a.Number(), 64)
+	if err != nil {
+		return 0
+	}
+	return f
+}

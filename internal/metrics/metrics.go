@@ -1,0 +1,122 @@
+// Package metrics counts what a worker does, for Prometheus. It stands beside
+// the work: it wraps the gateway and the ledger that the work goes through,
+// and nothing of the work depends on it. No label holds an id: every series
+// is there from the start, and there are only so many.
+package metrics
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// latencies suits calls from a millisecond to the gateway's timeout.
+var latencies = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+// Metrics holds the series of one process.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	deliveries   *prometheus.CounterVec // by verb and reason
+	jobSeconds   prometheus.Histogram
+	outcomes     *prometheus.CounterVec // by outcome and reason
+	corrected    prometheus.Counter
+	events       *prometheus.CounterVec // by type
+	money        *prometheus.CounterVec // captured, by currency
+	calls        *prometheus.HistogramVec
+	codes        *prometheus.CounterVec
+	appends      *prometheus.HistogramVec
+	open         *openTrades
+	brokerErrors prometheus.Counter
+}
+
+// New returns the series, all at zero. now is the clock.
+func New(version string, now func() time.Time) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), open: newOpenTrades(now)}
+	m.makeJobs()
+	m.makeCalls()
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.deliveries, m.jobSeconds, m.outcomes, m.corrected, m.events, m.money,
+		m.calls, m.codes, m.appends, m.brokerErrors, m.open,
+	)
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "capture_build_info", Help: "1, with the version of the program.",
+	}, []string{"version"})
+	info.WithLabelValues(version).Set(1)
+	m.registry.MustRegister(info)
+	return m
+}
+
+func (m *Metrics) makeJobs() {
+	m.deliveries = counters("capture_deliveries_total", "Deliveries of jobs, by what became of them.", "verb", "reason")
+	m.jobSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "capture_delivery_seconds", Help: "From a delivery to what became of it, waits inside included.",
+		Buckets: append(latencies, 60),
+	})
+	m.outcomes = counters("capture_outcomes_total", "Outcomes written to the ledger by this process.", "outcome", "reason")
+	m.corrected = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "capture_corrections_total", Help: "Outcomes that corrected an earlier one.",
+	})
+	m.events = counters("capture_events_total", "Events appended to the ledger by this process.", "type")
+	m.money = counters("capture_captured_money_total", "Money captured, in units of the currency.", "currency")
+	m.deliveries.WithLabelValues(string(worker.Ack), "")
+	m.deliveries.WithLabelValues(string(worker.Later), "")
+	for _, reason := range append(capture.MalformedReasons(), worker.ReasonConflict) {
+		m.deliveries.WithLabelValues(string(worker.DeadLetter), reason)
+	}
+	m.outcomes.WithLabelValues(string(capture.Captured), "")
+	for _, reason := range capture.FailedReasons() {
+		m.outcomes.WithLabelValues(string(capture.Failed), reason)
+	}
+	for _, reason := range capture.ParkedReasons() {
+		m.outcomes.WithLabelValues(string(capture.Parked), reason)
+	}
+	for _, t := range capture.EventTypes() {
+		m.events.WithLabelValues(string(t))
+	}
+}
+
+func (m *Metrics) makeCalls() {
+	m.calls = histograms("capture_gateway_call_seconds", "Gateway calls, by method and answer.", "method", "answer")
+	m.codes = counters("capture_gateway_codes_total", "Codes that the gateway answered, those of its documentation.", "method", "code")
+	m.appends = histograms("capture_ledger_append_seconds", "Appends to the ledger, by result.", "result")
+	m.brokerErrors = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "capture_broker_errors_total", Help: "Pulls and acknowledgements that failed.",
+	})
+	for _, method := range []string{methodCapture, methodQuery} {
+		for _, kind := range []capture.AnswerKind{capture.AnswerDone, capture.AnswerRefused, capture.AnswerUnknown, capture.AnswerNotSent} {
+			m.calls.WithLabelValues(method, string(kind))
+		}
+		for _, code := range append(codes(), otherCode) {
+			m.codes.WithLabelValues(method, code)
+		}
+	}
+	for _, result := range []string{appendStored, appendConflict, appendUncertain, appendFailed} {
+		m.appends.WithLabelValues(result)
+	}
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func histograms(name, help string, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencies}, labels)
+}
+
+// Handler serves the series.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// Gauge adds a series whose value is asked for when it is read.
+func (m *Metrics) Gauge(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}

@@ -1,0 +1,159 @@
+package metrics_test
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/metrics"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+var began = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
+
+// read returns what Prometheus would, a series per line.
+func read(t *testing.T, m *metrics.Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+func wantSeries(t *testing.T, text string, series ...string) {
+	t.Helper()
+	for _, s := range series {
+		if !strings.Contains(text, s+"\n") {
+			t.Errorf("missing: %s", s)
+		}
+	}
+}
+
+// A series that appears only when something goes wrong cannot be alerted on
+// the first time.
+func TestSeriesAreThereFromTheStart(t *testing.T) {
+	t.Parallel()
+	text := read(t, metrics.New("v1", time.Now))
+	wantSeries(t, text,
+		`capture_build_info{version="v1"} 1`,
+		`capture_deliveries_total{reason="",verb="ack"} 0`,
+		`capture_deliveries_total{reason="conflict",verb="dead-letter"} 0`,
+		`capture_outcomes_total{outcome="captured",reason=""} 0`,
+		`capture_outcomes_total{outcome="failed",reason="expired"} 0`,
+		`capture_outcomes_total{outcome="parked",reason="unresolved"} 0`,
+		`capture_gateway_call_seconds_count{answer="not_sent",method="capture"} 0`,
+		`capture_gateway_call_seconds_count{answer="done",method="query"} 0`,
+		`capture_gateway_codes_total{code="-403",method="query"} 0`,
+		`capture_ledger_append_seconds_count{result="conflict"} 0`,
+		`capture_events_total{type="notified"} 0`,
+		`capture_unsettled_oldest_timestamp_seconds 0`,
+		`capture_unsettled_trades 0`,
+	)
+}
+
+// talker is a gateway that answers as told.
+type talker struct{ capture.Answer }
+
+func (g talker) Capture(context.Context, gateway.CaptureRequest) capture.Answer { return g.Answer }
+func (g talker) Query(context.Context, string) capture.Answer                   { return g.Answer }
+
+func TestCallsAreCountedWithoutTheGatewaysWords(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("v1", time.Now)
+	for i := range 100 {
+		a := capture.Answer{Kind: capture.AnswerUnknown, Code: fmt.Sprint(-9000 - i)}
+		m.Gateway(talker{a}).Capture(t.Context(), gateway.CaptureRequest{})
+	}
+	m.Gateway(talker{capture.Answer{Kind: capture.AnswerDone, Code: capture.CodeSuccess}}).Query(t.Context(), "T1")
+	text := read(t, m)
+	wantSeries(t, text,
+		`capture_gateway_codes_total{code="other",method="capture"} 100`,
+		`capture_gateway_codes_total{code="200",method="query"} 1`,
+		`capture_gateway_call_seconds_count{answer="unknown",method="capture"} 100`,
+	)
+	if strings.Contains(text, "-9042") || strings.Contains(text, "T1") {
+		t.Error("a label holds what the gateway or a publisher chose")
+	}
+}
+
+func job(t *testing.T, trade string) *capture.Job {
+	t.Helper()
+	a, err := capture.ParseAmount("24.99", "EUR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &capture.Job{TradeID: trade, Amount: a, AuthorizedAt: began}
+}
+
+func attempted(t *testing.T, trade string, at time.Time) capture.Event {
+	return capture.Event{ID: trade + "-1", Type: capture.Attempted, TradeID: trade, Time: at, Job: job(t, trade)}
+}
+
+func TestEventsMoneyAndUnsettledTrades(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("v1", func() time.Time { return began })
+	book := m.Ledger(&ledger.Memory{})
+	add := func(e capture.Event, after uint64) {
+		if _, err := book.Append(t.Context(), e, after); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(attempted(t, "T1", began.Add(time.Hour)), 0)
+	add(attempted(t, "T2", began.Add(2*time.Hour)), 0)
+	other := attempted(t, "T2", began)
+	other.ID = "of-another-worker"
+	if _, err := book.Append(t.Context(), other, 0); err == nil {
+		t.Fatal("no conflict")
+	}
+	text := read(t, m)
+	deadline := began.Add(capture.AuthorizationWindow).Unix()
+	wantSeries(t, text,
+		`capture_unsettled_trades 2`, `capture_unsettled_money{currency="EUR"} 49.98`,
+		fmt.Sprintf("capture_unsettled_oldest_timestamp_seconds %g", float64(began.Add(time.Hour).Unix())),
+		fmt.Sprintf("capture_unsettled_nearest_deadline_timestamp_seconds %g", float64(deadline)),
+		`capture_ledger_append_seconds_count{result="conflict"} 1`, `capture_events_total{type="attempted"} 2`,
+	)
+	add(capture.Event{ID: "x", Type: capture.Captured, TradeID: "T1", Time: began, Amount: "24.99", Currency: "EUR", Corrects: "y"}, 1)
+	add(capture.Event{ID: "z", Type: capture.Failed, TradeID: "T2", Time: began, Reason: "a word of the gateway's", Amount: "24.99", Currency: "EUR"}, 2)
+	wantSeries(t, read(t, m),
+		`capture_unsettled_trades 0`, `capture_unsettled_money{currency="EUR"} 0`, `capture_unsettled_oldest_timestamp_seconds 0`,
+		`capture_outcomes_total{outcome="captured",reason=""} 1`, `capture_outcomes_total{outcome="failed",reason="other"} 1`,
+		`capture_captured_money_total{currency="EUR"} 24.99`, `capture_corrections_total 1`,
+	)
+}
+
+// A trade that another process settled does not stay unsettled here for ever.
+func TestSweepForgetsWhatOthersSettled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := metrics.New("v1", time.Now)
+		shared := &ledger.Memory{}
+		for i, trade := range []string{"T1", "T2"} {
+			if _, err := m.Ledger(shared).Append(t.Context(), attempted(t, trade, time.Now()), 0); err != nil {
+				t.Fatal(i, err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			m.Sweep(ctx, shared, time.Minute)
+		}()
+		settled := capture.Event{ID: "x", Type: capture.Captured, TradeID: "T1", Time: time.Now(), Amount: "24.99", Currency: "EUR"}
+		if _, err := shared.Append(t.Context(), settled, 1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Minute)
+		cancel()
+		<-done
+		wantSeries(t, read(t, m), `capture_unsettled_trades 1`)
+	})
+}

@@ -1,0 +1,170 @@
+package metrics
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+// openTrades remembers the unsettled trades that this process has written to.
+// Another process may settle one of them, so those that were not touched for a
+// while are looked up in the ledger (Sweep).
+type openTrades struct {
+	now    func() time.Time
+	mu     sync.Mutex
+	trades map[string]openTrade
+	// currencies that were ever at risk keep their series, at zero.
+	currencies map[string]bool
+
+	oldest, deadline, count, risk *prometheus.Desc
+}
+
+type openTrade struct {
+	since    time.Time
+	deadline time.Time
+	amount   capture.Amount
+	touched  time.Time
+}
+
+// maxOpen bounds the memory. Far beyond it the numbers only say "very many",
+// which is what a person needs to hear.
+const maxOpen = 200_000
+
+func newOpenTrades(now func() time.Time) *openTrades {
+	return &openTrades{
+		now: now, trades: map[string]openTrade{}, currencies: map[string]bool{},
+		oldest: prometheus.NewDesc("capture_unsettled_oldest_timestamp_seconds",
+			"When the oldest unsettled trade of this process was begun; 0 where there is none.", nil, nil),
+		deadline: prometheus.NewDesc("capture_unsettled_nearest_deadline_timestamp_seconds",
+			"The nearest authorization deadline among the unsettled trades of this process; 0 where none is known.", nil, nil),
+		count: prometheus.NewDesc("capture_unsettled_trades", "Unsettled trades of this process.", nil, nil),
+		risk: prometheus.NewDesc("capture_unsettled_money",
+			"Money of the unsettled trades of this process, in units of the currency.", []string{"currency"}, nil),
+	}
+}
+
+// see takes an event that this process appended.
+func (o *openTrades) see(e capture.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if e.Type.Outcome() {
+		delete(o.trades, e.TradeID)
+		return
+	}
+	t, known := o.trades[e.TradeID]
+	if !known && (e.Type != capture.Attempted || len(o.trades) >= maxOpen) {
+		return
+	}
+	if !known {
+		t.since = e.Time
+	}
+	if e.Job != nil {
+		t.deadline, t.amount = e.Job.Deadline(), e.Job.Amount
+		o.currencies[t.amount.Currency()] = true
+	}
+	t.touched = o.now()
+	o.trades[e.TradeID] = t
+}
+
+// Describe is prometheus.Collector.
+func (o *openTrades) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{o.oldest, o.deadline, o.count, o.risk} {
+		ch <- d
+	}
+}
+
+// Collect is prometheus.Collector.
+func (o *openTrades) Collect(ch chan<- prometheus.Metric) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var oldest, nearest time.Time
+	risk := map[string]float64{}
+	for currency := range o.currencies {
+		risk[currency] = 0
+	}
+	for _, t := range o.trades {
+		oldest, nearest = earlier(oldest, t.since), earlier(nearest, t.deadline)
+		risk[t.amount.Currency()] += units(t.amount)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(o.oldest, seconds(oldest))
+	gauge(o.deadline, seconds(nearest))
+	gauge(o.count, float64(len(o.trades)))
+	for currency, sum := range risk {
+		gauge(o.risk, sum, currency)
+	}
+}
+
+// earlier returns the earlier of two times, where zero means none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}
+
+// sweepMost bounds the look-ups of one sweep.
+const sweepMost = 200
+
+// Sweep looks up trades that this process has not touched for that long, and
+// forgets those that others have settled. It runs until ctx ends.
+func (m *Metrics) Sweep(ctx context.Context, book ledger.Ledger, untouched time.Duration) {
+	tick := time.NewTicker(max(untouched/2, time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			for _, id := range m.open.untouched(untouched) {
+				last, found, err := book.Last(ctx, id)
+				if err == nil {
+					m.open.found(id, last.Event, found)
+				}
+			}
+		}
+	}
+}
+
+func (o *openTrades) untouched(d time.Duration) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var ids []string
+	for id, t := range o.trades {
+		if o.now().Sub(t.touched) >= d {
+			if ids = append(ids, id); len(ids) == sweepMost {
+				break
+			}
+		}
+	}
+	return ids
+}
+
+func (o *openTrades) found(id string, last capture.Event, found bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t, known := o.trades[id]
+	if !known {
+		return
+	}
+	if !found || last.Type.Outcome() {
+		delete(o.trades, id)
+		return
+	}
+	t.touched = o.now()
+	o.trades[id] = t
+}
