@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
@@ -10,11 +11,17 @@ import (
 
 // connect connects to NATS as the configuration says. The caller closes.
 func connect(ctx context.Context, c config.Config, log *slog.Logger) (*natsconn.Conn, error) {
+	return connectWithin(ctx, c, log, natsconn.DefaultStartTimeout)
+}
+
+// connectWithin is connect with a bound of its own on the wait for a server
+// that does not answer.
+func connectWithin(ctx context.Context, c config.Config, log *slog.Logger, bound time.Duration) (*natsconn.Conn, error) {
 	n := c.NATS
 	return natsconn.Connect(ctx, natsconn.Config{
 		URL: n.URL, Context: n.Context, Creds: n.Creds,
 		User: n.User, Password: string(n.Password), Token: string(n.Token),
 		CA: n.TLSCA, Cert: n.TLSCert, Key: n.TLSKey,
-		Name: "capture-worker " + c.Worker.Name,
+		Name: "capture-worker " + c.Worker.Name, StartTimeout: bound,
 	}, log)
 }

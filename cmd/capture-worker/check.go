@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/checkup"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// checkPatience bounds the wait for a NATS server that does not answer: who
+// checks wants to know, not to wait for it.
+const checkPatience = 3 * time.Second
+
+func newCheckCmd(a *app) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "See whether all that a worker needs is there and fits",
+		Long: `Connects to NATS and to the gateway and looks at the streams, the consumer, their
+limits, the clocks and the address for notifications. It creates and changes
+nothing. The gateway is asked about a trade that does not exist.
+
+Each line is ok, a warning or an error, with what to do about it. Exit codes: 0
+no error; 1 at least one; 2 the configuration contradicts itself.`,
+		Example: `  capture-worker check
+  capture-worker check -o json`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table or json")
+	addSettings(cmd)
+	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
+		if output != "table" && output != "json" {
+			return usageError("--output is %q: must be table or json", output)
+		}
+		c, err := a.load(cmd)
+		if err != nil {
+			return err
+		}
+		found := newChecker(c, cmd.ErrOrStderr()).Run(cmd.Context())
+		if err := printFindings(cmd.OutOrStdout(), found, output); err != nil {
+			return err
+		}
+		if n := countLevel(found, checkup.Error); n > 0 {
+			return fmt.Errorf("%d of %d points are errors, see above", n, len(found))
+		}
+		return nil
+	})
+	return cmd
+}
+
+func newChecker(c config.Config, stderr io.Writer) *checkup.Checker {
+	checker := &checkup.Checker{
+		Config: c, Streams: streamsOf(c),
+		Limits: worker.Limits{
+			CallTimeout: c.Gateway.Timeout, Hands: worker.HandsFor(c.Worker.Concurrency),
+			Horizon: max(capture.AuthorizationWindow, c.Worker.GiveUpAfter),
+		},
+		Connect: func(ctx context.Context) (*nats.Conn, jetstream.JetStream, error) {
+			nc, err := connectWithin(ctx, c, newToolLogger(c, stderr), checkPatience)
+			if err != nil {
+				return nil, nil, err
+			}
+			js, err := nc.JetStream()
+			return nc.Conn, js, err
+		},
+	}
+	if checker.Missing = c.Validate(config.NeedGateway); checker.Missing != nil {
+		return checker
+	}
+	client, err := newGatewayClient(c)
+	if err != nil {
+		checker.Missing = err
+		return checker
+	}
+	checker.Query = func(ctx context.Context, trade string) capture.Answer {
+		defer client.Close()
+		return client.Query(ctx, trade)
+	}
+	return checker
+}
+
+func countLevel(found []checkup.Finding, l checkup.Level) int {
+	n := 0
+	for _, f := range found {
+		if f.Level == l {
+			n++
+		}
+	}
+	return n
+}
+
+func printFindings(w io.Writer, found []checkup.Finding, output string) error {
+	if output == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		return enc.Encode(struct {
+			Worst    checkup.Level     `json:"worst"`
+			Findings []checkup.Finding `json:"findings"`
+		}{checkup.Worst(found), found})
+	}
+	for _, f := range found {
+		// What is wrong may take several lines; they stay under their point.
+		text := strings.ReplaceAll(f.Found, "\n", "\n"+strings.Repeat(" ", 24))
+		fmt.Fprintf(w, "%-8s %-14s %s\n", f.Level, f.Area, text)
+		if f.Do != "" {
+			fmt.Fprintf(w, "%24s-> %s\n", "", f.Do)
+		}
+	}
+	_, err := fmt.Fprintf(w, "\n%d ok, %d warnings, %d errors\n", countLevel(found, checkup.OK),
+		countLevel(found, checkup.Warning), countLevel(found, checkup.Error))
+	return err
+}
