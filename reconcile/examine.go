@@ -1,0 +1,188 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// HaltError ends a batch: the gateway refuses our signature or our user, and
+// would refuse every query.
+type HaltError struct{ Answer capture.Answer }
+
+func (e *HaltError) Error() string {
+	what := "signature: check gateway.secret_key"
+	if e.Answer.Code == capture.CodeUser {
+		what = "user: check gateway.user"
+	}
+	return fmt.Sprintf("the gateway refuses our %s (code %s)", what, e.Answer.Code)
+}
+
+// Waits between the queries of one trade that told nothing.
+const (
+	againFirst = time.Second
+	againMost  = 15 * time.Second
+)
+
+// Trades makes items of a walk over the ledger.
+func Trades(walk iter.Seq2[string, error]) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for id, err := range walk {
+			if !yield(Item{TradeID: id}, err) {
+				return
+			}
+		}
+	}
+}
+
+// Items makes an input of a list.
+func Items(items ...Item) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for _, item := range items {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// examine looks at one item. An error ends the run.
+func (r *batchRun) examine(n numbered) (Verdict, error) {
+	v := Verdict{Item: n.Item, Position: n.at}
+	if !capture.ValidTradeID(n.TradeID) {
+		v.Kind, v.Why = KindUnknown, "not a trade id: 1 to 64 of A-Z a-z 0-9 _ - are"
+		return v, nil
+	}
+	clerk := r.Resolver.Clerk
+	trade, err := clerk.Open(r.ctx, n.TradeID)
+	if err != nil {
+		return r.noLedger(v, err)
+	}
+	v.State = trade.State
+	if r.Select != nil && !r.Select(n.Item, trade.State) {
+		v.Kind, v.Why = KindSkipped, "not selected"
+		return v, nil
+	}
+	if v.Answer, v.Tries, err = r.ask(n.TradeID); err != nil {
+		return v, err
+	}
+	r.judge(&v)
+	if !v.Kind.Difference() && v.Event == nil {
+		return v, nil
+	}
+	// Others may have written while we asked, and a read may lag: nobody is
+	// alarmed before the latest was read.
+	if trade, err = clerk.reopen(r.ctx, n.TradeID); err != nil {
+		return r.noLedger(v, err)
+	}
+	v.State = trade.State
+	r.judge(&v)
+	return r.keep(v, trade)
+}
+
+// judge fills in what follows from the answer and the ledger as it was read.
+func (r *batchRun) judge(v *Verdict) {
+	clerk := r.Resolver.Clerk
+	now := clerk.Now()
+	v.Kind, v.Why = Compare(v.Item, v.State, v.Answer, now, r.Expiring)
+	v.Event = nil
+	if v.State.Events == 0 {
+		return
+	}
+	e, ok := capture.Judge(v.State, nil, capture.Finding{Via: capture.ViaQuery, Answer: v.Answer}, now, clerk.Policy)
+	if ok && e.Type.Outcome() {
+		v.Event = &e
+	}
+}
+
+// keep writes the outcome that follows, where it is to be written.
+func (r *batchRun) keep(v Verdict, trade Trade) (Verdict, error) {
+	if v.Event == nil || !r.Write {
+		return v, nil
+	}
+	_, event, err := r.Resolver.Clerk.Learn(r.ctx, trade, nil, capture.Finding{Via: capture.ViaQuery, Answer: v.Answer})
+	switch {
+	case err != nil && r.ctx.Err() != nil:
+		return v, context.Cause(r.ctx)
+	case err != nil:
+		v.Err = err
+		v.Why += "; it could not be written to the ledger: " + err.Error()
+		return v, nil
+	}
+	if v.Event = event; event != nil && event.Type.Outcome() {
+		v.Written = true
+		v.Why += "; written to the ledger now: " + string(event.Type)
+	}
+	return v, nil
+}
+
+// noLedger tells trouble of the ledger from the end of the run.
+func (r *batchRun) noLedger(v Verdict, err error) (Verdict, error) {
+	if r.ctx.Err() != nil {
+		return v, context.Cause(r.ctx)
+	}
+	v.Kind, v.Err = KindUnknown, err
+	v.Why = "the ledger could not be used: " + err.Error()
+	return v, nil
+}
+
+// ask asks Order Query until it tells something, a few times.
+func (r *batchRun) ask(tradeID string) (answer capture.Answer, tries int, err error) {
+	again := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(againFirst), backoff.WithMaxInterval(againMost), backoff.WithMaxElapsedTime(0))
+	for tries = 1; ; tries++ {
+		if answer, err = r.askOnce(tradeID); err != nil || told(answer) || tries >= r.Tries {
+			return answer, tries, err
+		}
+		if err = sleep(r.ctx, again.NextBackOff()); err != nil {
+			return answer, tries, err
+		}
+	}
+}
+
+func (r *batchRun) askOnce(tradeID string) (capture.Answer, error) {
+	trial, err := r.brake.enter(r.ctx)
+	if err != nil {
+		return capture.Answer{}, err
+	}
+	if err := r.limiter.Wait(r.ctx); err != nil {
+		r.brake.leave(trial, nil)
+		return capture.Answer{}, endOf(r.ctx, err)
+	}
+	answer := r.Resolver.Query(r.ctx, tradeID)
+	if r.ctx.Err() != nil && !told(answer) {
+		r.brake.leave(trial, nil)
+		return answer, context.Cause(r.ctx)
+	}
+	r.brake.leave(trial, &answer)
+	if answer.OurFault() {
+		return answer, &HaltError{Answer: answer}
+	}
+	return answer, nil
+}
+
+// endOf is why the run ends. The limiter has an error of its own for a wait
+// that would outlast the deadline of ctx.
+func endOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return errors.Join(context.DeadlineExceeded, err)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

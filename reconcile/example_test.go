@@ -1,0 +1,108 @@
+package reconcile_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nuid"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/reconcile"
+)
+
+// must keeps the examples short; a program handles its errors.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// exampleWorld is a gateway that holds a trade T1, paid, and T2, authorized,
+// and a ledger in which the answer to T1's capture call was lost.
+func exampleWorld() (client *gateway.Client, clerk *reconcile.Clerk, done func()) {
+	sim := gatewaytest.New(gatewaytest.Options{User: "016683", Secret: "example-key"})
+	server := httptest.NewServer(sim)
+	client = must(gateway.New(gateway.Config{
+		URL: server.URL + gatewaytest.PaymentsPath, User: "016683", SecretKey: "example-key", Timeout: 5 * time.Second,
+	}))
+	sum := must(capture.ParseAmount("24.99", "EUR"))
+	if err := sim.AddTrades(
+		gatewaytest.Trade{TradeID: "T1", Amount: sum, State: capture.OrderPaid},
+		gatewaytest.Trade{TradeID: "T2", Amount: sum},
+	); err != nil {
+		panic(err)
+	}
+	clerk = &reconcile.Clerk{
+		Ledger: &ledger.Memory{}, // in production: ledger.NewJetStream(js, ledger.Options{})
+		Policy: capture.Policy{Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour},
+		Worker: "nightly-check", Now: time.Now, NewID: nuid.Next, Log: slog.New(slog.DiscardHandler),
+	}
+	job := capture.Job{TradeID: "T1", Amount: sum}
+	must(clerk.Record(context.Background(), reconcile.Trade{ID: "T1"}, capture.Event{
+		Type: capture.Attempted, Attempt: 1, Call: 1, RequestID: "ca51f2fas3i0f8uiw7efj6oe", Job: &job, LeaseUntil: time.Now(),
+	}))
+	return client, clerk, func() { client.Close(); server.Close(); sim.Close() }
+}
+
+// One trade: ask the gateway, and write down what follows.
+func ExampleResolver_Resolve() {
+	client, clerk, done := exampleWorld()
+	defer done()
+	resolver := &reconcile.Resolver{Clerk: clerk, Query: client.Query}
+
+	result, err := resolver.Resolve(context.Background(), "T1")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(result.Before.Phase, "->", result.After.Phase)
+	fmt.Println("because:", result.Event.Rule)
+	// Output:
+	// calling -> captured
+	// because: paid
+}
+
+// Many trades: what finance expects against the gateway and the ledger. The
+// cursor, kept as JSON from time to time, lets a stopped run go on.
+func ExampleBatch() {
+	client, clerk, done := exampleWorld()
+	defer done()
+	sum := must(capture.ParseAmount("24.99", "EUR"))
+	batch := reconcile.Batch{
+		Resolver:    &reconcile.Resolver{Clerk: clerk, Query: client.Query},
+		Concurrency: 8, Rate: 50,
+	}
+	var cursor reconcile.Cursor
+	var lines []string
+	expected := reconcile.Items(
+		reconcile.Item{TradeID: "T1", Expected: sum},
+		reconcile.Item{TradeID: "T2", Expected: sum},
+		reconcile.Item{TradeID: "T3", Expected: sum},
+	)
+	for v, err := range batch.Run(context.Background(), expected, &cursor) {
+		if err != nil {
+			fmt.Println(err) // go on later, with the cursor
+			break
+		}
+		lines = append(lines, fmt.Sprintf("%s %s: %s", v.TradeID, v.Kind, v.Why))
+		cursor.Done(v)
+	}
+	slices.Sort(lines) // verdicts come as they are done
+	for _, line := range lines {
+		fmt.Println(line)
+	}
+	fmt.Println("done:", cursor.Next)
+	// Output:
+	// T1 not_in_ledger: the gateway has captured 24.99 EUR, but our ledger has no outcome yet
+	// T2 not_captured: authorized and not captured; our ledger does not know the trade
+	// T3 not_captured: the gateway knows no such trade (-4024), and our ledger does not know the trade
+	// done: 3
+}
