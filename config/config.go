@@ -124,6 +124,7 @@ type Notify struct {
 // Admin is the listener for metrics and health.
 type Admin struct {
 	Listen string `key:"admin.listen" kind:"listen" default:"127.0.0.1:9464" doc:"address of metrics and health; empty or off: none; port 0: a free one"`
+	Pprof  bool   `key:"admin.pprof" default:"false" doc:"serve /debug/pprof there too"`
 }
 
 // Log says how much is logged, and how.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -49,9 +50,11 @@ type Gate struct {
 	staged  chan struct{}
 	limiter *rate.Limiter
 	breaker *gobreaker.TwoStepCircuitBreaker[any]
+	waiting atomic.Int64 // for a rate token or a place
 
 	mu        sync.Mutex
 	reason    string        // why shut, "" while open
+	halted    bool          // shut because we were refused
 	reopened  chan struct{} // closed when it opens again
 	lastTrade string
 	shutNow   chan struct{} // wakes the prober
@@ -80,7 +83,7 @@ func NewGate(cfg GateConfig) *Gate {
 		Timeout: max(cfg.ProbeEvery/2, time.Millisecond), ReadyToTrip: tripped,
 		OnStateChange: func(_ string, _, to gobreaker.State) {
 			if to == gobreaker.StateOpen {
-				g.shut("the gateway gives no useful answers")
+				g.shut("the gateway gives no useful answers", false)
 			}
 		},
 	})
@@ -98,6 +101,8 @@ func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
 	if reason := g.Shut(); reason != "" {
 		return nil, fmt.Errorf("%w: %s", ErrShut, reason)
 	}
+	g.waiting.Add(1)
+	defer g.waiting.Add(-1)
 	if err := g.limiter.Wait(ctx); err != nil {
 		// The limiter has errors of its own for a wait that would outlast ctx.
 		return nil, fmt.Errorf("waiting for the rate limit: %w", errors.Join(err, context.Cause(ctx)))
@@ -142,7 +147,7 @@ var errUseless = errors.New("no useful answer")
 func (g *Gate) assess(a capture.Answer) error {
 	switch {
 	case a.OurFault():
-		g.shut(fmt.Sprintf("the gateway refuses our signature or user (code %s): check gateway.user and gateway.secret_key", a.Code))
+		g.shut(fmt.Sprintf("the gateway refuses our signature or user (code %s): check gateway.user and gateway.secret_key", a.Code), true)
 	case a.Kind == capture.AnswerNotSent, a.Kind == capture.AnswerUnknown && a.Order == nil:
 		return errUseless
 	case a.Order != nil && a.Order.TradeID != "":
@@ -158,6 +163,20 @@ func (g *Gate) Shut() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.reason
+}
+
+// Calls is how many gateway calls are in flight.
+func (g *Gate) Calls() int { return len(g.slots) }
+
+// Waiting is how many jobs wait for the rate limit or a turn.
+func (g *Gate) Waiting() int { return int(g.waiting.Load()) }
+
+// Halted reports that the gate is shut because our key or user was refused,
+// which takes a person, and not because the gateway is down.
+func (g *Gate) Halted() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.reason != "" && g.halted
 }
 
 // WaitOpen waits until the gate is open or ctx ends.
@@ -177,13 +196,13 @@ func (g *Gate) WaitOpen(ctx context.Context) error {
 	}
 }
 
-func (g *Gate) shut(reason string) {
+func (g *Gate) shut(reason string, halted bool) {
 	g.mu.Lock()
 	first := g.reason == ""
 	if first {
 		g.reopened = make(chan struct{})
 	}
-	g.reason = reason
+	g.reason, g.halted = reason, halted
 	g.mu.Unlock()
 	if !first {
 		return

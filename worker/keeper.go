@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -14,6 +15,7 @@ type keeper struct {
 	every time.Duration
 	mu    sync.Mutex
 	held  map[jetstream.Msg]time.Time
+	beat  atomic.Int64 // when the loop last turned, in Unix nanoseconds
 }
 
 // keepersPerAckWait leaves room for two lost signals before a redelivery.
@@ -40,6 +42,7 @@ func (k *keeper) run(ctx context.Context) {
 	tick := time.NewTicker(k.every)
 	defer tick.Stop()
 	for {
+		k.beat.Store(time.Now().UnixNano())
 		select {
 		case <-ctx.Done():
 			return

@@ -38,3 +38,6 @@ func (r *Room) Wait(ctx context.Context, until time.Time) bool {
 		return false
 	}
 }
+
+// Waiting is how many deliveries wait.
+func (r *Room) Waiting() int { return len(r.places) }

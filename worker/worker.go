@@ -37,6 +37,9 @@ type Config struct {
 	Hands           int           // jobs in hand at a time, waiting ones included
 	ShutdownTimeout time.Duration
 	Log             *slog.Logger
+	// Observe, where set, is told what became of each delivery and how long
+	// it took. It must not block.
+	Observe func(Disposition, time.Duration)
 }
 
 // Worker pulls jobs and has them processed.
@@ -45,6 +48,7 @@ type Worker struct {
 	hands  chan struct{}
 	keeper *keeper
 	jobs   sync.WaitGroup
+	health health
 }
 
 // New returns a worker that does nothing until Run.
@@ -67,6 +71,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	helpers.Go(func() { w.cfg.Gate.Run(work) })
 	helpers.Go(func() { w.keeper.run(work) })
 	w.pull(ctx, work)
+	w.health.draining.Store(true)
 	err := w.drain(abort)
 	abort()
 	helpers.Wait()
@@ -85,6 +90,7 @@ func (w *Worker) pull(ctx, work context.Context) {
 		}
 		taken, err := w.fetch(ctx, work, n)
 		w.release(n - taken)
+		w.health.pulled(err)
 		if err != nil {
 			w.cfg.Log.Warn("pulling jobs failed; trying again", "error", err)
 			pause(ctx, pullPause)
@@ -121,7 +127,12 @@ func (w *Worker) handle(work, stop context.Context, m jetstream.Msg) {
 	}
 	w.keeper.hold(m)
 	defer w.keeper.drop(m)
-	w.dispose(work, m, w.process(work, stop, m))
+	begin := time.Now()
+	d := w.process(work, stop, m)
+	w.dispose(work, m, d)
+	if w.cfg.Observe != nil {
+		w.cfg.Observe(d, time.Since(begin))
+	}
 }
 
 // process keeps a job that breaks us from breaking the others: it rests, and

@@ -13,6 +13,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -25,9 +26,11 @@ const leaseSlack = 5 * time.Second
 
 // plant is a worker with all that it consists of.
 type plant struct {
-	worker *worker.Worker
-	client *gateway.Client
-	ledger ledger.Ledger
+	worker   *worker.Worker
+	client   *gateway.Client
+	ledger   ledger.Ledger
+	consumer jetstream.Consumer
+	metrics  *metrics.Metrics
 }
 
 // assemble builds a worker on a connection. Missing streams and the consumer
@@ -49,25 +52,29 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, log *slog
 	if err != nil {
 		return nil, err
 	}
-	book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
+	counts := metrics.New(readBuild().Version, time.Now)
+	book := counts.Ledger(ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}))
+	calls := counts.Gateway(client)
 	gate := worker.NewGate(worker.GateConfig{
 		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
-		Query: client.Query, Log: log,
+		Query: calls.Query, Log: log,
 	})
 	hands := worker.HandsFor(c.Worker.Concurrency)
+	// Half of the hands may wait; the others stay free for jobs that can go on.
+	room := worker.NewRoom(hands/2, time.Now)
 	w := worker.New(worker.Config{
 		Consumer: consumer, Gate: gate, DeadLetters: worker.DeadLetters{JS: js},
 		Processor: &worker.Processor{
-			Jobs: decoder, Clerk: newClerk(c, book, log), Gateway: client, Gate: gate,
-			// Half of the hands may wait; the others stay free for jobs that can go on.
-			Waiter: worker.NewRoom(hands/2, time.Now), Inline: c.Worker.Backoff.Inline,
+			Jobs: decoder, Clerk: newClerk(c, book, log), Gateway: calls, Gate: gate,
+			Waiter: room, Inline: c.Worker.Backoff.Inline,
 			Lease: 2*c.Gateway.Timeout + leaseSlack, NotifyURL: c.Gateway.NotifyURL,
 			NewRequestID: rand.Text, Log: log,
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
-		ShutdownTimeout: c.Worker.ShutdownTimeout, Log: log,
+		ShutdownTimeout: c.Worker.ShutdownTimeout, Log: log, Observe: counts.Disposed,
 	})
-	return &plant{worker: w, client: client, ledger: book}, nil
+	gauge(counts, w, gate, room)
+	return &plant{worker: w, client: client, ledger: book, consumer: consumer, metrics: counts}, nil
 }
 
 func newGatewayClient(c config.Config) (*gateway.Client, error) {

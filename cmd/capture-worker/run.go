@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/sdnotify"
 )
 
 // flushBound bounds the wait for the last acks to leave at the end.
@@ -68,6 +69,12 @@ func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Lo
 		return err
 	}
 	defer p.client.Close()
+	stop, err := watchOver(ctx, c, p, nc, log)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	defer context.AfterFunc(ctx, func() { tell(log, sdnotify.Stopping) })()
 	log.Info("taking jobs", "worker", c.Worker.Name, "stream", c.Jobs.Stream, "subjects", c.Jobs.Subjects,
 		"gateway", c.Gateway.URL, "concurrency", c.Worker.Concurrency, "version", readBuild().Version)
 	err = p.worker.Run(ctx)

@@ -28,7 +28,7 @@ func printTimeline(w io.Writer, t ledger.Trade) error {
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "TIME (UTC)\tEVENT\tWHAT\tRULE\tBY")
 	for _, e := range t.Events {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(showTime), e.Type, tell(e), e.Rule, writer(e))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(showTime), e.Type, describe(e), e.Rule, writer(e))
 	}
 	return table.Flush()
 }
@@ -66,7 +66,7 @@ func evidence(e capture.Event) string {
 	return "Order Query said: " + tellAnswer(*e.Answer)
 }
 
-func tell(e capture.Event) string {
+func describe(e capture.Event) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	switch e.Type {

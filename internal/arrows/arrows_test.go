@@ -25,11 +25,14 @@ var allowed = map[string][]string{
 	"notify":              {"capture", "ledger", "gateway", "reconcile"},
 	"worker":              {"capture", "ledger", "gateway", "reconcile"},
 	"config":              {"capture", "gateway"},
+	"sim":                 {"audit", "capture", "gateway", "ledger", "notify", "reconcile", "worker"},
 	"internal/arrows":     {},
+	"internal/cluster":    {},
 	"internal/e2e":        {},
 	"internal/metrics":    {"capture", "gateway", "ledger", "worker"},
 	"internal/natsconn":   {},
 	"internal/natsserver": {},
+	"internal/sdnotify":   {},
 	"internal/checkup":    {"capture", "config", "gateway", "ledger", "worker"},
 }
 

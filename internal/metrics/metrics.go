@@ -23,17 +23,16 @@ var latencies = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5
 type Metrics struct {
 	registry *prometheus.Registry
 
-	deliveries   *prometheus.CounterVec // by verb and reason
-	jobSeconds   prometheus.Histogram
-	outcomes     *prometheus.CounterVec // by outcome and reason
-	corrected    prometheus.Counter
-	events       *prometheus.CounterVec // by type
-	money        *prometheus.CounterVec // captured, by currency
-	calls        *prometheus.HistogramVec
-	codes        *prometheus.CounterVec
-	appends      *prometheus.HistogramVec
-	open         *openTrades
-	brokerErrors prometheus.Counter
+	deliveries *prometheus.CounterVec // by verb and reason
+	jobSeconds prometheus.Histogram
+	outcomes   *prometheus.CounterVec // by outcome and reason
+	corrected  prometheus.Counter
+	events     *prometheus.CounterVec // by type
+	money      *prometheus.CounterVec // captured, by currency
+	calls      *prometheus.HistogramVec
+	codes      *prometheus.CounterVec
+	appends    *prometheus.HistogramVec
+	open       *openTrades
 }
 
 // New returns the series, all at zero. now is the clock.
@@ -44,7 +43,7 @@ func New(version string, now func() time.Time) *Metrics {
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.deliveries, m.jobSeconds, m.outcomes, m.corrected, m.events, m.money,
-		m.calls, m.codes, m.appends, m.brokerErrors, m.open,
+		m.calls, m.codes, m.appends, m.open,
 	)
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "capture_build_info", Help: "1, with the version of the program.",
@@ -87,9 +86,6 @@ func (m *Metrics) makeCalls() {
 	m.calls = histograms("capture_gateway_call_seconds", "Gateway calls, by method and answer.", "method", "answer")
 	m.codes = counters("capture_gateway_codes_total", "Codes that the gateway answered, those of its documentation.", "method", "code")
 	m.appends = histograms("capture_ledger_append_seconds", "Appends to the ledger, by result.", "result")
-	m.brokerErrors = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "capture_broker_errors_total", Help: "Pulls and acknowledgements that failed.",
-	})
 	for _, method := range []string{methodCapture, methodQuery} {
 		for _, kind := range []capture.AnswerKind{capture.AnswerDone, capture.AnswerRefused, capture.AnswerUnknown, capture.AnswerNotSent} {
 			m.calls.WithLabelValues(method, string(kind))
@@ -109,6 +105,16 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 
 func histograms(name, help string, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencies}, labels)
+}
+
+// Disposed counts a delivery; it is a worker.Config's Observe.
+func (m *Metrics) Disposed(d worker.Disposition, took time.Duration) {
+	reason := ""
+	if d.Do == worker.DeadLetter {
+		reason = d.Reason
+	}
+	m.deliveries.WithLabelValues(string(d.Do), reason).Inc()
+	m.jobSeconds.Observe(took.Seconds())
 }
 
 // Handler serves the series.
