@@ -1,0 +1,195 @@
+package sim
+
+import (
+	"context"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+)
+
+// bank is the gateway as a model: it keeps authorizations, and knows the truth.
+type bank struct {
+	s            *Sim
+	accounts     []*account
+	downUntil    time.Duration
+	refusesUntil time.Duration // our key
+}
+
+type account struct {
+	no      int
+	plan    *TradePlan
+	taken   []effect
+	changes []change // of the state, in order
+	ends    map[string]stored
+	calls   []*call
+	looks   []sighting
+	recent  []time.Duration // gateway calls of the last minute
+}
+
+// effect is a capture that took effect.
+type effect struct {
+	at     time.Duration
+	amount capture.Amount
+	id     string
+	call   *call // nil: another hand's
+}
+
+type change struct {
+	at    time.Duration
+	state capture.OrderState
+}
+
+// stored is how a request_id ended.
+type stored struct {
+	code     string
+	captured bool
+}
+
+// call is one capture call as it really was.
+type call struct {
+	id     string
+	amount capture.Amount
+	sent   time.Duration
+	ended  time.Duration // when its worker stopped listening
+	live   bool          // may still take effect
+}
+
+// sighting is an Order Query that told its worker of an authorized trade.
+type sighting struct{ asked time.Duration }
+
+func newBank(s *Sim) *bank {
+	b := &bank{s: s}
+	for i := range s.plan.Trades {
+		t := &s.plan.Trades[i]
+		a := &account{no: i, plan: t, ends: map[string]stored{}, changes: []change{{-time.Hour, t.Begins}}}
+		if !t.Taken.IsZero() {
+			a.taken = []effect{{at: -time.Hour, amount: t.Taken}}
+		}
+		b.accounts = append(b.accounts, a)
+	}
+	return b
+}
+
+func (b *bank) down() bool    { return b.s.now < b.downUntil }
+func (b *bank) refuses() bool { return b.s.now < b.refusesUntil }
+
+// state is what the account's state was at a moment.
+func (a *account) state(at time.Duration) capture.OrderState {
+	state := a.changes[0].state
+	for _, c := range a.changes {
+		if c.at <= at {
+			state = c.state
+		}
+	}
+	return state
+}
+
+// open: a capture could still take effect.
+func (a *account) open(at time.Duration) bool {
+	return a.plan.Known && a.state(at) == capture.OrderAuthorized && at < a.plan.Expires
+}
+
+// Capture implements worker.Gateway.
+func (b *bank) Capture(ctx context.Context, r gateway.CaptureRequest) (answer capture.Answer) {
+	t := b.s.current
+	asked := b.s.now
+	t.cross(onCapture, func(back func()) {
+		x := &exchange{s: b.s, t: t, a: b.accounts[b.s.trade(r.TradeID)], asked: asked, answer: &answer, back: back}
+		x.capture(r, x.limit(ctx))
+	})
+	return answer
+}
+
+// Query implements worker.Gateway.
+func (b *bank) Query(ctx context.Context, tradeID string) (answer capture.Answer) {
+	t := b.s.current
+	asked := b.s.now
+	t.cross(onQuery, func(back func()) {
+		x := &exchange{s: b.s, t: t, asked: asked, answer: &answer, back: back}
+		if i := b.s.trade(tradeID); i >= 0 {
+			x.a = b.accounts[i]
+		}
+		x.query(tradeID, x.limit(ctx))
+	})
+	return answer
+}
+
+// exchange is one call to the gateway at work.
+type exchange struct {
+	s      *Sim
+	t      *task
+	a      *account
+	asked  time.Duration
+	answer *capture.Answer
+	back   func()
+}
+
+// limit is how long the call may take: the client's timeout, or less where its
+// lease ends before.
+func (x *exchange) limit(ctx context.Context) time.Duration {
+	limit := callTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, x.t.p.trueTime(deadline)-x.s.now)
+	}
+	return max(limit, 0)
+}
+
+// tell brings an answer to the client after a while, or the timeout where that
+// comes first. The client measures how long it took.
+func (x *exchange) tell(after, limit time.Duration, answer capture.Answer) {
+	if after > limit {
+		after, answer = limit, lost("no answer: no full answer within "+limit.String(), 0)
+	}
+	x.s.after(after, func() {
+		answer.Latency = x.s.now - x.asked
+		*x.answer = answer
+		x.s.note("%s answer: %s %s %s", x.t.name, answer.Kind, answer.Code, answer.Why)
+		x.back()
+	})
+}
+
+func lost(why string, status int) capture.Answer {
+	return capture.Answer{Kind: capture.AnswerUnknown, Why: why, HTTPStatus: status}
+}
+
+// lose picks a way in which an answer does not come: the timeout, or quickly.
+func (x *exchange) lose(d dice, limit time.Duration) (after time.Duration, answer capture.Answer) {
+	quick := d.between(saltBack, 5*time.Millisecond, 2*time.Second)
+	switch d.pick(saltHow, 5) {
+	case 0:
+		return quick, lost("no answer: connection reset", 0)
+	case 1:
+		return quick, lost("HTTP 502, not the gateway's JSON", 502)
+	case 2:
+		return quick, lost("HTTP 429 (Retry-After 5), not the gateway's JSON", 429)
+	case 3:
+		return quick, lost("HTTP 200, and the answer could not be read", 200)
+	}
+	return limit, lost("no answer: the call's time is over", 0)
+}
+
+func notSent(why string) capture.Answer {
+	return capture.Answer{Kind: capture.AnswerNotSent, Why: why}
+}
+
+// refusals are the codes that a client reads as a refusal.
+var refusals = map[string]bool{
+	capture.CodeSignature: true, capture.CodeUser: true, capture.CodeFieldMissing: true, capture.CodeRequestID: true,
+	capture.CodeWindowExceeded: true, capture.CodeAmountExceeded: true, capture.CodeCurrencyMismatch: true, capture.CodeTradeID: true,
+}
+
+// coded is a code as the client reads it.
+func coded(code string) capture.Answer {
+	kind := capture.AnswerUnknown
+	if refusals[code] {
+		kind = capture.AnswerRefused
+	}
+	return capture.Answer{Kind: kind, Code: code, Why: "code " + code, HTTPStatus: 200}
+}
+
+func told(kind capture.AnswerKind, order capture.Order) capture.Answer {
+	return capture.Answer{
+		Kind: kind, Code: capture.CodeSuccess, Why: "the order is " + string(order.State), HTTPStatus: 200, Order: &order,
+	}
+}

@@ -1,0 +1,197 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/capture-worker/capture-worker/audit"
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// Violation is an invariant that a history broke.
+type Violation struct {
+	Rule   string // the number in docs/rules.md, or a word for what has none
+	Detail string
+	At     time.Duration
+}
+
+// String returns the violation as one line.
+func (v Violation) String() string { return fmt.Sprintf("rule %s at %s: %s", v.Rule, v.At, v.Detail) }
+
+// breach ends the history; the first violation stands.
+func (s *Sim) breach(rule, format string, args ...any) {
+	if s.found == nil {
+		s.found = &Violation{Rule: rule, Detail: fmt.Sprintf(format, args...), At: s.now}
+		s.note("VIOLATION %s", s.found)
+	}
+}
+
+// checkCalling holds a capture call against the truth at the moment of its
+// first byte.
+func (s *Sim) checkCalling(x *exchange, r gateway.CaptureRequest) {
+	s.Counts.Calls++
+	s.checkPace(x.a)
+	p, id := x.t.p, x.a.plan.ID
+	if owner, used := s.asked[r.RequestID]; used && owner != id {
+		s.breach("4", "%s: request_id %s is that of %s", id, r.RequestID, owner)
+	}
+	s.asked[r.RequestID] = id
+	if p.barred {
+		s.breach("9", "%s calls for %s though the gateway refused its key and no probe has passed", p.name(), id)
+	}
+	intent := lastIntent(s.book.events[x.a.no])
+	switch {
+	case s.plan.Wild && announced(s.book.events[x.a.no], r.RequestID):
+		return
+	case intent == nil || intent.RequestID != r.RequestID || intent.Worker != p.name() || intent.Job.Amount != r.Amount:
+		s.breach("1", "%s calls for %s with %s, which is not what the ledger announced last", p.name(), id, r.RequestID)
+		return
+	case !p.clock().Before(intent.LeaseUntil):
+		s.breach("2", "%s calls for %s after its lease ended", p.name(), id)
+	}
+	if d := intent.Job.Deadline(); !d.IsZero() && !p.clock().Before(d) {
+		s.breach("10", "%s calls for %s at %s, after the deadline %s", p.name(), id, p.clock(), d)
+	}
+	s.checkEarlier(x.a)
+}
+
+func announced(events []capture.Event, id string) bool {
+	return slices.ContainsFunc(events, func(e capture.Event) bool { return e.Type == capture.Attempted && e.RequestID == id })
+}
+
+func lastIntent(events []capture.Event) *capture.Event {
+	for _, e := range slices.Backward(events) {
+		if e.Type == capture.Attempted {
+			return &e
+		}
+	}
+	return nil
+}
+
+// checkEarlier: no earlier call may still take effect, and a query that was
+// asked after the last of them ended said authorized. Clocks that differ may
+// deceive the worker about "after" by as much.
+func (s *Sim) checkEarlier(a *account) {
+	ended := time.Duration(-1)
+	for _, c := range a.calls {
+		if c.live {
+			s.breach("3", "%s is called for while the call of %s may still take effect", a.plan.ID, c.sent)
+		}
+		ended = max(ended, c.ended)
+	}
+	asked := func(l sighting) bool { return l.asked >= ended-2*skewBy }
+	if ended >= 0 && !slices.ContainsFunc(a.looks, asked) {
+		s.breach("2", "%s is called for again, and no query asked after %s said authorized", a.plan.ID, ended)
+	}
+}
+
+// checkPace: the gateway is not hammered for one trade.
+func (s *Sim) checkPace(a *account) {
+	for len(a.recent) > 0 && a.recent[0] < s.now-time.Minute {
+		a.recent = a.recent[1:]
+	}
+	if a.recent = append(a.recent, s.now); len(a.recent) > maxCallsInRow {
+		s.breach("busy loop", "%d gateway calls for %s within a minute", len(a.recent), a.plan.ID)
+	}
+}
+
+// checkTaken: one capture, and none for a trade that was said to have none.
+func (s *Sim) checkTaken(a *account) {
+	if len(a.taken) > 1 {
+		s.breach("3", "%s is captured %d times: by %s and %s", a.plan.ID, len(a.taken), a.taken[0].id, a.taken[1].id)
+	}
+	if last := standing(s.book.events[a.no]); !s.plan.Wild && last != nil && last.Type == capture.Failed {
+		s.breach("5", "%s is failed (%s), and then the money is taken", a.plan.ID, last.Reason)
+	}
+}
+
+// standing is the outcome that stands.
+func standing(events []capture.Event) *capture.Event {
+	for _, e := range slices.Backward(events) {
+		switch {
+		case e.Type.Outcome():
+			return &e
+		case e.Type == capture.Released || e.Type == capture.Attempted:
+			return nil
+		}
+	}
+	return nil
+}
+
+// checkAppended holds a new event of the ledger against the truth, and all
+// events of its trade against the rules.
+func (s *Sim) checkAppended(t *task, e capture.Event) {
+	a := s.bank.accounts[t.trade]
+	if e.Type.Outcome() {
+		s.Counts.outcome(e)
+		s.checkOutcome(a, e)
+	}
+	if e.Type.Outcome() || e.Type == capture.Attempted {
+		s.checkAudit(t.trade)
+	}
+	if e.Type == capture.Parked && a.plan.Release > 0 && !s.released[t.trade] {
+		s.after(a.plan.Release, func() { s.release(t.trade) })
+	}
+}
+
+func (s *Sim) checkAudit(trade int) {
+	for _, v := range audit.Events(s.name(trade), s.book.events[trade], policy) {
+		s.breach(v.Rule, "%s", v)
+	}
+}
+
+func (s *Sim) checkOutcome(a *account, e capture.Event) {
+	if e.Answer != nil && e.Answer.OurFault() {
+		s.breach("9", "%s is %s on a refusal of our key", a.plan.ID, e.Type)
+	}
+	switch {
+	case e.Type == capture.Captured && len(a.taken) == 0:
+		s.breach("6", "%s is captured in the ledger, and no money was taken", a.plan.ID)
+	case e.Type == capture.Captured && a.taken[0].amount != e.Sum() && a.taken[0].call != nil:
+		s.breach("6", "%s is captured with %s in the ledger, and %s were taken", a.plan.ID, e.Sum(), a.taken[0].amount)
+	case e.Type == capture.Failed && !s.plan.Wild:
+		if len(a.taken) > 0 {
+			s.breach("5", "%s is failed (%s), and the money was taken", a.plan.ID, e.Reason)
+		}
+		for _, c := range a.calls {
+			if c.live && a.open(s.now) {
+				s.breach("5", "%s is failed (%s), and the call of %s may still take effect", a.plan.ID, e.Reason, c.sent)
+			}
+		}
+	}
+}
+
+// checkDisposed: nothing is acked or dead-lettered before an outcome that
+// allows it (rules 1 and 8).
+func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
+	has := func(fits func(e capture.Event) bool) bool {
+		return slices.ContainsFunc(s.book.events[m.trade], func(e capture.Event) bool { return e.Type.Outcome() && fits(e) })
+	}
+	same := func(e capture.Event) bool { return e.Sum() == m.plan.Job.Amount }
+	other := func(e capture.Event) bool { return e.Type != capture.Failed && !same(e) }
+	switch {
+	case m.plan.Malformed != "":
+		if d.Do != worker.DeadLetter || d.Reason != m.plan.Malformed {
+			s.breach("malformed", "%s should be dead-lettered as %s, not %s %s", m.name, m.plan.Malformed, d.Do, d.Reason)
+		}
+	case d.Do == worker.Ack && !has(same):
+		s.breach("1", "%s is acked, and the ledger has no outcome for what it asks", m.name)
+	case d.Do == worker.DeadLetter && (d.Reason != worker.ReasonConflict || !has(other)):
+		s.breach("8", "%s is dead-lettered as %s, and no outcome contradicts it", m.name, d.Reason)
+	case d.Do == worker.DeadLetter:
+		s.Counts.Conflicts++
+	}
+}
+
+// checkSettled: once faults have stopped, everything comes to an end.
+func (s *Sim) checkSettled() {
+	if s.queue.open == 0 {
+		return
+	}
+	if late := s.now - max(s.plan.FaultsEnd, s.published); late > settleWithin {
+		s.breach("liveness", "%d jobs are not settled %s after the last fault", s.queue.open, late)
+	}
+}

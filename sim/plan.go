@@ -1,0 +1,231 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// Plan is everything that makes one history. It is plain data: shrinking takes
+// pieces out of it.
+type Plan struct {
+	Seed uint64
+	// Wild plans break the assumptions that the rules rest on: requests land
+	// after the settle time. They are held to less: see docs/simulation.md.
+	Wild      bool
+	Mood      string
+	Odds      [faultCount]float64
+	Off       [faultCount]bool // switched off, without shifting the others
+	FaultsEnd time.Duration    // from here on nothing fails any more
+
+	Gateway    GatewayPlan
+	MaxPending int // MaxAckPending of the consumer
+	Workers    []WorkerPlan
+	Trades     []TradePlan
+	Accidents  []Accident
+	// CrashAt crashes the worker that makes the n-th crossing of a boundary,
+	// at that crossing; 0 is never.
+	CrashAt int
+}
+
+// GatewayPlan holds the switches for what could not be checked against the
+// live gateway.
+type GatewayPlan struct {
+	Repeated       repeatMode
+	SecondCode     string // of a second capture, where OneCapture holds
+	OneCapture     bool   // else the gateway captures once per request_id
+	ShowAuthorized bool   // Order Query shows the authorized amount
+	ShowExpired    bool   // Order Query shows expired after the window
+}
+
+// repeatMode says how a request_id is met that was seen before.
+type repeatMode string
+
+const (
+	replay      repeatMode = "replay"
+	refuse      repeatMode = "refuse"
+	replayError repeatMode = "replay_error"
+	rerun       repeatMode = "rerun" // as if it were new; only with OneCapture
+)
+
+// WorkerPlan is one worker process.
+type WorkerPlan struct {
+	Name  string
+	Skew  time.Duration // of its clock
+	Slots int           // gateway calls in flight
+	Hands int           // jobs in hand
+	Room  int           // jobs that may wait inside
+}
+
+// TradePlan is one authorization and the jobs that name it.
+type TradePlan struct {
+	No         int // its number when the plan was made; its dice
+	ID         string
+	Authorized capture.Amount
+	Known      bool               // to the gateway
+	Begins     capture.OrderState // its state there
+	Taken      capture.Amount     // what another hand captured before the start
+	Expires    time.Duration
+	Jobs       []JobPlan
+	Looks      []time.Duration // when a batch reconcile looks at it
+	Release    time.Duration   // how long after parking a person releases it; 0 is never
+}
+
+// JobPlan is one message.
+type JobPlan struct {
+	At        time.Duration
+	Body      []byte
+	Job       capture.Job // what the body asks for
+	Malformed string      // the dead-letter reason it deserves
+}
+
+// Accident is something that befalls a whole process.
+type Accident struct {
+	Kind   accidentKind
+	Worker int
+	At     time.Duration
+	For    time.Duration
+}
+
+type accidentKind string
+
+const (
+	crash      accidentKind = "crash"
+	freeze     accidentKind = "freeze"
+	stopGently accidentKind = "stop"
+	outage     accidentKind = "gateway down"
+	badKey     accidentKind = "key refused"
+)
+
+// epoch is far ahead of every real clock, so that a deadline in simulated time
+// handed to context.WithDeadline never ends by itself.
+var epoch = time.Date(2150, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// NewPlan says what a seed means.
+func NewPlan(seed uint64) Plan {
+	d := newDice(seed, onPlan, 0, 0)
+	p := Plan{Seed: seed, Wild: seed%8 == 7, MaxPending: []int{1000, 1000, 40, 16}[d.pick(saltHow, 4)]}
+	p.FaultsEnd = d.between(saltLong, time.Minute, 8*time.Minute)
+	switch u := d.unit(saltTime); {
+	case u < .04:
+		p.FaultsEnd = d.between(saltLong, 12*time.Hour, 4*24*time.Hour)
+	case u < .2:
+		p.FaultsEnd = d.between(saltLong, 10*time.Minute, 2*time.Hour)
+	}
+	p.setOdds(d)
+	p.Gateway = planGateway(d, p.Wild)
+	p.planWorkers(d)
+	p.planAccidents(d)
+	for i := range 1 + newDice(seed, onPlan, 1, 0).pick(saltWho, 4) {
+		p.Trades = append(p.Trades, p.planTrade(i))
+	}
+	return p
+}
+
+var moods = []struct {
+	name  string
+	scale float64
+}{{"calm", 0}, {"rough", .5}, {"hostile", 1}, {"hostile", 1}, {"brutal", 2}}
+
+// setOdds leaves some faults out altogether, so that the others have time to
+// meet each other.
+func (p *Plan) setOdds(d dice) {
+	mood := moods[d.pick(saltKind, len(moods))]
+	p.Mood = mood.name
+	for f := NoFault + 1; f < faultCount; f++ {
+		info := faultTable[f]
+		if d.chance(saltLast+int(f), .65) && (p.Wild || !info.wild) {
+			p.Odds[f] = info.odds * mood.scale
+		}
+	}
+}
+
+func planGateway(d dice, wild bool) GatewayPlan {
+	g := GatewayPlan{
+		Repeated:       []repeatMode{replay, refuse, replayError, rerun}[d.pick(saltShape, 4)],
+		SecondCode:     []string{capture.CodeTradeID, capture.CodeAmountExceeded, capture.CodeInternal, "-4999"}[d.pick(saltWay, 4)],
+		OneCapture:     wild || d.chance(saltMore, .4),
+		ShowAuthorized: d.chance(saltAmount, .4),
+		ShowExpired:    d.chance(saltExtra, .5),
+	}
+	if !g.OneCapture && g.Repeated == rerun {
+		g.Repeated = replay
+	}
+	return g
+}
+
+func (p *Plan) planWorkers(d dice) {
+	for i := range 1 + d.pick(saltWho, 4) {
+		w := newDice(p.Seed, onPlan, 2, i)
+		p.Workers = append(p.Workers, WorkerPlan{
+			Name:  fmt.Sprintf("w%d", i+1),
+			Skew:  w.between(saltTime, 0, 2*skewBy) - skewBy,
+			Slots: 1 + w.pick(saltHow, 3), Hands: 2 + w.pick(saltMore, 6), Room: w.pick(saltLong, 4),
+		})
+	}
+}
+
+func (p *Plan) planAccidents(d dice) {
+	if p.Mood == "calm" {
+		return
+	}
+	kinds := []accidentKind{crash, crash, crash, freeze, freeze, stopGently, outage, badKey}
+	for i := range d.pick(saltStall, 5) {
+		a := newDice(p.Seed, onPlan, 3, i)
+		accident := Accident{
+			Kind: kinds[a.pick(saltKind, len(kinds))], Worker: a.pick(saltWho, len(p.Workers)),
+			At:  a.between(saltTime, 0, min(p.FaultsEnd, 3*time.Minute)),
+			For: a.between(saltLong, time.Second, 4*time.Minute),
+		}
+		if (accident.Kind == outage || accident.Kind == badKey) && a.chance(saltMore, .3) {
+			accident.For = a.between(saltLong, 0, p.FaultsEnd)
+		}
+		accident.For = min(accident.For, max(p.FaultsEnd-accident.At, time.Second))
+		p.Accidents = append(p.Accidents, accident)
+	}
+}
+
+var sums = []string{"30.00 EUR", "30.00 EUR", "12.50 USD", "5000 JPY"}
+
+func (p *Plan) planTrade(no int) TradePlan {
+	d := newDice(p.Seed, onTrade, no, 0)
+	t := TradePlan{
+		No: no, ID: fmt.Sprintf("T%d", no+1), Known: !d.chance(saltHow, .02), Begins: capture.OrderAuthorized,
+		Authorized: sum(sums[d.pick(saltAmount, len(sums))]), Expires: capture.AuthorizationWindow,
+	}
+	switch u := d.unit(saltKind); {
+	case u < .02:
+		t.Begins = capture.OrderDeclined
+	case u < .04:
+		t.Begins = capture.OrderCancelled
+	case u < .055:
+		t.Begins, t.Taken = capture.OrderPaid, t.Authorized
+	case u < .06:
+		t.Begins = capture.OrderRefunded
+	case u < .15:
+		t.Expires = d.between(saltTime, 5*time.Second, 10*time.Minute)
+	}
+	for i := range 1 + d.pick(saltMore, 3)*d.pick(saltExtra, 2) {
+		t.Jobs = append(t.Jobs, p.planJobs(t, i)...)
+	}
+	for i := range d.pick(saltLong, 3) {
+		t.Looks = append(t.Looks, newDice(p.Seed, onTrade, no, 1+i).between(saltTime, 0, 10*time.Minute))
+	}
+	if d.chance(saltWho, .5) {
+		t.Release = d.between(saltBack, time.Second, 20*time.Minute)
+	}
+	return t
+}
+
+func sum(s string) capture.Amount {
+	var number, code string
+	if _, err := fmt.Sscan(s, &number, &code); err != nil {
+		panic(err)
+	}
+	a, err := capture.ParseAmount(number, code)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}

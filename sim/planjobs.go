@@ -1,0 +1,97 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// planJobs makes the n-th job of a trade, and perhaps the same message again:
+// publishers repeat themselves.
+func (p *Plan) planJobs(t TradePlan, n int) []JobPlan {
+	d := newDice(p.Seed, onJob, t.No, n)
+	job := capture.Job{TradeID: t.ID, OrderID: "A-" + t.ID, Amount: p.ask(t, d, n)}
+	if p.firstDice(t).chance(saltKind, .5) {
+		job.AuthorizedAmount = t.Authorized
+	}
+	job.CaptureBefore = p.deadline(t, d, n)
+	j := JobPlan{At: d.between(saltTime, 0, 2*time.Second), Job: job}
+	if n > 0 {
+		j.At = d.between(saltTime, 0, min(5*time.Minute, p.FaultsEnd))
+	}
+	body, err := json.Marshal(job)
+	if err != nil {
+		panic(err) // a job that was just made can be written
+	}
+	j.Body = body
+	if above, err := job.Amount.Cmp(t.Authorized); err == nil && above > 0 && !job.AuthorizedAmount.IsZero() {
+		j.Malformed = capture.MalformedAmount
+	}
+	if d.chance(saltShape, .03) {
+		j.Malformed, j.Body = malform(d, t.ID)
+	}
+	jobs := []JobPlan{j}
+	if d.chance(saltExtra, .15) {
+		again := j
+		again.At += d.between(saltBack, 0, time.Minute)
+		jobs = append(jobs, again)
+	}
+	return jobs
+}
+
+// firstDice are those that all jobs of a trade share.
+func (p *Plan) firstDice(t TradePlan) dice { return newDice(p.Seed, onJob, t.No, 1000) }
+
+// ask is what a job asks for: mostly the authorized sum or a part of it, the
+// same in every job of the trade; now and then too much, or another sum.
+func (p *Plan) ask(t TradePlan, d dice, n int) capture.Amount {
+	asks := map[string][3]string{
+		"EUR": {"24.99 EUR", "19.99 EUR", "31.00 EUR"}, "USD": {"12.00 USD", "9.75 USD", "99.00 USD"},
+		"JPY": {"4800 JPY", "100 JPY", "5001 JPY"},
+	}[t.Authorized.Currency()]
+	first := p.firstDice(t)
+	usual := t.Authorized
+	if first.chance(saltAmount, .5) {
+		usual = sum(asks[0])
+	}
+	switch u := d.unit(saltAmount); {
+	case n == 0 && first.chance(saltMore, .06):
+		return sum(asks[2]) // above the authorization
+	case n > 0 && u < .3:
+		return sum(asks[1])
+	case n > 0 && u < .4:
+		return sum(asks[2])
+	}
+	return usual
+}
+
+// deadline is mostly none that matters here; sometimes it is soon, or over.
+func (p *Plan) deadline(t TradePlan, d dice, n int) time.Time {
+	first := p.firstDice(t)
+	switch u := first.unit(saltTime); {
+	case u < .5:
+		return time.Time{}
+	case u < .7:
+		return epoch.Add(first.between(saltLong, 24*time.Hour, 29*24*time.Hour))
+	case n > 0 && d.chance(saltLong, .3):
+		return epoch.Add(d.between(saltLong, time.Hour, 48*time.Hour)) // more time
+	case u < .95:
+		return epoch.Add(first.between(saltLong, 5*time.Second, 6*time.Minute))
+	}
+	return epoch.Add(-time.Second)
+}
+
+// malform makes a message that no redelivery can cure.
+func malform(d dice, trade string) (reason string, body []byte) {
+	switch d.pick(saltWay, 4) {
+	case 0:
+		return capture.MalformedNotJSON, []byte(`{"trade_id":`)
+	case 1:
+		return capture.MalformedMissing, fmt.Appendf(nil, `{"trade_id":%q,"currency":"EUR"}`, trade)
+	case 2:
+		return capture.MalformedAmount, fmt.Appendf(nil, `{"trade_id":%q,"amount":"-1","currency":"EUR"}`, trade)
+	}
+	return capture.MalformedDuplicate, fmt.Appendf(nil, `{"trade_id":%q,"amount":"1","amount":"2","currency":"EUR"}`, trade)
+}

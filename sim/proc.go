@@ -1,0 +1,227 @@
+package sim
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/reconcile"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// proc is one worker process: production code, and a model of what surrounds
+// it (pulling, the gate, the waiting room). After a crash it starts anew.
+type proc struct {
+	s    *Sim
+	no   int
+	plan WorkerPlan
+
+	alive       bool
+	frozenUntil time.Duration
+	stopping    bool
+	stopped     context.Context // ends when the process is asked to stop
+	halt        context.CancelFunc
+	tasks       []*task
+	busy        int // jobs in hand
+	gate        *gate
+	room        *room
+	processor   *worker.Processor
+	resolver    *reconcile.Resolver
+	barred      bool // the gateway refused our key, and no probe has passed since
+}
+
+func newProc(s *Sim, no int) *proc { return &proc{s: s, no: no, plan: s.plan.Workers[no]} }
+
+func (p *proc) name() string { return p.plan.Name }
+
+var decoder = func() *capture.Decoder {
+	d, err := capture.NewDecoder(capture.Mapping{})
+	if err != nil {
+		panic(err)
+	}
+	return d
+}()
+
+// start builds the process out of production code, with what is random or real
+// replaced.
+func (p *proc) start() {
+	if p.alive {
+		return
+	}
+	p.s.note("%s starts", p.name())
+	p.alive, p.stopping, p.busy, p.barred, p.frozenUntil = true, false, 0, false, 0
+	p.stopped, p.halt = context.WithCancel(context.Background())
+	p.gate = newGate(p)
+	p.room = &room{p: p, places: p.plan.Room}
+	log := slog.New(slog.DiscardHandler)
+	clerk := &reconcile.Clerk{
+		Ledger: p.s.book, Policy: policy, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
+		Schedule: reconcile.Schedule{
+			QuickInitial: 500 * time.Millisecond, QuickMax: 10 * time.Second, QuickTotal: inline,
+			SlowInitial: 15 * time.Second, SlowMax: 15 * time.Minute, Random: p.chance,
+		},
+	}
+	p.processor = &worker.Processor{
+		Jobs: decoder, Clerk: clerk, Gateway: p.s.bank, Gate: p.gate, Waiter: p.room,
+		Lease: lease, Inline: inline, NewRequestID: p.s.mint, Log: log,
+	}
+	p.resolver = &reconcile.Resolver{Clerk: clerk, Query: p.s.bank.Query}
+	p.s.queue.poke()
+}
+
+// chance is the schedule's.
+func (p *proc) chance() float64 {
+	return p.s.dice(onSchedule, p.s.current.trade).unit(saltWay)
+}
+
+// forget takes an activity that ended off the books.
+func (p *proc) forget(t *task) {
+	if i := slices.Index(p.tasks, t); i >= 0 {
+		p.tasks = slices.Delete(p.tasks, i, i+1)
+	}
+}
+
+// kill ends the process with everything it was doing.
+func (p *proc) kill() {
+	if !p.alive {
+		return
+	}
+	p.alive = false
+	tasks := p.tasks
+	p.tasks = nil
+	for _, t := range tasks {
+		t.kill()
+	}
+	p.halt()
+}
+
+// crash kills the process; it comes back after a while.
+func (p *proc) crash(away time.Duration) {
+	if p.alive {
+		p.s.note("%s crashes", p.name())
+		p.s.Counts.Crashes++
+	}
+	p.kill()
+	p.s.after(away, p.start)
+}
+
+// freeze stops the whole process for a while; it knows nothing of it.
+func (p *proc) freeze(during time.Duration) {
+	if p.alive {
+		p.frozenUntil = max(p.frozenUntil, p.s.now+during)
+		p.s.at(p.frozenUntil, p.s.queue.poke)
+	}
+}
+
+// stop is a SIGTERM: no new jobs, waiting ones are handed back, and what is
+// still in hand after the bound dies.
+func (p *proc) stop(away time.Duration) {
+	if !p.alive || p.stopping {
+		return
+	}
+	p.s.note("%s is asked to stop", p.name())
+	p.stopping = true
+	p.halt()
+	p.gate.stop()
+	p.room.stop()
+	gate := p.gate
+	p.s.after(shutdownBound, func() {
+		if p.alive && p.gate == gate {
+			p.kill()
+			p.s.after(away, p.start)
+		}
+	})
+}
+
+// hungry: the process would take a job now.
+func (p *proc) hungry() bool {
+	return p.alive && !p.stopping && p.frozenUntil <= p.s.now && p.busy < p.plan.Hands && p.gate.shut == ""
+}
+
+// take works on one delivery of a job, as worker.Worker does.
+func (p *proc) take(m *message, first bool) {
+	p.busy++
+	var t *task
+	t = p.spawn(p.name()+" "+m.name, m.trade, func() {
+		d := p.processor.Process(context.Background(), p.stopped, worker.Delivery{Body: m.body, First: first})
+		p.dispose(t, m, d)
+		p.busy--
+		p.s.queue.poke()
+	})
+	p.keep(t, m)
+}
+
+// keep tells the broker that a delivery is still worked on.
+func (p *proc) keep(t *task, m *message) {
+	p.s.after(ackWait/keepersPerWait, func() {
+		if t.done || t.dead {
+			return
+		}
+		if p.frozenUntil <= p.s.now && p.s.meets(onKeep, p.s.dice(onKeep, t.trade)) != KeepLost {
+			p.s.queue.inProgress(m)
+		}
+		p.keep(t, m)
+	})
+}
+
+// dispose turns a disposition into signals, as worker.Worker does.
+func (p *proc) dispose(t *task, m *message, d worker.Disposition) {
+	p.s.note("%s: %s %s %s (%s)", t.name, d.Do, p.rest(d.At), d.Reason, d.Rule)
+	p.s.checkDisposed(m, d)
+	switch d.Do {
+	case worker.Ack:
+		p.signal(t, m, func() { p.s.queue.settle(m) })
+	case worker.DeadLetter:
+		if p.letter(t, m, d) {
+			p.signal(t, m, func() { p.s.queue.settle(m) })
+		} else {
+			p.signal(t, m, func() { p.s.queue.nak(m, 5*time.Second) })
+		}
+	default:
+		rest := p.rest(d.At)
+		p.signal(t, m, func() { p.s.queue.nak(m, rest) })
+	}
+}
+
+func (p *proc) rest(at time.Time) time.Duration {
+	if at.IsZero() {
+		return 0
+	}
+	return max(at.Sub(p.clock()), 0)
+}
+
+// signal is fire and forget: the sender learns nothing.
+func (p *proc) signal(t *task, m *message, arrives func()) {
+	t.cross(onSignal, func(back func()) {
+		d := p.s.dice(onSignal, t.trade)
+		travel := d.between(saltWay, netLeast, netMost)
+		switch p.s.meets(onSignal, d) {
+		case SignalLost:
+			p.s.note("%s: the signal is lost", t.name)
+			back()
+			return
+		case SignalSlow:
+			travel = d.between(saltLong, time.Second, 90*time.Second)
+		}
+		p.s.after(travel, arrives)
+		back()
+	})
+}
+
+// letter stores a dead letter and waits for the broker to say so.
+func (p *proc) letter(t *task, m *message, why worker.Disposition) (stored bool) {
+	t.cross(onLetter, func(back func()) {
+		d := p.s.dice(onLetter, t.trade)
+		fault := p.s.meets(onLetter, d)
+		p.s.after(d.between(saltWay, netLeast, netMost), func() {
+			if fault != LetterFails {
+				m.letters = append(m.letters, why.Reason)
+			}
+			stored = fault != LetterFails && fault != LetterUncertain
+			p.s.after(d.between(saltBack, netLeast, netMost), back)
+		})
+	})
+	return stored
+}

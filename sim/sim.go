@@ -1,0 +1,191 @@
+package sim
+
+import (
+	"container/heap"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// The settings of the workers: the defaults of capture-worker.
+const (
+	ackWait        = time.Minute
+	callTimeout    = 30 * time.Second
+	lease          = 2*callTimeout + 5*time.Second
+	inline         = 15 * time.Second
+	probeEvery     = 5 * time.Second
+	shutdownBound  = 25 * time.Second
+	breakerInARow  = 20
+	keepersPerWait = 3
+)
+
+var policy = capture.Policy{
+	Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour,
+}
+
+// Bounds on a history; beyond them something runs in circles or stands still.
+const (
+	maxEvents     = 400_000
+	maxAtOneTime  = 2_000
+	settleWithin  = 3 * time.Hour // once faults stop
+	maxCallsInRow = 40            // gateway calls for one trade within a minute
+)
+
+// Sim is one history being made.
+type Sim struct {
+	plan   Plan
+	now    time.Duration
+	agenda agenda
+	order  uint64
+	still  int // events since time moved
+
+	current *task // the coroutine that runs
+	queue   *queue
+	bank    *bank
+	book    *book
+	procs   []*proc
+	events  int
+	minted  int
+	ids     int
+	asked   map[string]string // request_id to trade
+
+	released  []bool        // by trade: a person releases it once
+	published time.Duration // when the last job was
+	settledAt time.Duration // and when the last one was settled
+
+	history io.Writer // nil: not written
+	found   *Violation
+
+	Counts Counts
+}
+
+// Run plays a plan to its end or to the first violation. Where history is not
+// nil it gets a line for everything that happens.
+func Run(p Plan, history io.Writer) Result {
+	s := &Sim{plan: p, history: history, asked: map[string]string{}, released: make([]bool, len(p.Trades))}
+	s.bank, s.book, s.queue = newBank(s), newBook(s), &queue{s: s}
+	for i := range p.Workers {
+		s.procs = append(s.procs, newProc(s, i))
+	}
+	s.stage()
+	s.play()
+	s.finish()
+	for _, w := range s.procs {
+		w.kill()
+	}
+	s.Counts.Histories = 1
+	return Result{Plan: p, Violation: s.found, Counts: s.Counts, Took: s.now}
+}
+
+// Result is what one history came to.
+type Result struct {
+	Plan      Plan
+	Violation *Violation
+	Counts    Counts
+	Took      time.Duration // simulated time
+}
+
+// stage puts what the plan foresees on the agenda.
+func (s *Sim) stage() {
+	for _, w := range s.procs {
+		s.at(0, w.start)
+	}
+	for i := range s.plan.Trades {
+		t := &s.plan.Trades[i]
+		for _, j := range t.Jobs {
+			s.at(j.At, func() { s.queue.publish(i, j) })
+		}
+		for _, at := range t.Looks {
+			s.at(at, func() { s.look(t.ID) })
+		}
+	}
+	for _, a := range s.plan.Accidents {
+		if a.Worker < len(s.procs) || a.Kind == outage || a.Kind == badKey {
+			s.at(a.At, func() { s.befall(a) })
+		}
+	}
+}
+
+func (s *Sim) befall(a Accident) {
+	s.note("accident: %s, worker %d, for %s", a.Kind, a.Worker+1, a.For)
+	s.Counts.Accidents[a.Kind.index()]++
+	switch a.Kind {
+	case outage:
+		s.bank.downUntil = max(s.bank.downUntil, s.now+a.For)
+	case badKey:
+		s.bank.refusesUntil = max(s.bank.refusesUntil, s.now+a.For)
+	case crash:
+		s.procs[a.Worker].crash(a.For)
+	case freeze:
+		s.procs[a.Worker].freeze(a.For)
+	case stopGently:
+		s.procs[a.Worker].stop(a.For)
+	}
+}
+
+// play takes one event after the other until nothing is left to happen.
+func (s *Sim) play() {
+	for len(s.agenda) > 0 && s.found == nil {
+		e := heap.Pop(&s.agenda).(*event)
+		if e.at > s.now {
+			s.now, s.still = e.at, 0
+		}
+		s.events++
+		s.still++
+		switch {
+		case s.still > maxAtOneTime:
+			s.breach("busy loop", "%d events without time moving", s.still)
+		case s.events > maxEvents:
+			s.breach("busy loop", "%d events", s.events)
+		default:
+			e.do()
+		}
+		s.checkSettled()
+	}
+	s.Counts.Events = s.events
+}
+
+// at puts something on the agenda; what is put for one moment happens in the
+// order in which it was put.
+func (s *Sim) at(when time.Duration, do func()) {
+	s.order++
+	heap.Push(&s.agenda, &event{at: max(when, s.now), order: s.order, do: do})
+}
+
+func (s *Sim) after(d time.Duration, do func()) { s.at(s.now+d, do) }
+
+type event struct {
+	at    time.Duration
+	order uint64
+	do    func()
+}
+
+type agenda []*event
+
+func (a agenda) Len() int { return len(a) }
+func (a agenda) Less(i, j int) bool {
+	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].order < a[j].order
+}
+func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+func (a *agenda) Push(x any)   { *a = append(*a, x.(*event)) }
+func (a *agenda) Pop() any {
+	old := *a
+	e := old[len(old)-1]
+	old[len(old)-1] = nil
+	*a = old[:len(old)-1]
+	return e
+}
+
+// note writes a line of the history.
+func (s *Sim) note(format string, args ...any) {
+	if s.history == nil {
+		return
+	}
+	t := s.now
+	days := t / (24 * time.Hour)
+	t -= days * 24 * time.Hour
+	fmt.Fprintf(s.history, "%dd %02d:%02d:%06.3f ", days, int(t.Hours()), int(t.Minutes())%60, (t % time.Minute).Seconds())
+	fmt.Fprintf(s.history, format+"\n", args...)
+}
