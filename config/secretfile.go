@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"reflect"
 	"strings"
@@ -51,22 +52,38 @@ func (l *loader) places(k Key) []string {
 	return places
 }
 
-// readSecret reads one secret, without the newline that editors put at the
-// end. The path may be told, the content may not.
+// readSecret reads one secret. The path may be told, the content may not.
 func (l *loader) readSecret(k Key, path string) {
 	from := l.config.Origin(k.Name + fileSuffix)
-	b, err := readBounded(path, maxSecret)
-	if err != nil {
+	secret, err := ReadSecret(path)
+	switch {
+	case errors.Is(err, ErrNoSecret):
+		l.problem(Problem{Key: k.Name + fileSuffix, Value: path, From: from.String(), Wrong: "the file is empty", Do: "write the secret into it"})
+		return
+	case err != nil:
 		l.problem(Problem{Key: k.Name + fileSuffix, Value: path, From: from.String(), Wrong: "cannot be read: " + trouble(err)})
 		return
 	}
+	k.field(&l.config).Set(reflect.ValueOf(secret))
+	l.config.origins[k.Name] = Origin{FromFile, path}
+}
+
+// ErrNoSecret says that a file that should hold a secret is empty.
+var ErrNoSecret = errors.New("the file is empty")
+
+// ReadSecret reads a secret from its file, without the newline that editors
+// put at the end. Errors name the path, never the content; an empty file is
+// ErrNoSecret.
+func ReadSecret(path string) (gateway.Secret, error) {
+	b, err := readBounded(path, maxSecret)
+	if err != nil {
+		return "", err
+	}
 	secret := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
 	if secret == "" {
-		l.problem(Problem{Key: k.Name + fileSuffix, Value: path, From: from.String(), Wrong: "the file is empty", Do: "write the secret into it"})
-		return
+		return "", fmt.Errorf("%s: %w", path, ErrNoSecret)
 	}
-	k.field(&l.config).Set(reflect.ValueOf(gateway.Secret(secret)))
-	l.config.origins[k.Name] = Origin{FromFile, path}
+	return gateway.Secret(secret), nil
 }
 
 // trouble is an error without the path, which the message already names.

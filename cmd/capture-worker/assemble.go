@@ -28,6 +28,7 @@ const leaseSlack = 5 * time.Second
 type plant struct {
 	worker   *worker.Worker
 	client   *gateway.Client
+	keys     *keyring
 	ledger   ledger.Ledger
 	consumer jetstream.Consumer
 	metrics  *metrics.Metrics
@@ -74,7 +75,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, log *slog
 		ShutdownTimeout: c.Worker.ShutdownTimeout, Log: log, Observe: counts.Disposed,
 	})
 	gauge(counts, w, gate, room)
-	return &plant{worker: w, client: client, ledger: book, consumer: consumer, metrics: counts}, nil
+	return &plant{worker: w, client: client, keys: newKeyring(c.Gateway, client, log), ledger: book, consumer: consumer, metrics: counts}, nil
 }
 
 func newGatewayClient(c config.Config) (*gateway.Client, error) {

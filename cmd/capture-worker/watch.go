@@ -14,8 +14,8 @@ import (
 
 var errDisconnected = errors.New("not ready: NATS is not connected")
 
-// watchOver serves metrics and health, keeps the gauges fresh and tells
-// systemd, beside a running worker. stop ends all of it and waits.
+// watchOver serves metrics and health, keeps the gauges and the keys fresh
+// and tells systemd, beside a running worker. stop ends all of it and waits.
 func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn, log *slog.Logger) (stop func(), err error) {
 	ready := func() error {
 		if !nc.IsConnected() {
@@ -35,6 +35,7 @@ func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var helpers sync.WaitGroup
+	helpers.Go(func() { p.keys.watch(ctx) })
 	helpers.Go(func() { backlog(ctx, p.metrics, p.consumer) })
 	// Others settle some of the trades that were begun here; look after they
 	// had the time for it.
