@@ -1,3 +1,5 @@
+//go:build unix
+
 package e2e
 
 import (
@@ -117,9 +119,19 @@ func (b *broker) waitDone(within time.Duration) {
 
 func (b *broker) waitStreamDone(stream string, within time.Duration) {
 	b.t.Helper()
+	left := "not known"
+	b.t.Cleanup(func() {
+		if b.t.Failed() {
+			b.t.Logf("jobs of %s left when last looked at: %s", stream, left)
+		}
+	})
 	waitFor(b.t, within, "all jobs of "+stream+" to be done", func() bool {
 		info, err := b.consumer(stream)
-		return err == nil && info.NumPending == 0 && info.NumAckPending == 0
+		if err != nil {
+			return false
+		}
+		left = fmt.Sprintf("%d not delivered, %d delivered and not done", info.NumPending, info.NumAckPending)
+		return info.NumPending == 0 && info.NumAckPending == 0
 	})
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package e2e holds the program to its promises with real processes: the
 // worker, nats-server and the simulated gateway each run on their own, on
 // loopback, and are killed, paused and restarted as they are in the world.
@@ -27,7 +29,14 @@ var (
 // buildBound is far above what a build takes on a slow machine.
 const buildBound = 5 * time.Minute
 
+// atOnce is how many tests run side by side where -parallel does not say: they
+// mostly wait for leases and settle times, also on two cores.
+const atOnce = "4"
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
+	}
 	flag.Parse()
 	code, err := buildAndRun(m)
 	if err != nil {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package e2e
 
 import (
@@ -46,8 +48,8 @@ func workerEnv(b *broker, s *sim, more ...string) []string {
 
 const (
 	saysStarted = `msg="taking jobs"`
-	saysHalted  = `msg="stopped taking jobs`
-	saysProbed  = `msg="the gateway is still not usable"`
+	saysHalted  = `level=ERROR msg="stopped taking jobs`
+	saysProbed  = `level=ERROR msg="the gateway is still not usable"`
 	saysResumed = `msg="taking jobs again`
 )
 
