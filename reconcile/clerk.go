@@ -25,6 +25,10 @@ type Trade struct {
 	ID    string
 	State capture.State
 	Seq   uint64
+	// MayLag: it was read in a way that may miss what others have just
+	// written. An append finds that out; an ending that appends nothing must
+	// read again.
+	MayLag bool
 }
 
 // Clerk writes to the ledger for one worker or one person: it stamps events
@@ -40,13 +44,18 @@ type Clerk struct {
 	Log      *slog.Logger
 }
 
-// Open reads a trade from the ledger.
+// Open reads a trade from the ledger, perhaps a little behind.
 func (c *Clerk) Open(ctx context.Context, tradeID string) (Trade, error) {
 	loaded, err := c.Ledger.Load(ctx, tradeID)
 	if err != nil {
 		return Trade{}, fmt.Errorf("reading the ledger of trade %s: %w", tradeID, err)
 	}
-	return Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, nil
+	return Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq, MayLag: true}, nil
+}
+
+// Reopen reads a trade with all that was written before the call.
+func (c *Clerk) Reopen(ctx context.Context, tradeID string) (Trade, error) {
+	return c.reopen(ctx, tradeID)
 }
 
 // reopen reads a trade that others have just written to.

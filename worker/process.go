@@ -74,6 +74,10 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	trade, err := p.open(ctx, job.TradeID, d.First)
 	for err == nil {
 		step := capture.Decide(trade.State, job, p.Clerk.Now(), p.Clerk.Policy)
+		if trade.MayLag && mayBeUndone(trade.State, step) {
+			trade, err = p.Clerk.Reopen(ctx, trade.ID)
+			continue
+		}
 		switch step.Do {
 		case capture.DoAck:
 			return Disposition{Do: Ack, Rule: step.Rule}
@@ -107,6 +111,13 @@ func (p *Processor) lookAgain(trade reconcile.Trade, step capture.Step) time.Tim
 		return soon
 	}
 	return step.Until
+}
+
+// mayBeUndone: the job would end because of an outcome that may have been undone,
+// by a release or another ask, since the trade was read. Captured never is.
+func mayBeUndone(s capture.State, step capture.Step) bool {
+	ends := step.Do == capture.DoAck || step.Do == capture.DoConflict
+	return ends && s.Phase != capture.PhaseCaptured
 }
 
 // open reads the trade. The first delivery of a job is almost always the first
