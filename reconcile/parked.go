@@ -1,0 +1,126 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+// ParkedTrade is a trade that waits for a person.
+type ParkedTrade struct {
+	TradeID   string
+	OrderID   string // the shop's
+	Reason    string
+	Amount    capture.Amount // that was asked for
+	Since     time.Time      // when it was parked
+	Deadline  time.Time      // of the authorization, zero where none is known
+	Dismissed bool           // a person has closed the case
+}
+
+// ParkedFilter selects parked trades. The zero value selects all that nobody
+// has dismissed.
+type ParkedFilter struct {
+	Reason    string
+	OlderThan time.Duration // parked at least so long ago
+	Currency  string
+	Min, Max  capture.Amount // of one currency; only trades of it are selected
+	Dismissed bool           // also the dismissed ones
+}
+
+// Takes reports whether the filter selects the trade.
+func (f ParkedFilter) Takes(t ParkedTrade, now time.Time) bool {
+	switch {
+	case f.Reason != "" && t.Reason != f.Reason,
+		f.OlderThan > 0 && t.Since.After(now.Add(-f.OlderThan)),
+		f.Currency != "" && t.Amount.Currency() != f.Currency,
+		t.Dismissed && !f.Dismissed,
+		!within(t.Amount, f.Min, f.Max):
+		return false
+	}
+	return true
+}
+
+func within(a, least, most capture.Amount) bool {
+	if !least.IsZero() {
+		if c, err := a.Cmp(least); err != nil || c < 0 {
+			return false
+		}
+	}
+	if !most.IsZero() {
+		if c, err := a.Cmp(most); err != nil || c > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Parked walks the parked trades that the filter selects, those parked first
+// first. It only reads. An error ends the walk.
+func (c *Clerk) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
+	return func(yield func(ParkedTrade, error) bool) {
+		for id, err := range ledger.TradesWith(ctx, c.Ledger, capture.Parked) {
+			var trade Trade
+			if err == nil {
+				trade, err = c.Open(ctx, id)
+			}
+			if err != nil {
+				yield(ParkedTrade{}, err)
+				return
+			}
+			found, parked := trade.parked()
+			if parked && f.Takes(found, c.Now()) && !yield(found, nil) {
+				return
+			}
+		}
+	}
+}
+
+// parked describes a trade that is parked.
+func (t Trade) parked() (ParkedTrade, bool) {
+	s := t.State
+	if s.Phase != capture.PhaseParked || s.Outcome == nil {
+		return ParkedTrade{TradeID: t.ID}, false
+	}
+	return ParkedTrade{
+		TradeID: t.ID, OrderID: s.Outcome.OrderID, Reason: s.Outcome.Reason, Amount: s.Outcome.Sum(),
+		Since: s.Outcome.Time, Deadline: s.Job.Deadline(), Dismissed: s.Dismissed,
+	}, true
+}
+
+// NotParkedError says that there is no case to act on.
+type NotParkedError struct {
+	TradeID string
+	Phase   capture.Phase
+	Known   bool // the ledger knows the trade
+}
+
+func (e *NotParkedError) Error() string {
+	if !e.Known {
+		return fmt.Sprintf("trade %s: the ledger does not know it", e.TradeID)
+	}
+	return fmt.Sprintf("trade %s is not parked; it is %s", e.TradeID, e.Phase)
+}
+
+// Dismiss closes the case of a parked trade by hand: it appends a dismissed
+// event, and nothing is asked and nothing claimed about the money. The trade
+// stays parked, leaves the list of parked trades, and is still corrected when
+// the gateway tells the truth. A trade that is dismissed already is left as it
+// is. The error is the ledger's, or a *NotParkedError.
+func (c *Clerk) Dismiss(ctx context.Context, tradeID, by, note string) error {
+	trade, err := c.reopen(ctx, tradeID)
+	if err != nil {
+		return err
+	}
+	if trade.State.Phase != capture.PhaseParked {
+		return &NotParkedError{TradeID: tradeID, Phase: trade.State.Phase, Known: trade.State.Events > 0}
+	}
+	if trade.State.Dismissed {
+		return nil
+	}
+	_, err = c.Record(ctx, trade, capture.Event{Type: capture.Dismissed, By: by, Note: note})
+	return err
+}
