@@ -50,7 +50,11 @@ func standing(s capture.State) string {
 	if o.Type == capture.Captured {
 		words += ": " + o.Sum().String()
 	}
-	return words + ", because " + evidence(*o)
+	words += ", because " + evidence(*o)
+	if s.Dismissed {
+		words += "; a person has closed the case"
+	}
+	return words
 }
 
 // evidence says what an outcome rests on.

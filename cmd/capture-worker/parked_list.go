@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/reconcile"
+)
+
+func newParkedListCmd(a *app) *cobra.Command {
+	var f parkedFlags
+	var output string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the parked trades, with their money",
+		Example: `  capture-worker parked list
+  capture-worker parked list --reason unresolved --older-than 24h
+  capture-worker parked list --currency EUR --amount-min 100 -o csv`,
+		Args: cobra.NoArgs,
+	}
+	f.add(cmd, "reason")
+	cmd.Flags().BoolVar(&f.dismissed, "dismissed", false, "also those whose case a person has closed")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table, csv or json")
+	addSettings(cmd, "nats", "ledger", "log")
+	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(output); err != nil {
+			return err
+		}
+		filter, err := f.filter()
+		if err != nil {
+			return err
+		}
+		return a.withOffice(cmd, func(ctx context.Context, o *office) error {
+			list := newParkedList(cmd.OutOrStdout(), output)
+			for trade, err := range o.clerk.Parked(ctx, filter) {
+				if err == nil {
+					err = list.add(trade)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return list.end()
+		})
+	})
+	return cmd
+}
+
+func newParkedShowCmd(a *app) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:     "show TRADE",
+		Short:   "Tell what happened to a trade, and how we know; the same as show",
+		Example: "  capture-worker parked show T-7",
+		Args:    cobra.ExactArgs(1),
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
+	addSettings(cmd, "nats", "ledger", "log")
+	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
+		if output != "text" && output != "json" {
+			return usageError("--output is %q: must be text or json", output)
+		}
+		return a.withLedger(cmd, func(ctx context.Context, book ledger.Ledger) error {
+			return showTrade(ctx, cmd.OutOrStdout(), book, args[0], output)
+		})
+	})
+	return cmd
+}
+
+// parkedLine is a parked trade as programs read it.
+type parkedLine struct {
+	TradeID   string     `json:"trade_id"`
+	OrderID   string     `json:"order_id,omitempty"`
+	Reason    string     `json:"reason"`
+	Amount    string     `json:"amount"`
+	Currency  string     `json:"currency"`
+	Since     time.Time  `json:"parked_at"`
+	Deadline  *time.Time `json:"capture_before,omitempty"`
+	Dismissed bool       `json:"dismissed,omitempty"`
+}
+
+// parkedList writes trades as they come, and at the end their money.
+type parkedList struct {
+	add func(reconcile.ParkedTrade) error
+	end func() error
+}
+
+func newParkedList(w io.Writer, output string) parkedList {
+	switch output {
+	case "csv":
+		return parkedCSV(w)
+	case "json":
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		return parkedList{
+			add: func(t reconcile.ParkedTrade) error {
+				line := parkedLine{
+					TradeID: t.TradeID, OrderID: t.OrderID, Reason: t.Reason, Amount: t.Amount.Number(), Currency: t.Amount.Currency(),
+					Since: t.Since.UTC(), Dismissed: t.Dismissed,
+				}
+				if !t.Deadline.IsZero() {
+					line.Deadline = &t.Deadline
+				}
+				return enc.Encode(line)
+			},
+			end: func() error { return nil },
+		}
+	}
+	return parkedTable(w)
+}
+
+func parkedTable(w io.Writer) parkedList {
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	var money reconcile.Money
+	n := 0
+	return parkedList{
+		add: func(p reconcile.ParkedTrade) error {
+			if n++; n == 1 {
+				fmt.Fprintln(t, "TRADE\tORDER\tREASON\tAMOUNT\tPARKED (UTC)\tCAPTURE BEFORE (UTC)")
+			}
+			money.Add(p.Amount)
+			reason := p.Reason
+			if p.Dismissed {
+				reason += ", dismissed"
+			}
+			_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", p.TradeID, orDash(p.OrderID), reason, p.Amount,
+				p.Since.UTC().Format(time.DateTime), timeOrDash(p.Deadline))
+			return err
+		},
+		end: func() error {
+			if n == 0 {
+				fmt.Fprintln(t, "no trade is parked")
+			}
+			if err := t.Flush(); err != nil || n == 0 {
+				return err
+			}
+			fmt.Fprintln(w)
+			return printMoney(w, "parked", money)
+		},
+	}
+}
+
+// printMoney writes a line for each currency.
+func printMoney(w io.Writer, what string, money reconcile.Money) error {
+	for _, sum := range money.Sums() {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", what, sum); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parkedCSV(w io.Writer) parkedList {
+	out := csv.NewWriter(w)
+	_ = out.Write([]string{"trade_id", "order_id", "reason", "amount", "currency", "parked_at", "capture_before", "dismissed"}) // csv keeps the error
+	return parkedList{
+		add: func(p reconcile.ParkedTrade) error {
+			deadline := ""
+			if !p.Deadline.IsZero() {
+				deadline = p.Deadline.UTC().Format(time.RFC3339)
+			}
+			return out.Write(safeCells(p.TradeID, p.OrderID, p.Reason, p.Amount.Number(), p.Amount.Currency(),
+				p.Since.UTC().Format(time.RFC3339), deadline, strconv.FormatBool(p.Dismissed)))
+		},
+		end: func() error { out.Flush(); return out.Error() },
+	}
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func timeOrDash(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.DateTime)
+}
