@@ -1,0 +1,103 @@
+package schemas
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// The patterns keep to what ECMAScript, Go, Python and PCRE read alike: no \p,
+// no \d (Python's is wider), no looking ahead, characters beyond ASCII as
+// themselves.
+const (
+	tradeIDPattern = `^[A-Za-z0-9_-]{1,64}$`
+	// amountPattern takes zero, which a second pattern refuses.
+	amountPattern = `^(0|[1-9][0-9]{0,14})(\.[0-9]+)?$`
+	zeroPattern   = `^0(\.0+)?$`
+	// timePattern leaves out what no calendar has, as far as a pattern can.
+	// Years are 2000 to 2199 in UTC: a zone may move a time over their ends.
+	timePattern = `^(2[01][0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])` + clockPattern + `(Z|[+-]` + zonePattern + `)` +
+		`|1999-12-31` + clockPattern + `-` + zonePattern + `|2200-01-01` + clockPattern + `[+]` + zonePattern + `)$`
+	clockPattern = `T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?`
+	zonePattern  = `([01][0-9]|2[0-3]):[0-5][0-9]`
+	// eventTimePattern is what our own clock is written as.
+	eventTimePattern = `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`
+	// urlPattern: a host, neither user nor password before it, a port of digits.
+	urlPattern   = `^[Hh][Tt][Tt][Pp][Ss]?://([^/?#@:\[][^/?#@:]*|\[[^\]/?#@]*\])(:[0-9]*)?([/?#].*)?$`
+	asciiPattern = `^[!-~]*$`
+	wordPattern  = `^[A-Za-z0-9_-]{1,64}$`
+)
+
+// linePattern refuses the characters that cannot be printed, as far as they
+// can be listed: controls, invisible marks, ends of lines, and U+FFFD, which
+// stands where text was damaged.
+func linePattern() string {
+	ranges := [][2]rune{
+		{0x00, 0x1f}, {0x7f, 0x9f}, {0xad, 0xad}, {0x200b, 0x200f}, {0x2028, 0x202e},
+		{0x2060, 0x206f}, {0xe000, 0xf8ff}, {0xfeff, 0xfeff}, {0xfffd, 0xfffd},
+	}
+	return "^[^" + class(ranges) + "]*$"
+}
+
+// blankPattern is text of nothing but white space.
+func blankPattern() string {
+	var ranges [][2]rune
+	for _, r := range unicode.White_Space.R16 {
+		if r.Stride != 1 && r.Lo != r.Hi {
+			for c := rune(r.Lo); c <= rune(r.Hi); c += rune(r.Stride) {
+				ranges = append(ranges, [2]rune{c, c})
+			}
+			continue
+		}
+		ranges = append(ranges, [2]rune{rune(r.Lo), rune(r.Hi)})
+	}
+	return "^[" + class(ranges) + "]*$"
+}
+
+func class(ranges [][2]rune) string {
+	var b strings.Builder
+	for _, r := range ranges {
+		b.WriteString(literal(r[0]))
+		if r[1] > r[0] {
+			b.WriteString("-" + literal(r[1]))
+		}
+	}
+	return b.String()
+}
+
+func literal(r rune) string {
+	if r <= 0xff {
+		return fmt.Sprintf(`\x%02x`, r)
+	}
+	return string(r)
+}
+
+// anyCasePattern finds the names of a job's members in any letter case, which
+// some JSON readers take for the same.
+func anyCasePattern() string {
+	var names []string
+	for _, name := range capture.JobFields() {
+		var b strings.Builder
+		for _, r := range name {
+			b.WriteString(folds(r))
+		}
+		names = append(names, b.String())
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
+}
+
+// folds is the class of a letter's forms, the Kelvin sign among those of k.
+func folds(r rune) string {
+	all := []rune{r}
+	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+		all = append(all, f)
+	}
+	if len(all) == 1 {
+		return string(r)
+	}
+	slices.Sort(all)
+	return "[" + string(all) + "]"
+}
