@@ -123,6 +123,7 @@ func TestDecodeTakes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := d.Decode(nil, []byte(tt.body))
+			schemaAgrees(t, tt.body, err)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,6 +172,7 @@ func TestDecodeRefusesText(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := d.Decode(nil, []byte(tt.body))
+			schemaAgrees(t, tt.body, err)
 			wantMalformed(t, err, tt.reason, tt.field)
 		})
 	}
@@ -219,7 +221,9 @@ func TestDecodeRefusesFields(t *testing.T) {
 	for _, c := range fieldCases {
 		for _, value := range c.values {
 			t.Run(fmt.Sprintf("%s/%s/%.24v", c.field, c.reason, value), func(t *testing.T) {
-				_, err := d.Decode(nil, []byte(jobWith(c.field, value)))
+				body := jobWith(c.field, value)
+				_, err := d.Decode(nil, []byte(body))
+				schemaAgrees(t, body, err)
 				wantMalformed(t, err, c.reason, c.field)
 			})
 		}

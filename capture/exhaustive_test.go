@@ -19,6 +19,7 @@ type explorer struct {
 	edges   map[capture.Edge]bool
 	moves   int
 	settled [4][]world // 0: failed, 1: parked, as the breadth met them
+	schema  *eventSchema
 }
 
 // TestEveryWay starts from an empty ledger, under each kind of deadline, and
@@ -46,7 +47,7 @@ func explore(t *testing.T) *explorer {
 }
 
 func exploreNow(t *testing.T) *explorer {
-	x := &explorer{t: t, seen: map[string]bool{}, reached: map[string]bool{}, edges: map[capture.Edge]bool{}}
+	x := &explorer{t: t, seen: map[string]bool{}, reached: map[string]bool{}, edges: map[capture.Edge]bool{}, schema: newEventSchema(t)}
 	var layer []world
 	for _, job := range starts()[:3] {
 		layer = append(layer, world{now: noon, job: job})
@@ -205,6 +206,7 @@ func (x *explorer) check(before, after world) {
 	x.reach(after)
 	s := before.state
 	for _, e := range after.events[len(before.events):] {
+		x.schema.check(e)
 		next := s.Apply(e)
 		x.edges[capture.Edge{From: phaseOf(s), To: phaseOf(next), By: cmp.Or(e.Rule, string(e.Type))}] = true
 		s = next

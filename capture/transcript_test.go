@@ -61,6 +61,7 @@ func playFile(t *testing.T, file string) {
 	for _, v := range audit.Events("T1", p.events, p.policy) {
 		t.Errorf("the story breaks a rule: %s", v)
 	}
+	newEventSchema(t).check(p.events...)
 	if *update {
 		if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
 			t.Fatal(err)
