@@ -117,8 +117,11 @@ type Reconcile struct {
 
 // Notify is the listener for the gateway's notifications.
 type Notify struct {
-	Listen string `key:"notify.listen" kind:"listen" doc:"address of the listener for notifications, such as :8080; empty or off: none"`
-	Path   string `key:"notify.path" default:"/notify" doc:"path of the notifications"`
+	Listen         string   `key:"notify.listen" kind:"listen" doc:"address of the listener for notifications, such as :8080; empty or off: none"`
+	Path           string   `key:"notify.path" default:"/notify" doc:"path of the notifications"`
+	Allow          []string `key:"notify.allow" doc:"networks that notifications may come from, such as 203.0.113.0/24; none: all, the signature decides"`
+	ProxyHeader    string   `key:"notify.proxy_header" doc:"header in which notify.trusted_proxies append the sender's address, such as X-Forwarded-For"`
+	TrustedProxies []string `key:"notify.trusted_proxies" doc:"networks of the proxies in front of the listener, whose notify.proxy_header is believed"`
 }
 
 // Admin is the listener for metrics and health.

@@ -153,6 +153,12 @@ func (v *checker) listeners() {
 	if p := v.c.Notify.Path; !strings.HasPrefix(p, "/") || strings.ContainsAny(p, "?# {}") {
 		v.add("notify.path", "must be a plain path that begins with /", "the default is /notify")
 	}
+	v.networks("notify.allow", v.c.Notify.Allow)
+	v.networks("notify.trusted_proxies", v.c.Notify.TrustedProxies)
+	v.together("notify.proxy_header", "notify.trusted_proxies")
+	if strings.ContainsFunc(v.c.Notify.ProxyHeader, notInHeaders) {
+		v.add("notify.proxy_header", "must be a name of a header, such as X-Forwarded-For", "")
+	}
 }
 
 func (v *checker) log() {

@@ -16,6 +16,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/notify"
 	"github.com/capture-worker/capture-worker/reconcile"
 	"github.com/capture-worker/capture-worker/worker"
 )
@@ -26,12 +27,13 @@ const leaseSlack = 5 * time.Second
 
 // plant is a worker with all that it consists of.
 type plant struct {
-	worker   *worker.Worker
+	worker   worker.Crew
 	client   *gateway.Client
 	keys     *keyring
 	ledger   ledger.Ledger
 	consumer jetstream.Consumer
 	metrics  *metrics.Metrics
+	notices  notify.Config
 }
 
 // assemble builds a worker on a connection. Missing streams and the consumer
@@ -74,8 +76,11 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, log *slog
 		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
 		ShutdownTimeout: c.Worker.ShutdownTimeout, Log: log, Observe: counts.Disposed,
 	})
-	gauge(counts, w, gate, room)
-	return &plant{worker: w, client: client, keys: newKeyring(c.Gateway, client, log), ledger: book, consumer: consumer, metrics: counts}, nil
+	crew := worker.Crew{Gate: gate, Workers: []*worker.Worker{w}}
+	gauge(counts, crew, room)
+	keys := newKeyring(c.Gateway, client, log)
+	notices, err := noticesOf(c, newClerk(c, book, log), calls.Query, gate, keys, log)
+	return &plant{worker: crew, client: client, keys: keys, ledger: book, consumer: consumer, metrics: counts, notices: notices}, err
 }
 
 func newGatewayClient(c config.Config) (*gateway.Client, error) {

@@ -36,6 +36,8 @@ type demoWorld struct {
 	nc     *natsconn.Conn
 	js     jetstream.JetStream
 	plant  *plant
+	// notices is where the gateway reports changes to the worker.
+	notices net.Listener
 }
 
 // newDemoWorld starts everything but the worker. close undoes it.
@@ -55,6 +57,10 @@ func newDemoWorld(ctx context.Context, o demoOptions, log *slog.Logger) (w *demo
 	if w.server, err = natsserver.Start(natsserver.Options{StoreDir: w.dir}); err != nil {
 		return w, err
 	}
+	if w.notices, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return w, fmt.Errorf("listening for notifications: %w", err)
+	}
+	w.config.Gateway.NotifyURL = "http://" + w.notices.Addr().String() + w.config.Notify.Path
 	w.config.NATS.URL = w.server.URL()
 	if w.nc, err = connect(ctx, w.config, log); err != nil {
 		return w, err
@@ -111,6 +117,9 @@ func pick[T any](n uint64, from ...T) T { return from[n%uint64(len(from))] }
 
 // close ends everything that was started.
 func (w *demoWorld) close() {
+	if w.notices != nil {
+		_ = w.notices.Close() // has mostly ended with the worker
+	}
 	if w.plant != nil {
 		w.plant.client.Close()
 	}
@@ -162,7 +171,7 @@ func (w *demoWorld) work(ctx context.Context, orders []demoOrder, stderr io.Writ
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- w.plant.worker.Run(working) }()
+	go func() { ended <- w.plant.work(working, w.notices, w.config.Notify.Path) }()
 	err := w.waitDone(ctx, messages(orders), stderr)
 	stop()
 	return errors.Join(err, <-ended)

@@ -69,6 +69,13 @@ func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Lo
 		return err
 	}
 	defer p.client.Close()
+	notices, err := listenForNotices(c, log)
+	if err != nil {
+		return err
+	}
+	if notices != nil {
+		defer notices.Close() // where the worker does not come to serve it
+	}
 	stop, err := watchOver(ctx, c, p, nc, log)
 	if err != nil {
 		return err
@@ -77,7 +84,7 @@ func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Lo
 	defer context.AfterFunc(ctx, func() { tell(log, sdnotify.Stopping) })()
 	log.Info("taking jobs", "worker", c.Worker.Name, "stream", c.Jobs.Stream, "subjects", c.Jobs.Subjects,
 		"gateway", c.Gateway.URL, "concurrency", c.Worker.Concurrency, "version", readBuild().Version)
-	err = p.worker.Run(ctx)
+	err = p.work(ctx, notices, c.Notify.Path)
 	// Acks are fire and forget: what is still in the buffer must leave it.
 	if flushErr := nc.FlushTimeout(flushBound); flushErr != nil {
 		err = errors.Join(err, fmt.Errorf("telling the broker what became of the last jobs: %w", flushErr))
