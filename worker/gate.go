@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -47,10 +46,9 @@ type GateConfig struct {
 type Gate struct {
 	cfg     GateConfig
 	slots   chan struct{}
-	staged  chan struct{}
-	limiter *rate.Limiter
+	turns   *turns
+	all     *lane // of those who use the gate without a lane of their own
 	breaker *gobreaker.TwoStepCircuitBreaker[any]
-	waiting atomic.Int64 // for a rate token or a place
 
 	mu        sync.Mutex
 	reason    string        // why shut, "" while open
@@ -73,11 +71,11 @@ func NewGate(cfg GateConfig) *Gate {
 		// As many calls may be announced in the ledger as are in flight, so
 		// that a free slot never waits for an append. Each of them waits for
 		// at most one call before its own, which the lease allows for.
-		staged:    make(chan struct{}, 2*cfg.Concurrency),
-		limiter:   rate.NewLimiter(limit, burst),
+		turns:     newTurns(2*cfg.Concurrency, rate.NewLimiter(limit, burst)),
 		lastTrade: probeTrade,
 		shutNow:   make(chan struct{}, 1),
 	}
+	g.all = g.turns.lane("", 1)
 	g.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Name: "gateway", MaxRequests: 1, Interval: breakerWindow,
 		Timeout: max(cfg.ProbeEvery/2, time.Millisecond), ReadyToTrip: tripped,
@@ -95,24 +93,45 @@ func tripped(c gobreaker.Counts) bool {
 	return c.ConsecutiveFailures >= breakerInARow || rare
 }
 
-// Enter implements Turnstile. While the gate is shut it returns an error that
-// wraps ErrShut at once: a job must not sit in hand through an outage.
-func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
+// Lane returns the gate for one kind of jobs. Where several lanes wait for
+// turns, each gets its share by weight; what one does not use the others do.
+func (g *Gate) Lane(name string, weight int) Turnstile {
+	return laneGate{g, g.turns.lane(name, weight)}
+}
+
+type laneGate struct {
+	*Gate
+	lane *lane
+}
+
+// Enter implements Turnstile.
+func (l laneGate) Enter(ctx context.Context) (leave func(), err error) { return l.enter(ctx, l.lane) }
+
+// Enter implements Turnstile, beside all lanes. While the gate is shut it
+// returns an error that wraps ErrShut at once: a job must not sit in hand
+// through an outage.
+func (g *Gate) Enter(ctx context.Context) (leave func(), err error) { return g.enter(ctx, g.all) }
+
+func (g *Gate) enter(ctx context.Context, l *lane) (leave func(), err error) {
+	if err := g.shutError(); err != nil {
+		return nil, err
+	}
+	if err := g.turns.enter(ctx, l); err != nil {
+		return nil, err
+	}
+	// It may have shut in the meantime; an intent should not be written now.
+	if err := g.shutError(); err != nil {
+		g.turns.leave()
+		return nil, err
+	}
+	return g.turns.leave, nil
+}
+
+func (g *Gate) shutError() error {
 	if reason := g.Shut(); reason != "" {
-		return nil, fmt.Errorf("%w: %s", ErrShut, reason)
+		return fmt.Errorf("%w: %s", ErrShut, reason)
 	}
-	g.waiting.Add(1)
-	defer g.waiting.Add(-1)
-	if err := g.limiter.Wait(ctx); err != nil {
-		// The limiter has errors of its own for a wait that would outlast ctx.
-		return nil, fmt.Errorf("waiting for the rate limit: %w", errors.Join(err, context.Cause(ctx)))
-	}
-	select {
-	case g.staged <- struct{}{}:
-		return func() { <-g.staged }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for a turn: %w", context.Cause(ctx))
-	}
+	return nil
 }
 
 // Call implements Turnstile. A call that cannot begin is answered as not sent.
@@ -169,7 +188,7 @@ func (g *Gate) Shut() string {
 func (g *Gate) Calls() int { return len(g.slots) }
 
 // Waiting is how many jobs wait for the rate limit or a turn.
-func (g *Gate) Waiting() int { return int(g.waiting.Load()) }
+func (g *Gate) Waiting() int { return g.turns.length() }
 
 // Halted reports that the gate is shut because our key or user was refused,
 // which takes a person, and not because the gateway is down.
@@ -226,6 +245,7 @@ func (g *Gate) open() {
 
 // Run probes whenever the gate is shut, until ctx ends.
 func (g *Gate) Run(ctx context.Context) {
+	defer g.turns.close()
 	for {
 		select {
 		case <-ctx.Done():

@@ -42,7 +42,8 @@ type Config struct {
 	Observe func(Disposition, time.Duration)
 }
 
-// Worker pulls jobs and has them processed.
+// Worker pulls the jobs of one consumer and has them processed. A Crew runs
+// one or more of them.
 type Worker struct {
 	cfg    Config
 	hands  chan struct{}
@@ -63,18 +64,17 @@ func HandsFor(concurrency int) int { return max(64, 4*concurrency) }
 // Run works until ctx ends. Then it pulls no more, hands back the jobs that
 // wait, lets the others finish within the shutdown timeout, and hands back
 // what is left. It returns once nothing of it runs any more; the error is nil
-// if every job in hand came to its end.
+// if every job in hand came to its end. The gate has to be running.
 func (w *Worker) Run(ctx context.Context) error {
 	work, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
-	var helpers sync.WaitGroup
-	helpers.Go(func() { w.cfg.Gate.Run(work) })
-	helpers.Go(func() { w.keeper.run(work) })
+	var keeping sync.WaitGroup
+	keeping.Go(func() { w.keeper.run(work) })
 	w.pull(ctx, work)
 	w.health.draining.Store(true)
 	err := w.drain(abort)
 	abort()
-	helpers.Wait()
+	keeping.Wait()
 	return err
 }
 

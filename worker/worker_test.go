@@ -72,8 +72,8 @@ func newShop(t *testing.T, o gatewaytest.Options) *shop {
 	}
 }
 
-// worker builds one on the shop; change may alter its processor.
-func (s *shop) worker(change func(*worker.Processor)) *worker.Worker {
+// worker builds a crew of one on the shop; change may alter its processor.
+func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 	s.t.Helper()
 	consumer, err := worker.EnsureStreams(s.t.Context(), s.js, s.streams)
 	if err != nil {
@@ -101,10 +101,10 @@ func (s *shop) worker(change func(*worker.Processor)) *worker.Worker {
 	if change != nil {
 		change(p)
 	}
-	return worker.New(worker.Config{
+	return worker.Crew{Gate: gate, Workers: []*worker.Worker{worker.New(worker.Config{
 		Consumer: consumer, Processor: p, Gate: gate, DeadLetters: worker.DeadLetters{JS: s.js},
 		AckWait: s.streams.AckWait, Hands: 32, ShutdownTimeout: 5 * time.Second, Log: log,
-	})
+	})}}
 }
 
 func (s *shop) count() int {
@@ -115,7 +115,7 @@ func (s *shop) count() int {
 }
 
 // start runs a worker; the returned function stops it and waits.
-func (s *shop) start(w *worker.Worker) (stop func() error) {
+func (s *shop) start(w worker.Crew) (stop func() error) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()

@@ -1,0 +1,158 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// turns hands out the places of calls that are being prepared, at most so many
+// at a time and not faster than the rate. Where several lanes wait, each gets
+// its share by weight; a lane that has nothing to do leaves its share to the
+// others. It starts no goroutine but a timer's.
+type turns struct {
+	mu      sync.Mutex
+	free    int
+	limiter *rate.Limiter
+	lanes   []*lane
+	waiting int
+	timer   *time.Timer // the next token, where the rate makes turns wait
+	closed  bool
+}
+
+// lane is a queue of turns with a weight.
+type lane struct {
+	name   string
+	weight int
+	credit int // smooth weighted round robin
+	queue  []*turn
+}
+
+// turn is one wait for a place.
+type turn struct {
+	lane    *lane
+	granted chan struct{}
+}
+
+func newTurns(places int, limiter *rate.Limiter) *turns {
+	return &turns{free: places, limiter: limiter}
+}
+
+// lane adds a lane.
+func (t *turns) lane(name string, weight int) *lane {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := &lane{name: name, weight: max(weight, 1)}
+	t.lanes = append(t.lanes, l)
+	return l
+}
+
+// enter waits for a place until ctx ends. Who got one gives it back by leave.
+func (t *turns) enter(ctx context.Context, l *lane) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("waiting for a turn: %w", context.Cause(ctx))
+	}
+	own := &turn{lane: l, granted: make(chan struct{})}
+	t.mu.Lock()
+	l.queue = append(l.queue, own)
+	t.waiting++
+	t.grant()
+	t.mu.Unlock()
+	select {
+	case <-own.granted:
+		return nil
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(l.queue, own); i >= 0 {
+		l.queue = slices.Delete(l.queue, i, i+1)
+		t.waiting--
+		return fmt.Errorf("waiting for a turn: %w", context.Cause(ctx))
+	}
+	// It was granted in the same moment: the place goes to the next.
+	t.free++
+	t.grant()
+	return fmt.Errorf("waiting for a turn: %w", context.Cause(ctx))
+}
+
+func (t *turns) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.free++
+	t.grant()
+}
+
+// grant gives places to those who wait, as far as places and rate allow.
+func (t *turns) grant() {
+	for t.free > 0 && t.waiting > 0 && !t.closed {
+		if !t.token() {
+			return
+		}
+		l := t.next()
+		first := l.queue[0]
+		l.queue = slices.Delete(l.queue, 0, 1)
+		t.free--
+		t.waiting--
+		close(first.granted)
+	}
+}
+
+// token takes a token of the rate. Where there is none yet it has grant called
+// again when there is.
+func (t *turns) token() bool {
+	if t.timer != nil {
+		return false // already on its way
+	}
+	reservation := t.limiter.Reserve()
+	delay := reservation.Delay()
+	if delay == 0 {
+		return true
+	}
+	reservation.Cancel()
+	t.timer = time.AfterFunc(delay, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.timer = nil
+		t.grant()
+	})
+	return false
+}
+
+// next picks the lane whose turn it is, of those that wait.
+func (t *turns) next() *lane {
+	var best *lane
+	total := 0
+	for _, l := range t.lanes {
+		if len(l.queue) == 0 {
+			continue
+		}
+		l.credit += l.weight
+		total += l.weight
+		if best == nil || l.credit > best.credit {
+			best = l
+		}
+	}
+	best.credit -= total
+	return best
+}
+
+// close stops the timer; who waits is left to its own context.
+func (t *turns) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
+
+func (t *turns) length() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.waiting
+}
