@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -260,12 +261,10 @@ func (h *history) run(what string) []look {
 	return h.looks[i:]
 }
 
-// askedSince: the last look shows what, and was asked after the last call.
+// askedSince: the latest looks show what, and one of them was asked after the
+// last call. It need not be the last that was written down: a worker that stood
+// still writes an old look down late.
 func (h *history) askedSince(what string) bool {
-	run := h.run(what)
-	if len(run) == 0 {
-		return false
-	}
 	c := h.last()
-	return c == nil || !run[len(run)-1].asked.Before(c.ended)
+	return slices.ContainsFunc(h.run(what), func(l look) bool { return c == nil || !l.asked.Before(c.ended) })
 }
