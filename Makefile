@@ -28,7 +28,8 @@ test: lint ## lint, tests with the race detector, and a short hostile demo
 
 .PHONY: fuzz
 fuzz: ## a minute for each fuzz target; FUZZTIME=10s to change it
-	@set -e; for pkg in $$(go list ./...); do \
-	  for target in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz || true); do \
-	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),1m) $$pkg; \
+	@set -e; grep -rho --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | grep -q . || { echo "no fuzz target was found"; exit 1; }
+	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/^func //' | sort); do \
+	    echo "$$dir $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),1m) $$dir; \
 	  done; done
