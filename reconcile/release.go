@@ -219,7 +219,7 @@ func releasable(t ParkedTrade, a capture.Answer, now time.Time) (Fate, string) {
 		return WasRefused, fmt.Sprintf("the gateway says %s, so a capture is under way; wait for its end", a.Order.State)
 	case capture.OrderIsOpen:
 		if !t.Deadline.IsZero() && !now.Before(t.Deadline) {
-			return WasRefused, fmt.Sprintf("its authorization ended %s, so no call would follow; `reconcile --write` settles it", t.Deadline.UTC().Format(time.RFC3339))
+			return WasRefused, fmt.Sprintf("its authorization ended %s, so no call would follow; ask again in a minute: when enough queries agree, its end is written", t.Deadline.UTC().Format(time.RFC3339))
 		}
 		return WasReleased, "still authorized"
 	}
