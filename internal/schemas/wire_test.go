@@ -1,0 +1,152 @@
+package schemas_test
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/schemas/schematest"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// headersFit holds the headers of a stored message against a schema of
+// docs/asyncapi.yaml, and wants every header of ours to be described there.
+func headersFit(t *testing.T, name string, h nats.Header) {
+	t.Helper()
+	_, tree := readAsyncAPI(t)
+	node, ok := resolve(t, tree, "#/components/schemas/"+name)
+	if !ok {
+		t.Fatalf("no schema %s", name)
+	}
+	text, err := json.Marshal(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flat := map[string]string{}
+	for header := range h {
+		flat[header] = h.Get(header)
+	}
+	value, err := json.Marshal(flat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schematest.Compile(t, name, text).Check(value); err != nil {
+		t.Errorf("%s: %v\n%s", name, err, value)
+	}
+	known := node.(map[string]any)["properties"].(map[string]any)
+	for header := range flat {
+		if _, ok := known[header]; !ok && !strings.HasPrefix(header, "Nats-") && !strings.HasPrefix(header, worker.HeaderOriginal) {
+			t.Errorf("%s does not name the header %s; it names %v", name, header, slices.Sorted(maps.Keys(known)))
+		}
+	}
+}
+
+func connect(t *testing.T) jetstream.JetStream {
+	t.Helper()
+	server, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	nc, err := nats.Connect(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func TestStoredEventFitsTheContract(t *testing.T) {
+	js, ctx := connect(t), t.Context()
+	if _, err := ledger.EnsureStream(ctx, js, ledger.StreamConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	book := ledger.NewJetStream(js, ledger.Options{})
+	e := capture.Event{ID: "E1", Type: capture.Released, TradeID: "T1", Time: time.Now(), Worker: "w", By: "ada"}
+	if _, err := book.Append(ctx, e, 0); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(ctx, ledger.DefaultStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := stream.GetMsg(ctx, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	headersFit(t, "eventHeaders", m.Header)
+	if err := schematest.Event(t).Check(m.Data); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDeadLetterFitsTheContract(t *testing.T) {
+	js, ctx := connect(t), t.Context()
+	jobs, err := worker.EnsureStreams(ctx, js, worker.StreamsConfig{
+		Jobs: "CAPTURE_JOBS", Subjects: []string{"capture.jobs.>"}, Consumer: "capture-worker", DLQ: "CAPTURE_DLQ",
+		Replicas: 1, AckWait: time.Minute, MaxAckPending: 10,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(ctx, "capture.jobs.shipped", []byte("no job"), jetstream.WithMsgID("row-1")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := jobs.Next(jetstream.FetchMaxWait(10 * time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	why := worker.Disposition{Do: worker.DeadLetter, Reason: capture.MalformedNotJSON, Detail: "no JSON"}
+	if err := (worker.DeadLetters{JS: js}).Put(ctx, m, why); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(ctx, "CAPTURE_DLQ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter, err := stream.GetMsg(ctx, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	headersFit(t, "deadLetterHeaders", letter.Header)
+	if string(letter.Data) != "no job" || letter.Header.Get(worker.HeaderOriginal+"Nats-Msg-Id") != "row-1" {
+		t.Errorf("the letter is %q with %v", letter.Data, letter.Header)
+	}
+}
+
+func TestRepublicationFitsTheContract(t *testing.T) {
+	_, tree := readAsyncAPI(t)
+	node, _ := resolve(t, tree, "#/components/schemas/republication")
+	text, err := json.Marshal(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := json.Marshal(worker.Republication{Time: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schematest.Compile(t, "republication", text).Check(value); err != nil {
+		t.Error(err)
+	}
+	var written map[string]any
+	if err := json.Unmarshal(value, &written); err != nil {
+		t.Fatal(err)
+	}
+	known := node.(map[string]any)["properties"].(map[string]any)
+	if !slices.Equal(slices.Sorted(maps.Keys(written)), slices.Sorted(maps.Keys(known))) {
+		t.Errorf("written are %v, the contract names %v", written, known)
+	}
+}
