@@ -113,6 +113,27 @@ func (c *Cluster) URL() string {
 	return strings.Join(urls, ",")
 }
 
+// Restart runs a server of the cluster that was shut down again, at the same
+// address and on the same store, and returns when it takes part. A client that
+// tries to reconnect may hold the port for a moment, so it is tried for a while.
+func (c *Cluster) Restart(i int) error {
+	before := c.Servers[i]
+	o := before.opts
+	o.Port = before.Port()
+	deadline := time.Now().Add(o.ReadyTimeout)
+	for {
+		s, err := launch(o)
+		if err == nil {
+			c.Servers[i] = s
+			return c.waitReady(o.ReadyTimeout)
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("restarting server %s of the cluster: %w", o.Name, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
 // Shutdown stops all servers and waits until they are down.
 func (c *Cluster) Shutdown() {
 	for _, s := range c.Servers {

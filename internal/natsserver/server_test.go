@@ -119,3 +119,28 @@ func TestAClusterReplicates(t *testing.T) {
 		t.Errorf("the leader has %d replicas, want 2", got)
 	}
 }
+
+func TestAServerOfAClusterComesBack(t *testing.T) {
+	c, err := natsserver.StartCluster(3, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Shutdown)
+	js := connect(t, c.URL())
+	publish(t, js, 3)
+	before := c.Servers[1].URL()
+	c.Servers[1].Shutdown()
+	if err := c.Restart(1); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Servers[1].URL(); got != before {
+		t.Errorf("it listens at %s, before at %s", got, before)
+	}
+	stream, err := connect(t, before).Stream(t.Context(), "S")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stream.CachedInfo().State.Msgs; got != 1 {
+		t.Errorf("%d messages after the restart, want 1", got)
+	}
+}
