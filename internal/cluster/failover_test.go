@@ -1,0 +1,171 @@
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+// The waves of jobs: what happens to the cluster happens in the middle of one.
+const (
+	wave       = 40
+	firstCalls = 10 // of a wave, before something happens
+)
+
+// startFailover starts a cluster, a rough gateway and workers.
+func startFailover(t *testing.T, workers int) (*natsserver.Cluster, *world, []*process) {
+	t.Helper()
+	c := startCluster(t)
+	faults, err := gatewaytest.Preset("rough")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, c.URL(), gatewaytest.Options{Seed: 9, Faults: faults, Latency: 100 * time.Millisecond})
+	var running []*process
+	for n := range workers {
+		running = append(running, startWorker(t, fmt.Sprintf("w%d", n+1),
+			append(w.env, "CAPTURE_NATS_REPLICAS=3", "CAPTURE_WORKER_CONCURRENCY=4")...))
+	}
+	return c, w, running
+}
+
+// during publishes a wave, and lets something happen when the workers are in
+// the middle of it.
+func (w *world) during(what string, happen func()) {
+	w.t.Helper()
+	before := w.calls()
+	w.place(fmt.Sprintf("n%d", len(w.jobs)), wave)
+	waitFor(w.t, patience, "the workers to be busy", func() bool { return w.calls() >= before+firstCalls })
+	if n, ok := w.left(); !ok || n == 0 {
+		w.t.Fatalf("%s: no job is left, so there is no load", what)
+	}
+	happen()
+}
+
+// finish waits for the jobs, stops the workers and audits.
+func finish(w *world, running []*process) {
+	w.t.Helper()
+	w.waitDone(patience)
+	for _, p := range running {
+		p.stop()
+	}
+	report := w.audited()
+	if want := len(w.jobs) - report.Failed - report.Parked; report.Captured != want || report.Parked > 0 {
+		w.t.Errorf("captured %d of %d, parked %v", report.Captured, len(w.jobs), report.ParkedByReason)
+	}
+}
+
+// Leaders of the ledger, of the jobs and of their consumer step down, twice
+// each, while three workers are busy: nothing is lost, nothing doubled.
+func TestLeadersStepDownUnderLoad(t *testing.T) {
+	t.Parallel()
+	_, w, running := startFailover(t, 3)
+	for range 2 {
+		for _, what := range []string{
+			"STREAM.LEADER.STEPDOWN." + ledger.DefaultStream,
+			"STREAM.LEADER.STEPDOWN." + jobsStream,
+			"CONSUMER.LEADER.STEPDOWN." + jobsStream + "." + consumerName,
+		} {
+			w.during(what, func() { w.stepDown(what) })
+		}
+	}
+	finish(w, running)
+}
+
+// stepDown asks until a leader has obeyed.
+func (w *world) stepDown(what string) {
+	w.t.Helper()
+	waitFor(w.t, patience, what, func() bool {
+		answer, err := w.js.Conn().Request("$JS.API."+what, nil, 2*time.Second)
+		if err != nil {
+			return false
+		}
+		var said struct {
+			Error any `json:"error"`
+		}
+		return json.Unmarshal(answer.Data, &said) == nil && said.Error == nil
+	})
+}
+
+// The server that leads the ledger goes, and comes back; then the one that
+// leads the consumer of the jobs. While one is away the others go on.
+func TestServersGoAndComeBackUnderLoad(t *testing.T) {
+	t.Parallel()
+	c, w, running := startFailover(t, 2)
+	for _, leader := range []func() string{w.leaderOfLedger, w.leaderOfConsumer} {
+		lost := -1
+		w.during("a server goes", func() {
+			lost = indexOf(t, c, leader())
+			c.Servers[lost].Shutdown()
+		})
+		before := w.sim.Stats().Effects
+		w.during("a server comes back", func() {
+			waitFor(t, patience, "captures with two servers", func() bool { return w.sim.Stats().Effects >= before+firstCalls })
+			if err := c.Restart(lost); err != nil {
+				t.Fatal(err)
+			}
+		})
+		w.waitCurrent()
+	}
+	finish(w, running)
+}
+
+func (w *world) leaderOfLedger() string { return w.info(ledger.DefaultStream).Cluster.Leader }
+
+func (w *world) leaderOfConsumer() string {
+	w.t.Helper()
+	consumer, err := w.js.Consumer(w.t.Context(), jobsStream, consumerName)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return consumer.CachedInfo().Cluster.Leader
+}
+
+func (w *world) info(stream string) *jetstream.StreamInfo {
+	w.t.Helper()
+	var info *jetstream.StreamInfo
+	waitFor(w.t, patience, "a leader of "+stream, func() bool {
+		s, err := w.js.Stream(w.t.Context(), stream)
+		if err != nil || s.CachedInfo().Cluster == nil || s.CachedInfo().Cluster.Leader == "" {
+			return false
+		}
+		info = s.CachedInfo()
+		return true
+	})
+	return info
+}
+
+// waitCurrent waits until the server that came back has caught up: with two
+// away there would be no majority.
+func (w *world) waitCurrent() {
+	w.t.Helper()
+	for _, stream := range []string{ledger.DefaultStream, jobsStream} {
+		waitFor(w.t, patience, "the replicas of "+stream+" to be current", func() bool {
+			current := 0
+			for _, peer := range w.info(stream).Cluster.Replicas {
+				if peer.Current && !peer.Offline {
+					current++
+				}
+			}
+			return current == 2
+		})
+	}
+}
+
+func indexOf(t *testing.T, c *natsserver.Cluster, name string) int {
+	t.Helper()
+	for i, s := range c.Servers {
+		if s.Name() == name {
+			return i
+		}
+	}
+	t.Fatalf("no server is named %q", name)
+	return -1
+}

@@ -1,0 +1,183 @@
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/audit"
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+const (
+	simUser   = "016683"
+	simSecret = "cluster-secret-key"
+	simScale  = 0.02
+
+	jobsStream   = "CAPTURE_JOBS"
+	consumerName = "capture-worker"
+	jobsSubject  = "capture.jobs.shipped"
+)
+
+// world is a broker, a simulated gateway and a client of ours.
+type world struct {
+	t    *testing.T
+	url  string
+	js   jetstream.JetStream
+	book *ledger.JetStream
+	sim  *gatewaytest.Simulator
+	env  []string // of the workers
+	jobs map[string]*capture.Job
+}
+
+// newWorld connects to a broker and starts a gateway.
+func newWorld(t *testing.T, url string, o gatewaytest.Options) *world {
+	t.Helper()
+	o.User, o.Secret = simUser, simSecret
+	o.Timing = gatewaytest.DefaultTiming().Scaled(simScale)
+	w := &world{t: t, url: url, sim: gatewaytest.New(o), jobs: map[string]*capture.Job{}}
+	t.Cleanup(w.sim.Close)
+	server := httptest.NewServer(w.sim)
+	t.Cleanup(server.Close)
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	if w.js, err = jetstream.New(nc); err != nil {
+		t.Fatal(err)
+	}
+	w.book = ledger.NewJetStream(w.js, ledger.Options{})
+	w.env = append([]string{
+		"CAPTURE_NATS_URL=" + url, "CAPTURE_GATEWAY_URL=" + server.URL + gatewaytest.PaymentsPath,
+		"CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
+	}, scaledTimes...)
+	return w
+}
+
+func startCluster(t *testing.T) *natsserver.Cluster {
+	t.Helper()
+	c, err := natsserver.StartCluster(3, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Shutdown)
+	return c
+}
+
+// place authorizes n trades and publishes their jobs; every tenth is published
+// twice, every twentieth asks for too much.
+func (w *world) place(prefix string, n int) {
+	w.t.Helper()
+	for i := range n {
+		trade := fmt.Sprintf("%s-%04d", prefix, i)
+		amount := money(w.t, fmt.Sprintf("%d.%02d", 5+i%90, i%100))
+		if err := w.sim.AddTrades(gatewaytest.Trade{TradeID: trade, Amount: amount}); err != nil {
+			w.t.Fatal(err)
+		}
+		if i%20 == 7 {
+			amount = money(w.t, "999.00")
+		}
+		job := capture.Job{TradeID: trade, Amount: amount, OrderID: "A-" + trade, AuthorizedAt: time.Now().UTC().Truncate(time.Second)}
+		w.jobs[trade] = &job
+		w.publish(job, trade)
+		if i%10 == 3 {
+			w.publish(job, trade+"-again")
+		}
+	}
+}
+
+// publish repeats itself until the job is stored; the id keeps it from being
+// stored twice.
+func (w *world) publish(job capture.Job, id string) {
+	w.t.Helper()
+	body, err := json.Marshal(job)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	waitFor(w.t, patience, "a job to be stored", func() bool {
+		_, err := w.js.Publish(w.t.Context(), jobsSubject, body, jetstream.WithMsgID(id))
+		return err == nil
+	})
+}
+
+func money(t *testing.T, number string) capture.Amount {
+	t.Helper()
+	a, err := capture.ParseAmount(number, "EUR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (w *world) calls() int {
+	stats := w.sim.Stats()
+	return int(stats.Captures + stats.Queries)
+}
+
+// left counts the jobs that are waiting or delivered; ok is false where nobody
+// could tell.
+func (w *world) left() (n int, ok bool) {
+	consumer, err := w.js.Consumer(w.t.Context(), jobsStream, consumerName)
+	if err != nil {
+		return 0, false
+	}
+	info := consumer.CachedInfo()
+	return int(info.NumPending) + info.NumAckPending, true
+}
+
+func (w *world) waitDone(within time.Duration) {
+	w.t.Helper()
+	waitFor(w.t, within, "all jobs to be done", func() bool {
+		n, ok := w.left()
+		return ok && n == 0
+	})
+}
+
+// audited holds every trade's ledger against the rules, its job and what the
+// gateway really did, and the ledger to holding no others.
+func (w *world) audited() audit.Report {
+	w.t.Helper()
+	collector := audit.NewCollector(policy, 20)
+	for id, job := range w.jobs {
+		loaded, err := w.book.LoadLatest(w.t.Context(), id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		truth := w.truth(id)
+		collector.Add(id, loaded.Events, &truth, job)
+	}
+	report := collector.Report()
+	if !report.Clean() || report.Unsettled > 0 || report.Trades != len(w.jobs) {
+		var table strings.Builder
+		_ = report.WriteTable(&table) // a Builder takes everything
+		w.t.Errorf("the audit of %d trades is not clean:\n%s", len(w.jobs), table.String())
+	}
+	for id, err := range w.book.Trades(w.t.Context(), ledger.Filter{}) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if w.jobs[id] == nil {
+			w.t.Errorf("the ledger holds trade %s, which nobody asked for", id)
+		}
+	}
+	return report
+}
+
+func (w *world) truth(id string) audit.Truth {
+	found, _ := w.sim.Truth(id)
+	truth := audit.Truth{TradeID: id, State: found.Now}
+	for _, effect := range found.Captures {
+		truth.Captures = append(truth.Captures, audit.Capture{Amount: effect.Amount, RequestID: effect.RequestID, At: effect.At})
+	}
+	return truth
+}
