@@ -7,6 +7,9 @@ type Finding struct {
 	Via    Via
 	Call   int // of ViaCapture: the number of the capture call that was answered
 	Answer Answer
+	// Asked is when the call was made, by the clock of who judges it; zero where
+	// only Answer.Latency tells.
+	Asked time.Time
 }
 
 // verdict drafts an event.

@@ -14,6 +14,12 @@ var ErrUnknownTrade = errors.New("the ledger holds nothing of this trade")
 // Query asks Order Query about a trade, as gateway.Client.Query does.
 type Query func(ctx context.Context, tradeID string) capture.Answer
 
+// Ask asks Order Query, and remembers when.
+func (c *Clerk) Ask(ctx context.Context, query Query, tradeID string) capture.Finding {
+	asked := c.Now()
+	return capture.Finding{Via: capture.ViaQuery, Asked: asked, Answer: query(ctx, tradeID)}
+}
+
 // Result is what one look at a trade brought.
 type Result struct {
 	Before capture.State  // as the ledger had it
@@ -62,8 +68,8 @@ func (r *Resolver) Resolve(ctx context.Context, tradeID string) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	result := Result{Before: trade.State, Answer: r.Query(ctx, tradeID)}
-	finding := capture.Finding{Via: capture.ViaQuery, Answer: result.Answer}
+	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
+	result := Result{Before: trade.State, Answer: finding.Answer}
 	trade, result.Event, err = r.Clerk.Learn(ctx, trade, nil, finding)
 	result.After = trade.State
 	return result, err

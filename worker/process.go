@@ -143,10 +143,12 @@ func (p *Processor) query(ctx, stop context.Context, trade reconcile.Trade, job 
 		return trade, err
 	}
 	defer leave()
-	answer := p.Gate.Call(ctx, func(ctx context.Context) capture.Answer {
-		return p.Gateway.Query(ctx, trade.ID)
+	finding := capture.Finding{Via: capture.ViaQuery}
+	finding.Answer = p.Gate.Call(ctx, func(ctx context.Context) capture.Answer {
+		finding = p.Clerk.Ask(ctx, p.Gateway.Query, trade.ID)
+		return finding.Answer
 	})
-	trade, _, err = p.Clerk.Learn(ctx, trade, &job, capture.Finding{Via: capture.ViaQuery, Answer: answer})
+	trade, _, err = p.Clerk.Learn(ctx, trade, &job, finding)
 	return trade, err
 }
 
