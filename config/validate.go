@@ -81,6 +81,7 @@ func (v *checker) jobs() {
 		v.subject("jobs.subjects", s)
 	}
 	v.mapping()
+	v.lanes()
 }
 
 func (v *checker) ledger() {

@@ -65,7 +65,7 @@ func (p *proc) start() {
 	}
 	p.processor = &worker.Processor{
 		Jobs: decoder, Clerk: clerk, Gateway: p.s.bank, Gate: p.gate, Waiter: p.room,
-		Lease: lease, Inline: inline, NewRequestID: p.s.mint, Log: log,
+		Lease: lease, Inline: inline, Rest: 5 * time.Second, NewRequestID: p.s.mint, Log: log,
 	}
 	p.resolver = &reconcile.Resolver{Clerk: clerk, Query: p.s.bank.Query}
 	p.s.queue.poke()

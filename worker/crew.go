@@ -14,20 +14,18 @@ type Crew struct {
 }
 
 // Run works until ctx ends, as each Worker does, and returns once nothing of
-// it runs any more. The error joins theirs.
-func (c Crew) Run(ctx context.Context) error {
+// it runs any more.
+func (c Crew) Run(ctx context.Context) {
 	gateCtx, closeGate := context.WithCancel(context.WithoutCancel(ctx))
 	defer closeGate()
 	var gate, workers sync.WaitGroup
 	gate.Go(func() { c.Gate.Run(gateCtx) })
-	errs := make([]error, len(c.Workers))
-	for i, w := range c.Workers {
-		workers.Go(func() { errs[i] = w.Run(ctx) })
+	for _, w := range c.Workers {
+		workers.Go(func() { w.Run(ctx) })
 	}
 	workers.Wait()
 	closeGate()
 	gate.Wait()
-	return errors.Join(errs...)
 }
 
 // Alive reports whether the loops of all workers turn.
@@ -55,6 +53,17 @@ func (c Crew) InHand() int {
 	n := 0
 	for _, w := range c.Workers {
 		n += w.InHand()
+	}
+	return n
+}
+
+// Waiting is how many jobs in hand wait for their next try.
+func (c Crew) Waiting() int {
+	n := 0
+	for _, w := range c.Workers {
+		if room, ok := w.cfg.Processor.Waiter.(interface{ Waiting() int }); ok {
+			n += room.Waiting()
+		}
 	}
 	return n
 }

@@ -33,10 +33,6 @@ type Disposition struct {
 // outcome of its trade. The other reasons are capture.MalformedReasons.
 const ReasonConflict = "conflict"
 
-// troubleDelay is how long a job rests after trouble that is not its own: the
-// ledger out of reach, the gateway shut.
-const troubleDelay = 5 * time.Second
-
 // unreadable sorts what the decoder refused: an event that jobs.match does not
 // select is none of ours, everything else is a dead letter.
 func (p *Processor) unreadable(ctx context.Context, err error) Disposition {
@@ -69,5 +65,5 @@ func (p *Processor) handBack(ctx context.Context, job capture.Job, err error) Di
 	if !errors.Is(err, ErrShut) {
 		p.Log.WarnContext(ctx, "handing the job back", "trade_id", job.TradeID, "order_id", job.OrderID, "error", err)
 	}
-	return Disposition{Do: Later, At: p.Clerk.Now().Add(troubleDelay)}
+	return Disposition{Do: Later, At: p.Clerk.Now().Add(p.Rest)}
 }

@@ -11,16 +11,16 @@ import (
 // Inventory is what of a worker's streams is there, and what of it does not
 // fit. A nil member does not exist yet; run creates it.
 type Inventory struct {
-	Jobs     *jetstream.StreamInfo
-	Consumer *jetstream.ConsumerInfo
-	DLQ      *jetstream.StreamInfo
-	Problems []Problem
+	Jobs      *jetstream.StreamInfo
+	Consumers []*jetstream.ConsumerInfo // in the order of StreamsConfig.Consumers
+	DLQ       *jetstream.StreamInfo
+	Problems  []Problem
 }
 
 // Inspect is CheckLimits for a broker on which something may still be missing:
 // it looks at what is there, and creates and changes nothing.
 func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l Limits) (Inventory, error) {
-	var found Inventory
+	found := Inventory{Consumers: make([]*jetstream.ConsumerInfo, len(cfg.Consumers))}
 	jobs, err := present(js.Stream(ctx, cfg.Jobs))
 	if err != nil {
 		return found, fmt.Errorf("stream %s: %w", cfg.Jobs, err)
@@ -28,13 +28,8 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l L
 	if jobs != nil {
 		found.Jobs = jobs.CachedInfo()
 		found.Problems = append(found.Problems, checkJobs(found.Jobs.Config, l)...)
-		consumer, err := jobs.Consumer(ctx, cfg.Consumer)
-		switch {
-		case err == nil:
-			found.Consumer = consumer.CachedInfo()
-			found.Problems = append(found.Problems, checkConsumer(found.Consumer.Config, l)...)
-		case !errors.Is(err, jetstream.ErrConsumerNotFound):
-			return found, fmt.Errorf("consumer %s of stream %s: %w", cfg.Consumer, cfg.Jobs, err)
+		if err := found.inspectConsumers(ctx, jobs, cfg, l); err != nil {
+			return found, err
 		}
 	}
 	dlq, err := present(js.Stream(ctx, cfg.DLQ))
@@ -46,6 +41,20 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l L
 		found.Problems = append(found.Problems, checkDLQ(found.DLQ.Config)...)
 	}
 	return found, nil
+}
+
+func (i *Inventory) inspectConsumers(ctx context.Context, jobs jetstream.Stream, cfg StreamsConfig, l Limits) error {
+	for n, c := range cfg.Consumers {
+		consumer, err := jobs.Consumer(ctx, c.Name)
+		switch {
+		case err == nil:
+			i.Consumers[n] = consumer.CachedInfo()
+			i.Problems = append(i.Problems, checkConsumer(i.Consumers[n].Config, l)...)
+		case !errors.Is(err, jetstream.ErrConsumerNotFound):
+			return fmt.Errorf("consumer %s of stream %s: %w", c.Name, cfg.Jobs, err)
+		}
+	}
+	return nil
 }
 
 // present takes a missing stream for no error.

@@ -27,22 +27,25 @@ type Limits struct {
 	Horizon     time.Duration // how long a job may be retried
 }
 
-// CheckLimits compares the consumer and the streams, as they are, with what
+// CheckLimits compares the consumers and the streams, as they are, with what
 // the worker needs. It changes nothing.
 func CheckLimits(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l Limits) ([]Problem, error) {
 	stream, err := js.Stream(ctx, cfg.Jobs)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", cfg.Jobs, err)
 	}
-	consumer, err := stream.Consumer(ctx, cfg.Consumer)
-	if err != nil {
-		return nil, fmt.Errorf("consumer %s of stream %s: %w", cfg.Consumer, cfg.Jobs, err)
+	var problems []Problem
+	for _, c := range cfg.Consumers {
+		consumer, err := stream.Consumer(ctx, c.Name)
+		if err != nil {
+			return nil, fmt.Errorf("consumer %s of stream %s: %w", c.Name, cfg.Jobs, err)
+		}
+		problems = append(problems, checkConsumer(consumer.CachedInfo().Config, l)...)
 	}
 	dlq, err := js.Stream(ctx, cfg.DLQ)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", cfg.DLQ, err)
 	}
-	problems := checkConsumer(consumer.CachedInfo().Config, l)
 	problems = append(problems, checkJobs(stream.CachedInfo().Config, l)...)
 	return append(problems, checkDLQ(dlq.CachedInfo().Config)...), nil
 }

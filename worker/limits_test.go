@@ -50,7 +50,7 @@ func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
 			s := newShop(t, gatewaytest.Options{})
 			stream := jetstream.StreamConfig{Name: s.streams.Jobs, Subjects: s.streams.Subjects}
 			consumer := jetstream.ConsumerConfig{
-				Durable: s.streams.Consumer, AckPolicy: jetstream.AckExplicitPolicy,
+				Durable: s.streams.Consumers[0].Name, AckPolicy: jetstream.AckExplicitPolicy,
 				AckWait: time.Minute, MaxAckPending: 50_000,
 			}
 			if tc.stream != nil {
@@ -70,7 +70,7 @@ func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if was, is := before.CachedInfo().Config, after.CachedInfo().Config; was.AckWait != is.AckWait || was.MaxAckPending != is.MaxAckPending || was.MaxDeliver != is.MaxDeliver {
+			if was, is := before.CachedInfo().Config, after[0].CachedInfo().Config; was.AckWait != is.AckWait || was.MaxAckPending != is.MaxAckPending || was.MaxDeliver != is.MaxDeliver {
 				t.Errorf("the consumer was altered: %+v, now %+v", was, is)
 			}
 			problems, err := worker.CheckLimits(t.Context(), s.js, s.streams, limits)

@@ -45,6 +45,7 @@ type Processor struct {
 	Waiter    Waiter
 	Lease     time.Duration // how long an announced call may take, waiting for its slot included
 	Inline    time.Duration // how long one delivery waits inside, in all; then it comes again
+	Rest      time.Duration // before a job comes again after trouble that is not its own
 	NotifyURL string        // where a job names none
 	// NewRequestID mints a request_id: at least 24 letters and digits, never
 	// seen before.

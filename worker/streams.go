@@ -21,18 +21,28 @@ const (
 
 // StreamsConfig names what a worker needs of the broker.
 type StreamsConfig struct {
-	Jobs          string   // stream of jobs
-	Subjects      []string // the subjects to take from it
-	Consumer      string   // durable consumer
-	DLQ           string   // stream of dead letters
+	Jobs      string           // stream of jobs
+	Subjects  []string         // the subjects of the jobs in it
+	Consumers []ConsumerConfig // one for each lane
+	// After names a consumer whose work new ones go on with, where there is
+	// such a consumer: they start at the first job that it has not done.
+	After         string
+	DLQ           string // stream of dead letters
 	Replicas      int
 	AckWait       time.Duration
 	MaxAckPending int
 }
 
-// EnsureStreams finds or creates the streams and the consumer. It never alters
-// what it finds: what does not fit is for CheckLimits to say.
-func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) (jetstream.Consumer, error) {
+// ConsumerConfig names a durable consumer and the subjects that it takes.
+type ConsumerConfig struct {
+	Name     string
+	Subjects []string
+}
+
+// EnsureStreams finds or creates the streams and the consumers, which it
+// returns in order. It never alters what it finds: what does not fit is for
+// CheckLimits to say.
+func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) ([]jetstream.Consumer, error) {
 	jobs, err := ensureStream(ctx, js, jobsStream(cfg))
 	if err != nil {
 		return nil, err
@@ -40,17 +50,46 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfi
 	if _, err := ensureStream(ctx, js, dlqStream(cfg)); err != nil {
 		return nil, err
 	}
-	consumer, err := jobs.Consumer(ctx, cfg.Consumer)
+	consumers := make([]jetstream.Consumer, len(cfg.Consumers))
+	for i, wanted := range cfg.Consumers {
+		if consumers[i], err = ensureConsumer(ctx, jobs, cfg, wanted); err != nil {
+			return nil, fmt.Errorf("consumer %s of stream %s: %w", wanted.Name, cfg.Jobs, err)
+		}
+	}
+	return consumers, nil
+}
+
+// ensureConsumer finds a consumer or creates it; another worker may do so at
+// the same time.
+func ensureConsumer(ctx context.Context, jobs jetstream.Stream, cfg StreamsConfig, c ConsumerConfig) (jetstream.Consumer, error) {
+	consumer, err := jobs.Consumer(ctx, c.Name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		consumer, err = jobs.CreateConsumer(ctx, consumerConfig(cfg))
+		consumer, err = createConsumer(ctx, jobs, cfg, c)
 	}
 	if errors.Is(err, jetstream.ErrConsumerExists) {
-		consumer, err = jobs.Consumer(ctx, cfg.Consumer)
+		return jobs.Consumer(ctx, c.Name)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("consumer %s of stream %s: %w", cfg.Consumer, cfg.Jobs, err)
+	return consumer, err
+}
+
+func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg StreamsConfig, c ConsumerConfig) (jetstream.Consumer, error) {
+	wanted := jetstream.ConsumerConfig{
+		Durable: c.Name, FilterSubjects: c.Subjects,
+		Description: "workers of capture-worker share it",
+		AckPolicy:   jetstream.AckExplicitPolicy, AckWait: cfg.AckWait,
+		MaxDeliver: -1, MaxAckPending: cfg.MaxAckPending,
 	}
-	return consumer, nil
+	if cfg.After != "" && cfg.After != c.Name {
+		before, err := jobs.Consumer(ctx, cfg.After)
+		switch {
+		case err == nil:
+			wanted.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
+			wanted.OptStartSeq = before.CachedInfo().AckFloor.Stream + 1
+		case !errors.Is(err, jetstream.ErrConsumerNotFound):
+			return nil, err
+		}
+	}
+	return jobs.CreateConsumer(ctx, wanted)
 }
 
 // ensureStream finds a stream or creates it; another worker may do so at the
@@ -87,14 +126,5 @@ func dlqStream(cfg StreamsConfig) jetstream.StreamConfig {
 		Description: "jobs that capture-worker could not take, with the reason",
 		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
-	}
-}
-
-func consumerConfig(cfg StreamsConfig) jetstream.ConsumerConfig {
-	return jetstream.ConsumerConfig{
-		Durable: cfg.Consumer, FilterSubjects: cfg.Subjects,
-		Description: "workers of capture-worker share it",
-		AckPolicy:   jetstream.AckExplicitPolicy, AckWait: cfg.AckWait,
-		MaxDeliver: -1, MaxAckPending: cfg.MaxAckPending,
 	}
 }

@@ -63,19 +63,18 @@ func HandsFor(concurrency int) int { return max(64, 4*concurrency) }
 
 // Run works until ctx ends. Then it pulls no more, hands back the jobs that
 // wait, lets the others finish within the shutdown timeout, and hands back
-// what is left. It returns once nothing of it runs any more; the error is nil
-// if every job in hand came to its end. The gate has to be running.
-func (w *Worker) Run(ctx context.Context) error {
+// what is left, which loses nothing. It returns once nothing of it runs any
+// more. The gate has to be running.
+func (w *Worker) Run(ctx context.Context) {
 	work, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
 	var keeping sync.WaitGroup
 	keeping.Go(func() { w.keeper.run(work) })
 	w.pull(ctx, work)
 	w.health.draining.Store(true)
-	err := w.drain(abort)
+	w.drain(abort)
 	abort()
 	keeping.Wait()
-	return err
 }
 
 // pull fetches as many jobs as there are free hands, until ctx ends.
@@ -161,7 +160,7 @@ func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) {
 		if err = w.cfg.DeadLetters.Put(ctx, m, d); err == nil {
 			err = m.TermWithReason(d.Reason)
 		} else {
-			err = errors.Join(err, m.NakWithDelay(troubleDelay))
+			err = errors.Join(err, m.NakWithDelay(w.cfg.Processor.Rest))
 		}
 	default:
 		if rest := time.Until(d.At); rest > 0 {
@@ -177,7 +176,7 @@ func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) {
 }
 
 // drain waits for the jobs in hand, and after the timeout tells them to stop.
-func (w *Worker) drain(abort context.CancelFunc) error {
+func (w *Worker) drain(abort context.CancelFunc) {
 	finished := make(chan struct{})
 	go func() {
 		w.jobs.Wait()
@@ -187,13 +186,12 @@ func (w *Worker) drain(abort context.CancelFunc) error {
 	defer timer.Stop()
 	select {
 	case <-finished:
-		return nil
+		return
 	case <-timer.C:
 	}
 	w.cfg.Log.Warn("the shutdown timeout is over; handing back what is still in hand", "jobs", len(w.hands))
 	abort()
 	<-finished
-	return errors.New("some jobs were still in hand at the shutdown timeout; they are handed back and lose nothing")
 }
 
 // reserve waits for a free hand and takes all that are free with it. It

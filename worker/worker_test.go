@@ -66,8 +66,9 @@ func newShop(t *testing.T, o gatewaytest.Options) *shop {
 	return &shop{
 		t: t, js: js, sim: sim, client: client, ledger: ledger.NewJetStream(js, ledger.Options{}),
 		streams: worker.StreamsConfig{
-			Jobs: "CAPTURE_JOBS", Subjects: []string{"capture.jobs.>"}, Consumer: "capture-worker", DLQ: "CAPTURE_DLQ",
-			Replicas: 1, AckWait: time.Second, MaxAckPending: 1000,
+			Jobs: "CAPTURE_JOBS", Subjects: []string{"capture.jobs.>"}, DLQ: "CAPTURE_DLQ",
+			Consumers: []worker.ConsumerConfig{{Name: "capture-worker", Subjects: []string{"capture.jobs.>"}}},
+			Replicas:  1, AckWait: time.Second, MaxAckPending: 1000,
 		},
 	}
 }
@@ -75,7 +76,7 @@ func newShop(t *testing.T, o gatewaytest.Options) *shop {
 // worker builds a crew of one on the shop; change may alter its processor.
 func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 	s.t.Helper()
-	consumer, err := worker.EnsureStreams(s.t.Context(), s.js, s.streams)
+	consumers, err := worker.EnsureStreams(s.t.Context(), s.js, s.streams)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 	gate := worker.NewGate(worker.GateConfig{Concurrency: 8, ProbeEvery: 100 * time.Millisecond, Query: s.client.Query, Log: log})
 	p := &worker.Processor{
 		Jobs: decoder, Gateway: s.client, Gate: gate, Waiter: worker.NewRoom(8, time.Now), Log: log,
-		Lease: 30 * time.Second, Inline: 5 * time.Second,
+		Lease: 30 * time.Second, Inline: 5 * time.Second, Rest: 5 * time.Second,
 		NewRequestID: func() string { return fmt.Sprintf("request%020d", s.count()) },
 		Clerk: &reconcile.Clerk{
 			Ledger: s.ledger, Policy: policy, Worker: "w", Now: time.Now, Log: log,
@@ -102,7 +103,7 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 		change(p)
 	}
 	return worker.Crew{Gate: gate, Workers: []*worker.Worker{worker.New(worker.Config{
-		Consumer: consumer, Processor: p, Gate: gate, DeadLetters: worker.DeadLetters{JS: s.js},
+		Consumer: consumers[0], Processor: p, Gate: gate, DeadLetters: worker.DeadLetters{JS: s.js},
 		AckWait: s.streams.AckWait, Hands: 32, ShutdownTimeout: 5 * time.Second, Log: log,
 	})}}
 }
@@ -115,11 +116,11 @@ func (s *shop) count() int {
 }
 
 // start runs a worker; the returned function stops it and waits.
-func (s *shop) start(w worker.Crew) (stop func() error) {
+func (s *shop) start(w worker.Crew) (stop func()) {
 	ctx, cancel := context.WithCancel(s.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	return sync.OnceValue(func() error { cancel(); return <-ended })
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx) })
+	return func() { cancel(); running.Wait() }
 }
 
 // authorize makes trades that can be captured, and publishes a job for each.
@@ -163,7 +164,7 @@ func (s *shop) until(what string, done func() bool) {
 
 // drained reports that the consumer has no job left.
 func (s *shop) drained() bool {
-	consumer, err := s.js.Consumer(s.t.Context(), s.streams.Jobs, s.streams.Consumer)
+	consumer, err := s.js.Consumer(s.t.Context(), s.streams.Jobs, s.streams.Consumers[0].Name)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -195,9 +196,7 @@ func TestWorkerCapturesWhatIsPublished(t *testing.T) {
 	s.authorize(trades(100)...)
 	stop := s.start(s.worker(nil))
 	s.until("all jobs done", s.drained)
-	if err := stop(); err != nil {
-		t.Errorf("Run: %v", err)
-	}
+	stop()
 	for _, id := range trades(100) {
 		if truth, _ := s.sim.Truth(id); len(truth.Captures) != 1 || s.phase(id) != capture.PhaseCaptured {
 			t.Errorf("trade %s: %d captures, ledger says %s", id, len(truth.Captures), s.phase(id))
@@ -213,9 +212,7 @@ func TestMalformedJobKeepsItsBytesAndHeaders(t *testing.T) {
 	s.publish(nats.Header{"Traceparent": {"00-a"}, "Nats-Msg-Id": {"row-7"}}, body)
 	stop := s.start(s.worker(nil))
 	s.until("the job is done", s.drained)
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
+	stop()
 	dlq, err := s.js.Stream(t.Context(), "CAPTURE_DLQ")
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +250,7 @@ func TestDeadLetterThatCannotBeStored(t *testing.T) {
 	}
 	s.publish(nats.Header{}, "not json")
 	stop := s.start(w)
-	consumer, err := s.js.Consumer(t.Context(), s.streams.Jobs, s.streams.Consumer)
+	consumer, err := s.js.Consumer(t.Context(), s.streams.Jobs, s.streams.Consumers[0].Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,9 +258,7 @@ func TestDeadLetterThatCannotBeStored(t *testing.T) {
 		info, err := consumer.Info(t.Context())
 		return err == nil && info.NumAckPending == 1 && info.Delivered.Consumer >= 1
 	})
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
+	stop()
 	if info, err := consumer.Info(t.Context()); err != nil || info.NumAckPending+int(info.NumPending) != 1 {
 		t.Errorf("the job is gone: %+v, %v", info, err)
 	}
@@ -277,16 +272,14 @@ func TestSlowCallIsKeptInProgress(t *testing.T) {
 	s.authorize("T1")
 	stop := s.start(s.worker(nil))
 	s.until("the job is done", s.drained)
-	consumer, err := s.js.Consumer(t.Context(), s.streams.Jobs, s.streams.Consumer)
+	consumer, err := s.js.Consumer(t.Context(), s.streams.Jobs, s.streams.Consumers[0].Name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n := consumer.CachedInfo().Delivered.Consumer; n != 1 {
 		t.Errorf("the job was delivered %d times", n)
 	}
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
+	stop()
 }
 
 // A stop finishes the call in flight; the jobs that wait go to another worker
@@ -299,14 +292,10 @@ func TestStopHandsOver(t *testing.T) {
 	s.authorize(trades(60)...)
 	first := s.start(s.worker(nil))
 	s.until("the first captures", func() bool { return s.sim.Stats().Effects > 0 })
-	if err := first(); err != nil {
-		t.Errorf("the first worker: %v", err)
-	}
+	first()
 	second := s.start(s.worker(nil))
 	s.until("all jobs done", s.drained)
-	if err := second(); err != nil {
-		t.Errorf("the second worker: %v", err)
-	}
+	second()
 	for _, id := range trades(60) {
 		if truth, _ := s.sim.Truth(id); len(truth.Captures) != 1 || truth.CallsTotal != 1 {
 			t.Errorf("trade %s: %d captures in %d calls", id, len(truth.Captures), truth.CallsTotal)
@@ -331,9 +320,7 @@ func TestJobThatBreaksUsBreaksNoOther(t *testing.T) {
 	s.authorize(trades(10)...)
 	stop := s.start(s.worker(func(p *worker.Processor) { p.Gateway = breaking{p.Gateway} }))
 	s.until("nine captures", func() bool { return s.sim.Stats().Effects == 9 })
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
+	stop()
 	if s.drained() {
 		t.Error("the job that broke us is gone")
 	}

@@ -51,7 +51,7 @@ func (w *world) processor(name string) *worker.Processor {
 			},
 			NewID: func() string { return fmt.Sprintf("e%d", w.count(&w.ids)) },
 		},
-		Gateway: w.gateway, Gate: openGate{}, Lease: 65 * time.Second, Inline: 15 * time.Second,
+		Gateway: w.gateway, Gate: openGate{}, Lease: 65 * time.Second, Inline: 15 * time.Second, Rest: 5 * time.Second,
 		Waiter:       worker.NewRoom(10, time.Now),
 		NewRequestID: func() string { return fmt.Sprintf("request%020d", w.count(&w.minted)) },
 		Log:          log,

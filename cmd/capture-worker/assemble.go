@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -27,13 +26,13 @@ const leaseSlack = 5 * time.Second
 
 // plant is a worker with all that it consists of.
 type plant struct {
-	worker   worker.Crew
-	client   *gateway.Client
-	keys     *keyring
-	ledger   ledger.Ledger
-	consumer jetstream.Consumer
-	metrics  *metrics.Metrics
-	notices  notify.Config
+	crew      worker.Crew
+	client    *gateway.Client
+	keys      *keyring
+	ledger    ledger.Ledger
+	consumers []jetstream.Consumer
+	metrics   *metrics.Metrics
+	notices   notify.Config
 }
 
 // assemble builds a worker on a connection. Missing streams and the consumer
@@ -43,7 +42,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, log *slog
 	if err != nil {
 		return nil, err
 	}
-	consumer, err := prepareBroker(ctx, c, js, log)
+	consumers, err := prepareBroker(ctx, c, js, log)
 	if err != nil {
 		return nil, err
 	}
@@ -62,25 +61,44 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, log *slog
 		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
 		Query: calls.Query, Log: log,
 	})
-	hands := worker.HandsFor(c.Worker.Concurrency)
-	// Half of the hands may wait; the others stay free for jobs that can go on.
-	room := worker.NewRoom(hands/2, time.Now)
-	w := worker.New(worker.Config{
-		Consumer: consumer, Gate: gate, DeadLetters: worker.DeadLetters{JS: js},
+	parts := laneParts{c: c, js: js, decoder: decoder, clerk: newClerk(c, book, log), gateway: calls, gate: gate, counts: counts, log: log}
+	crew := worker.Crew{Gate: gate}
+	for i, lane := range c.LaneList() {
+		crew.Workers = append(crew.Workers, parts.worker(lane, consumers[i]))
+	}
+	gauge(counts, crew)
+	keys := newKeyring(c.Gateway, client, log)
+	notices, err := noticesOf(c, parts.clerk, calls.Query, gate, keys, log)
+	return &plant{crew: crew, client: client, keys: keys, ledger: book, consumers: consumers, metrics: counts, notices: notices}, err
+}
+
+// laneParts is what the workers of all lanes share.
+type laneParts struct {
+	c       config.Config
+	js      jetstream.JetStream
+	decoder *capture.Decoder
+	clerk   *reconcile.Clerk
+	gateway worker.Gateway
+	gate    *worker.Gate
+	counts  *metrics.Metrics
+	log     *slog.Logger
+}
+
+// worker builds the worker of one lane.
+func (p laneParts) worker(lane config.Lane, consumer jetstream.Consumer) *worker.Worker {
+	hands := worker.HandsFor(p.c.Worker.Concurrency)
+	return worker.New(worker.Config{
+		Consumer: consumer, Gate: p.gate, DeadLetters: worker.DeadLetters{JS: p.js},
 		Processor: &worker.Processor{
-			Jobs: decoder, Clerk: newClerk(c, book, log), Gateway: calls, Gate: gate,
-			Waiter: room, Inline: c.Worker.Backoff.Inline,
-			Lease: 2*c.Gateway.Timeout + leaseSlack, NotifyURL: c.Gateway.NotifyURL,
-			NewRequestID: rand.Text, Log: log,
+			Jobs: p.decoder, Clerk: p.clerk, Gateway: p.gateway, Gate: p.gate.Lane(lane.Name, lane.Weight),
+			// Half of the hands may wait; the others stay free for jobs that can go on.
+			Waiter: worker.NewRoom(hands/2, time.Now), Inline: p.c.Worker.Backoff.Inline,
+			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
+			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: rand.Text, Log: p.log,
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
-		ShutdownTimeout: c.Worker.ShutdownTimeout, Log: log, Observe: counts.Disposed,
+		ShutdownTimeout: p.c.Worker.ShutdownTimeout, Log: p.log, Observe: p.counts.Disposed,
 	})
-	crew := worker.Crew{Gate: gate, Workers: []*worker.Worker{w}}
-	gauge(counts, crew, room)
-	keys := newKeyring(c.Gateway, client, log)
-	notices, err := noticesOf(c, newClerk(c, book, log), calls.Query, gate, keys, log)
-	return &plant{worker: crew, client: client, keys: keys, ledger: book, consumer: consumer, metrics: counts, notices: notices}, err
 }
 
 func newGatewayClient(c config.Config) (*gateway.Client, error) {
@@ -106,55 +124,4 @@ func policyOf(c config.Config) capture.Policy {
 		Settle: c.Reconcile.Settle, Agree: c.Reconcile.Agree, Spacing: c.Reconcile.Spacing,
 		GiveUpAfter: c.Worker.GiveUpAfter,
 	}
-}
-
-// prepareBroker finds or creates what the worker needs of JetStream, and says
-// what of it does not fit.
-func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (jetstream.Consumer, error) {
-	findings, err := ledger.EnsureStream(ctx, js, ledger.StreamConfig{
-		Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas, MaxAge: c.Ledger.MaxAge,
-	})
-	if err != nil {
-		return nil, err
-	}
-	streams := streamsOf(c)
-	consumer, err := worker.EnsureStreams(ctx, js, streams)
-	if err != nil {
-		return nil, err
-	}
-	problems, err := worker.CheckLimits(ctx, js, streams, worker.Limits{
-		CallTimeout: c.Gateway.Timeout, Hands: worker.HandsFor(c.Worker.Concurrency),
-		Horizon: max(capture.AuthorizationWindow, c.Worker.GiveUpAfter),
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range findings {
-		problems = append(problems, worker.Problem{Fatal: f.Unfit, What: f.Text})
-	}
-	return consumer, report(problems, log)
-}
-
-func streamsOf(c config.Config) worker.StreamsConfig {
-	return worker.StreamsConfig{
-		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, Consumer: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream,
-		Replicas: c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
-	}
-}
-
-// report logs what does not fit, and refuses to go on where jobs would be lost.
-func report(problems []worker.Problem, log *slog.Logger) error {
-	fatal := 0
-	for _, p := range problems {
-		if p.Fatal {
-			fatal++
-			log.Error("JetStream is not set up for this", "problem", p.String())
-		} else {
-			log.Warn("JetStream could be set up better", "problem", p.String())
-		}
-	}
-	if fatal > 0 {
-		return fmt.Errorf("JetStream as it is would lose jobs or stall: %d problems, logged above; nothing was changed", fatal)
-	}
-	return nil
 }

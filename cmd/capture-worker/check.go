@@ -15,7 +15,6 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/checkup"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // checkPatience bounds the wait for a NATS server that does not answer: who
@@ -61,11 +60,7 @@ no error; 1 at least one; 2 the configuration contradicts itself.`,
 
 func newChecker(c config.Config, stderr io.Writer) *checkup.Checker {
 	checker := &checkup.Checker{
-		Config: c, Streams: streamsOf(c),
-		Limits: worker.Limits{
-			CallTimeout: c.Gateway.Timeout, Hands: worker.HandsFor(c.Worker.Concurrency),
-			Horizon: max(capture.AuthorizationWindow, c.Worker.GiveUpAfter),
-		},
+		Config: c, Streams: streamsOf(c), Limits: limitsOf(c),
 		Connect: func(ctx context.Context) (*nats.Conn, jetstream.JetStream, error) {
 			nc, err := connectWithin(ctx, c, newToolLogger(c, stderr), checkPatience)
 			if err != nil {

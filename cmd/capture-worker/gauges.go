@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,10 +11,10 @@ import (
 )
 
 // gauge adds the series that are asked of the workers when they are read.
-func gauge(m *metrics.Metrics, crew worker.Crew, room *worker.Room) {
+func gauge(m *metrics.Metrics, crew worker.Crew) {
 	gate := crew.Gate
 	m.Gauge("capture_jobs_in_hand", "Jobs in hand or being pulled.", func() float64 { return float64(crew.InHand()) })
-	m.Gauge("capture_jobs_waiting_inside", "Jobs in hand that wait for their next try.", func() float64 { return float64(room.Waiting()) })
+	m.Gauge("capture_jobs_waiting_inside", "Jobs in hand that wait for their next try.", func() float64 { return float64(crew.Waiting()) })
 	m.Gauge("capture_gateway_calls_in_flight", "Gateway calls in flight.", func() float64 { return float64(gate.Calls()) })
 	m.Gauge("capture_gateway_turns_waiting", "Jobs that wait for the rate limit or a turn at the gateway.",
 		func() float64 { return float64(gate.Waiting()) })
@@ -35,19 +34,14 @@ func one(yes bool) float64 {
 // pollEvery is how often the consumer is asked how much work there is.
 const pollEvery = 10 * time.Second
 
-// backlog follows what the consumer has left, until ctx ends.
-func backlog(ctx context.Context, m *metrics.Metrics, consumer jetstream.Consumer) {
-	var ready, delivered atomic.Uint64
-	m.Gauge("capture_jobs_ready", "Jobs in the stream that were not delivered yet, for all workers.",
-		func() float64 { return float64(ready.Load()) })
-	m.Gauge("capture_jobs_delivered", "Jobs delivered and not done, those that wait for a retry included, for all workers.",
-		func() float64 { return float64(delivered.Load()) })
+// backlog follows what the consumer of a lane has left, until ctx ends.
+func backlog(ctx context.Context, m *metrics.Metrics, lane string, consumer jetstream.Consumer) {
+	m.Backlog(lane, 0, 0)
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		if info, err := consumer.Info(ctx); err == nil {
-			ready.Store(info.NumPending)
-			delivered.Store(uint64(info.NumAckPending))
+			m.Backlog(lane, float64(info.NumPending), float64(info.NumAckPending))
 		}
 		select {
 		case <-ctx.Done():

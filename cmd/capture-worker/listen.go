@@ -53,10 +53,14 @@ func listenForNotices(c config.Config, log *slog.Logger) (net.Listener, error) {
 // until ctx ends or one of them fails; both stop together.
 func (p *plant) work(ctx context.Context, notices net.Listener, path string) error {
 	if notices == nil {
-		return p.worker.Run(ctx)
+		p.crew.Run(ctx)
+		return nil
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return p.worker.Run(ctx) })
+	group.Go(func() error {
+		p.crew.Run(ctx)
+		return nil
+	})
 	group.Go(func() error {
 		return notify.Serve(ctx, notices, path, notify.New(p.notices), notify.DefaultLimits())
 	})

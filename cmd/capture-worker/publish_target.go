@@ -60,7 +60,7 @@ func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, su
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if create {
-		if _, err := worker.EnsureStreams(ctx, js, streamsConfig(c)); err != nil {
+		if _, err := worker.EnsureStreams(ctx, js, streamsOf(c)); err != nil {
 			return target{}, err
 		}
 	}
@@ -76,12 +76,4 @@ func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, su
 		return target{}, fmt.Errorf("stream %s takes %s, not %s; choose another --subject or jobs.stream", found.Name, strings.Join(found.Subjects, ","), subject)
 	}
 	return target{found.Name, subject, found.Duplicates}, nil
-}
-
-// streamsConfig is what the worker needs of the broker.
-func streamsConfig(c config.Config) worker.StreamsConfig {
-	return worker.StreamsConfig{
-		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, Consumer: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream,
-		Replicas: c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
-	}
 }

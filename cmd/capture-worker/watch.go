@@ -21,10 +21,10 @@ func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn
 		if !nc.IsConnected() {
 			return errDisconnected
 		}
-		return p.worker.Ready()
+		return p.crew.Ready()
 	}
 	alive := func() error {
-		if !p.worker.Alive() {
+		if !p.crew.Alive() {
 			return errors.New("the worker's own loop does not turn")
 		}
 		return nil
@@ -36,7 +36,9 @@ func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var helpers sync.WaitGroup
 	helpers.Go(func() { p.keys.watch(ctx) })
-	helpers.Go(func() { backlog(ctx, p.metrics, p.consumer) })
+	for i, lane := range c.LaneList() {
+		helpers.Go(func() { backlog(ctx, p.metrics, lane.Name, p.consumers[i]) })
+	}
 	// Others settle some of the trades that were begun here; look after they
 	// had the time for it.
 	helpers.Go(func() { p.metrics.Sweep(ctx, p.ledger, 2*c.Worker.Retry.Max) })

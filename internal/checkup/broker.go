@@ -95,10 +95,12 @@ func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 	} else {
 		c.add(OK, "jobs", "", "stream %s holds %d messages (%s)", c.Streams.Jobs, found.Jobs.State.Msgs, bytesText(found.Jobs.State.Bytes))
 	}
-	if found.Consumer == nil {
-		c.missing("jobs", "consumer "+c.Streams.Consumer)
-	} else {
-		c.consumer(found.Consumer)
+	for i, wanted := range c.Streams.Consumers {
+		if found.Consumers[i] == nil {
+			c.missing("jobs", "consumer "+wanted.Name)
+		} else {
+			c.consumer(found.Consumers[i], wanted)
+		}
 	}
 	if found.DLQ == nil {
 		c.missing("jobs", "stream "+c.Streams.DLQ)
@@ -114,7 +116,7 @@ func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 	}
 }
 
-func (c *Checker) consumer(info *jetstream.ConsumerInfo) {
+func (c *Checker) consumer(info *jetstream.ConsumerInfo, wanted worker.ConsumerConfig) {
 	c.add(OK, "jobs", "", "consumer %s: %d jobs to come, %d under way or waiting for a retry",
 		info.Name, info.NumPending, info.NumAckPending)
 	if info.Paused {
@@ -125,10 +127,10 @@ func (c *Checker) consumer(info *jetstream.ConsumerInfo) {
 	if info.Config.FilterSubject != "" {
 		filters = []string{info.Config.FilterSubject}
 	}
-	want := slices.Sorted(slices.Values(c.Streams.Subjects))
+	want := slices.Sorted(slices.Values(wanted.Subjects))
 	if got := slices.Sorted(slices.Values(filters)); len(got) > 0 && !slices.Equal(got, want) {
-		c.add(Warning, "jobs", "make jobs.subjects and the consumer's filter the same",
-			"consumer %s takes %s, but jobs.subjects is %s", info.Name, strings.Join(got, ","), strings.Join(want, ","))
+		c.add(Warning, "jobs", "make jobs.subjects (or jobs.lanes) and the consumer's filter the same",
+			"consumer %s takes %s, but is to take %s", info.Name, strings.Join(got, ","), strings.Join(want, ","))
 	}
 }
 

@@ -32,6 +32,8 @@ type Metrics struct {
 	calls      *prometheus.HistogramVec
 	codes      *prometheus.CounterVec
 	appends    *prometheus.HistogramVec
+	ready      *prometheus.GaugeVec // by lane
+	delivered  *prometheus.GaugeVec // by lane
 	open       *openTrades
 }
 
@@ -43,7 +45,7 @@ func New(version string, now func() time.Time) *Metrics {
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.deliveries, m.jobSeconds, m.outcomes, m.corrected, m.events, m.money,
-		m.calls, m.codes, m.appends, m.open,
+		m.calls, m.codes, m.appends, m.ready, m.delivered, m.open,
 	)
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "capture_build_info", Help: "1, with the version of the program.",
@@ -65,6 +67,8 @@ func (m *Metrics) makeJobs() {
 	})
 	m.events = counters("capture_events_total", "Events appended to the ledger by this process.", "type")
 	m.money = counters("capture_captured_money_total", "Money captured, in units of the currency.", "currency")
+	m.ready = gauges("capture_jobs_ready", "Jobs in the stream that were not delivered yet, for all workers.", "lane")
+	m.delivered = gauges("capture_jobs_delivered", "Jobs delivered and not done, those that wait for a retry included, for all workers.", "lane")
 	m.deliveries.WithLabelValues(string(worker.Ack), "")
 	m.deliveries.WithLabelValues(string(worker.Later), "")
 	for _, reason := range append(capture.MalformedReasons(), worker.ReasonConflict) {
@@ -103,6 +107,10 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 }
 
+func gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+}
+
 func histograms(name, help string, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencies}, labels)
 }
@@ -115,6 +123,12 @@ func (m *Metrics) Disposed(d worker.Disposition, took time.Duration) {
 	}
 	m.deliveries.WithLabelValues(string(d.Do), reason).Inc()
 	m.jobSeconds.Observe(took.Seconds())
+}
+
+// Backlog sets how many jobs of a lane are to come, and how many are under way.
+func (m *Metrics) Backlog(lane string, ready, delivered float64) {
+	m.ready.WithLabelValues(lane).Set(ready)
+	m.delivered.WithLabelValues(lane).Set(delivered)
 }
 
 // Handler serves the series.

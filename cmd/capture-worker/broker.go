@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// prepareBroker finds or creates what the worker needs of JetStream, and says
+// what of it does not fit.
+func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) ([]jetstream.Consumer, error) {
+	findings, err := ledger.EnsureStream(ctx, js, ledger.StreamConfig{
+		Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas, MaxAge: c.Ledger.MaxAge,
+	})
+	if err != nil {
+		return nil, err
+	}
+	streams := streamsOf(c)
+	consumers, err := worker.EnsureStreams(ctx, js, streams)
+	if err != nil {
+		return nil, err
+	}
+	problems, err := worker.CheckLimits(ctx, js, streams, limitsOf(c))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range findings {
+		problems = append(problems, worker.Problem{Fatal: f.Unfit, What: f.Text})
+	}
+	return consumers, report(problems, log)
+}
+
+// streamsOf is what the worker needs of the broker.
+func streamsOf(c config.Config) worker.StreamsConfig {
+	s := worker.StreamsConfig{
+		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, After: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream,
+		Replicas: c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
+	}
+	for _, lane := range c.LaneList() {
+		s.Consumers = append(s.Consumers, worker.ConsumerConfig{Name: lane.Consumer, Subjects: lane.Subjects})
+	}
+	return s
+}
+
+// limitsOf is what the broker has to fit.
+func limitsOf(c config.Config) worker.Limits {
+	return worker.Limits{
+		CallTimeout: c.Gateway.Timeout, Hands: worker.HandsFor(c.Worker.Concurrency),
+		Horizon: max(capture.AuthorizationWindow, c.Worker.GiveUpAfter),
+	}
+}
+
+// report logs what does not fit, and refuses to go on where jobs would be lost.
+func report(problems []worker.Problem, log *slog.Logger) error {
+	fatal := 0
+	for _, p := range problems {
+		if p.Fatal {
+			fatal++
+			log.Error("JetStream is not set up for this", "problem", p.String())
+		} else {
+			log.Warn("JetStream could be set up better", "problem", p.String())
+		}
+	}
+	if fatal > 0 {
+		return fmt.Errorf("JetStream as it is would lose jobs or stall: %d problems, logged above; nothing was changed", fatal)
+	}
+	return nil
+}

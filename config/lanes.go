@@ -1,0 +1,83 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Lane is a kind of jobs with a consumer and a share of the gateway of its own.
+type Lane struct {
+	Name     string // "" where there are no lanes
+	Consumer string // durable consumer
+	Subjects []string
+	Weight   int
+}
+
+// LaneList returns the lanes in the order of their names, or the one nameless
+// lane that takes everything where jobs.lanes names none. The configuration
+// has to be valid.
+func (c Config) LaneList() []Lane {
+	if len(c.Jobs.Lanes) == 0 {
+		return []Lane{{Consumer: c.Jobs.Consumer, Subjects: c.Jobs.Subjects, Weight: 1}}
+	}
+	var list []Lane
+	for _, name := range slices.Sorted(maps.Keys(c.Jobs.Lanes)) {
+		weight := 1
+		if text, named := c.Jobs.Weights[name]; named {
+			weight, _ = strconv.Atoi(text) // Validate has seen that it is a number
+		}
+		list = append(list, Lane{
+			Name: name, Consumer: c.Jobs.Consumer + "-" + name, Subjects: strings.Fields(c.Jobs.Lanes[name]), Weight: weight,
+		})
+	}
+	return list
+}
+
+var laneName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+
+const maxWeight = 1000
+
+// lanes holds the lanes to jobs.subjects: each subject in one lane, or its
+// jobs would be taken by nobody, or twice.
+func (v *checker) lanes() {
+	j := v.c.Jobs
+	in := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(j.Lanes)) {
+		if !laneName.MatchString(name) {
+			v.add("jobs.lanes", fmt.Sprintf("lane %q must be named by a-z, 0-9 and -", name), "")
+		}
+		for _, s := range strings.Fields(j.Lanes[name]) {
+			if other, twice := in[s]; twice {
+				v.add("jobs.lanes", s+" is in the lanes "+other+" and "+name, "keep it in one")
+			}
+			in[s] = name
+			if !slices.Contains(j.Subjects, s) {
+				v.add("jobs.lanes", s+" of lane "+name+" is not one of jobs.subjects", "name the same subjects in both")
+			}
+		}
+	}
+	if len(j.Lanes) > 0 {
+		for _, s := range j.Subjects {
+			if in[s] == "" {
+				v.add("jobs.lanes", s+" of jobs.subjects is in no lane, so nobody would take its jobs", "put it in one")
+			}
+		}
+	}
+	v.weights()
+}
+
+func (v *checker) weights() {
+	for _, name := range slices.Sorted(maps.Keys(v.c.Jobs.Weights)) {
+		text := v.c.Jobs.Weights[name]
+		if _, ok := v.c.Jobs.Lanes[name]; !ok {
+			v.add("jobs.weights", "lane "+name+" is not in jobs.lanes", "name a lane of jobs.lanes")
+		}
+		if n, err := strconv.Atoi(text); err != nil || n < 1 || n > maxWeight {
+			v.add("jobs.weights", fmt.Sprintf("weight %q of lane %s must be a whole number from 1 to %d", text, name, maxWeight), "")
+		}
+	}
+}
