@@ -27,6 +27,9 @@ const (
 	breakerRatio  = 0.9
 )
 
+// gatewayDown is the reason while the gateway is down.
+const gatewayDown = "the gateway gives no useful answers"
+
 // probeTrade is asked about when no trade of ours is known yet. The gateway
 // does not know it and says so, which is all a probe needs.
 const probeTrade = "capture-worker-probe"
@@ -53,6 +56,7 @@ type Gate struct {
 	mu        sync.Mutex
 	reason    string        // why shut, "" while open
 	halted    bool          // shut because we were refused
+	useless   int           // answers in a row, however long they take
 	reopened  chan struct{} // closed when it opens again
 	lastTrade string
 	shutNow   chan struct{} // wakes the prober
@@ -81,7 +85,7 @@ func NewGate(cfg GateConfig) *Gate {
 		Timeout: max(cfg.ProbeEvery/2, time.Millisecond), ReadyToTrip: tripped,
 		OnStateChange: func(_ string, _, to gobreaker.State) {
 			if to == gobreaker.StateOpen {
-				g.shut("the gateway gives no useful answers", false)
+				g.shut(gatewayDown, false)
 			}
 		},
 	})
@@ -168,13 +172,29 @@ func (g *Gate) assess(a capture.Answer) error {
 	case a.OurFault():
 		g.shut(fmt.Sprintf("the gateway refuses our signature or user (code %s): check gateway.user and gateway.secret_key", a.Code), true)
 	case a.Kind == capture.AnswerNotSent, a.Kind == capture.AnswerUnknown && a.Order == nil:
+		g.countUseless()
 		return errUseless
-	case a.Order != nil && a.Order.TradeID != "":
-		g.mu.Lock()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.useless = 0
+	if a.Order != nil && a.Order.TradeID != "" {
 		g.lastTrade = a.Order.TradeID
-		g.mu.Unlock()
 	}
 	return nil
+}
+
+// countUseless shuts the gate after too many in a row. The breaker begins to
+// count anew with each of its windows, in which few calls that hang to their
+// timeout never become many.
+func (g *Gate) countUseless() {
+	g.mu.Lock()
+	g.useless++
+	many := g.reason == "" && g.useless >= breakerInARow
+	g.mu.Unlock()
+	if many {
+		g.shut(gatewayDown, false)
+	}
 }
 
 // Shut returns why the gate is shut, "" while it is open.

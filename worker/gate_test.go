@@ -213,3 +213,24 @@ func TestGateKeepsTheRate(t *testing.T) {
 		}
 	})
 }
+
+// Calls that hang to their timeout are few in any short window, and are taken
+// for what they are all the same.
+func TestGateShutsWhenCallsHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 4, 0)
+		defer w.close()
+		w.answer.Store(&none)
+		for range 20 {
+			if w.gate.Shut() != "" {
+				t.Fatal("shut too early")
+			}
+			time.Sleep(30 * time.Second)
+			w.call(none)
+		}
+		if w.gate.Shut() == "" {
+			t.Error("twenty calls in a row hung, and the gate is open")
+		}
+	})
+}
