@@ -62,6 +62,9 @@ func (x *exchange) arrive(c *call, fault Fault, d dice, there, again, limit time
 		code := capture.CodeInternal
 		if fault == CaptureRefused {
 			code = refusedWith[d.pick(saltHow, len(refusedWith))]
+			if !x.a.plan.Taken.IsZero() {
+				code = capture.CodeTradeID // the one that may hide "captured"
+			}
 		} else if fault == CaptureOddCode {
 			code = "-7777"
 		}

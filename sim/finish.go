@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"time"
-
 	"github.com/capture-worker/capture-worker/audit"
 	"github.com/capture-worker/capture-worker/capture"
 )
@@ -68,76 +66,4 @@ func onlyJob(t *TradePlan) (only *capture.Job, asked bool) {
 		only, asked = &j.Job, true
 	}
 	return only, asked
-}
-
-// accidentKinds in the order of their counts.
-var accidentKinds = [...]accidentKind{crash, freeze, stopGently, outage, badKey}
-
-func (k accidentKind) index() int {
-	for i, other := range accidentKinds {
-		if k == other {
-			return i
-		}
-	}
-	return 0
-}
-
-// Counts are sums over histories.
-type Counts struct {
-	Histories   int
-	Events      int
-	Jobs        int
-	Calls       int // capture calls
-	Conflicts   int // jobs dead-lettered as conflict
-	Crossed     int // legs of boundary crossings
-	Crashes     int
-	Crossings   [boundaries]int
-	CrashPoints [boundaries]int // planned crashes, by boundary
-	Faults      [faultCount]int
-	Accidents   [len(accidentKinds)]int
-	Captured    int
-	Failed      int
-	Parked      int
-	Corrected   int
-	Settling    time.Duration // the longest time to settle once faults had stopped
-}
-
-func (c *Counts) outcome(e capture.Event) {
-	switch e.Type {
-	case capture.Captured:
-		c.Captured++
-	case capture.Failed:
-		c.Failed++
-	case capture.Parked:
-		c.Parked++
-	}
-	if e.Corrects != "" {
-		c.Corrected++
-	}
-}
-
-// Add adds the sums of other histories.
-func (c *Counts) Add(o Counts) {
-	c.Histories += o.Histories
-	c.Events += o.Events
-	c.Jobs += o.Jobs
-	c.Calls += o.Calls
-	c.Conflicts += o.Conflicts
-	c.Crossed += o.Crossed
-	c.Crashes += o.Crashes
-	c.Captured += o.Captured
-	c.Failed += o.Failed
-	c.Parked += o.Parked
-	c.Corrected += o.Corrected
-	c.Settling = max(c.Settling, o.Settling)
-	for i := range c.Crossings {
-		c.Crossings[i] += o.Crossings[i]
-		c.CrashPoints[i] += o.CrashPoints[i]
-	}
-	for i := range c.Faults {
-		c.Faults[i] += o.Faults[i]
-	}
-	for i := range c.Accidents {
-		c.Accidents[i] += o.Accidents[i]
-	}
 }

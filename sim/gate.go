@@ -19,6 +19,7 @@ type gate struct {
 	staged  places
 	slots   places
 	useless int // answers in a row
+	probes  int // since it shut
 }
 
 func newGate(p *proc) *gate {
@@ -159,7 +160,7 @@ func (g *gate) close(why string) {
 	if g.shut != "" {
 		return
 	}
-	g.shut = why
+	g.shut, g.probes = why, 0
 	g.p.s.note("%s shuts its gate: %s", g.p.name(), why)
 	g.p.s.after(probeEvery, g.probe)
 }
@@ -173,13 +174,25 @@ func (g *gate) probe() {
 		// Any answer about a trade will do, also that there is none.
 		answer := g.p.s.bank.Query(context.Background(), "capture-worker-probe")
 		if g.assess(answer) != nil {
-			g.p.s.after(probeEvery, g.probe)
+			g.p.s.after(g.untilProbe(), g.probe)
 			return
 		}
 		g.p.s.note("%s opens its gate", g.p.name())
 		g.shut, g.p.barred = "", false
 		g.p.s.queue.poke()
 	})
+}
+
+// untilProbe is the pause before the next probe. After many that failed it
+// leaves out those of which it is known that they fail, too: an outage of days
+// would be nothing but probes.
+func (g *gate) untilProbe() time.Duration {
+	s := g.p.s
+	g.probes++
+	if over := max(s.bank.downUntil, s.bank.refusesUntil); g.probes > 60 && over > s.now {
+		return over - s.now + probeEvery
+	}
+	return probeEvery
 }
 
 // heard notes what the checks need: that the gateway refused our key.

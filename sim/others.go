@@ -75,25 +75,30 @@ func (s *Sim) look(id string) {
 	})
 }
 
-// release sends a parked trade back, as a person would, and its job again.
+// release sends a parked trade back, as a person would, and its job again. The
+// person tries until it has worked.
 func (s *Sim) release(trade int) {
-	t := &s.plan.Trades[trade]
-	p := s.helper(s.dice(onRelease, trade))
-	if p == nil || s.released[trade] {
+	if s.released[trade] {
 		return
 	}
-	s.released[trade] = true
-	p.spawn("person releases "+t.ID, trade, func() {
+	s.after(time.Minute, func() { s.release(trade) })
+	p, id := s.desk, s.name(trade)
+	p.spawn("person releases "+id, trade, func() {
 		ctx := context.Background()
-		found, err := p.resolver.Clerk.Open(ctx, t.ID)
-		if err != nil || found.State.Phase != capture.PhaseParked {
+		found, err := p.resolver.Clerk.Reopen(ctx, id)
+		if err != nil {
 			return
 		}
-		e := capture.Event{Type: capture.Released, By: "somebody", Note: "looked at it"}
-		if _, err := p.resolver.Clerk.Record(ctx, found, e); err != nil {
-			return
+		if found.State.Phase == capture.PhaseParked {
+			e := capture.Event{Type: capture.Released, By: "somebody", Note: "looked at it"}
+			if found, err = p.resolver.Clerk.Record(ctx, found, e); err != nil {
+				return
+			}
 		}
-		s.publishAgain(trade, found)
+		s.released[trade] = true
+		if found.State.Outcome == nil {
+			s.publishAgain(trade, found)
+		}
 	})
 }
 

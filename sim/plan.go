@@ -195,6 +195,7 @@ func (p *Plan) planTrade(no int) TradePlan {
 		Authorized: sum(sums[d.pick(saltAmount, len(sums))]), Expires: capture.AuthorizationWindow,
 	}
 	switch u := d.unit(saltKind); {
+	case !t.Known:
 	case u < .02:
 		t.Begins = capture.OrderDeclined
 	case u < .04:

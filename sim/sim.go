@@ -45,7 +45,8 @@ type Sim struct {
 	queue   *queue
 	bank    *bank
 	book    *book
-	procs   []*proc
+	procs   []*proc // the workers
+	desk    *proc   // where a person sits; it takes no jobs
 	events  int
 	minted  int
 	ids     int
@@ -69,10 +70,11 @@ func Run(p Plan, history io.Writer) Result {
 	for i := range p.Workers {
 		s.procs = append(s.procs, newProc(s, i))
 	}
+	s.desk = &proc{s: s, plan: WorkerPlan{Name: "desk"}}
 	s.stage()
 	s.play()
 	s.finish()
-	for _, w := range s.procs {
+	for _, w := range append(s.procs, s.desk) {
 		w.kill()
 	}
 	s.Counts.Histories = 1
@@ -89,7 +91,7 @@ type Result struct {
 
 // stage puts what the plan foresees on the agenda.
 func (s *Sim) stage() {
-	for _, w := range s.procs {
+	for _, w := range append(s.procs, s.desk) {
 		s.at(0, w.start)
 	}
 	for i := range s.plan.Trades {
