@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"config":                      {"capture", "gateway"},
 	"sim":                         {"audit", "capture", "gateway", "ledger", "notify", "reconcile", "worker"},
 	"internal/arrows":             {},
+	"internal/npmtest":            {},
 	"deploy":                      {"config"},
 	"docs/examples/go/consume":    {},
 	"docs/examples/go/publish":    {},
