@@ -95,10 +95,12 @@ func TestStoredEventFitsTheContract(t *testing.T) {
 
 func TestDeadLetterFitsTheContract(t *testing.T) {
 	js, ctx := connect(t), t.Context()
-	jobs, err := worker.EnsureStreams(ctx, js, worker.StreamsConfig{
-		Jobs: "CAPTURE_JOBS", Subjects: []string{"capture.jobs.>"}, Consumer: "capture-worker", DLQ: "CAPTURE_DLQ",
-		Replicas: 1, AckWait: time.Minute, MaxAckPending: 10,
-	})
+	for name, subject := range map[string]string{"CAPTURE_JOBS": "capture.jobs.>", "CAPTURE_DLQ": worker.DeadLetterSubject + ">"} {
+		if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{subject}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	jobs, err := js.CreateConsumer(ctx, "CAPTURE_JOBS", jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
 	if err != nil {
 		t.Fatal(err)
 	}

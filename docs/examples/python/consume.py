@@ -1,0 +1,68 @@
+"""Books the outcomes of captures into an SQLite file until it is told to stop:
+
+    consume.py outcomes.db
+"""
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import sys
+
+import nats
+import nats.errors
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+TABLE = """CREATE TABLE IF NOT EXISTS outcome (
+    id TEXT PRIMARY KEY, sequence INTEGER NOT NULL, type TEXT NOT NULL, trade_id TEXT NOT NULL,
+    order_id TEXT, amount TEXT, currency TEXT, reason TEXT, corrects TEXT)"""
+
+
+def book(db, sequence, event):
+    """Stores the event unless it is there. Do what follows from it in the same
+    transaction, so that both happen or neither."""
+    names = ["id", "type", "trade_id", "order_id", "amount", "currency", "reason", "corrects"]
+    with db:  # one transaction
+        new = db.execute(
+            f"INSERT INTO outcome (sequence, {', '.join(names)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO NOTHING",
+            [sequence, *(event.get(name) for name in names)],
+        ).rowcount
+    if new:
+        print(event["type"], event["trade_id"], event.get("amount"), event.get("currency"), event.get("reason"))
+
+
+async def main(path):
+    db = sqlite3.connect(path)
+    db.execute(TABLE)
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    nc = await nats.connect(os.environ.get("NATS_URL", "nats://127.0.0.1:4222"), max_reconnect_attempts=-1)
+    js = nc.jetstream()
+    # The durable name keeps the place: give each program a name of its own.
+    await js.add_consumer("CAPTURES", ConsumerConfig(
+        durable_name="warehouse",
+        filter_subjects=["captures.*.captured", "captures.*.failed", "captures.*.parked"],
+        deliver_policy=DeliverPolicy.ALL,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=30,
+        max_deliver=-1,
+    ))
+    events = await js.pull_subscribe_bind(consumer="warehouse", stream="CAPTURES")
+    while not stop.is_set():
+        try:
+            messages = await events.fetch(64, timeout=5)
+        except nats.errors.TimeoutError:
+            continue  # nothing new
+        for m in messages:
+            book(db, m.metadata.sequence.stream, json.loads(m.data))
+            await m.ack()  # where it is lost, the event comes again and is known by its id
+    await nc.close()
+    db.close()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    asyncio.run(main(sys.argv[1]))

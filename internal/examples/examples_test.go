@@ -1,0 +1,201 @@
+package examples
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/npmtest"
+)
+
+func TestGoExamples(t *testing.T) {
+	t.Parallel()
+	tryPublish(t, goProgram(t, "publish"))
+	tryConsume(t, goProgram(t, "consume"), "bookkeeping")
+}
+
+func TestNodeExamples(t *testing.T) {
+	t.Parallel()
+	from := filepath.Join("..", "..", "docs", "examples", "node")
+	dir := npmtest.Install(t, from)
+	for _, name := range []string{"publish.mjs", "consume.mjs"} {
+		text, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tryPublish(t, program{dir: dir, args: []string{"node", "publish.mjs"}})
+	tryConsume(t, program{dir: dir, args: []string{"node", "consume.mjs"}}, "shop")
+}
+
+// The Python examples need a package that is not fetched here: their syntax is
+// checked.
+func TestPythonExamplesAreRead(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("left out: python3 is not installed")
+	}
+	files, err := filepath.Glob("../../docs/examples/python/*.py")
+	if err != nil || len(files) != 2 {
+		t.Fatalf("found %v: %v", files, err)
+	}
+	for _, file := range files {
+		const read = "import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])"
+		if out, err := exec.CommandContext(t.Context(), "python3", "-c", read, file).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", file, err, out)
+		}
+	}
+}
+
+// tryPublish: a job of the example's is one, and the same twice is stored once.
+func tryPublish(t *testing.T, p program) {
+	t.Helper()
+	b := newBroker(t)
+	for range 2 {
+		cmd, out := p.command(b, "160899f3", "24.99", "EUR", "A-1001", "2026-11-02T10:00:00Z")
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	stream, err := b.js.Stream(t.Context(), "CAPTURE_JOBS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stream.CachedInfo().State.Msgs; n != 1 {
+		t.Errorf("%d jobs are stored, want 1", n)
+	}
+	m, err := stream.GetMsg(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder, err := capture.NewDecoder(capture.Mapping{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := decoder.Decode(m.Header, m.Data)
+	if err != nil {
+		t.Fatalf("%v: %s", err, m.Data)
+	}
+	if m.Subject != "capture.jobs.shipped" || job.TradeID != "160899f3" || job.Amount.String() != "24.99 EUR" ||
+		job.OrderID != "A-1001" || job.AuthorizedAt.Day() != 2 {
+		t.Errorf("on %s: %+v", m.Subject, job)
+	}
+	if cmd, out := p.command(b, "160899f3"); cmd.Run() == nil {
+		t.Errorf("it takes a job without an amount: %s", out)
+	}
+	if err := b.js.DeleteStream(t.Context(), "CAPTURE_JOBS"); err != nil {
+		t.Fatal(err)
+	}
+	if cmd, out := p.command(b, "160899f3", "1", "EUR", "A", "2026-11-02T10:00:00Z"); cmd.Run() == nil || !strings.Contains(out.String(), "publish it again") {
+		t.Errorf("nothing stores the job, and it says: %s", out)
+	}
+}
+
+// row is what the consumers store.
+type row struct {
+	ID, Type, Amount, Reason, Corrects string
+	TradeID                            string `json:"trade_id"`
+	OrderID                            string `json:"order_id"`
+	Sequence                           uint64
+}
+
+func rows(t *testing.T, folder string) []row {
+	t.Helper()
+	files, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []row
+	for _, file := range files {
+		if strings.HasPrefix(file.Name(), ".") {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(folder, file.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r row
+		if err := json.Unmarshal(text, &r); err != nil {
+			t.Fatalf("%s: %v: %s", file.Name(), err, text)
+		}
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b row) int { return int(a.Sequence) - int(b.Sequence) })
+	return all
+}
+
+// tryConsume: outcomes and their corrections are stored once each, whatever is
+// delivered again.
+func tryConsume(t *testing.T, p program, durable string) {
+	t.Helper()
+	b := newBroker(t)
+	folder := t.TempDir()
+	b.append("T1", capture.Event{ID: "a1", Type: capture.Attempted}, capture.Event{ID: "a2", Type: capture.Parked, Reason: capture.ReasonUnresolved})
+	b.append("T2", capture.Event{ID: "b/1", Type: capture.Failed, Reason: capture.ReasonTradeIncorrect})
+	p.until(b, "two outcomes", func() bool { return len(rows(t, folder)) == 2 && b.unacked(durable) == 0 }, folder)
+
+	// It was away when the truth came; then it goes on where it was.
+	b.append("T1", capture.Event{ID: "a3", Type: capture.Captured, Corrects: "a2"})
+	out := p.until(b, "the correction", func() bool { return len(rows(t, folder)) == 3 && b.unacked(durable) == 0 }, folder)
+	if strings.Contains(out, "parked") {
+		t.Errorf("it began from the start:\n%s", out)
+	}
+	want := []row{
+		{ID: "a2", Type: "parked", Amount: "24.99", Reason: "unresolved", TradeID: "T1", OrderID: "A-T1", Sequence: 2},
+		{ID: "b/1", Type: "failed", Amount: "24.99", Reason: "trade_incorrect", TradeID: "T2", OrderID: "A-T2", Sequence: 3},
+		{ID: "a3", Type: "captured", Amount: "24.99", Corrects: "a2", TradeID: "T1", OrderID: "A-T1", Sequence: 4},
+	}
+	if got := rows(t, folder); !slices.Equal(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+
+	// Everything once more, as after a lost place: nothing is booked twice.
+	if err := b.js.DeleteConsumer(t.Context(), "CAPTURES", durable); err != nil {
+		t.Fatal(err)
+	}
+	out = p.until(b, "the replay", func() bool { return b.acked(durable) == 4 }, folder)
+	if got := rows(t, folder); !slices.Equal(got, want) || strings.Contains(out, "T1") {
+		t.Errorf("after the replay %+v, and it wrote:\n%s", got, out)
+	}
+}
+
+// append writes events of a trade as the program does.
+func (b *broker) append(trade string, events ...capture.Event) {
+	b.t.Helper()
+	for _, e := range events {
+		last, _, err := b.book.Last(b.t.Context(), trade)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		e.TradeID, e.Time, e.Worker, e.OrderID, e.Amount, e.Currency = trade, time.Now(), "w", "A-"+trade, "24.99", "EUR"
+		if _, err := b.book.Append(b.t.Context(), e, last.Seq); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+func (b *broker) consumer(durable string) *jetstream.ConsumerInfo {
+	consumer, err := b.js.Consumer(b.t.Context(), "CAPTURES", durable)
+	if err != nil {
+		return &jetstream.ConsumerInfo{NumAckPending: -1}
+	}
+	return consumer.CachedInfo()
+}
+
+// unacked counts what was delivered and not yet acknowledged, -1 where there is
+// no consumer yet.
+func (b *broker) unacked(durable string) int { return b.consumer(durable).NumAckPending }
+
+// acked is the sequence up to which everything is acknowledged.
+func (b *broker) acked(durable string) uint64 { return b.consumer(durable).AckFloor.Stream }
