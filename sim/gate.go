@@ -23,11 +23,12 @@ type gate struct {
 }
 
 func newGate(p *proc) *gate {
-	return &gate{p: p, staged: places{free: 2 * p.plan.Slots}, slots: places{free: p.plan.Slots}}
+	return &gate{p: p, staged: places{s: p.s, free: 2 * p.plan.Slots}, slots: places{s: p.s, free: p.plan.Slots}}
 }
 
 // places are a limited number of something, and the line that waits for it.
 type places struct {
+	s    *Sim
 	free int
 	line []*claim
 }
@@ -61,7 +62,9 @@ func (l *places) leave() {
 		next := l.line[0]
 		l.line = slices.Delete(l.line, 0, 1)
 		if !next.over {
-			next.end(true)
+			// Not at once: who leaves is a coroutine that runs.
+			next.over = true
+			l.s.after(0, func() { next.got(true) })
 			return
 		}
 	}
