@@ -7,16 +7,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
-	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -25,7 +26,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is the bound of waits whose length is not what a test is about.
 const patience = 45 * time.Second
 
-// broker is a JetStream server with the streams of the program.
+// broker is a JetStream server with the streams of the program. Who comes
+// without a name may do what docs/integration.md says that a neighbour needs.
 type broker struct {
 	t    *testing.T
 	url  string
@@ -35,12 +37,20 @@ type broker struct {
 
 func newBroker(t *testing.T) *broker {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
+	srv, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true,
+		Users:      []*server.User{{Username: "owner", Password: "owner"}, {Username: "neighbour", Permissions: permissions(t)}},
+		NoAuthUser: "neighbour",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(server.Shutdown)
-	nc, err := nats.Connect(server.URL())
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(patience) {
+		t.Fatal("the server does not come up")
+	}
+	nc, err := nats.Connect(srv.ClientURL(), nats.UserInfo("owner", "owner"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +67,30 @@ func newBroker(t *testing.T) *broker {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	return &broker{t: t, url: server.URL(), js: js, book: ledger.NewJetStream(js, ledger.Options{})}
+	return &broker{t: t, url: srv.ClientURL(), js: js, book: ledger.NewJetStream(js, ledger.Options{})}
+}
+
+// permissions are those of the page, for each of the examples' consumers.
+func permissions(t *testing.T) *server.Permissions {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "integration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(page), "```\npublish: ")
+	list, _, found := strings.Cut(list, "```")
+	publish, subscribe, both := strings.Cut(list, "subscribe: ")
+	if !found || !both {
+		t.Fatal("docs/integration.md lists no permissions")
+	}
+	allowed := []string{"capture.jobs.>"}
+	for _, durable := range []string{"bookkeeping", "shop"} {
+		allowed = append(allowed, strings.Fields(strings.ReplaceAll(publish, "bookkeeping", durable))...)
+	}
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: allowed},
+		Subscribe: &server.SubjectPermission{Allow: strings.Fields(subscribe)},
+	}
 }
 
 // program is an example, ready to run with more arguments.
