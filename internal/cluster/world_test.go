@@ -96,6 +96,32 @@ func (w *world) place(prefix string, n int) {
 	}
 }
 
+// placePlain authorizes n trades and publishes a job for each, which a healthy
+// gateway captures. It does not wait for each to be stored before the next.
+func (w *world) placePlain(prefix string, n int) {
+	w.t.Helper()
+	for i := range n {
+		trade := fmt.Sprintf("%s-%05d", prefix, i)
+		job := capture.Job{TradeID: trade, Amount: money(w.t, fmt.Sprintf("%d.%02d", 5+i%90, i%100)), AuthorizedAt: time.Now().UTC().Truncate(time.Second)}
+		w.jobs[trade] = &job
+		if err := w.sim.AddTrades(gatewaytest.Trade{TradeID: trade, Amount: job.Amount}); err != nil {
+			w.t.Fatal(err)
+		}
+		body, err := json.Marshal(job)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if _, err := w.js.PublishAsync(jobsSubject, body); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	select {
+	case <-w.js.PublishAsyncComplete():
+	case <-time.After(patience):
+		w.t.Fatal("the jobs are not stored")
+	}
+}
+
 // publish repeats itself until the job is stored; the id keeps it from being
 // stored twice.
 func (w *world) publish(job capture.Job, id string) {
