@@ -110,11 +110,20 @@ func notified(events []capture.Event) (last capture.Notification, count int) {
 	return last, count
 }
 
-// confirms: what every captured trade's last notification says. It would add
-// an event to each of them, and tell nothing.
+// confirms: what every captured trade's last notification says, or an older
+// state that was overtaken on the way. It would add an event to each of them,
+// and tell nothing. A risk review (verify) or a refund is news.
 func confirms(s capture.State, n gateway.Notification) bool {
-	return s.Phase == capture.PhaseCaptured && n.Type != "refund" && n.State == capture.OrderPaid &&
-		(n.Amount == s.Outcome.Sum() || n.Amount == s.Job.AuthorizedAmount && !n.Amount.IsZero())
+	if s.Phase != capture.PhaseCaptured || n.Type == "refund" {
+		return false
+	}
+	switch n.State {
+	case capture.OrderAuthorized, capture.OrderPending, capture.OrderProcessing:
+		return true
+	case capture.OrderPaid:
+		return n.Amount == s.Outcome.Sum() || n.Amount == s.Job.AuthorizedAmount && !n.Amount.IsZero()
+	}
+	return false
 }
 
 // unasked: the last notification has not led to a query yet.
