@@ -1,0 +1,351 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/reconcile"
+)
+
+// desk is a ledger with parked trades, a gateway that says what it is told to,
+// and a queue of published jobs.
+type desk struct {
+	t         *testing.T
+	book      *ledger.Memory
+	clerk     *reconcile.Clerk
+	answer    map[string]capture.Answer // by trade; authorized where there is none
+	asked     int
+	published []string // ids
+	refuse    error    // of publishing
+	onPublish func(trade string)
+}
+
+func newDesk(t *testing.T, trades ...string) *desk {
+	t.Helper()
+	d := &desk{t: t, book: &ledger.Memory{}, answer: map[string]capture.Answer{}}
+	ids := 0
+	d.clerk = &reconcile.Clerk{
+		Ledger: d.book, Worker: "w", Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Policy: capture.Policy{Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour},
+		NewID:  func() string { ids++; return "E" + strconv.Itoa(ids) },
+	}
+	for _, id := range trades {
+		d.park(id, capture.Job{TradeID: id, Amount: deskSum(t, "24.90"), OrderID: "A-" + id, Description: "x"})
+	}
+	return d
+}
+
+func deskSum(t *testing.T, number string) capture.Amount {
+	t.Helper()
+	a, err := capture.ParseAmount(number, "EUR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (d *desk) park(id string, job capture.Job) {
+	d.t.Helper()
+	trade, err := d.clerk.Open(d.t.Context(), id)
+	if err == nil {
+		_, err = d.clerk.Record(d.t.Context(), trade, capture.Event{
+			Type: capture.Parked, Reason: capture.ReasonUnresolved, Job: &job, OrderID: job.OrderID,
+			Amount: job.Amount.Number(), Currency: job.Amount.Currency(),
+		})
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *desk) releaser() *reconcile.Releaser {
+	return &reconcile.Releaser{
+		Clerk: d.clerk, By: "ann", Note: "the gateway is back",
+		Query: func(_ context.Context, id string) capture.Answer {
+			d.asked++
+			if a, ok := d.answer[id]; ok {
+				return a
+			}
+			return saw(capture.OrderAuthorized, deskSum(d.t, "30.00"))
+		},
+		Publish: func(_ context.Context, job capture.Job, id string) error {
+			if d.refuse != nil {
+				return d.refuse
+			}
+			d.published = append(d.published, id)
+			if d.onPublish != nil {
+				d.onPublish(job.TradeID)
+			}
+			return nil
+		},
+	}
+}
+
+func saw(s capture.OrderState, a capture.Amount) capture.Answer {
+	return capture.Answer{Kind: capture.AnswerDone, Code: capture.CodeSuccess, Order: &capture.Order{State: s, Amount: a}}
+}
+
+func (d *desk) types(id string) string {
+	d.t.Helper()
+	trade, err := d.book.Load(d.t.Context(), id)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var all []string
+	for _, e := range trade.Events {
+		all = append(all, string(e.Type))
+	}
+	return strings.Join(all, " ")
+}
+
+func TestReleaseByWhatOrderQuerySays(t *testing.T) {
+	t.Parallel()
+	sum := deskSum(t, "24.90")
+	for name, tt := range map[string]struct {
+		answer capture.Answer
+		fate   reconcile.Fate
+		events string
+	}{
+		"authorized":     {saw(capture.OrderAuthorized, sum), reconcile.WasReleased, "parked queried released"},
+		"paid":           {saw(capture.OrderPaid, sum), reconcile.WasSettled, "parked captured"},
+		"paid otherwise": {saw(capture.OrderPaid, deskSum(t, "9.00")), reconcile.WasRefused, "parked queried"},
+		"cancelled":      {saw(capture.OrderCancelled, sum), reconcile.WasSettled, "parked failed"},
+		"pending":        {saw(capture.OrderPending, sum), reconcile.WasRefused, "parked queried"},
+		"refunded":       {saw(capture.OrderRefunded, sum), reconcile.WasRefused, "parked queried"},
+		"a strange word": {saw("frozen", sum), reconcile.WasRefused, "parked queried"},
+		"no such trade":  {capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}, reconcile.WasRefused, "parked queried"},
+		"a timeout":      {capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}, reconcile.WasRefused, "parked queried"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, "T1")
+			d.answer["T1"] = tt.answer
+			preview, err := d.releaser().Preview(t.Context(), "T1")
+			if err != nil || preview.Fate != tt.fate {
+				t.Errorf("preview: %s (%s), %v; want %s", preview.Fate, preview.Why, err, tt.fate)
+			}
+			if got := d.types("T1"); got != "parked" {
+				t.Errorf("the preview has written: %s", got)
+			}
+			done, err := d.releaser().Release(t.Context(), "T1")
+			if err != nil || done.Fate != tt.fate || done.Why == "" {
+				t.Errorf("%s (%s), %v; want %s", done.Fate, done.Why, err, tt.fate)
+			}
+			if got := d.types("T1"); got != tt.events {
+				t.Errorf("the ledger holds %q, want %q", got, tt.events)
+			}
+			if released := len(d.published) == 1; released != (tt.fate == reconcile.WasReleased) {
+				t.Errorf("published %v", d.published)
+			}
+		})
+	}
+}
+
+func TestReleaseSaysWhoAndWhy(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, "T1")
+	if _, err := d.releaser().Release(t.Context(), "T1"); err != nil {
+		t.Fatal(err)
+	}
+	trade, _ := d.book.Load(t.Context(), "T1")
+	last := trade.Events[len(trade.Events)-1]
+	if last.Type != capture.Released || last.By != "ann" || last.Note != "the gateway is back" {
+		t.Errorf("the last event is %+v", last)
+	}
+}
+
+func TestReleaseIsRefusedPastTheDeadlineAndWhereNothingIsParked(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.park("late", capture.Job{TradeID: "late", Amount: deskSum(t, "5.00"), CaptureBefore: time.Now().Add(-time.Hour)})
+	done, err := d.releaser().Release(t.Context(), "late")
+	if err != nil || done.Fate == reconcile.WasReleased || len(d.published) > 0 {
+		t.Errorf("past the deadline: %s (%s), %v", done.Fate, done.Why, err)
+	}
+	done, err = d.releaser().Release(t.Context(), "nobody")
+	if err != nil || done.Fate != reconcile.WasRefused || !strings.Contains(done.Why, "does not know it") {
+		t.Errorf("an unknown trade: %s (%s), %v", done.Fate, done.Why, err)
+	}
+}
+
+func TestReleaseStopsAtAFaultOfOurs(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, "T1")
+	d.answer["T1"] = capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeSignature}
+	_, err := d.releaser().Release(t.Context(), "T1")
+	if _, ok := errors.AsType[*reconcile.HaltError](err); !ok {
+		t.Errorf("got %v, want a halt", err)
+	}
+}
+
+// The job is not published, or it is and nobody is told: releasing again
+// finishes the work, with the same id and without another event.
+func TestReleaseAgainFinishesWhatWasCutShort(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, "T1")
+	d.refuse = errors.New("no answer")
+	_, err := d.releaser().Release(t.Context(), "T1")
+	if failed, ok := errors.AsType[*reconcile.PublishError](err); !ok || failed.TradeID != "T1" {
+		t.Fatalf("got %v, want a publish error", err)
+	}
+	if d.types("T1") != "parked queried released" {
+		t.Fatalf("the ledger holds %s", d.types("T1"))
+	}
+	d.refuse = nil
+	asked := d.asked
+	for range 2 {
+		done, err := d.releaser().Release(t.Context(), "T1")
+		if err != nil || done.Fate != reconcile.WasResumed {
+			t.Errorf("again: %s (%s), %v", done.Fate, done.Why, err)
+		}
+	}
+	if d.asked != asked || d.types("T1") != "parked queried released" {
+		t.Errorf("asked %d times more, the ledger holds %s", d.asked-asked, d.types("T1"))
+	}
+	if len(d.published) != 2 || d.published[0] != d.published[1] {
+		t.Errorf("published as %v, want one id twice", d.published)
+	}
+}
+
+func TestDismiss(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, "T1", "T2")
+	for range 2 { // the second changes nothing
+		if err := d.clerk.Dismiss(t.Context(), "T1", "ann", "settled by hand"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := d.types("T1"); got != "parked dismissed" {
+		t.Errorf("the ledger holds %s", got)
+	}
+	count := func(f reconcile.ParkedFilter) (n int) {
+		for _, err := range d.clerk.Parked(t.Context(), f) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n
+	}
+	if plain, all := count(reconcile.ParkedFilter{}), count(reconcile.ParkedFilter{Dismissed: true}); plain != 1 || all != 2 {
+		t.Errorf("%d listed, %d with the dismissed; want 1 and 2", plain, all)
+	}
+	var none *reconcile.NotParkedError
+	if err := d.clerk.Dismiss(t.Context(), "T3", "ann", "x"); !errors.As(err, &none) || none.Known {
+		t.Errorf("an unknown trade: %v", err)
+	}
+	// The truth still corrects it.
+	d.answer["T1"] = saw(capture.OrderPaid, deskSum(t, "24.90"))
+	if done, err := d.releaser().Release(t.Context(), "T1"); err != nil || done.Fate != reconcile.WasSettled {
+		t.Errorf("paid after all: %s, %v", done.Fate, err)
+	}
+}
+
+func TestParkedFilter(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	trade := reconcile.ParkedTrade{Reason: "unresolved", Amount: deskSum(t, "24.90"), Since: now.Add(-time.Hour)}
+	for name, tt := range map[string]struct {
+		f    reconcile.ParkedFilter
+		want bool
+	}{
+		"all":            {reconcile.ParkedFilter{}, true},
+		"reason":         {reconcile.ParkedFilter{Reason: "unresolved"}, true},
+		"other reason":   {reconcile.ParkedFilter{Reason: "refunded"}, false},
+		"old enough":     {reconcile.ParkedFilter{OlderThan: time.Hour}, true},
+		"too young":      {reconcile.ParkedFilter{OlderThan: time.Hour + 1}, false},
+		"other currency": {reconcile.ParkedFilter{Currency: "CHF"}, false},
+		"from":           {reconcile.ParkedFilter{Min: deskSum(t, "24.90")}, true},
+		"above":          {reconcile.ParkedFilter{Min: deskSum(t, "24.91")}, false},
+		"up to":          {reconcile.ParkedFilter{Max: deskSum(t, "24.90")}, true},
+		"below":          {reconcile.ParkedFilter{Max: deskSum(t, "3.00")}, false},
+	} {
+		if got := tt.f.Takes(trade, now); got != tt.want {
+			t.Errorf("%s: %t, want %t", name, got, tt.want)
+		}
+	}
+}
+
+func (d *desk) rollOut(canary int, trades ...string) (released int, err error) {
+	rollout := reconcile.Rollout{Releaser: d.releaser(), Canary: canary, Rate: 10, Patience: time.Minute}
+	for done, failed := range rollout.Run(d.t.Context(), trades) {
+		if err = failed; err == nil && done.Fate == reconcile.WasReleased {
+			released++
+		}
+	}
+	return released, err
+}
+
+func TestRolloutWaitsForItsCanaries(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		end      capture.EventType // of each canary, "" for none
+		released int
+		err      error
+	}{
+		"they end well":         {capture.Captured, 4, nil},
+		"they fail for sure":    {capture.Failed, 4, nil},
+		"one is parked again":   {capture.Parked, 2, reconcile.ErrCanary},
+		"nothing becomes of it": {"", 2, reconcile.ErrCanary},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t, "T1", "T2", "T3", "T4")
+				d.onPublish = func(id string) {
+					if tt.end == "" {
+						return
+					}
+					time.AfterFunc(3*time.Second, func() {
+						trade, _ := d.clerk.Open(t.Context(), id)
+						_, err := d.clerk.Record(t.Context(), trade, capture.Event{Type: tt.end, Reason: "unresolved", Amount: "24.90", Currency: "EUR"})
+						if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				begin := time.Now()
+				released, err := d.rollOut(2, "T1", "T2", "T3", "T4")
+				if released != tt.released || !errors.Is(err, tt.err) {
+					t.Errorf("released %d, %v; want %d, %v", released, err, tt.released, tt.err)
+				}
+				if waited := time.Since(begin); waited < 3*time.Second {
+					t.Errorf("waited %s only", waited)
+				}
+				time.Sleep(5 * time.Second) // the last ones end
+			})
+		})
+	}
+}
+
+func TestRolloutOfTheCanariesAloneWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, "T1", "T2")
+	if released, err := d.rollOut(2, "T1", "T2"); released != 2 || err != nil {
+		t.Errorf("released %d, %v", released, err)
+	}
+}
+
+func TestMoneyIsAddedUpPerCurrency(t *testing.T) {
+	t.Parallel()
+	var m reconcile.Money
+	chf, _ := capture.ParseAmount("1.10", "CHF")
+	for _, a := range []capture.Amount{deskSum(t, "0.10"), deskSum(t, "0.20"), chf, {}} {
+		m.Add(a)
+	}
+	var got []string
+	for _, s := range m.Sums() {
+		got = append(got, s.String())
+	}
+	if want := "1.10 CHF in 1 trade; 0.30 EUR in 2 trades"; strings.Join(got, "; ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,111 @@
+package worker_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+func letterBox(t *testing.T) worker.LetterBox {
+	t.Helper()
+	s, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	nc, err := nats.Connect(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "LETTERS", Subjects: []string{worker.DeadLetterSubject + ">"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return worker.LetterBox{JS: js, Stream: "LETTERS"}
+}
+
+func putLetter(t *testing.T, b worker.LetterBox, body string) {
+	t.Helper()
+	m := nats.NewMsg(worker.DeadLetterSubject + "not_json")
+	m.Data = []byte(body)
+	m.Header.Set(worker.HeaderReason, "not_json")
+	m.Header.Set(worker.HeaderSubject, "capture.jobs.shipped")
+	m.Header.Set(worker.HeaderSequence, "7")
+	m.Header.Set(worker.HeaderOriginal+"Nats-Msg-Id", "x")
+	m.Header["ce-type"] = []string{"order.shipped"}
+	if _, err := b.JS.PublishMsg(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLetterBoxReadsAllAndKeepsAll(t *testing.T) {
+	b := letterBox(t)
+	for range b.Letters(t.Context()) {
+		t.Fatal("an empty box holds a letter")
+	}
+	const n = 1200 // more than one fetch
+	for i := range n {
+		putLetter(t, b, fmt.Sprint(i))
+		if i == 2 {
+			note := worker.Republication{Letter: 2, TradeID: "T1", Stream: "JOBS", Seq: 5, By: "ann", Note: "why", Time: time.Now()}
+			for range 2 { // the second is the same, and stored once
+				if err := b.Note(t.Context(), note); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	seen := 0
+	for l, err := range b.Letters(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(l.Body) != fmt.Sprint(seen) {
+			t.Fatalf("letter %d holds %s, want %d", l.Seq, l.Body, seen)
+		}
+		seen++
+	}
+	if seen != n {
+		t.Errorf("read %d letters, want %d", seen, n)
+	}
+	done, err := b.Republished(t.Context())
+	if err != nil || len(done) != 1 || done[2].By != "ann" {
+		t.Errorf("republished: %v, %v", done, err)
+	}
+}
+
+func TestLetterHasTheJobsOwnHeadersOnly(t *testing.T) {
+	b := letterBox(t)
+	putLetter(t, b, "{")
+	l, err := b.Letter(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Reason != "not_json" || l.Subject != "capture.jobs.shipped" || l.Sequence != 7 || string(l.Body) != "{" {
+		t.Errorf("read %+v", l)
+	}
+	if len(l.Header) != 1 || l.Header["ce-type"][0] != "order.shipped" {
+		t.Errorf("the job's headers are %v", l.Header)
+	}
+	if _, err := b.Letter(t.Context(), 2); !errors.Is(err, worker.ErrNoLetter) {
+		t.Errorf("a letter that is not there: %v", err)
+	}
+	if err := b.Note(t.Context(), worker.Republication{Letter: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Letter(t.Context(), 2); !errors.Is(err, worker.ErrNoLetter) {
+		t.Errorf("a note is taken for a letter: %v", err)
+	}
+}
