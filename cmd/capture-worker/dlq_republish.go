@@ -45,8 +45,8 @@ func newDLQRepublishCmd(a *app) *cobra.Command {
 		Use:   "republish SEQ...",
 		Short: "Publish the jobs of dead letters again, corrected",
 		Long:  republishLong,
-		Example: `  capture-worker dlq republish 1 --fixed fixed.json --reason "amount was a number"
-  capture-worker dlq republish 2 3 --reason "jobs.fields corrected" --dry-run`,
+		Example: `  capture-worker dlq republish 1 --fixed fixed.json --reason 'amount was a number'
+  capture-worker dlq republish 2 3 --reason 'jobs.fields corrected' --dry-run`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	f := cmd.Flags()

@@ -53,9 +53,12 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second more
 			env.Setenv("NATS_URL", s.URL())
 			env.Setenv("CAPTURE_NATS_URL", s.URL())
+			startSimulator(env)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"stored": stored},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"stored": stored, "published": published, "sim": tellSimulator, "ledger": fillLedger, "exits": exits, "until": until,
+		},
 	})
 }
 

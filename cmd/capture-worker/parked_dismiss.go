@@ -20,7 +20,7 @@ func newParkedDismissCmd(a *app) *cobra.Command {
 nothing about the money: the trade stays parked, leaves the list of parked
 trades, and is still corrected when the gateway tells an outcome. A second job
 for it is met as before. A dismissed trade can still be released.`,
-		Example: `  capture-worker parked dismiss T-7 --reason "refunded in the gateway's back office"`,
+		Example: `  capture-worker parked dismiss T-7 --reason 'refunded by hand'`,
 		Args:    cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; required")

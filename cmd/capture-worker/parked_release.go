@@ -48,9 +48,9 @@ func newParkedReleaseCmd(a *app) *cobra.Command {
 		Use:   "release [TRADE...]",
 		Short: "Send parked trades back to the workers",
 		Long:  releaseLong,
-		Example: `  capture-worker parked release T-7 --reason "the gateway is back"
-  capture-worker parked release --only unresolved --reason "the gateway is back" --dry-run
-  capture-worker parked release --only unresolved --reason "the gateway is back" --yes --rate 5`,
+		Example: `  capture-worker parked release T-7 --reason 'the gateway is back'
+  capture-worker parked release --only unresolved --reason 'the gateway is back' --dry-run
+  capture-worker parked release --only unresolved --reason 'the gateway is back' --yes --rate 5`,
 	}
 	r.add(cmd, "only")
 	f := cmd.Flags()

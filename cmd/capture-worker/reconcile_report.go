@@ -67,7 +67,11 @@ func (s *summary) line() string {
 	if s.mended > 0 {
 		parts = append(parts, fmt.Sprintf("%d of them mended", s.mended))
 	}
-	return fmt.Sprintf("reconcile: %d trades: %s", s.trades, strings.Join(parts, ", "))
+	noun := "trades"
+	if s.trades == 1 {
+		noun = "trade"
+	}
+	return fmt.Sprintf("reconcile: %d %s: %s", s.trades, noun, strings.Join(parts, ", "))
 }
 
 func (s *summary) moneyText(k reconcile.Kind, before, after string) string {
@@ -89,6 +93,9 @@ func (r *reconciling) report() (*summary, error) {
 	}
 	out, log := r.cmd.OutOrStdout(), r.cmd.ErrOrStderr()
 	if r.quiet && found.open() == 0 && r.output == "table" {
+		if found.mended > 0 {
+			fmt.Fprintln(log, found.line())
+		}
 		return found, nil
 	}
 	var err error
@@ -123,7 +130,7 @@ func (r *reconciling) printTable(w io.Writer, found *summary) error {
 	if err != nil {
 		return err
 	}
-	if n > 0 {
+	if n > 0 && !r.quiet {
 		fmt.Fprintln(t)
 	}
 	if err := t.Flush(); err != nil || r.quiet {
