@@ -33,3 +33,11 @@ fuzz: ## a minute for each fuzz target; FUZZTIME=10s to change it
 	  for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/^func //' | sort); do \
 	    echo "$$dir $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),1m) $$dir; \
 	  done; done
+
+.PHONY: chaos
+chaos: ## the tests with real processes, with three minutes of trouble; CHAOS_SEED=7 repeats the order of it
+	CHAOS=long go test -race -count=1 -timeout 30m -v -run . ./internal/e2e
+
+.PHONY: scaling
+scaling: ## captures a second of 1, 2 and 4 workers, on one server and on three; takes ten minutes
+	go test -count=1 -timeout 30m -v -run TestScaling ./internal/cluster -scaling
