@@ -33,6 +33,14 @@ func EventTypes() []EventType {
 // Outcome reports whether the event ends the trade for us.
 func (t EventType) Outcome() bool { return t == Captured || t == Failed || t == Parked }
 
+func (t EventType) known() bool {
+	switch t {
+	case Attempted, Answered, Queried, Notified, Released, Dismissed, Captured, Failed, Parked:
+		return true
+	}
+	return false
+}
+
 // Via says which call an event's Answer came from.
 type Via string
 

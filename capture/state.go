@@ -95,6 +95,9 @@ func Fold(events []Event) State {
 // know is counted and changes nothing else.
 func (s State) Apply(e Event) State {
 	s.Events++
+	if !e.Type.known() {
+		return s // a newer program's; what it carries may mean anything
+	}
 	if s.Phase == PhaseCaptured {
 		return s // captured is never taken back, whatever a broken writer appends
 	}
