@@ -1,0 +1,238 @@
+// Package test renders the Kubernetes manifests as kubectl does and reads them
+// as the API server does: strictly, by the types of the API. It is a module of
+// its own, so that none of this becomes a dependency of the program.
+package test
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+
+	"github.com/capture-worker/capture-worker/config"
+)
+
+// scaledObject is KEDA's type, as far as the manifest uses it: KEDA's own
+// module brings hundreds of others.
+type scaledObject struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		ScaleTargetRef struct {
+			Name string `json:"name"`
+		} `json:"scaleTargetRef"`
+		MinReplicaCount int32 `json:"minReplicaCount"`
+		MaxReplicaCount int32 `json:"maxReplicaCount"`
+		PollingInterval int32 `json:"pollingInterval"`
+		CooldownPeriod  int32 `json:"cooldownPeriod"`
+		Triggers        []struct {
+			Type     string            `json:"type"`
+			Name     string            `json:"name"`
+			Metadata map[string]string `json:"metadata"`
+		} `json:"triggers"`
+	} `json:"spec"`
+}
+
+// manifests are the rendered objects, by kind.
+type manifests struct {
+	t       *testing.T
+	objects map[string]runtime.Object
+	scaled  *scaledObject
+}
+
+func render(t *testing.T, folder string) manifests {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join("..", folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := manifests{t: t, objects: map[string]runtime.Object{}}
+	for _, resource := range rendered.Resources() {
+		text, err := resource.AsYAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resource.GetNamespace() != "payments" {
+			t.Errorf("%s is in namespace %q", resource.CurId(), resource.GetNamespace())
+		}
+		if resource.GetKind() == "ScaledObject" {
+			m.scaled = &scaledObject{}
+			err = yaml.UnmarshalStrict(text, m.scaled)
+		} else {
+			m.objects[resource.GetKind()], _, err = decoder.Decode(text, nil, nil)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", resource.CurId(), err)
+		}
+	}
+	return m
+}
+
+func get[T runtime.Object](m manifests, kind string) T {
+	m.t.Helper()
+	object, ok := m.objects[kind].(T)
+	if !ok {
+		m.t.Fatalf("there is no %s among %v", kind, m.objects)
+	}
+	return object
+}
+
+func TestManifestsFitTogether(t *testing.T) {
+	for _, folder := range []string{"base", "keda"} {
+		t.Run(folder, func(t *testing.T) {
+			m := render(t, folder)
+			deployment := get[*appsv1.Deployment](m, "Deployment")
+			pod := labels.Set(deployment.Spec.Template.Labels)
+			for what, selector := range map[string]*metav1.LabelSelector{
+				"Deployment":          deployment.Spec.Selector,
+				"PodDisruptionBudget": get[*policyv1.PodDisruptionBudget](m, "PodDisruptionBudget").Spec.Selector,
+				"NetworkPolicy":       &get[*networkingv1.NetworkPolicy](m, "NetworkPolicy").Spec.PodSelector,
+				"spread":              deployment.Spec.Template.Spec.TopologySpreadConstraints[0].LabelSelector,
+			} {
+				s, err := metav1.LabelSelectorAsSelector(selector)
+				if err != nil || s.Empty() || !s.Matches(pod) {
+					t.Errorf("the selector of the %s, %v, does not find the pods %v: %v", what, selector, pod, err)
+				}
+			}
+			if account := get[*corev1.ServiceAccount](m, "ServiceAccount"); account.Name != deployment.Spec.Template.Spec.ServiceAccountName {
+				t.Errorf("the pods run as %s, the account is %s", deployment.Spec.Template.Spec.ServiceAccountName, account.Name)
+			}
+			if (deployment.Spec.Replicas == nil) != (folder == "keda") {
+				t.Errorf("replicas are %v", deployment.Spec.Replicas)
+			}
+		})
+	}
+}
+
+// The pods are as closed as the image allows.
+func TestPodIsClosed(t *testing.T) {
+	spec := get[*appsv1.Deployment](render(t, "base"), "Deployment").Spec.Template.Spec
+	c := spec.Containers[0]
+	for what, holds := range map[string]bool{
+		"one container":           len(spec.Containers) == 1,
+		"not root":                *spec.SecurityContext.RunAsNonRoot && *spec.SecurityContext.RunAsUser == 65532,
+		"seccomp":                 spec.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
+		"no token":                !*spec.AutomountServiceAccountToken,
+		"read-only":               *c.SecurityContext.ReadOnlyRootFilesystem,
+		"no escalation":           !*c.SecurityContext.AllowPrivilegeEscalation,
+		"no capabilities":         slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}),
+		"memory is bounded":       !c.Resources.Limits.Memory().IsZero(),
+		"the key is no variable":  !slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "CAPTURE_GATEWAY_SECRET_KEY" }),
+		"read-only configuration": !slices.ContainsFunc(c.VolumeMounts, func(v corev1.VolumeMount) bool { return !v.ReadOnly }),
+	} {
+		if !holds {
+			t.Errorf("does not hold: %s", what)
+		}
+	}
+}
+
+// settings is the configuration that the pods would have.
+func settings(t *testing.T, m manifests) (config.Config, corev1.PodSpec) {
+	t.Helper()
+	spec := get[*appsv1.Deployment](m, "Deployment").Spec.Template.Spec
+	file := filepath.Join(t.TempDir(), "capture.yaml")
+	writeFile(t, file, get[*corev1.ConfigMap](m, "ConfigMap").Data["capture.yaml"])
+	key := filepath.Join(t.TempDir(), "secret_key")
+	writeFile(t, key, "a-key-for-tests")
+	known := map[string]bool{}
+	for _, k := range config.Keys() {
+		known[k.Env] = true
+	}
+	env := map[string]string{"CAPTURE_GATEWAY_USER": "016683", "CAPTURE_GATEWAY_SECRET_KEY_FILE": key}
+	for _, e := range spec.Containers[0].Env {
+		if strings.HasPrefix(e.Name, config.EnvPrefix) && !known[e.Name] {
+			t.Errorf("there is no setting %s", e.Name)
+		}
+		if strings.HasPrefix(e.Name, config.EnvPrefix) && env[e.Name] == "" {
+			env[e.Name] = e.Value
+		}
+	}
+	for name, value := range env {
+		t.Setenv(name, value)
+	}
+	c, err := config.Load(config.Options{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Validate(config.NeedGateway); err != nil {
+		t.Fatal(err)
+	}
+	return c, spec
+}
+
+func TestSettingsAndPodAgree(t *testing.T) {
+	c, spec := settings(t, render(t, "base"))
+	container := spec.Containers[0]
+	if grace := *spec.TerminationGracePeriodSeconds; float64(grace) < c.Worker.ShutdownTimeout.Seconds()+10 {
+		t.Errorf("the pods are killed after %ds, and stop within %s", grace, c.Worker.ShutdownTimeout)
+	}
+	port := container.Ports[0]
+	if _, listen, _ := strings.Cut(c.Admin.Listen, ":"); port.Name != "admin" || listen != fmt.Sprint(port.ContainerPort) {
+		t.Errorf("admin.listen is %s, the port %v", c.Admin.Listen, port)
+	}
+	for path, probe := range map[string]*corev1.Probe{"/livez": container.LivenessProbe, "/readyz": container.ReadinessProbe} {
+		if probe.HTTPGet.Path != path || probe.HTTPGet.Port.StrVal != port.Name {
+			t.Errorf("a probe asks %v, want %s", probe.HTTPGet, path)
+		}
+	}
+	if container.Args[0] != "run" || container.Args[2] != container.VolumeMounts[0].MountPath+"/capture.yaml" {
+		t.Errorf("the worker is started with %v", container.Args)
+	}
+	keyFile := container.VolumeMounts[1].MountPath + "/" + spec.Volumes[1].Secret.Items[0].Path
+	if !slices.ContainsFunc(container.Env, func(e corev1.EnvVar) bool {
+		return e.Name == "CAPTURE_GATEWAY_SECRET_KEY_FILE" && e.Value == keyFile
+	}) {
+		t.Errorf("the key is mounted at %s and read elsewhere: %v", keyFile, container.Env)
+	}
+	if c.NATS.Replicas != 3 {
+		t.Errorf("the streams get %d replicas", c.NATS.Replicas)
+	}
+}
+
+// Each lane's consumer has a trigger, and no other.
+func TestScalerFollowsTheConsumers(t *testing.T) {
+	m := render(t, "keda")
+	c, _ := settings(t, m)
+	if m.scaled == nil || m.scaled.Spec.ScaleTargetRef.Name != get[*appsv1.Deployment](m, "Deployment").Name {
+		t.Fatalf("nothing scales the deployment: %+v", m.scaled)
+	}
+	var want, got []string
+	for _, lane := range c.LaneList() {
+		want = append(want, lane.Consumer)
+	}
+	for _, trigger := range m.scaled.Spec.Triggers {
+		if trigger.Type != "nats-jetstream" || trigger.Metadata["stream"] != c.Jobs.Stream {
+			t.Errorf("trigger %+v", trigger)
+		}
+		got = append(got, trigger.Metadata["consumer"])
+		for name := range trigger.Metadata {
+			if !slices.Contains([]string{"natsServerMonitoringEndpoint", "account", "stream", "consumer", "lagThreshold"}, name) {
+				t.Errorf("the scaler has no %s", name)
+			}
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("triggers for %v, consumers are %v", got, want)
+	}
+}
