@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package cluster holds the program to its promises on a JetStream cluster:
 // three servers, streams of three replicas, several workers. Leaders step down
 // and servers go and come back under load; nothing may be lost or doubled. It
