@@ -122,6 +122,7 @@ type exchange struct {
 	a      *account
 	asked  time.Duration
 	answer *capture.Answer
+	still  time.Duration // between the client's reading of the answer and its return
 	back   func()
 }
 
@@ -145,7 +146,7 @@ func (x *exchange) tell(after, limit time.Duration, answer capture.Answer) {
 		answer.Latency = x.s.now - x.asked
 		*x.answer = answer
 		x.s.note("%s answer: %s %s %s", x.t.name, answer.Kind, answer.Code, answer.Why)
-		x.back()
+		x.s.after(x.still, x.back)
 	})
 }
 

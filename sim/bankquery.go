@@ -31,6 +31,8 @@ func (x *exchange) query(tradeID string, limit time.Duration) {
 	case fault == QueryError:
 		x.tell(there+again, limit, coded(capture.CodeInternal))
 		return
+	case fault == QueryStill:
+		x.still = d.between(saltLong, 5*time.Second, 4*time.Minute)
 	case fault == QuerySlow:
 		again = d.between(saltLong, time.Second, 25*time.Second)
 	}

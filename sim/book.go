@@ -156,7 +156,11 @@ func (b *book) read(_ context.Context, on place, tradeID string) (trade ledger.T
 				trade, err = b.store.Load(context.Background(), tradeID)
 			}
 			if n := len(trade.Events); fault == LoadStale && n > 0 {
-				trade = b.prefix(trade, d.pick(saltHow, n))
+				behind := 1 + d.pick(saltHow, 2)
+				if d.chance(saltMore, .4) {
+					behind = 1 + d.pick(saltHow, n)
+				}
+				trade = b.prefix(trade, max(n-behind, 0))
 			}
 			b.s.note("%s %s: %d events, error: %v", t.name, boundaryNames[on], len(trade.Events), err)
 			b.s.after(again, back)

@@ -133,7 +133,7 @@ func (s *Sim) checkAppended(t *task, e capture.Event) {
 		s.checkAudit(t.trade)
 	}
 	if e.Type == capture.Parked && a.plan.Release > 0 && !s.released[t.trade] {
-		s.after(a.plan.Release, func() { s.release(t.trade) })
+		s.after(a.plan.Release, func() { s.release(t.trade, 0) })
 	}
 }
 

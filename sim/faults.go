@@ -69,6 +69,7 @@ const (
 	QuerySlow
 	QueryStale
 	QueryOddWord
+	QueryStill
 	LetterFails
 	LetterUncertain
 	SignalLost
@@ -120,7 +121,8 @@ var faultTable = [faultCount]faultInfo{
 	QueryLost:             {"query_lost", onQuery, .04, false, "no answer (timeout, reset, 502, 429, broken body)"},
 	QuerySlow:             {"query_slow", onQuery, .03, false, "the answer takes up to 25 s and tells the state at its beginning"},
 	QueryStale:            {"query_stale", onQuery, .08, false, "shows the state of up to 10 s ago"},
-	QueryOddWord:          {"query_odd_word", onQuery, .005, false, "shows a state that no page has"},
+	QueryOddWord:          {"query_odd_word", onQuery, .012, false, "shows a state that no page has"},
+	QueryStill:            {"query_still", onQuery, .03, false, "the coroutine stands still for up to 4 min after it has read and timed the answer"},
 	LetterFails:           {"letter_fails", onLetter, .05, false, "a dead letter is not stored"},
 	LetterUncertain:       {"letter_uncertain", onLetter, .05, false, "a dead letter is stored and reported as failed"},
 	SignalLost:            {"signal_lost", onSignal, .05, false, "an ack, nak or term is lost"},
@@ -130,8 +132,8 @@ var faultTable = [faultCount]faultInfo{
 	NotifyLost:            {"notify_lost", onNotify, .1, false, "a notification is never sent"},
 	NotifyTwice:           {"notify_twice", onNotify, .1, false, "a notification is sent twice"},
 	NotifyLate:            {"notify_late", onNotify, .1, false, "a notification comes up to ten minutes late"},
-	StallShort:            {"stall_short", onStall, .01, false, "a coroutine stands still for up to 5 s at a boundary"},
-	StallLong:             {"stall_long", onStall, .01, false, "a coroutine stands still for up to 4 min at a boundary, beyond AckWait and lease"},
+	StallShort:            {"stall_short", onStall, .015, false, "a coroutine stands still for up to 5 s at a boundary"},
+	StallLong:             {"stall_long", onStall, .015, false, "a coroutine stands still for up to 4 min at a boundary, beyond AckWait and lease"},
 }
 
 // String returns the fault's name.

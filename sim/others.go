@@ -75,39 +75,43 @@ func (s *Sim) look(id string) {
 	})
 }
 
-// release sends a parked trade back, as a person would, and its job again. The
-// person tries until it has worked.
-func (s *Sim) release(trade int) {
-	if s.released[trade] {
+// releaseTries bounds how often a person tries to release one trade.
+const releaseTries = 20
+
+// release sends a parked trade back, as a person would, and tries until that
+// has worked or was refused for good.
+func (s *Sim) release(trade, tries int) {
+	if s.released[trade] || tries >= releaseTries {
 		return
 	}
-	s.after(time.Minute, func() { s.release(trade) })
+	s.after(time.Minute, func() { s.release(trade, tries+1) })
 	p, id := s.desk, s.name(trade)
-	p.spawn("person releases "+id, trade, func() {
-		ctx := context.Background()
-		found, err := p.resolver.Clerk.Reopen(ctx, id)
-		if err != nil {
-			return
+	var t *task
+	t = p.spawn("person releases "+id, trade, func() {
+		releaser := reconcile.Releaser{
+			Clerk: p.resolver.Clerk, Query: s.bank.Query, By: "somebody", Note: "looked at it",
+			Publish: func(_ context.Context, job capture.Job, _ string) error { return s.publishAgain(t, job) },
 		}
-		if found.State.Phase == capture.PhaseParked {
-			e := capture.Event{Type: capture.Released, By: "somebody", Note: "looked at it"}
-			if found, err = p.resolver.Clerk.Record(ctx, found, e); err != nil {
-				return
-			}
-		}
-		s.released[trade] = true
-		if found.State.Outcome == nil {
-			s.publishAgain(trade, found)
-		}
+		done, err := releaser.Release(context.Background(), id)
+		s.note("%s: %s %s, error: %v", t.name, done.Fate, done.Why, err)
+		s.released[trade] = err == nil && done.Fate != reconcile.WasRefused
 	})
 }
 
 // publishAgain makes the released trade's job a message once more.
-func (s *Sim) publishAgain(trade int, found reconcile.Trade) {
-	for _, j := range s.plan.Trades[trade].Jobs {
-		if j.Malformed == "" && j.Job.Amount == found.State.Job.Amount {
-			s.queue.publish(trade, j)
-			return
-		}
-	}
+func (s *Sim) publishAgain(t *task, job capture.Job) (err error) {
+	t.cross(onLetter, func(back func()) {
+		d := s.dice(onLetter, t.trade)
+		fault := s.meets(onLetter, d)
+		s.after(d.between(saltWay, netLeast, netMost), func() {
+			if fault == LetterFails || fault == LetterUncertain {
+				err = errNetwork
+			}
+			if fault != LetterFails {
+				s.queue.publish(t.trade, jobPlan(job, s.now))
+			}
+			s.after(d.between(saltBack, netLeast, netMost), back)
+		})
+	})
+	return err
 }

@@ -126,7 +126,7 @@ func NewPlan(seed uint64) Plan {
 var moods = []struct {
 	name  string
 	scale float64
-}{{"calm", 0}, {"rough", .5}, {"hostile", 1}, {"hostile", 1}, {"brutal", 2}}
+}{{"calm", 0}, {"rough", .5}, {"rough", .5}, {"hostile", 1}, {"hostile", 1}, {"hostile", 1}, {"brutal", 2}, {"brutal", 2}}
 
 // setOdds leaves some faults out altogether, so that the others have time to
 // meet each other.
@@ -178,6 +178,9 @@ func (p *Plan) planAccidents(d dice) {
 			At:  a.between(saltTime, 0, min(p.FaultsEnd, 3*time.Minute)),
 			For: a.between(saltLong, time.Second, 4*time.Minute),
 		}
+		if a.chance(saltHow, .5) {
+			accident.At = a.between(saltTime, 0, 3*time.Second) // while the first jobs are on their way
+		}
 		if (accident.Kind == outage || accident.Kind == badKey) && a.chance(saltMore, .3) {
 			accident.For = a.between(saltLong, 0, p.FaultsEnd)
 		}
@@ -213,7 +216,7 @@ func (p *Plan) planTrade(no int) TradePlan {
 	for i := range d.pick(saltLong, 3) {
 		t.Looks = append(t.Looks, newDice(p.Seed, onTrade, no, 1+i).between(saltTime, 0, 10*time.Minute))
 	}
-	if d.chance(saltWho, .5) {
+	if d.chance(saltWho, .8) {
 		t.Release = d.between(saltBack, time.Second, 20*time.Minute)
 	}
 	return t

@@ -17,15 +17,14 @@ func (p *Plan) planJobs(t TradePlan, n int) []JobPlan {
 		job.AuthorizedAmount = t.Authorized
 	}
 	job.CaptureBefore = p.deadline(t, d, n)
-	j := JobPlan{At: d.between(saltTime, 0, 2*time.Second), Job: job}
+	j := jobPlan(job, d.between(saltTime, 0, 2*time.Second))
 	if n > 0 {
-		j.At = d.between(saltTime, 0, min(5*time.Minute, p.FaultsEnd))
+		soon := 10 * time.Second
+		if d.chance(saltHow, .6) {
+			soon = 5 * time.Minute
+		}
+		j.At = d.between(saltTime, 0, min(soon, p.FaultsEnd))
 	}
-	body, err := json.Marshal(job)
-	if err != nil {
-		panic(err) // a job that was just made can be written
-	}
-	j.Body = body
 	if above, err := job.Amount.Cmp(t.Authorized); err == nil && above > 0 && !job.AuthorizedAmount.IsZero() {
 		j.Malformed = capture.MalformedAmount
 	}
@@ -39,6 +38,15 @@ func (p *Plan) planJobs(t TradePlan, n int) []JobPlan {
 		jobs = append(jobs, again)
 	}
 	return jobs
+}
+
+// jobPlan is a job as a message.
+func jobPlan(job capture.Job, at time.Duration) JobPlan {
+	body, err := json.Marshal(job)
+	if err != nil {
+		panic(err) // a job that was read or made by us can be written
+	}
+	return JobPlan{At: at, Job: job, Body: body}
 }
 
 // firstDice are those that all jobs of a trade share.

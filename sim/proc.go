@@ -177,11 +177,11 @@ func (p *proc) dispose(t *task, m *message, d worker.Disposition) {
 		if p.letter(t, m, d) {
 			p.signal(t, m, func() { p.s.queue.settle(m) })
 		} else {
-			p.signal(t, m, func() { p.s.queue.nak(m, 5*time.Second) })
+			p.signal(t, m, func() { p.s.queue.nak(m, rest) })
 		}
 	default:
-		rest := p.rest(d.At)
-		p.signal(t, m, func() { p.s.queue.nak(m, rest) })
+		wait := p.rest(d.At)
+		p.signal(t, m, func() { p.s.queue.nak(m, wait) })
 	}
 }
 

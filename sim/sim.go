@@ -15,6 +15,7 @@ const (
 	callTimeout    = 30 * time.Second
 	lease          = 2*callTimeout + 5*time.Second
 	inline         = 15 * time.Second
+	rest           = 5 * time.Second
 	probeEvery     = 5 * time.Second
 	shutdownBound  = 25 * time.Second
 	breakerInARow  = 20
