@@ -29,6 +29,7 @@ type Config struct {
 	Reconcile Reconcile
 	Notify    Notify
 	Admin     Admin
+	Tracing   Tracing
 	Log       Log
 
 	// origins says where each value came from, by the name of its key.
@@ -130,6 +131,13 @@ type Notify struct {
 type Admin struct {
 	Listen string `key:"admin.listen" kind:"listen" default:"127.0.0.1:9464" doc:"address of metrics and health; empty or off: none; port 0: a free one"`
 	Pprof  bool   `key:"admin.pprof" default:"false" doc:"serve /debug/pprof there too"`
+}
+
+// Tracing says where the spans of OpenTelemetry go.
+type Tracing struct {
+	Endpoint string  `key:"tracing.endpoint" kind:"url" doc:"where spans are sent, OTLP over HTTP: http://collector:4318; empty: none are made"`
+	Sample   float64 `key:"tracing.sample" default:"1" doc:"share of the traces that begin here and are kept, 0 to 1; who continues a trace keeps its publisher's choice"`
+	Service  string  `key:"tracing.service" shown:"capture-worker, or OTEL_SERVICE_NAME" doc:"service.name of the spans"`
 }
 
 // Log says how much is logged, and how.

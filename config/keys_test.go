@@ -110,6 +110,7 @@ func TestDesignDefaults(t *testing.T) {
 		"worker.shutdown_timeout": "25s", "reconcile.settle": "45s", "reconcile.agree": "2",
 		"reconcile.spacing": "5s", "notify.listen": "off", "notify.path": "/notify",
 		"admin.listen": "127.0.0.1:9464", "log.level": "info", "log.format": "text",
+		"tracing.endpoint": "", "tracing.sample": "1",
 	}
 	for _, k := range config.Keys() {
 		if text, ok := want[k.Name]; ok && k.DefaultText() != text {

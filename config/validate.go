@@ -29,6 +29,7 @@ func (c Config) Validate(needs ...Need) error {
 	v.worker()
 	v.reconcile()
 	v.listeners()
+	v.tracing()
 	v.log()
 	for _, need := range needs {
 		if need == NeedGateway {
@@ -159,6 +160,19 @@ func (v *checker) listeners() {
 	v.together("notify.proxy_header", "notify.trusted_proxies")
 	if strings.ContainsFunc(v.c.Notify.ProxyHeader, notInHeaders) {
 		v.add("notify.proxy_header", "must be a name of a header, such as X-Forwarded-For", "")
+	}
+}
+
+func (v *checker) tracing() {
+	t := v.c.Tracing
+	if t.Endpoint != "" {
+		v.webAddress("tracing.endpoint", t.Endpoint)
+		if strings.Contains(t.Endpoint, "?") {
+			v.add("tracing.endpoint", "must not hold a ? part", "give what the collector asks for in OTEL_EXPORTER_OTLP_HEADERS")
+		}
+	}
+	if t.Sample < 0 || t.Sample > 1 {
+		v.add("tracing.sample", "must be from 0 to 1", "1 keeps all traces, 0.1 every tenth")
 	}
 }
 

@@ -65,6 +65,9 @@ func TestValidate(t *testing.T) {
 		{"match bad", "CAPTURE_JOBS_MATCH=a..b=c", nil},
 		{"ledger too short", "CAPTURE_LEDGER_MAX_AGE=30d", nil},
 		{"ledger forever", "CAPTURE_LEDGER_MAX_AGE=0s", nil},
+		{"traces", "CAPTURE_TRACING_ENDPOINT=http://collector:4318 CAPTURE_TRACING_SAMPLE=0.1", nil},
+		{"traces, address bad", "CAPTURE_TRACING_ENDPOINT=collector:4317 CAPTURE_TRACING_SAMPLE=1.5", nil},
+		{"traces, address with secrets", "CAPTURE_TRACING_ENDPOINT=https://u:pw@h:4318/v1/traces?key=k", nil},
 		{"log", "CAPTURE_LOG_LEVEL=loud CAPTURE_LOG_FORMAT=xml", nil},
 	} {
 		c, err := config.Load(config.Options{Env: env(strings.Split(tt.env, " ")...)})
