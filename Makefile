@@ -25,6 +25,7 @@ lint: ## formatting, vet, staticcheck
 test: lint ## lint, tests with the race detector, and a short hostile demo
 	go test -race -timeout 10m ./...
 	go run ./cmd/capture-worker demo --faults hostile --jobs 100 --seed 1
+	$(MAKE) sim
 
 .PHONY: fuzz
 # Looking for a smaller input of the same worth would take most of the minute.
@@ -42,3 +43,11 @@ chaos: ## the tests with real processes, with three minutes of trouble; CHAOS_SE
 .PHONY: scaling
 scaling: ## captures a second of 1, 2 and 4 workers, on one server and on three; takes ten minutes
 	go test -count=1 -timeout 30m -v -run TestScaling ./internal/cluster -scaling
+
+.PHONY: sim
+sim: ## the deterministic simulation; SEEDS=100000 for more, CRASH=-crash for every crash point of each
+	go run ./sim/simulate -seeds $(or $(SEEDS),2000) -start $(or $(START),1) $(CRASH)
+
+.PHONY: mutants
+mutants: ## one bug after the other in production code: the simulation must find each
+	go run ./sim/mutants
