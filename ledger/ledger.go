@@ -14,6 +14,8 @@ import (
 	"iter"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/capture-worker/capture-worker/capture"
 )
 
@@ -71,6 +73,9 @@ type Trade struct {
 	ID     string
 	Events []capture.Event // in ledger order
 	Seq    uint64          // the sequence of the last event, 0 where there is none
+	// Headers are those that the last event was given by WithHeaders, nil where
+	// it was given none.
+	Headers nats.Header
 }
 
 // State folds the events.

@@ -40,7 +40,7 @@ func (l *JetStream) upTo(ctx context.Context, tradeID string, last storedMsg) (T
 	if !whole {
 		return l.searchUpTo(ctx, tradeID, last.Seq)
 	}
-	t := Trade{ID: tradeID}
+	t := Trade{ID: tradeID, Headers: givenHeaders(last.header)}
 	for _, msg := range chain {
 		entry, err := msg.entry()
 		if err != nil {
@@ -120,8 +120,10 @@ func (l *JetStream) search(ctx context.Context, tradeID string) (Trade, error) {
 				return Trade{}, err
 			}
 			t.Events, t.Seq = append(t.Events, entry.Event), entry.Seq
+			t.Headers = msg.Header
 		}
 		if !b.more {
+			t.Headers = givenHeaders(t.Headers)
 			return t, nil
 		}
 	}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
@@ -22,6 +25,7 @@ type Memory struct {
 
 type record struct {
 	data   []byte
+	header nats.Header // what WithHeaders gave
 	trade  string
 	after  uint64
 	stored time.Time
@@ -49,7 +53,7 @@ func (m *Memory) Append(ctx context.Context, e capture.Event, after uint64) (uin
 	if m.trades == nil {
 		m.trades = map[string][]uint64{}
 	}
-	m.log = append(m.log, record{data: data, trade: e.TradeID, after: after, stored: time.Now()})
+	m.log = append(m.log, record{data: data, header: givenHeaders(headersOf(ctx)), trade: e.TradeID, after: after, stored: time.Now()})
 	seq := uint64(len(m.log))
 	m.trades[e.TradeID] = append(m.trades[e.TradeID], seq)
 	if m.grown != nil {
@@ -102,7 +106,17 @@ func (m *Memory) Load(ctx context.Context, tradeID string) (Trade, error) {
 		}
 		t.Events, t.Seq = append(t.Events, entry.Event), seq
 	}
+	t.Headers = m.header(t.Seq)
 	return t, nil
+}
+
+func (m *Memory) header(seq uint64) nats.Header {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if seq == 0 {
+		return nil
+	}
+	return maps.Clone(m.log[seq-1].header)
 }
 
 func (m *Memory) sequences(tradeID string) []uint64 {

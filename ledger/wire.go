@@ -55,8 +55,13 @@ func WithHeaders(ctx context.Context, h nats.Header) context.Context {
 	return context.WithValue(ctx, headersKey{}, maps.Clone(h))
 }
 
-func extraHeaders(ctx context.Context) nats.Header {
+func headersOf(ctx context.Context) nats.Header {
 	given, _ := ctx.Value(headersKey{}).(nats.Header)
+	return given
+}
+
+func extraHeaders(ctx context.Context) nats.Header {
+	given := headersOf(ctx)
 	h := make(nats.Header, len(given)+8)
 	for name, values := range given {
 		if !reserved(name) {
@@ -64,6 +69,21 @@ func extraHeaders(ctx context.Context) nats.Header {
 		}
 	}
 	return h
+}
+
+// givenHeaders are the headers of a stored event that WithHeaders gave it.
+func givenHeaders(stored nats.Header) nats.Header {
+	var given nats.Header
+	for name, values := range stored {
+		if reserved(name) {
+			continue
+		}
+		if given == nil {
+			given = nats.Header{}
+		}
+		given[name] = values
+	}
+	return given
 }
 
 func reserved(name string) bool {

@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) ledger.Ledger) {
 		{"of concurrent writers one wins", oneWins},
 		{"types and members of the future are kept", future},
 		{"bad events are refused", badEvents},
+		{"the last event's headers come back", lastHeaders},
 		{"a long trade is read whole", longTrade},
 		{"the walk meets every trade once", walkOnce},
 		{"the walk since a time", walkSince},
