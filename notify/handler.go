@@ -37,6 +37,25 @@ type Turnstile interface {
 	Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer
 }
 
+// Tracer follows the work on notifications. Both methods return the context to
+// work under, and must not block.
+type Tracer interface {
+	// Received: a genuine notification is being kept; done is told how it ended.
+	Received(ctx context.Context, tradeID string) (traced context.Context, done func(error))
+	// Resolving: a notified trade is being resolved, after its notification was
+	// answered.
+	Resolving(ctx context.Context, tradeID string) context.Context
+}
+
+// untraced is the Tracer where none is set.
+type untraced struct{}
+
+func (untraced) Received(ctx context.Context, _ string) (context.Context, func(error)) {
+	return ctx, func(error) {}
+}
+
+func (untraced) Resolving(ctx context.Context, _ string) context.Context { return ctx }
+
 // Config configures a Handler.
 type Config struct {
 	// Secrets returns the keys that are believed now: the current one and,
@@ -47,6 +66,8 @@ type Config struct {
 	Gate    Turnstile
 	Sources Sources
 	Log     *slog.Logger
+	// Tracer, where set, follows what genuine notifications lead to.
+	Tracer Tracer
 
 	Concurrency int // requests that use the ledger at a time
 	Workers     int // trades resolved at a time
@@ -77,6 +98,9 @@ func New(cfg Config) *Handler {
 	defaults(&cfg.Workers, DefaultWorkers)
 	defaults(&cfg.Queue, DefaultQueue)
 	defaults(&cfg.PerTrade, DefaultPerTrade)
+	if cfg.Tracer == nil {
+		cfg.Tracer = untraced{}
+	}
 	h := &Handler{
 		cfg: cfg, slots: make(chan struct{}, cfg.Concurrency), seen: newRecent(cfg.Queue),
 		tellBad: rate.Sometimes{First: 1, Interval: 10 * time.Second},
@@ -130,7 +154,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // bad logs now and then; the counters know how many there were.
 func (h *Handler) bad(what string, r *http.Request) {
 	h.tellBad.Do(func() {
-		h.cfg.Log.Warn("refused a notification", "problem", what, "from", r.RemoteAddr,
+		h.cfg.Log.WarnContext(r.Context(), "refused a notification", "problem", what, "from", r.RemoteAddr,
 			"forged", h.stats.Forged.Load(), "malformed", h.stats.Malformed.Load())
 	})
 }
@@ -173,9 +197,12 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, n gateway.Notific
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeBound)
 	defer cancel()
-	if err := h.keep(ctx, n); err != nil {
+	ctx, done := h.cfg.Tracer.Received(ctx, n.TradeID)
+	err := h.keep(ctx, n)
+	done(err)
+	if err != nil {
 		h.stats.Trouble.Add(1)
-		h.cfg.Log.Warn("a notification could not be kept; the gateway will send it again", "trade_id", n.TradeID, "error", err)
+		h.cfg.Log.WarnContext(ctx, "a notification could not be kept; the gateway will send it again", "trade_id", n.TradeID, "error", err)
 		again(w)
 		return
 	}

@@ -30,12 +30,12 @@ func (h *Handler) keep(ctx context.Context, n gateway.Notification) error {
 			return err
 		}
 		s := trade.State()
-		if done := h.passOver(trade, s, n); done {
+		if done := h.passOver(ctx, trade, s, n); done {
 			return nil
 		}
 		_, err = h.cfg.Clerk.Record(ctx, reconcile.Trade{ID: trade.ID, State: s, Seq: trade.Seq}, event(s, n))
 		if err == nil {
-			h.kept(s, n)
+			h.kept(ctx, s, n)
 			return nil
 		}
 		if !errors.Is(err, ledger.ErrConflict) {
@@ -47,13 +47,13 @@ func (h *Handler) keep(ctx context.Context, n gateway.Notification) error {
 }
 
 // passOver reports that a notification needs no event, and counts why.
-func (h *Handler) passOver(trade ledger.Trade, s capture.State, n gateway.Notification) bool {
+func (h *Handler) passOver(ctx context.Context, trade ledger.Trade, s capture.State, n gateway.Notification) bool {
 	said := content(n)
 	last, count := notified(trade.Events)
 	switch {
 	case s.Events == 0:
 		h.stats.NotOurs.Add(1)
-		h.cfg.Log.Info("a genuine notification is about a trade that the ledger does not know", "trade_id", n.TradeID, "state", string(n.State))
+		h.cfg.Log.InfoContext(ctx, "a genuine notification is about a trade that the ledger does not know", "trade_id", n.TradeID, "state", string(n.State))
 	case count > 0 && last == said:
 		h.stats.Duplicates.Add(1)
 		h.seen.put(n.TradeID, digest(n))
@@ -75,11 +75,11 @@ func (h *Handler) passOver(trade ledger.Trade, s capture.State, n gateway.Notifi
 }
 
 // kept is what follows when the event is in the ledger.
-func (h *Handler) kept(s capture.State, n gateway.Notification) {
+func (h *Handler) kept(ctx context.Context, s capture.State, n gateway.Notification) {
 	h.stats.Kept.Add(1)
 	h.seen.put(n.TradeID, digest(n))
 	if s.Phase == capture.PhaseCaptured {
-		h.cfg.Log.Warn("the gateway says something new about a captured trade; the outcome stands",
+		h.cfg.Log.WarnContext(ctx, "the gateway says something new about a captured trade; the outcome stands",
 			"trade_id", n.TradeID, "type", n.Type, "state", string(n.State))
 		return
 	}

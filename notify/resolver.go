@@ -179,6 +179,7 @@ func (r *resolver) look(t *task) (again time.Time) {
 	ctx, cancel := context.WithTimeout(r.ctx, resolveBound)
 	defer cancel()
 	later := r.now().Add(min(lookFirst<<(t.looks-1), lookMost))
+	ctx = r.cfg.Tracer.Resolving(ctx, t.trade)
 	trade, err := r.cfg.Clerk.Open(ctx, t.trade)
 	switch {
 	case err != nil:
@@ -207,7 +208,7 @@ func (r *resolver) ask(ctx context.Context, t *task, trade reconcile.Trade, late
 	result, err := asking.Resolve(ctx, t.trade)
 	switch {
 	case err != nil && !errors.Is(err, context.Canceled):
-		r.cfg.Log.Warn("a notified trade could not be resolved now", "trade_id", t.trade, "error", err)
+		r.cfg.Log.WarnContext(ctx, "a notified trade could not be resolved now", "trade_id", t.trade, "error", err)
 		return later
 	case err != nil:
 		return later

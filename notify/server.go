@@ -62,7 +62,7 @@ func Serve(ctx context.Context, l net.Listener, path string, h *Handler, limits 
 	defer cancel()
 	// Queries that are cut short lose nothing: the evidence is in the ledger.
 	if closeErr := h.Close(drain); closeErr != nil {
-		h.cfg.Log.Warn("some notified trades were left to their own schedule", "error", closeErr)
+		h.cfg.Log.WarnContext(ctx, "some notified trades were left to their own schedule", "error", closeErr)
 	}
 	return err
 }

@@ -301,6 +301,6 @@ func (g *Gate) probe(ctx context.Context) {
 		g.open()
 		return
 	}
-	g.cfg.Log.Error("the gateway is still not usable", "reason", g.Shut(),
+	g.cfg.Log.ErrorContext(ctx, "the gateway is still not usable", "reason", g.Shut(),
 		"answer", string(answer.Kind), "code", answer.Code, "why", answer.Why)
 }

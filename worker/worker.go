@@ -40,6 +40,9 @@ type Config struct {
 	// Observe, where set, is told what became of each delivery and how long
 	// it took. It must not block.
 	Observe func(Disposition, time.Duration)
+	// Trace, where set, returns the context to see a delivery through under,
+	// and is told by done what became of it. It must not block.
+	Trace func(ctx context.Context, m jetstream.Msg) (traced context.Context, done func(Disposition))
 }
 
 // Worker pulls the jobs of one consumer and has them processed. A Crew runs
@@ -127,11 +130,20 @@ func (w *Worker) handle(work, stop context.Context, m jetstream.Msg) {
 	w.keeper.hold(m)
 	defer w.keeper.drop(m)
 	begin := time.Now()
+	work, done := w.trace(work, m)
 	d := w.process(work, stop, m)
 	w.dispose(work, m, d)
+	done(d)
 	if w.cfg.Observe != nil {
 		w.cfg.Observe(d, time.Since(begin))
 	}
+}
+
+func (w *Worker) trace(ctx context.Context, m jetstream.Msg) (context.Context, func(Disposition)) {
+	if w.cfg.Trace == nil {
+		return ctx, func(Disposition) {}
+	}
+	return w.cfg.Trace(ctx, m)
 }
 
 // process keeps a job that breaks us from breaking the others: it rests, and
@@ -139,7 +151,7 @@ func (w *Worker) handle(work, stop context.Context, m jetstream.Msg) {
 func (w *Worker) process(work, stop context.Context, m jetstream.Msg) (d Disposition) {
 	defer func() {
 		if broke := recover(); broke != nil {
-			w.cfg.Log.Error("a job broke its processing; it will be delivered again",
+			w.cfg.Log.ErrorContext(work, "a job broke its processing; it will be delivered again",
 				"subject", m.Subject(), "panic", fmt.Sprint(broke), "stack", string(debug.Stack()))
 			d = Disposition{Do: Later, At: time.Now().Add(poisonDelay)}
 		}
@@ -170,7 +182,7 @@ func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) {
 		}
 	}
 	if err != nil {
-		w.cfg.Log.Warn("the broker was not told what became of a job; it will be delivered again",
+		w.cfg.Log.WarnContext(ctx, "the broker was not told what became of a job; it will be delivered again",
 			"subject", m.Subject(), "verb", string(d.Do), "error", err)
 	}
 }
