@@ -4,10 +4,8 @@
 package test
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -21,8 +19,6 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
-
-	"github.com/capture-worker/capture-worker/config"
 )
 
 // scaledObject is KEDA's type, as far as the manifest uses it: KEDA's own
@@ -146,93 +142,54 @@ func TestPodIsClosed(t *testing.T) {
 	}
 }
 
-// settings is the configuration that the pods would have.
-func settings(t *testing.T, m manifests) (config.Config, corev1.PodSpec) {
-	t.Helper()
+// What is mounted is what is read, and the probes ask where it listens.
+func TestPodHangsTogether(t *testing.T) {
+	m := render(t, "base")
 	spec := get[*appsv1.Deployment](m, "Deployment").Spec.Template.Spec
-	file := filepath.Join(t.TempDir(), "capture.yaml")
-	writeFile(t, file, get[*corev1.ConfigMap](m, "ConfigMap").Data["capture.yaml"])
-	key := filepath.Join(t.TempDir(), "secret_key")
-	writeFile(t, key, "a-key-for-tests")
-	known := map[string]bool{}
-	for _, k := range config.Keys() {
-		known[k.Env] = true
-	}
-	env := map[string]string{"CAPTURE_GATEWAY_USER": "016683", "CAPTURE_GATEWAY_SECRET_KEY_FILE": key}
-	for _, e := range spec.Containers[0].Env {
-		if strings.HasPrefix(e.Name, config.EnvPrefix) && !known[e.Name] {
-			t.Errorf("there is no setting %s", e.Name)
-		}
-		if strings.HasPrefix(e.Name, config.EnvPrefix) && env[e.Name] == "" {
-			env[e.Name] = e.Value
+	c := spec.Containers[0]
+	for path, probe := range map[string]*corev1.Probe{"/livez": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
+		if probe.HTTPGet.Path != path || probe.HTTPGet.Port.StrVal != c.Ports[0].Name {
+			t.Errorf("a probe asks %v, want %s at %s", probe.HTTPGet, path, c.Ports[0].Name)
 		}
 	}
-	for name, value := range env {
-		t.Setenv(name, value)
+	config := get[*corev1.ConfigMap](m, "ConfigMap")
+	if spec.Volumes[0].ConfigMap.Name != config.Name || config.Data["capture.yaml"] == "" {
+		t.Errorf("the pods mount %s, the settings are in %s", spec.Volumes[0].ConfigMap.Name, config.Name)
 	}
-	c, err := config.Load(config.Options{File: file})
-	if err != nil {
-		t.Fatal(err)
+	if c.Args[0] != "run" || c.Args[2] != c.VolumeMounts[0].MountPath+"/capture.yaml" {
+		t.Errorf("the worker is started with %v", c.Args)
 	}
-	if err := c.Validate(config.NeedGateway); err != nil {
-		t.Fatal(err)
-	}
-	return c, spec
-}
-
-func TestSettingsAndPodAgree(t *testing.T) {
-	c, spec := settings(t, render(t, "base"))
-	container := spec.Containers[0]
-	if grace := *spec.TerminationGracePeriodSeconds; float64(grace) < c.Worker.ShutdownTimeout.Seconds()+10 {
-		t.Errorf("the pods are killed after %ds, and stop within %s", grace, c.Worker.ShutdownTimeout)
-	}
-	port := container.Ports[0]
-	if _, listen, _ := strings.Cut(c.Admin.Listen, ":"); port.Name != "admin" || listen != fmt.Sprint(port.ContainerPort) {
-		t.Errorf("admin.listen is %s, the port %v", c.Admin.Listen, port)
-	}
-	for path, probe := range map[string]*corev1.Probe{"/livez": container.LivenessProbe, "/readyz": container.ReadinessProbe} {
-		if probe.HTTPGet.Path != path || probe.HTTPGet.Port.StrVal != port.Name {
-			t.Errorf("a probe asks %v, want %s", probe.HTTPGet, path)
-		}
-	}
-	if container.Args[0] != "run" || container.Args[2] != container.VolumeMounts[0].MountPath+"/capture.yaml" {
-		t.Errorf("the worker is started with %v", container.Args)
-	}
-	keyFile := container.VolumeMounts[1].MountPath + "/" + spec.Volumes[1].Secret.Items[0].Path
-	if !slices.ContainsFunc(container.Env, func(e corev1.EnvVar) bool {
+	keyFile := c.VolumeMounts[1].MountPath + "/" + spec.Volumes[1].Secret.Items[0].Path
+	if !slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool {
 		return e.Name == "CAPTURE_GATEWAY_SECRET_KEY_FILE" && e.Value == keyFile
 	}) {
-		t.Errorf("the key is mounted at %s and read elsewhere: %v", keyFile, container.Env)
+		t.Errorf("the key is mounted at %s and read elsewhere: %v", keyFile, c.Env)
 	}
-	if c.NATS.Replicas != 3 {
-		t.Errorf("the streams get %d replicas", c.NATS.Replicas)
+	if c.VolumeMounts[1].SubPath != "" {
+		t.Error("a file of a subPath does not change under a running process")
 	}
 }
 
-// Each lane's consumer has a trigger, and no other.
-func TestScalerFollowsTheConsumers(t *testing.T) {
+// The scaler's names are those of KEDA's documentation.
+func TestScalerScalesTheDeployment(t *testing.T) {
 	m := render(t, "keda")
-	c, _ := settings(t, m)
 	if m.scaled == nil || m.scaled.Spec.ScaleTargetRef.Name != get[*appsv1.Deployment](m, "Deployment").Name {
 		t.Fatalf("nothing scales the deployment: %+v", m.scaled)
 	}
-	var want, got []string
-	for _, lane := range c.LaneList() {
-		want = append(want, lane.Consumer)
+	if len(m.scaled.Spec.Triggers) == 0 || m.scaled.Spec.MinReplicaCount < 1 {
+		t.Errorf("the scaler is %+v", m.scaled.Spec)
 	}
 	for _, trigger := range m.scaled.Spec.Triggers {
-		if trigger.Type != "nats-jetstream" || trigger.Metadata["stream"] != c.Jobs.Stream {
+		if trigger.Type != "nats-jetstream" {
 			t.Errorf("trigger %+v", trigger)
 		}
-		got = append(got, trigger.Metadata["consumer"])
-		for name := range trigger.Metadata {
-			if !slices.Contains([]string{"natsServerMonitoringEndpoint", "account", "stream", "consumer", "lagThreshold"}, name) {
-				t.Errorf("the scaler has no %s", name)
+		for _, name := range []string{"natsServerMonitoringEndpoint", "account", "stream", "consumer", "lagThreshold"} {
+			if trigger.Metadata[name] == "" {
+				t.Errorf("trigger %s has no %s", trigger.Name, name)
 			}
 		}
-	}
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("triggers for %v, consumers are %v", got, want)
+		if len(trigger.Metadata) != 5 {
+			t.Errorf("trigger %s has other members: %v", trigger.Name, trigger.Metadata)
+		}
 	}
 }
