@@ -7,9 +7,18 @@ type Finding struct {
 	Via    Via
 	Call   int // of ViaCapture: the number of the capture call that was answered
 	Answer Answer
-	// Asked is when the call was made, by the clock of who judges it; zero where
-	// only Answer.Latency tells.
+	// Asked is when the question was asked, by the clock of who judges it; zero
+	// where only Answer.Latency tells.
 	Asked time.Time
+}
+
+// age is how long ago the question was asked. The client's measure ends where it
+// read the answer; who judges it may have stood still, or read a ledger, since.
+func (f Finding) age(now time.Time) time.Duration {
+	if f.Asked.IsZero() {
+		return f.Answer.Latency
+	}
+	return max(f.Answer.Latency, now.Sub(f.Asked))
 }
 
 // verdict drafts an event.
@@ -68,6 +77,7 @@ var judgeQueryTable = []judgeRow{
 // asks. now is when the answer arrived.
 func Judge(s State, job *Job, f Finding, now time.Time, p Policy) (e Event, ok bool) {
 	v := situation{s: s, now: now, p: p}
+	f.Answer.Latency = f.age(now)
 	if job != nil {
 		v.job, v.hasJob = *job, true
 	}

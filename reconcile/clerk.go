@@ -92,11 +92,6 @@ func (c *Clerk) Record(ctx context.Context, t Trade, e capture.Event) (Trade, er
 // was had is thrown away. The event is nil where there was nothing to write.
 func (c *Clerk) Learn(ctx context.Context, t Trade, job *capture.Job, f capture.Finding) (Trade, *capture.Event, error) {
 	came := c.Now()
-	if !f.Asked.IsZero() {
-		// The client's measure ends where it read the answer. This process may
-		// have stood still since, and the answer is as old as its question.
-		f.Answer.Latency = max(f.Answer.Latency, came.Sub(f.Asked))
-	}
 	for range maxRereads {
 		e, ok := capture.Judge(t.State, job, f, came, c.Policy)
 		if !ok {

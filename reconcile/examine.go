@@ -69,7 +69,9 @@ func (r *batchRun) examine(n numbered) (Verdict, error) {
 		v.Kind, v.Why = KindSkipped, "not selected"
 		return v, nil
 	}
-	if v.Answer, v.Tries, err = r.ask(n.TradeID); err != nil {
+	finding, tries, err := r.ask(n.TradeID)
+	v.Answer, v.Tries, v.asked = finding.Answer, tries, finding.Asked
+	if err != nil {
 		return v, err
 	}
 	r.judge(&v)
@@ -95,10 +97,14 @@ func (r *batchRun) judge(v *Verdict) {
 	if v.State.Events == 0 {
 		return
 	}
-	e, ok := capture.Judge(v.State, nil, capture.Finding{Via: capture.ViaQuery, Answer: v.Answer}, now, clerk.Policy)
+	e, ok := capture.Judge(v.State, nil, v.finding(), now, clerk.Policy)
 	if ok && e.Type.Outcome() {
 		v.Event = &e
 	}
+}
+
+func (v *Verdict) finding() capture.Finding {
+	return capture.Finding{Via: capture.ViaQuery, Answer: v.Answer, Asked: v.asked}
 }
 
 // keep writes the outcome that follows, where it is to be written.
@@ -106,7 +112,7 @@ func (r *batchRun) keep(v Verdict, trade Trade) (Verdict, error) {
 	if v.Event == nil || !r.Write {
 		return v, nil
 	}
-	_, event, err := r.Resolver.Clerk.Learn(r.ctx, trade, nil, capture.Finding{Via: capture.ViaQuery, Answer: v.Answer})
+	_, event, err := r.Resolver.Clerk.Learn(r.ctx, trade, nil, v.finding())
 	switch {
 	case err != nil && r.ctx.Err() != nil:
 		return v, context.Cause(r.ctx)
@@ -133,38 +139,39 @@ func (r *batchRun) noLedger(v Verdict, err error) (Verdict, error) {
 }
 
 // ask asks Order Query until it tells something, a few times.
-func (r *batchRun) ask(tradeID string) (answer capture.Answer, tries int, err error) {
+func (r *batchRun) ask(tradeID string) (found capture.Finding, tries int, err error) {
 	again := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(againFirst), backoff.WithMaxInterval(againMost), backoff.WithMaxElapsedTime(0))
 	for tries = 1; ; tries++ {
-		if answer, err = r.askOnce(tradeID); err != nil || told(answer) || tries >= r.Tries {
-			return answer, tries, err
+		if found, err = r.askOnce(tradeID); err != nil || told(found.Answer) || tries >= r.Tries {
+			return found, tries, err
 		}
 		if err = sleep(r.ctx, again.NextBackOff()); err != nil {
-			return answer, tries, err
+			return found, tries, err
 		}
 	}
 }
 
-func (r *batchRun) askOnce(tradeID string) (capture.Answer, error) {
+func (r *batchRun) askOnce(tradeID string) (capture.Finding, error) {
 	trial, err := r.brake.enter(r.ctx)
 	if err != nil {
-		return capture.Answer{}, err
+		return capture.Finding{}, err
 	}
 	if err := r.limiter.Wait(r.ctx); err != nil {
 		r.brake.leave(trial, nil)
-		return capture.Answer{}, endOf(r.ctx, err)
+		return capture.Finding{}, endOf(r.ctx, err)
 	}
-	answer := r.Resolver.Query(r.ctx, tradeID)
+	found := r.Resolver.Clerk.Ask(r.ctx, r.Resolver.Query, tradeID)
+	answer := found.Answer
 	if r.ctx.Err() != nil && !told(answer) {
 		r.brake.leave(trial, nil)
-		return answer, context.Cause(r.ctx)
+		return found, context.Cause(r.ctx)
 	}
 	r.brake.leave(trial, &answer)
 	if answer.OurFault() {
-		return answer, &HaltError{Answer: answer}
+		return found, &HaltError{Answer: answer}
 	}
-	return answer, nil
+	return found, nil
 }
 
 // endOf is why the run ends. The limiter has an error of its own for a wait

@@ -61,8 +61,8 @@ func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error)
 	case !parked:
 		return refuseNotParked(trade), nil
 	}
-	answer := r.Query(ctx, tradeID)
-	finding := capture.Finding{Via: capture.ViaQuery, Answer: answer}
+	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
+	answer := finding.Answer
 	after := trade.State
 	if e, ok := capture.Judge(trade.State, nil, finding, r.Clerk.Now(), r.Clerk.Policy); ok {
 		after = after.Apply(e)
@@ -92,8 +92,9 @@ func (r *Releaser) Release(ctx context.Context, tradeID string) (Release, error)
 	case !parked:
 		return refuseNotParked(trade), nil
 	}
-	answer := r.Query(ctx, tradeID)
-	trade, _, err = r.Clerk.Learn(ctx, trade, nil, capture.Finding{Via: capture.ViaQuery, Answer: answer})
+	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
+	answer := finding.Answer
+	trade, _, err = r.Clerk.Learn(ctx, trade, nil, finding)
 	if err != nil {
 		return Release{}, err
 	}

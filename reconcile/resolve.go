@@ -51,8 +51,8 @@ func (r *Resolver) Look(ctx context.Context, tradeID string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	result := Result{Before: trade.State, After: trade.State, Answer: r.Query(ctx, tradeID)}
-	finding := capture.Finding{Via: capture.ViaQuery, Answer: result.Answer}
+	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
+	result := Result{Before: trade.State, After: trade.State, Answer: finding.Answer}
 	if e, ok := capture.Judge(trade.State, nil, finding, r.Clerk.Now(), r.Clerk.Policy); ok {
 		result.Event, result.After = &e, trade.State.Apply(e)
 	}

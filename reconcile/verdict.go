@@ -65,6 +65,7 @@ type Verdict struct {
 	// Answer is what Order Query said last, Tries how often it was asked.
 	Answer capture.Answer
 	Tries  int
+	asked  time.Time
 	// Event is the outcome that follows for the ledger, nil where none does.
 	// Written says that it is in the ledger now.
 	Event   *capture.Event
