@@ -38,6 +38,7 @@ type Counts struct {
 	Failed      int
 	Parked      int
 	Corrected   int
+	LeftOpen    int           // trades that an overtaken delivery opened again
 	Settling    time.Duration // the longest time to settle once faults had stopped
 }
 
@@ -68,6 +69,7 @@ func (c *Counts) Add(o Counts) {
 	c.Failed += o.Failed
 	c.Parked += o.Parked
 	c.Corrected += o.Corrected
+	c.LeftOpen += o.LeftOpen
 	c.Settling = max(c.Settling, o.Settling)
 	for i := range c.Crossings {
 		c.Crossings[i] += o.Crossings[i]
@@ -93,6 +95,7 @@ func (c Counts) Table() string {
 	row("outcomes failed", c.Failed)
 	row("outcomes parked", c.Parked)
 	row("outcomes corrected", c.Corrected)
+	row("trades left open by an overtaken delivery", c.LeftOpen)
 	row("jobs in conflict", c.Conflicts)
 	row("boundaries crossed, both ways", c.Crossed)
 	row("crashes", c.Crashes)

@@ -107,3 +107,42 @@ func difference(want, got string) string {
 	}
 	return fmt.Sprintf("%d lines were %d", len(b), len(a))
 }
+
+// Plans that let requests land after the settle time break what the rules rest
+// on. Held to the same rules as the others, some of them must fail: the checks
+// would notice if the settle time were too short.
+func TestChecksNoticeABrokenAssumption(t *testing.T) {
+	for seed := uint64(7); seed < 8*200; seed += 8 {
+		p := sim.NewPlan(seed)
+		if !p.Wild {
+			t.Fatalf("seed %d is not wild", seed)
+		}
+		p.Wild = false
+		if r := sim.Run(p, nil); r.Violation != nil && strings.Contains("2 3 5", r.Violation.Rule) {
+			t.Logf("seed %d: %s", seed, r.Violation)
+			return
+		}
+	}
+	t.Error("requests land after the settle time, and no check noticed")
+}
+
+// A failure shrinks to what it takes, and breaks the same rule.
+func TestShrink(t *testing.T) {
+	for seed := uint64(7); seed < 8*200; seed += 8 {
+		p := sim.NewPlan(seed)
+		p.Wild = false
+		whole := sim.Run(p, nil)
+		if whole.Violation == nil || len(p.Trades) < 2 {
+			continue
+		}
+		less := sim.Shrink(p)
+		if less.Violation == nil || less.Violation.Rule != whole.Violation.Rule {
+			t.Fatalf("seed %d broke %s; shrunken it breaks %v", seed, whole.Violation, less.Violation)
+		}
+		if len(less.Plan.Trades) >= len(p.Trades) {
+			t.Errorf("seed %d kept all %d trades", seed, len(p.Trades))
+		}
+		return
+	}
+	t.Fatal("no seed failed")
+}

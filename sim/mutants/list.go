@@ -58,6 +58,6 @@ var mutations = []mutation{
 		"	limit := from.Add(v.p.GiveUpAfter)", "	limit := from"},
 	{"a job ends on a stale reading", "worker/process.go",
 		"		if trade.MayLag && ", "		if false && "},
-	{"an answer is dated by its writing", "reconcile/clerk.go",
-		"	if !f.Asked.IsZero() {", "	if false {"},
+	{"an answer is dated by its writing", "capture/judge.go",
+		"	if f.Asked.IsZero() {", "	if true {"},
 }
