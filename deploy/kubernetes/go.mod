@@ -1,4 +1,4 @@
-module github.com/capture-worker/capture-worker/deploy/kubernetes/test
+module github.com/capture-worker/capture-worker/deploy/kubernetes
 
 go 1.26.0
 
