@@ -62,8 +62,9 @@ func TestChaos(t *testing.T) {
 		c.end(w)
 	}
 	report := settled(c.b, c.s, c.orders)
-	t.Logf("seed %d: %d trades, %d captured, %d failed, %d parked, %d taken over in the middle of a call; %s",
-		c.seed, report.Trades, report.Captured, report.Failed, report.Parked, takenOver(c.b, c.orders), c.told())
+	t.Logf("seed %d: %d trades, %d captured, %d failed %v, %d parked %v, %d taken over in the middle of a call; %s",
+		c.seed, report.Trades, report.Captured, report.Failed, report.FailedByReason, report.Parked, report.ParkedByReason,
+		takenOver(c.b, c.orders), c.told())
 }
 
 // chaos is a world in trouble.
