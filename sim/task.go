@@ -135,7 +135,7 @@ func (s *Sim) stall(t *task, on place, leg string) time.Duration {
 	if on == onCapture && leg == "out" {
 		return 0
 	}
-	d := newDice(s.plan.Seed, onStall, t.trade+1, s.book.bump(onStall, t.trade))
+	d := s.dice(onStall, t.trade)
 	switch s.meets(onStall, d) {
 	case StallShort:
 		return d.between(saltStall, 10*time.Millisecond, 5*time.Second)
