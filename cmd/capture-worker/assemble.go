@@ -14,6 +14,7 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
+	"github.com/capture-worker/capture-worker/internal/tracing"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/notify"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -37,7 +38,7 @@ type plant struct {
 
 // assemble builds a worker on a connection. Missing streams and the consumer
 // are created; what is found is never altered, and what does not fit is said.
-func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, log *slog.Logger) (*plant, error) {
+func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *tracing.Tracing, log *slog.Logger) (*plant, error) {
 	js, err := nc.JetStream()
 	if err != nil {
 		return nil, err
@@ -55,13 +56,13 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, log *slog
 		return nil, err
 	}
 	counts := metrics.New(readBuild().Version, time.Now)
-	book := counts.Ledger(ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}))
-	calls := counts.Gateway(client)
+	book := counts.Ledger(traces.Ledger(ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})))
+	calls := counts.Gateway(traces.Gateway(client, c.Gateway.URL))
 	gate := worker.NewGate(worker.GateConfig{
 		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
 		Query: calls.Query, Log: log,
 	})
-	parts := laneParts{c: c, js: js, decoder: decoder, clerk: newClerk(c, book, log), gateway: calls, gate: gate, counts: counts, log: log}
+	parts := laneParts{c: c, js: js, decoder: decoder, clerk: newClerk(c, book, log), gateway: calls, gate: gate, counts: counts, traces: traces, log: log}
 	crew := worker.Crew{Gate: gate}
 	for i, lane := range c.LaneList() {
 		crew.Workers = append(crew.Workers, parts.worker(lane, consumers[i]))
@@ -69,6 +70,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, log *slog
 	gauge(counts, crew)
 	keys := newKeyring(c.Gateway, client, log)
 	notices, err := noticesOf(c, parts.clerk, calls.Query, gate, keys, log)
+	notices.Tracer = traces.Notices(c.Notify.Path)
 	return &plant{crew: crew, client: client, keys: keys, ledger: book, consumers: consumers, metrics: counts, notices: notices}, err
 }
 
@@ -81,6 +83,7 @@ type laneParts struct {
 	gateway worker.Gateway
 	gate    *worker.Gate
 	counts  *metrics.Metrics
+	traces  *tracing.Tracing
 	log     *slog.Logger
 }
 
@@ -98,6 +101,7 @@ func (p laneParts) worker(lane config.Lane, consumer jetstream.Consumer) *worker
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
 		ShutdownTimeout: p.c.Worker.ShutdownTimeout, Log: p.log, Observe: p.counts.Disposed,
+		Trace: p.traces.Jobs(p.c.Jobs.Stream, consumer.CachedInfo().Name),
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/tracing"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -68,7 +69,7 @@ func newDemoWorld(ctx context.Context, o demoOptions, log *slog.Logger) (w *demo
 	if w.js, err = w.nc.JetStream(); err != nil {
 		return w, err
 	}
-	w.plant, err = assemble(ctx, w.config, w.nc, log)
+	w.plant, err = assemble(ctx, w.config, w.nc, &tracing.Tracing{}, log)
 	return w, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/tracing"
 )
 
 // app is what the commands share.
@@ -93,10 +94,11 @@ func newLogger(c config.Log, w io.Writer) *slog.Logger {
 	// Validate has let through only names that slog knows.
 	_ = level.UnmarshalText([]byte(c.Level))
 	o := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler = slog.NewTextHandler(w, o)
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
+		handler = slog.NewJSONHandler(w, o)
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(tracing.LogHandler(handler))
 }
 
 // newToolLogger is the logger of a command that a person or a script waits

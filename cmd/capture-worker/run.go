@@ -64,7 +64,12 @@ func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Lo
 		return err
 	}
 	defer nc.Close()
-	p, err := assemble(ctx, c, nc, log)
+	traces, stopTraces, err := startTracing(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer stopTraces()
+	p, err := assemble(ctx, c, nc, traces, log)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,8 @@ var allowed = map[string][]string{
 	"internal/e2e":                {},
 	"internal/metrics":            {"capture", "gateway", "ledger", "worker"},
 	"internal/natsconn":           {},
+	"internal/tracing":            {"capture", "gateway", "ledger", "worker"},
+	"internal/redaction":          {},
 	"internal/natsserver":         {},
 	"internal/sdnotify":           {},
 	"internal/checkup":            {"capture", "config", "gateway", "ledger", "worker"},

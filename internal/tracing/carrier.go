@@ -1,0 +1,95 @@
+package tracing
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// The names of W3C Trace Context.
+const (
+	traceparent = "traceparent"
+	tracestate  = "tracestate"
+)
+
+// cePrefix starts the attributes of a CloudEvent in headers.
+const cePrefix = "ce-"
+
+// Carrier is a set of headers as a carrier of trace context. Names are matched
+// without regard to letter case: NATS keeps them as they were written, and
+// publishers write traceparent in every way.
+type Carrier map[string][]string
+
+// Get returns the first value of a header, "" where there is none.
+func (c Carrier) Get(name string) string {
+	if values := c[name]; len(values) > 0 {
+		return strings.TrimSpace(values[0])
+	}
+	for key, values := range c {
+		if len(values) > 0 && strings.EqualFold(key, name) {
+			return strings.TrimSpace(values[0])
+		}
+	}
+	return ""
+}
+
+// Set replaces a header, however it was written.
+func (c Carrier) Set(name, value string) {
+	for key := range c {
+		if strings.EqualFold(key, name) {
+			delete(c, key)
+		}
+	}
+	c[name] = []string{value}
+}
+
+// Keys lists the names.
+func (c Carrier) Keys() []string {
+	names := make([]string, 0, len(c))
+	for name := range c {
+		names = append(names, name)
+	}
+	return names
+}
+
+// publisherOf returns the trace that a job was published in: of the message,
+// or of the CloudEvent in it (its distributed tracing extension). It is not
+// valid where there is none that can be read.
+func publisherOf(header map[string][]string, body []byte) trace.SpanContext {
+	c := Carrier(header)
+	if sc := extract(c); sc.IsValid() {
+		return sc
+	}
+	sc := extract(Carrier{traceparent: {c.Get(cePrefix + traceparent)}, tracestate: {c.Get(cePrefix + tracestate)}})
+	if sc.IsValid() {
+		return sc
+	}
+	return inEvent(body)
+}
+
+// inEvent looks into a structured CloudEvent. A body that does not hold the
+// name at all is not parsed.
+func inEvent(body []byte) trace.SpanContext {
+	if !bytes.Contains(body, []byte(`"traceparent"`)) {
+		return trace.SpanContext{}
+	}
+	var event struct {
+		Version     string `json:"specversion"`
+		Traceparent string `json:"traceparent"`
+		Tracestate  string `json:"tracestate"`
+	}
+	if json.Unmarshal(body, &event) != nil || event.Version == "" {
+		return trace.SpanContext{}
+	}
+	return extract(Carrier{traceparent: {event.Traceparent}, tracestate: {event.Tracestate}})
+}
+
+func extract(c Carrier) trace.SpanContext {
+	if len(c) == 0 {
+		return trace.SpanContext{}
+	}
+	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(none, c))
+}
