@@ -107,6 +107,8 @@ func (w *Worker) fetch(ctx, work context.Context, n int) (taken int, err error) 
 	if err != nil {
 		return 0, err
 	}
+	// The request is out: jobs come as soon as there are any.
+	w.health.pulled(nil)
 	for m := range batch.Messages() {
 		taken++
 		w.jobs.Go(func() {
