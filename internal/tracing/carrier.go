@@ -63,9 +63,11 @@ func publisherOf(header map[string][]string, body []byte) trace.SpanContext {
 	if sc := extract(c); sc.IsValid() {
 		return sc
 	}
-	sc := extract(Carrier{traceparent: {c.Get(cePrefix + traceparent)}, tracestate: {c.Get(cePrefix + tracestate)}})
-	if sc.IsValid() {
-		return sc
+	if parent := c.Get(cePrefix + traceparent); parent != "" {
+		sc := extract(Carrier{traceparent: {parent}, tracestate: {c.Get(cePrefix + tracestate)}})
+		if sc.IsValid() {
+			return sc
+		}
 	}
 	return inEvent(body)
 }
