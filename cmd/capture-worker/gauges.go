@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/internal/metrics"
+	"github.com/capture-worker/capture-worker/notify"
 	"github.com/capture-worker/capture-worker/worker"
 )
 
@@ -18,8 +20,7 @@ func gauge(m *metrics.Metrics, crew worker.Crew) {
 	m.Gauge("capture_gateway_calls_in_flight", "Gateway calls in flight.", func() float64 { return float64(gate.Calls()) })
 	m.Gauge("capture_gateway_turns_waiting", "Jobs that wait for the rate limit or a turn at the gateway.",
 		func() float64 { return float64(gate.Waiting()) })
-	m.Gauge("capture_halted", "1 while our key or user is refused and no jobs are taken: a person is needed.",
-		func() float64 { return one(gate.Halted()) })
+	m.Halt(gate.Halted)
 	m.Gauge("capture_gateway_down", "1 while the gateway gives no useful answers and no jobs are taken.",
 		func() float64 { return one(gate.Shut() != "" && !gate.Halted()) })
 }
@@ -31,17 +32,32 @@ func one(yes bool) float64 {
 	return 0
 }
 
+// countNotices adds what became of notifications. Without a listener for them
+// it all stays at zero.
+func countNotices(m *metrics.Metrics, s *notify.Stats) {
+	m.Counters("capture_notifications_total", "Notifications of the gateway, by what became of them.", "result", map[string]*atomic.Int64{
+		"kept": &s.Kept, "duplicate": &s.Duplicates, "redundant": &s.Redundant, "capped": &s.Capped, "not_ours": &s.NotOurs,
+		"denied": &s.Denied, "forged": &s.Forged, "malformed": &s.Malformed, "too_large": &s.TooLarge, "broken": &s.Broken,
+		"busy": &s.Busy, "trouble": &s.Trouble,
+	})
+	m.Counters("capture_notified_trades_total", "Trades that a notification gave reason to ask about, by what came of it.", "result",
+		map[string]*atomic.Int64{"asked": &s.Resolved, "settled": &s.Changed, "deferred": &s.Deferred, "dropped": &s.Dropped})
+}
+
 // pollEvery is how often the consumer is asked how much work there is.
 const pollEvery = 10 * time.Second
 
 // backlog follows what the consumer of a lane has left, until ctx ends.
 func backlog(ctx context.Context, m *metrics.Metrics, lane string, consumer jetstream.Consumer) {
-	m.Backlog(lane, 0, 0)
+	m.Backlog(lane, metrics.Backlog{})
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		if info, err := consumer.Info(ctx); err == nil {
-			m.Backlog(lane, float64(info.NumPending), float64(info.NumAckPending))
+			m.Backlog(lane, metrics.Backlog{
+				Ready: float64(info.NumPending), Delivered: float64(info.NumAckPending),
+				Redelivered: float64(info.NumRedelivered), Paused: info.Paused,
+			})
 		}
 		select {
 		case <-ctx.Done():

@@ -53,16 +53,19 @@ func listenForNotices(c config.Config, log *slog.Logger) (net.Listener, error) {
 // until ctx ends or one of them fails; both stop together.
 func (p *plant) work(ctx context.Context, notices net.Listener, path string) error {
 	if notices == nil {
+		countNotices(p.metrics, &notify.Stats{})
 		p.crew.Run(ctx)
 		return nil
 	}
+	handler := notify.New(p.notices)
+	countNotices(p.metrics, handler.Stats())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		p.crew.Run(ctx)
 		return nil
 	})
 	group.Go(func() error {
-		return notify.Serve(ctx, notices, path, notify.New(p.notices), notify.DefaultLimits())
+		return notify.Serve(ctx, notices, path, handler, notify.DefaultLimits())
 	})
 	return group.Wait()
 }

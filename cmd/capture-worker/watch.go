@@ -29,6 +29,7 @@ func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn
 		}
 		return nil
 	}
+	p.metrics.Gauge("capture_ready", "1 while /readyz answers ok.", func() float64 { return one(ready() == nil) })
 	stopAdmin, err := startAdmin(c, p.metrics.Handler(), alive, ready, log)
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn
 	var helpers sync.WaitGroup
 	helpers.Go(func() { p.keys.watch(ctx) })
 	for i, lane := range c.LaneList() {
-		helpers.Go(func() { backlog(ctx, p.metrics, lane.Name, p.consumers[i]) })
+		helpers.Go(func() { backlog(ctx, p.metrics, showLane(lane), p.consumers[i]) })
 	}
 	// Others settle some of the trades that were begun here; look after they
 	// had the time for it.

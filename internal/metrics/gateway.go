@@ -52,6 +52,9 @@ func (g countedGateway) Query(ctx context.Context, tradeID string) capture.Answe
 
 func (g countedGateway) count(method string, a capture.Answer, begin time.Time) {
 	g.m.calls.WithLabelValues(method, string(a.Kind)).Observe(time.Since(begin).Seconds())
+	if a.OurFault() {
+		g.m.faultCode.Store(a.Code)
+	}
 	code := a.Code
 	if code == "" {
 		return

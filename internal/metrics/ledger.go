@@ -38,6 +38,25 @@ func (l countedLedger) Append(ctx context.Context, e capture.Event, after uint64
 	return seq, err
 }
 
+// Load remembers trades that an earlier process left unsettled: their deadlines
+// count too.
+func (l countedLedger) Load(ctx context.Context, tradeID string) (ledger.Trade, error) {
+	t, err := l.Ledger.Load(ctx, tradeID)
+	if err == nil {
+		l.m.open.learn(t)
+	}
+	return t, err
+}
+
+// LoadLatest remembers as Load does.
+func (l countedLedger) LoadLatest(ctx context.Context, tradeID string) (ledger.Trade, error) {
+	t, err := l.Ledger.LoadLatest(ctx, tradeID)
+	if err == nil {
+		l.m.open.learn(t)
+	}
+	return t, err
+}
+
 func appendResult(err error) string {
 	switch {
 	case err == nil:
@@ -53,6 +72,9 @@ func appendResult(err error) string {
 func (m *Metrics) event(e capture.Event) {
 	m.events.WithLabelValues(string(e.Type)).Inc()
 	m.open.see(e)
+	if e.Job != nil {
+		m.money.WithLabelValues(e.Job.Amount.Currency()) // at zero before there is any
+	}
 	if !e.Type.Outcome() {
 		return
 	}

@@ -6,6 +6,7 @@ package metrics
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,6 +35,9 @@ type Metrics struct {
 	appends    *prometheus.HistogramVec
 	ready      *prometheus.GaugeVec // by lane
 	delivered  *prometheus.GaugeVec // by lane
+	again      *prometheus.GaugeVec // by lane
+	paused     *prometheus.GaugeVec // by lane
+	faultCode  atomic.Value         // string: the last refusal of our key or user
 	open       *openTrades
 }
 
@@ -45,7 +49,7 @@ func New(version string, now func() time.Time) *Metrics {
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.deliveries, m.jobSeconds, m.outcomes, m.corrected, m.events, m.money,
-		m.calls, m.codes, m.appends, m.ready, m.delivered, m.open,
+		m.calls, m.codes, m.appends, m.ready, m.delivered, m.again, m.paused, m.open,
 	)
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "capture_build_info", Help: "1, with the version of the program.",
@@ -69,6 +73,8 @@ func (m *Metrics) makeJobs() {
 	m.money = counters("capture_captured_money_total", "Money captured, in units of the currency.", "currency")
 	m.ready = gauges("capture_jobs_ready", "Jobs in the stream that were not delivered yet, for all workers.", "lane")
 	m.delivered = gauges("capture_jobs_delivered", "Jobs delivered and not done, those that wait for a retry included, for all workers.", "lane")
+	m.again = gauges("capture_jobs_redelivered", "Of the delivered jobs, those that were delivered more than once, for all workers.", "lane")
+	m.paused = gauges("capture_lane_paused", "1 while somebody has paused the lane.", "lane")
 	m.deliveries.WithLabelValues(string(worker.Ack), "")
 	m.deliveries.WithLabelValues(string(worker.Later), "")
 	for _, reason := range append(capture.MalformedReasons(), worker.ReasonConflict) {
@@ -125,18 +131,23 @@ func (m *Metrics) Disposed(d worker.Disposition, took time.Duration) {
 	m.jobSeconds.Observe(took.Seconds())
 }
 
-// Backlog sets how many jobs of a lane are to come, and how many are under way.
-func (m *Metrics) Backlog(lane string, ready, delivered float64) {
-	m.ready.WithLabelValues(lane).Set(ready)
-	m.delivered.WithLabelValues(lane).Set(delivered)
+// Backlog is what the consumer of a lane has left, for all workers.
+type Backlog struct {
+	Ready       float64 // not delivered yet
+	Delivered   float64 // delivered and not done
+	Redelivered float64 // of these, more than once
+	Paused      bool
+}
+
+// Backlog sets what a lane has left.
+func (m *Metrics) Backlog(lane string, b Backlog) {
+	m.ready.WithLabelValues(lane).Set(b.Ready)
+	m.delivered.WithLabelValues(lane).Set(b.Delivered)
+	m.again.WithLabelValues(lane).Set(b.Redelivered)
+	m.paused.WithLabelValues(lane).Set(one(b.Paused))
 }
 
 // Handler serves the series.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
-}
-
-// Gauge adds a series whose value is asked for when it is read.
-func (m *Metrics) Gauge(name, help string, value func() float64) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }

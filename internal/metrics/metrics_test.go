@@ -130,6 +130,61 @@ func TestEventsMoneyAndUnsettledTrades(t *testing.T) {
 	)
 }
 
+// After a restart, what was begun before it is at risk as before: a job that is
+// delivered again makes its trade known.
+func TestTradesOfAnEarlierProcessAreRemembered(t *testing.T) {
+	t.Parallel()
+	shared := &ledger.Memory{}
+	earlier := metrics.New("v1", time.Now).Ledger(shared)
+	for i, trade := range []string{"T1", "T2"} {
+		if _, err := earlier.Append(t.Context(), attempted(t, trade, began), 0); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	settled := capture.Event{ID: "x", Type: capture.Captured, TradeID: "T2", Time: began, Amount: "24.99", Currency: "EUR"}
+	if _, err := earlier.Append(t.Context(), settled, 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, load := range []string{"Load", "LoadLatest"} {
+		m := metrics.New("v1", time.Now)
+		book := m.Ledger(shared)
+		for _, trade := range []string{"T1", "T2", "T3"} {
+			reader := book.Load
+			if load == "LoadLatest" {
+				reader = book.LoadLatest
+			}
+			if _, err := reader(t.Context(), trade); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantSeries(t, read(t, m), `capture_unsettled_trades 1`, `capture_unsettled_money{currency="EUR"} 24.99`,
+			fmt.Sprintf("capture_unsettled_nearest_deadline_timestamp_seconds %g", float64(began.Add(capture.AuthorizationWindow).Unix())))
+	}
+}
+
+// The reason of a halt is what the gateway refused last.
+func TestHaltSaysWhatIsRefused(t *testing.T) {
+	t.Parallel()
+	halted := false
+	m := metrics.New("v1", time.Now)
+	m.Halt(func() bool { return halted })
+	wantSeries(t, read(t, m), `capture_halted{reason="signature"} 0`, `capture_halted{reason="user"} 0`)
+	refusal := capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeUser}
+	m.Gateway(talker{refusal}).Query(t.Context(), "T1")
+	halted = true
+	wantSeries(t, read(t, m), `capture_halted{reason="signature"} 0`, `capture_halted{reason="user"} 1`)
+	halted = false
+	wantSeries(t, read(t, m), `capture_halted{reason="user"} 0`)
+}
+
+func TestBacklogOfALane(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("v1", time.Now)
+	m.Backlog("live", metrics.Backlog{Ready: 5, Delivered: 3, Redelivered: 2, Paused: true})
+	wantSeries(t, read(t, m), `capture_jobs_ready{lane="live"} 5`, `capture_jobs_delivered{lane="live"} 3`,
+		`capture_jobs_redelivered{lane="live"} 2`, `capture_lane_paused{lane="live"} 1`)
+}
+
 // A trade that another process settled does not stay unsettled here for ever.
 func TestSweepForgetsWhatOthersSettled(t *testing.T) {
 	t.Parallel()

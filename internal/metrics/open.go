@@ -71,6 +71,28 @@ func (o *openTrades) see(e capture.Event) {
 	o.trades[e.TradeID] = t
 }
 
+// learn takes a trade that was read. One that this process does not know, and
+// that is not settled, was begun by another, as by the one before a restart.
+func (o *openTrades) learn(trade ledger.Trade) {
+	state := trade.State()
+	switch state.Phase {
+	case capture.PhaseCaptured, capture.PhaseFailed, capture.PhaseParked:
+		return
+	}
+	if state.Job.TradeID == "" {
+		return // the ledger holds none of its jobs: nothing of ours is at stake
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, known := o.trades[trade.ID]; known || len(o.trades) >= maxOpen {
+		return
+	}
+	o.currencies[state.Job.Amount.Currency()] = true
+	o.trades[trade.ID] = openTrade{
+		since: state.OpenedAt, deadline: state.Job.Deadline(), amount: state.Job.Amount, touched: o.now(),
+	}
+}
+
 // Describe is prometheus.Collector.
 func (o *openTrades) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{o.oldest, o.deadline, o.count, o.risk} {
