@@ -152,14 +152,16 @@ func ambiguous(params map[string]string) bool {
 
 func readNotification(data members) Notification {
 	order := data.order()
-	field := func(name string) string { return cleanText(data.text(name), maxField) }
+	field := func(name string) string {
+		return cleanText(signatures.ReplaceAllString(data.text(name), hidden), maxField)
+	}
 	return Notification{
 		Type:          field("type"),
 		User:          field("user"),
 		TradeID:       field("trade_id"),
 		OrderID:       field("order_id"),
 		TransactionID: field("transaction_id"),
-		State:         capture.OrderState(cleanText(string(order.State), maxCode)),
+		State:         capture.OrderState(cleanText(cutSignatures.ReplaceAllString(string(order.State), hidden), maxCode)),
 		Amount:        order.Amount,
 	}
 }

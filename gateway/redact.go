@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"bytes"
+	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,13 +27,25 @@ func (x *exchange) hideSign(sign string) {
 	}
 }
 
+// signatures finds what may be a signature, of this call or of an earlier one:
+// who echoes one echoes the other. Nothing that the gateway is known to send
+// is a run of so many hex digits.
+var signatures = regexp.MustCompile(fmt.Sprintf(`[0-9A-Fa-f]{%d,}`, signLength))
+
+// cutSignatures finds what is left of one in an order state, which is cut to
+// length where it is read, and in what is said about it.
+var cutSignatures = regexp.MustCompile(fmt.Sprintf(`[0-9A-Fa-f]{%d,}`, signLength/2))
+
 // redact makes every text of an answer safe to print and to keep: of bounded
-// length, printable, and without our secret or signature, should the gateway
+// length, printable, and without our secret or a signature, should the gateway
 // echo them. What was compared with the request before is left as it was.
 func redact(a *capture.Answer, secret, sign string) {
 	hide := strings.NewReplacer(secret, hidden, sign, hidden, strings.ToUpper(sign), hidden)
-	clean := func(s *string, limit int) { *s = cleanText(hide.Replace(*s), limit) }
+	clean := func(s *string, limit int) {
+		*s = cleanText(signatures.ReplaceAllString(hide.Replace(*s), hidden), limit)
+	}
 	clean(&a.Message, maxMessage)
+	a.Why = cutSignatures.ReplaceAllString(hide.Replace(a.Why), hidden)
 	clean(&a.Why, maxWhy)
 	clean(&a.ResponseID, maxField)
 	if a.Code != capture.CodeSuccess && a.Code != capture.CodeInternal && refusals[a.Code] == "" {
@@ -48,7 +62,7 @@ func redact(a *capture.Answer, secret, sign string) {
 		clean(&o.TradeID, maxField)
 	}
 	if o.State.Class() == capture.OrderIsUnclear {
-		state := string(o.State)
+		state := cutSignatures.ReplaceAllString(string(o.State), hidden)
 		clean(&state, maxCode)
 		o.State = capture.OrderState(state)
 	}
