@@ -7,12 +7,17 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
 func main() {
+	// Only net/http writes to the standard logger here: what a gateway sends
+	// unasked, word for word, and that may be our signature or key.
+	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks to stop; a second one is not held back.
 	context.AfterFunc(ctx, stop)
