@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -245,6 +246,13 @@ func (w *world) sawItAll() {
 		if !bytes.Contains(w.collector.Bytes(), []byte(text)) {
 			w.t.Errorf("there is no span %s", text)
 		}
+	}
+	outcome := regexp.MustCompile(`captures\.good-1\.captured map.*traceparent:\[00-` + traceID + `-[0-9a-f]{16}-01\]`)
+	if !outcome.Match(stored(w.t, w.js, "CAPTURES")) {
+		w.t.Error("the outcome does not continue the publisher's trace")
+	}
+	if !bytes.Contains(stored(w.t, w.js, "CAPTURE_DLQ"), []byte("Traceparent:[00-"+traceID+"-b7ad6b7169203331-01]")) {
+		w.t.Error("a dead letter has lost the job's trace")
 	}
 	for _, reason := range []string{"capture.dlq.bad_amount", "capture.dlq.not_json", "capture.dlq.conflict"} {
 		if !bytes.Contains(stored(w.t, w.js, "CAPTURE_DLQ"), []byte(reason)) {
