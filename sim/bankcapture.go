@@ -101,7 +101,8 @@ func (x *exchange) arrive(c *call, fault Fault, d dice, there, again, limit time
 }
 
 var refusedWith = []string{
-	capture.CodeRequestID, capture.CodeRequestID, capture.CodeFieldMissing, capture.CodeAmountExceeded,
+	capture.CodeRequestID, capture.CodeRequestID, capture.CodeRequestID, capture.CodeRequestID, capture.CodeRequestID,
+	capture.CodeFieldMissing, capture.CodeAmountExceeded,
 	capture.CodeCurrencyMismatch, capture.CodeWindowExceeded, capture.CodeTradeID,
 }
 

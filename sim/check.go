@@ -125,6 +125,7 @@ func standing(events []capture.Event) *capture.Event {
 // events of its trade against the rules.
 func (s *Sim) checkAppended(t *task, e capture.Event) {
 	a := s.bank.accounts[t.trade]
+	s.Counts.row(e.Rule)
 	if e.Type.Outcome() {
 		s.Counts.outcome(e)
 		s.checkOutcome(a, e)
@@ -138,7 +139,7 @@ func (s *Sim) checkAppended(t *task, e capture.Event) {
 }
 
 func (s *Sim) checkAudit(trade int) {
-	for _, v := range audit.Events(s.name(trade), s.book.events[trade], policy) {
+	for _, v := range audit.Events(s.name(trade), s.book.events[trade], s.policy) {
 		s.breach(v.Rule, "%s", v)
 	}
 }
@@ -167,6 +168,7 @@ func (s *Sim) checkOutcome(a *account, e capture.Event) {
 // checkDisposed: nothing is acked or dead-lettered before an outcome that
 // allows it (rules 1 and 8).
 func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
+	s.Counts.row(d.Rule)
 	has := func(fits func(e capture.Event) bool) bool {
 		return slices.ContainsFunc(s.book.events[m.trade], func(e capture.Event) bool { return e.Type.Outcome() && fits(e) })
 	}
@@ -191,7 +193,7 @@ func (s *Sim) checkSettled() {
 	if s.queue.open == 0 {
 		return
 	}
-	if late := s.now - max(s.plan.FaultsEnd, s.published); late > settleWithin {
+	if late := s.now - max(s.plan.FaultsEnd, s.published); late > s.patience {
 		s.breach("liveness", "%d jobs are not settled %s after the last fault", s.queue.open, late)
 	}
 }

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -38,8 +40,20 @@ type Counts struct {
 	Failed      int
 	Parked      int
 	Corrected   int
-	LeftOpen    int           // trades that an overtaken delivery opened again
-	Settling    time.Duration // the longest time to settle once faults had stopped
+	LeftOpen    int            // trades that an overtaken delivery opened again
+	Rows        map[string]int // of the tables of package capture: how often each decided
+	Settling    time.Duration  // the longest time to settle once faults had stopped
+}
+
+// row counts a row of the tables that decided something.
+func (c *Counts) row(name string) {
+	if name == "" {
+		return
+	}
+	if c.Rows == nil {
+		c.Rows = map[string]int{}
+	}
+	c.Rows[name]++
 }
 
 func (c *Counts) outcome(e capture.Event) {
@@ -71,6 +85,12 @@ func (c *Counts) Add(o Counts) {
 	c.Corrected += o.Corrected
 	c.LeftOpen += o.LeftOpen
 	c.Settling = max(c.Settling, o.Settling)
+	if c.Rows == nil {
+		c.Rows = map[string]int{}
+	}
+	for name, n := range o.Rows {
+		c.Rows[name] += n
+	}
 	for i := range c.Crossings {
 		c.Crossings[i] += o.Crossings[i]
 		c.CrashPoints[i] += o.CrashPoints[i]
@@ -114,6 +134,10 @@ func (c Counts) Table() string {
 	row("faults met", faults)
 	for f := NoFault + 1; f < faultCount; f++ {
 		row("  "+f.String(), c.Faults[f])
+	}
+	fmt.Fprintln(t, "rows of the state machine that decided\t")
+	for _, name := range slices.Sorted(maps.Keys(c.Rows)) {
+		row("  "+name, c.Rows[name])
 	}
 	fmt.Fprintf(t, "longest way to settle after the last fault\t%s\n", c.Settling.Round(time.Second))
 	t.Flush()

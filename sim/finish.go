@@ -12,7 +12,9 @@ func (s *Sim) finish() {
 	if s.found != nil {
 		return
 	}
-	s.Counts.Settling = max(s.Counts.Settling, s.settledAt-max(s.plan.FaultsEnd, s.published))
+	if s.patience == settleWithin {
+		s.Counts.Settling = max(s.Counts.Settling, s.settledAt-max(s.plan.FaultsEnd, s.published))
+	}
 	if s.plan.Wild {
 		// Truth may come late (rule 11): a reconcile over all trades brings it.
 		s.now = max(s.now, s.plan.FaultsEnd)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -207,6 +208,8 @@ func (p *Plan) planTrade(no int) TradePlan {
 		t.Begins, t.Taken = capture.OrderPaid, t.Authorized
 	case u < .06:
 		t.Begins = capture.OrderRefunded
+	case u < .066:
+		t.Begins = capture.OrderProcessing // for ever
 	case u < .15:
 		t.Expires = d.between(saltTime, 5*time.Second, 10*time.Minute)
 	}
@@ -232,4 +235,29 @@ func sum(s string) capture.Amount {
 		panic(err)
 	}
 	return a
+}
+
+// soonGivenUp replaces 72 hours in plans with a trade that the gateway keeps in
+// processing for ever: the same decisions, without thousands of queries.
+const soonGivenUp = 2 * time.Hour
+
+// stuck: some trade has no other end than being given up.
+func (p Plan) stuck() bool {
+	return slices.ContainsFunc(p.Trades, func(t TradePlan) bool { return t.Begins == capture.OrderProcessing })
+}
+
+func (p Plan) policy() capture.Policy {
+	with := policy
+	if p.stuck() {
+		with.GiveUpAfter = soonGivenUp
+	}
+	return with
+}
+
+// patience is how long settling may take once faults have stopped.
+func (p Plan) patience() time.Duration {
+	if p.stuck() {
+		return settleWithin + soonGivenUp
+	}
+	return settleWithin
 }

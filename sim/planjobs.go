@@ -79,7 +79,7 @@ func (p *Plan) ask(t TradePlan, d dice, n int) capture.Amount {
 func (p *Plan) deadline(t TradePlan, d dice, n int) time.Time {
 	first := p.firstDice(t)
 	switch u := first.unit(saltTime); {
-	case u < .5:
+	case u < .5, t.Begins == capture.OrderProcessing:
 		return time.Time{}
 	case u < .7:
 		return epoch.Add(first.between(saltLong, 24*time.Hour, 29*24*time.Hour))

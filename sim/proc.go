@@ -57,7 +57,7 @@ func (p *proc) start() {
 	p.room = &room{p: p, places: p.plan.Room}
 	log := slog.New(slog.DiscardHandler)
 	clerk := &reconcile.Clerk{
-		Ledger: p.s.book, Policy: policy, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
+		Ledger: p.s.book, Policy: p.s.policy, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
 		Schedule: reconcile.Schedule{
 			QuickInitial: 500 * time.Millisecond, QuickMax: 10 * time.Second, QuickTotal: inline,
 			SlowInitial: 15 * time.Second, SlowMax: 15 * time.Minute, Random: p.chance,

@@ -56,6 +56,8 @@ type Sim struct {
 	released  []bool        // by trade: a person releases it once
 	published time.Duration // when the last job was
 	settledAt time.Duration // and when the last one was settled
+	patience  time.Duration // how long settling may take
+	policy    capture.Policy
 
 	history io.Writer // nil: not written
 	found   *Violation
@@ -71,6 +73,7 @@ func Run(p Plan, history io.Writer) Result {
 	for i := range p.Workers {
 		s.procs = append(s.procs, newProc(s, i))
 	}
+	s.patience, s.policy = p.patience(), p.policy()
 	s.desk = &proc{s: s, plan: WorkerPlan{Name: "desk"}}
 	s.stage()
 	s.play()

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/sim"
 )
 
@@ -25,17 +27,18 @@ var raced = 1
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // check runs many histories; a failure is printed shrunken.
-func check(t *testing.T, m *sim.Many) {
+func check(t *testing.T, m *sim.Many) sim.Report {
 	t.Helper()
 	report := m.Run(t.Context())
 	t.Logf("%s", report.Counts.Table())
 	if report.Failed == nil {
-		return
+		return report
 	}
 	r := sim.Shrink(*report.Failed)
 	var text strings.Builder
 	r.Describe(&text)
 	t.Fatalf("seed %d breaks a rule; shrunken:\n%s", report.Failed.Seed, text.String())
+	return report
 }
 
 // A slice of the seeds; make sim runs as many as one likes.
@@ -44,8 +47,19 @@ func TestSeeds(t *testing.T) {
 	if testing.Short() {
 		n = min(n, 200)
 	}
-	check(t, &sim.Many{Start: *start, Seeds: n})
+	report := check(t, &sim.Many{Start: *start, Seeds: n})
+	if n < 2000 {
+		return
+	}
+	for _, row := range capture.Rows() {
+		if report.Counts.Rows[row.Name] == 0 && !slices.Contains(silentRows, row.Name) {
+			t.Errorf("no history reaches row %q of table %s", row.Name, row.Table)
+		}
+	}
 }
+
+// silentRows write nothing and end nothing, so nobody counts them.
+var silentRows = []string{"ask", "already captured", "late answer"}
 
 // Every crossing of a boundary in the histories of some seeds is a crash point.
 func TestCrashPoints(t *testing.T) {

@@ -36,7 +36,7 @@ func main() {
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.SetOutput(errs)
-	seeds := flags.Int("seeds", 20000, "how many seeds a bug may take to be found")
+	seeds := flags.Int("seeds", 40000, "how many seeds a bug may take to be found")
 	only := flags.String("only", "", "run only the bugs whose name holds this")
 	if flags.Parse(args) != nil || flags.NArg() > 0 {
 		return 2
@@ -100,7 +100,7 @@ func hunt(ctx context.Context, root string, m mutation, seeds int) (seed int, ru
 }
 
 // huntBound ends a mutant that neither finishes nor breaks.
-const huntBound = 2 * time.Minute
+const huntBound = 4 * time.Minute
 
 var verdict = regexp.MustCompile(`(?m)^seed (\d+): rule (.+?) at `)
 
