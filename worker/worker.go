@@ -94,7 +94,7 @@ func (w *Worker) pull(ctx, work context.Context) {
 		w.release(n - taken)
 		w.health.pulled(err)
 		if err != nil {
-			w.cfg.Log.Warn("pulling jobs failed; trying again", "error", err)
+			w.cfg.Log.WarnContext(ctx, "pulling jobs failed; trying again", "error", err)
 			pause(ctx, pullPause)
 		}
 	}

@@ -87,14 +87,14 @@ func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Lo
 	}
 	defer stop()
 	defer context.AfterFunc(ctx, func() { tell(log, sdnotify.Stopping) })()
-	log.Info("taking jobs", "worker", c.Worker.Name, "stream", c.Jobs.Stream, "subjects", c.Jobs.Subjects,
+	log.InfoContext(ctx, "taking jobs", "worker", c.Worker.Name, "stream", c.Jobs.Stream, "subjects", c.Jobs.Subjects,
 		"gateway", c.Gateway.URL, "concurrency", c.Worker.Concurrency, "version", readBuild().Version)
 	err = p.work(ctx, notices, c.Notify.Path)
 	// Acks are fire and forget: what is still in the buffer must leave it.
 	if flushErr := nc.FlushTimeout(flushBound); flushErr != nil {
 		err = errors.Join(err, fmt.Errorf("telling the broker what became of the last jobs: %w", flushErr))
 	}
-	log.Info("stopped", "worker", c.Worker.Name)
+	log.InfoContext(ctx, "stopped", "worker", c.Worker.Name)
 	return err
 }
 

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -43,4 +44,8 @@ func TestThePublishersTraceReachesConsumers(t *testing.T) {
 		t.Errorf("dead letters %v, want one with the job's trace as it was", letters)
 	}
 	w.says("trace_id=0af7651916cd43dd8448eb211c80319c", 2, patience)
+	outcome := regexp.MustCompile(`(?m)^.*level=INFO msg=captured trade_id=traced-0000 order_id=A-traced-0000 attempt=1 .*trace_id=0af7651916cd43dd8448eb211c80319c$`)
+	if lines := outcome.FindAllString(w.out.String(), -1); len(lines) != 1 {
+		t.Errorf("%d lines tell the outcome, want one: %q", len(lines), lines)
+	}
 }

@@ -42,6 +42,8 @@ func TestStartsThatFail(t *testing.T) {
 		{"password in the address for notifications", []string{"CAPTURE_GATEWAY_NOTIFY_URL=https://shop:" + addressSecret + "@h/notify"}},
 		{"password in the collector's address", []string{"CAPTURE_TRACING_ENDPOINT=http://shop:" + addressSecret + "@127.0.0.1:4318"}},
 		{"headers for the collector", []string{"CAPTURE_NATS_URL=" + withPassword, "CAPTURE_TRACING_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS=" + collectorKey}},
+		{"password in the proxy's address", []string{"CAPTURE_NATS_URL=" + withToken, "CAPTURE_GATEWAY_URL=https://gateway.invalid/P", "CAPTURE_GATEWAY_SECRET_KEY=" + gatewayKey, "HTTPS_PROXY=http://shop:" + addressSecret + "@127.0.0.1:1"}},
+		{"password in a bad address of the proxy", []string{"CAPTURE_NATS_URL=" + withToken, "CAPTURE_GATEWAY_URL=https://gateway.invalid/P", "CAPTURE_GATEWAY_SECRET_KEY=" + gatewayKey, "HTTPS_PROXY=http://shop:" + addressSecret + "@h:%zz"}},
 		{"misspelt settings", []string{"CAPTURE_GATEWAY_SECRETKEY=" + gatewayKey, "CAPTURE_NATS_PASWORD=" + natsPassword}},
 		{"secrets in a bad file", []string{"CAPTURE_CONFIG=" + write("bad.yaml", "gateway:\n  secret_key: ["+gatewayKey+"\nnats:\n  token: *"+natsToken+"\n")}},
 		{"secrets of the wrong shape", []string{"CAPTURE_CONFIG=" + write("shape.yaml", "gateway:\n  secret_key: [\""+gatewayKey+"\"]\nnats:\n  token: {a: \""+natsToken+"\"}\n")}},
