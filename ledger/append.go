@@ -59,7 +59,7 @@ func (a *appending) run(ctx context.Context) (uint64, error) {
 			}
 		}
 		if a.l.js.Conn().IsClosed() || !pause(ctx, try) {
-			return 0, a.giveUp(verdict, err)
+			return 0, a.giveUp(err)
 		}
 	}
 }
@@ -107,13 +107,13 @@ func (a *appending) conflict(found uint64) error {
 	return &ConflictError{TradeID: a.e.TradeID, After: a.after, Found: found}
 }
 
-func (a *appending) giveUp(v verdict, err error) error {
-	switch {
-	case a.maybe:
+func (a *appending) giveUp(err error) error {
+	if a.maybe {
 		return fmt.Errorf("appending %s to trade %s after sequence %d in stream %s: %w: %w", a.e.Type, a.e.TradeID, a.after, a.l.o.Stream, ErrUncertain, err)
-	case v == conflicted:
-		return a.conflict(0)
 	}
+	// A refusal by the guard is no conflict until the event in the way was seen:
+	// it may be this very one, appended before, or one that a replicated stream
+	// has not stored yet.
 	return fmt.Errorf("appending to trade %s: stream %s did not take it within %s: %w", a.e.TradeID, a.l.o.Stream, a.l.o.Bound, err)
 }
 
