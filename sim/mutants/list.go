@@ -56,6 +56,11 @@ var mutations = []mutation{
 		"{ return v.now.Before(v.dueAt()) }", "{ return false }"},
 	{"given up at the deadline at once", "capture/situation.go",
 		"	limit := from.Add(v.p.GiveUpAfter)", "	limit := from"},
+}
+
+// rare are bugs that take thousands of seeds: a worker must stand still, or a
+// reading lag, at one certain moment.
+var rare = []mutation{
 	{"a job ends on a stale reading", "worker/process.go",
 		"		if trade.MayLag && ", "		if false && "},
 	{"an answer is dated by its writing", "capture/judge.go",

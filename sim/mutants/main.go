@@ -4,6 +4,7 @@
 //
 //	mutants              all of them
 //	mutants -only lease  those whose name holds a word
+//	mutants -quick       without the rare ones, which take thousands of seeds
 //
 // Exit codes: 0 each was found, 1 one was not, 2 wrong usage.
 package main
@@ -20,6 +21,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -37,6 +39,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.SetOutput(errs)
 	seeds := flags.Int("seeds", 40000, "how many seeds a bug may take to be found")
+	quick := flags.Bool("quick", false, "leave out the bugs that take thousands of seeds")
 	only := flags.String("only", "", "run only the bugs whose name holds this")
 	if flags.Parse(args) != nil || flags.NArg() > 0 {
 		return 2
@@ -49,7 +52,11 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, "the bug\tfound by seed\tbroken rule\tit took\n")
 	failed := 0
-	for _, m := range mutations {
+	list := mutations
+	if !*quick {
+		list = slices.Concat(mutations, rare)
+	}
+	for _, m := range list {
 		if !strings.Contains(m.name, *only) {
 			continue
 		}
