@@ -28,7 +28,7 @@ func (l tracedLedger) Append(ctx context.Context, e capture.Event, after uint64)
 	done := func(error) {}
 	placed, links := place(ctx)
 	if l.t.tracer != nil {
-		name(trace.SpanFromContext(ctx), e)
+		nameWork(trace.SpanFromContext(ctx), e)
 		placed, done = l.t.appending(placed, links, e)
 	}
 	if sc := trace.SpanContextFromContext(placed); sc.IsValid() {
@@ -41,8 +41,8 @@ func (l tracedLedger) Append(ctx context.Context, e capture.Event, after uint64)
 	return seq, err
 }
 
-// name writes down what the work turned out to be about, on its span.
-func name(span trace.Span, e capture.Event) {
+// nameWork writes down what the work turned out to be about, on its span.
+func nameWork(span trace.Span, e capture.Event) {
 	if !span.IsRecording() {
 		return
 	}
@@ -65,14 +65,13 @@ func about(e capture.Event) []attribute.KeyValue {
 
 // appending is the span of an event that is published.
 func (t *Tracing) appending(ctx context.Context, links []trace.Link, e capture.Event) (context.Context, func(error)) {
-	const template = "captures.{trade_id}."
-	place := template + string(e.Type)
-	ctx, span := t.tracer.Start(ctx, "publish "+place, trace.WithSpanKind(trace.SpanKindProducer), trace.WithLinks(links...))
+	template := "captures.{trade_id}." + string(e.Type)
+	ctx, span := t.tracer.Start(ctx, "publish "+template, trace.WithSpanKind(trace.SpanKindProducer), trace.WithLinks(links...))
 	if span.IsRecording() {
 		span.SetAttributes(about(e)...)
 		span.SetAttributes(
 			system, semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("publish"),
-			semconv.MessagingDestinationTemplate(place), semconv.MessagingDestinationName(ledger.Subject(e.TradeID, e.Type)),
+			semconv.MessagingDestinationTemplate(template), semconv.MessagingDestinationName(ledger.Subject(e.TradeID, e.Type)),
 			semconv.MessagingMessageID(e.ID),
 		)
 	}
