@@ -63,6 +63,12 @@ func (p *process) signal(s syscall.Signal) {
 func (p *process) stop() {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
+	p.ends()
+}
+
+// ends waits until the process has ended well after SIGTERM.
+func (p *process) ends() {
+	p.t.Helper()
 	select {
 	case <-p.ended:
 		if code := p.cmd.ProcessState.ExitCode(); code != 0 {

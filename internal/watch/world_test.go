@@ -37,7 +37,7 @@ type sim struct {
 func startSim(t *testing.T, args ...string) *sim {
 	t.Helper()
 	p := start(t, "gateway-sim", nil, program, append([]string{"gateway-sim", "--listen", "127.0.0.1:0",
-		"--time-scale", "0.02", "--user", user, "--secret", secret, "--auto-create", "--latency", "5ms"}, args...)...)
+		"--time-scale", "0.02", "--user", user, "--secret", secret, "--latency", "5ms"}, args...)...)
 	url := p.finds(`listening on (http://\S+)`)
 	return &sim{t: t, url: url, base: strings.TrimSuffix(url, "/Payments")}
 }
@@ -76,6 +76,7 @@ func request(t *testing.T, method, url, body string) (code int, text string) {
 // when it is started again.
 type world struct {
 	t      *testing.T
+	owner  *testing.T // for as long as the broker lives
 	name   string
 	sim    *sim
 	broker *natsserver.Server
@@ -89,11 +90,10 @@ type world struct {
 
 func newWorld(t *testing.T, name string, s *sim) *world {
 	t.Helper()
-	w := &world{t: t, name: name, sim: s, dir: t.TempDir(), port: freePort(t), admin: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	w := &world{t: t, owner: t, name: name, sim: s, dir: t.TempDir(), port: freePort(t), admin: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
 	w.key = filepath.Join(t.TempDir(), "key")
 	w.setKey(secret)
 	w.startBroker()
-	t.Cleanup(func() { w.broker.Shutdown() })
 	nc, err := nats.Connect(w.natsURL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -113,6 +113,7 @@ func (w *world) startBroker() {
 	if w.broker, err = natsserver.Start(natsserver.Options{Host: "127.0.0.1", Port: w.port, StoreDir: w.dir}); err != nil {
 		w.t.Fatal(err)
 	}
+	w.owner.Cleanup(w.broker.Shutdown)
 }
 
 func (w *world) setKey(key string) {
@@ -183,12 +184,37 @@ func (w *world) send(subject string, j any) {
 
 const shipped = "capture.jobs.shipped"
 
-// jobs publishes n plain jobs, trades named prefix-0 on.
+// jobs authorizes n trades named prefix-0 on, and publishes a job for each.
 func (w *world) jobs(subject, prefix string, n int) {
 	w.t.Helper()
+	var trades []job
 	for i := range n {
-		w.send(subject, plainJob(fmt.Sprintf("%s-%d", prefix, i)))
+		trades = append(trades, plainJob(fmt.Sprintf("%s-%d", prefix, i)))
 	}
+	w.authorize(trades)
+	for _, j := range trades {
+		w.send(subject, j)
+	}
+}
+
+func (w *world) authorize(trades []job) {
+	w.t.Helper()
+	body, err := json.Marshal(trades)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.sim.tell("/_sim/trades", string(body))
+}
+
+// within is the world as a subtest sees it.
+func (w world) within(t *testing.T) *world {
+	s := *w.sim
+	w.t, s.t, w.sim = t, t, &s
+	if w.worker != nil {
+		worker := *w.worker
+		worker.t, w.worker = t, &worker
+	}
+	return &w
 }
 
 // captured counts the trades that are captured.
