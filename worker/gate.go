@@ -48,9 +48,9 @@ type GateConfig struct {
 // while shut it probes with Order Query and opens itself when a probe passes.
 type Gate struct {
 	cfg     GateConfig
-	slots   chan struct{}
+	slots   *turns // calls in flight; no rate
 	turns   *turns
-	all     *lane // of those who use the gate without a lane of their own
+	all     laneQueues // of those who use the gate without a lane of their own
 	breaker *gobreaker.TwoStepCircuitBreaker[any]
 
 	mu        sync.Mutex
@@ -71,7 +71,7 @@ func NewGate(cfg GateConfig) *Gate {
 	}
 	g := &Gate{
 		cfg:   cfg,
-		slots: make(chan struct{}, cfg.Concurrency),
+		slots: newTurns(cfg.Concurrency, rate.NewLimiter(rate.Inf, 0)),
 		// As many calls may be announced in the ledger as are in flight, so
 		// that a free slot never waits for an append. Each of them waits for
 		// at most one call before its own, which the lease allows for.
@@ -79,7 +79,7 @@ func NewGate(cfg GateConfig) *Gate {
 		lastTrade: probeTrade,
 		shutNow:   make(chan struct{}, 1),
 	}
-	g.all = g.turns.lane("", 1)
+	g.all = laneQueues{turn: g.turns.lane("", 1), slot: g.slots.lane("", 1)}
 	g.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Name: "gateway", MaxRequests: 1, Interval: breakerWindow,
 		Timeout: max(cfg.ProbeEvery/2, time.Millisecond), ReadyToTrip: tripped,
@@ -97,24 +97,35 @@ func tripped(c gobreaker.Counts) bool {
 	return c.ConsecutiveFailures >= breakerInARow || rare
 }
 
-// Lane returns the gate for one kind of jobs. Where several lanes wait for
-// turns, each gets its share by weight; what one does not use the others do.
+// Lane returns the gate for one kind of jobs. Where several lanes wait, for a
+// turn or for a slot, each gets its share by weight; what one does not use the
+// others do.
 func (g *Gate) Lane(name string, weight int) Turnstile {
-	return laneGate{g, g.turns.lane(name, weight)}
+	return laneGate{g, laneQueues{turn: g.turns.lane(name, weight), slot: g.slots.lane(name, weight)}}
 }
 
+// laneQueues are where the jobs of a lane wait.
+type laneQueues struct{ turn, slot *lane }
+
 type laneGate struct {
-	*Gate
-	lane *lane
+	gate *Gate
+	q    laneQueues
 }
 
 // Enter implements Turnstile.
-func (l laneGate) Enter(ctx context.Context) (leave func(), err error) { return l.enter(ctx, l.lane) }
+func (l laneGate) Enter(ctx context.Context) (leave func(), err error) {
+	return l.gate.enter(ctx, l.q.turn)
+}
+
+// Call implements Turnstile.
+func (l laneGate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+	return l.gate.call(ctx, l.q.slot, call)
+}
 
 // Enter implements Turnstile, beside all lanes. While the gate is shut it
 // returns an error that wraps ErrShut at once: a job must not sit in hand
 // through an outage.
-func (g *Gate) Enter(ctx context.Context) (leave func(), err error) { return g.enter(ctx, g.all) }
+func (g *Gate) Enter(ctx context.Context) (leave func(), err error) { return g.enter(ctx, g.all.turn) }
 
 func (g *Gate) enter(ctx context.Context, l *lane) (leave func(), err error) {
 	if err := g.shutError(); err != nil {
@@ -138,14 +149,17 @@ func (g *Gate) shutError() error {
 	return nil
 }
 
-// Call implements Turnstile. A call that cannot begin is answered as not sent.
+// Call implements Turnstile, beside all lanes. A call that cannot begin is
+// answered as not sent.
 func (g *Gate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
-	select {
-	case g.slots <- struct{}{}:
-		defer func() { <-g.slots }()
-	case <-ctx.Done():
+	return g.call(ctx, g.all.slot, call)
+}
+
+func (g *Gate) call(ctx context.Context, l *lane, call func(context.Context) capture.Answer) capture.Answer {
+	if g.slots.enter(ctx, l) != nil {
 		return notSent("no gateway slot became free in time")
 	}
+	defer g.slots.leave()
 	if reason := g.Shut(); reason != "" {
 		return notSent(reason)
 	}
@@ -205,7 +219,7 @@ func (g *Gate) Shut() string {
 }
 
 // Calls is how many gateway calls are in flight.
-func (g *Gate) Calls() int { return len(g.slots) }
+func (g *Gate) Calls() int { return g.slots.taken() }
 
 // Waiting is how many jobs wait for the rate limit or a turn.
 func (g *Gate) Waiting() int { return g.turns.length() }

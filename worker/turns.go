@@ -10,12 +10,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// turns hands out the places of calls that are being prepared, at most so many
-// at a time and not faster than the rate. Where several lanes wait, each gets
+// turns hands out places, at most so many at a time and not faster than the
+// rate: those of calls that are being prepared, and those of calls in flight. Where several lanes wait, each gets
 // its share by weight; a lane that has nothing to do leaves its share to the
 // others. It starts no goroutine but a timer's.
 type turns struct {
 	mu      sync.Mutex
+	places  int
 	free    int
 	limiter *rate.Limiter
 	lanes   []*lane
@@ -39,7 +40,7 @@ type turn struct {
 }
 
 func newTurns(places int, limiter *rate.Limiter) *turns {
-	return &turns{free: places, limiter: limiter}
+	return &turns{places: places, free: places, limiter: limiter}
 }
 
 // lane adds a lane.
@@ -155,4 +156,11 @@ func (t *turns) length() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.waiting
+}
+
+// taken is how many places are held.
+func (t *turns) taken() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.places - t.free
 }
