@@ -25,8 +25,10 @@ func checker() *checkup.Checker {
 	c := config.Defaults()
 	c.Gateway.URL, c.Gateway.Timeout = "http://127.0.0.1:1/Payments", time.Second
 	return &checkup.Checker{
-		Config:  c,
-		Connect: func(context.Context) (*nats.Conn, jetstream.JetStream, error) { return nil, nil, errors.New("nobody there") },
+		Config: c,
+		Connect: func(context.Context) (*nats.Conn, jetstream.JetStream, error) {
+			return nil, nil, errors.New("nobody there")
+		},
 		Query: func(context.Context, string) capture.Answer {
 			return capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}
 		},
