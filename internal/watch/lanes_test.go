@@ -3,6 +3,7 @@
 package watch
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"testing"
@@ -12,7 +13,7 @@ import (
 const batch = "capture.jobs.batch"
 
 // batchSize is more than the worker does while the live jobs are measured.
-const batchSize = 5000
+var batchSize = flag.Int("batch", 5000, "batch jobs queued before the live ones")
 
 // Acceptance: live jobs are not starved by a batch. Live jobs are sent one
 // after the other, first alone, then with thousands of batch jobs queued
@@ -25,11 +26,11 @@ func TestLiveJobsPassABatch(t *testing.T) {
 	const each = 40
 	w.liveTimes("warm", 5)
 	alone := w.liveTimes("alone", each)
-	w.jobs(batch, "batch", batchSize)
+	w.jobs(batch, "batch", *batchSize)
 	beside := w.liveTimes("beside", each)
 	done := w.captured() - 5 - 2*each
-	if done >= batchSize || done <= 0 {
-		t.Fatalf("%d of %d batch jobs were done meanwhile: the measure says nothing", done, batchSize)
+	if done >= *batchSize || done <= 0 {
+		t.Fatalf("%d of %d batch jobs were done meanwhile: the measure says nothing", done, *batchSize)
 	}
 	ratio := float64(nth(beside, .9)) / float64(nth(alone, .9))
 	t.Logf("a live job alone: p50 %s, p90 %s; beside a batch: p50 %s, p90 %s; ratio of the p90 %.1f; %d batch jobs done",
