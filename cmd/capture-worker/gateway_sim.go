@@ -46,6 +46,7 @@ meets calls with faults.
   GET  /_sim/trades[/ID]       the truth: what took effect, and every call
   GET, POST /_sim/faults       the knobs, and an outage ("down": reset, hang, 502)
   POST /_sim/script/ID         what the next calls of a trade meet
+  POST /_sim/secret            rotate the account's key: {"secret":"…"}
 
 Faults, each with a probability in POST /_sim/faults:
 ` + knobHelp(),

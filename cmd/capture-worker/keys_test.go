@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,53 +78,92 @@ func TestKeyringFollowsItsFiles(t *testing.T) {
 	}
 }
 
-// The halt of rule 9 ends by itself when the right key appears in the file; no
-// job was failed for it.
-func TestHaltEndsWhenTheRightKeyAppears(t *testing.T) {
-	t.Parallel()
-	o := demoOptions{jobs: 1, faults: "calm", seed: 1, latency: time.Millisecond}
-	world, err := newDemoWorld(t.Context(), o, slog.New(slog.DiscardHandler))
+// keyedWorker is a worker of a demo's world that reads its key from a file.
+type keyedWorker struct {
+	t      *testing.T
+	world  *demoWorld
+	orders []demoOrder
+	file   string
+	logged lockedBuffer
+	ended  chan error
+	stop   context.CancelFunc
+}
+
+// startKeyed publishes n ordinary orders and starts the worker with a key.
+func startKeyed(t *testing.T, n int, latency time.Duration, key string) *keyedWorker {
+	t.Helper()
+	world, err := newDemoWorld(t.Context(), demoOptions{jobs: 1, faults: "calm", seed: 1, latency: latency}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(world.close)
-	file := filepath.Join(t.TempDir(), "key")
-	writeKey(t, file, "a wrong key")
-	c := world.config
-	right := string(c.Gateway.SecretKey)
-	c.Gateway.SecretKey, c.Gateway.SecretKeyFile, c.Admin.Listen = "a wrong key", file, ""
-	orders := drawOrders(20, 1, time.Now())
-	for i := range orders {
-		orders[i] = demoOrder{trade: orders[i].trade, known: true, jobs: orders[i].jobs[:1]}
-		orders[i].jobs[0].Amount = orders[i].trade.Amount
+	k := &keyedWorker{t: t, world: world, file: filepath.Join(t.TempDir(), "key"), ended: make(chan error, 1)}
+	writeKey(t, k.file, key)
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range n {
+		k.orders = append(k.orders, ordinary(r, 1, i, time.Now()))
 	}
-	if err := world.publish(t.Context(), orders); err != nil {
+	if err := world.publish(t.Context(), k.orders); err != nil {
 		t.Fatal(err)
 	}
+	c := world.config
+	c.Gateway.SecretKey, c.Gateway.SecretKeyFile, c.Admin.Listen, c.Worker.Concurrency = gateway.Secret(key), k.file, "", 8
 	ctx, cancel := context.WithCancel(t.Context())
-	var logged lockedBuffer
-	ended := make(chan error, 1)
-	go func() { ended <- runWorker(ctx, c, false, slog.New(slog.NewTextHandler(&logged, nil))) }()
-	within(t, "the worker halts", func() bool { return strings.Contains(logged.String(), "stopped taking jobs") })
-	if n := world.sim.Stats().Effects; n != 0 {
-		t.Errorf("%d captures with a wrong key", n)
-	}
-	writeKey(t, file, right)
-	within(t, "every trade is captured", func() bool {
-		for _, order := range orders {
-			trade, err := world.plant.ledger.LoadLatest(t.Context(), order.trade.TradeID)
+	k.stop = cancel
+	go func() { k.ended <- runWorker(ctx, c, false, slog.New(slog.NewTextHandler(&k.logged, nil))) }()
+	return k
+}
+
+// capturesAll waits until every trade is captured, stops the worker, and makes
+// sure that no job was burnt on the way.
+func (k *keyedWorker) capturesAll() {
+	k.t.Helper()
+	within(k.t, "every trade is captured", func() bool { return k.world.sim.Stats().Effects == int64(len(k.orders)) })
+	within(k.t, "the ledger says so", func() bool {
+		for _, order := range k.orders {
+			trade, err := k.world.plant.ledger.LoadLatest(k.t.Context(), order.trade.TradeID)
 			if err != nil || trade.State().Phase != capture.PhaseCaptured {
 				return false
 			}
 		}
 		return true
 	})
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
+	k.stop()
+	if err := <-k.ended; err != nil {
+		k.t.Error(err)
 	}
-	if strings.Contains(logged.String(), "level=WARN msg=failed") || strings.Contains(logged.String(), "msg=parked") {
-		t.Errorf("a job was burnt:\n%s", logged.String())
+	if log := k.logged.String(); strings.Contains(log, "msg=failed") || strings.Contains(log, "msg=parked") {
+		k.t.Errorf("a job was burnt:\n%s", log)
+	}
+}
+
+// The halt of rule 9 ends by itself when the right key appears in the file; no
+// job was failed for it.
+func TestHaltEndsWhenTheRightKeyAppears(t *testing.T) {
+	t.Parallel()
+	k := startKeyed(t, 20, time.Millisecond, "a wrong key")
+	within(t, "the worker halts", func() bool { return strings.Contains(k.logged.String(), "stopped taking jobs") })
+	if n := k.world.sim.Stats().Effects; n != 0 {
+		t.Errorf("%d captures with a wrong key", n)
+	}
+	writeKey(t, k.file, string(k.world.config.Gateway.SecretKey))
+	k.capturesAll()
+}
+
+// The gateway's key is changed under load, and the file only later: the worker
+// halts in between, and every job is captured.
+func TestKeyRotationUnderLoad(t *testing.T) {
+	t.Parallel()
+	k := startKeyed(t, 300, 30*time.Millisecond, "demo-secret-key")
+	within(t, "work is under way", func() bool { return k.world.sim.Stats().Effects >= 50 })
+	if err := k.world.sim.SetSecret("the next key"); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the worker halts", func() bool { return strings.Contains(k.logged.String(), "stopped taking jobs") })
+	writeKey(t, k.file, "the next key")
+	k.capturesAll()
+	if !strings.Contains(k.logged.String(), "taking jobs again") {
+		t.Error("the end of the halt was not told")
 	}
 }
 

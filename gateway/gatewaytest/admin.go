@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/capture-worker/capture-worker/gateway"
 )
 
 // maxAdminBody bounds a body on the admin path: some 500,000 trades at once.
@@ -34,8 +36,25 @@ func (s *Simulator) routes() *http.ServeMux {
 	admin("POST /_sim/script/{id}", s.addScript)
 	admin("GET /_sim/faults", s.showFaults)
 	admin("POST /_sim/faults", s.setFaults)
+	admin("POST /_sim/secret", s.rotateSecret)
 	admin("GET /_sim/stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Stats()) })
 	return mux
+}
+
+// rotateSecret takes {"secret":"…"}: a play key, as everything here.
+func (s *Simulator) rotateSecret(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Secret gateway.Secret `json:"secret"`
+	}
+	err := json.NewDecoder(r.Body).Decode(&body)
+	if err == nil {
+		err = s.SetSecret(body.Secret)
+	}
+	if err != nil {
+		reply(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+		return
+	}
+	reply(w, http.StatusOK, map[string]bool{"rotated": true})
 }
 
 func fromLoopback(r *http.Request) bool {

@@ -182,7 +182,7 @@ func (r *captureRun) plan(kind string, state capture.OrderState, amount capture.
 	if form == AnyForm {
 		form = forms[d.pick(saltForm, len(forms))]
 	}
-	secret := r.s.opts.Secret
+	secret := *r.s.secret.Load()
 	if kind == string(NotifyForged) {
 		secret += " of a forger"
 	}

@@ -87,7 +87,7 @@ func (s *Simulator) check(call paymentCall) string {
 	case call.User != s.opts.User:
 		return capture.CodeUser
 	}
-	want := gateway.Sign(s.opts.Secret, gateway.Params(call.User, call.Method, call.Time, call.Data))
+	want := gateway.Sign(*s.secret.Load(), gateway.Params(call.User, call.Method, call.Time, call.Data))
 	if !hmac.Equal([]byte(want), []byte(call.Sign)) {
 		return capture.CodeSignature
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/capture-worker/capture-worker/gateway"
 )
 
 // PaymentsPath is the gateway's one endpoint.
@@ -24,6 +26,7 @@ type Simulator struct {
 	notify *notifier
 	mux    *http.ServeMux
 	stats  counters
+	secret atomic.Pointer[gateway.Secret]
 
 	mu     sync.RWMutex
 	trades map[string]*account
@@ -70,6 +73,7 @@ func New(o Options) *Simulator {
 		opts: o, life: newLifecycle(), trades: map[string]*account{}, requests: map[string]string{},
 		faults: maps.Clone(o.Faults), down: o.Down,
 	}
+	s.secret.Store(&o.Secret)
 	s.notify = newNotifier(s)
 	s.mux = s.routes()
 	return s
@@ -183,6 +187,17 @@ func (s *Simulator) SetFaults(f Faults) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = maps.Clone(f)
+	return nil
+}
+
+// SetSecret rotates the account's key: from now on calls signed with another
+// one are refused (-403), and notifications are signed with it. An empty key is
+// refused.
+func (s *Simulator) SetSecret(secret gateway.Secret) error {
+	if secret == "" {
+		return errors.New("gateway simulator: the new secret is empty; the old one stays")
+	}
+	s.secret.Store(&secret)
 	return nil
 }
 
