@@ -5,6 +5,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -131,8 +132,31 @@ func (b *broker) waitStreamDone(stream string, within time.Duration) {
 			return false
 		}
 		left = fmt.Sprintf("%d not delivered, %d delivered and not done", info.NumPending, info.NumAckPending)
-		return info.NumPending == 0 && info.NumAckPending == 0
+		// A job counts as pending only a moment after the stream has taken it.
+		return info.NumPending == 0 && info.NumAckPending == 0 && info.Delivered.Stream >= b.lastJob(info)
 	})
+}
+
+// lastJob is the sequence of the last job in the stream of a consumer.
+func (b *broker) lastJob(info *jetstream.ConsumerInfo) uint64 {
+	subjects := info.Config.FilterSubjects
+	if info.Config.FilterSubject != "" {
+		subjects = []string{info.Config.FilterSubject}
+	}
+	stream, err := b.js.Stream(b.t.Context(), info.Stream)
+	if err != nil {
+		return math.MaxUint64 // the broker is away: nothing is known to be done
+	}
+	last := uint64(0)
+	for _, subject := range subjects {
+		switch m, err := stream.GetLastMsgForSubject(b.t.Context(), subject); {
+		case err == nil:
+			last = max(last, m.Sequence)
+		case !errors.Is(err, jetstream.ErrMsgNotFound):
+			return math.MaxUint64
+		}
+	}
+	return last
 }
 
 // waitNotPulling waits until no worker asks for jobs.
