@@ -5,6 +5,9 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 )
@@ -24,4 +27,23 @@ func connectWithin(ctx context.Context, c config.Config, log *slog.Logger, bound
 		CA: n.TLSCA, Cert: n.TLSCert, Key: n.TLSKey,
 		Name: "capture-worker " + c.Worker.Name, StartTimeout: bound,
 	}, log)
+}
+
+// withJetStream loads the configuration, connects, and hands over what commands
+// need that a person or a script waits for.
+func (a *app) withJetStream(cmd *cobra.Command, use func(context.Context, jetstream.JetStream, config.Config) error) error {
+	c, err := a.load(cmd)
+	if err != nil {
+		return err
+	}
+	nc, err := connect(cmd.Context(), c, newToolLogger(c, cmd.ErrOrStderr()))
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := nc.JetStream()
+	if err != nil {
+		return err
+	}
+	return use(cmd.Context(), js, c)
 }

@@ -36,24 +36,13 @@ type desk struct {
 
 // withDesk connects and hands over the stream of dead letters.
 func (a *app) withDesk(cmd *cobra.Command, use func(context.Context, *desk) error) error {
-	c, err := a.load(cmd)
-	if err != nil {
-		return err
-	}
-	dec, err := capture.NewDecoder(mappingOf(c))
-	if err != nil {
-		return err
-	}
-	nc, err := connect(cmd.Context(), c, newToolLogger(c, cmd.ErrOrStderr()))
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := nc.JetStream()
-	if err != nil {
-		return err
-	}
-	return use(cmd.Context(), &desk{c: c, js: js, dec: dec, box: worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream}})
+	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
+		dec, err := capture.NewDecoder(mappingOf(c))
+		if err != nil {
+			return err
+		}
+		return use(ctx, &desk{c: c, js: js, dec: dec, box: worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream}})
+	})
 }
 
 func mappingOf(c config.Config) capture.Mapping {

@@ -42,7 +42,7 @@ func newLaneListCmd(a *app) *cobra.Command {
 		if output != "table" && output != "json" {
 			return usageError("--output is %q: must be table or json", output)
 		}
-		return a.withLanes(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
+		return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
 			var rows []laneRow
 			for _, lane := range c.LaneList() {
 				row, err := lookAtLane(ctx, js, c, lane)
@@ -96,27 +96,9 @@ func newLaneResumeCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-// withLanes connects and hands over what lane commands need.
-func (a *app) withLanes(cmd *cobra.Command, use func(context.Context, jetstream.JetStream, config.Config) error) error {
-	c, err := a.load(cmd)
-	if err != nil {
-		return err
-	}
-	nc, err := connect(cmd.Context(), c, newToolLogger(c, cmd.ErrOrStderr()))
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := nc.JetStream()
-	if err != nil {
-		return err
-	}
-	return use(cmd.Context(), js, c)
-}
-
 // changeLane applies a change to the consumer of the named lane and says so.
 func (a *app) changeLane(cmd *cobra.Command, name, done string, change func(context.Context, jetstream.Stream, string) error) error {
-	return a.withLanes(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
+	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
 		lane, err := laneNamed(c, name)
 		if err != nil {
 			return err

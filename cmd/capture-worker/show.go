@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -50,20 +52,9 @@ ledger and takes its time on a large one.`,
 
 // withLedger connects and hands over the ledger.
 func (a *app) withLedger(cmd *cobra.Command, use func(context.Context, ledger.Ledger) error) error {
-	c, err := a.load(cmd)
-	if err != nil {
-		return err
-	}
-	nc, err := connect(cmd.Context(), c, newToolLogger(c, cmd.ErrOrStderr()))
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := nc.JetStream()
-	if err != nil {
-		return err
-	}
-	return use(cmd.Context(), ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}))
+	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
+		return use(ctx, ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}))
+	})
 }
 
 func showTrade(ctx context.Context, w io.Writer, book ledger.Ledger, trade, output string) error {
