@@ -278,19 +278,3 @@ func TestValidTradeID(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkDecode(b *testing.B) {
-	plain := []byte(jobWith("", nil))
-	event := []byte(`{"specversion":"1.0","id":"1","source":"/shop","type":"order.shipped","data":` + jobWith("", nil) + `}`)
-	d := decoderFor(b, capture.Mapping{})
-	for name, body := range map[string][]byte{"plain": plain, "event": event} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := d.Decode(nil, body); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

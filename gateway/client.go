@@ -84,7 +84,13 @@ func (c *Client) Capture(ctx context.Context, r CaptureRequest) capture.Answer {
 	if r.TradeID == "" || r.Amount.IsZero() || r.RequestID == "" {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id, an amount or a request_id"}
 	}
-	data := map[string]string{
+	return c.call(ctx, MethodCapture, r.data(), func(a capture.Answer, e envelope) capture.Answer {
+		return judgeCapture(a, e, r)
+	})
+}
+
+func (r CaptureRequest) data() map[string]string {
+	return map[string]string{
 		"trade_id":    r.TradeID,
 		"amount":      r.Amount.Number(),
 		"currency":    r.Amount.Currency(),
@@ -92,9 +98,6 @@ func (c *Client) Capture(ctx context.Context, r CaptureRequest) capture.Answer {
 		"notify_url":  r.NotifyURL,
 		"request_id":  r.RequestID,
 	}
-	return c.call(ctx, MethodCapture, data, func(a capture.Answer, e envelope) capture.Answer {
-		return judgeCapture(a, e, r)
-	})
 }
 
 // Query asks the gateway what became of a trade (v3.QueryOrder).
@@ -124,14 +127,7 @@ type requestBody struct {
 func (c *Client) call(ctx context.Context, method string, data map[string]string, judge judge) capture.Answer {
 	start := time.Now()
 	secret := *c.secret.Load()
-	// JSON would replace invalid UTF-8 after it was signed, and the gateway
-	// would call it a signature error, which stops the whole worker.
-	for name, value := range data {
-		data[name] = strings.ToValidUTF8(value, "\uFFFD")
-	}
-	now := c.config.Clock().Unix()
-	sign := Sign(secret, Params(c.config.User, method, now, data))
-	body, err := json.Marshal(requestBody{c.config.User, sign, method, now, data})
+	body, sign, err := c.signed(secret, method, data)
 	var answer capture.Answer
 	if err != nil {
 		answer = notSent(fmt.Errorf("writing the request as JSON: %w", err))
@@ -143,6 +139,19 @@ func (c *Client) call(ctx context.Context, method string, data map[string]string
 	redact(&answer, string(secret), sign)
 	answer.Latency = time.Since(start)
 	return answer
+}
+
+// signed writes the body of a call, its signature in it.
+func (c *Client) signed(secret Secret, method string, data map[string]string) (body []byte, sign string, err error) {
+	// JSON would replace invalid UTF-8 after it was signed, and the gateway
+	// would call it a signature error, which stops the whole worker.
+	for name, value := range data {
+		data[name] = strings.ToValidUTF8(value, "\uFFFD")
+	}
+	now := c.config.Clock().Unix()
+	sign = Sign(secret, Params(c.config.User, method, now, data))
+	body, err = json.Marshal(requestBody{c.config.User, sign, method, now, data})
+	return body, sign, err
 }
 
 var errTimeout = errors.New("the call's time is over")

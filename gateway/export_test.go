@@ -1,6 +1,23 @@
 package gateway
 
-import "github.com/capture-worker/capture-worker/capture"
+import (
+	"context"
+	"net"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// CaptureBody writes the body of a capture call.
+func CaptureBody(c *Client, r CaptureRequest) ([]byte, error) {
+	body, _, err := c.signed(*c.secret.Load(), MethodCapture, r.data())
+	return body, err
+}
+
+// DialWith lets the client's connections be made in another way. It must be
+// called before the first call.
+func DialWith(c *Client, dial func(ctx context.Context, network, address string) (net.Conn, error)) {
+	c.transport.DialContext = dial
+}
 
 // ReadCapture and ReadQuery read an answer without a connection, for fuzzing
 // and measuring.

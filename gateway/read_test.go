@@ -82,25 +82,3 @@ func assertSaid(t *testing.T, body []byte, holds func(map[string]any) bool) {
 		t.Fatalf("done, from %s", body)
 	}
 }
-
-func BenchmarkReadAnswer(b *testing.B) {
-	b.ReportAllocs()
-	r := request(b)
-	body := []byte(paidBody)
-	for b.Loop() {
-		if gateway.ReadCapture(200, body, r).Kind != capture.AnswerDone {
-			b.Fatal("not done")
-		}
-	}
-}
-
-func BenchmarkSign(b *testing.B) {
-	b.ReportAllocs()
-	params := gateway.Params(user, gateway.MethodCapture, 1720684254, map[string]string{
-		"trade_id": trade, "amount": "24.99", "currency": "EUR", "description": "order A-1001", "notify_url": "",
-		"request_id": "ca51f2fas3i0f8uiw7efj6oe4i2w1ghj",
-	})
-	for b.Loop() {
-		gateway.Sign(secret, params)
-	}
-}
