@@ -30,10 +30,18 @@ func ReadQuery(status int, body []byte, tradeID string) capture.Answer {
 	return read(status, body, func(a capture.Answer, e envelope) capture.Answer { return judgeQuery(a, e, tradeID) })
 }
 
+const (
+	exampleSecret = "example-secret-key"
+	exampleSign   = "3b0e9b056ff8553a9e9f9976df7901685e6ca3cf5795f72f01b61107a5532f97"
+)
+
 func read(status int, body []byte, judge judge) capture.Answer {
 	x := &exchange{status: status, body: body}
 	x.connected.Store(true)
+	x.hideSign(exampleSign)
 	a := x.answer(judge)
-	redact(&a, "example-secret-key", "3b0e9b056ff8553a9e9f9976df7901685e6ca3cf5795f72f01b61107a5532f97")
+	redact(&a, exampleSecret, exampleSign)
 	return a
 }
+
+func HasHexRun(s string, n int) bool { return hasHexRun(s, n) }

@@ -153,7 +153,7 @@ func ambiguous(params map[string]string) bool {
 func readNotification(data members) Notification {
 	order := data.order()
 	field := func(name string) string {
-		return cleanText(signatures.ReplaceAllString(data.text(name), hidden), maxField)
+		return cleanText(hideRuns(data.text(name), signatures, signLength), maxField)
 	}
 	return Notification{
 		Type:          field("type"),
@@ -161,7 +161,7 @@ func readNotification(data members) Notification {
 		TradeID:       field("trade_id"),
 		OrderID:       field("order_id"),
 		TransactionID: field("transaction_id"),
-		State:         capture.OrderState(cleanText(cutSignatures.ReplaceAllString(string(order.State), hidden), maxCode)),
+		State:         capture.OrderState(cleanText(hideRuns(string(order.State), cutSignatures, cutLength), maxCode)),
 		Amount:        order.Amount,
 	}
 }

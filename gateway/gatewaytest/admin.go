@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/capture-worker/capture-worker/gateway"
 )
@@ -37,7 +37,8 @@ func (s *Simulator) routes() *http.ServeMux {
 	admin("GET /_sim/faults", s.showFaults)
 	admin("POST /_sim/faults", s.setFaults)
 	admin("POST /_sim/secret", s.rotateSecret)
-	admin("GET /_sim/stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Stats()) })
+	admin("POST /_sim/reset", s.serveReset)
+	admin("GET /_sim/stats", s.showStats)
 	return mux
 }
 
@@ -152,60 +153,15 @@ func (s *Simulator) addScript(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]int{"added": len(steps)})
 }
 
-// showFaults writes every knob with its probability, and down.
-func (s *Simulator) showFaults(w http.ResponseWriter, _ *http.Request) {
-	faults, down := s.settings()
-	all := map[string]any{"down": down}
-	for _, k := range knobs {
-		all[string(k.Name)] = faults[k.Name]
-	}
-	reply(w, http.StatusOK, all)
+// showStats writes the counts and the moment they were taken, which is earlier
+// than the moment a busy client reads them.
+func (s *Simulator) showStats(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, struct {
+		At time.Time `json:"at"`
+		Stats
+	}{s.opts.Clock(), s.Stats()})
 }
 
-// setFaults changes the knobs that are named and leaves the others; "preset"
-// sets all of them first.
-func (s *Simulator) setFaults(w http.ResponseWriter, r *http.Request) {
-	var body map[string]json.RawMessage
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	err := s.changeSettings(func(f Faults, down Down) (Faults, Down, error) {
-		return applySettings(body, f, down)
-	})
-	if err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	s.showFaults(w, r)
-}
-
-func applySettings(body map[string]json.RawMessage, f Faults, down Down) (Faults, Down, error) {
-	if raw, ok := body["preset"]; ok {
-		var name string
-		if err := json.Unmarshal(raw, &name); err != nil {
-			return f, down, fmt.Errorf("preset: %w", err)
-		}
-		preset, err := Preset(name)
-		if err != nil {
-			return f, down, err
-		}
-		f = maps.Clone(preset)
-	}
-	for name, raw := range body {
-		switch name {
-		case "preset":
-		case "down":
-			if err := json.Unmarshal(raw, &down); err != nil {
-				return f, down, fmt.Errorf("down: %w", err)
-			}
-		default:
-			var p float64
-			if err := json.Unmarshal(raw, &p); err != nil {
-				return f, down, fmt.Errorf("%s: %w", name, err)
-			}
-			f[Fault(name)] = p
-		}
-	}
-	return f, down, nil
+func (s *Simulator) serveReset(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, map[string]int{"forgotten": s.Reset()})
 }

@@ -213,6 +213,9 @@ func (r *captureRun) landLater() {
 	delay := by/4 + time.Duration(r.dice.unit(saltDelay)*float64(by-by/4))
 	late := *r
 	ok := r.s.life.after(delay, func() {
+		if !late.s.known(late.a) {
+			return
+		}
 		late.a.mu.Lock()
 		defer late.a.mu.Unlock()
 		late.now = late.s.opts.Clock()

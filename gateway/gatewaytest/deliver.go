@@ -32,7 +32,7 @@ const badGateway = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<bo
 
 // deliver gives the client what it is to get. No lock is held here.
 func (s *Simulator) deliver(w http.ResponseWriter, r *http.Request, d delivery) {
-	wait := s.opts.Latency + d.extra
+	wait := s.settings.Load().latency + d.extra
 	if d.how == bySlowAnswer {
 		wait += s.opts.Timing.SlowBy
 	}

@@ -85,10 +85,13 @@
 //	GET  /_sim/trades       every truth; ?captured=true|false, ?format=ndjson
 //	GET  /_sim/trades/{id}  the truth of one trade
 //	POST /_sim/script/{id}  add a step or an array of steps
-//	GET  /_sim/faults       the knobs and the outage
+//	GET  /_sim/faults       the knobs, the outage and the latency
 //	POST /_sim/faults       change those named; "preset" sets all, "down" is
-//	                        "reset", "hang", "502" or "" for up
-//	GET  /_sim/stats        counts
+//	                        "reset", "hang", "502" or "" for up; "latency" is
+//	                        waited before every answer, such as "20ms"
+//	POST /_sim/reset        forget all trades, request_ids and counts; the knobs stay
+//	GET  /_sim/stats        counts since the start or the last reset, and "at", the
+//	                        moment they were taken
 //
 // A trade in JSON: trade_id, amount, currency, and optionally authorized_at,
 // expires_at, state, script.

@@ -97,7 +97,9 @@ func (n *notifier) work() {
 		case <-n.ctx.Done():
 			return
 		case notice := <-n.queue:
-			n.send(notice)
+			if n.s.known(notice.a) {
+				n.send(notice)
+			}
 		}
 	}
 }

@@ -43,10 +43,10 @@ func (s *Simulator) servePayments(w http.ResponseWriter, r *http.Request) {
 	// The body is read whole even where it is ignored: only then does the
 	// server notice that a client goes away.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallBody))
-	faults, down := s.settings()
-	if down != Up {
+	now := s.settings.Load()
+	if now.down != Up {
 		s.stats.down.Add(1)
-		s.deliver(w, r, delivery{how: downHow[down]})
+		s.deliver(w, r, delivery{how: downHow[now.down]})
 		return
 	}
 	var call paymentCall
@@ -70,10 +70,10 @@ func (s *Simulator) servePayments(w http.ResponseWriter, r *http.Request) {
 		s.reject(w, r, nil, call, codeTradeID)
 	case call.Method == gateway.MethodCapture:
 		s.stats.captures.Add(1)
-		s.deliver(w, r, s.capture(account, call, faults))
+		s.deliver(w, r, s.capture(account, call, now.faults))
 	default:
 		s.stats.queries.Add(1)
-		s.deliver(w, r, s.query(account, faults))
+		s.deliver(w, r, s.query(account, now.faults))
 	}
 }
 

@@ -31,15 +31,16 @@ type Simulator struct {
 	mu     sync.RWMutex
 	trades map[string]*account
 	order  []*account // as they were added
-	faults Faults     // never changed in place
-	down   Down
+
+	settingsMu sync.Mutex // for who changes them
+	settings   atomic.Pointer[settings]
 
 	// requests says which trade used a request_id first.
 	requestsMu sync.Mutex
 	requests   map[string]string
 }
 
-// Stats counts what happened since the start.
+// Stats counts what happened since the start, or since the last Reset.
 type Stats struct {
 	Captures      int64 `json:"captures"`       // calls of v3.Capture for a known trade
 	Queries       int64 `json:"queries"`        // calls of v3.QueryOrder for a known trade
@@ -54,6 +55,14 @@ type Stats struct {
 
 type counters struct {
 	captures, queries, others, down, faults, effects, notifications, dropped, refusedNotify atomic.Int64
+}
+
+func (c *counters) reset() {
+	for _, n := range []*atomic.Int64{
+		&c.captures, &c.queries, &c.others, &c.down, &c.faults, &c.effects, &c.notifications, &c.dropped, &c.refusedNotify,
+	} {
+		n.Store(0)
+	}
 }
 
 // New starts a simulator; Close ends it. It panics where Options.Validate has
@@ -71,8 +80,8 @@ func New(o Options) *Simulator {
 	}
 	s := &Simulator{
 		opts: o, life: newLifecycle(), trades: map[string]*account{}, requests: map[string]string{},
-		faults: maps.Clone(o.Faults), down: o.Down,
 	}
+	s.settings.Store(&settings{faults: maps.Clone(o.Faults), down: o.Down, latency: o.Latency})
 	s.secret.Store(&o.Secret)
 	s.notify = newNotifier(s)
 	s.mux = s.routes()
@@ -179,17 +188,6 @@ func (s *Simulator) Script(tradeID string, steps ...Step) error {
 	return nil
 }
 
-// SetFaults replaces all probabilities, for the calls that come from now on.
-func (s *Simulator) SetFaults(f Faults) error {
-	if err := f.Validate(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = maps.Clone(f)
-	return nil
-}
-
 // SetSecret rotates the account's key: from now on calls signed with another
 // one are refused (-403), and notifications are signed with it. An empty key is
 // refused.
@@ -198,42 +196,6 @@ func (s *Simulator) SetSecret(secret gateway.Secret) error {
 		return errors.New("gateway simulator: the new secret is empty; the old one stays")
 	}
 	s.secret.Store(&secret)
-	return nil
-}
-
-// SetDown begins an outage, or ends it (Up). Calls that already hang go on
-// hanging.
-func (s *Simulator) SetDown(d Down) error {
-	if err := d.Validate(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.down = d
-	return nil
-}
-
-// settings are the faults and the outage as they stand. The map is not to be
-// changed.
-func (s *Simulator) settings() (Faults, Down) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.faults, s.down
-}
-
-// changeSettings applies f to copies, and keeps them if they are valid.
-func (s *Simulator) changeSettings(f func(Faults, Down) (Faults, Down, error)) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	copied := maps.Clone(s.faults)
-	if copied == nil {
-		copied = Faults{}
-	}
-	faults, down, err := f(copied, s.down)
-	if err = errors.Join(err, faults.Validate(), down.Validate()); err != nil {
-		return err
-	}
-	s.faults, s.down = faults, down
 	return nil
 }
 

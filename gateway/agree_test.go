@@ -1,0 +1,169 @@
+package gateway_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
+)
+
+// ourSign is what the answers under test may echo.
+const ourSign = "3b0e9b056ff8553a9e9f9976df7901685e6ca3cf5795f72f01b61107a5532f97"
+
+// readsAlike holds our reader to the plain one.
+func readsAlike(t *testing.T, status int, body string) {
+	t.Helper()
+	r := request(t)
+	if got, want := gateway.ReadCapture(status, []byte(body), r), gateway.PlainCapture(status, []byte(body), r); !reflect.DeepEqual(got, want) {
+		t.Errorf("capture, HTTP %d\n%q\ngot  %+v %+v\nwant %+v %+v", status, body, got, got.Order, want, want.Order)
+	}
+	if got, want := gateway.ReadQuery(status, []byte(body), trade), gateway.PlainQuery(status, []byte(body), trade); !reflect.DeepEqual(got, want) {
+		t.Errorf("query, HTTP %d\n%q\ngot  %+v %+v\nwant %+v %+v", status, body, got, got.Order, want, want.Order)
+	}
+}
+
+// FuzzReadAgrees: our reader and the plain one read anything alike.
+func FuzzReadAgrees(f *testing.F) {
+	for _, cases := range [][]answerCase{captureCases, queryCases, envelopeCases} {
+		for _, tc := range cases {
+			if len(tc.body) < 2000 {
+				f.Add(tc.status, tc.body)
+			}
+		}
+	}
+	f.Add(200, strings.Repeat("[", 9_999)+strings.Repeat("]", 9_999))
+	f.Add(200, captured(ourSign[:32]+"g")+" \n")
+	f.Fuzz(readsAlike)
+}
+
+// TestReadAgreesOnRandomAnswers makes answers of the members that we read and
+// their look-alikes, in any order, several times, and of any type.
+func TestReadAgreesOnRandomAnswers(t *testing.T) {
+	kinds := map[capture.AnswerKind]int{}
+	for seed := range uint64(10_000) {
+		g := answerMaker{rand.New(rand.NewPCG(seed, 1))}
+		status, body := []int{200, 200, 200, 202, 400, 502}[g.IntN(6)], g.answer()
+		readsAlike(t, status, body)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+		kinds[gateway.ReadCapture(status, []byte(body), request(t)).Kind]++
+		kinds[gateway.ReadQuery(status, []byte(body), trade).Kind]++
+	}
+	if kinds[capture.AnswerDone] < 100 || kinds[capture.AnswerRefused] < 100 || kinds[capture.AnswerUnknown] < 100 {
+		t.Errorf("not enough of every kind: %v", kinds)
+	}
+}
+
+// TestHexRunsAreFoundAsByAPattern tries texts with runs about as long as the
+// one looked for, at every place.
+func TestHexRunsAreFoundAsByAPattern(t *testing.T) {
+	pattern := regexp.MustCompile(`[0-9A-Fa-f]{8,}`)
+	const alphabet = "0123456789abcdefABCDEFabcdef0123g/:@`G\x10\xff"
+	found := 0
+	g := rand.New(rand.NewPCG(1, 1))
+	for range 20_000 {
+		text := make([]byte, g.IntN(40))
+		for i := range text {
+			text[i] = alphabet[g.IntN(len(alphabet))]
+		}
+		want := pattern.Match(text)
+		if got := gateway.HasHexRun(string(text), 8); got != want {
+			t.Fatalf("%q: %v, want %v", text, got, want)
+		}
+		if want {
+			found++
+		}
+	}
+	if found < 1000 || found > 19_000 {
+		t.Errorf("%d of 20,000 texts have a run", found)
+	}
+}
+
+type answerMaker struct{ *rand.Rand }
+
+func (g answerMaker) pick(of ...string) string { return of[g.IntN(len(of))] }
+
+func (g answerMaker) answer() string {
+	order := g.object(g.orderMember)
+	if g.IntN(2) == 0 {
+		order = `{"trade_id":"` + trade + `","amount":24.900,"currency":"EUR","state":"` + g.pick("paid", "authorized") + `",` + order[1:]
+	}
+	order = strings.Replace(order, ",}", "}", 1)
+	if g.IntN(3) == 0 {
+		order = "{" + g.member("transaction_info", order) + "}"
+	}
+	top := g.object(func() string {
+		switch g.IntN(6) {
+		case 0:
+			return g.member("status", g.pick("true", "false", `"true"`, `"FALSE"`, "1", "0", "null", `"tr\u0075e"`))
+		case 1:
+			return g.member("code", g.pick(`"200"`, "200", `" 200\t"`, `"-1000"`, `"-4084"`, "-403", `""`, "2e2", `"é"`))
+		case 2:
+			return g.member("data", g.pick(order, order, order, g.value()))
+		case 3:
+			return g.member(g.pick("message", "response_id"), g.value())
+		}
+		return g.member(g.pick("", "Status", "CODE", "other"), g.value())
+	})
+	if g.IntN(3) > 0 {
+		top = `{"status":true,"code":"200","data":` + order + "," + top[1:]
+	}
+	return g.damage(g.pick("", "", "\xef\xbb\xbf", " \n") + strings.Replace(top, ",}", "}", 1) + g.pick("", "", " ", "\r\n"))
+}
+
+func (g answerMaker) orderMember() string {
+	switch g.IntN(5) {
+	case 0:
+		return g.member("trade_id", g.pick(`"`+trade+`"`, `"T2"`, g.value()))
+	case 1:
+		return g.member("state", g.pick(`"paid"`, `"PAID"`, `"authorized"`, `"declined"`, `"pending"`, g.value()))
+	case 2:
+		return g.member("amount", g.pick(`"24.9"`, "24.90", "24.91", "2.49e1", g.value())) + "," + g.member("currency", g.pick(`"EUR"`, `"eur"`, `"CHF"`, g.value()))
+	}
+	return g.member(g.pick("order_id", "settlement_amount", "settlement_currency", "exchange_rate", "transaction_id",
+		"paid_time", "message", "response_id", "State", "x"), g.value())
+}
+
+func (g answerMaker) object(member func() string) string {
+	var list []string
+	for range g.IntN(12) {
+		list = append(list, member())
+	}
+	return "{" + strings.Join(list, g.pick(",", " , ")) + "}"
+}
+
+// member now and then writes a letter of the name as an escape, and space.
+func (g answerMaker) member(name, value string) string {
+	if name != "" && g.IntN(8) == 0 {
+		i := g.IntN(len(name))
+		name = name[:i] + fmt.Sprintf(`\u%04x`, name[i]) + name[i+1:]
+	}
+	return `"` + name + `"` + g.pick(":", ":", " : ", ":\t") + value
+}
+
+func (g answerMaker) value() string {
+	return g.pick("null", "true", "-0.5e3", "{}", "[]", `[1,{"state":"paid"}]`, `{"code":"200","data":{}}`, `""`, `"text"`,
+		`"caf\u00e9 ☕ \"x\" \\ \/"`, `"\ud83d\ude00"`, `"\ud800"`, "\"\xff\"", `"a\u0000\n\u001b[31m"`, `"`+ourSign+`"`,
+		`"x`+strings.ToUpper(ourSign)+`y"`, `"`+ourSign[:40]+`"`, `"`+strings.Repeat("é1", 200)+`"`, `"for example-secret-key"`,
+		`"`+strings.Repeat("0a", 33)+`"`, `"`+strings.Repeat("word ", 80)+`"`)
+}
+
+// damage breaks one answer in eight.
+func (g answerMaker) damage(s string) string {
+	at := g.IntN(len(s) + 1)
+	switch g.IntN(24) {
+	case 0:
+		return s[:at]
+	case 1:
+		return s[:at] + g.pick(",", "}", "\"", "\\", "\x01", "\xff", "0", "[") + s[at:]
+	case 2:
+		return s + s
+	}
+	return s
+}
