@@ -44,9 +44,12 @@ meets calls with faults.
   POST /Payments               the gateway: v3.Capture, v3.QueryOrder
   POST /_sim/trades            authorize trades: one object or an array
   GET  /_sim/trades[/ID]       the truth: what took effect, and every call
-  GET, POST /_sim/faults       the knobs, and an outage ("down": reset, hang, 502)
+  GET, POST /_sim/faults       the knobs, an outage ("down": reset, hang, 502) and
+                               the latency of every answer ("latency": "20ms")
   POST /_sim/script/ID         what the next calls of a trade meet
   POST /_sim/secret            rotate the account's key: {"secret":"…"}
+  GET  /_sim/stats             counts of calls and of captures that took effect
+  POST /_sim/reset             forget all trades and counts; the knobs stay
 
 Faults, each with a probability in POST /_sim/faults:
 ` + knobHelp(),
