@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -98,13 +99,14 @@ func (c *Client) Post(ctx context.Context, j Job) error {
 	return nil
 }
 
-// paid reads the two members that make an answer a success.
+// paid reads the two members that make an answer a success. The gateway sends
+// the code as a string or a number, and the state in any letter case.
 func paid(answer []byte) bool {
 	var a struct {
-		Code string `json:"code"`
+		Code json.Number `json:"code"`
 		Data struct {
 			State string `json:"state"`
 		} `json:"data"`
 	}
-	return json.Unmarshal(answer, &a) == nil && a.Code == "200" && a.Data.State == "paid"
+	return json.Unmarshal(answer, &a) == nil && a.Code == "200" && strings.EqualFold(a.Data.State, "paid")
 }

@@ -33,6 +33,7 @@ func TestCaptureTriesUntilPaid(t *testing.T) {
 		good    bool
 	}{
 		"paid":             {[]string{paid}, 1, true},
+		"a number, PAID":   {[]string{`{"code":200,"data":{"state":"PAID"}}`}, 1, true},
 		"pending, paid":    {[]string{`{"code":"200","data":{"state":"pending"}}`, paid}, 2, true},
 		"error, not JSON":  {[]string{`{"code":"-1000","data":[]}`, `<html>`, paid}, 3, true},
 		"never":            {[]string{"", "", "", paid}, 3, false},
