@@ -45,3 +45,13 @@ func read(status int, body []byte, judge judge) capture.Answer {
 }
 
 func HasHexRun(s string, n int) bool { return hasHexRun(s, n) }
+
+// SignedMembers are the members of an object as a notification signs them, nil
+// where it is none.
+func SignedMembers(b []byte) map[string]string {
+	m, err := readObject(b)
+	if err != nil {
+		return nil
+	}
+	return signedMembers(m)
+}

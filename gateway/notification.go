@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -107,24 +106,20 @@ func splitNotification(body []byte) (sign string, data members, err error) {
 // seen are strings; the rest is rendered as PHP would join it (unverified).
 func signedMembers(data members) map[string]string {
 	params := make(map[string]string, len(data))
-	for name, raw := range data {
-		switch string(raw) {
-		case "null", "false":
-			params[name] = ""
-		case "true":
-			params[name] = "1"
-		default:
-			params[name] = scalar(raw)
-		}
+	for _, m := range data {
+		params[string(m.name)] = signedValue(m.value)
 	}
 	return params
 }
 
-// scalar is the value of a string, and anything else as it is written.
-func scalar(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s
+func signedValue(raw []byte) string {
+	switch raw[0] {
+	case 'n', 'f': // null, false
+		return ""
+	case 't':
+		return "1"
+	case '"':
+		return string(unquote(raw))
 	}
 	return string(raw)
 }

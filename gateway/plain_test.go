@@ -237,3 +237,31 @@ func plainClean(s string, limit int) string {
 	}
 	return strings.TrimSpace(s)
 }
+
+// PlainSigned is what SignedMembers is held to.
+func PlainSigned(b []byte) map[string]string {
+	data, ok := plainObject(b)
+	if !ok {
+		return nil
+	}
+	params := make(map[string]string, len(data))
+	for name, raw := range data {
+		switch string(raw) {
+		case "null", "false":
+			params[name] = ""
+		case "true":
+			params[name] = "1"
+		default:
+			params[name] = plainScalar(raw)
+		}
+	}
+	return params
+}
+
+func plainScalar(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	return string(raw)
+}
