@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
@@ -44,6 +45,47 @@ func FuzzReadAgrees(f *testing.F) {
 	}
 	f.Add(200, captured(ourSign[:32]+"g")+" \n")
 	f.Fuzz(readsAlike)
+}
+
+// FuzzBodyAgrees: a body is what encoding/json makes of the parameters, with
+// the signature of their map.
+func FuzzBodyAgrees(f *testing.F) {
+	f.Add(user, "example-secret-key", "order A-1001", "", "ca51f2fas3i0f8uiw7efj6oe", int64(1720684254))
+	f.Add("ü<&>", "k", "café \u2028 \x00\x7f \"\\ \xff\xfe", "https://shop.example/n?a=1&b=2", "", int64(-1))
+	f.Add("\xff", "\x00", "\t\b\f\r\n", "\u2029\ufffd", "'/", int64(0))
+	f.Fuzz(func(t *testing.T, user, key, description, notifyURL, id string, unix int64) {
+		if user == "" || key == "" {
+			return
+		}
+		r := request(t)
+		r.Description, r.NotifyURL, r.RequestID = description, notifyURL, id
+		client := dial(t, "http://127.0.0.1:1", func(c *gateway.Config) {
+			c.User, c.SecretKey, c.Clock = user, gateway.Secret(key), func() time.Time { return time.Unix(unix, 0) }
+		})
+		for range 2 { // the second signer may be used, and is as good as new
+			bodyIs(t, gateway.CaptureBody(client, r), user, gateway.Secret(key), gateway.MethodCapture, unix, map[string]string{
+				"trade_id": trade, "amount": "24.90", "currency": "EUR", "description": description, "notify_url": notifyURL, "request_id": id,
+			})
+			bodyIs(t, gateway.QueryBody(client, id), user, gateway.Secret(key), gateway.MethodQueryOrder, unix, map[string]string{"trade_id": id})
+		}
+	})
+}
+
+func bodyIs(t *testing.T, got []byte, user string, key gateway.Secret, method string, unix int64, data map[string]string) {
+	t.Helper()
+	for name, value := range data {
+		data[name] = strings.ToValidUTF8(value, "\uFFFD")
+	}
+	want := asJSON(t, struct {
+		User   string            `json:"user"`
+		Sign   string            `json:"sign"`
+		Method string            `json:"method"`
+		Time   int64             `json:"time"`
+		Data   map[string]string `json:"data"`
+	}{user, gateway.Sign(key, gateway.Params(user, method, unix, data)), method, unix, data})
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 }
 
 // TestReadAgreesOnRandomAnswers makes answers of the members that we read and

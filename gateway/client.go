@@ -3,11 +3,9 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +23,7 @@ const (
 // goroutines but those of its connections.
 type Client struct {
 	config    Config // without its secret
-	secret    atomic.Pointer[Secret]
+	key       atomic.Pointer[key]
 	transport *http.Transport
 }
 
@@ -37,7 +35,7 @@ func New(config Config) (*Client, error) {
 	}
 	config = config.withDefaults()
 	c := &Client{transport: newTransport(config)}
-	c.secret.Store(&config.SecretKey)
+	c.key.Store(newKey(config.SecretKey))
 	c.config = config
 	c.config.SecretKey = ""
 	return c, nil
@@ -49,7 +47,7 @@ func (c *Client) SetSecret(s Secret) error {
 	if s == "" {
 		return fmt.Errorf("%w: the new secret key is empty; the old one stays", ErrConfig)
 	}
-	c.secret.Store(&s)
+	c.key.Store(newKey(s))
 	return nil
 }
 
@@ -84,19 +82,20 @@ func (c *Client) Capture(ctx context.Context, r CaptureRequest) capture.Answer {
 	if r.TradeID == "" || r.Amount.IsZero() || r.RequestID == "" {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id, an amount or a request_id"}
 	}
-	return c.call(ctx, MethodCapture, r.data(), func(a capture.Answer, e envelope) capture.Answer {
+	data := r.data()
+	return c.call(ctx, MethodCapture, data[:], func(a capture.Answer, e envelope) capture.Answer {
 		return judgeCapture(a, e, r)
 	})
 }
 
-func (r CaptureRequest) data() map[string]string {
-	return map[string]string{
-		"trade_id":    r.TradeID,
-		"amount":      r.Amount.Number(),
-		"currency":    r.Amount.Currency(),
-		"description": r.Description,
-		"notify_url":  r.NotifyURL,
-		"request_id":  r.RequestID,
+func (r CaptureRequest) data() [6]param {
+	return [...]param{
+		{"amount", r.Amount.Number()},
+		{"currency", r.Amount.Currency()},
+		{"description", r.Description},
+		{"notify_url", r.NotifyURL},
+		{"request_id", r.RequestID},
+		{"trade_id", r.TradeID},
 	}
 }
 
@@ -109,49 +108,23 @@ func (c *Client) Query(ctx context.Context, tradeID string) capture.Answer {
 	if tradeID == "" {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id"}
 	}
-	data := map[string]string{"trade_id": tradeID}
+	data := []param{{"trade_id", tradeID}}
 	return c.call(ctx, MethodQueryOrder, data, func(a capture.Answer, e envelope) capture.Answer {
 		return judgeQuery(a, e, tradeID)
 	})
 }
 
-type requestBody struct {
-	User   string            `json:"user"`
-	Sign   string            `json:"sign"`
-	Method string            `json:"method"`
-	Time   int64             `json:"time"`
-	Data   map[string]string `json:"data"`
-}
-
 // call makes one signed POST and reads what came back.
-func (c *Client) call(ctx context.Context, method string, data map[string]string, judge judge) capture.Answer {
+func (c *Client) call(ctx context.Context, method string, data []param, judge judge) capture.Answer {
 	start := time.Now()
-	secret := *c.secret.Load()
-	body, sign, err := c.signed(secret, method, data)
-	var answer capture.Answer
-	if err != nil {
-		answer = notSent(fmt.Errorf("writing the request as JSON: %w", err))
-	} else {
-		got := c.post(ctx, body)
-		got.hideSign(sign)
-		answer = got.answer(judge)
-	}
-	redact(&answer, string(secret), sign)
+	key := c.key.Load()
+	body, sign := request{c.config.User, method, c.config.Clock().Unix(), data}.write(key)
+	got := c.post(ctx, body)
+	got.hideSign(sign)
+	answer := got.answer(judge)
+	redact(&answer, string(key.secret), sign)
 	answer.Latency = time.Since(start)
 	return answer
-}
-
-// signed writes the body of a call, its signature in it.
-func (c *Client) signed(secret Secret, method string, data map[string]string) (body []byte, sign string, err error) {
-	// JSON would replace invalid UTF-8 after it was signed, and the gateway
-	// would call it a signature error, which stops the whole worker.
-	for name, value := range data {
-		data[name] = strings.ToValidUTF8(value, "\uFFFD")
-	}
-	now := c.config.Clock().Unix()
-	sign = Sign(secret, Params(c.config.User, method, now, data))
-	body, err = json.Marshal(requestBody{c.config.User, sign, method, now, data})
-	return body, sign, err
 }
 
 var errTimeout = errors.New("the call's time is over")

@@ -7,10 +7,19 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// CaptureBody writes the body of a capture call.
-func CaptureBody(c *Client, r CaptureRequest) ([]byte, error) {
-	body, _, err := c.signed(*c.secret.Load(), MethodCapture, r.data())
-	return body, err
+// CaptureBody and QueryBody write the body of a call.
+func CaptureBody(c *Client, r CaptureRequest) []byte {
+	data := r.data()
+	return body(c, MethodCapture, data[:])
+}
+
+func QueryBody(c *Client, tradeID string) []byte {
+	return body(c, MethodQueryOrder, []param{{"trade_id", tradeID}})
+}
+
+func body(c *Client, method string, data []param) []byte {
+	b, _ := request{c.config.User, method, c.config.Clock().Unix(), data}.write(c.key.Load())
+	return b
 }
 
 // DialWith lets the client's connections be made in another way. It must be
