@@ -1,0 +1,142 @@
+// Package arena lets the contestants of the benchmark take turns on one
+// nats-server and one simulated gateway.
+package arena
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/capture-worker/capture-worker/bench/internal/rig"
+)
+
+// Config says who takes part, and how.
+type Config struct {
+	Root        string            // folder of capture-worker's sources
+	Contestants []string          // names; "all" is everybody
+	Also        map[string]string // label to the path of another capture-worker program
+	WorkerEnv   []string          // settings of capture-worker beside those it needs, as CAPTURE_X=value
+	Sync        bool              // the nats-server syncs before it confirms
+	Dir         string            // for programs, stores and logs
+	Log         io.Writer         // what goes on, for people
+	Profiles    string            // folder for CPU profiles of capture-worker; none where empty
+	GatewayArgs []string          // of gateway-sim, besides the usual
+}
+
+// Arena is ready for turns. Close it.
+type Arena struct {
+	Broker  *rig.Broker
+	Gateway *rig.Gateway
+	LeftOut []string // who could not take part, and why
+
+	cfg         Config
+	contestants []contestant
+	ids         *rig.IDs
+	closers     []func() error
+	profiling   sync.WaitGroup
+}
+
+// Open builds the programs and starts the servers.
+func Open(ctx context.Context, cfg Config) (a *Arena, err error) {
+	a = &Arena{cfg: cfg, ids: rig.NewIDs(time.Now())}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	programs := filepath.Join(cfg.Dir, "programs")
+	if err := os.MkdirAll(programs, 0o755); err != nil {
+		return a, err
+	}
+	b := builder{root: cfg.Root, into: programs, compile: func(module, pkg, name string) (string, error) {
+		a.say("building %s", name)
+		return rig.Build(ctx, module, pkg, programs, name)
+	}}
+	worker, err := b.compile(cfg.Root, "./cmd/capture-worker", CaptureWorker)
+	if err != nil {
+		return a, err
+	}
+	server, err := b.compile(filepath.Join(cfg.Root, "bench"), "github.com/nats-io/nats-server/v2", "nats-server")
+	if err != nil {
+		return a, err
+	}
+	if err := a.gather(b); err != nil {
+		return a, err
+	}
+	if a.Broker, err = rig.StartBroker(ctx, server, filepath.Join(cfg.Dir, "broker"), cfg.Sync); err != nil {
+		return a, err
+	}
+	a.closers = append(a.closers, a.Broker.Close)
+	if a.Gateway, err = rig.StartGateway(ctx, worker, cfg.Dir, cfg.GatewayArgs...); err != nil {
+		return a, err
+	}
+	a.closers = append(a.closers, func() error { _, err := a.Gateway.Stop(); return err })
+	return a, nil
+}
+
+// Close ends what was started, the latest first.
+func (a *Arena) Close() error {
+	var errs []error
+	for _, end := range slices.Backward(a.closers) {
+		errs = append(errs, end())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+// gather builds the contestants. One that is asked for and cannot be had is
+// left out: the others are still worth measuring. The references and
+// capture-worker must be there.
+func (a *Arena) gather(b builder) error {
+	all := known(a.cfg.WorkerEnv)
+	for _, name := range a.cfg.Contestants {
+		if name != "all" && !slices.ContainsFunc(all, func(c contestant) bool { return c.name == name }) {
+			return fmt.Errorf("no contestant is named %q; there are %s", name, strings.Join(Names(), ", "))
+		}
+	}
+	everybody := slices.Contains(a.cfg.Contestants, "all")
+	for _, c := range all {
+		if !everybody && !slices.Contains(a.cfg.Contestants, c.name) {
+			continue
+		}
+		if err := a.admit(c, b); err != nil {
+			a.LeftOut = append(a.LeftOut, fmt.Sprintf("%s: %v", c.name, err))
+			a.say("left out: %s: %v", c.name, err)
+		}
+	}
+	for label, path := range a.cfg.Also {
+		if err := a.admit(alternative(label, path, a.cfg.WorkerEnv), b); err != nil {
+			return err
+		}
+	}
+	if len(a.contestants) == 0 {
+		return errors.New("nobody is left to take part")
+	}
+	return nil
+}
+
+func (a *Arena) admit(c contestant, b builder) (err error) {
+	if c.path, err = c.build(b); err != nil {
+		return err
+	}
+	a.contestants = append(a.contestants, c)
+	return nil
+}
+
+// Names lists everybody who can take part.
+func Names() []string {
+	var names []string
+	for _, c := range known(nil) {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+func (a *Arena) say(format string, args ...any) { fmt.Fprintf(a.cfg.Log, format+"\n", args...) }

@@ -1,0 +1,220 @@
+package arena
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/capture-worker/capture-worker/bench/contest"
+	"github.com/capture-worker/capture-worker/bench/internal/result"
+	"github.com/capture-worker/capture-worker/bench/internal/rig"
+	"github.com/capture-worker/capture-worker/bench/internal/stats"
+)
+
+const (
+	pollEvery  = 20 * time.Millisecond
+	stallBound = 20 * time.Second // without one capture
+	drainBound = 30 * time.Second // for the acks of the last jobs
+	// samplesWanted is how many acks of a turn the server reports, if it has
+	// as many: enough for a p99, few enough to cost nothing.
+	samplesWanted = 4000
+)
+
+// window is the part of n jobs that is measured, as counts: how a run begins
+// and how it ends is not what is asked.
+func window(n int) (from, to int64) { return int64(n) / 10, int64(n) * 95 / 100 }
+
+// turn lets one contestant do n jobs.
+func (a *Arena) turn(ctx context.Context, c contestant, cell result.Cell, n int) (t result.Turn, err error) {
+	t = result.Turn{Cell: cell, Contestant: c.name, Jobs: n}
+	setting := Setting{Concurrency: cell.Concurrency, Jobs: n, NATS: a.Broker.URL, Gateway: a.Gateway.URL}
+	samples, err := a.prepare(ctx, c, cell, setting)
+	if err != nil {
+		return t, err
+	}
+	if samples != nil {
+		defer samples.Close()
+	}
+	p, err := rig.Start(c.command(setting, a.cfg.Dir))
+	if err != nil {
+		return t, err
+	}
+	measured, err := a.measure(ctx, c, p, n)
+	if err == nil {
+		_, memory, memErr := p.Usage()
+		t.PeakRSS, err = memory.Peak, memErr
+	}
+	left := ""
+	if err == nil && c.queue == onNATS {
+		left = a.drained(ctx, n)
+	}
+	a.profiling.Wait()
+	out, stopErr := p.Stop()
+	if err = errors.Join(err, stopErr); err != nil {
+		return t, err
+	}
+	measured.into(&t)
+	t.Problem = left
+	return t, latencies(&t, samples, out)
+}
+
+// prepare gives the contestant an equal start.
+func (a *Arena) prepare(ctx context.Context, c contestant, cell result.Cell, s Setting) (*rig.Samples, error) {
+	if err := a.Gateway.Set(ctx, map[string]any{"latency": cell.Latency.String()}); err != nil {
+		return nil, err
+	}
+	if err := a.Gateway.Reset(ctx); err != nil {
+		return nil, err
+	}
+	// Everybody's turn begins on a server that keeps nothing of the last one.
+	percent := min(max(100*samplesWanted/s.Jobs, 1), 100)
+	if err := a.Broker.Recreate(ctx, rig.DefaultQueue(), percent); err != nil {
+		return nil, err
+	}
+	switch c.queue {
+	case onNATS:
+		if err := a.Broker.Fill(ctx, s.Jobs, a.ids); err != nil {
+			return nil, err
+		}
+		return a.Broker.Sample()
+	case onItself:
+		return nil, a.fillOwn(ctx, c, s)
+	}
+	return nil, nil
+}
+
+// fillOwn has the contestant put the jobs into its own queue.
+func (a *Arena) fillOwn(ctx context.Context, c contestant, s Setting) error {
+	command := c.command(s, a.cfg.Dir)
+	command.Args = append(command.Args, "-fill", fmt.Sprint(s.Jobs))
+	p, err := rig.Start(command)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.Ended():
+	case <-ctx.Done():
+	case <-time.After(2 * time.Minute):
+	}
+	_, err = p.Stop()
+	return err
+}
+
+// measurement is what happened inside the window.
+type measurement struct {
+	points               []stats.Point
+	worker, broker, gate time.Duration // CPU time
+}
+
+func (m measurement) into(t *result.Turn) {
+	jobs := float64(m.points[len(m.points)-1].Count - m.points[0].Count)
+	perJob := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) / jobs }
+	t.Rate, t.PlainRate = stats.Rate(m.points), stats.PlainRate(m.points)
+	t.WorkerCPU, t.BrokerCPU, t.GatewayCPU = perJob(m.worker), perJob(m.broker), perJob(m.gate)
+}
+
+// measure watches the simulator until the window is over.
+func (a *Arena) measure(ctx context.Context, c contestant, p *rig.Process, n int) (m measurement, err error) {
+	from, to := window(n)
+	var points []stats.Point
+	before, err := a.spent(c, p)
+	if err != nil {
+		return m, err
+	}
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	started, moved := false, time.Now()
+	for len(points) == 0 || points[len(points)-1].Count < to {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return m, ctx.Err()
+		}
+		counts, err := a.Gateway.Counts(ctx)
+		if err = errors.Join(err, p.Alive(), a.Broker.Alive()); err != nil {
+			return m, err
+		}
+		if len(points) == 0 || points[len(points)-1].Count < counts.Effects {
+			moved = time.Now()
+		}
+		points = append(points, counts.Point())
+		if time.Since(moved) > stallBound {
+			return m, fmt.Errorf("%s stopped at %d of %d jobs for %s; its log is %s", c.name, counts.Effects, n, stallBound, p.Log)
+		}
+		if !started && counts.Effects >= from {
+			started = true
+			if before, err = a.spent(c, p); err != nil {
+				return m, err
+			}
+			a.profile(ctx, c, p)
+		}
+	}
+	after, err := a.spent(c, p)
+	if err != nil {
+		return m, err
+	}
+	m = measurement{worker: after[0] - before[0], broker: after[1] - before[1], gate: after[2] - before[2]}
+	if m.points = stats.Window(points, from, to); len(m.points) < 3 {
+		return m, fmt.Errorf("%s did %d jobs too fast to be measured; give it more", c.name, n)
+	}
+	return m, nil
+}
+
+// spent is the CPU time of the contestant, of what keeps its queue, and of the
+// simulator.
+func (a *Arena) spent(c contestant, p *rig.Process) (cpu [3]time.Duration, err error) {
+	broker := a.Broker.Process
+	if c.serving != nil {
+		broker = c.serving
+	}
+	for i, of := range []*rig.Process{p, broker, a.Gateway.Process} {
+		if cpu[i], _, err = of.Usage(); err != nil {
+			return cpu, err
+		}
+	}
+	return cpu, nil
+}
+
+// drained waits until all jobs are acked and captured, and says what is
+// missing.
+func (a *Arena) drained(ctx context.Context, n int) string {
+	var left int
+	var captured int64
+	err := rig.Until(ctx, drainBound, "the last acks", func() (bool, error) {
+		counts, err := a.Gateway.Counts(ctx)
+		if err != nil {
+			return false, err
+		}
+		captured = counts.Effects
+		left, err = a.Broker.Left(ctx, rig.DefaultQueue())
+		return left == 0 && captured == int64(n), err
+	})
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf("%v: %d of %d jobs not acked, %d captured", err, left, n, captured)
+}
+
+// latencies takes them from the server's samples, where the queue is on NATS,
+// and else from what the contestant wrote.
+func latencies(t *result.Turn, samples *rig.Samples, out []byte) error {
+	var report contest.Report
+	if samples == nil {
+		if err := json.Unmarshal(out, &report); err != nil {
+			return fmt.Errorf("reading the report of %s: %w: %.200s", t.Contestant, err, out)
+		}
+		t.P50, t.P99, t.Latency = report.P50, report.P99, report.Note
+		return nil
+	}
+	from, to := window(t.Jobs)
+	took, err := samples.Latencies(uint64(from), uint64(to))
+	if err != nil {
+		return err
+	}
+	t.P50 = contest.Milliseconds(contest.Percentile(took, 50))
+	t.P99 = contest.Milliseconds(contest.Percentile(took, 99))
+	t.Latency, t.Samples = "delivery to ack, by the server", len(took)
+	return nil
+}

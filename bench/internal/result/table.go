@@ -1,0 +1,80 @@
+package result
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/capture-worker/capture-worker/bench/internal/stats"
+)
+
+// references are what the others are compared with, and how the columns are
+// headed.
+var references = []string{"ceiling", "naive"}
+
+// WriteTables writes a table for each cell, in Markdown.
+func (r Run) WriteTables(w io.Writer) {
+	for _, c := range r.Cells() {
+		r.writeCell(w, c)
+	}
+	for _, reason := range r.LeftOut {
+		fmt.Fprintf(w, "\nLeft out: %s\n", reason)
+	}
+}
+
+func (r Run) writeCell(w io.Writer, c Cell) {
+	fmt.Fprintf(w, "\n**%s**: gateway latency %s, %d calls in flight\n\n", c, c.Latency, c.Concurrency)
+	fmt.Fprintln(w, "| contestant | jobs/s | to the ceiling | to naive | p50 ms | p99 ms | CPU µs/job | broker CPU µs/job | peak RSS MiB |")
+	fmt.Fprintln(w, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	for _, name := range r.Contestants(c) {
+		of := func(value func(Turn) float64) stats.Spread { return byTurn(r.Of(c, name, value)) }
+		rate := of(Turn.rate)
+		if rate.N == 0 {
+			fmt.Fprintf(w, "| %s | no turn went well | | | | | | | |\n", name)
+			continue
+		}
+		fmt.Fprintf(w, "| %s | %s", name, spread(rate, "%.0f"))
+		for _, reference := range references {
+			fmt.Fprintf(w, " | %s", ratio(r, c, name, reference))
+		}
+		fmt.Fprintf(w, " | %.1f | %.1f | %.0f | %.0f | %.0f |\n",
+			of(func(t Turn) float64 { return t.P50 }).Median, of(func(t Turn) float64 { return t.P99 }).Median,
+			of(func(t Turn) float64 { return t.WorkerCPU }).Median, of(func(t Turn) float64 { return t.BrokerCPU }).Median,
+			of(func(t Turn) float64 { return float64(t.PeakRSS) / (1 << 20) }).Max)
+	}
+	for _, t := range r.Turns {
+		if t.Cell == c && t.Problem != "" {
+			fmt.Fprintf(w, "\nTurn %d of %s does not count: %s\n", t.Turn, t.Contestant, t.Problem)
+		}
+	}
+}
+
+func (t Turn) rate() float64 { return t.Rate }
+
+// ratio compares rates turn by turn.
+func ratio(r Run, c Cell, name, reference string) string {
+	if name == reference {
+		return "1"
+	}
+	s := stats.Ratios(r.Of(c, name, Turn.rate), r.Of(c, reference, Turn.rate))
+	if s.N == 0 {
+		return "–"
+	}
+	return spread(s, "%.2f")
+}
+
+// spread writes the median, and the range where there is more than one value.
+func spread(s stats.Spread, format string) string {
+	text := fmt.Sprintf(format, s.Median)
+	if s.N > 1 {
+		text += fmt.Sprintf(" ("+format+"–"+format+")", s.Min, s.Max)
+	}
+	return text
+}
+
+func byTurn(values map[int]float64) stats.Spread {
+	var list []float64
+	for _, v := range values {
+		list = append(list, v)
+	}
+	return stats.Of(list)
+}

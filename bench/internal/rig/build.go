@@ -1,0 +1,24 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Build compiles a main package into a folder and returns the program's path.
+// The package is named as `go build` run in the module's folder names it.
+func Build(ctx context.Context, module, pkg, into, name string) (string, error) {
+	path := filepath.Join(into, name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, pkg)
+	cmd.Dir = module
+	// A module of its own is not part of a workspace that happens to be around.
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building %s in %s: %w\n%s", pkg, module, err, strings.TrimSpace(string(out)))
+	}
+	return path, nil
+}

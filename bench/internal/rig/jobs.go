@@ -1,0 +1,110 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+const (
+	publishAhead = 4096 // jobs sent and not yet confirmed
+	fillBound    = 2 * time.Minute
+	// jobSubject is what batch jobs are published to.
+	jobSubject = "capture.jobs.batch"
+)
+
+// Queue names the jobs stream and its consumer.
+type Queue struct {
+	Stream, Consumer, Ledger, DLQ string
+}
+
+// DefaultQueue has the names that capture-worker uses where nobody says.
+func DefaultQueue() Queue {
+	c := config.Defaults()
+	return Queue{Stream: c.Jobs.Stream, Consumer: c.Jobs.Consumer, Ledger: c.Ledger.Stream, DLQ: c.Jobs.DLQStream}
+}
+
+// Recreate makes an empty jobs stream with its durable consumer, exactly as
+// capture-worker would, but that the server reports how long some per cent of
+// the jobs took from delivery to ack. What an earlier turn left, the ledger
+// too, is deleted: every turn starts equal.
+func (b *Broker) Recreate(ctx context.Context, q Queue, sample int) error {
+	for _, name := range []string{q.Stream, q.Ledger, q.DLQ} {
+		if err := b.JS.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return fmt.Errorf("deleting stream %s: %w", name, err)
+		}
+	}
+	c := config.Defaults()
+	consumers, err := worker.EnsureStreams(ctx, b.JS, worker.StreamsConfig{
+		Jobs: q.Stream, Subjects: c.Jobs.Subjects, DLQ: q.DLQ, Replicas: c.NATS.Replicas,
+		AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
+		Consumers: []worker.ConsumerConfig{{Name: q.Consumer, Subjects: c.Jobs.Subjects}},
+	})
+	if err != nil {
+		return err
+	}
+	wanted := consumers[0].CachedInfo().Config
+	wanted.SampleFrequency = strconv.Itoa(sample) + "%"
+	if _, err := b.JS.UpdateConsumer(ctx, q.Stream, wanted); err != nil {
+		return fmt.Errorf("sampling the acks of consumer %s: %w", q.Consumer, err)
+	}
+	return nil
+}
+
+// Fill publishes n jobs and returns when all of them are stored. Their trade
+// ids continue from the one before, so that none is used twice in a run.
+func (b *Broker) Fill(ctx context.Context, n int, ids *IDs) error {
+	ctx, cancel := context.WithTimeout(ctx, fillBound)
+	defer cancel()
+	for range n {
+		if _, err := b.JS.PublishAsync(jobSubject, ids.next(), jetstream.WithStallWait(fillBound)); err != nil {
+			return fmt.Errorf("publishing jobs: %w", err)
+		}
+	}
+	select {
+	case <-b.JS.PublishAsyncComplete():
+	case <-ctx.Done():
+		return fmt.Errorf("publishing jobs: not stored within %s", fillBound)
+	}
+	stream, err := b.JS.Stream(ctx, DefaultQueue().Stream)
+	if err != nil {
+		return err
+	}
+	if stored := stream.CachedInfo().State.Msgs; stored < uint64(n) {
+		return fmt.Errorf("publishing jobs: %d of %d are stored", stored, n)
+	}
+	return nil
+}
+
+// Left is how many jobs of the consumer are not acked yet.
+func (b *Broker) Left(ctx context.Context, q Queue) (int, error) {
+	consumer, err := b.JS.Consumer(ctx, q.Stream, q.Consumer)
+	if err != nil {
+		return 0, err
+	}
+	info := consumer.CachedInfo()
+	return int(info.NumPending) + info.NumAckPending, nil
+}
+
+// IDs mints trade ids.
+type IDs struct {
+	day  string
+	last int
+}
+
+// NewIDs begins a run.
+func NewIDs(now time.Time) *IDs { return &IDs{day: now.Format("20060102")} }
+
+// next is the JSON of a job.
+func (i *IDs) next() []byte {
+	i.last++
+	return fmt.Appendf(nil, `{"trade_id":"T%08d%s","amount":"24.99","currency":"EUR","order_id":"A-%d","description":"order A-%d"}`,
+		i.last, i.day, i.last, i.last)
+}

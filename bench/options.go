@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/capture-worker/capture-worker/bench/internal/arena"
+	"github.com/capture-worker/capture-worker/bench/internal/result"
+)
+
+type options struct {
+	arena  arena.Config
+	matrix arena.Matrix
+	out    string
+	keep   bool
+}
+
+// parse reads the command line.
+func parse(args []string, log io.Writer) (o options, err error) {
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(log)
+	var cells, contestants string
+	fs.StringVar(&cells, "cells", "0ms/64,20ms/64,20ms/256,20ms/1024,100ms/1024", "what to measure: gateway `latency/concurrency`,…")
+	fs.StringVar(&contestants, "contestants", "ceiling,naive,capture-worker", "who takes part: all, or some of "+strings.Join(arena.Names(), ","))
+	fs.IntVar(&o.matrix.Turns, "turns", 5, "of each contestant in each cell")
+	fs.IntVar(&o.matrix.Jobs, "jobs", 0, "a turn; 0: as many as take -seconds")
+	fs.Float64Var(&o.matrix.Seconds, "seconds", 3, "that a turn is to take, where -jobs is 0")
+	fs.StringVar(&o.out, "out", "", "`FILE` for the raw results, as JSON")
+	fs.BoolVar(&o.arena.Sync, "sync", false, "nats-server syncs to the disk before it confirms (sync_interval: always)")
+	fs.BoolVar(&o.keep, "keep", false, "keep stores and logs")
+	fs.StringVar(&o.arena.Root, "root", "..", "`folder` of capture-worker's sources")
+	fs.StringVar(&o.arena.Profiles, "profiles", "", "`folder` for CPU profiles of capture-worker; they cost time, so do not count that run")
+	fs.Func("env", "setting of capture-worker, as `CAPTURE_X=value`; may be repeated", func(v string) error {
+		if !strings.Contains(v, "=") {
+			return errors.New("must be NAME=value")
+		}
+		o.arena.WorkerEnv = append(o.arena.WorkerEnv, v)
+		return nil
+	})
+	o.arena.Also = map[string]string{}
+	fs.Func("also", "another capture-worker program to run beside, as `label=path`; may be repeated", func(v string) error {
+		label, path, ok := strings.Cut(v, "=")
+		if !ok || label == "" {
+			return errors.New("must be label=path")
+		}
+		path, err := filepath.Abs(path)
+		o.arena.Also[label] = path
+		return err
+	})
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("what is %q? every option begins with a dash", fs.Arg(0))
+	}
+	return o, o.complete(cells, contestants)
+}
+
+func (o *options) complete(cells, contestants string) (err error) {
+	for _, text := range strings.Split(cells, ",") {
+		cell, err := result.ParseCell(strings.TrimSpace(text))
+		if err != nil {
+			return err
+		}
+		o.matrix.Cells = append(o.matrix.Cells, cell)
+	}
+	for _, name := range strings.Split(contestants, ",") {
+		o.arena.Contestants = append(o.arena.Contestants, strings.TrimSpace(name))
+	}
+	if o.matrix.Turns < 1 || o.matrix.Jobs < 0 || o.matrix.Seconds <= 0 {
+		return errors.New("-turns and -seconds must be above zero, -jobs not below")
+	}
+	if o.arena.Root, err = filepath.Abs(o.arena.Root); err != nil {
+		return err
+	}
+	if o.arena.Profiles != "" {
+		if o.arena.Profiles, err = filepath.Abs(o.arena.Profiles); err != nil {
+			return err
+		}
+		return os.MkdirAll(o.arena.Profiles, 0o755)
+	}
+	return nil
+}
