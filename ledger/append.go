@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,40 +19,47 @@ func (l *JetStream) Append(ctx context.Context, e capture.Event, after uint64) (
 	if err := checkEvent(e); err != nil {
 		return 0, err
 	}
-	msg, err := message(ctx, e, after, l.o.Source)
+	data, err := e.Encode()
 	if err != nil {
 		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("appending to trade %s: %w", e.TradeID, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.o.Bound)
+	end := time.Now().Add(l.o.Bound)
+	msg := l.envelopes.take()
+	defer l.envelopes.giveBack(msg)
+	msg.fill(&e, data, after, headersOf(ctx))
+	seq, err := l.publish(ctx, msg)
+	if err == nil {
+		return seq, nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	a := appending{l: l, e: e, after: after, msg: msg}
-	return a.run(ctx)
+	a := appending{l: l, tradeID: e.TradeID, id: e.ID, typ: e.Type, after: after, msg: msg}
+	return a.settle(ctx, err)
 }
 
-// appending is one Append under way.
+// appending is an Append that was not confirmed at once.
 type appending struct {
-	l     *JetStream
-	e     capture.Event
-	after uint64
-	msg   *nats.Msg
+	l       *JetStream
+	tradeID string
+	id      string
+	typ     capture.EventType
+	after   uint64
+	msg     *envelope
 	// maybe: some try may have been stored, or be on its way to the server
 	// still. Once true, only seeing an event behind `after` gives certainty.
 	maybe bool
 }
 
-func (a *appending) run(ctx context.Context) (uint64, error) {
+// settle goes on after a first try that ended with err.
+func (a *appending) settle(ctx context.Context, err error) (uint64, error) {
 	for try := 0; ; try++ {
-		seq, err := a.publish(ctx)
-		if err == nil {
-			return seq, nil
-		}
 		verdict := judge(err)
 		a.maybe = a.maybe || verdict == maybeStored
 		if verdict == refused && !a.maybe {
-			return 0, fmt.Errorf("appending to trade %s: %w", a.e.TradeID, err)
+			return 0, fmt.Errorf("appending to trade %s: %w", a.tradeID, err)
 		}
 		if verdict == conflicted || a.maybe {
 			if seq, done, err := a.lookUp(ctx, verdict); done {
@@ -61,27 +69,18 @@ func (a *appending) run(ctx context.Context) (uint64, error) {
 		if a.l.js.Conn().IsClosed() || !pause(ctx, try) {
 			return 0, a.giveUp(err)
 		}
+		var seq uint64
+		if seq, err = a.l.publish(ctx, a.msg); err == nil {
+			return seq, nil
+		}
 	}
-}
-
-func (a *appending) publish(ctx context.Context) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.l.o.Timeout)
-	defer cancel()
-	ack, err := a.l.js.PublishMsg(ctx, a.msg,
-		jetstream.WithExpectLastSequenceForSubject(a.after, TradeFilter(a.e.TradeID)),
-		jetstream.WithExpectStream(a.l.o.Stream),
-		jetstream.WithRetryAttempts(0)) // the tries are counted here
-	if err != nil {
-		return 0, err
-	}
-	return ack.Sequence, nil
 }
 
 // lookUp asks the leader for the trade's event behind `after`. That place is
 // taken once: by this event, or by another, and then this one can never be
 // stored. An empty place says nothing about tries that are still on their way.
 func (a *appending) lookUp(ctx context.Context, v verdict) (seq uint64, done bool, err error) {
-	next, found, err := a.l.leaderGet(ctx, getRequest{Seq: a.after + 1, NextFor: TradeFilter(a.e.TradeID)})
+	next, found, err := a.l.leaderGet(ctx, getRequest{Seq: a.after + 1, NextFor: TradeFilter(a.tradeID)})
 	switch {
 	case err != nil:
 		return 0, false, nil
@@ -89,7 +88,7 @@ func (a *appending) lookUp(ctx context.Context, v verdict) (seq uint64, done boo
 		return 0, v == conflicted && !a.maybe && a.lastIsBefore(ctx), a.conflict(0)
 	}
 	entry, err := next.entry()
-	if err == nil && entry.Event.ID == a.e.ID {
+	if err == nil && entry.Event.ID == a.id {
 		return next.Seq, true, nil
 	}
 	// An event that cannot be read is not ours, but it has the place.
@@ -99,22 +98,22 @@ func (a *appending) lookUp(ctx context.Context, v verdict) (seq uint64, done boo
 // lastIsBefore: the trade does not reach as far as the writer thought. Its
 // events have expired, or the writer is mistaken.
 func (a *appending) lastIsBefore(ctx context.Context) bool {
-	last, found, err := a.l.leaderGet(ctx, getRequest{LastFor: TradeFilter(a.e.TradeID)})
+	last, found, err := a.l.leaderGet(ctx, getRequest{LastFor: TradeFilter(a.tradeID)})
 	return err == nil && (!found || last.Seq < a.after) && a.after > 0
 }
 
 func (a *appending) conflict(found uint64) error {
-	return &ConflictError{TradeID: a.e.TradeID, After: a.after, Found: found}
+	return &ConflictError{TradeID: a.tradeID, After: a.after, Found: found}
 }
 
 func (a *appending) giveUp(err error) error {
 	if a.maybe {
-		return fmt.Errorf("appending %s to trade %s after sequence %d in stream %s: %w: %w", a.e.Type, a.e.TradeID, a.after, a.l.o.Stream, ErrUncertain, err)
+		return fmt.Errorf("appending %s to trade %s after sequence %d in stream %s: %w: %w", a.typ, a.tradeID, a.after, a.l.o.Stream, ErrUncertain, err)
 	}
 	// A refusal by the guard is no conflict until the event in the way was seen:
 	// it may be this very one, appended before, or one that a replicated stream
 	// has not stored yet.
-	return fmt.Errorf("appending to trade %s: stream %s did not take it within %s: %w", a.e.TradeID, a.l.o.Stream, a.l.o.Bound, err)
+	return fmt.Errorf("appending to trade %s: stream %s did not take it within %s: %w", a.tradeID, a.l.o.Stream, a.l.o.Bound, err)
 }
 
 // verdict is what the error of one try says about the event.
@@ -131,7 +130,7 @@ func judge(err error) verdict {
 	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrReconnectBufExceeded) {
 		return notSent
 	}
-	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) || errors.Is(err, nats.ErrHeadersNotSupported) {
+	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) || errors.Is(err, nats.ErrHeadersNotSupported) || errors.Is(err, errClosed) {
 		return refused
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)

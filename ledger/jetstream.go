@@ -26,9 +26,14 @@ type Options struct {
 // Load and Trades read from whichever replica answers, which may lag. That is
 // safe: an append states the sequence it follows, so whoever decided on a stale
 // view gets ErrConflict. Append, Last and LoadLatest go by the stream's leader.
+//
+// Appends share one subscription, made with the first of them. It ends with the
+// connection; Close ends it before.
 type JetStream struct {
-	js jetstream.JetStream
-	o  Options
+	js        jetstream.JetStream
+	o         Options
+	inbox     inbox
+	envelopes envelopes
 }
 
 var _ Ledger = (*JetStream)(nil)
@@ -48,8 +53,17 @@ func NewJetStream(js jetstream.JetStream, o Options) *JetStream {
 	if o.Bound <= 0 {
 		o.Bound = 4 * o.Timeout
 	}
-	return &JetStream{js: prefixed(js), o: o}
+	return &JetStream{
+		js: prefixed(js), o: o,
+		inbox:     inbox{nc: js.Conn(), timeout: min(o.Timeout, o.Bound)},
+		envelopes: envelopes{stream: o.Stream, source: o.Source},
+	}
 }
+
+// Close ends what the ledger holds at the connection, where that lives longer
+// than the ledger. Appends under way may end with ErrUncertain, later ones fail;
+// reading goes on. The connection is the caller's.
+func (l *JetStream) Close() error { return l.inbox.close() }
 
 // prefixed spells a JetStream domain as the API prefix it stands for: the batch
 // reads of orbit.go leave out a part of the subject where a domain is set.

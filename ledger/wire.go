@@ -3,10 +3,8 @@ package ledger
 import (
 	"context"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -60,17 +58,6 @@ func headersOf(ctx context.Context) nats.Header {
 	return given
 }
 
-func extraHeaders(ctx context.Context) nats.Header {
-	given := headersOf(ctx)
-	h := make(nats.Header, len(given)+8)
-	for name, values := range given {
-		if !reserved(name) {
-			h[name] = slices.Clone(values)
-		}
-	}
-	return h
-}
-
 // givenHeaders are the headers of a stored event that WithHeaders gave it.
 func givenHeaders(stored nats.Header) nats.Header {
 	var given nats.Header
@@ -90,25 +77,6 @@ func reserved(name string) bool {
 	name = strings.ToLower(name)
 	return strings.HasPrefix(name, "nats-") || strings.HasPrefix(name, "ce-") ||
 		name == "content-type" || name == strings.ToLower(headerAfter)
-}
-
-// message is the event as a CloudEvent 1.0 in binary mode, see the NATS
-// protocol binding of the CloudEvents specification.
-func message(ctx context.Context, e capture.Event, after uint64, source string) (*nats.Msg, error) {
-	data, err := e.Encode()
-	if err != nil {
-		return nil, err
-	}
-	h := extraHeaders(ctx)
-	h["ce-specversion"] = []string{"1.0"}
-	h["ce-id"] = []string{e.ID}
-	h["ce-type"] = []string{"capture." + string(e.Type)}
-	h["ce-source"] = []string{source}
-	h["ce-subject"] = []string{e.TradeID}
-	h["ce-time"] = []string{e.Time.UTC().Format(time.RFC3339Nano)}
-	h["content-type"] = []string{"application/json"}
-	h[headerAfter] = []string{strconv.FormatUint(after, 10)}
-	return &nats.Msg{Subject: Subject(e.TradeID, e.Type), Header: h, Data: data}, nil
 }
 
 // predecessor returns the sequence of the trade's event before, 0 for its

@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// The headers of every event, by their place in an envelope.
+const (
+	hSpecVersion = iota
+	hContentType
+	hSource
+	hExpectStream
+	hID
+	hType
+	hTrade
+	hTime
+	hAfter
+	hExpectLast
+	hExpectFor
+	headers
+)
+
+var headerNames = [headers]string{
+	hSpecVersion:  "ce-specversion",
+	hContentType:  "content-type",
+	hSource:       "ce-source",
+	hExpectStream: jetstream.ExpectedStreamHeader,
+	hID:           "ce-id",
+	hType:         "ce-type",
+	hTrade:        "ce-subject",
+	hTime:         "ce-time",
+	hAfter:        headerAfter,
+	hExpectLast:   jetstream.ExpectedLastSubjSeqHeader,
+	hExpectFor:    jetstream.ExpectedLastSubjSeqSubjHeader,
+}
+
+// envelope is one event as the server is sent it: a CloudEvent 1.0 in binary
+// mode (see the NATS protocol binding of the CloudEvents specification) with
+// the ledger's guard. It is filled again and again: the map of the headers
+// stays, each name's value lies in values.
+type envelope struct {
+	msg    nats.Msg
+	values [headers]string
+	given  nats.Header // by WithHeaders, among those of msg
+	text   []byte      // scratch
+	answer chan answer // to the try under way, see publish
+}
+
+// answer is what came back for one try.
+type answer struct {
+	seq uint64
+	err error
+}
+
+// answered is receiver.answered.
+func (v *envelope) answered(m *nats.Msg, err error) {
+	if err != nil {
+		v.answer <- answer{err: err}
+		return
+	}
+	got, err := readAck(m, v.values[hExpectStream])
+	v.answer <- answer{got.seq, err}
+}
+
+func newEnvelope(stream, source string) *envelope {
+	v := &envelope{answer: make(chan answer, 1)}
+	v.values[hSpecVersion], v.values[hContentType] = "1.0", "application/json"
+	v.values[hSource], v.values[hExpectStream] = source, stream
+	v.msg.Header = make(nats.Header, headers+1)
+	for i, name := range headerNames {
+		v.msg.Header[name] = v.values[i : i+1 : i+1]
+	}
+	return v
+}
+
+// fill puts an event in. All the text it makes is one string, cut in parts.
+func (v *envelope) fill(e *capture.Event, data []byte, after uint64, given nats.Header) {
+	b, cuts := v.text[:0], [5]int{}
+	b = append(append(append(b, subjectPrefix...), e.TradeID...), '.')
+	b = append(b, e.Type...)
+	cuts[0] = len(b)
+	b = append(append(append(b, subjectPrefix...), e.TradeID...), ".>"...)
+	cuts[1] = len(b)
+	b = append(append(b, "capture."...), e.Type...)
+	cuts[2] = len(b)
+	b = e.Time.UTC().AppendFormat(b, time.RFC3339Nano)
+	cuts[3] = len(b)
+	b = strconv.AppendUint(b, after, 10)
+	v.text = b
+
+	s := string(b)
+	v.msg.Subject, v.msg.Data = s[:cuts[0]], data
+	v.values[hExpectFor] = s[cuts[0]:cuts[1]]
+	v.values[hType] = s[cuts[1]:cuts[2]]
+	v.values[hTime] = s[cuts[2]:cuts[3]]
+	v.values[hAfter], v.values[hExpectLast] = s[cuts[3]:], s[cuts[3]:]
+	v.values[hID], v.values[hTrade] = e.ID, e.TradeID
+	v.give(given)
+}
+
+// give adds the headers of WithHeaders in the place of those before.
+func (v *envelope) give(given nats.Header) {
+	for name := range v.given {
+		if !reserved(name) {
+			delete(v.msg.Header, name)
+		}
+	}
+	v.given = given
+	for name, values := range given {
+		if !reserved(name) {
+			v.msg.Header[name] = values
+		}
+	}
+}
+
+// envelopes are those that nobody uses.
+type envelopes struct {
+	stream, source string
+	pool           sync.Pool
+}
+
+func (p *envelopes) take() *envelope {
+	if v, ok := p.pool.Get().(*envelope); ok {
+		return v
+	}
+	return newEnvelope(p.stream, p.source)
+}
+
+// giveBack is for an envelope that nobody will look at any more.
+func (p *envelopes) giveBack(v *envelope) {
+	v.give(nil)
+	v.msg.Data = nil
+	p.pool.Put(v)
+}
