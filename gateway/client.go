@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -25,6 +23,8 @@ type Client struct {
 	config    Config // without its secret
 	key       atomic.Pointer[key]
 	transport *http.Transport
+	blank     *http.Request // what every request has, all but context and body
+	overtime  error
 }
 
 // New returns a client. It makes no connection yet. Errors name every problem
@@ -34,7 +34,14 @@ func New(config Config) (*Client, error) {
 		return nil, err
 	}
 	config = config.withDefaults()
-	c := &Client{transport: newTransport(config)}
+	c := &Client{
+		transport: newTransport(config),
+		overtime:  fmt.Errorf("the call's time is over: no full answer within %s", config.Timeout),
+	}
+	var err error
+	if c.blank, err = blankRequest(config); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	c.key.Store(newKey(config.SecretKey))
 	c.config = config
 	c.config.SecretKey = ""
@@ -82,14 +89,13 @@ func (c *Client) Capture(ctx context.Context, r CaptureRequest) capture.Answer {
 	if r.TradeID == "" || r.Amount.IsZero() || r.RequestID == "" {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id, an amount or a request_id"}
 	}
-	data := r.data()
-	return c.call(ctx, MethodCapture, data[:], func(a capture.Answer, e envelope) capture.Answer {
+	return c.call(ctx, MethodCapture, r.data(), func(a capture.Answer, e envelope) capture.Answer {
 		return judgeCapture(a, e, r)
 	})
 }
 
-func (r CaptureRequest) data() [6]param {
-	return [...]param{
+func (r CaptureRequest) data() []param {
+	return []param{
 		{"amount", r.Amount.Number()},
 		{"currency", r.Amount.Currency()},
 		{"description", r.Description},
@@ -127,25 +133,14 @@ func (c *Client) call(ctx context.Context, method string, data []param, judge ju
 	return answer
 }
 
-var errTimeout = errors.New("the call's time is over")
-
 // post makes the one HTTP exchange of a call. It uses the transport itself:
 // http.Client would add redirects and cookies.
 func (c *Client) post(ctx context.Context, body []byte) *exchange {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout,
-		fmt.Errorf("%w: no full answer within %s", errTimeout, c.config.Timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, c.overtime)
 	defer cancel()
 	got := new(exchange)
 	ctx = got.trace(ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.URL, bytes.NewReader(body))
-	if err != nil {
-		got.err = fmt.Errorf("making the request: %w", err)
-		return got
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", c.config.UserAgent)
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.transport.RoundTrip(fill(ctx, c.blank, body))
 	if err != nil {
 		got.fail(ctx, err)
 		return got

@@ -9,8 +9,7 @@ import (
 
 // CaptureBody and QueryBody write the body of a call.
 func CaptureBody(c *Client, r CaptureRequest) []byte {
-	data := r.data()
-	return body(c, MethodCapture, data[:])
+	return body(c, MethodCapture, r.data())
 }
 
 func QueryBody(c *Client, tradeID string) []byte {
