@@ -130,16 +130,32 @@ func (c *Clerk) stamp(t Trade, e capture.Event) capture.Event {
 
 // tell logs one line per outcome, and evidence only for who wants details.
 func (c *Clerk) tell(ctx context.Context, e capture.Event) {
-	attrs := []any{"trade_id", e.TradeID, "order_id", e.OrderID, "attempt", e.Attempt, "call", e.Call, "rule", e.Rule}
+	level := levelOf(e.Type)
+	if !c.Log.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 11)
+	attrs = append(attrs, slog.String("trade_id", e.TradeID), slog.String("order_id", e.OrderID),
+		slog.Int("attempt", e.Attempt), slog.Int("call", e.Call), slog.String("rule", e.Rule))
 	if e.Answer != nil {
-		attrs = append(attrs, "via", string(e.Via), "answer", string(e.Answer.Kind), "code", e.Answer.Code, "why", e.Answer.Why)
+		attrs = append(attrs, slog.String("via", string(e.Via)), slog.String("answer", string(e.Answer.Kind)),
+			slog.String("code", e.Answer.Code), slog.String("why", e.Answer.Why))
 	}
 	switch e.Type {
 	case capture.Captured:
-		c.Log.InfoContext(ctx, "captured", append(attrs, "amount", e.Amount, "currency", e.Currency)...)
+		attrs = append(attrs, slog.String("amount", e.Amount), slog.String("currency", e.Currency))
 	case capture.Failed, capture.Parked:
-		c.Log.WarnContext(ctx, string(e.Type), append(attrs, "reason", e.Reason)...)
-	default:
-		c.Log.DebugContext(ctx, string(e.Type), attrs...)
+		attrs = append(attrs, slog.String("reason", e.Reason))
 	}
+	c.Log.LogAttrs(ctx, level, string(e.Type), attrs...)
+}
+
+func levelOf(t capture.EventType) slog.Level {
+	switch t {
+	case capture.Captured:
+		return slog.LevelInfo
+	case capture.Failed, capture.Parked:
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
 }

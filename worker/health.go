@@ -20,11 +20,7 @@ type health struct {
 	draining atomic.Bool
 }
 
-func (h *health) pulled(err error) {
-	if err == nil {
-		h.lastPull.Store(time.Now().UnixNano())
-	}
-}
+func (h *health) pulled() { h.lastPull.Store(time.Now().UnixNano()) }
 
 // Alive reports whether the worker's own loop turns. It says nothing about the
 // broker or the gateway: restarting us would not help them.
@@ -46,11 +42,11 @@ func (w *Worker) Ready() error {
 	if last == 0 {
 		return fmt.Errorf("%w: no pull has come back yet", ErrNotReady)
 	}
-	if silent := time.Since(time.Unix(0, last)); silent > pullSilence && w.InHand() < cap(w.hands) {
+	if silent := time.Since(time.Unix(0, last)); silent > pullSilence && !w.hands.full() {
 		return fmt.Errorf("%w: no pull has come back for %s", ErrNotReady, silent.Round(time.Second))
 	}
 	return nil
 }
 
-// InHand is how many jobs are in hand or being pulled.
-func (w *Worker) InHand() int { return len(w.hands) }
+// InHand is how many jobs are in hand, the next one included.
+func (w *Worker) InHand() int { return w.hands.all() }

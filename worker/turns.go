@@ -57,8 +57,13 @@ func (t *turns) enter(ctx context.Context, l *lane) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("waiting for a turn: %w", context.Cause(ctx))
 	}
-	own := &turn{lane: l, granted: make(chan struct{})}
 	t.mu.Lock()
+	if t.waiting == 0 && t.free > 0 && !t.closed && t.token() {
+		t.free--
+		t.mu.Unlock()
+		return nil
+	}
+	own := &turn{lane: l, granted: make(chan struct{})}
 	l.queue = append(l.queue, own)
 	t.waiting++
 	t.grant()

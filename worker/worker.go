@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	// pullWait bounds one pull, and so how long a stop waits for it.
+	// pullWait bounds the wait for one job, and so how long a stop waits for it.
 	pullWait = 2 * time.Second
-	// maxPull bounds how many jobs one pull asks for.
-	maxPull = 512
+	// pullBeat is how often the broker says that it has no jobs; two beats
+	// missed are trouble, which shows within pullWait.
+	pullBeat = 500 * time.Millisecond
 	// pullPause is the rest after a pull that failed.
 	pullPause = 500 * time.Millisecond
 	// abortTime is what is kept of the shutdown timeout for calls and appends
@@ -34,7 +35,7 @@ type Config struct {
 	Gate            *Gate
 	DeadLetters     DeadLetters
 	AckWait         time.Duration // the consumer's
-	Hands           int           // jobs in hand at a time, waiting ones included
+	Hands           int           // jobs worked on at a time; those that wait inside come on top
 	ShutdownTimeout time.Duration
 	Log             *slog.Logger
 	// Observe, where set, is told what became of each delivery and how long
@@ -49,20 +50,21 @@ type Config struct {
 // one or more of them.
 type Worker struct {
 	cfg    Config
-	hands  chan struct{}
+	hands  *hands
 	keeper *keeper
 	jobs   sync.WaitGroup
+	next   chan jetstream.Msg // to goroutines that have done a job and are free
 	health health
 }
 
 // New returns a worker that does nothing until Run.
 func New(cfg Config) *Worker {
-	return &Worker{cfg: cfg, hands: make(chan struct{}, cfg.Hands), keeper: newKeeper(cfg.AckWait)}
+	return &Worker{cfg: cfg, hands: newHands(cfg.Hands), keeper: newKeeper(cfg.AckWait), next: make(chan jetstream.Msg)}
 }
 
 // HandsFor is how many jobs a worker with that many gateway calls in flight
-// holds: enough to keep the slots busy while others wait or are written down.
-func HandsFor(concurrency int) int { return max(64, 4*concurrency) }
+// works on: enough to keep the slots busy while others are written down.
+func HandsFor(concurrency int) int { return max(64, 2*concurrency) }
 
 // Run works until ctx ends. Then it pulls no more, hands back the jobs that
 // wait, lets the others finish within the shutdown timeout, and hands back
@@ -75,56 +77,82 @@ func (w *Worker) Run(ctx context.Context) {
 	keeping.Go(func() { w.keeper.run(work) })
 	w.pull(ctx, work)
 	w.health.draining.Store(true)
+	close(w.next)
 	w.drain(abort)
 	abort()
 	keeping.Wait()
 }
 
-// pull fetches as many jobs as there are free hands, until ctx ends.
+// pull takes jobs while the gate is open, until ctx ends.
 func (w *Worker) pull(ctx, work context.Context) {
-	for ctx.Err() == nil {
-		if w.cfg.Gate.WaitOpen(ctx) != nil {
-			return
-		}
-		n := w.reserve(ctx)
-		if n == 0 {
-			return
-		}
-		taken, err := w.fetch(ctx, work, n)
-		w.release(n - taken)
-		w.health.pulled(err)
-		if err != nil {
+	for ctx.Err() == nil && w.cfg.Gate.WaitOpen(ctx) == nil {
+		err := w.take(ctx, work)
+		if err != nil && ctx.Err() == nil {
 			w.cfg.Log.WarnContext(ctx, "pulling jobs failed; trying again", "error", err)
 			pause(ctx, pullPause)
 		}
 	}
 }
 
-// fetch takes up to n jobs. It is not cut short by ctx: jobs already on their
-// way would be lost to everyone until AckWait is over.
-func (w *Worker) fetch(ctx, work context.Context, n int) (taken int, err error) {
-	batch, err := w.cfg.Consumer.Fetch(n, jetstream.FetchMaxWait(pullWait))
+// take takes jobs as hands become free, until ctx ends, the gate shuts or
+// pulling meets trouble.
+func (w *Worker) take(ctx, work context.Context) error {
+	jobs, err := w.cfg.Consumer.Messages(
+		jetstream.PullMaxMessages(stock(w.cfg.Hands)), jetstream.PullHeartbeat(pullBeat))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	// The request is out: jobs come as soon as there are any.
-	w.health.pulled(nil)
-	for m := range batch.Messages() {
-		taken++
+	defer w.handOver(work, jobs)
+	defer context.AfterFunc(ctx, jobs.Drain)() // who waits for a job waits no longer
+	for ctx.Err() == nil && w.cfg.Gate.Shut() == "" && w.hands.take(ctx) {
+		m, err := jobs.Next(jetstream.NextMaxWait(pullWait))
+		if err == nil {
+			w.pass(work, ctx, m)
+		} else {
+			w.hands.change(-1, -1, 0)
+		}
+		// Without a job in all that time, the heartbeats said that there is none.
+		if err != nil && !errors.Is(err, nats.ErrTimeout) {
+			return err
+		}
+		w.health.pulled()
+	}
+	return nil
+}
+
+// handOver ends taking. The jobs that came and have met no hand are handed
+// back, or they would be lost to everyone until AckWait is over.
+func (w *Worker) handOver(ctx context.Context, jobs jetstream.MessagesContext) {
+	jobs.Drain()
+	for {
+		m, err := jobs.Next(jetstream.NextMaxWait(pullWait))
+		if err != nil {
+			return
+		}
+		w.dispose(ctx, m, Disposition{Do: Later})
+	}
+}
+
+// pass gives a delivery to a goroutine that has done its job, or to a new one:
+// their stacks have grown to what a job needs, and growing one anew each time
+// costs as much as signing a request. There are never more of them than
+// deliveries in hand.
+func (w *Worker) pass(work, stop context.Context, m jetstream.Msg) {
+	select {
+	case w.next <- m:
+	default:
 		w.jobs.Go(func() {
-			defer w.release(1)
-			w.handle(work, ctx, m)
+			for more := true; more; m, more = <-w.next {
+				w.handle(work, stop, m)
+			}
 		})
 	}
-	err = batch.Error()
-	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages) {
-		err = nil
-	}
-	return taken, err
 }
 
 // handle sees one delivery through.
 func (w *Worker) handle(work, stop context.Context, m jetstream.Msg) {
+	held := &holding{Turnstile: w.cfg.Processor.Gate, Waiter: w.cfg.Processor.Waiter, hands: w.hands, staged: true}
+	defer held.drop()
 	if stop.Err() != nil {
 		w.dispose(work, m, Disposition{Do: Later})
 		return
@@ -133,7 +161,7 @@ func (w *Worker) handle(work, stop context.Context, m jetstream.Msg) {
 	defer w.keeper.drop(m)
 	begin := time.Now()
 	work, done := w.trace(work, m)
-	d := w.process(work, stop, m)
+	d := w.process(work, stop, m, held)
 	w.dispose(work, m, d)
 	done(d)
 	if w.cfg.Observe != nil {
@@ -150,7 +178,7 @@ func (w *Worker) trace(ctx context.Context, m jetstream.Msg) (context.Context, f
 
 // process keeps a job that breaks us from breaking the others: it rests, and
 // what broke is logged.
-func (w *Worker) process(work, stop context.Context, m jetstream.Msg) (d Disposition) {
+func (w *Worker) process(work, stop context.Context, m jetstream.Msg, held *holding) (d Disposition) {
 	defer func() {
 		if broke := recover(); broke != nil {
 			w.cfg.Log.ErrorContext(work, "a job broke its processing; it will be delivered again",
@@ -160,7 +188,9 @@ func (w *Worker) process(work, stop context.Context, m jetstream.Msg) (d Disposi
 	}()
 	meta, err := m.Metadata()
 	first := err == nil && meta.NumDelivered == 1
-	return w.cfg.Processor.Process(work, stop, Delivery{Header: m.Headers(), Body: m.Data(), First: first})
+	processor := *w.cfg.Processor
+	processor.Gate, processor.Waiter = held, held
+	return processor.Process(work, stop, Delivery{Header: m.Headers(), Body: m.Data(), First: first})
 }
 
 // dispose turns a disposition into what the broker understands. A signal that
@@ -203,33 +233,9 @@ func (w *Worker) drain(abort context.CancelFunc) {
 		return
 	case <-timer.C:
 	}
-	w.cfg.Log.Warn("the shutdown timeout is over; handing back what is still in hand", "jobs", len(w.hands))
+	w.cfg.Log.Warn("the shutdown timeout is over; handing back what is still in hand", "jobs", w.hands.all())
 	abort()
 	<-finished
-}
-
-// reserve waits for a free hand and takes all that are free with it. It
-// returns 0 when ctx ends first.
-func (w *Worker) reserve(ctx context.Context) int {
-	select {
-	case w.hands <- struct{}{}:
-	case <-ctx.Done():
-		return 0
-	}
-	for n := 1; n < maxPull; n++ {
-		select {
-		case w.hands <- struct{}{}:
-		default:
-			return n
-		}
-	}
-	return maxPull
-}
-
-func (w *Worker) release(n int) {
-	for range n {
-		<-w.hands
-	}
 }
 
 func pause(ctx context.Context, d time.Duration) {

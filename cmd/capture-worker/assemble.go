@@ -94,8 +94,8 @@ func (p laneParts) worker(lane config.Lane, consumer jetstream.Consumer) *worker
 		Consumer: consumer, Gate: p.gate, DeadLetters: worker.DeadLetters{JS: p.js},
 		Processor: &worker.Processor{
 			Jobs: p.decoder, Clerk: p.clerk, Gateway: p.gateway, Gate: p.gate.Lane(lane.Name, lane.Weight),
-			// Half of the hands may wait; the others stay free for jobs that can go on.
-			Waiter: worker.NewRoom(hands/2, time.Now), Inline: p.c.Worker.Backoff.Inline,
+			// As many jobs may wait as are worked on.
+			Waiter: worker.NewRoom(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
 			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
 			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: rand.Text, Log: p.log,
 		},

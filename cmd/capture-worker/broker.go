@@ -52,7 +52,7 @@ func streamsOf(c config.Config) worker.StreamsConfig {
 // limitsOf is what the broker has to fit.
 func limitsOf(c config.Config) worker.Limits {
 	return worker.Limits{
-		CallTimeout: c.Gateway.Timeout, Hands: worker.HandsFor(c.Worker.Concurrency),
+		CallTimeout: c.Gateway.Timeout, Hands: 2 * worker.HandsFor(c.Worker.Concurrency), // half of them waiting
 		Horizon: max(capture.AuthorizationWindow, c.Worker.GiveUpAfter),
 	}
 }

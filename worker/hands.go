@@ -1,0 +1,134 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// hands counts what a worker has in hand, so that it takes what it can see
+// through and no more.
+//
+// Two limits hold. What is being worked on is limited because each of it takes
+// memory and has a lease to keep. What has not yet reached the gateway is
+// limited more tightly: it is the stock from which free slots are filled, and
+// more of it would only wait here instead of in the stream, where any other
+// worker could have it.
+type hands struct {
+	mu     sync.Mutex
+	busy   int // worked on
+	staged int // of them, not yet at the gateway
+	away   int // waiting inside for their next try
+
+	most, mostStaged int
+	wanted           bool          // the pull loop waits
+	freed            chan struct{} // tells it to look again
+}
+
+func newHands(most int) *hands {
+	return &hands{most: most, mostStaged: stock(most), freed: make(chan struct{}, 1)}
+}
+
+// stock is how many deliveries, of that many, may be on their way to the
+// gateway: half of the slots, where there are two hands for each slot.
+func stock(most int) int { return max(most/4, 1) }
+
+func (h *hands) free() bool { return h.busy < h.most && h.staged < h.mostStaged }
+
+// take waits for a free hand. It returns false when ctx ends first.
+func (h *hands) take(ctx context.Context) bool {
+	for {
+		h.mu.Lock()
+		free := h.free()
+		if free {
+			h.busy++
+			h.staged++
+		}
+		h.wanted = !free
+		h.mu.Unlock()
+		if free {
+			return true
+		}
+		select {
+		case <-h.freed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// change counts, and wakes the pull loop where that made room for it.
+func (h *hands) change(busy, staged, away int) {
+	h.mu.Lock()
+	h.busy += busy
+	h.staged += staged
+	h.away += away
+	wake := h.wanted && h.free()
+	if wake {
+		h.wanted = false
+	}
+	h.mu.Unlock()
+	if wake {
+		select {
+		case h.freed <- struct{}{}:
+		default: // it has been told already
+		}
+	}
+}
+
+// all is how many deliveries are in hand, the one that is waited for included.
+func (h *hands) all() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.busy + h.away
+}
+
+// full reports that no more can be taken.
+func (h *hands) full() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.free()
+}
+
+// holding is one delivery in hand. It sits between the processor and the gate
+// and room that the processor uses, and counts where the delivery stands. It
+// is used by one goroutine at a time.
+type holding struct {
+	Turnstile
+	Waiter
+	hands  *hands
+	staged bool
+}
+
+// Call implements Turnstile.
+func (d *holding) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+	return d.Turnstile.Call(ctx, func(ctx context.Context) capture.Answer {
+		d.called()
+		return call(ctx)
+	})
+}
+
+func (d *holding) called() {
+	if d.staged {
+		d.staged = false
+		d.hands.change(0, -1, 0)
+	}
+}
+
+// Wait implements Waiter. Who waits needs no hand; when the wait is over it
+// has one, without asking: a pull has to wait for it.
+func (d *holding) Wait(ctx context.Context, until time.Time) bool {
+	d.called()
+	d.hands.change(-1, 0, +1)
+	waited := d.Waiter.Wait(ctx, until)
+	d.hands.change(+1, 0, -1)
+	return waited
+}
+
+// drop ends it.
+func (d *holding) drop() {
+	d.called()
+	d.hands.change(-1, 0, 0)
+}
