@@ -16,7 +16,7 @@ type account struct {
 	mu       sync.Mutex
 	changes  []change // by time; the last may lie ahead (pending turns paid)
 	captures []Effect
-	answers  map[string]stored // by request_id, of calls that were run
+	answers  []stored // of calls that were run, one for each request_id; they are few
 	steps    map[Target][]Step
 	captured int // calls so far, for the dice
 	queried  int
@@ -33,8 +33,18 @@ type change struct {
 
 // stored is how a call with a request_id ended.
 type stored struct {
-	code     string
-	captured bool
+	requestID string
+	code      string
+	captured  bool
+}
+
+// answered finds how a call with the request_id ended, nil where none was run.
+func (a *account) answered(requestID string) *stored {
+	i := slices.IndexFunc(a.answers, func(s stored) bool { return s.requestID == requestID })
+	if i < 0 {
+		return nil
+	}
+	return &a.answers[i]
 }
 
 func newAccount(t Trade) *account {
@@ -87,9 +97,13 @@ func (a *account) stateAt(then, now time.Time, mode ExpiryMode) capture.OrderSta
 	return state
 }
 
-func (a *account) record(c Call) {
+// record counts a call, and keeps what is told of it unless calls are
+// forgotten.
+func (s *Simulator) record(a *account, call func() Call) {
 	a.callsTotal++
-	a.calls = keepLast(a.calls, c)
+	if !s.opts.ForgetCalls {
+		a.calls = keepLast(a.calls, call())
+	}
 }
 
 func (a *account) truth(now time.Time, mode ExpiryMode) Truth {

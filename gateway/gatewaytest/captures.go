@@ -41,10 +41,13 @@ func (s *Simulator) capture(a *account, call paymentCall, faults Faults) deliver
 		s.stats.faults.Add(1)
 	}
 	run := &captureRun{s: s, a: a, call: call, faults: faults, dice: d, fault: step.Fault, now: s.opts.Clock()}
-	record := s.newCall(call)
-	record.Fault = step.Fault
-	out := run.play(step, &record)
-	a.record(record)
+	var end outcome
+	out := run.play(step, &end)
+	s.record(a, func() Call {
+		c := s.newCall(call, run.now)
+		c.Fault, c.Code, c.TookEffect = step.Fault, end.code, end.effect
+		return c
+	})
 	run.forge()
 	return out
 }
@@ -61,12 +64,18 @@ type captureRun struct {
 	early  bool // the notification goes out before the answer
 }
 
-func (r *captureRun) play(step Step, record *Call) delivery {
+// outcome is what a call came to, whether its client hears of it or not.
+type outcome struct {
+	code   string
+	effect bool
+}
+
+func (r *captureRun) play(step Step, end *outcome) delivery {
 	way := captureWays[r.fault]
 	out := delivery{how: way.how}
 	switch {
 	case step.Code != "":
-		record.Code = step.Code
+		end.code = step.Code
 		out.body = failure(step.Code, r.dice)
 		return out
 	case r.fault == Late:
@@ -78,19 +87,19 @@ func (r *captureRun) play(step Step, record *Call) delivery {
 	case !way.run:
 		out.body = failure(capture.CodeInternal, r.dice)
 		if r.fault == ErrorBefore {
-			record.Code = r.failBefore()
-			out.body = failure(record.Code, r.dice)
+			end.code = r.failBefore()
+			out.body = failure(end.code, r.dice)
 		}
 		return out
 	}
-	record.Code, record.TookEffect = r.run()
-	out.body = r.answer(record.Code)
+	end.code, end.effect = r.run()
+	out.body = r.answer(end.code)
 	if r.fault == ErrorAfter {
-		if record.TookEffect {
+		if end.effect {
 			r.store(stored{code: capture.CodeInternal, captured: true})
 		}
-		record.Code = capture.CodeInternal
-		out.body = failure(record.Code, r.dice)
+		end.code = capture.CodeInternal
+		out.body = failure(end.code, r.dice)
 	}
 	if r.early {
 		out.extra = r.s.opts.Timing.NotifyDelay
@@ -104,7 +113,7 @@ func (r *captureRun) failBefore() string {
 	if code := r.claim(); code != "" {
 		return code
 	}
-	if _, repeated := r.a.answers[r.call.Data["request_id"]]; !repeated {
+	if r.a.answered(r.call.Data["request_id"]) == nil {
 		r.store(stored{code: capture.CodeInternal})
 	}
 	return capture.CodeInternal
@@ -115,7 +124,7 @@ func (r *captureRun) run() (code string, effect bool) {
 	if code := r.claim(); code != "" {
 		return code, false
 	}
-	if earlier, ok := r.a.answers[r.call.Data["request_id"]]; ok {
+	if earlier := r.a.answered(r.call.Data["request_id"]); earlier != nil {
 		switch {
 		case r.s.opts.RepeatedRequestID == Refuse:
 			return capture.CodeRequestID, false
@@ -152,11 +161,12 @@ func (r *captureRun) claim() string {
 
 // store keeps how a call with its request_id ended.
 func (r *captureRun) store(end stored) {
-	id := r.call.Data["request_id"]
-	if r.a.answers == nil {
-		r.a.answers = map[string]stored{}
+	end.requestID = r.call.Data["request_id"]
+	if earlier := r.a.answered(end.requestID); earlier != nil {
+		*earlier = end
+		return
 	}
-	r.a.answers[id] = end
+	r.a.answers = append(r.a.answers, end)
 }
 
 // permitted returns the amount to capture, or the code of the refusal.
@@ -201,9 +211,8 @@ func (r *captureRun) answer(code string) []byte {
 	if code != capture.CodeSuccess {
 		return failure(code, r.dice)
 	}
-	data := orderData(r.a.trade, r.a.stateAt(r.now, r.now, ShowExpired), r.a.captures[0].Amount, r.dice)
-	data["message"] = ""
-	return success(data, r.dice)
+	state := r.a.stateAt(r.now, r.now, ShowExpired)
+	return success(captureData{order: describe(r.a.trade, state, r.a.captures[0].Amount, r.dice)}, r.dice)
 }
 
 // landLater lets the request arrive after its client has given up on it. What
@@ -219,10 +228,13 @@ func (r *captureRun) landLater() {
 		late.a.mu.Lock()
 		defer late.a.mu.Unlock()
 		late.now = late.s.opts.Clock()
-		landed := late.s.newCall(late.call)
-		landed.Method, landed.Fault = gateway.MethodCapture+" (landed)", Late
-		landed.Code, landed.TookEffect = late.run()
-		late.a.record(landed)
+		code, effect := late.run()
+		late.s.record(late.a, func() Call {
+			landed := late.s.newCall(late.call, late.now)
+			landed.Method, landed.Fault = gateway.MethodCapture+" (landed)", Late
+			landed.Code, landed.TookEffect = code, effect
+			return landed
+		})
 	})
 	if !ok {
 		r.s.stats.dropped.Add(1)

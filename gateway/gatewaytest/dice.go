@@ -46,6 +46,9 @@ const (
 
 // fault throws for the faults of one target, in the order of Knobs.
 func (d dice) fault(f Faults, on Target, salt uint64) Fault {
+	if len(f) == 0 {
+		return NoFault
+	}
 	u := d.unit(salt)
 	for _, k := range knobs {
 		if k.On != on || k.Name == NotifyForged {

@@ -64,6 +64,7 @@
 //	Options.Timing.QueryLag    how late Order Query sees what happened
 //	Options.NotifyForm         one of the three forms of a notification, or any
 //	Options.AutoCreate         an unknown trade is created by its capture
+//	Options.ForgetCalls        calls are counted, not kept
 //
 // A capture of a trade in a state other than authorized gets -4024, of an
 // expired one -4089; an amount that is no decimal gets -3001, an unknown method

@@ -79,6 +79,9 @@ type Options struct {
 	// AutoCreate lets a capture of an unknown trade create it, authorized for
 	// that amount, instead of answering -4024.
 	AutoCreate bool
+	// ForgetCalls keeps no record of the calls of a trade, only their number:
+	// for load, where the record of each would be most of the memory.
+	ForgetCalls bool
 }
 
 // Timing holds the durations of faults and notifications. A zero field takes

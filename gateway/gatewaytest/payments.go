@@ -3,10 +3,10 @@ package gatewaytest
 import (
 	"crypto/hmac"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
@@ -112,9 +112,11 @@ func (s *Simulator) reject(w http.ResponseWriter, r *http.Request, a *account, c
 	if a != nil {
 		a.mu.Lock()
 		d = newDice(s.opts.Seed, a.trade.TradeID, "reject", a.callsTotal)
-		c := s.newCall(call)
-		c.Code = code
-		a.record(c)
+		s.record(a, func() Call {
+			c := s.newCall(call, s.opts.Clock())
+			c.Code = code
+			return c
+		})
 		a.mu.Unlock()
 	}
 	s.deliver(w, r, delivery{body: failure(code, d)})
@@ -123,11 +125,11 @@ func (s *Simulator) reject(w http.ResponseWriter, r *http.Request, a *account, c
 // maxNoted bounds a caller's text in the record of calls.
 const maxNoted = 80
 
-func (s *Simulator) newCall(call paymentCall) Call {
+func (s *Simulator) newCall(call paymentCall, at time.Time) Call {
 	note := func(text string) string {
 		return strings.ToValidUTF8(text[:min(len(text), maxNoted)], "")
 	}
-	c := Call{At: s.opts.Clock(), Method: note(call.Method), RequestID: note(call.Data["request_id"])}
+	c := Call{At: at, Method: note(call.Method), RequestID: note(call.Data["request_id"])}
 	if call.Method == gateway.MethodCapture {
 		c.Amount = note(call.Data["amount"] + " " + call.Data["currency"])
 	}
@@ -140,91 +142,17 @@ func (s *Simulator) autoCreate(data map[string]string) *account {
 	if err != nil {
 		return nil
 	}
-	// Of two calls at once one creates it; both find it.
-	if err := s.AddTrades(Trade{TradeID: data["trade_id"], Amount: amount}); err != nil {
-		return s.account(data["trade_id"])
-	}
-	return s.account(data["trade_id"])
-}
-
-var messages = map[string]string{
-	capture.CodeInternal:         "Internal error",
-	capture.CodeSignature:        "The signature Error",
-	capture.CodeUser:             "The user not exist",
-	capture.CodeFieldMissing:     "Required field is missing",
-	capture.CodeRequestID:        "Incorrect request ID",
-	capture.CodeWindowExceeded:   "Exceed capture window",
-	capture.CodeAmountExceeded:   "The captured amount exceeds the original authorized amount",
-	capture.CodeCurrencyMismatch: "The captured currency is different from the original authorization currency",
-	capture.CodeTradeID:          "The original trade ID is incorrect",
-	codeMethod:                   "The method not exist",
-}
-
-// failure writes the envelope of a failed call. What data is on failure is not
-// published: the dice play every way that was seen.
-func failure(code string, d dice) []byte {
-	message := messages[code]
-	if message == "" {
-		message = "Error"
-	}
-	e := map[string]any{"status": false, "code": codeValue(code, d), "message": message, "response_id": responseID(d)}
-	switch d.pick(saltData, 4) {
-	case 0:
-		e["data"] = nil
-	case 1:
-		e["data"] = []string{}
-	case 2:
-		e["data"] = ""
-	}
-	return encode(e)
-}
-
-// success writes the envelope of a call that went well.
-func success(data map[string]any, d dice) []byte {
-	return encode(map[string]any{
-		"status": true, "code": codeValue(capture.CodeSuccess, d), "data": data,
-		"message": "", "response_id": responseID(d),
-	})
-}
-
-// codeValue is the code as a string or as a number.
-func codeValue(code string, d dice) any {
-	if d.pick(saltCode, 2) == 0 {
-		return code
-	}
-	return json.Number(code)
-}
-
-func responseID(d dice) string { return fmt.Sprintf("%020d", d.bits(saltResponse)) }
-
-func encode(v any) []byte {
-	b, err := json.Marshal(v)
+	t, err := Trade{TradeID: data["trade_id"], Amount: amount}.complete(s.opts.Clock())
 	if err != nil {
-		panic(err) // codes are checked by Options and Step Validate, all else is plain data
+		return nil
 	}
-	return b
-}
-
-// shownAmount writes an amount in one of the ways that are equal: "1.00", "1".
-func shownAmount(a capture.Amount, d dice) string {
-	number := a.Number()
-	if whole, frac, _ := strings.Cut(number, "."); d.pick(saltAmount, 2) == 0 && strings.Trim(frac, "0") == "" {
-		return whole
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Of two calls at once one creates it; both find it.
+	a := s.trades[t.TradeID]
+	if a == nil {
+		a = newAccount(t)
+		s.trades[t.TradeID], s.order = a, append(s.order, a)
 	}
-	return number
-}
-
-// orderData is what the gateway tells of a trade.
-func orderData(t Trade, state capture.OrderState, amount capture.Amount, d dice) map[string]any {
-	return map[string]any{
-		"order_id": orderID(t.TradeID), "trade_id": t.TradeID, "state": string(state),
-		"amount": shownAmount(amount, d), "currency": amount.Currency(),
-		"settlement_amount": amount.Number(), "settlement_currency": amount.Currency(),
-		"exchange_rate": "1",
-	}
-}
-
-// orderID is the gateway's own number of a trade, the same whatever the seed.
-func orderID(tradeID string) string {
-	return fmt.Sprintf("%020d", newDice(0, tradeID, "order", 0).bits(saltResponse))
+	return a
 }

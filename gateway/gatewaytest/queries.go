@@ -37,14 +37,14 @@ func (s *Simulator) query(a *account, faults Faults) delivery {
 		out.body = failure(step.Code, d)
 	case out.how == byAnswer || out.how == bySlowAnswer:
 		record.Code = capture.CodeSuccess
-		out.body = s.describe(a, step, d)
+		out.body = s.show(a, step, d)
 	}
-	a.record(record)
+	s.record(a, func() Call { return record })
 	return out
 }
 
-// describe writes Order Query's answer about the trade.
-func (s *Simulator) describe(a *account, step Step, d dice) []byte {
+// show writes Order Query's answer about the trade.
+func (s *Simulator) show(a *account, step Step, d dice) []byte {
 	now := s.opts.Clock()
 	view := now.Add(-s.opts.Timing.QueryLag)
 	if step.Fault == QueryStale {
@@ -61,12 +61,13 @@ func (s *Simulator) describe(a *account, step Step, d dice) []byte {
 	if step.State != "" {
 		state = step.State
 	}
-	info := orderData(a.trade, state, amount, d)
-	info["created_at"] = a.trade.AuthorizedAt.UTC().Format(time.DateTime)
-	info["description"], info["transaction_id"], info["paid_time"] = "", "", ""
-	if len(a.captures) > 0 && state == capture.OrderPaid {
-		info["transaction_id"] = "tx" + orderID(a.trade.TradeID)
-		info["paid_time"] = a.captures[0].At.UTC().Format(time.DateTime)
+	info := queryInfo{
+		order:     describe(a.trade, state, amount, d),
+		CreatedAt: a.trade.AuthorizedAt.UTC().Format(time.DateTime),
 	}
-	return success(map[string]any{"transaction_info": info}, d)
+	if len(a.captures) > 0 && state == capture.OrderPaid {
+		info.TransactionID = "tx" + orderID(a.trade.TradeID)
+		info.PaidTime = a.captures[0].At.UTC().Format(time.DateTime)
+	}
+	return success(queryData{info}, d)
 }

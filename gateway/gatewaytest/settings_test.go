@@ -63,3 +63,13 @@ func TestResetDropsLateLandings(t *testing.T) {
 		t.Errorf("what was sent before the reset landed after it: %+v", got)
 	}
 }
+
+func TestForgetCallsCountsThem(t *testing.T) {
+	b := start(t, func(o *gatewaytest.Options) { o.ForgetCalls = true })
+	wantCode(t, "capture", b.capture(captureData("T1")), "200")
+	wantCode(t, "query", b.query("T1"), "200")
+	truth := b.truth("T1")
+	if len(truth.Calls) != 0 || truth.CallsTotal != 2 || len(truth.Captures) != 1 {
+		t.Errorf("truth %+v", truth)
+	}
+}
