@@ -131,13 +131,16 @@ type Event struct {
 // ErrEvent is what every error about a ledger event wraps.
 var ErrEvent = errors.New("not a ledger event")
 
+// usualEvent is room for most events, in bytes.
+const usualEvent = 768
+
 // Encode writes the event as JSON.
 func (e Event) Encode() ([]byte, error) {
-	b, err := json.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("encoding event %s of trade %s: %w", e.Type, e.TradeID, err)
+	w := jsonText{b: make([]byte, 0, usualEvent)}
+	if w.event(&e); w.err != nil {
+		return nil, fmt.Errorf("encoding event %s of trade %s: %w", e.Type, e.TradeID, w.err)
 	}
-	return b, nil
+	return w.b, nil
 }
 
 // DecodeEvent reads an event of the ledger. Unknown members and unknown types
