@@ -114,6 +114,9 @@ func (t *turns) token() bool {
 	if t.timer != nil {
 		return false // already on its way
 	}
+	if t.limiter.Limit() == rate.Inf {
+		return true
+	}
 	reservation := t.limiter.Reserve()
 	delay := reservation.Delay()
 	if delay == 0 {

@@ -89,11 +89,14 @@ func (m *Metrics) event(e capture.Event) {
 
 // knownReason keeps a word that the gateway chose out of the labels.
 func knownReason(e capture.Event) string {
+	if e.Reason == "" {
+		return ""
+	}
 	known := capture.FailedReasons()
 	if e.Type == capture.Parked {
 		known = capture.ParkedReasons()
 	}
-	if e.Reason == "" || slices.Contains(known, e.Reason) {
+	if slices.Contains(known, e.Reason) {
 		return e.Reason
 	}
 	return otherCode

@@ -6,6 +6,7 @@ package metrics
 
 import (
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -100,7 +101,7 @@ func (m *Metrics) makeCalls() {
 		for _, kind := range []capture.AnswerKind{capture.AnswerDone, capture.AnswerRefused, capture.AnswerUnknown, capture.AnswerNotSent} {
 			m.calls.WithLabelValues(method, string(kind))
 		}
-		for _, code := range append(codes(), otherCode) {
+		for _, code := range append(slices.Clone(codes), otherCode) {
 			m.codes.WithLabelValues(method, code)
 		}
 	}

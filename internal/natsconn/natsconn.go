@@ -152,6 +152,7 @@ func options(cfg Config, log *slog.Logger) []nats.Option {
 	opts := []nats.Option{
 		nats.Name(cfg.Name),
 		nats.Timeout(dialTimeout),
+		nats.SetCustomDialer(newDialer()),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectJitter, reconnectJitter),

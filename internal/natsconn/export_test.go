@@ -1,0 +1,4 @@
+package natsconn
+
+// Gather makes the small writes of a connection go out together.
+var Gather = gather
