@@ -35,8 +35,14 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	machine := procfs.ReadMachine()
+	for _, file := range o.reports {
+		if err := report(file, o.docs); err != nil {
+			return err
+		}
+	}
+	if len(o.reports) > 0 {
+		return nil
+	}
 	dir, err := os.MkdirTemp("", "capture-bench-")
 	if err != nil {
 		return err
@@ -47,19 +53,30 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	} else {
 		defer os.RemoveAll(dir)
 	}
+	o.matrix.Each = func(t result.Turn) { progress(log, t) }
+	measured, err := measure(ctx, o)
+	measured.Command = strings.Join(append([]string{"go run ."}, args...), " ")
+	measured.WriteReport(out)
+	return errors.Join(err, o.save(measured))
+}
+
+// measure runs what the options ask for. What was measured before an error is
+// returned beside it.
+func measure(ctx context.Context, o options) (r result.Run, err error) {
+	r = result.Run{Began: time.Now(), Machine: procfs.ReadMachine(), Sync: o.arena.Sync, Scenario: o.scenario}
 	a, err := arena.Open(ctx, o.arena)
 	if err != nil {
-		return err
+		return r, err
 	}
-	measured := result.Run{
-		Began: began, Command: "go run . " + strings.Join(args, " "), Machine: machine,
-		Sync: o.arena.Sync, LeftOut: a.LeftOut,
+	r.LeftOut, r.Versions = a.LeftOut, a.Versions()
+	began := time.Now()
+	if o.matrixless() {
+		r.Tables, err = a.Run(ctx, o.scenario, o.scale)
+	} else {
+		r.Turns, err = a.Measure(ctx, o.matrix)
 	}
-	o.matrix.Each = func(t result.Turn) { progress(log, t) }
-	measured.Turns, err = a.Measure(ctx, o.matrix)
-	measured.Took = time.Since(began)
-	measured.WriteTables(out)
-	return errors.Join(err, a.Close(), o.save(measured))
+	r.Took = time.Since(began)
+	return r, errors.Join(err, a.Close())
 }
 
 // progress tells of a turn as soon as it is over.
@@ -68,8 +85,8 @@ func progress(log io.Writer, t result.Turn) {
 		fmt.Fprintf(log, "%-10s turn %d  %-20s %s\n", t.Cell, t.Turn, t.Contestant, t.Problem)
 		return
 	}
-	fmt.Fprintf(log, "%-10s turn %d  %-20s %7.0f jobs/s  p50 %6.1f  p99 %6.1f ms  CPU %4.0f+%.0f+%.0f µs/job  RSS %3d MiB  (%d jobs)\n",
-		t.Cell, t.Turn, t.Contestant, t.Rate, t.P50, t.P99, t.WorkerCPU, t.BrokerCPU, t.GatewayCPU, t.PeakRSS>>20, t.Jobs)
+	fmt.Fprintf(log, "%-10s turn %d  %-20s %7.0f jobs/s  p50 %6.1f  p99 %6.1f ms  CPU %4.0f+%.0f+%.0f µs/job  RSS %3d MiB  (%d jobs, others %2.0f %%)\n",
+		t.Cell, t.Turn, t.Contestant, t.Rate, t.P50, t.P99, t.WorkerCPU, t.BrokerCPU, t.GatewayCPU, t.PeakRSS>>20, t.Jobs, 100*t.Others)
 }
 
 func (o options) save(r result.Run) error {

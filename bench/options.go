@@ -14,11 +14,19 @@ import (
 )
 
 type options struct {
-	arena  arena.Config
-	matrix arena.Matrix
-	out    string
-	keep   bool
+	arena    arena.Config
+	matrix   arena.Matrix
+	scenario string
+	scale    arena.ScenarioOptions
+	out      string
+	keep     bool
+
+	reports []string // files to write into the documentation, instead of measuring
+	docs    string
 }
+
+// durable is the matrix on a broker that syncs to the disk.
+const durable = "durable"
 
 // parse reads the command line.
 func parse(args []string, log io.Writer) (o options, err error) {
@@ -30,6 +38,13 @@ func parse(args []string, log io.Writer) (o options, err error) {
 	fs.IntVar(&o.matrix.Turns, "turns", 5, "of each contestant in each cell")
 	fs.IntVar(&o.matrix.Jobs, "jobs", 0, "a turn; 0: as many as take -seconds")
 	fs.Float64Var(&o.matrix.Seconds, "seconds", 3, "that a turn is to take, where -jobs is 0")
+	fs.StringVar(&o.scenario, "scenario", "", "measure this instead of the cells:\n"+scenarioHelp())
+	fs.Float64Var(&o.scale.Scale, "scale", 1, "multiplies the jobs of a scenario; below 1 to try it out")
+	fs.Func("report", "write the raw results in `FILE` into the documentation, and measure nothing; may be repeated", func(v string) error {
+		o.reports = append(o.reports, v)
+		return nil
+	})
+	fs.StringVar(&o.docs, "docs", "../docs", "`folder` of the documentation, for -report")
 	fs.StringVar(&o.out, "out", "", "`FILE` for the raw results, as JSON")
 	fs.BoolVar(&o.arena.Sync, "sync", false, "nats-server syncs to the disk before it confirms (sync_interval: always)")
 	fs.BoolVar(&o.keep, "keep", false, "keep stores and logs")
@@ -58,7 +73,29 @@ func parse(args []string, log io.Writer) (o options, err error) {
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("what is %q? every option begins with a dash", fs.Arg(0))
 	}
+	chosen := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { chosen[f.Name] = true })
+	if o.scenario == durable {
+		o.arena.Sync = true
+		if !chosen["cells"] {
+			cells = "20ms/256"
+		}
+	}
+	if o.matrixless() {
+		contestants = arena.CaptureWorker
+	}
 	return o, o.complete(cells, contestants)
+}
+
+// matrixless reports whether something else than cells is measured.
+func (o *options) matrixless() bool { return o.scenario != "" && o.scenario != durable }
+
+func scenarioHelp() string {
+	var b strings.Builder
+	for _, s := range arena.Scenarios() {
+		fmt.Fprintf(&b, "%s: %s\n", s.Name, s.About)
+	}
+	return b.String() + durable + ": cells (20ms/256 where none are named) with -sync"
 }
 
 func (o *options) complete(cells, contestants string) (err error) {
@@ -75,6 +112,10 @@ func (o *options) complete(cells, contestants string) (err error) {
 	if o.matrix.Turns < 1 || o.matrix.Jobs < 0 || o.matrix.Seconds <= 0 {
 		return errors.New("-turns and -seconds must be above zero, -jobs not below")
 	}
+	if o.scale.Scale <= 0 {
+		return errors.New("-scale must be above zero")
+	}
+	o.scale.Turns = o.matrix.Turns
 	if o.arena.Root, err = filepath.Abs(o.arena.Root); err != nil {
 		return err
 	}

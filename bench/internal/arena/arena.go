@@ -67,13 +67,14 @@ func Open(ctx context.Context, cfg Config) (a *Arena, err error) {
 	if err != nil {
 		return a, err
 	}
-	if err := a.gather(b); err != nil {
+	if err := a.gather(ctx, b); err != nil {
 		return a, err
 	}
+	a.say("starting the servers")
 	if a.Broker, err = rig.StartBroker(ctx, server, filepath.Join(cfg.Dir, "broker"), cfg.Sync); err != nil {
 		return a, err
 	}
-	a.closers = append(a.closers, a.Broker.Close)
+	a.closers = append(a.closers, func() error { return a.Broker.Close() })
 	if a.Gateway, err = rig.StartGateway(ctx, worker, cfg.Dir, cfg.GatewayArgs...); err != nil {
 		return a, err
 	}
@@ -91,10 +92,26 @@ func (a *Arena) Close() error {
 	return errors.Join(errs...)
 }
 
+// restartBroker puts a new nats-server, with an empty store, in the place of
+// the one that runs.
+func (a *Arena) restartBroker(ctx context.Context) error {
+	dir, err := os.MkdirTemp(a.cfg.Dir, "broker-")
+	if err != nil {
+		return err
+	}
+	fresh, err := rig.StartBroker(ctx, a.program("nats-server"), dir, a.cfg.Sync)
+	if err != nil {
+		return err
+	}
+	old := a.Broker
+	a.Broker = fresh
+	return errors.Join(old.Close(), os.RemoveAll(old.Dir))
+}
+
 // gather builds the contestants. One that is asked for and cannot be had is
 // left out: the others are still worth measuring. The references and
 // capture-worker must be there.
-func (a *Arena) gather(b builder) error {
+func (a *Arena) gather(ctx context.Context, b builder) error {
 	all := known(a.cfg.WorkerEnv)
 	for _, name := range a.cfg.Contestants {
 		if name != "all" && !slices.ContainsFunc(all, func(c contestant) bool { return c.name == name }) {
@@ -106,13 +123,13 @@ func (a *Arena) gather(b builder) error {
 		if !everybody && !slices.Contains(a.cfg.Contestants, c.name) {
 			continue
 		}
-		if err := a.admit(c, b); err != nil {
+		if err := a.admit(ctx, c, b); err != nil {
 			a.LeftOut = append(a.LeftOut, fmt.Sprintf("%s: %v", c.name, err))
 			a.say("left out: %s: %v", c.name, err)
 		}
 	}
 	for label, path := range a.cfg.Also {
-		if err := a.admit(alternative(label, path, a.cfg.WorkerEnv), b); err != nil {
+		if err := a.admit(ctx, alternative(label, path, a.cfg.WorkerEnv), b); err != nil {
 			return err
 		}
 	}
@@ -122,8 +139,11 @@ func (a *Arena) gather(b builder) error {
 	return nil
 }
 
-func (a *Arena) admit(c contestant, b builder) (err error) {
+func (a *Arena) admit(ctx context.Context, c contestant, b builder) (err error) {
 	if c.path, err = c.build(b); err != nil {
+		return err
+	}
+	if err := a.serve(ctx, c.server, b); err != nil {
 		return err
 	}
 	a.contestants = append(a.contestants, c)
@@ -138,5 +158,8 @@ func Names() []string {
 	}
 	return names
 }
+
+// program is the path of one that was built.
+func (a *Arena) program(name string) string { return filepath.Join(a.cfg.Dir, "programs", name) }
 
 func (a *Arena) say(format string, args ...any) { fmt.Fprintf(a.cfg.Log, format+"\n", args...) }

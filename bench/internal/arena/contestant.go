@@ -29,12 +29,13 @@ type contestant struct {
 	queue queue
 	build func(b builder) (string, error)
 	path  string // of the program, once built
-	args  []string
+	// module is the library that it shows, whose version is told.
+	module string
+	args   []string
 	// env, where set, is how the program is told what to do, instead of flags.
 	env func(Setting) []string
-	// serving is the process that keeps its queue, where that is not the NATS
-	// server; nil where it is.
-	serving *rig.Process
+	// server keeps its queue, where that is not the NATS server; nil where it is.
+	server *server
 }
 
 // Setting is what a contestant is to do.
@@ -60,6 +61,9 @@ func (c contestant) command(s Setting, dir string) rig.Command {
 	if c.name == Ceiling || c.name == Naive {
 		first, last := window(s.Jobs)
 		run.Args = append(run.Args, "-from", strconv.Itoa(int(first)), "-to", strconv.Itoa(int(last)))
+	}
+	if c.server != nil {
+		run.Args = append(run.Args, c.server.flag, c.server.address)
 	}
 	return run
 }

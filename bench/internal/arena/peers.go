@@ -7,10 +7,9 @@ func peers() []contestant {
 		return func(b builder) (string, error) { return b.compile(b.root+"/bench/peers/"+name, ".", name) }
 	}
 	return []contestant{
-		{name: "bento", build: program("bento")},
-		{name: "watermill-nats", build: program("watermill"), args: []string{"-kind", "nats"}},
-		{name: "watermill-jetstream", build: program("watermill"), args: []string{"-kind", "jetstream"}},
-		{name: "asynq", queue: onItself, build: program("asynq")},
-		{name: "temporal", queue: onItself, build: program("temporal")},
+		{name: "bento", build: program("bento"), module: "github.com/warpstreamlabs/bento"},
+		{name: "watermill-nats", build: program("watermill"), args: []string{"-kind", "nats"}, module: "github.com/ThreeDotsLabs/watermill-nats/v2"},
+		{name: "watermill-jetstream", build: program("watermill"), args: []string{"-kind", "jetstream"}, module: "github.com/ThreeDotsLabs/watermill-nats/v2"},
+		{name: "asynq", queue: onItself, server: redis(), build: program("asynq"), module: "github.com/hibiken/asynq"},
 	}
 }

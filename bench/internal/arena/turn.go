@@ -47,8 +47,8 @@ func (a *Arena) turn(ctx context.Context, c contestant, cell result.Cell, n int)
 		t.PeakRSS, err = memory.Peak, memErr
 	}
 	left := ""
-	if err == nil && c.queue == onNATS {
-		left = a.drained(ctx, n)
+	if err == nil && c.queue != onNone {
+		left = a.drained(ctx, c.queue, n)
 	}
 	a.profiling.Wait()
 	out, stopErr := p.Stop()
@@ -102,84 +102,68 @@ func (a *Arena) fillOwn(ctx context.Context, c contestant, s Setting) error {
 	return err
 }
 
-// measurement is what happened inside the window.
-type measurement struct {
-	points               []stats.Point
-	worker, broker, gate time.Duration // CPU time
-}
-
-func (m measurement) into(t *result.Turn) {
-	jobs := float64(m.points[len(m.points)-1].Count - m.points[0].Count)
-	perJob := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) / jobs }
-	t.Rate, t.PlainRate = stats.Rate(m.points), stats.PlainRate(m.points)
-	t.WorkerCPU, t.BrokerCPU, t.GatewayCPU = perJob(m.worker), perJob(m.broker), perJob(m.gate)
-}
-
 // measure watches the simulator until the window is over.
 func (a *Arena) measure(ctx context.Context, c contestant, p *rig.Process, n int) (m measurement, err error) {
 	from, to := window(n)
 	var points []stats.Point
-	before, err := a.spent(c, p)
-	if err != nil {
-		return m, err
-	}
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	started, moved := false, time.Now()
-	for len(points) == 0 || points[len(points)-1].Count < to {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return m, ctx.Err()
-		}
-		counts, err := a.Gateway.Counts(ctx)
-		if err = errors.Join(err, p.Alive(), a.Broker.Alive()); err != nil {
-			return m, err
-		}
-		if len(points) == 0 || points[len(points)-1].Count < counts.Effects {
-			moved = time.Now()
-		}
+	var before spending
+	err = a.watch(ctx, p, func(counts rig.Counts) (done bool, err error) {
 		points = append(points, counts.Point())
-		if time.Since(moved) > stallBound {
-			return m, fmt.Errorf("%s stopped at %d of %d jobs for %s; its log is %s", c.name, counts.Effects, n, stallBound, p.Log)
-		}
-		if !started && counts.Effects >= from {
-			started = true
+		if before.machine.Passed == 0 && counts.Effects >= from {
 			if before, err = a.spent(c, p); err != nil {
-				return m, err
+				return false, err
 			}
 			a.profile(ctx, c, p)
 		}
+		return counts.Effects >= to, nil
+	})
+	if err != nil {
+		return m, err
 	}
 	after, err := a.spent(c, p)
 	if err != nil {
 		return m, err
 	}
-	m = measurement{worker: after[0] - before[0], broker: after[1] - before[1], gate: after[2] - before[2]}
-	if m.points = stats.Window(points, from, to); len(m.points) < 3 {
+	m = measurement{points: stats.Window(points, from, to), spending: after.since(before)}
+	if len(m.points) < 3 {
 		return m, fmt.Errorf("%s did %d jobs too fast to be measured; give it more", c.name, n)
 	}
 	return m, nil
 }
 
-// spent is the CPU time of the contestant, of what keeps its queue, and of the
-// simulator.
-func (a *Arena) spent(c contestant, p *rig.Process) (cpu [3]time.Duration, err error) {
-	broker := a.Broker.Process
-	if c.serving != nil {
-		broker = c.serving
-	}
-	for i, of := range []*rig.Process{p, broker, a.Gateway.Process} {
-		if cpu[i], _, err = of.Usage(); err != nil {
-			return cpu, err
+// watch polls the simulator while a contestant works, until look has seen
+// enough. It fails when the contestant ends or makes no progress.
+func (a *Arena) watch(ctx context.Context, p *rig.Process, look func(rig.Counts) (done bool, err error)) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	var last int64
+	moved := time.Now()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		counts, err := a.Gateway.Counts(ctx)
+		if err = errors.Join(err, p.Alive(), a.Broker.Alive()); err != nil {
+			return err
+		}
+		if counts.Effects > last {
+			last, moved = counts.Effects, time.Now()
+		}
+		if time.Since(moved) > stallBound {
+			return fmt.Errorf("%s stopped after %d jobs for %s; its log ends: %s", p.Name, last, stallBound, p.Tail())
+		}
+		done, err := look(counts)
+		if done || err != nil {
+			return err
 		}
 	}
-	return cpu, nil
 }
 
-// drained waits until all jobs are acked and captured, and says what is
-// missing.
-func (a *Arena) drained(ctx context.Context, n int) string {
+// drained waits until all jobs are captured and, as far as the NATS server can
+// tell, acked. It says what is missing.
+func (a *Arena) drained(ctx context.Context, q queue, n int) string {
 	var left int
 	var captured int64
 	err := rig.Until(ctx, drainBound, "the last acks", func() (bool, error) {
@@ -188,6 +172,9 @@ func (a *Arena) drained(ctx context.Context, n int) string {
 			return false, err
 		}
 		captured = counts.Effects
+		if q != onNATS {
+			return captured == int64(n), nil
+		}
 		left, err = a.Broker.Left(ctx, rig.DefaultQueue())
 		return left == 0 && captured == int64(n), err
 	})

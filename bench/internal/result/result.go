@@ -22,8 +22,16 @@ type Run struct {
 	Versions []Version
 	Sync     bool     // the nats-server synced to the disk before it confirmed
 	LeftOut  []string // contestants that could not take part, and why
+	Scenario string   // what was measured; "" is the matrix
 	Turns    []Turn
+	Tables   []Table // of a scenario
 }
+
+// MatrixPart names the part of the page that has the matrix.
+const MatrixPart = "matrix"
+
+// Part names the part of the page that the run is for.
+func (r Run) Part() string { return cmp.Or(r.Scenario, MatrixPart) }
 
 // Version is a program's or library's.
 type Version struct{ Name, Version string }
@@ -79,6 +87,7 @@ type Turn struct {
 	BrokerCPU  float64 // µs per job
 	GatewayCPU float64 // µs per job, of the simulator
 	PeakRSS    int64   // bytes, of the contestant
+	Others     float64 // share of the machine, 0 to 1, that programs besides these took
 	Problem    string  // what went wrong, if anything
 }
 

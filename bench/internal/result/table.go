@@ -32,9 +32,9 @@ func (r Run) writeCell(w io.Writer, c Cell) {
 			fmt.Fprintf(w, "| %s | no turn went well | | | | | | | |\n", name)
 			continue
 		}
-		fmt.Fprintf(w, "| %s | %s", name, spread(rate, "%.0f"))
+		fmt.Fprintf(w, "| %s | %s", name, rate.Text("%.0f"))
 		for _, reference := range references {
-			fmt.Fprintf(w, " | %s", ratio(r, c, name, reference))
+			fmt.Fprintf(w, " | %s", r.ratio(c, name, reference))
 		}
 		fmt.Fprintf(w, " | %.1f | %.1f | %.0f | %.0f | %.0f |\n",
 			of(func(t Turn) float64 { return t.P50 }).Median, of(func(t Turn) float64 { return t.P99 }).Median,
@@ -50,25 +50,27 @@ func (r Run) writeCell(w io.Writer, c Cell) {
 
 func (t Turn) rate() float64 { return t.Rate }
 
-// ratio compares rates turn by turn.
-func ratio(r Run, c Cell, name, reference string) string {
+// ratios compares rates turn by turn.
+func (r Run) ratios(c Cell, name, reference string) stats.Spread {
+	return stats.Ratios(r.Of(c, name, Turn.rate), r.Of(c, reference, Turn.rate))
+}
+
+func (r Run) ratio(c Cell, name, reference string) string {
 	if name == reference {
 		return "1"
 	}
-	s := stats.Ratios(r.Of(c, name, Turn.rate), r.Of(c, reference, Turn.rate))
-	if s.N == 0 {
-		return "–"
-	}
-	return spread(s, "%.2f")
+	return r.ratios(c, name, reference).Text("%.2f")
 }
 
-// spread writes the median, and the range where there is more than one value.
-func spread(s stats.Spread, format string) string {
-	text := fmt.Sprintf(format, s.Median)
-	if s.N > 1 {
-		text += fmt.Sprintf(" ("+format+"–"+format+")", s.Min, s.Max)
+// others is the share of the machine that other programs took, by turn.
+func (r Run) others() stats.Spread {
+	var shares []float64
+	for _, t := range r.Turns {
+		if t.Problem == "" {
+			shares = append(shares, t.Others)
+		}
 	}
-	return text
+	return stats.Of(shares)
 }
 
 func byTurn(values map[int]float64) stats.Spread {

@@ -20,6 +20,7 @@ const startBound = 20 * time.Second
 type Broker struct {
 	*Process
 	URL string
+	Dir string // of its files
 	NC  *nats.Conn
 	JS  jetstream.JetStream
 }
@@ -44,7 +45,7 @@ func StartBroker(ctx context.Context, program, dir string, sync bool) (*Broker, 
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{Process: p}
+	b := &Broker{Process: p, Dir: dir}
 	if err := b.connect(ctx, dir); err != nil {
 		p.Stop()
 		return nil, err

@@ -64,7 +64,7 @@ func (b *Broker) Fill(ctx context.Context, n int, ids *IDs) error {
 	ctx, cancel := context.WithTimeout(ctx, fillBound)
 	defer cancel()
 	for range n {
-		if _, err := b.JS.PublishAsync(jobSubject, ids.next(), jetstream.WithStallWait(fillBound)); err != nil {
+		if _, err := b.JS.PublishAsync(jobSubject, ids.Next(), jetstream.WithStallWait(fillBound)); err != nil {
 			return fmt.Errorf("publishing jobs: %w", err)
 		}
 	}
@@ -102,8 +102,8 @@ type IDs struct {
 // NewIDs begins a run.
 func NewIDs(now time.Time) *IDs { return &IDs{day: now.Format("20060102")} }
 
-// next is the JSON of a job.
-func (i *IDs) next() []byte {
+// Next is the JSON of a job whose trade id was not used before.
+func (i *IDs) Next() []byte {
 	i.last++
 	return fmt.Appendf(nil, `{"trade_id":"T%08d%s","amount":"24.99","currency":"EUR","order_id":"A-%d","description":"order A-%d"}`,
 		i.last, i.day, i.last, i.last)

@@ -78,7 +78,7 @@ func (p *Process) Ended() <-chan struct{} { return p.ended }
 func (p *Process) Alive() error {
 	select {
 	case <-p.ended:
-		return fmt.Errorf("%s has ended (%v): %s", p.Name, p.err, p.tail())
+		return fmt.Errorf("%s has ended (%v): %s", p.Name, p.err, p.Tail())
 	default:
 		return nil
 	}
@@ -96,7 +96,7 @@ func (p *Process) Stop() ([]byte, error) {
 		return nil, fmt.Errorf("%s did not end within %s and was killed", p.Name, stopBound)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](p.err); ok && exit.ExitCode() != 0 {
-		return nil, fmt.Errorf("%s ended badly (%w): %s", p.Name, p.err, p.tail())
+		return nil, fmt.Errorf("%s ended badly (%w): %s", p.Name, p.err, p.Tail())
 	}
 	return os.ReadFile(p.Output)
 }
@@ -109,8 +109,22 @@ func (p *Process) Usage() (cpu time.Duration, memory procfs.Memory, err error) {
 	return cpu, memory, err
 }
 
-// tail is the end of the log, for an error message.
-func (p *Process) tail() string {
+// Wait waits until the process ends by itself, and returns what it wrote to
+// standard output and how much memory it ever had. A process that failed is an
+// error.
+func (p *Process) Wait(ctx context.Context) (out []byte, peak int64, err error) {
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		_, err := p.Stop()
+		return nil, 0, errors.Join(ctx.Err(), err)
+	}
+	out, err = p.Stop()
+	return out, peakOf(p.cmd.ProcessState), err
+}
+
+// Tail is the end of the log, for an error message.
+func (p *Process) Tail() string {
 	text, _ := os.ReadFile(p.Log)
 	return string(bytes.TrimSpace(text[max(0, len(text)-1000):]))
 }

@@ -2,6 +2,7 @@
 package stats
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -93,3 +94,37 @@ func PlainRate(points []Point) float64 {
 }
 
 func (p Point) since(first Point) float64 { return p.At.Sub(first.At).Seconds() }
+
+// Scaled multiplies all of it.
+func (s Spread) Scaled(by float64) Spread {
+	s.Min, s.Median, s.Max = s.Min*by, s.Median*by, s.Max*by
+	return s
+}
+
+// Text writes the median, and the range where there is more than one value.
+func (s Spread) Text(format string) string {
+	if s.N == 0 {
+		return "–"
+	}
+	text := fmt.Sprintf(format, s.Median)
+	if s.N > 1 {
+		text += fmt.Sprintf(" ("+format+"–"+format+")", s.Min, s.Max)
+	}
+	return text
+}
+
+// Busiest is the largest growth within a span that begins at a point not after
+// the moment last. The points are in order.
+func Busiest(points []Point, last time.Time, span time.Duration) (most int64) {
+	end := 0
+	for _, begin := range points {
+		if begin.At.After(last) {
+			break
+		}
+		for end < len(points) && points[end].At.Sub(begin.At) <= span {
+			end++
+		}
+		most = max(most, points[end-1].Count-begin.Count)
+	}
+	return most
+}

@@ -1,0 +1,185 @@
+package arena
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/capture-worker/capture-worker/bench/internal/result"
+	"github.com/capture-worker/capture-worker/bench/internal/rig"
+	"github.com/capture-worker/capture-worker/bench/internal/stats"
+)
+
+const (
+	troubleLatency     = 20 * time.Millisecond
+	troubleConcurrency = 64
+	outageJobs         = 50_000
+	// Trades in doubt are asked about again after the settle time of 45
+	// seconds: only then is what they cost all there.
+	troubleRamp   = 15 * time.Second
+	troubleSteady = 60 * time.Second
+	// outageFor is long enough for the worker to notice and to probe.
+	outageFor = 12 * time.Second
+)
+
+// ambiguous has one call in twenty end without telling whether it captured.
+var ambiguous = map[string]any{
+	"error_before": .01, "error_after": .01, "reset_before": .005, "reset_after": .005,
+	"html502_before": .005, "html502_after": .005, "truncated_before": .005, "truncated_after": .005,
+}
+
+// trouble measures what a bad gateway does to the jobs that it treats well.
+func (a *Arena) trouble(ctx context.Context, o ScenarioOptions) ([]result.Table, error) {
+	calm, doubtful := map[int]float64{}, map[int]float64{}
+	outages := map[string][]recovery{}
+	kinds := []string{"reset", "502"}
+	for turn := range o.Turns {
+		var err error
+		if calm[turn], err = a.healthy(ctx, nil, o); err != nil {
+			return nil, fmt.Errorf("calm: %w", err)
+		}
+		if doubtful[turn], err = a.healthy(ctx, ambiguous, o); err != nil {
+			return nil, fmt.Errorf("ambiguous answers: %w", err)
+		}
+		a.say("trouble turn %d: calm %.0f, ambiguous %.0f healthy jobs/s", turn+1, calm[turn], doubtful[turn])
+		for _, down := range kinds {
+			r, err := a.outage(ctx, down, calm[turn], o)
+			if err != nil {
+				return nil, fmt.Errorf("outage (%s): %w", down, err)
+			}
+			a.say("trouble turn %d: outage %s: %+v", turn+1, down, r)
+			outages[down] = append(outages[down], r)
+		}
+	}
+	return []result.Table{doubtTable(calm, doubtful), outageTable(kinds, outages)}, nil
+}
+
+func doubtTable(calm, doubtful map[int]float64) result.Table {
+	return result.Table{
+		Title: fmt.Sprintf("One answer in twenty is ambiguous: gateway latency %s, %d calls in flight", troubleLatency, troubleConcurrency),
+		Head:  []string{"healthy jobs/s, calm", "healthy jobs/s, in doubt", "ratio"},
+		Rows: [][]string{{stats.Of(values(calm)).Text("%.0f"), stats.Of(values(doubtful)).Text("%.0f"),
+			stats.Ratios(doubtful, calm).Text("%.2f")}},
+		Notes: []string{fmt.Sprintf("Answers of -1000, resets, 502s and answers that break off, half of them with effect. Steady state: measured for %s after %s. Healthy are capture calls that met no fault, less as many as are made again for those that met one without effect; at most 0.95 of the calls can be.", troubleSteady, troubleRamp)},
+	}
+}
+
+// healthy is the rate of jobs that meet no fault.
+func (a *Arena) healthy(ctx context.Context, faults map[string]any, o ScenarioOptions) (rate float64, err error) {
+	ramp, steady := scaled(troubleRamp, o), scaled(troubleSteady, o)
+	if faults == nil {
+		ramp, steady = min(ramp, 2*time.Second), min(steady, 8*time.Second)
+	}
+	knobs := map[string]any{"latency": troubleLatency.String()}
+	for name, p := range faults {
+		knobs[name] = p
+	}
+	fastest := troubleConcurrency / troubleLatency.Seconds()
+	if err := a.filled(ctx, int(fastest*(ramp+steady+3*time.Second).Seconds()), knobs); err != nil {
+		return 0, err
+	}
+	crew, err := a.startWorkers(ctx, 1, troubleConcurrency)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, crew.stop()) }()
+	begin := time.Now()
+	history, err := a.history(ctx, crew[0], func(c rig.Counts) bool { return c.At.Sub(begin) > ramp+steady })
+	if err != nil {
+		return 0, err
+	}
+	var window []rig.Counts
+	for _, c := range history {
+		if c.At.Sub(begin) > ramp {
+			window = append(window, c)
+		}
+	}
+	return stats.Rate(points(window, func(c rig.Counts) int64 {
+		return c.Captures - c.Faults - c.Faults/2
+	})), nil
+}
+
+func scaled(d time.Duration, o ScenarioOptions) time.Duration {
+	return time.Duration(float64(d) * min(o.Scale, 1))
+}
+
+// recovery is how a worker comes back after an outage.
+type recovery struct {
+	Drain  float64 // jobs/s from the first call on, to the normal rate
+	First  float64 // calls in the first second from the first call on, to the steady rate
+	Most   float64 // calls in the worst second of the first ten, to the steady rate
+	Behind float64 // seconds from the end of the outage until the first call
+}
+
+// outage has jobs wait for a gateway that is down, and ends it.
+func (a *Arena) outage(ctx context.Context, down string, normal float64, o ScenarioOptions) (r recovery, err error) {
+	jobs := o.jobs(outageJobs)
+	if err := a.filled(ctx, jobs, map[string]any{"latency": troubleLatency.String(), "down": down}); err != nil {
+		return r, err
+	}
+	crew, err := a.startWorkers(ctx, 1, troubleConcurrency)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, crew.stop()) }()
+	select {
+	case <-time.After(outageFor):
+	case <-ctx.Done():
+		return r, ctx.Err()
+	}
+	if err := a.Gateway.Set(ctx, map[string]any{"down": ""}); err != nil {
+		return r, err
+	}
+	over := time.Now()
+	_, to := window(jobs)
+	history, err := a.history(ctx, crew[0], func(c rig.Counts) bool { return c.Effects >= to })
+	if err != nil {
+		return r, err
+	}
+	return recovered(history, over, normal)
+}
+
+// recovered reads the recovery out of what the simulator counted since the
+// outage was over.
+func recovered(history []rig.Counts, over time.Time, normal float64) (r recovery, err error) {
+	calls := points(history, func(c rig.Counts) int64 { return c.Captures + c.Queries + c.Others })
+	first := 0
+	for first < len(calls) && calls[first].Count == 0 {
+		first++
+	}
+	if first == len(calls) || normal <= 0 {
+		return r, errors.New("there was no call after the outage")
+	}
+	from := max(first-1, 0)
+	last := len(calls) - 1
+	steady := stats.PlainRate(calls[from+(last-from)*3/10:])
+	if steady <= 0 {
+		return r, errors.New("too few calls after the outage to tell a steady rate")
+	}
+	r.Behind = calls[first].At.Sub(over).Seconds()
+	r.Drain = stats.PlainRate(points(history[from:], effects)) / normal
+	r.First = float64(stats.Busiest(calls[from:], calls[from].At, time.Second)) / steady
+	r.Most = float64(stats.Busiest(calls[from:], calls[from].At.Add(9*time.Second), time.Second)) / steady
+	return r, nil
+}
+
+func outageTable(kinds []string, outages map[string][]recovery) result.Table {
+	table := result.Table{
+		Title: fmt.Sprintf("After an outage of %s with %d jobs waiting: gateway latency %s, %d calls in flight", outageFor, outageJobs, troubleLatency, troubleConcurrency),
+		Head:  []string{"the gateway was", "drain rate to the calm rate", "calls in the first second to the steady rate", "calls in the busiest second of the first ten to the steady rate", "first call after, s"},
+	}
+	for _, kind := range kinds {
+		column := func(value func(recovery) float64) string {
+			var list []float64
+			for _, r := range outages[kind] {
+				list = append(list, value(r))
+			}
+			return stats.Of(list).Text("%.2f")
+		}
+		table.Rows = append(table.Rows, []string{kind,
+			column(func(r recovery) float64 { return r.Drain }), column(func(r recovery) float64 { return r.First }),
+			column(func(r recovery) float64 { return r.Most }), column(func(r recovery) float64 { return r.Behind })})
+	}
+	return table
+}

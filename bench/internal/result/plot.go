@@ -1,0 +1,77 @@
+package result
+
+import (
+	"fmt"
+	"image/color"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+
+	"github.com/capture-worker/capture-worker/bench/internal/stats"
+)
+
+// palette has colours that people of every kind of sight can tell apart (Okabe
+// and Ito).
+var palette = []color.RGBA{
+	{0x00, 0x72, 0xb2, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff},
+	{0x56, 0xb4, 0xe9, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0xf0, 0xe4, 0x42, 0xff}, {0x99, 0x99, 0x99, 0xff},
+}
+
+// WritePlot draws, for each cell, the rate of every contestant as a part of
+// the ceiling's: the median of the turns as a bar, lowest and highest as a
+// line. The format follows the name of the file, such as .svg.
+func (r Run) WritePlot(path string) error {
+	p := plot.New()
+	p.Title.Text = "Captures a second, as a part of the ceiling's"
+	p.Y.Label.Text = "ratio, turn by turn"
+	p.X.Label.Text = "gateway latency / calls in flight"
+	p.Y.Min, p.Y.Max = 0, 1.2
+	p.Legend.Top = true
+	cells, names := r.Cells(), r.contenders()
+	grid := plotter.NewGrid()
+	grid.Vertical.Width = 0
+	p.Add(grid)
+	width := vg.Points(420 / float64(max(len(cells)*(len(names)+1), 1)))
+	for i, name := range names {
+		offset := width * vg.Length(float64(i)-float64(len(names)-1)/2)
+		if err := r.addBars(p, cells, name, palette[i%len(palette)], width, offset); err != nil {
+			return err
+		}
+	}
+	labels := make([]string, len(cells))
+	for i, c := range cells {
+		labels[i] = c.String()
+	}
+	p.NominalX(labels...)
+	return p.Save(vg.Points(640), vg.Points(320), path)
+}
+
+// contenders are all but the ceiling, which would be a row of ones.
+func (r Run) contenders() []string {
+	var names []string
+	for _, t := range r.Turns {
+		if t.Contestant != references[0] && !slices.Contains(names, t.Contestant) {
+			names = append(names, t.Contestant)
+		}
+	}
+	return names
+}
+
+func (r Run) addBars(p *plot.Plot, cells []Cell, name string, fill color.Color, width, offset vg.Length) error {
+	ratios := make([]stats.Spread, len(cells))
+	values := make(plotter.Values, len(cells))
+	for i, c := range cells {
+		ratios[i] = r.ratios(c, name, references[0])
+		values[i] = ratios[i].Median
+	}
+	bars, err := plotter.NewBarChart(values, width)
+	if err != nil {
+		return fmt.Errorf("drawing %s: %w", name, err)
+	}
+	bars.Color, bars.LineStyle.Width, bars.Offset = fill, 0, offset
+	p.Add(bars, ranges{ratios, offset})
+	p.Legend.Add(name, bars)
+	return nil
+}
