@@ -1,9 +1,7 @@
 package capture
 
 import (
-	"encoding/json"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -119,32 +117,7 @@ func (w *jsonText) name(name string) {
 
 func (w *jsonText) text(name, value string) {
 	w.name(name)
-	if plainText(value) {
-		w.b = append(w.b, '"')
-		w.b = append(w.b, value...)
-		w.b = append(w.b, '"')
-		return
-	}
-	quoted, _ := json.Marshal(value) // no string fails
-	w.b = append(w.b, quoted...)
-}
-
-// plain are the bytes that encoding/json writes as they are: printable ASCII
-// but for the signs that it escapes.
-var plain = func() (is [256]bool) {
-	for c := byte(' '); c <= '~'; c++ {
-		is[c] = strings.IndexByte(`"\<>&`, c) < 0
-	}
-	return is
-}()
-
-func plainText(s string) bool {
-	for i := range len(s) {
-		if !plain[s[i]] {
-			return false
-		}
-	}
-	return true
+	w.b = AppendJSON(w.b, value)
 }
 
 func (w *jsonText) textIf(name, value string) {

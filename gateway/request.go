@@ -1,9 +1,10 @@
 package gateway
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
+
+	"github.com/capture-worker/capture-worker/capture"
 )
 
 // request is one call before it is signed.
@@ -55,7 +56,7 @@ func (p param) appendSigned(b []byte) []byte {
 
 func (r request) appendBody(b []byte, sign string) []byte {
 	b = append(b, `{"user":`...)
-	b = appendJSON(b, r.user)
+	b = capture.AppendJSON(b, r.user)
 	b = append(b, `,"sign":"`...)
 	b = append(b, sign...)
 	b = append(b, `","method":"`...)
@@ -70,18 +71,7 @@ func (r request) appendBody(b []byte, sign string) []byte {
 		b = append(b, '"')
 		b = append(b, p.name...)
 		b = append(b, `":`...)
-		b = appendJSON(b, p.value)
+		b = capture.AppendJSON(b, p.value)
 	}
 	return append(b, `}}`...)
-}
-
-// appendJSON writes a string as encoding/json does, which escapes < > & too.
-func appendJSON(b []byte, s string) []byte {
-	if !printableASCII(s) || strings.ContainsAny(s, `"\<>&`) {
-		text, _ := json.Marshal(s) // no string fails
-		return append(b, text...)
-	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
 }
