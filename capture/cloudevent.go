@@ -3,7 +3,6 @@ package capture
 import (
 	"encoding/base64"
 	"fmt"
-	"mime"
 	"strings"
 )
 
@@ -174,15 +173,9 @@ func checkContentType(contentType, where string) error {
 	return malformed(MalformedCloudEvent, where, fmt.Sprintf("is %s; the data must be application/json", quoted(contentType)))
 }
 
-// mediaType drops parameters; text that is no media type is returned as it is,
-// in lower case.
+// mediaType drops parameters, whatever they are; text that is no media type is
+// returned as it is. Both in lower case.
 func mediaType(contentType string) string {
-	if contentType == "" {
-		return ""
-	}
-	if media, _, err := mime.ParseMediaType(contentType); media != "" && err == nil {
-		return media
-	}
 	media, _, _ := strings.Cut(contentType, ";")
 	return strings.ToLower(strings.TrimSpace(media))
 }
