@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/capture-worker/capture-worker/bench/internal/arena"
@@ -90,6 +91,13 @@ func parse(args []string, log io.Writer) (o options, err error) {
 // matrixless reports whether something else than cells is measured.
 func (o *options) matrixless() bool { return o.scenario != "" && o.scenario != durable }
 
+func (o *options) checkScenario() error {
+	if !o.matrixless() || slices.ContainsFunc(arena.Scenarios(), func(s arena.Scenario) bool { return s.Name == o.scenario }) {
+		return nil
+	}
+	return fmt.Errorf("no scenario is named %q; there are:\n%s", o.scenario, scenarioHelp())
+}
+
 func scenarioHelp() string {
 	var b strings.Builder
 	for _, s := range arena.Scenarios() {
@@ -116,6 +124,9 @@ func (o *options) complete(cells, contestants string) (err error) {
 		return errors.New("-scale must be above zero")
 	}
 	o.scale.Turns = o.matrix.Turns
+	if err := errors.Join(o.arena.Validate(), o.checkScenario()); err != nil {
+		return err
+	}
 	if o.arena.Root, err = filepath.Abs(o.arena.Root); err != nil {
 		return err
 	}

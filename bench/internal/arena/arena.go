@@ -46,6 +46,9 @@ type Arena struct {
 // Open builds the programs and starts the servers.
 func Open(ctx context.Context, cfg Config) (a *Arena, err error) {
 	a = &Arena{cfg: cfg, ids: rig.NewIDs(time.Now())}
+	if err := cfg.Validate(); err != nil {
+		return a, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -113,11 +116,6 @@ func (a *Arena) restartBroker(ctx context.Context) error {
 // capture-worker must be there.
 func (a *Arena) gather(ctx context.Context, b builder) error {
 	all := known(a.cfg.WorkerEnv)
-	for _, name := range a.cfg.Contestants {
-		if name != "all" && !slices.ContainsFunc(all, func(c contestant) bool { return c.name == name }) {
-			return fmt.Errorf("no contestant is named %q; there are %s", name, strings.Join(Names(), ", "))
-		}
-	}
 	everybody := slices.Contains(a.cfg.Contestants, "all")
 	for _, c := range all {
 		if !everybody && !slices.Contains(a.cfg.Contestants, c.name) {
@@ -147,6 +145,16 @@ func (a *Arena) admit(ctx context.Context, c contestant, b builder) (err error) 
 		return err
 	}
 	a.contestants = append(a.contestants, c)
+	return nil
+}
+
+// Validate reports a name that nobody has.
+func (cfg Config) Validate() error {
+	for _, name := range cfg.Contestants {
+		if name != "all" && !slices.Contains(Names(), name) {
+			return fmt.Errorf("no contestant is named %q; there are all, %s", name, strings.Join(Names(), ", "))
+		}
+	}
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 const (
 	fleetLatency     = 100 * time.Millisecond
 	fleetConcurrency = 16 // of each worker
-	fleetSeconds     = 4  // that a turn takes at least
+	fleetSeconds     = 8  // that a turn takes at least
 )
 
 // fleet measures how the rate grows with the number of workers on one
