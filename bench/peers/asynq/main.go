@@ -24,6 +24,8 @@ const (
 	fillers = 64
 	// maxRetry bounds how often asynq itself runs a failed job again.
 	maxRetry = 25
+	// retryDelay is how long a failed job waits: asynq counts in seconds.
+	retryDelay = time.Second
 )
 
 func main() {
@@ -95,7 +97,11 @@ func work(ctx context.Context, redis asynq.RedisClientOpt, o contest.Options, n 
 	for i := range n {
 		server := asynq.NewServer(redis, asynq.Config{
 			Concurrency: (o.Concurrency + i) / n, // the sum is the concurrency
-			LogLevel:    asynq.WarnLevel,
+			LogLevel:    asynq.ErrorLevel,
+			// The others get a job back at once; asynq waits 25 s or longer, and
+			// looks every 5 s for those that have waited.
+			RetryDelayFunc:           func(int, error, *asynq.Task) time.Duration { return retryDelay },
+			DelayedTaskCheckInterval: retryDelay,
 			// A job in work at the end goes back to the queue.
 			ShutdownTimeout: 500 * time.Millisecond,
 		})
