@@ -98,7 +98,7 @@ func work(ctx context.Context, redis asynq.RedisClientOpt, o contest.Options, n 
 		server := asynq.NewServer(redis, asynq.Config{
 			Concurrency: (o.Concurrency + i) / n, // the sum is the concurrency
 			LogLevel:    asynq.ErrorLevel,
-			// The others get a job back at once; asynq waits 25 s or longer, and
+			// The others get a job back at once; asynq waits 15 s or longer, and
 			// looks every 5 s for those that have waited.
 			RetryDelayFunc:           func(int, error, *asynq.Task) time.Duration { return retryDelay },
 			DelayedTaskCheckInterval: retryDelay,
