@@ -30,7 +30,7 @@ func (l *JetStream) Append(ctx context.Context, e capture.Event, after uint64) (
 	msg := l.envelopes.take()
 	defer l.envelopes.giveBack(msg)
 	msg.fill(&e, data, after, headersOf(ctx))
-	seq, err := l.publish(ctx, msg)
+	seq, err := l.commits.publish(ctx, msg)
 	if err == nil {
 		return seq, nil
 	}
@@ -70,7 +70,7 @@ func (a *appending) settle(ctx context.Context, err error) (uint64, error) {
 			return 0, a.giveUp(err)
 		}
 		var seq uint64
-		if seq, err = a.l.publish(ctx, a.msg); err == nil {
+		if seq, err = a.l.inbox.publish(ctx, a.msg); err == nil {
 			return seq, nil
 		}
 	}
@@ -130,7 +130,7 @@ func judge(err error) verdict {
 	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrReconnectBufExceeded) {
 		return notSent
 	}
-	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) || errors.Is(err, nats.ErrHeadersNotSupported) || errors.Is(err, errClosed) {
+	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) || errors.Is(err, nats.ErrHeadersNotSupported) || errors.Is(err, errClosed) || errors.Is(err, errUnsent) {
 		return refused
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)

@@ -39,6 +39,9 @@ func BenchmarkAppend(b *testing.B) {
 		}{
 			{"library", func(js jetstream.JetStream) appender { return byLibrary{js} }},
 			{"ledger", func(js jetstream.JetStream) appender { return ledger.NewJetStream(js, ledger.Options{}) }},
+			{"batches", func(js jetstream.JetStream) appender {
+				return ledger.InBatches(ledger.NewJetStream(js, ledger.Options{}))
+			}},
 		} {
 			for _, writers := range []int{1, 64, 256} {
 				b.Run(fmt.Sprintf("sync=%s/way=%s/writers=%d", sync, way.name, writers), func(b *testing.B) {
@@ -73,6 +76,9 @@ func benchAppend(b *testing.B, l appender, writers int) {
 		})
 	}
 	wg.Wait()
+	if l, ok := l.(*ledger.JetStream); ok && ledger.Batching(l) {
+		b.ReportMetric(1, "batching")
+	}
 	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
 }
 

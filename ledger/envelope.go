@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
@@ -24,6 +25,10 @@ const (
 	hAfter
 	hExpectLast
 	hExpectFor
+	usual    // so many stand in every event; the rest in those of a batch
+	hBatchID = iota - 1
+	hBatchSeq
+	hBatchCommit
 	headers
 )
 
@@ -39,6 +44,9 @@ var headerNames = [headers]string{
 	hAfter:        headerAfter,
 	hExpectLast:   jetstream.ExpectedLastSubjSeqHeader,
 	hExpectFor:    jetstream.ExpectedLastSubjSeqSubjHeader,
+	hBatchID:      jetstreamext.BatchIDHeader,
+	hBatchSeq:     jetstreamext.BatchSeqHeader,
+	hBatchCommit:  jetstreamext.BatchCommitHeader,
 }
 
 // envelope is one event as the server is sent it: a CloudEvent 1.0 in binary
@@ -50,7 +58,11 @@ type envelope struct {
 	values [headers]string
 	given  nats.Header // by WithHeaders, among those of msg
 	text   []byte      // scratch
-	answer chan answer // to the try under way, see publish
+	answer chan answer // to the try under way
+	group  *group      // that the try belongs to, where it goes by itself in one
+
+	batched bool // it has the headers of a batch
+	lent    bool // others may look at it for ever
 }
 
 // answer is what came back for one try.
@@ -61,12 +73,16 @@ type answer struct {
 
 // answered is receiver.answered.
 func (v *envelope) answered(m *nats.Msg, err error) {
-	if err != nil {
-		v.answer <- answer{err: err}
-		return
+	group := v.group // whoever is told may use the envelope again
+	v.group = nil
+	var got ack
+	if err == nil {
+		got, err = readAck(m, v.values[hExpectStream])
 	}
-	got, err := readAck(m, v.values[hExpectStream])
 	v.answer <- answer{got.seq, err}
+	if group != nil {
+		group.told()
+	}
 }
 
 func newEnvelope(stream, source string) *envelope {
@@ -74,11 +90,14 @@ func newEnvelope(stream, source string) *envelope {
 	v.values[hSpecVersion], v.values[hContentType] = "1.0", "application/json"
 	v.values[hSource], v.values[hExpectStream] = source, stream
 	v.msg.Header = make(nats.Header, headers+1)
-	for i, name := range headerNames {
-		v.msg.Header[name] = v.values[i : i+1 : i+1]
+	for i := range usual {
+		v.put(i)
 	}
 	return v
 }
+
+// put gives the message a header, whose value stands, or will, in values.
+func (v *envelope) put(i int) { v.msg.Header[headerNames[i]] = v.values[i : i+1 : i+1] }
 
 // fill puts an event in. All the text it makes is one string, cut in parts.
 func (v *envelope) fill(e *capture.Event, data []byte, after uint64, given nats.Header) {
@@ -133,9 +152,14 @@ func (p *envelopes) take() *envelope {
 	return newEnvelope(p.stream, p.source)
 }
 
-// giveBack is for an envelope that nobody will look at any more.
+// giveBack takes an envelope that nobody will look at any more, unless it is
+// lent.
 func (p *envelopes) giveBack(v *envelope) {
+	if v.lent {
+		return
+	}
 	v.give(nil)
+	v.unbatch()
 	v.msg.Data = nil
 	p.pool.Put(v)
 }

@@ -39,7 +39,10 @@ func (w *winners) count() int {
 // replicated stream changes its leader. Every place is taken by the one writer
 // who was told so, and nobody is told anything else.
 func TestNewLeadersLoseNothing(t *testing.T) {
-	t.Parallel()
+	bothWays(t, newLeaders)
+}
+
+func newLeaders(t *testing.T, open opener) {
 	c := cluster(t)
 	js := connect(t, c.URL())
 	ensure(t, js, ledger.StreamConfig{Replicas: 3})
@@ -47,7 +50,7 @@ func TestNewLeadersLoseNothing(t *testing.T) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for w := range 4 {
-		l := ledger.NewJetStream(connect(t, c.URL()), ledger.Options{Timeout: 500 * time.Millisecond, Bound: 20 * time.Second})
+		l := open(connect(t, c.URL()), ledger.Options{Timeout: 500 * time.Millisecond, Bound: 20 * time.Second})
 		wg.Go(func() { contend(t, l, "t", w, stop, told) })
 	}
 	for range 4 {

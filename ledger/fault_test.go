@@ -25,11 +25,16 @@ var quick = ledger.Options{Timeout: 200 * time.Millisecond, Bound: 10 * time.Sec
 // behind returns a ledger behind a proxy, and one that goes past it.
 func behind(t *testing.T, o ledger.Options) (*proxy, *ledger.JetStream, *ledger.JetStream) {
 	t.Helper()
+	return openBehind(t, ledger.NewJetStream, o)
+}
+
+func openBehind(t *testing.T, open opener, o ledger.Options) (*proxy, *ledger.JetStream, *ledger.JetStream) {
+	t.Helper()
 	url := server(t).URL()
 	direct := connect(t, url)
 	ensure(t, direct, ledger.StreamConfig{})
 	p := startProxy(t, url)
-	return p, ledger.NewJetStream(connect(t, p.url), o), ledger.NewJetStream(direct, ledger.Options{})
+	return p, open(connect(t, p.url), o), ledger.NewJetStream(direct, ledger.Options{})
 }
 
 func stored(t *testing.T, l ledger.Ledger, trade string) string {
@@ -46,7 +51,10 @@ func stored(t *testing.T, l ledger.Ledger, trade string) string {
 }
 
 func TestAnAppendThatIsLostOnTheWay(t *testing.T) {
-	t.Parallel()
+	bothWays(t, lostOnTheWay)
+}
+
+func lostOnTheWay(t *testing.T, open opener) {
 	for _, c := range []struct {
 		name     string
 		up, down func(string) deed
@@ -58,7 +66,7 @@ func TestAnAppendThatIsLostOnTheWay(t *testing.T) {
 		{"done, and every ack is lost", nil, always(anAck, drop)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, l, direct := behind(t, quick)
+			p, l, direct := openBehind(t, open, quick)
 			first, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
 			if err != nil {
 				t.Fatal(err)
@@ -80,8 +88,11 @@ func TestAnAppendThatIsLostOnTheWay(t *testing.T) {
 }
 
 func TestAnotherWriterInTheGapIsAConflict(t *testing.T) {
-	t.Parallel()
-	p, l, direct := behind(t, quick)
+	bothWays(t, anotherInTheGap)
+}
+
+func anotherInTheGap(t *testing.T, open opener) {
+	p, l, direct := openBehind(t, open, quick)
 	// The first request of a connection also subscribes; only a later one can
 	// be lost by itself.
 	if _, err := l.Append(t.Context(), ledgertest.Event("other", capture.Attempted, 1), 0); err != nil {
@@ -109,7 +120,10 @@ func TestAnotherWriterInTheGapIsAConflict(t *testing.T) {
 // TestWhatCannotBeLearnedIsUncertain: all answers are lost, whether the event
 // got there or not.
 func TestWhatCannotBeLearnedIsUncertain(t *testing.T) {
-	t.Parallel()
+	bothWays(t, cannotBeLearned)
+}
+
+func cannotBeLearned(t *testing.T, open opener) {
 	silent := always("MSG ", drop)
 	for _, c := range []struct {
 		name string
@@ -120,7 +134,7 @@ func TestWhatCannotBeLearnedIsUncertain(t *testing.T) {
 		{"done", nil, "t-attempted-1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, l, direct := behind(t, ledger.Options{Timeout: 50 * time.Millisecond, Bound: 400 * time.Millisecond})
+			p, l, direct := openBehind(t, open, ledger.Options{Timeout: 50 * time.Millisecond, Bound: 400 * time.Millisecond})
 			p.lose(c.up, silent)
 			began := time.Now()
 			_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
@@ -143,7 +157,10 @@ func TestWhatCannotBeLearnedIsUncertain(t *testing.T) {
 // TestALateLandingIsStoredOnceOrNever: the server is away, the client keeps
 // what it could not send, several tries of it, and sends all when it returns.
 func TestALateLandingIsStoredOnceOrNever(t *testing.T) {
-	t.Parallel()
+	bothWays(t, lateLanding)
+}
+
+func lateLanding(t *testing.T, open opener) {
 	dir := t.TempDir()
 	first, err := natsserver.Start(natsserver.Options{StoreDir: dir})
 	if err != nil {
@@ -152,7 +169,7 @@ func TestALateLandingIsStoredOnceOrNever(t *testing.T) {
 	t.Cleanup(first.Shutdown)
 	js := connect(t, first.URL())
 	ensure(t, js, ledger.StreamConfig{})
-	l := ledger.NewJetStream(js, ledger.Options{Timeout: 50 * time.Millisecond, Bound: 500 * time.Millisecond})
+	l := open(js, ledger.Options{Timeout: 50 * time.Millisecond, Bound: 500 * time.Millisecond})
 	port := first.Port()
 	first.Shutdown()
 	e := ledgertest.Event("t", capture.Attempted, 1)
@@ -164,7 +181,7 @@ func TestALateLandingIsStoredOnceOrNever(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(second.Shutdown)
-	patient := ledger.NewJetStream(js, ledger.Options{})
+	patient := open(js, ledger.Options{})
 	if _, err := patient.Append(t.Context(), e, 0); err != nil {
 		t.Fatalf("the same event again: %v", err)
 	}

@@ -30,6 +30,8 @@ type receiver interface {
 type inbox struct {
 	nc      *nats.Conn
 	timeout time.Duration // for an answer
+	// paced is told what one of many messages under way at once costs.
+	paced func(cost time.Duration)
 
 	mu      sync.Mutex
 	sub     *nats.Subscription
@@ -39,6 +41,7 @@ type inbox struct {
 	timer   *time.Timer // runs while someone waits
 	due     time.Time   // when it does; zero where it does not run
 	closed  bool
+	pace    pace
 }
 
 type wait struct {
@@ -64,7 +67,8 @@ func (in *inbox) send(m *nats.Msg, to receiver) (number uint64, err error) {
 
 // expect enters a receiver and returns where its answer has to go.
 func (in *inbox) expect(to receiver) (number uint64, reply string, err error) {
-	until := time.Now().Add(in.timeout)
+	now := time.Now()
+	until := now.Add(in.timeout)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if err := in.open(); err != nil {
@@ -73,6 +77,7 @@ func (in *inbox) expect(to receiver) (number uint64, reply string, err error) {
 	in.last++
 	in.waiting[in.last] = wait{to, until}
 	in.wakeAt(until)
+	in.pace.sent(now, len(in.waiting))
 	var b [64]byte
 	return in.last, string(strconv.AppendUint(append(b[:0], in.prefix...), in.last, 36)), nil
 }
@@ -98,16 +103,12 @@ func (in *inbox) open() error {
 // forget takes a receiver out. It reports false where the answer was, or is
 // just being, handed over.
 func (in *inbox) forget(number uint64) bool {
-	_, was := in.take(number)
-	return was
-}
-
-func (in *inbox) take(number uint64) (receiver, bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	w, ok := in.waiting[number]
+	_, was := in.waiting[number]
 	delete(in.waiting, number)
-	return w.to, ok
+	in.pace = pace{}
+	return was
 }
 
 // arrived is called with every answer, one at a time.
@@ -116,8 +117,18 @@ func (in *inbox) arrived(token string, m *nats.Msg) {
 	if err != nil {
 		return
 	}
-	if to, ok := in.take(number); ok {
-		to.answered(m, nil)
+	in.mu.Lock()
+	w, ok := in.waiting[number]
+	if !ok {
+		in.mu.Unlock()
+		return
+	}
+	delete(in.waiting, number)
+	cost, known := in.pace.answered(len(in.waiting))
+	in.mu.Unlock()
+	w.to.answered(m, nil)
+	if known {
+		in.paced(cost)
 	}
 }
 
@@ -141,7 +152,7 @@ func (in *inbox) expire() {
 	now := time.Now()
 	var late []receiver
 	in.mu.Lock()
-	in.due = time.Time{}
+	in.due, in.pace = time.Time{}, pace{}
 	var next time.Time
 	for number, w := range in.waiting {
 		if !now.Before(w.until) {
@@ -164,7 +175,7 @@ func (in *inbox) expire() {
 func (in *inbox) hungUp() {
 	in.mu.Lock()
 	left := in.waiting
-	in.waiting, in.sub = map[uint64]wait{}, nil
+	in.waiting, in.sub, in.pace = map[uint64]wait{}, nil, pace{}
 	in.mu.Unlock()
 	for _, w := range left {
 		w.to.answered(nil, errHungUp)

@@ -32,7 +32,8 @@ type Options struct {
 type JetStream struct {
 	js        jetstream.JetStream
 	o         Options
-	inbox     inbox
+	inbox     *inbox
+	commits   *committer
 	envelopes envelopes
 }
 
@@ -53,11 +54,14 @@ func NewJetStream(js jetstream.JetStream, o Options) *JetStream {
 	if o.Bound <= 0 {
 		o.Bound = 4 * o.Timeout
 	}
-	return &JetStream{
-		js: prefixed(js), o: o,
-		inbox:     inbox{nc: js.Conn(), timeout: min(o.Timeout, o.Bound)},
+	in := &inbox{nc: js.Conn(), timeout: min(o.Timeout, o.Bound)}
+	l := &JetStream{
+		js: prefixed(js), o: o, inbox: in,
 		envelopes: envelopes{stream: o.Stream, source: o.Source},
 	}
+	l.commits = &committer{inbox: in, stream: o.Stream, info: l.api("STREAM.INFO." + o.Stream)}
+	in.paced = l.commits.paced
+	return l
 }
 
 // Close ends what the ledger holds at the connection, where that lives longer

@@ -71,6 +71,24 @@ func TestFaultyWithoutFaultsIsALedger(t *testing.T) {
 	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return ledgertest.Faulty{Ledger: &ledger.Memory{}} })
 }
 
+// bothWays runs a test for appends that go one by one, and in batches.
+func bothWays(t *testing.T, test func(t *testing.T, open opener)) {
+	t.Parallel()
+	for name, open := range map[string]opener{
+		"one by one": ledger.NewJetStream,
+		"in batches": func(js jetstream.JetStream, o ledger.Options) *ledger.JetStream {
+			return ledger.InBatches(ledger.NewJetStream(js, o))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open)
+		})
+	}
+}
+
+type opener func(jetstream.JetStream, ledger.Options) *ledger.JetStream
+
 func TestJetStream(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
@@ -78,9 +96,25 @@ func TestJetStream(t *testing.T) {
 	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return ledger.NewJetStream(js, ledger.Options{}) })
 }
 
-func TestJetStreamReplicated(t *testing.T) {
+// TestJetStreamInBatches keeps the stream in memory: each of its many small
+// batches would cost a few files.
+func TestJetStreamInBatches(t *testing.T) {
 	t.Parallel()
-	js := connect(t, cluster(t).URL())
-	ensure(t, js, ledger.StreamConfig{Replicas: 3})
-	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return ledger.NewJetStream(js, ledger.Options{}) })
+	js := connect(t, server(t).URL())
+	made := fitting()
+	made.AllowAtomicPublish, made.Storage = true, jetstream.MemoryStorage
+	if _, err := js.CreateStream(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
+	ledgertest.Run(t, func(*testing.T) ledger.Ledger {
+		return ledger.InBatches(ledger.NewJetStream(js, ledger.Options{}))
+	})
+}
+
+func TestJetStreamReplicated(t *testing.T) {
+	bothWays(t, func(t *testing.T, open opener) {
+		js := connect(t, cluster(t).URL())
+		ensure(t, js, ledger.StreamConfig{Replicas: 3})
+		ledgertest.Run(t, func(*testing.T) ledger.Ledger { return open(js, ledger.Options{}) })
+	})
 }

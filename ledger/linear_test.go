@@ -93,7 +93,10 @@ func TestMemoryIsLinearizable(t *testing.T) {
 // TestJetStreamIsLinearizable: the clients' lines stall now and then for longer
 // than an append is tried, so that some end uncertain and arrive late.
 func TestJetStreamIsLinearizable(t *testing.T) {
-	t.Parallel()
+	bothWays(t, linearizable)
+}
+
+func linearizable(t *testing.T, open opener) {
 	url := server(t).URL()
 	direct := connect(t, url)
 	ensure(t, direct, ledger.StreamConfig{})
@@ -101,7 +104,7 @@ func TestJetStreamIsLinearizable(t *testing.T) {
 	var books []ledger.Ledger
 	for n := range 5 {
 		p := startProxy(t, url)
-		books = append(books, ledger.NewJetStream(connect(t, p.url), impatient))
+		books = append(books, open(connect(t, p.url), impatient))
 		p.lose(stalling(n), nil)
 	}
 	h := contention(t, books, 80, ledger.NewJetStream(direct, ledger.Options{}))
@@ -124,14 +127,17 @@ func stalling(seed int) func(string) deed {
 
 // TestReplicatedJetStreamIsLinearizable: the leader steps down again and again.
 func TestReplicatedJetStreamIsLinearizable(t *testing.T) {
-	t.Parallel()
+	bothWays(t, linearizableReplicated)
+}
+
+func linearizableReplicated(t *testing.T, open opener) {
 	c := cluster(t)
 	js := connect(t, c.URL())
 	ensure(t, js, ledger.StreamConfig{Replicas: 3})
 	impatient := ledger.Options{Timeout: 60 * time.Millisecond, Bound: 120 * time.Millisecond}
 	var books []ledger.Ledger
 	for n := range 5 {
-		books = append(books, ledger.NewJetStream(connect(t, c.Servers[n%3].URL()), impatient))
+		books = append(books, open(connect(t, c.Servers[n%3].URL()), impatient))
 	}
 	over := make(chan struct{})
 	var wg sync.WaitGroup

@@ -72,11 +72,22 @@ func create(ctx context.Context, js jetstream.JetStream, c StreamConfig) (jetstr
 		DenyDelete:  true,
 		DenyPurge:   true,
 		Duplicates:  time.Second, // events carry no Nats-Msg-Id: the guard is stronger
+		// Used where the server syncs every message, see way.
+		AllowAtomicPublish: knowsBatches(js.Conn().ConnectedServerVersion()),
 	})
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return js.Stream(ctx, c.Stream)
 	}
 	return stream, err
+}
+
+// knowsBatches: atomic batches came with nats-server 2.12.
+func knowsBatches(version string) bool {
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return major > 2 || major == 2 && minor >= 12
 }
 
 // inspect compares a stream with what the ledger rests on.
