@@ -137,7 +137,9 @@ func (c *Clerk) tell(ctx context.Context, e capture.Event) {
 	attrs := make([]slog.Attr, 0, 11)
 	attrs = append(attrs, slog.String("trade_id", e.TradeID), slog.String("order_id", e.OrderID),
 		slog.Int("attempt", e.Attempt), slog.Int("call", e.Call), slog.String("rule", e.Rule))
-	if e.Answer != nil {
+	// Of a capture that was simply answered as paid there is no more to say.
+	plain := e.Type == capture.Captured && e.Via == capture.ViaCapture
+	if e.Answer != nil && !plain {
 		attrs = append(attrs, slog.String("via", string(e.Via)), slog.String("answer", string(e.Answer.Kind)),
 			slog.String("code", e.Answer.Code), slog.String("why", e.Answer.Why))
 	}

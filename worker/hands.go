@@ -22,20 +22,43 @@ type hands struct {
 	staged int // of them, not yet at the gateway
 	away   int // waiting inside for their next try
 
-	most, mostStaged int
-	wanted           bool          // the pull loop waits
-	freed            chan struct{} // tells it to look again
+	most   int           // of busy
+	stock  int           // of staged; it follows the need
+	wanted bool          // the pull loop waits
+	freed  chan struct{} // tells it to look again
 }
+
+// The stock grows where a slot was free when a job came to it, and so had
+// waited for one, and shrinks where jobs wait for slots. It follows how long
+// the ledger takes: a job that is being written down fills no slot.
+const (
+	slotIdle = 250 * time.Microsecond
+	slotBusy = 2 * time.Millisecond
+)
 
 func newHands(most int) *hands {
-	return &hands{most: most, mostStaged: stock(most), freed: make(chan struct{}, 1)}
+	return &hands{most: most, stock: prefetch(most), freed: make(chan struct{}, 1)}
 }
 
-// stock is how many deliveries, of that many, may be on their way to the
-// gateway: half of the slots, where there are two hands for each slot.
-func stock(most int) int { return max(most/4, 1) }
+// prefetch is how many deliveries may have come and met no hand yet, and the
+// least that may be on their way to the gateway: an eighth of the slots, where
+// there are two hands for each slot, but enough that a pull pays.
+func prefetch(most int) int { return max(most/16, min(16, most/4), 1) }
 
-func (h *hands) free() bool { return h.busy < h.most && h.staged < h.mostStaged }
+func (h *hands) free() bool { return h.busy < h.most && h.staged < h.stock }
+
+// reached counts a delivery that has come to its slot after so long a wait.
+func (h *hands) reached(waited time.Duration) {
+	h.mu.Lock()
+	switch {
+	case waited < slotIdle && h.wanted:
+		h.stock = min(h.stock+1, h.most/2)
+	case waited > slotBusy:
+		h.stock = max(h.stock-1, prefetch(h.most))
+	}
+	h.mu.Unlock()
+	h.change(0, -1, 0)
+}
 
 // take waits for a free hand. It returns false when ctx ends first.
 func (h *hands) take(ctx context.Context) bool {
@@ -104,31 +127,33 @@ type holding struct {
 
 // Call implements Turnstile.
 func (d *holding) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+	came := time.Now()
 	return d.Turnstile.Call(ctx, func(ctx context.Context) capture.Answer {
-		d.called()
+		if d.staged {
+			d.staged = false
+			d.hands.reached(time.Since(came))
+		}
 		return call(ctx)
 	})
 }
 
-func (d *holding) called() {
+// leave counts a delivery that goes on without a call, or had its call.
+func (d *holding) leave(away int) {
+	staged := 0
 	if d.staged {
-		d.staged = false
-		d.hands.change(0, -1, 0)
+		d.staged, staged = false, -1
 	}
+	d.hands.change(-1, staged, away)
 }
 
 // Wait implements Waiter. Who waits needs no hand; when the wait is over it
 // has one, without asking: a pull has to wait for it.
 func (d *holding) Wait(ctx context.Context, until time.Time) bool {
-	d.called()
-	d.hands.change(-1, 0, +1)
+	d.leave(+1)
 	waited := d.Waiter.Wait(ctx, until)
 	d.hands.change(+1, 0, -1)
 	return waited
 }
 
 // drop ends it.
-func (d *holding) drop() {
-	d.called()
-	d.hands.change(-1, 0, 0)
-}
+func (d *holding) drop() { d.leave(0) }

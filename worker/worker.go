@@ -98,7 +98,7 @@ func (w *Worker) pull(ctx, work context.Context) {
 // pulling meets trouble.
 func (w *Worker) take(ctx, work context.Context) error {
 	jobs, err := w.cfg.Consumer.Messages(
-		jetstream.PullMaxMessages(stock(w.cfg.Hands)), jetstream.PullHeartbeat(pullBeat))
+		jetstream.PullMaxMessages(prefetch(w.cfg.Hands)), jetstream.PullHeartbeat(pullBeat))
 	if err != nil {
 		return err
 	}
