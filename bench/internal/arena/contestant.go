@@ -32,6 +32,9 @@ type contestant struct {
 	// module is the library that it shows, whose version is told.
 	module string
 	args   []string
+	// consumer is appended to the name of the durable consumer for the name of
+	// the one that it uses.
+	consumer string
 	// env, where set, is how the program is told what to do, instead of flags.
 	env func(Setting) []string
 	// server keeps its queue, where that is not the NATS server; nil where it is.
@@ -58,10 +61,8 @@ func (c contestant) command(s Setting, dir string) rig.Command {
 		"-gateway", s.Gateway, "-user", rig.User, "-secret", rig.Secret, "-concurrency", strconv.Itoa(s.Concurrency),
 		"-nats", s.NATS, "-stream", q.Stream, "-consumer", q.Consumer,
 	}, c.args...)
-	if c.name == Ceiling || c.name == Naive {
-		first, last := window(s.Jobs)
-		run.Args = append(run.Args, "-from", strconv.Itoa(int(first)), "-to", strconv.Itoa(int(last)))
-	}
+	first, last := window(s.Jobs)
+	run.Args = append(run.Args, "-from", strconv.Itoa(int(first)), "-to", strconv.Itoa(int(last)))
 	if c.server != nil {
 		run.Args = append(run.Args, c.server.flag, c.server.address)
 	}

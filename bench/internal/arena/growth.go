@@ -66,13 +66,14 @@ func (a *Arena) drain(ctx context.Context, n int) (row []string, startups []floa
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := a.measure(ctx, contestant{name: CaptureWorker}, p, n)
+	worker := contestant{name: CaptureWorker}
+	m, err := a.measure(ctx, worker, p, n)
 	if err == nil {
-		if left := a.drained(ctx, onNATS, n); left != "" {
+		if left := a.drained(ctx, worker, n); left != "" {
 			err = errors.New(left)
 		}
 	}
-	worker, memErr := procfs.ReadMemory(p.PID())
+	memory, memErr := procfs.ReadMemory(p.PID())
 	done, doneErr := procfs.ReadMemory(a.Broker.PID())
 	_, stopErr := p.Stop()
 	if err = errors.Join(err, memErr, doneErr, stopErr); err != nil {
@@ -82,7 +83,7 @@ func (a *Arena) drain(ctx context.Context, n int) (row []string, startups []floa
 	m.into(&t)
 	number := func(v float64) string { return fmt.Sprintf("%.0f", v) }
 	mib := func(bytes int64) float64 { return float64(bytes) / (1 << 20) }
-	row = []string{fmt.Sprint(n), number(t.Rate), number(t.WorkerCPU), number(t.BrokerCPU), number(mib(worker.Peak)),
+	row = []string{fmt.Sprint(n), number(t.Rate), number(t.WorkerCPU), number(t.BrokerCPU), number(mib(memory.Peak)),
 		number(mib(published.Now)), number(mib(done.Now)), number(mib(done.Now-empty.Now) / float64(n) * 1e6)}
 	startups, err = a.startups(ctx)
 	return row, startups, err

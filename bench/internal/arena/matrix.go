@@ -68,12 +68,16 @@ func (a *Arena) jobsFor(ctx context.Context, c contestant, cell result.Cell, m M
 		guess = min(guess, float64(cell.Concurrency)/cell.Latency.Seconds())
 	}
 	const moment = 700 * time.Millisecond
-	t, err := a.turn(ctx, c, cell, clamp(guess*moment.Seconds()+2*float64(cell.Concurrency)))
+	t, err := a.turn(ctx, c, cell, clamp(guess*moment.Seconds(), cell))
 	if err != nil {
 		return 0, err
 	}
 	// A tenth and a twentieth of the jobs lie outside the window.
-	return clamp(t.Rate * m.Seconds / 0.85), nil
+	return clamp(t.Rate*m.Seconds/0.85, cell), nil
 }
 
-func clamp(jobs float64) int { return int(min(max(jobs, leastJobs), mostJobs)) }
+// clamp bounds a number of jobs. Every call in flight is used a few times.
+func clamp(jobs float64, cell result.Cell) int {
+	least := max(leastJobs, 3*cell.Concurrency)
+	return int(min(max(jobs, float64(least)), mostJobs))
+}

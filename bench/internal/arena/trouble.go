@@ -23,6 +23,9 @@ const (
 	outageFor = 12 * time.Second
 )
 
+// healthyShare of the calls meet none of the faults below.
+const healthyShare = 0.95
+
 // ambiguous has one call in twenty end without telling whether it captured.
 var ambiguous = map[string]any{
 	"error_before": .01, "error_after": .01, "reset_before": .005, "reset_after": .005,
@@ -58,10 +61,10 @@ func (a *Arena) trouble(ctx context.Context, o ScenarioOptions) ([]result.Table,
 func doubtTable(calm, doubtful map[int]float64) result.Table {
 	return result.Table{
 		Title: fmt.Sprintf("One answer in twenty is ambiguous: gateway latency %s, %d calls in flight", troubleLatency, troubleConcurrency),
-		Head:  []string{"healthy jobs/s, calm", "healthy jobs/s, in doubt", "ratio"},
+		Head:  []string{"jobs/s, calm", "healthy jobs/s, in doubt", "ratio", "to the calm rate of as many jobs"},
 		Rows: [][]string{{stats.Of(values(calm)).Text("%.0f"), stats.Of(values(doubtful)).Text("%.0f"),
-			stats.Ratios(doubtful, calm).Text("%.2f")}},
-		Notes: []string{fmt.Sprintf("Answers of -1000, resets, 502s and answers that break off, half of them with effect. Steady state: measured for %s after %s. Healthy are capture calls that met no fault, less as many as are made again for those that met one without effect; at most 0.95 of the calls can be.", troubleSteady, troubleRamp)},
+			stats.Ratios(doubtful, calm).Text("%.2f"), stats.Ratios(doubtful, calm).Scaled(1 / healthyShare).Text("%.2f")}},
+		Notes: []string{fmt.Sprintf("Answers of -1000, resets, 502s and answers that break off, half of them with effect. Steady state: measured for %s after %s. Healthy are capture calls that met no fault, less as many as are made again for those that met one without effect; at most 0.95 of the calls can be, which the last column takes into account. Both count against the calls in flight, as do the queries about the trades in doubt.", troubleSteady, troubleRamp)},
 	}
 }
 

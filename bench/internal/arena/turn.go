@@ -48,7 +48,7 @@ func (a *Arena) turn(ctx context.Context, c contestant, cell result.Cell, n int)
 	}
 	left := ""
 	if err == nil && c.queue != onNone {
-		left = a.drained(ctx, c.queue, n)
+		left = a.drained(ctx, c, n)
 	}
 	a.profiling.Wait()
 	out, stopErr := p.Stop()
@@ -163,7 +163,7 @@ func (a *Arena) watch(ctx context.Context, p *rig.Process, look func(rig.Counts)
 
 // drained waits until all jobs are captured and, as far as the NATS server can
 // tell, acked. It says what is missing.
-func (a *Arena) drained(ctx context.Context, q queue, n int) string {
+func (a *Arena) drained(ctx context.Context, c contestant, n int) string {
 	var left int
 	var captured int64
 	err := rig.Until(ctx, drainBound, "the last acks", func() (bool, error) {
@@ -172,10 +172,12 @@ func (a *Arena) drained(ctx context.Context, q queue, n int) string {
 			return false, err
 		}
 		captured = counts.Effects
-		if q != onNATS {
+		if c.queue != onNATS {
 			return captured == int64(n), nil
 		}
-		left, err = a.Broker.Left(ctx, rig.DefaultQueue())
+		q := rig.DefaultQueue()
+		q.Consumer += c.consumer
+		left, err = a.Broker.Left(ctx, q)
 		return left == 0 && captured == int64(n), err
 	})
 	if err == nil {

@@ -85,12 +85,26 @@ func (b *Broker) Fill(ctx context.Context, n int, ids *IDs) error {
 
 // Left is how many jobs of the consumer are not acked yet.
 func (b *Broker) Left(ctx context.Context, q Queue) (int, error) {
-	consumer, err := b.JS.Consumer(ctx, q.Stream, q.Consumer)
+	info, err := b.consumerInfo(ctx, q)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("looking at consumer %s: %w", q.Consumer, err)
 	}
-	info := consumer.CachedInfo()
 	return int(info.NumPending) + info.NumAckPending, nil
+}
+
+func (b *Broker) consumerInfo(ctx context.Context, q Queue) (*jetstream.ConsumerInfo, error) {
+	pull, err := b.JS.Consumer(ctx, q.Stream, q.Consumer)
+	if err == nil {
+		return pull.CachedInfo(), nil
+	}
+	if !errors.Is(err, jetstream.ErrNotPullConsumer) {
+		return nil, err
+	}
+	push, err := b.JS.PushConsumer(ctx, q.Stream, q.Consumer)
+	if err != nil {
+		return nil, err
+	}
+	return push.CachedInfo(), nil
 }
 
 // IDs mints trade ids.
