@@ -38,10 +38,13 @@ func BenchmarkAppend(b *testing.B) {
 			open func(jetstream.JetStream) appender
 		}{
 			{"library", func(js jetstream.JetStream) appender { return byLibrary{js} }},
-			{"ledger", func(js jetstream.JetStream) appender { return ledger.NewJetStream(js, ledger.Options{}) }},
+			{"one-by-one", func(js jetstream.JetStream) appender {
+				return ledger.OneByOne(ledger.NewJetStream(js, ledger.Options{}))
+			}},
 			{"batches", func(js jetstream.JetStream) appender {
 				return ledger.InBatches(ledger.NewJetStream(js, ledger.Options{}))
 			}},
+			{"chosen", func(js jetstream.JetStream) appender { return ledger.NewJetStream(js, ledger.Options{}) }},
 		} {
 			for _, writers := range []int{1, 64, 256} {
 				b.Run(fmt.Sprintf("sync=%s/way=%s/writers=%d", sync, way.name, writers), func(b *testing.B) {

@@ -1,5 +1,15 @@
 package ledger
 
+import "time"
+
+// OneByOne lets no append go in a batch, and returns the ledger.
+func OneByOne(l *JetStream) *JetStream {
+	l.commits.mu.Lock()
+	defer l.commits.mu.Unlock()
+	l.commits.way.next = time.Now().Add(time.Hour)
+	return l
+}
+
 // InBatches lets every append go in a batch, whatever it costs, and returns the
 // ledger.
 func InBatches(l *JetStream) *JetStream {
