@@ -24,13 +24,16 @@ func TestTinyCell(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	file := filepath.Join(t.TempDir(), "run.json")
 	var out strings.Builder
-	err := run(ctx, []string{"-cells", "20ms/16", "-jobs", "400", "-turns", "1", "-out", file}, &out, io.Discard)
+	err := run(ctx, []string{"-sync", "-cells", "20ms/16", "-jobs", "400", "-turns", "1", "-out", file}, &out, io.Discard)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	r, err := result.Read(file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !r.Sync {
+		t.Error("the run does not tell that the server synced")
 	}
 	if len(r.Turns) != 3 {
 		t.Fatalf("%d turns, want one of each contestant", len(r.Turns))

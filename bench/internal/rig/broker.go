@@ -36,7 +36,7 @@ func StartBroker(ctx context.Context, program, dir string, sync bool) (*Broker, 
 	if sync {
 		interval = "sync_interval: always"
 	}
-	config := fmt.Sprintf("listen: \"127.0.0.1:-1\"\nports_file_dir: %q\njetstream { store_dir: %q %s }\n", dir, filepath.Join(dir, "store"), interval)
+	config := fmt.Sprintf("listen: \"127.0.0.1:-1\"\nports_file_dir: %q\njetstream {\n  store_dir: %q\n  %s\n}\n", dir, filepath.Join(dir, "store"), interval)
 	path := filepath.Join(dir, "nats.conf")
 	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
 		return nil, err
