@@ -92,7 +92,7 @@ var decideTable = []decideRow{
 // total: every state, job and time has a step, and the same three always have
 // the same one.
 func Decide(s State, job Job, now time.Time, p Policy) Step {
-	v := situation{s: s, job: job, hasJob: true, now: now, p: p}
+	v := &facts{s: s, job: job, hasJob: true, now: now, p: p}
 	for _, row := range decideTable {
 		if row.when(v) {
 			step := row.do(v)

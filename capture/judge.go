@@ -76,7 +76,7 @@ var judgeQueryTable = []judgeRow{
 // job is the job at hand; it is nil where a person, a notification or a batch
 // asks. now is when the answer arrived.
 func Judge(s State, job *Job, f Finding, now time.Time, p Policy) (e Event, ok bool) {
-	v := situation{s: s, now: now, p: p}
+	v := &facts{s: s, now: now, p: p}
 	f.Answer.Latency = f.age(now)
 	if job != nil {
 		v.job, v.hasJob = *job, true

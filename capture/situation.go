@@ -2,8 +2,11 @@ package capture
 
 import "time"
 
-// situation is everything a row of the tables may look at.
-type situation struct {
+// situation is everything a row of the tables may look at. The rows share one:
+// copies for each would double the stack that a job needs.
+type situation = *facts
+
+type facts struct {
 	s      State
 	job    Job  // the job at hand
 	hasJob bool // false where a person or a notification asks, not a job

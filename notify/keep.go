@@ -33,7 +33,7 @@ func (h *Handler) keep(ctx context.Context, n gateway.Notification) error {
 		if done := h.passOver(ctx, trade, s, n); done {
 			return nil
 		}
-		_, err = h.cfg.Clerk.Record(ctx, reconcile.Trade{ID: trade.ID, State: s, Seq: trade.Seq}, event(s, n))
+		_, err = h.cfg.Clerk.Record(ctx, &reconcile.Trade{ID: trade.ID, State: s, Seq: trade.Seq}, event(s, n))
 		if err == nil {
 			h.kept(ctx, s, n)
 			return nil

@@ -201,7 +201,7 @@ func (r *resolver) look(t *task) (again time.Time) {
 	return r.ask(ctx, t, trade, later)
 }
 
-func (r *resolver) ask(ctx context.Context, t *task, trade reconcile.Trade, later time.Time) time.Time {
+func (r *resolver) ask(ctx context.Context, t *task, trade *reconcile.Trade, later time.Time) time.Time {
 	asking := reconcile.Resolver{Clerk: r.cfg.Clerk, Query: func(ctx context.Context, id string) capture.Answer {
 		return r.cfg.Gate.Call(ctx, func(ctx context.Context) capture.Answer { return r.cfg.Query(ctx, id) })
 	}}

@@ -20,7 +20,8 @@ const maxRereads = 16
 var ErrContended = errors.New("the trade is being written by others")
 
 // Trade is what the ledger holds of a trade: its state and the sequence that
-// the next append has to follow.
+// the next append has to follow. It is shared and never changed: who writes
+// gets a new one.
 type Trade struct {
 	ID    string
 	State capture.State
@@ -45,38 +46,38 @@ type Clerk struct {
 }
 
 // Open reads a trade from the ledger, perhaps a little behind.
-func (c *Clerk) Open(ctx context.Context, tradeID string) (Trade, error) {
+func (c *Clerk) Open(ctx context.Context, tradeID string) (*Trade, error) {
 	loaded, err := c.Ledger.Load(ctx, tradeID)
 	if err != nil {
-		return Trade{}, fmt.Errorf("reading the ledger of trade %s: %w", tradeID, err)
+		return nil, fmt.Errorf("reading the ledger of trade %s: %w", tradeID, err)
 	}
-	return Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq, MayLag: true}, nil
+	return &Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq, MayLag: true}, nil
 }
 
 // Reopen reads a trade with all that was written before the call.
-func (c *Clerk) Reopen(ctx context.Context, tradeID string) (Trade, error) {
+func (c *Clerk) Reopen(ctx context.Context, tradeID string) (*Trade, error) {
 	return c.reopen(ctx, tradeID)
 }
 
 // reopen reads a trade that others have just written to.
-func (c *Clerk) reopen(ctx context.Context, tradeID string) (Trade, error) {
+func (c *Clerk) reopen(ctx context.Context, tradeID string) (*Trade, error) {
 	loaded, err := c.Ledger.LoadLatest(ctx, tradeID)
 	if err != nil {
-		return Trade{}, fmt.Errorf("reading the ledger of trade %s again: %w", tradeID, err)
+		return nil, fmt.Errorf("reading the ledger of trade %s again: %w", tradeID, err)
 	}
-	return Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, nil
+	return &Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, nil
 }
 
 // Record appends a drafted event and returns the trade after it. Where someone
 // else wrote first it returns the trade as it now stands and an error that
 // wraps ledger.ErrConflict: decide again.
-func (c *Clerk) Record(ctx context.Context, t Trade, e capture.Event) (Trade, error) {
+func (c *Clerk) Record(ctx context.Context, t *Trade, e capture.Event) (*Trade, error) {
 	e = c.stamp(t, e)
 	seq, err := c.Ledger.Append(ctx, e, t.Seq)
 	switch {
 	case err == nil:
 		c.tell(ctx, e)
-		return Trade{ID: t.ID, State: t.State.Apply(e), Seq: seq}, nil
+		return &Trade{ID: t.ID, State: t.State.Apply(e), Seq: seq}, nil
 	case errors.Is(err, ledger.ErrConflict):
 		fresh, openErr := c.reopen(ctx, t.ID)
 		if openErr != nil {
@@ -90,7 +91,7 @@ func (c *Clerk) Record(ctx context.Context, t Trade, e capture.Event) (Trade, er
 // Learn judges a finding and appends what follows from it. On a conflict it
 // judges the finding again on what the others wrote, so that no answer that
 // was had is thrown away. The event is nil where there was nothing to write.
-func (c *Clerk) Learn(ctx context.Context, t Trade, job *capture.Job, f capture.Finding) (Trade, *capture.Event, error) {
+func (c *Clerk) Learn(ctx context.Context, t *Trade, job *capture.Job, f capture.Finding) (*Trade, *capture.Event, error) {
 	came := c.Now()
 	for range maxRereads {
 		e, ok := capture.Judge(t.State, job, f, came, c.Policy)
@@ -111,7 +112,7 @@ func (c *Clerk) Learn(ctx context.Context, t Trade, job *capture.Job, f capture.
 	return t, nil, fmt.Errorf("trade %s: %w", t.ID, ErrContended)
 }
 
-func (c *Clerk) stamp(t Trade, e capture.Event) capture.Event {
+func (c *Clerk) stamp(t *Trade, e capture.Event) capture.Event {
 	now := c.Now()
 	e.ID, e.TradeID, e.Worker = c.NewID(), t.ID, c.Worker
 	if e.Time.IsZero() {

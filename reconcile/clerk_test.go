@@ -35,14 +35,14 @@ func amount(t *testing.T, number string) capture.Amount {
 }
 
 // announce puts the intent of a first call into the ledger.
-func announce(t *testing.T, c *reconcile.Clerk) reconcile.Trade {
+func announce(t *testing.T, c *reconcile.Clerk) *reconcile.Trade {
 	t.Helper()
 	job := capture.Job{TradeID: "T1", Amount: amount(t, "24.99")}
 	intent := capture.Event{
 		Type: capture.Attempted, Attempt: 1, Call: 1, RequestID: "request00000000000000000001",
 		LeaseUntil: noon.Add(time.Minute), Job: &job,
 	}
-	trade, err := c.Record(t.Context(), reconcile.Trade{ID: "T1"}, intent)
+	trade, err := c.Record(t.Context(), &reconcile.Trade{ID: "T1"}, intent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestRecordStampsAndTellsConflicts(t *testing.T) {
 	if err != nil || stored.Event.ID != "first-1" || stored.Event.Worker != "first" || !stored.Event.Time.Equal(noon) || stored.Seq != trade.Seq {
 		t.Errorf("stored %+v, %v", stored, err)
 	}
-	fresh, err := second.Record(t.Context(), reconcile.Trade{ID: "T1"}, capture.Event{Type: capture.Notified})
+	fresh, err := second.Record(t.Context(), &reconcile.Trade{ID: "T1"}, capture.Event{Type: capture.Notified})
 	if !errors.Is(err, ledger.ErrConflict) {
 		t.Fatalf("a writer that was late: %v, want a conflict", err)
 	}
@@ -93,7 +93,7 @@ func TestLearnJudgesAgainAfterAConflict(t *testing.T) {
 	}
 }
 
-func mustOpen(t *testing.T, c *reconcile.Clerk) reconcile.Trade {
+func mustOpen(t *testing.T, c *reconcile.Clerk) *reconcile.Trade {
 	t.Helper()
 	trade, err := c.Open(t.Context(), "T1")
 	if err != nil {

@@ -108,7 +108,7 @@ func (v *Verdict) finding() capture.Finding {
 }
 
 // keep writes the outcome that follows, where it is to be written.
-func (r *batchRun) keep(v Verdict, trade Trade) (Verdict, error) {
+func (r *batchRun) keep(v Verdict, trade *Trade) (Verdict, error) {
 	if v.Event == nil || !r.Write {
 		return v, nil
 	}

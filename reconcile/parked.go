@@ -63,7 +63,7 @@ func within(a, least, most capture.Amount) bool {
 func (c *Clerk) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
 	return func(yield func(ParkedTrade, error) bool) {
 		for id, err := range ledger.TradesWith(ctx, c.Ledger, capture.Parked) {
-			var trade Trade
+			var trade *Trade
 			if err == nil {
 				trade, err = c.Open(ctx, id)
 			}
@@ -80,7 +80,7 @@ func (c *Clerk) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrad
 }
 
 // parked describes a trade that is parked.
-func (t Trade) parked() (ParkedTrade, bool) {
+func (t *Trade) parked() (ParkedTrade, bool) {
 	s := t.State
 	if s.Phase != capture.PhaseParked || s.Outcome == nil {
 		return ParkedTrade{TradeID: t.ID}, false

@@ -129,7 +129,7 @@ func (e *PublishError) Error() string {
 // Unwrap returns why.
 func (e *PublishError) Unwrap() error { return e.Err }
 
-func (r *Releaser) publish(ctx context.Context, trade Trade, done Release) (Release, error) {
+func (r *Releaser) publish(ctx context.Context, trade *Trade, done Release) (Release, error) {
 	if trade.State.Job.TradeID == "" {
 		done.Fate, done.Why = WasRefused, "the ledger does not hold its job; publish the job anew"
 		return done, nil
@@ -146,12 +146,12 @@ func releaseID(tradeID string, at time.Time) string {
 }
 
 // load reads a trade, and the release that nothing followed, if there is one.
-func (r *Releaser) load(ctx context.Context, tradeID string) (Trade, *capture.Event, error) {
+func (r *Releaser) load(ctx context.Context, tradeID string) (*Trade, *capture.Event, error) {
 	loaded, err := r.Clerk.Ledger.LoadLatest(ctx, tradeID)
 	if err != nil {
-		return Trade{}, nil, fmt.Errorf("reading the ledger of trade %s: %w", tradeID, err)
+		return nil, nil, fmt.Errorf("reading the ledger of trade %s: %w", tradeID, err)
 	}
-	return Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, pendingRelease(loaded.Events), nil
+	return &Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, pendingRelease(loaded.Events), nil
 }
 
 // pendingRelease is the last release, unless a call was announced or an
@@ -169,12 +169,12 @@ func pendingRelease(events []capture.Event) *capture.Event {
 	return nil
 }
 
-func describe(t Trade) ParkedTrade {
+func describe(t *Trade) ParkedTrade {
 	job := t.State.Job
 	return ParkedTrade{TradeID: t.ID, OrderID: job.OrderID, Amount: job.Amount, Deadline: job.Deadline()}
 }
 
-func refuseNotParked(t Trade) Release {
+func refuseNotParked(t *Trade) Release {
 	err := &NotParkedError{TradeID: t.ID, Phase: t.State.Phase, Known: t.State.Events > 0}
 	return Release{ParkedTrade: describe(t), Fate: WasRefused, Why: err.Error()}
 }

@@ -75,7 +75,7 @@ func (r *Resolver) Resolve(ctx context.Context, tradeID string) (Result, error) 
 	return result, err
 }
 
-func (r *Resolver) known(ctx context.Context, tradeID string) (Trade, error) {
+func (r *Resolver) known(ctx context.Context, tradeID string) (*Trade, error) {
 	trade, err := r.Clerk.Open(ctx, tradeID)
 	if err == nil && trade.State.Events == 0 {
 		err = fmt.Errorf("trade %s: %w", tradeID, ErrUnknownTrade)

@@ -49,7 +49,7 @@ func (p *Processor) unreadable(ctx context.Context, err error) Disposition {
 }
 
 // conflict explains a job that asks for something else than what stands.
-func conflict(job capture.Job, trade reconcile.Trade, step capture.Step) Disposition {
+func conflict(job capture.Job, trade *reconcile.Trade, step capture.Step) Disposition {
 	standing := trade.State.Outcome
 	return Disposition{Do: DeadLetter, Reason: ReasonConflict, Rule: step.Rule, Detail: fmt.Sprintf(
 		"the job asks for %s, but trade %s is already %s for %s (event %s)",

@@ -106,7 +106,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 const peek = 2 * time.Second
 
 // lookAgain is when a waiting job reads its trade again.
-func (p *Processor) lookAgain(trade reconcile.Trade, step capture.Step) time.Time {
+func (p *Processor) lookAgain(trade *reconcile.Trade, step capture.Step) time.Time {
 	soon := p.Clerk.Now().Add(peek)
 	if trade.State.Unanswered && soon.Before(step.Until) {
 		return soon
@@ -124,21 +124,21 @@ func mayBeUndone(s capture.State, step capture.Step) bool {
 // open reads the trade. The first delivery of a job is almost always the first
 // that is heard of its trade, so nothing is read: the first append expects an
 // empty ledger, and where it is not, the conflict brings the truth.
-func (p *Processor) open(ctx context.Context, tradeID string, first bool) (reconcile.Trade, error) {
+func (p *Processor) open(ctx context.Context, tradeID string, first bool) (*reconcile.Trade, error) {
 	if first {
-		return reconcile.Trade{ID: tradeID}, nil
+		return &reconcile.Trade{ID: tradeID}, nil
 	}
 	return p.Clerk.Open(ctx, tradeID)
 }
 
 // settle writes an outcome that needs no call.
-func (p *Processor) settle(ctx context.Context, trade reconcile.Trade, step capture.Step) (reconcile.Trade, error) {
+func (p *Processor) settle(ctx context.Context, trade *reconcile.Trade, step capture.Step) (*reconcile.Trade, error) {
 	trade, err := p.Clerk.Record(ctx, trade, step.Event)
 	return trade, decideAgain(err)
 }
 
 // query asks Order Query and writes down what follows.
-func (p *Processor) query(ctx, stop context.Context, trade reconcile.Trade, job capture.Job) (reconcile.Trade, error) {
+func (p *Processor) query(ctx, stop context.Context, trade *reconcile.Trade, job capture.Job) (*reconcile.Trade, error) {
 	leave, err := p.Gate.Enter(stop)
 	if err != nil {
 		return trade, err
@@ -155,7 +155,7 @@ func (p *Processor) query(ctx, stop context.Context, trade reconcile.Trade, job 
 
 // attempt announces a capture call in the ledger, makes it, and writes down
 // what follows. The announcement waits for no slot, and no slot waits for it.
-func (p *Processor) attempt(ctx, stop context.Context, trade reconcile.Trade, job capture.Job) (reconcile.Trade, error) {
+func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, job capture.Job) (*reconcile.Trade, error) {
 	leave, err := p.Gate.Enter(stop)
 	if err != nil {
 		return trade, err

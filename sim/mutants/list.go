@@ -24,7 +24,7 @@ var mutations = []mutation{
 		"	return len(v.settled(a)) >= v.p.Agree", "	return len(v.settled(a)) >= 1"},
 	{"a conflict is overwritten", "reconcile/clerk.go",
 		"		if openErr != nil {\n			return t, openErr\n		}",
-		"		if openErr == nil {\n			seq, openErr = c.Ledger.Append(ctx, e, fresh.Seq)\n		}\n		if openErr == nil {\n			return Trade{ID: t.ID, State: fresh.State.Apply(e), Seq: seq}, nil\n		}"},
+		"		if openErr == nil {\n			seq, openErr = c.Ledger.Append(ctx, e, fresh.Seq)\n		}\n		if openErr == nil {\n			return &Trade{ID: t.ID, State: fresh.State.Apply(e), Seq: seq}, nil\n		}"},
 	{"a new request_id on every retry", "capture/situation.go",
 		"	return v.s.RequestID == \"\" || v.newAsk() || v.idSpent()", "	return true"},
 	{"a lost call counts as ended when it began", "capture/state.go",
