@@ -73,6 +73,9 @@ func (a *Arena) fresh(ctx context.Context, knobs map[string]any) error {
 	if err := a.Gateway.Set(ctx, all); err != nil {
 		return err
 	}
+	if err := a.quiet(ctx); err != nil {
+		return err
+	}
 	if err := a.Gateway.Reset(ctx); err != nil {
 		return err
 	}

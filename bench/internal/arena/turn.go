@@ -65,6 +65,9 @@ func (a *Arena) prepare(ctx context.Context, c contestant, cell result.Cell, s S
 	if err := a.Gateway.Set(ctx, map[string]any{"latency": cell.Latency.String()}); err != nil {
 		return nil, err
 	}
+	if err := a.quiet(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.Gateway.Reset(ctx); err != nil {
 		return nil, err
 	}
@@ -83,6 +86,21 @@ func (a *Arena) prepare(ctx context.Context, c contestant, cell result.Cell, s S
 		return nil, a.fillOwn(ctx, c, s)
 	}
 	return nil, nil
+}
+
+// quiet waits until the simulator has read the calls that the last contestant
+// had sent when it ended: they would count for the next one.
+func (a *Arena) quiet(ctx context.Context) error {
+	const quietPolls = 5 // of 10 ms each
+	last, same := rig.Counts{}, 0
+	return rig.Until(ctx, stallBound, "the simulator to be quiet", func() (bool, error) {
+		now, err := a.Gateway.Counts(ctx)
+		now.At = time.Time{}
+		if same++; now != last {
+			last, same = now, 0
+		}
+		return same >= quietPolls, err
+	})
 }
 
 // fillOwn has the contestant put the jobs into its own queue.
@@ -173,12 +191,12 @@ func (a *Arena) drained(ctx context.Context, c contestant, n int) string {
 		}
 		captured = counts.Effects
 		if c.queue != onNATS {
-			return captured == int64(n), nil
+			return captured >= int64(n), nil
 		}
 		q := rig.DefaultQueue()
 		q.Consumer += c.consumer
 		left, err = a.Broker.Left(ctx, q)
-		return left == 0 && captured == int64(n), err
+		return left == 0 && captured >= int64(n), err
 	})
 	if err == nil {
 		return ""

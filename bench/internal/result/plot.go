@@ -27,13 +27,14 @@ func (r Run) WritePlot(path string) error {
 	p.Title.Text = "Captures a second, as a part of the ceiling's"
 	p.Y.Label.Text = "ratio, turn by turn"
 	p.X.Label.Text = "gateway latency / calls in flight"
-	p.Y.Min, p.Y.Max = 0, 1.2
+	p.Y.Min, p.Y.Max = 0, 1.1
 	p.Legend.Top = true
 	cells, names := r.Cells(), r.contenders()
 	grid := plotter.NewGrid()
 	grid.Vertical.Width = 0
 	p.Add(grid)
-	width := vg.Points(420 / float64(max(len(cells)*(len(names)+1), 1)))
+	cellWidth := vg.Points(max(18*float64(len(names)), 60))
+	width := cellWidth * 0.8 / vg.Length(max(len(names), 1))
 	for i, name := range names {
 		offset := width * vg.Length(float64(i)-float64(len(names)-1)/2)
 		if err := r.addBars(p, cells, name, palette[i%len(palette)], width, offset); err != nil {
@@ -45,7 +46,10 @@ func (r Run) WritePlot(path string) error {
 		labels[i] = c.String()
 	}
 	p.NominalX(labels...)
-	return p.Save(vg.Points(640), vg.Points(320), path)
+	// The legend stands beside the bars, not on them.
+	const legend = 150
+	p.X.Min, p.X.Max = -0.5, float64(len(cells))-0.5+legend/cellWidth.Points()
+	return p.Save(cellWidth*vg.Length(len(cells))+vg.Points(legend+60), vg.Points(320), path)
 }
 
 // contenders are all but the ceiling, which would be a row of ones.
