@@ -37,13 +37,15 @@ const (
 )
 
 func newHands(most int) *hands {
-	return &hands{most: most, stock: prefetch(most), freed: make(chan struct{}, 1)}
+	return &hands{most: most, stock: leastStock(most), freed: make(chan struct{}, 1)}
 }
 
-// prefetch is how many deliveries may have come and met no hand yet, and the
-// least that may be on their way to the gateway: an eighth of the slots, where
-// there are two hands for each slot, but enough that a pull pays.
-func prefetch(most int) int { return max(most/16, min(16, most/4), 1) }
+// leastStock is an eighth of the slots, where there are two hands for a slot.
+func leastStock(most int) int { return max(most/16, 1) }
+
+// prefetch is how many deliveries may have come and met no hand yet. Half of
+// it is a pull, which costs the broker as much as a few jobs do.
+func prefetch(most int) int { return max(most/8, min(32, most)) }
 
 func (h *hands) free() bool { return h.busy < h.most && h.staged < h.stock }
 
@@ -54,7 +56,7 @@ func (h *hands) reached(waited time.Duration) {
 	case waited < slotIdle && h.wanted:
 		h.stock = min(h.stock+1, h.most/2)
 	case waited > slotBusy:
-		h.stock = max(h.stock-1, prefetch(h.most))
+		h.stock = max(h.stock-1, leastStock(h.most))
 	}
 	h.mu.Unlock()
 	h.change(0, -1, 0)
