@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/capture-worker/capture-worker/bench/internal/result"
 )
 
@@ -98,3 +100,5 @@ func TestWrongOptions(t *testing.T) {
 		}
 	}
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -55,16 +55,16 @@ func (a *Arena) trouble(ctx context.Context, o ScenarioOptions) ([]result.Table,
 			outages[down] = append(outages[down], r)
 		}
 	}
-	return []result.Table{doubtTable(calm, doubtful), outageTable(kinds, outages)}, nil
+	return []result.Table{doubtTable(calm, doubtful, o), outageTable(kinds, outages, o)}, nil
 }
 
-func doubtTable(calm, doubtful map[int]float64) result.Table {
+func doubtTable(calm, doubtful map[int]float64, o ScenarioOptions) result.Table {
 	return result.Table{
 		Title: fmt.Sprintf("One answer in twenty is ambiguous: gateway latency %s, %d calls in flight", troubleLatency, troubleConcurrency),
 		Head:  []string{"jobs/s, calm", "healthy jobs/s, in doubt", "ratio", "to the calm rate of as many jobs"},
 		Rows: [][]string{{stats.Of(values(calm)).Text("%.0f"), stats.Of(values(doubtful)).Text("%.0f"),
 			stats.Ratios(doubtful, calm).Text("%.2f"), stats.Ratios(doubtful, calm).Scaled(1 / healthyShare).Text("%.2f")}},
-		Notes: []string{fmt.Sprintf("Answers of -1000, resets, 502s and answers that break off, half of them with effect. Steady state: measured for %s after %s. Healthy are capture calls that met no fault, less as many as are made again for those that met one without effect; at most 0.95 of the calls can be, which the last column takes into account. Both count against the calls in flight, as do the queries about the trades in doubt.", troubleSteady, troubleRamp)},
+		Notes: []string{fmt.Sprintf("Answers of -1000, resets, 502s and answers that break off, half of them with effect. Steady state: measured for %s after %s. Healthy are capture calls that met no fault, less as many as are made again for those that met one without effect; at most 0.95 of the calls can be, which the last column takes into account. Both count against the calls in flight, as do the queries about the trades in doubt.", scaled(troubleSteady, o), scaled(troubleRamp, o))},
 	}
 }
 
@@ -167,9 +167,9 @@ func recovered(history []rig.Counts, over time.Time, normal float64) (r recovery
 	return r, nil
 }
 
-func outageTable(kinds []string, outages map[string][]recovery) result.Table {
+func outageTable(kinds []string, outages map[string][]recovery, o ScenarioOptions) result.Table {
 	table := result.Table{
-		Title: fmt.Sprintf("After an outage of %s with %d jobs waiting: gateway latency %s, %d calls in flight", outageFor, outageJobs, troubleLatency, troubleConcurrency),
+		Title: fmt.Sprintf("After an outage of %s with %d jobs waiting: gateway latency %s, %d calls in flight", outageFor, o.jobs(outageJobs), troubleLatency, troubleConcurrency),
 		Head:  []string{"the gateway was", "drain rate to the calm rate", "calls in the first second to the steady rate", "calls in the busiest second of the first ten to the steady rate", "first call after, s"},
 	}
 	for _, kind := range kinds {
