@@ -35,3 +35,6 @@ func Queued(l *JetStream) int {
 
 // MaxQueue bounds them.
 const MaxQueue = maxQueue
+
+// KnowsBatches reports whether a server of that version does.
+var KnowsBatches = knowsBatches

@@ -27,6 +27,10 @@ type Options struct {
 // safe: an append states the sequence it follows, so whoever decided on a stale
 // view gets ErrConflict. Append, Last and LoadLatest go by the stream's leader.
 //
+// Where the server syncs every message and the stream allows atomic batches,
+// appends that wait at the same time are stored together; each keeps its guard
+// and its verdict. The ledger finds out by itself.
+//
 // Appends share one subscription, made with the first of them. It ends with the
 // connection; Close ends it before.
 type JetStream struct {

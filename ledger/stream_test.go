@@ -272,3 +272,15 @@ func TestInADomain(t *testing.T) {
 		t.Errorf("stored: %s", got)
 	}
 }
+
+func TestServersThatKnowBatches(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]bool{
+		"2.12.0": true, "2.15.2": true, "2.12.0-RC.1": true, "3.0.0": true,
+		"2.11.9": false, "2.9.25": false, "1.4.1": false, "": false, "dev": false,
+	} {
+		if got := ledger.KnowsBatches(version); got != want {
+			t.Errorf("version %q: %v, want %v", version, got, want)
+		}
+	}
+}
