@@ -47,7 +47,7 @@ type happy struct {
 func happyPath(b *testing.B) happy {
 	b.Helper()
 	h := happy{job: capture.Job{TradeID: "T0000000120261122", Amount: euros(b, "24.99"), OrderID: "A-1", Description: "order A-1"}}
-	h.attempted = capture.Decide(capture.State{}, h.job, eventTime, foldPolicy).Event
+	h.attempted = capture.Decide(&capture.State{}, &h.job, eventTime, foldPolicy).Event
 	h.attempted.ID, h.attempted.Time, h.attempted.Worker = "W6HSVOSQFBTPKGQ9GTYL2C", eventTime, "worker-1"
 	h.attempted.RequestID, h.attempted.LeaseUntil = "ca51f2fas3i0f8uiw7efj6oe4i2w", eventTime.Add(time.Minute)
 	h.calling = capture.State{}.Apply(h.attempted)
@@ -59,7 +59,7 @@ func happyPath(b *testing.B) happy {
 		Kind: capture.AnswerDone, Code: "200", Why: "paid", ResponseID: "202407111550570060848432",
 		HTTPStatus: 200, Latency: 20 * time.Millisecond, Order: order,
 	}}
-	h.settle, _ = capture.Judge(h.calling, &h.job, h.finding, eventTime, foldPolicy)
+	h.settle, _ = capture.Judge(&h.calling, &h.job, h.finding, eventTime, foldPolicy)
 	h.settle.ID, h.settle.Time, h.settle.Worker = "W6HSVOSQFBTPKGQ9GTYL3D", eventTime, "worker-1"
 	if h.attempted.Type != capture.Attempted || h.settle.Type != capture.Captured {
 		b.Fatalf("the path leads to %s, %s", h.attempted.Type, h.settle.Type)
@@ -71,8 +71,9 @@ func BenchmarkDecide(b *testing.B) {
 	h := happyPath(b)
 	b.Run("first call", func(b *testing.B) {
 		b.ReportAllocs()
+		var unseen capture.State
 		for b.Loop() {
-			if capture.Decide(capture.State{}, h.job, eventTime, foldPolicy).Do != capture.DoAttempt {
+			if capture.Decide(&unseen, &h.job, eventTime, foldPolicy).Do != capture.DoAttempt {
 				b.Fatal("no attempt")
 			}
 		}
@@ -81,7 +82,7 @@ func BenchmarkDecide(b *testing.B) {
 	b.Run("captured", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if capture.Decide(done, h.job, eventTime, foldPolicy).Do != capture.DoAck {
+			if capture.Decide(&done, &h.job, eventTime, foldPolicy).Do != capture.DoAck {
 				b.Fatal("no ack")
 			}
 		}
@@ -92,7 +93,7 @@ func BenchmarkJudge(b *testing.B) {
 	b.ReportAllocs()
 	h := happyPath(b)
 	for b.Loop() {
-		if e, _ := capture.Judge(h.calling, &h.job, h.finding, eventTime, foldPolicy); e.Type != capture.Captured {
+		if e, _ := capture.Judge(&h.calling, &h.job, h.finding, eventTime, foldPolicy); e.Type != capture.Captured {
 			b.Fatal("not captured")
 		}
 	}

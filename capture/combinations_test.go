@@ -82,7 +82,7 @@ func TestNoCombinationIsUndecided(t *testing.T) {
 	answers := allAnswers()
 	for _, s := range allStates() {
 		for _, job := range jobs {
-			if err := complete(capture.Decide(s, job, noon, brief)); err != nil {
+			if err := complete(capture.Decide(new(s), new(job), noon, brief)); err != nil {
 				t.Fatalf("%v\nstate %+v\njob %+v", err, s, job)
 			}
 		}
@@ -118,7 +118,7 @@ func complete(step capture.Step) error {
 // sound: whatever the answer, captured is never taken back, only paid is
 // captured, and a timeout is never a refusal.
 func sound(s capture.State, f capture.Finding, job *capture.Job) error {
-	e, ok := capture.Judge(s, job, f, noon, brief)
+	e, ok := capture.Judge(new(s), job, f, noon, brief)
 	paid := f.Answer.Kind == capture.AnswerDone && f.Answer.Order != nil && f.Answer.Order.State == capture.OrderPaid
 	switch {
 	case !ok && s.Phase != capture.PhaseCaptured && f.Via == capture.ViaQuery:

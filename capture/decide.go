@@ -90,9 +90,9 @@ var decideTable = []decideRow{
 
 // Decide says what to do next about a trade for a job that names it. It is
 // total: every state, job and time has a step, and the same three always have
-// the same one.
-func Decide(s State, job Job, now time.Time, p Policy) Step {
-	v := &facts{s: s, job: job, hasJob: true, now: now, p: p}
+// the same one. It changes neither s nor job.
+func Decide(s *State, job *Job, now time.Time, p Policy) Step {
+	v := &facts{s: s, job: job, now: now, p: p}
 	for _, row := range decideTable {
 		if row.when(v) {
 			step := row.do(v)

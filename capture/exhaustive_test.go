@@ -138,7 +138,7 @@ func (x *explorer) keep(w world) {
 
 // steps obeys Decide, as the shell does.
 func (x *explorer) steps(w world) []world {
-	step := capture.Decide(w.state, w.job, w.now, brief)
+	step := capture.Decide(new(w.state), new(w.job), w.now, brief)
 	x.reached[capture.TableDecide+"/"+step.Rule] = true
 	w = w.did("[%s]", step.Rule)
 	switch step.Do {

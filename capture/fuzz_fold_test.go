@@ -34,7 +34,7 @@ func TestEventsOfTheFutureDecideNothing(t *testing.T) {
 	}
 	alone := capture.Fold([]capture.Event{future(t, eventTime)})
 	job := capture.Job{TradeID: "T1", Amount: euros(t, "24.90")}
-	if step := capture.Decide(alone, job, eventTime, foldPolicy); step.Do == capture.DoAttempt {
+	if step := capture.Decide(new(alone), new(job), eventTime, foldPolicy); step.Do == capture.DoAttempt {
 		t.Errorf("a first call goes out unasked though the ledger is not empty: %+v", step)
 	}
 }
@@ -82,7 +82,7 @@ func FuzzFold(f *testing.F) {
 		}
 		state := capture.Fold(events)
 		now := events[len(events)-1].Time.Add(time.Duration(later))
-		step := capture.Decide(state, capture.Job{TradeID: "T1", Amount: euros(t, "24.90")}, now, foldPolicy)
+		step := capture.Decide(new(state), new(capture.Job{TradeID: "T1", Amount: euros(t, "24.90")}), now, foldPolicy)
 		if step.Do == "" || step.Rule == "" {
 			t.Fatalf("no step for %+v", state)
 		}

@@ -74,13 +74,10 @@ var judgeQueryTable = []judgeRow{
 // the next try. ok is false where there is nothing to write down.
 //
 // job is the job at hand; it is nil where a person, a notification or a batch
-// asks. now is when the answer arrived.
-func Judge(s State, job *Job, f Finding, now time.Time, p Policy) (e Event, ok bool) {
-	v := &facts{s: s, now: now, p: p}
+// asks. now is when the answer arrived. It changes neither s nor job.
+func Judge(s *State, job *Job, f Finding, now time.Time, p Policy) (e Event, ok bool) {
+	v := &facts{s: s, job: job, now: now, p: p}
 	f.Answer.Latency = f.age(now)
-	if job != nil {
-		v.job, v.hasJob = *job, true
-	}
 	table := judgeQueryTable
 	if f.Via == ViaCapture {
 		table = judgeCaptureTable

@@ -32,7 +32,7 @@ func orderAnswer(s capture.OrderState, a capture.Amount) capture.Answer {
 
 // judged writes down what an answer proves.
 func (w world) judged(f capture.Finding, job *capture.Job) world {
-	e, ok := capture.Judge(w.state, job, f, w.now, brief)
+	e, ok := capture.Judge(new(w.state), job, f, w.now, brief)
 	w.judgements = []string{judgement(w.state, f, e)}
 	if !ok {
 		return w.did("%s says %s %s, nothing written", f.Via, f.Answer.Kind, f.Answer.Code)

@@ -57,7 +57,7 @@ func (b *book) append(e capture.Event) capture.Event {
 }
 
 func (b *book) decide(job capture.Job) capture.Step {
-	return capture.Decide(b.state(), job, b.now, policy)
+	return capture.Decide(new(b.state()), new(job), b.now, policy)
 }
 
 // want decides and holds the row's name; an intent is appended.
@@ -76,7 +76,7 @@ func (b *book) want(job capture.Job, rule string) capture.Step {
 // learn judges and appends, with a next try a second away.
 func (b *book) learn(job *capture.Job, f capture.Finding, rule string) capture.Event {
 	b.t.Helper()
-	e, ok := capture.Judge(b.state(), job, f, b.now, policy)
+	e, ok := capture.Judge(new(b.state()), job, f, b.now, policy)
 	if !ok {
 		b.t.Fatalf("nothing is written down, want row %q", rule)
 	}
@@ -309,7 +309,7 @@ func TestFoldNeverTakesCapturedBack(t *testing.T) {
 
 // A paid order whose amount cannot be read agrees with nothing.
 func TestPaidWithoutAmountAgreesWithNothing(t *testing.T) {
-	e, ok := capture.Judge(capture.State{}, nil, sees(capture.OrderPaid, capture.Amount{}), noon, policy)
+	e, ok := capture.Judge(new(capture.State{}), nil, sees(capture.OrderPaid, capture.Amount{}), noon, policy)
 	if !ok || e.Type == capture.Captured {
 		t.Errorf("judged %s (%s) without any amount", e.Type, e.Rule)
 	}

@@ -2,16 +2,15 @@ package capture
 
 import "time"
 
-// situation is everything a row of the tables may look at. The rows share one:
-// copies for each would double the stack that a job needs.
+// situation is everything a row of the tables may look at, and changes nothing
+// of. The rows share one: copies for each would double the stack of a job.
 type situation = *facts
 
 type facts struct {
-	s      State
-	job    Job  // the job at hand
-	hasJob bool // false where a person or a notification asks, not a job
-	now    time.Time
-	p      Policy
+	s   *State
+	job *Job // the job at hand, nil where a person or a notification asks
+	now time.Time
+	p   Policy
 }
 
 type condition = func(situation) bool
@@ -39,7 +38,7 @@ func (v situation) untouched() bool { return v.s.Events == 0 }
 // failed for. Later, not only ahead: where the gateway's window is shorter than
 // the job's, the same job would be called again for ever.
 func (v situation) asksSame() bool {
-	if !v.hasJob || v.s.Outcome == nil {
+	if v.job == nil || v.s.Outcome == nil {
 		return true
 	}
 	if v.s.Outcome.Sum() != v.job.Amount {
@@ -62,7 +61,10 @@ func (v situation) intent() Job {
 	if v.s.Job.TradeID != "" && !v.reopened() {
 		return v.s.Job
 	}
-	return v.job
+	if v.job == nil {
+		return Job{}
+	}
+	return *v.job
 }
 
 func (v situation) leaseRuns() bool { return v.s.Unanswered && v.now.Before(v.s.LeaseUntil) }

@@ -139,7 +139,7 @@ func (p *player) newJob(args map[string]string) {
 }
 
 func (p *player) deliver() {
-	step := capture.Decide(p.state(), p.job, p.now, p.policy)
+	step := capture.Decide(new(p.state()), new(p.job), p.now, p.policy)
 	switch step.Do {
 	case capture.DoAttempt, capture.DoSettle:
 		p.note(p.append(step.Event))
@@ -172,7 +172,7 @@ func (p *player) note(e capture.Event) {
 }
 
 func (p *player) judge(f capture.Finding, job *capture.Job) {
-	e, ok := capture.Judge(p.state(), job, f, p.now, p.policy)
+	e, ok := capture.Judge(new(p.state()), job, f, p.now, p.policy)
 	if !ok {
 		p.say("nothing to write down -> %s", p.state().Phase)
 		return

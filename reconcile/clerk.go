@@ -94,7 +94,7 @@ func (c *Clerk) Record(ctx context.Context, t *Trade, e capture.Event) (*Trade, 
 func (c *Clerk) Learn(ctx context.Context, t *Trade, job *capture.Job, f capture.Finding) (*Trade, *capture.Event, error) {
 	came := c.Now()
 	for range maxRereads {
-		e, ok := capture.Judge(t.State, job, f, came, c.Policy)
+		e, ok := capture.Judge(&t.State, job, f, came, c.Policy)
 		if !ok {
 			return t, nil, nil
 		}

@@ -97,7 +97,7 @@ func (r *batchRun) judge(v *Verdict) {
 	if v.State.Events == 0 {
 		return
 	}
-	e, ok := capture.Judge(v.State, nil, v.finding(), now, clerk.Policy)
+	e, ok := capture.Judge(&v.State, nil, v.finding(), now, clerk.Policy)
 	if ok && e.Type.Outcome() {
 		v.Event = &e
 	}

@@ -64,7 +64,7 @@ func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error)
 	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
 	answer := finding.Answer
 	after := trade.State
-	if e, ok := capture.Judge(trade.State, nil, finding, r.Clerk.Now(), r.Clerk.Policy); ok {
+	if e, ok := capture.Judge(&trade.State, nil, finding, r.Clerk.Now(), r.Clerk.Policy); ok {
 		after = after.Apply(e)
 	}
 	return r.verdict(found, after, answer)

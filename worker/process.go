@@ -74,7 +74,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	patience := p.Clerk.Now().Add(p.Inline)
 	trade, err := p.open(ctx, job.TradeID, d.First)
 	for err == nil {
-		step := capture.Decide(trade.State, job, p.Clerk.Now(), p.Clerk.Policy)
+		step := capture.Decide(&trade.State, &job, p.Clerk.Now(), p.Clerk.Policy)
 		if trade.MayLag && mayBeUndone(trade.State, step) {
 			trade, err = p.Clerk.Reopen(ctx, trade.ID)
 			continue
@@ -163,7 +163,7 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 	defer leave()
 	// The turn may have taken its time, and with it the deadline.
 	now := p.Clerk.Now()
-	step := capture.Decide(trade.State, job, now, p.Clerk.Policy)
+	step := capture.Decide(&trade.State, &job, now, p.Clerk.Policy)
 	if step.Do != capture.DoAttempt {
 		return trade, nil
 	}
