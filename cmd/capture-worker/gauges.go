@@ -15,7 +15,7 @@ import (
 // gauge adds the series that are asked of the workers when they are read.
 func gauge(m *metrics.Metrics, crew worker.Crew) {
 	gate := crew.Gate
-	m.Gauge("capture_jobs_in_hand", "Jobs in hand or being pulled.", func() float64 { return float64(crew.InHand()) })
+	m.Gauge("capture_jobs_in_hand", "Jobs in hand, those that wait for their next try included.", func() float64 { return float64(crew.InHand()) })
 	m.Gauge("capture_jobs_waiting_inside", "Jobs in hand that wait for their next try.", func() float64 { return float64(crew.Waiting()) })
 	m.Gauge("capture_gateway_calls_in_flight", "Gateway calls in flight.", func() float64 { return float64(gate.Calls()) })
 	m.Gauge("capture_gateway_turns_waiting", "Jobs that wait for the rate limit or a turn at the gateway.",
