@@ -20,7 +20,6 @@ import (
 type stand struct {
 	one, commit, staged time.Duration // for an event alone, for a batch, and for each event in it
 	allows              bool          // batches
-	js                  jetstream.JetStream
 
 	seq     uint64
 	inBatch uint64
