@@ -28,7 +28,8 @@ func (r Run) WritePlot(path string) error {
 	p.Y.Label.Text = "ratio, turn by turn"
 	p.X.Label.Text = "gateway latency / calls in flight"
 	p.Y.Min, p.Y.Max = 0, 1.1
-	p.Legend.Top = true
+	// Names stand behind their colours: a viewer's font may be wider than ours.
+	p.Legend.Top, p.Legend.Left = true, true
 	cells, names := r.Cells(), r.contenders()
 	grid := plotter.NewGrid()
 	grid.Vertical.Width = 0
@@ -49,6 +50,7 @@ func (r Run) WritePlot(path string) error {
 	// The legend stands beside the bars, not on them.
 	const legend = 150
 	p.X.Min, p.X.Max = -0.5, float64(len(cells))-0.5+legend/cellWidth.Points()
+	p.Legend.XOffs = cellWidth * vg.Length(len(cells))
 	return p.Save(cellWidth*vg.Length(len(cells))+vg.Points(legend+60), vg.Points(320), path)
 }
 
