@@ -191,7 +191,8 @@ func attributeText(raw []byte, name string) (string, error) {
 }
 
 func hasMember(obj []byte, want string) bool {
-	for name := range members(obj) {
+	for quoted := range Members(obj) {
+		name := memberName(quoted)
 		if string(name) == want {
 			return true
 		}

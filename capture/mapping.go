@@ -91,7 +91,8 @@ func (n *node) crossed() string {
 // is an error or the value just is not there.
 func (n *node) collect(obj []byte, out [][]byte, strict bool) error {
 	seen := make([]bool, len(n.kids))
-	for name, value := range members(obj) {
+	for quoted, value := range Members(obj) {
+		name := memberName(quoted)
 		i, err := n.find(name)
 		if err != nil {
 			return err

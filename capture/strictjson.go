@@ -66,14 +66,15 @@ func depth(b []byte) int {
 	return deepest
 }
 
-// members yields the name (escapes resolved) and the value of each member of a
-// valid JSON object, duplicates included, in order.
-func members(obj []byte) iter.Seq2[[]byte, []byte] {
+// Members yields the members of a valid JSON object as they are written, the
+// quotes of the name included, duplicates too, in order. On any other text it
+// may panic. It is here for package gateway, which reads answers.
+func Members(obj []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		i := skipSpace(obj, skipSpace(obj, 0)+1) // past the brace
 		for obj[i] == '"' {
 			end := skipString(obj, i)
-			name := memberName(obj[i:end])
+			name := obj[i:end]
 			i = skipSpace(obj, skipSpace(obj, end)+1) // past the colon
 			end = skipValue(obj, i)
 			if !yield(name, obj[i:end]) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/capture-worker/capture-worker/capture"
 )
 
 // members are the members of a JSON object in their order, duplicates
@@ -28,7 +30,7 @@ func readObject(b []byte) (members, error) {
 	if !json.Valid(b) {
 		return nil, errNotObject
 	}
-	if b = b[skipSpace(b, 0):]; b[0] != '{' {
+	if b = bytes.TrimLeft(b, " \t\r\n"); b[0] != '{' {
 		return nil, errNotObject
 	}
 	return split(b), nil
@@ -37,62 +39,10 @@ func readObject(b []byte) (members, error) {
 // split takes a valid object apart.
 func split(b []byte) members {
 	m := make(members, 0, 16)
-	i := skipSpace(b, 1)
-	for b[i] == '"' {
-		end := skipString(b, i)
-		name := unquote(b[i:end])
-		i = skipSpace(b, skipSpace(b, end)+1) // past the colon
-		end = skipValue(b, i)
-		m = append(m, member{name, b[i:end]})
-		if i = skipSpace(b, end); b[i] == '}' {
-			break
-		}
-		i = skipSpace(b, i+1) // past the comma
+	for name, value := range capture.Members(b) {
+		m = append(m, member{unquote(name), value})
 	}
 	return m
-}
-
-func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
-		i++
-	}
-	return i
-}
-
-// skipString returns the index after the valid string that starts at i.
-func skipString(b []byte, i int) int {
-	for i++; b[i] != '"'; i++ {
-		if b[i] == '\\' {
-			i++
-		}
-	}
-	return i + 1
-}
-
-// skipValue returns the index after the valid value that starts at i.
-func skipValue(b []byte, i int) int {
-	switch b[i] {
-	case '"':
-		return skipString(b, i)
-	case '{', '[':
-		return skipNested(b, i)
-	}
-	return i + bytes.IndexAny(b[i:], ",}] \t\r\n")
-}
-
-func skipNested(b []byte, i int) int {
-	for open := 0; ; i++ {
-		switch b[i] {
-		case '"':
-			i = skipString(b, i) - 1
-		case '{', '[':
-			open++
-		case '}', ']':
-			if open--; open == 0 {
-				return i + 1
-			}
-		}
-	}
 }
 
 // unquote is the text of a valid JSON string. It allocates only where the text
