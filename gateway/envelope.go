@@ -14,7 +14,7 @@ type envelope struct {
 	code       string
 	message    string
 	responseID string
-	data       members // nil where data is no object
+	data       *members // nil where data is no object
 }
 
 func readEnvelope(body []byte, httpStatus int) (envelope, error) {
@@ -45,7 +45,7 @@ func readEnvelope(body []byte, httpStatus int) (envelope, error) {
 
 // order reads what an answer says of an order. Its amount is zero where none
 // can be read.
-func (m members) order() *capture.Order {
+func (m *members) order() *capture.Order {
 	amount, err := capture.ReadAmount(m.text("amount"), m.text("currency"))
 	if err != nil {
 		amount = capture.Amount{}

@@ -73,7 +73,7 @@ const formPrefix = "resultData="
 // signLength is the length of a signature in hex.
 const signLength = 64
 
-func splitNotification(body []byte) (sign string, data members, err error) {
+func splitNotification(body []byte) (sign string, data *members, err error) {
 	if form, ok := bytes.CutPrefix(body, []byte(formPrefix)); ok {
 		form, _, _ = bytes.Cut(form, []byte("&"))
 		// The error would quote the body.
@@ -87,7 +87,7 @@ func splitNotification(body []byte) (sign string, data members, err error) {
 		sign = string(body[:signLength])
 		data, err = readObject(body[signLength+1:])
 	} else {
-		var m members
+		var m *members
 		m, err = readObject(body)
 		sign, data = m.text("sign"), m.object("data")
 	}
@@ -104,10 +104,10 @@ func splitNotification(body []byte) (sign string, data members, err error) {
 
 // signedMembers renders the members of data as they are signed. All that were
 // seen are strings; the rest is rendered as PHP would join it (unverified).
-func signedMembers(data members) map[string]string {
-	params := make(map[string]string, len(data))
-	for _, m := range data {
-		params[string(m.name)] = signedValue(m.value)
+func signedMembers(data *members) map[string]string {
+	params := make(map[string]string, len(data.at))
+	for name, value := range data.all() {
+		params[name] = signedValue(value)
 	}
 	return params
 }
@@ -145,7 +145,7 @@ func ambiguous(params map[string]string) bool {
 	return false
 }
 
-func readNotification(data members) Notification {
+func readNotification(data *members) Notification {
 	order := data.order()
 	field := func(name string) string {
 		return cleanText(hideRuns(data.text(name), signatures, signLength), maxField)
