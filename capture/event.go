@@ -135,10 +135,13 @@ var ErrEvent = errors.New("not a ledger event")
 const usualEvent = 768
 
 // Encode writes the event as JSON.
-func (e Event) Encode() ([]byte, error) {
-	w := jsonText{b: make([]byte, 0, usualEvent)}
+func (e Event) Encode() ([]byte, error) { return e.AppendTo(make([]byte, 0, usualEvent)) }
+
+// AppendTo appends to b what Encode returns.
+func (e Event) AppendTo(b []byte) ([]byte, error) {
+	w := jsonText{b: b}
 	if w.event(&e); w.err != nil {
-		return nil, fmt.Errorf("encoding event %s of trade %s: %w", e.Type, e.TradeID, w.err)
+		return b, fmt.Errorf("encoding event %s of trade %s: %w", e.Type, e.TradeID, w.err)
 	}
 	return w.b, nil
 }

@@ -14,7 +14,7 @@ type Finding struct {
 
 // age is how long ago the question was asked. The client's measure ends where it
 // read the answer; who judges it may have stood still, or read a ledger, since.
-func (f Finding) age(now time.Time) time.Duration {
+func (f *Finding) age(now time.Time) time.Duration {
 	if f.Asked.IsZero() {
 		return f.Answer.Latency
 	}
@@ -22,7 +22,7 @@ func (f Finding) age(now time.Time) time.Duration {
 }
 
 // verdict drafts an event.
-type verdict = func(situation, Finding) Event
+type verdict = func(situation, *Finding) Event
 
 // judgeRow is a line of the table of evidence: the first whose condition holds
 // decides what is written down.
@@ -31,7 +31,7 @@ type judgeRow struct {
 	rule string
 	if_  string
 	then string
-	when func(situation, Finding) bool
+	when func(situation, *Finding) bool
 	say  verdict
 }
 
@@ -83,10 +83,10 @@ func Judge(s *State, job *Job, f Finding, now time.Time, p Policy) (e Event, ok 
 		table = judgeCaptureTable
 	}
 	for _, row := range table {
-		if !row.when(v, f) {
+		if !row.when(v, &f) {
 			continue
 		}
-		e := row.say(v, f)
+		e := row.say(v, &f)
 		if e.Type == "" {
 			return Event{}, false
 		}
@@ -100,25 +100,25 @@ func Judge(s *State, job *Job, f Finding, now time.Time, p Policy) (e Event, ok 
 	panic("capture: no row judges")
 }
 
-func anyFinding(situation, Finding) bool { return true }
+func anyFinding(situation, *Finding) bool { return true }
 
-func phaseIs(p Phase) func(situation, Finding) bool {
-	return func(v situation, _ Finding) bool { return v.phase() == p }
+func phaseIs(p Phase) func(situation, *Finding) bool {
+	return func(v situation, _ *Finding) bool { return v.phase() == p }
 }
 
-func nothing(situation, Finding) Event { return Event{} }
+func nothing(situation, *Finding) Event { return Event{} }
 
 func note(t EventType) verdict {
-	return func(v situation, _ Finding) Event { return v.draft(t) }
+	return func(v situation, _ *Finding) Event { return v.draft(t) }
 }
 
 func settle(t EventType, reason string) verdict {
-	return func(v situation, _ Finding) Event { return v.outcome(t, reason) }
+	return func(v situation, _ *Finding) Event { return v.outcome(t, reason) }
 }
 
 // settleCaptured names the amount that was asked for: of the intent, unless the
 // money that is there is that of an earlier ask.
-func settleCaptured(v situation, f Finding) Event {
+func settleCaptured(v situation, f *Finding) Event {
 	e := v.outcome(Captured, "")
 	seen := f.Answer.Order.Amount
 	if f.Via == ViaCapture || v.firstAsk(seen) {
@@ -127,7 +127,7 @@ func settleCaptured(v situation, f Finding) Event {
 	return e
 }
 
-func failForRefusal(v situation, f Finding) Event {
+func failForRefusal(v situation, f *Finding) Event {
 	answer := v.s.Answer
 	if f.Via == ViaCapture {
 		answer = f.Answer
@@ -135,7 +135,7 @@ func failForRefusal(v situation, f Finding) Event {
 	return v.outcome(Failed, answer.FinalRefusal())
 }
 
-func failForState(v situation, f Finding) Event {
+func failForState(v situation, f *Finding) Event {
 	return v.outcome(Failed, string(f.Answer.Order.State))
 }
 
@@ -171,35 +171,35 @@ func (a Answer) needsQuery() bool { return a.Code == CodeWindowExceeded || a.Cod
 // captureDone: an answer to an earlier call may be about an earlier ask, whose
 // amount the client has compared with its request; one to the last call must
 // agree with the intent as well.
-func captureDone(v situation, f Finding) bool {
+func captureDone(v situation, f *Finding) bool {
 	if f.Answer.Kind != AnswerDone || !orderIs(OrderIsPaid)(v, f) || f.Answer.Order.Amount.IsZero() {
 		return false
 	}
 	return f.Call < v.s.Call || v.s.NewAsk || f.Answer.Order.Amount == v.s.Job.Amount
 }
 
-func answerLate(v situation, f Finding) bool {
+func answerLate(v situation, f *Finding) bool {
 	return f.Call != v.s.Call || v.s.Outcome != nil
 }
 
-func refusedForSure(v situation, f Finding) bool {
+func refusedForSure(v situation, f *Finding) bool {
 	return f.Answer.FinalRefusal() != "" && !f.Answer.needsQuery() && !v.s.Doubted
 }
 
-func orderIs(c OrderClass) func(situation, Finding) bool {
-	return func(_ situation, f Finding) bool {
+func orderIs(c OrderClass) func(situation, *Finding) bool {
+	return func(_ situation, f *Finding) bool {
 		return f.Answer.Kind == AnswerDone && f.Answer.Order != nil && f.Answer.Order.State.Class() == c
 	}
 }
 
-func isRefunded(_ situation, f Finding) bool {
+func isRefunded(_ situation, f *Finding) bool {
 	return f.Answer.Kind == AnswerDone && f.Answer.Order != nil && f.Answer.Order.State == OrderRefunded
 }
 
 // paidAgrees is rule 6. Whether Order Query shows the captured or the
 // authorized amount after a partial capture is unverified, so both are taken,
 // the latter only for a capture that we announced ourselves.
-func paidAgrees(v situation, f Finding) bool {
+func paidAgrees(v situation, f *Finding) bool {
 	if !orderIs(OrderIsPaid)(v, f) {
 		return false
 	}
@@ -219,28 +219,28 @@ func (v situation) firstAsk(seen Amount) bool { return v.reopened() && seen == v
 
 // andNotParked keeps a parked trade from being parked again by every query
 // that sees the same.
-func andNotParked(c func(situation, Finding) bool) func(situation, Finding) bool {
-	return func(v situation, f Finding) bool { return v.phase() != PhaseParked && c(v, f) }
+func andNotParked(c func(situation, *Finding) bool) func(situation, *Finding) bool {
+	return func(v situation, f *Finding) bool { return v.phase() != PhaseParked && c(v, f) }
 }
 
 // andNotFailed does the same for a failed trade, unless the job at hand asks
 // for something else and needs an end of its own.
-func andNotFailed(c func(situation, Finding) bool) func(situation, Finding) bool {
-	return func(v situation, f Finding) bool { return (v.phase() != PhaseFailed || v.reopened()) && c(v, f) }
+func andNotFailed(c func(situation, *Finding) bool) func(situation, *Finding) bool {
+	return func(v situation, f *Finding) bool { return (v.phase() != PhaseFailed || v.reopened()) && c(v, f) }
 }
 
 // seenWith is the run of agreeing queries with this one added.
-func (v situation) seenWith(f Finding) Agreement {
+func (v situation) seenWith(f *Finding) Agreement {
 	return v.s.Agreeing.with(f.Answer, f.Answer.askedAt(v.now))
 }
 
 // standsStill: the query showed no money and nothing under way.
-func standsStill(f Finding) bool {
+func standsStill(f *Finding) bool {
 	sight, told := f.Answer.sight()
 	return told && sight != ""
 }
 
-func windowClosedOn(v situation, f Finding) bool {
+func windowClosedOn(v situation, f *Finding) bool {
 	if !standsStill(f) || !v.windowOver() {
 		return false
 	}
@@ -250,19 +250,19 @@ func windowClosedOn(v situation, f Finding) bool {
 	return v.askedSinceCall(v.seenWith(f))
 }
 
-func refusalConfirmed(v situation, f Finding) bool {
+func refusalConfirmed(v situation, f *Finding) bool {
 	if !standsStill(f) || v.s.Outcome != nil || !v.refusalStands() {
 		return false
 	}
 	return f.Answer.NoSuchTrade() || v.quiet(v.seenWith(f))
 }
 
-func secondIDRefused(v situation, f Finding) bool {
+func secondIDRefused(v situation, f *Finding) bool {
 	sight, _ := f.Answer.sight()
 	return sight == SawAuthorized && v.open() && !v.newAsk() &&
 		v.s.Answer.Code == CodeRequestID && v.s.IDRefusals >= 2 && v.askedSinceCall(v.seenWith(f))
 }
 
-func tradeUnknown(v situation, f Finding) bool {
+func tradeUnknown(v situation, f *Finding) bool {
 	return f.Answer.NoSuchTrade() && v.open() && v.quiet(v.seenWith(f))
 }

@@ -85,8 +85,8 @@ const (
 // Fold adds up the events of a trade in ledger order.
 func Fold(events []Event) State {
 	var s State
-	for _, e := range events {
-		s = s.Apply(e)
+	for i := range events {
+		s.apply(&events[i])
 	}
 	return s
 }
@@ -94,12 +94,19 @@ func Fold(events []Event) State {
 // Apply returns the state after one more event. An event of a type it does not
 // know is counted and changes nothing else.
 func (s State) Apply(e Event) State {
+	s.apply(&e)
+	return s
+}
+
+// apply changes a state that nobody else holds; it keeps nothing of the event
+// but copies.
+func (s *State) apply(e *Event) {
 	s.Events++
 	if !e.Type.known() {
-		return s // a newer program's; what it carries may mean anything
+		return // a newer program's; what it carries may mean anything
 	}
 	if s.Phase == PhaseCaptured {
-		return s // captured is never taken back, whatever a broken writer appends
+		return // captured is never taken back, whatever a broken writer appends
 	}
 	// With an outcome standing, only an event of another ask (it brings its job)
 	// opens the trade again.
@@ -111,27 +118,26 @@ func (s State) Apply(e Event) State {
 	}
 	switch e.Type {
 	case Attempted:
-		return s.attempted(e)
+		s.attempted(e)
 	case Answered:
-		return s.answered(e)
+		s.answered(e)
 	case Queried:
-		return s.queried(e)
+		s.queried(e)
 	case Notified:
 		s.NotifiedAt = e.Time
 	case Released:
-		s = s.forgetQueries()
+		s.forgetQueries()
 		s.Outcome, s.OpenedAt, s.Dismissed = nil, e.Time, false
 		s.Errors, s.IDRefusals = 0, 0
 		s.Phase = s.callPhase()
 	case Dismissed:
 		s.Dismissed = s.Phase == PhaseParked
 	case Captured, Failed, Parked:
-		return s.settled(e)
+		s.settled(e)
 	}
-	return s
 }
 
-func (s State) attempted(e Event) State {
+func (s *State) attempted(e *Event) {
 	s.Doubted = s.Doubted || s.Unanswered
 	if e.RequestID != s.RequestID {
 		s.Errors = 0
@@ -142,12 +148,12 @@ func (s State) attempted(e Event) State {
 	s.Attempt, s.Call, s.RequestID, s.LeaseUntil = e.Attempt, e.Call, e.RequestID, e.LeaseUntil
 	s.Unanswered, s.Answer, s.AnsweredAt = true, Answer{}, time.Time{}
 	s.Outcome, s.Phase, s.NewAsk, s.Dismissed = nil, PhaseCalling, false, false
-	return s.forgetQueries()
+	s.forgetQueries()
 }
 
-func (s State) answered(e Event) State {
+func (s *State) answered(e *Event) {
 	if e.Answer == nil || e.Call != s.Call {
-		return s
+		return
 	}
 	s.Unanswered, s.Answer, s.AnsweredAt = false, *e.Answer, e.Time
 	s.Doubted = s.Doubted || e.Answer.Lost() || e.Answer.Code == CodeInternal
@@ -158,38 +164,36 @@ func (s State) answered(e Event) State {
 		s.IDRefusals++
 	}
 	// The call ended later than we thought when we last asked.
-	s = s.forgetQueries()
+	s.forgetQueries()
 	s.RetryAt = e.RetryAt
 	if s.Outcome == nil {
 		s.Phase = s.callPhase()
 	}
-	return s
 }
 
 // settled takes an outcome. One that a capture call's answer proved is that
 // answer too: the call is over.
-func (s State) settled(e Event) State {
+func (s *State) settled(e *Event) {
 	if e.Via == ViaCapture && e.Answer != nil && e.Call == s.Call {
 		s.Unanswered, s.Answer, s.AnsweredAt = false, *e.Answer, e.Time
 	}
 	s.Doubted = s.Doubted || s.Unanswered
-	s = s.forgetQueries()
-	s.Outcome, s.OpenedAt, s.Dismissed = &e, time.Time{}, false
+	s.forgetQueries()
+	outcome := *e
+	s.Outcome, s.OpenedAt, s.Dismissed = &outcome, time.Time{}, false
 	s.NewAsk = s.NewAsk || (e.Job != nil && s.Call > 0)
 	s.Phase = Phase(e.Type)
-	return s
 }
 
-func (s State) queried(e Event) State {
+func (s *State) queried(e *Event) {
 	s.Doubted = s.Doubted || (s.Unanswered && !e.Time.Before(s.LeaseUntil))
 	s.Queries++
 	s.LastQuery, s.RetryAt = e.Time, e.RetryAt
 	if e.Answer == nil {
-		return s
+		return
 	}
 	s.LastQuery = e.Answer.askedAt(e.Time)
 	s.Agreeing = s.Agreeing.with(*e.Answer, s.LastQuery)
-	return s
 }
 
 // with adds one query. A query that told nothing neither agrees nor
@@ -228,12 +232,11 @@ func (a Answer) sight() (sight Sight, told bool) {
 	return "", true
 }
 
-func (s State) forgetQueries() State {
+func (s *State) forgetQueries() {
 	s.Queries, s.LastQuery, s.Agreeing, s.RetryAt = 0, time.Time{}, Agreement{}, time.Time{}
-	return s
 }
 
-func (s State) callPhase() Phase {
+func (s *State) callPhase() Phase {
 	switch {
 	case s.Call == 0:
 		return PhaseNew
@@ -245,7 +248,7 @@ func (s State) callPhase() Phase {
 
 // callEnded is the moment by which the last call is over: when its answer was
 // written down, or when its lease ends. Zero where there was no call.
-func (s State) callEnded() time.Time {
+func (s *State) callEnded() time.Time {
 	if s.Unanswered {
 		return s.LeaseUntil
 	}
@@ -254,7 +257,7 @@ func (s State) callEnded() time.Time {
 
 // callLost reports that the last call ended, or will have ended, without an
 // answer that says what became of it.
-func (s State) callLost() bool { return s.Unanswered || s.Answer.Lost() }
+func (s *State) callLost() bool { return s.Unanswered || s.Answer.Lost() }
 
 // Lost reports an answer after which the request may still be under way: a
 // timeout, a broken connection, a proxy's error page, "accepted". A plain

@@ -19,17 +19,15 @@ func (l *JetStream) Append(ctx context.Context, e capture.Event, after uint64) (
 	if err := checkEvent(e); err != nil {
 		return 0, err
 	}
-	data, err := e.Encode()
-	if err != nil {
-		return 0, err
-	}
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("appending to trade %s: %w", e.TradeID, err)
 	}
 	end := time.Now().Add(l.o.Bound)
 	msg := l.envelopes.take()
 	defer l.envelopes.giveBack(msg)
-	msg.fill(&e, data, after, headersOf(ctx))
+	if err := msg.fill(&e, after, headersOf(ctx)); err != nil {
+		return 0, err
+	}
 	seq, err := l.commits.publish(ctx, msg)
 	if err == nil {
 		return seq, nil

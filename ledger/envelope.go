@@ -99,8 +99,12 @@ func newEnvelope(stream, source string) *envelope {
 // put gives the message a header, whose value stands, or will, in values.
 func (v *envelope) put(i int) { v.msg.Header[headerNames[i]] = v.values[i : i+1 : i+1] }
 
-// fill puts an event in. All the text it makes is one string, cut in parts.
-func (v *envelope) fill(e *capture.Event, data []byte, after uint64, given nats.Header) {
+// fill puts an event in. All the text it makes for headers is one string, cut in
+// parts; the event is written where the one before stood.
+func (v *envelope) fill(e *capture.Event, after uint64, given nats.Header) (err error) {
+	if v.msg.Data, err = e.AppendTo(v.msg.Data[:0]); err != nil {
+		return err
+	}
 	b, cuts := v.text[:0], [5]int{}
 	b = append(append(append(b, subjectPrefix...), e.TradeID...), '.')
 	b = append(b, e.Type...)
@@ -115,13 +119,14 @@ func (v *envelope) fill(e *capture.Event, data []byte, after uint64, given nats.
 	v.text = b
 
 	s := string(b)
-	v.msg.Subject, v.msg.Data = s[:cuts[0]], data
+	v.msg.Subject = s[:cuts[0]]
 	v.values[hExpectFor] = s[cuts[0]:cuts[1]]
 	v.values[hType] = s[cuts[1]:cuts[2]]
 	v.values[hTime] = s[cuts[2]:cuts[3]]
 	v.values[hAfter], v.values[hExpectLast] = s[cuts[3]:], s[cuts[3]:]
 	v.values[hID], v.values[hTrade] = e.ID, e.TradeID
 	v.give(given)
+	return nil
 }
 
 // give adds the headers of WithHeaders in the place of those before.
@@ -160,6 +165,5 @@ func (p *envelopes) giveBack(v *envelope) {
 	}
 	v.give(nil)
 	v.unbatch()
-	v.msg.Data = nil
 	p.pool.Put(v)
 }

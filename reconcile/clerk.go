@@ -72,11 +72,11 @@ func (c *Clerk) reopen(ctx context.Context, tradeID string) (*Trade, error) {
 // else wrote first it returns the trade as it now stands and an error that
 // wraps ledger.ErrConflict: decide again.
 func (c *Clerk) Record(ctx context.Context, t *Trade, e capture.Event) (*Trade, error) {
-	e = c.stamp(t, e)
+	c.stamp(t, &e)
 	seq, err := c.Ledger.Append(ctx, e, t.Seq)
 	switch {
 	case err == nil:
-		c.tell(ctx, e)
+		c.tell(ctx, &e)
 		return &Trade{ID: t.ID, State: t.State.Apply(e), Seq: seq}, nil
 	case errors.Is(err, ledger.ErrConflict):
 		fresh, openErr := c.reopen(ctx, t.ID)
@@ -112,7 +112,7 @@ func (c *Clerk) Learn(ctx context.Context, t *Trade, job *capture.Job, f capture
 	return t, nil, fmt.Errorf("trade %s: %w", t.ID, ErrContended)
 }
 
-func (c *Clerk) stamp(t *Trade, e capture.Event) capture.Event {
+func (c *Clerk) stamp(t *Trade, e *capture.Event) {
 	now := c.Now()
 	e.ID, e.TradeID, e.Worker = c.NewID(), t.ID, c.Worker
 	if e.Time.IsZero() {
@@ -126,11 +126,10 @@ func (c *Clerk) stamp(t *Trade, e capture.Event) capture.Event {
 		// queries and fails captures must not be called ever faster.
 		e.RetryAt = c.Schedule.Next(e.Call+t.State.Queries, now, t.State.Job.Deadline())
 	}
-	return e
 }
 
 // tell logs one line per outcome, and evidence only for who wants details.
-func (c *Clerk) tell(ctx context.Context, e capture.Event) {
+func (c *Clerk) tell(ctx context.Context, e *capture.Event) {
 	level := levelOf(e.Type)
 	if !c.Log.Enabled(ctx, level) {
 		return

@@ -49,7 +49,7 @@ func (p *Processor) unreadable(ctx context.Context, err error) Disposition {
 }
 
 // conflict explains a job that asks for something else than what stands.
-func conflict(job capture.Job, trade *reconcile.Trade, step capture.Step) Disposition {
+func conflict(job *capture.Job, trade *reconcile.Trade, step *capture.Step) Disposition {
 	standing := trade.State.Outcome
 	return Disposition{Do: DeadLetter, Reason: ReasonConflict, Rule: step.Rule, Detail: fmt.Sprintf(
 		"the job asks for %s, but trade %s is already %s for %s (event %s)",
@@ -58,7 +58,7 @@ func conflict(job capture.Job, trade *reconcile.Trade, step capture.Step) Dispos
 
 // handBack returns a job whose processing met trouble: nothing is known to be
 // wrong with the job, so it comes again.
-func (p *Processor) handBack(ctx context.Context, job capture.Job, err error) Disposition {
+func (p *Processor) handBack(ctx context.Context, job *capture.Job, err error) Disposition {
 	if errors.Is(err, context.Canceled) {
 		return Disposition{Do: Later}
 	}

@@ -75,7 +75,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	trade, err := p.open(ctx, job.TradeID, d.First)
 	for err == nil {
 		step := capture.Decide(&trade.State, &job, p.Clerk.Now(), p.Clerk.Policy)
-		if trade.MayLag && mayBeUndone(trade.State, step) {
+		if trade.MayLag && mayBeUndone(&trade.State, &step) {
 			trade, err = p.Clerk.Reopen(ctx, trade.ID)
 			continue
 		}
@@ -83,22 +83,22 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 		case capture.DoAck:
 			return Disposition{Do: Ack, Rule: step.Rule}
 		case capture.DoConflict:
-			return conflict(job, trade, step)
+			return conflict(&job, trade, &step)
 		case capture.DoWait:
-			until := p.lookAgain(trade, step)
+			until := p.lookAgain(trade, step.Until)
 			if until.After(patience) || !p.Waiter.Wait(stop, until) {
 				return Disposition{Do: Later, At: until, Rule: step.Rule}
 			}
 			trade, err = p.Clerk.Open(ctx, trade.ID)
 		case capture.DoSettle:
-			trade, err = p.settle(ctx, trade, step)
+			trade, err = p.settle(ctx, trade, &step.Event)
 		case capture.DoQuery:
-			trade, err = p.query(ctx, stop, trade, job)
+			trade, err = p.query(ctx, stop, trade, &job)
 		case capture.DoAttempt:
-			trade, err = p.attempt(ctx, stop, trade, job)
+			trade, err = p.attempt(ctx, stop, trade, &job)
 		}
 	}
-	return p.handBack(ctx, job, err)
+	return p.handBack(ctx, &job, err)
 }
 
 // peek is how soon a job looks again at a trade that another delivery is
@@ -106,17 +106,17 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 const peek = 2 * time.Second
 
 // lookAgain is when a waiting job reads its trade again.
-func (p *Processor) lookAgain(trade *reconcile.Trade, step capture.Step) time.Time {
+func (p *Processor) lookAgain(trade *reconcile.Trade, until time.Time) time.Time {
 	soon := p.Clerk.Now().Add(peek)
-	if trade.State.Unanswered && soon.Before(step.Until) {
+	if trade.State.Unanswered && soon.Before(until) {
 		return soon
 	}
-	return step.Until
+	return until
 }
 
 // mayBeUndone: the job would end because of an outcome that may have been undone,
 // by a release or another ask, since the trade was read. Captured never is.
-func mayBeUndone(s capture.State, step capture.Step) bool {
+func mayBeUndone(s *capture.State, step *capture.Step) bool {
 	ends := step.Do == capture.DoAck || step.Do == capture.DoConflict
 	return ends && s.Phase != capture.PhaseCaptured
 }
@@ -132,13 +132,13 @@ func (p *Processor) open(ctx context.Context, tradeID string, first bool) (*reco
 }
 
 // settle writes an outcome that needs no call.
-func (p *Processor) settle(ctx context.Context, trade *reconcile.Trade, step capture.Step) (*reconcile.Trade, error) {
-	trade, err := p.Clerk.Record(ctx, trade, step.Event)
+func (p *Processor) settle(ctx context.Context, trade *reconcile.Trade, outcome *capture.Event) (*reconcile.Trade, error) {
+	trade, err := p.Clerk.Record(ctx, trade, *outcome)
 	return trade, decideAgain(err)
 }
 
 // query asks Order Query and writes down what follows.
-func (p *Processor) query(ctx, stop context.Context, trade *reconcile.Trade, job capture.Job) (*reconcile.Trade, error) {
+func (p *Processor) query(ctx, stop context.Context, trade *reconcile.Trade, job *capture.Job) (*reconcile.Trade, error) {
 	leave, err := p.Gate.Enter(stop)
 	if err != nil {
 		return trade, err
@@ -149,13 +149,13 @@ func (p *Processor) query(ctx, stop context.Context, trade *reconcile.Trade, job
 		finding = p.Clerk.Ask(ctx, p.Gateway.Query, trade.ID)
 		return finding.Answer
 	})
-	trade, _, err = p.Clerk.Learn(ctx, trade, &job, finding)
+	trade, _, err = p.Clerk.Learn(ctx, trade, job, finding)
 	return trade, err
 }
 
 // attempt announces a capture call in the ledger, makes it, and writes down
 // what follows. The announcement waits for no slot, and no slot waits for it.
-func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, job capture.Job) (*reconcile.Trade, error) {
+func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, job *capture.Job) (*reconcile.Trade, error) {
 	leave, err := p.Gate.Enter(stop)
 	if err != nil {
 		return trade, err
@@ -163,30 +163,30 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 	defer leave()
 	// The turn may have taken its time, and with it the deadline.
 	now := p.Clerk.Now()
-	step := capture.Decide(&trade.State, &job, now, p.Clerk.Policy)
+	step := capture.Decide(&trade.State, job, now, p.Clerk.Policy)
 	if step.Do != capture.DoAttempt {
 		return trade, nil
 	}
-	intent := step.Event
+	intent := &step.Event
 	if intent.RequestID == "" {
 		intent.RequestID = p.NewRequestID()
 	}
 	intent.Time, intent.LeaseUntil = now, now.Add(p.Lease)
-	trade, err = p.Clerk.Record(ctx, trade, intent)
+	trade, err = p.Clerk.Record(ctx, trade, *intent)
 	if err != nil {
 		return trade, decideAgain(err)
 	}
 	answer := p.call(ctx, intent)
-	trade, _, err = p.Clerk.Learn(ctx, trade, &job, capture.Finding{Via: capture.ViaCapture, Call: intent.Call, Answer: answer})
+	trade, _, err = p.Clerk.Learn(ctx, trade, job, capture.Finding{Via: capture.ViaCapture, Call: intent.Call, Answer: answer})
 	return trade, err
 }
 
 // call makes the announced call inside its lease: past it, others are free to
 // act, so a call that has not begun must not begin. Nor after the deadline.
-func (p *Processor) call(ctx context.Context, intent capture.Event) capture.Answer {
-	ctx, cancel := context.WithDeadline(ctx, intent.LeaseUntil)
+func (p *Processor) call(ctx context.Context, intent *capture.Event) capture.Answer {
+	job, lease := intent.Job, intent.LeaseUntil
+	ctx, cancel := context.WithDeadline(ctx, lease)
 	defer cancel()
-	job := intent.Job
 	request := gateway.CaptureRequest{
 		TradeID: job.TradeID, Amount: job.Amount, Description: job.Description,
 		NotifyURL: job.NotifyURL, RequestID: intent.RequestID,
@@ -196,7 +196,7 @@ func (p *Processor) call(ctx context.Context, intent capture.Event) capture.Answ
 	}
 	return p.Gate.Call(ctx, func(ctx context.Context) capture.Answer {
 		now, deadline := p.Clerk.Now(), job.Deadline()
-		if !now.Before(intent.LeaseUntil) || (!deadline.IsZero() && !now.Before(deadline)) {
+		if !now.Before(lease) || (!deadline.IsZero() && !now.Before(deadline)) {
 			return notSent("the lease or the deadline was over before the call could begin")
 		}
 		return p.Gateway.Capture(ctx, request)
