@@ -118,6 +118,9 @@ func loopback(host string) bool {
 // HTTP/1.1 only, because HTTP/2 in net/http repeats requests on its own. What
 // is left of repeating in net/http is a request of which not one byte was
 // written on a kept connection; it is then sent once on another.
+// connBuffer is a connection's buffer for writing, and one for reading.
+const connBuffer = 2 << 10
+
 func newTransport(c Config) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -132,6 +135,10 @@ func newTransport(c Config) *http.Transport {
 		MaxIdleConnsPerHost:    c.Concurrency,
 		IdleConnTimeout:        60 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
+		// Requests and answers have less than a kilobyte; by default each
+		// connection keeps eight for them.
+		WriteBufferSize: connBuffer,
+		ReadBufferSize:  connBuffer,
 		// A compressed answer could be far larger than what was read.
 		DisableCompression: true,
 	}

@@ -41,6 +41,7 @@ flight within worker.shutdown_timeout and hands the rest back.`,
 			if err != nil {
 				return err
 			}
+			collectSeldom(c.Worker.Concurrency)
 			return runWorker(cmd.Context(), c, embedded, newLogger(c.Log, cmd.ErrOrStderr()))
 		}),
 	}
