@@ -123,8 +123,11 @@ func (c *Clerk) stamp(t *Trade, e *capture.Event) {
 		e.RetryAt = c.Schedule.Next(e.Call, now, t.State.Job.Deadline())
 	case capture.Queried:
 		// Calls and queries both move the schedule on: a gateway that answers
-		// queries and fails captures must not be called ever faster.
-		e.RetryAt = c.Schedule.Next(e.Call+t.State.Queries, now, t.State.Job.Deadline())
+		// queries and fails captures must not be called ever faster. A query
+		// moves it twice as far. After a lost call it mostly says what the one
+		// before said, until the settle time is over, and takes a slot from a
+		// job that could be captured.
+		e.RetryAt = c.Schedule.Next(e.Call+2*(t.State.Queries+1), now, t.State.Job.Deadline())
 	}
 }
 
