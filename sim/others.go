@@ -94,7 +94,13 @@ func (s *Sim) release(trade, tries int) {
 		}
 		done, err := releaser.Release(context.Background(), id)
 		s.note("%s: %s %s, error: %v", t.name, done.Fate, done.Why, err)
+		was := s.released[trade]
 		s.released[trade] = err == nil && done.Fate != reconcile.WasRefused
+		if was && err != nil {
+			// Another try had worked and nobody was to try again; but this one
+			// may have opened the trade once more.
+			s.after(time.Minute, func() { s.release(trade, tries+1) })
+		}
 	})
 }
 
