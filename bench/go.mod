@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/capture-worker/capture-worker v0.0.0
+	github.com/capture-worker/capture-worker/bench/peers/contest v0.0.0
 	github.com/nats-io/nats.go v1.55.0
 	go.uber.org/goleak v1.3.0
 	gonum.org/v1/plot v0.17.0
@@ -48,6 +49,9 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 )
 
-replace github.com/capture-worker/capture-worker => ..
+replace (
+	github.com/capture-worker/capture-worker => ..
+	github.com/capture-worker/capture-worker/bench/peers/contest => ./peers/contest
+)
 
 tool github.com/nats-io/nats-server/v2

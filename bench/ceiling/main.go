@@ -14,15 +14,15 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/capture-worker/capture-worker/bench/contest"
+	"github.com/capture-worker/capture-worker/bench/peers/contest"
 )
 
 func main() {
 	o := contest.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	client := contest.NewClient(o)
-	defer client.Close()
+	client := newClient(o)
+	defer client.close()
 	summary := contest.NewSummary(o)
 	var next, failed atomic.Int64
 	run := time.Now().UnixNano()
@@ -36,7 +36,7 @@ func main() {
 					Description: fmt.Sprintf("order A-%d", n),
 				}
 				begin := time.Now()
-				if err := client.Capture(ctx, job); err == nil {
+				if err := client.capture(ctx, job); err == nil {
 					summary.Add(time.Since(begin))
 				} else if ctx.Err() == nil && failed.Add(1) == 1 {
 					log.Println(err)

@@ -1,11 +1,12 @@
-// Command naive is the worker that one writes in an hour: pull, POST, ack. It
-// keeps no ledger and asks nobody for the truth: a crash or a timeout captures
-// twice or not at all.
+// Command naive is the worker that one writes in an hour: pull, POST, ack, with
+// the codec of capture-worker (packages capture and gateway). It keeps no ledger
+// and asks nobody for the truth: a crash or a timeout captures twice or not at
+// all.
 package main
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/rand"
 	"log"
 	"os"
 	"os/signal"
@@ -16,7 +17,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/capture-worker/capture-worker/bench/contest"
+	"github.com/capture-worker/capture-worker/bench/peers/contest"
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
 )
 
 func main() {
@@ -36,8 +39,11 @@ func main() {
 	check(err)
 	context.AfterFunc(ctx, pulled.Stop)
 
-	client := contest.NewClient(o)
+	client, err := gateway.New(gateway.Config{URL: o.Gateway, User: o.User, SecretKey: gateway.Secret(o.Secret), Concurrency: o.Concurrency})
+	check(err)
 	defer client.Close()
+	jobs, err := capture.NewDecoder(capture.Mapping{})
+	check(err)
 	summary := contest.NewSummary(o)
 	deliveries := make(chan jetstream.Msg)
 	var working sync.WaitGroup
@@ -45,7 +51,7 @@ func main() {
 		working.Go(func() {
 			for m := range deliveries {
 				begin := time.Now()
-				if work(ctx, client, m) {
+				if work(ctx, jobs, client, m) {
 					summary.Add(time.Since(begin))
 				}
 			}
@@ -59,17 +65,19 @@ func main() {
 	check(summary.Write(os.Stdout, "delivery to the handler until acked"))
 }
 
-func work(ctx context.Context, client *contest.Client, m jetstream.Msg) (done bool) {
-	var job contest.Job
-	err := json.Unmarshal(m.Data(), &job)
-	if err == nil {
-		err = client.CaptureRetrying(ctx, job)
+func work(ctx context.Context, jobs *capture.Decoder, client *gateway.Client, m jetstream.Msg) (done bool) {
+	job, err := jobs.Decode(m.Headers(), m.Data())
+	for try := 0; err == nil && try < contest.Tries; try++ {
+		answer := client.Capture(ctx, gateway.CaptureRequest{
+			TradeID: job.TradeID, Amount: job.Amount, Description: job.Description, RequestID: rand.Text(),
+		})
+		if answer.Kind == capture.AnswerDone {
+			return m.Ack() == nil
+		}
+		time.Sleep(contest.RetryPause)
 	}
-	if err != nil {
-		m.Nak()
-		return false
-	}
-	return m.Ack() == nil
+	m.Nak()
+	return false
 }
 
 func check(err error) {

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/capture-worker/capture-worker/bench/contest"
 	"github.com/capture-worker/capture-worker/bench/internal/result"
 	"github.com/capture-worker/capture-worker/bench/internal/rig"
 	"github.com/capture-worker/capture-worker/bench/internal/stats"
+	"github.com/capture-worker/capture-worker/bench/peers/contest"
 )
 
 const (

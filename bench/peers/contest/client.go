@@ -27,7 +27,7 @@ const (
 // concurrent use.
 type Client struct {
 	url    string
-	signer *signer
+	signer *Signer
 	http   *http.Client
 }
 
@@ -36,7 +36,7 @@ func NewClient(o Options) *Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &Client{
-		url: o.Gateway, signer: newSigner(o.User, o.Secret),
+		url: o.Gateway, signer: NewSigner(o.User, o.Secret),
 		http: &http.Client{Timeout: Timeout, Transport: &http.Transport{
 			Protocols: protocols, DisableCompression: true,
 			MaxIdleConns: o.Concurrency, MaxIdleConnsPerHost: o.Concurrency,
@@ -75,10 +75,7 @@ func (c *Client) Capture(ctx context.Context, j Job) (err error) {
 
 // Post posts a capture once. An error is everything but a paid answer.
 func (c *Client) Post(ctx context.Context, j Job) error {
-	body, err := c.signer.body(j)
-	if err != nil {
-		return fmt.Errorf("writing the request: %w", err)
-	}
+	body := c.signer.AppendCapture(make([]byte, 0, 512), j)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("making the request: %w", err)

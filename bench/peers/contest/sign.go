@@ -12,57 +12,77 @@ import (
 	"time"
 )
 
-const method = "v3.Capture"
-
-type request struct {
-	User   string `json:"user"`
-	Sign   string `json:"sign"`
-	Method string `json:"method"`
-	Time   int64  `json:"time"`
-	Data   data   `json:"data"`
-}
-
-type data struct {
-	TradeID     string `json:"trade_id"`
-	Amount      string `json:"amount"`
-	Currency    string `json:"currency"`
-	Description string `json:"description"`
-	NotifyURL   string `json:"notify_url"`
-	RequestID   string `json:"request_id"`
-}
-
-// signer signs capture requests. It is safe for concurrent use.
-type signer struct {
+// Signer writes signed capture requests. It is safe for concurrent use.
+type Signer struct {
 	user string
 	macs sync.Pool // of hash.Hash, keyed
 }
 
-func newSigner(user, secret string) *signer {
-	return &signer{user: user, macs: sync.Pool{New: func() any { return hmac.New(sha256.New, []byte(secret)) }}}
+// NewSigner returns a signer for one account.
+func NewSigner(user, secret string) *Signer {
+	return &Signer{user: user, macs: sync.Pool{New: func() any { return hmac.New(sha256.New, []byte(secret)) }}}
 }
 
-// body returns the JSON body of a capture of the job, under a request_id that
-// was never used before.
-func (s *signer) body(j Job) ([]byte, error) {
-	r := request{User: s.user, Method: method, Time: time.Now().Unix(), Data: data{
-		TradeID: j.TradeID, Amount: j.Amount, Currency: j.Currency,
-		Description: j.Description, RequestID: rand.Text(),
-	}}
-	r.Sign = s.sign(r)
-	return json.Marshal(r)
+// AppendCapture appends the JSON body of a v3.Capture of the job, under a
+// request_id that was never used before.
+func (s *Signer) AppendCapture(b []byte, j Job) []byte {
+	id, now := rand.Text(), time.Now().Unix()
+	sign := s.sign(j, id, now)
+	b = append(b, `{"user":`...)
+	b = appendText(b, s.user)
+	b = append(b, `,"sign":"`...)
+	b = append(b, sign[:]...)
+	b = append(b, `","method":"v3.Capture","time":`...)
+	b = strconv.AppendInt(b, now, 10)
+	b = append(b, `,"data":{"trade_id":`...)
+	b = appendText(b, j.TradeID)
+	b = append(b, `,"amount":`...)
+	b = appendText(b, j.Amount)
+	b = append(b, `,"currency":`...)
+	b = appendText(b, j.Currency)
+	b = append(b, `,"description":`...)
+	b = appendText(b, j.Description)
+	b = append(b, `,"notify_url":"","request_id":"`...)
+	b = append(b, id...)
+	return append(b, `"}}`...)
 }
 
-// sign is the lower-case hex HMAC of the parameters in the order of their names.
-func (s *signer) sign(r request) string {
-	b := make([]byte, 0, 512)
-	b = append(b, "amount="+r.Data.Amount+"&currency="+r.Data.Currency...)
-	b = append(b, "&description="+r.Data.Description+"&method="+r.Method...)
-	b = append(b, "&notify_url="+r.Data.NotifyURL+"&request_id="+r.Data.RequestID+"&time="...)
-	b = strconv.AppendInt(b, r.Time, 10)
-	b = append(b, "&trade_id="+r.Data.TradeID+"&user="+r.User...)
+// sign is the lower-case hex HMAC of the parameters, which are written in the
+// order of their names.
+func (s *Signer) sign(j Job, id string, now int64) (sign [2 * sha256.Size]byte) {
+	var room [512]byte
+	b := append(room[:0], "amount="...)
+	b = append(b, j.Amount...)
+	b = append(b, "&currency="...)
+	b = append(b, j.Currency...)
+	b = append(b, "&description="...)
+	b = append(b, j.Description...)
+	b = append(b, "&method=v3.Capture&notify_url=&request_id="...)
+	b = append(b, id...)
+	b = append(b, "&time="...)
+	b = strconv.AppendInt(b, now, 10)
+	b = append(b, "&trade_id="...)
+	b = append(b, j.TradeID...)
+	b = append(b, "&user="...)
+	b = append(b, s.user...)
 	mac := s.macs.Get().(hash.Hash)
 	defer s.macs.Put(mac)
 	mac.Reset()
 	mac.Write(b)
-	return hex.EncodeToString(mac.Sum(b[:0]))
+	var sum [sha256.Size]byte
+	hex.Encode(sign[:], mac.Sum(sum[:0]))
+	return sign
+}
+
+// appendText appends a JSON string.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, _ := json.Marshal(s) // a string always can be
+			return append(b, quoted...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
 }

@@ -52,18 +52,25 @@ func (s *Summary) Write(w io.Writer, note string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slices.Sort(s.took)
-	report := Report{Jobs: s.jobs, P50: s.percentile(50), P99: s.percentile(99), Note: note}
+	report := Report{
+		Jobs: s.jobs, Note: note,
+		P50: Milliseconds(Percentile(s.took, 50)), P99: Milliseconds(Percentile(s.took, 99)),
+	}
 	if err := json.NewEncoder(w).Encode(report); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	return nil
 }
 
-// percentile is by the nearest rank, in milliseconds, 0 where there is nothing.
-func (s *Summary) percentile(p float64) float64 {
-	if len(s.took) == 0 {
+// Percentile returns the smallest value that p per cent of the sorted values
+// do not exceed (the nearest rank), and 0 where there are no values.
+func Percentile(sorted []time.Duration, p float64) time.Duration {
+	if len(sorted) == 0 {
 		return 0
 	}
-	rank := int(math.Ceil(p / 100 * float64(len(s.took))))
-	return float64(s.took[rank-1]) / float64(time.Millisecond)
+	rank := int(math.Ceil(p / 100 * float64(len(sorted))))
+	return sorted[min(max(rank, 1), len(sorted))-1]
 }
+
+// Milliseconds is a duration as a number of milliseconds.
+func Milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

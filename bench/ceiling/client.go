@@ -1,4 +1,4 @@
-package contest
+package main
 
 import (
 	"bytes"
@@ -7,30 +7,27 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"time"
+
+	"github.com/capture-worker/capture-worker/bench/peers/contest"
 )
 
-const (
-	tries      = 3
-	retryPause = 50 * time.Millisecond
-	maxAnswer  = 1 << 20
-)
+const maxAnswer = 1 << 20
 
-// Client posts captures with net/http, tuned: as many idle connections as
-// calls in flight, HTTP/1.1, no compression, no cookies and no redirects.
-type Client struct {
+// client posts captures with net/http, tuned: as many idle connections as calls
+// in flight, HTTP/1.1, no compression, no cookies, no redirects, and no bound.
+type client struct {
 	url       string
-	signer    *Signer
+	signer    *contest.Signer
 	transport *http.Transport
 	buffers   sync.Pool
 }
 
-// NewClient returns a client for the account and gateway of the options.
-func NewClient(o Options) *Client {
+// newClient returns a client for the account and gateway of the options.
+func newClient(o contest.Options) *client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	return &Client{
-		url: o.Gateway, signer: NewSigner(o.User, o.Secret),
+	return &client{
+		url: o.Gateway, signer: contest.NewSigner(o.User, o.Secret),
 		transport: &http.Transport{
 			Protocols: protocols, DisableCompression: true,
 			MaxIdleConns: o.Concurrency, MaxIdleConnsPerHost: o.Concurrency,
@@ -39,11 +36,11 @@ func NewClient(o Options) *Client {
 	}
 }
 
-// Close closes the idle connections.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+// close closes the idle connections.
+func (c *client) close() { c.transport.CloseIdleConnections() }
 
-// Capture posts a capture once. An error is everything but a paid answer.
-func (c *Client) Capture(ctx context.Context, j Job) error {
+// capture posts a capture once. An error is everything but a paid answer.
+func (c *client) capture(ctx context.Context, j contest.Job) error {
 	body := c.signer.AppendCapture(make([]byte, 0, 512), j)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
@@ -65,23 +62,6 @@ func (c *Client) Capture(ctx context.Context, j Job) error {
 		return fmt.Errorf("not paid: HTTP %d %.200s", resp.StatusCode, answer.Bytes())
 	}
 	return nil
-}
-
-// CaptureRetrying is Capture, three times at most.
-func (c *Client) CaptureRetrying(ctx context.Context, j Job) (err error) {
-	for try := range tries {
-		if try > 0 {
-			select {
-			case <-time.After(retryPause):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		if err = c.Capture(ctx, j); err == nil {
-			return nil
-		}
-	}
-	return err
 }
 
 // paid believes what looks like a paid answer: who bets money on it reads the
