@@ -39,7 +39,7 @@ type claim struct {
 	over bool
 }
 
-func (l *places) take(got func(ok bool)) *claim {
+func (l *places) take(got func(ok bool)) {
 	c := &claim{got: got}
 	if l.free > 0 {
 		l.free--
@@ -47,7 +47,6 @@ func (l *places) take(got func(ok bool)) *claim {
 	} else {
 		l.line = append(l.line, c)
 	}
-	return c
 }
 
 func (c *claim) end(ok bool) {
@@ -114,16 +113,9 @@ func (g *gate) Enter(ctx context.Context) (leave func(), err error) {
 // Call implements worker.Turnstile.
 func (g *gate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
 	t := g.p.s.current
-	var ok bool
 	t.cross(onSlot, func(back func()) {
-		claim := g.slots.take(func(got bool) { ok = got; back() })
-		if deadline, bounded := ctx.Deadline(); bounded && !claim.over {
-			g.p.s.at(g.p.trueTime(deadline), func() { claim.end(false) })
-		}
+		g.slots.take(func(bool) { back() }) // nobody gives up: calls end, and so does the wait
 	})
-	if !ok {
-		return notSent("no gateway slot became free in time")
-	}
 	t.slot = true
 	defer func() {
 		t.slot = false

@@ -96,7 +96,7 @@ func (p laneParts) worker(lane config.Lane, consumer jetstream.Consumer) *worker
 			Jobs: p.decoder, Clerk: p.clerk, Gateway: p.gateway, Gate: p.gate.Lane(lane.Name, lane.Weight),
 			// As many jobs may wait as are worked on.
 			Waiter: worker.NewRoom(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
-			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
+			Lease: 2*p.c.Gateway.Timeout + leaseSlack, CallBound: p.c.Gateway.Timeout, Rest: p.c.Worker.ProbeInterval,
 			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: rand.Text, Log: p.log,
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,

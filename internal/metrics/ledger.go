@@ -83,7 +83,7 @@ func (m *Metrics) event(e capture.Event) {
 		m.corrected.Inc()
 	}
 	if e.Type == capture.Captured {
-		m.money.WithLabelValues(e.Currency).Add(units(e.Sum()))
+		m.money.WithLabelValues(e.Currency).Add(units(e.Amount))
 	}
 }
 
@@ -103,8 +103,8 @@ func knownReason(e capture.Event) string {
 }
 
 // units is the amount as a float: good enough for a graph, not for a book.
-func units(a capture.Amount) float64 {
-	f, err := strconv.ParseFloat(a.Number(), 64)
+func units(amount string) float64 {
+	f, err := strconv.ParseFloat(amount, 64)
 	if err != nil {
 		return 0
 	}

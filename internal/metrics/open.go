@@ -111,7 +111,7 @@ func (o *openTrades) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, t := range o.trades {
 		oldest, nearest = earlier(oldest, t.since), earlier(nearest, t.deadline)
-		risk[t.amount.Currency()] += units(t.amount)
+		risk[t.amount.Currency()] += units(t.amount.Number())
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
