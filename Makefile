@@ -62,13 +62,13 @@ bench: ## capture-worker beside the ceiling, a naive worker and two peers; about
 
 BENCH := bin/bench
 .PHONY: bench-full
-bench-full: ## everything in docs/performance.md, and writes it there; more than two hours, on a quiet machine
+bench-full: ## everything in docs/performance.md, and writes it there; an hour and a quarter, on a quiet machine
 	mkdir -p $(BENCH)
 	cd bench && go build -o ../$(BENCH)/bench .
-	$(BENCH)/bench -root . -contestants all -turns 5 -out $(BENCH)/matrix.json -cells \
+	$(BENCH)/bench -root . -contestants all -seconds 1 -turns 5 -out $(BENCH)/matrix.json -cells \
 	  0ms/16,0ms/64,0ms/256,0ms/1024,20ms/16,20ms/64,20ms/256,20ms/1024,100ms/16,100ms/64,100ms/256,100ms/1024
 	$(BENCH)/bench -root . -scenario durable -turns 5 -out $(BENCH)/durable.json
 	$(BENCH)/bench -root . -scenario fleet -turns 5 -out $(BENCH)/fleet.json
 	$(BENCH)/bench -root . -scenario growth -out $(BENCH)/growth.json
-	$(BENCH)/bench -root . -scenario trouble -turns 5 -out $(BENCH)/trouble.json
+	$(BENCH)/bench -root . -scenario trouble -turns 3 -out $(BENCH)/trouble.json
 	$(BENCH)/bench -docs docs $(foreach part,matrix durable fleet growth trouble,-report $(BENCH)/$(part).json)

@@ -39,7 +39,7 @@ type claim struct {
 	over bool
 }
 
-func (l *places) take(got func(ok bool)) {
+func (l *places) take(got func(ok bool)) *claim {
 	c := &claim{got: got}
 	if l.free > 0 {
 		l.free--
@@ -47,6 +47,7 @@ func (l *places) take(got func(ok bool)) {
 	} else {
 		l.line = append(l.line, c)
 	}
+	return c
 }
 
 func (c *claim) end(ok bool) {
@@ -113,9 +114,16 @@ func (g *gate) Enter(ctx context.Context) (leave func(), err error) {
 // Call implements worker.Turnstile.
 func (g *gate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
 	t := g.p.s.current
+	var ok bool
 	t.cross(onSlot, func(back func()) {
-		g.slots.take(func(bool) { back() }) // nobody gives up: calls end, and so does the wait
+		claim := g.slots.take(func(got bool) { ok = got; back() })
+		if !claim.over {
+			g.p.s.after(slotWait, func() { claim.end(false) })
+		}
 	})
+	if !ok {
+		return notSent("no gateway slot became free in time")
+	}
 	t.slot = true
 	defer func() {
 		t.slot = false

@@ -37,6 +37,7 @@ const probeTrade = "capture-worker-probe"
 // GateConfig configures a Gate.
 type GateConfig struct {
 	Concurrency int           // gateway calls in flight
+	SlotWait    time.Duration // how long an announced call waits for its slot; 0 is until its context ends
 	Rate        float64       // calls per second; 0 is no limit
 	ProbeEvery  time.Duration // between probes while shut
 	Query       func(ctx context.Context, tradeID string) capture.Answer
@@ -79,6 +80,7 @@ func NewGate(cfg GateConfig) *Gate {
 		lastTrade: probeTrade,
 		shutNow:   make(chan struct{}, 1),
 	}
+	g.slots.patience = cfg.SlotWait
 	g.all = laneQueues{turn: g.turns.lane("", 1), slot: g.slots.lane("", 1)}
 	g.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Name: "gateway", MaxRequests: 1, Interval: breakerWindow,

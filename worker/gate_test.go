@@ -31,11 +31,14 @@ var (
 	noSuch = capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}
 )
 
+// slotWait is how long a call waits for its slot.
+const slotWait = 30 * time.Second
+
 func newGateWorld(t *testing.T, concurrency int, rate float64) *gateWorld {
 	w := &gateWorld{}
 	w.answer.Store(&useful)
 	w.gate = worker.NewGate(worker.GateConfig{
-		Concurrency: concurrency, Rate: rate, ProbeEvery: 5 * time.Second, Log: slog.New(slog.DiscardHandler),
+		Concurrency: concurrency, Rate: rate, ProbeEvery: 5 * time.Second, SlotWait: slotWait, Log: slog.New(slog.DiscardHandler),
 		Query: func(context.Context, string) capture.Answer {
 			w.probes.Add(1)
 			return *w.answer.Load()
@@ -179,11 +182,17 @@ func TestGateCallThatCannotBegin(t *testing.T) {
 			w.gate.Call(t.Context(), func(context.Context) capture.Answer { <-hold; return useful })
 		})
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		a := w.gate.Call(ctx, func(context.Context) capture.Answer { t.Error("it was sent"); return useful })
-		if a.Kind != capture.AnswerNotSent || a.Why == "" {
-			t.Errorf("%+v, want not sent and why", a)
+		for name, c := range map[string]struct{ bound, want time.Duration }{
+			"its context ends":        {time.Second, time.Second},
+			"the slot's wait is over": {time.Hour, slotWait},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), c.bound)
+			begin := time.Now()
+			a := w.gate.Call(ctx, func(context.Context) capture.Answer { t.Error("it was sent"); return useful })
+			cancel()
+			if took := time.Since(begin); a.Kind != capture.AnswerNotSent || a.Why == "" || took != c.want {
+				t.Errorf("%s: %+v after %s, want not sent and why after %s", name, a, took, c.want)
+			}
 		}
 		close(hold)
 		holder.Wait()

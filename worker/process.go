@@ -184,7 +184,7 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 
 // call makes the announced call inside its lease: past it, others are free to
 // act, so a call that has not begun must not begin. Nor after the deadline. The
-// wait for a slot is bounded by the calls that hold them.
+// gate bounds the wait for a slot.
 func (p *Processor) call(ctx context.Context, intent *capture.Event) capture.Answer {
 	job, lease := intent.Job, intent.LeaseUntil
 	request := gateway.CaptureRequest{

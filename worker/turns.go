@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -15,14 +16,15 @@ import (
 // its share by weight; a lane that has nothing to do leaves its share to the
 // others. It starts no goroutine but a timer's.
 type turns struct {
-	mu      sync.Mutex
-	places  int
-	free    int
-	limiter *rate.Limiter
-	lanes   []*lane
-	waiting int
-	timer   *time.Timer // the next token, where the rate makes turns wait
-	closed  bool
+	mu       sync.Mutex
+	places   int
+	free     int
+	patience time.Duration // how long one waits; 0 is until its context ends
+	limiter  *rate.Limiter
+	lanes    []*lane
+	waiting  int
+	timer    *time.Timer // the next token, where the rate makes turns wait
+	closed   bool
 }
 
 // lane is a queue of turns with a weight.
@@ -52,7 +54,11 @@ func (t *turns) lane(name string, weight int) *lane {
 	return l
 }
 
-// enter waits for a place until ctx ends. Who got one gives it back by leave.
+// errNoPlace is returned by enter where the patience was over.
+var errNoPlace = errors.New("no place became free in time")
+
+// enter waits for a place until ctx or the patience ends. Who got one gives it
+// back by leave.
 func (t *turns) enter(ctx context.Context, l *lane) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("waiting for a turn: %w", context.Cause(ctx))
@@ -68,22 +74,36 @@ func (t *turns) enter(ctx context.Context, l *lane) error {
 	t.waiting++
 	t.grant()
 	t.mu.Unlock()
+	var late <-chan time.Time
+	if t.patience > 0 {
+		timer := time.NewTimer(t.patience)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case <-own.granted:
 		return nil
+	case <-late:
+		t.giveUp(own)
+		return errNoPlace
 	case <-ctx.Done():
+		t.giveUp(own)
+		return fmt.Errorf("waiting for a turn: %w", context.Cause(ctx))
 	}
+}
+
+// giveUp takes a turn back that is not waited for any more.
+func (t *turns) giveUp(own *turn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if i := slices.Index(l.queue, own); i >= 0 {
-		l.queue = slices.Delete(l.queue, i, i+1)
+	if i := slices.Index(own.lane.queue, own); i >= 0 {
+		own.lane.queue = slices.Delete(own.lane.queue, i, i+1)
 		t.waiting--
-		return fmt.Errorf("waiting for a turn: %w", context.Cause(ctx))
+		return
 	}
 	// It was granted in the same moment: the place goes to the next.
 	t.free++
 	t.grant()
-	return fmt.Errorf("waiting for a turn: %w", context.Cause(ctx))
 }
 
 func (t *turns) leave() {

@@ -60,7 +60,9 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	calls := counts.Gateway(traces.Gateway(client, c.Gateway.URL))
 	gate := worker.NewGate(worker.GateConfig{
 		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
-		Query: calls.Query, Log: log,
+		// One call before its own, and one that takes its time to end.
+		SlotWait: c.Gateway.Timeout + leaseSlack/2,
+		Query:    calls.Query, Log: log,
 	})
 	parts := laneParts{c: c, js: js, decoder: decoder, clerk: newClerk(c, book, log), gateway: calls, gate: gate, counts: counts, traces: traces, log: log}
 	crew := worker.Crew{Gate: gate}
