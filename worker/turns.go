@@ -12,9 +12,10 @@ import (
 )
 
 // turns hands out places, at most so many at a time and not faster than the
-// rate: those of calls that are being prepared, and those of calls in flight. Where several lanes wait, each gets
-// its share by weight; a lane that has nothing to do leaves its share to the
-// others. It starts no goroutine but a timer's.
+// rate: those of calls that are being prepared, and those of calls in flight.
+// Where several lanes wait, each gets its share by weight; a lane that has
+// nothing to do leaves its share to the others. It starts no goroutine but a
+// timer's.
 type turns struct {
 	mu       sync.Mutex
 	places   int
