@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"internal/e2e":                {},
 	"internal/metrics":            {"capture", "gateway", "ledger", "worker"},
 	"internal/natsconn":           {},
+	"internal/processtest":        {"capture"},
 	"internal/tracing":            {"capture", "gateway", "ledger", "worker"},
 	"internal/redaction":          {},
 	"internal/natsserver":         {},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -22,7 +23,7 @@ const (
 )
 
 // startFailover starts a cluster, a rough gateway and workers.
-func startFailover(t *testing.T, workers int) (*natsserver.Cluster, *world, []*process) {
+func startFailover(t *testing.T, workers int) (*natsserver.Cluster, *world, []*processtest.Process) {
 	t.Helper()
 	c := startCluster(t)
 	faults, err := gatewaytest.Preset("rough")
@@ -30,7 +31,7 @@ func startFailover(t *testing.T, workers int) (*natsserver.Cluster, *world, []*p
 		t.Fatal(err)
 	}
 	w := newWorld(t, c.URL(), gatewaytest.Options{Seed: 9, Faults: faults, Latency: 100 * time.Millisecond})
-	var running []*process
+	var running []*processtest.Process
 	for n := range workers {
 		running = append(running, startWorker(t, fmt.Sprintf("w%d", n+1),
 			append(w.env, "CAPTURE_NATS_REPLICAS=3", "CAPTURE_WORKER_CONCURRENCY=4")...))
@@ -44,7 +45,7 @@ func (w *world) during(what string, happen func()) {
 	w.t.Helper()
 	before := w.calls()
 	w.place(fmt.Sprintf("n%d", len(w.jobs)), wave)
-	waitFor(w.t, patience, "the workers to be busy", func() bool { return w.calls() >= before+firstCalls })
+	processtest.WaitFor(w.t, patience, "the workers to be busy", func() bool { return w.calls() >= before+firstCalls })
 	if n, ok := w.left(); !ok || n == 0 {
 		w.t.Fatalf("%s: no job is left, so there is no load", what)
 	}
@@ -52,11 +53,11 @@ func (w *world) during(what string, happen func()) {
 }
 
 // finish waits for the jobs, stops the workers and audits.
-func finish(w *world, running []*process) {
+func finish(w *world, running []*processtest.Process) {
 	w.t.Helper()
 	w.waitDone(patience)
 	for _, p := range running {
-		p.stop()
+		p.Stop(stopBound)
 	}
 	report := w.audited()
 	if want := len(w.jobs) - report.Failed - report.Parked; report.Captured != want || report.Parked > 0 {
@@ -84,7 +85,7 @@ func TestLeadersStepDownUnderLoad(t *testing.T) {
 // stepDown asks until a leader has obeyed.
 func (w *world) stepDown(what string) {
 	w.t.Helper()
-	waitFor(w.t, patience, what, func() bool {
+	processtest.WaitFor(w.t, patience, what, func() bool {
 		answer, err := w.js.Conn().Request("$JS.API."+what, nil, 2*time.Second)
 		if err != nil {
 			return false
@@ -109,7 +110,7 @@ func TestServersGoAndComeBackUnderLoad(t *testing.T) {
 		})
 		before := w.sim.Stats().Effects
 		w.during("a server comes back", func() {
-			waitFor(t, patience, "captures with two servers", func() bool { return w.sim.Stats().Effects >= before+firstCalls })
+			processtest.WaitFor(t, patience, "captures with two servers", func() bool { return w.sim.Stats().Effects >= before+firstCalls })
 			if err := c.Restart(lost); err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +134,7 @@ func (w *world) leaderOfConsumer() string {
 func (w *world) info(stream string) *jetstream.StreamInfo {
 	w.t.Helper()
 	var info *jetstream.StreamInfo
-	waitFor(w.t, patience, "a leader of "+stream, func() bool {
+	processtest.WaitFor(w.t, patience, "a leader of "+stream, func() bool {
 		s, err := w.js.Stream(w.t.Context(), stream)
 		if err != nil || s.CachedInfo().Cluster == nil || s.CachedInfo().Cluster.Leader == "" {
 			return false
@@ -149,7 +150,7 @@ func (w *world) info(stream string) *jetstream.StreamInfo {
 func (w *world) waitCurrent() {
 	w.t.Helper()
 	for _, stream := range []string{ledger.DefaultStream, jobsStream} {
-		waitFor(w.t, patience, "the replicas of "+stream+" to be current", func() bool {
+		processtest.WaitFor(w.t, patience, "the replicas of "+stream+" to be current", func() bool {
 			current := 0
 			for _, peer := range w.info(stream).Cluster.Replicas {
 				if peer.Current && !peer.Offline {

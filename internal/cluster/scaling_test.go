@@ -13,6 +13,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 const scalingTurns = 3
@@ -88,20 +89,20 @@ func (s setting) measure(t *testing.T) float64 {
 	w := newWorld(t, s.broker(t), gatewaytest.Options{Seed: 1, Latency: l.latency})
 	env := append(w.env, "CAPTURE_NATS_REPLICAS="+strconv.Itoa(s.replicas), "CAPTURE_WORKER_CONCURRENCY="+strconv.Itoa(l.calls),
 		"CAPTURE_NATS_ACK_WAIT=1m", "CAPTURE_GATEWAY_TIMEOUT=10s", "CAPTURE_RECONCILE_SETTLE=15s")
-	var running []*process
+	var running []*processtest.Process
 	for n := range s.workers {
 		running = append(running, startWorker(t, fmt.Sprintf("w%d", n+1), env...))
 	}
 	jobs := l.jobs(s.workers)
 	w.placePlain("s", jobs)
 	effects := func() int { return int(w.sim.Stats().Effects) }
-	waitFor(t, patience, "a tenth of the captures", func() bool { return effects() >= jobs/10 })
+	processtest.WaitFor(t, patience, "a tenth of the captures", func() bool { return effects() >= jobs/10 })
 	before, began := effects(), time.Now()
-	waitFor(t, patience, "nine tenths of the captures", func() bool { return effects() >= jobs*9/10 })
+	processtest.WaitFor(t, patience, "nine tenths of the captures", func() bool { return effects() >= jobs*9/10 })
 	after, took := effects(), time.Since(began)
 	w.waitDone(patience)
 	for _, p := range running {
-		p.stop()
+		p.Stop(stopBound)
 	}
 	if report := w.audited(); report.Captured != jobs {
 		t.Errorf("%d of %d jobs are captured", report.Captured, jobs)

@@ -17,13 +17,13 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
 const (
 	simUser   = "016683"
 	simSecret = "cluster-secret-key"
-	simScale  = 0.02
 
 	jobsStream   = "CAPTURE_JOBS"
 	consumerName = "capture-worker"
@@ -45,7 +45,7 @@ type world struct {
 func newWorld(t *testing.T, url string, o gatewaytest.Options) *world {
 	t.Helper()
 	o.User, o.Secret = simUser, simSecret
-	o.Timing = gatewaytest.DefaultTiming().Scaled(simScale)
+	o.Timing = gatewaytest.DefaultTiming().Scaled(processtest.SimScale)
 	w := &world{t: t, url: url, sim: gatewaytest.New(o), jobs: map[string]*capture.Job{}}
 	t.Cleanup(w.sim.Close)
 	server := httptest.NewServer(w.sim)
@@ -62,7 +62,7 @@ func newWorld(t *testing.T, url string, o gatewaytest.Options) *world {
 	w.env = append([]string{
 		"CAPTURE_NATS_URL=" + url, "CAPTURE_GATEWAY_URL=" + server.URL + gatewaytest.PaymentsPath,
 		"CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
-	}, scaledTimes...)
+	}, processtest.ScaledTimes()...)
 	return w
 }
 
@@ -132,7 +132,7 @@ func (w *world) publish(job capture.Job, id string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	waitFor(w.t, patience, "a job to be stored", func() bool {
+	processtest.WaitFor(w.t, patience, "a job to be stored", func() bool {
 		_, err := w.js.Publish(w.t.Context(), jobsSubject, body, jetstream.WithMsgID(id))
 		return err == nil
 	})
@@ -165,7 +165,7 @@ func (w *world) left() (n int, ok bool) {
 
 func (w *world) waitDone(within time.Duration) {
 	w.t.Helper()
-	waitFor(w.t, within, "all jobs to be done", func() bool {
+	processtest.WaitFor(w.t, within, "all jobs to be done", func() bool {
 		n, ok := w.left()
 		return ok && n == 0
 	})
@@ -175,7 +175,7 @@ func (w *world) waitDone(within time.Duration) {
 // gateway really did, and the ledger to holding no others.
 func (w *world) audited() audit.Report {
 	w.t.Helper()
-	collector := audit.NewCollector(policy, 20)
+	collector := audit.NewCollector(processtest.Policy, 20)
 	for id, job := range w.jobs {
 		loaded, err := w.book.LoadLatest(w.t.Context(), id)
 		if err != nil {

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
-	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -26,7 +27,8 @@ type broker struct {
 	url     string
 	port    int
 	dir     string
-	process *process // nil where the worker embeds the server
+	syncs   bool                 // every message, to the disk, before it is confirmed
+	process *processtest.Process // nil where the worker embeds the server
 	js      jetstream.JetStream
 	book    *ledger.JetStream
 }
@@ -41,15 +43,22 @@ func startBroker(t *testing.T) *broker {
 
 func newBroker(t *testing.T) *broker {
 	t.Helper()
-	port := freePort(t)
+	port := processtest.FreePort(t)
 	return &broker{t: t, port: port, url: fmt.Sprintf("nats://127.0.0.1:%d", port), dir: t.TempDir()}
 }
 
 func (b *broker) start() {
 	b.t.Helper()
-	b.process = start(b.t, "nats-server", nil, natsProgram,
-		"-js", "-sd", b.dir, "-a", "127.0.0.1", "-p", strconv.Itoa(b.port))
-	b.process.says("Server is ready", 1, patience)
+	args := []string{"-js", "-sd", b.dir, "-a", "127.0.0.1", "-p", strconv.Itoa(b.port)}
+	if b.syncs {
+		file := filepath.Join(b.t.TempDir(), "nats.conf")
+		if err := os.WriteFile(file, []byte("jetstream { sync_interval: always }\n"), 0o600); err != nil {
+			b.t.Fatal(err)
+		}
+		args = append(args, "-c", file)
+	}
+	b.process = processtest.Start(b.t, "nats-server", nil, natsProgram, args...)
+	b.process.Says("Server is ready", 1, patience)
 }
 
 // connect connects our own client, which outlives the server.
@@ -65,26 +74,6 @@ func (b *broker) connect() {
 		b.t.Fatal(err)
 	}
 	b.book = ledger.NewJetStream(b.js, ledger.Options{})
-}
-
-// freePort finds a port below those that the system gives to outgoing
-// connections: a client that tries to reconnect to one of these may be given
-// the very port as its own, connect to itself, and keep the server out.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 20_000 + rand.IntN(10_000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return port
-	}
-	t.Fatal("no free port among 100")
-	return 0
 }
 
 // publish publishes one message and waits until it is stored.
@@ -126,7 +115,7 @@ func (b *broker) waitStreamDone(stream string, within time.Duration) {
 			b.t.Logf("jobs of %s left when last looked at: %s", stream, left)
 		}
 	})
-	waitFor(b.t, within, "all jobs of "+stream+" to be done", func() bool {
+	processtest.WaitFor(b.t, within, "all jobs of "+stream+" to be done", func() bool {
 		info, err := b.consumer(stream)
 		if err != nil {
 			return false
@@ -162,7 +151,7 @@ func (b *broker) lastJob(info *jetstream.ConsumerInfo) uint64 {
 // waitNotPulling waits until no worker asks for jobs.
 func (b *broker) waitNotPulling() {
 	b.t.Helper()
-	waitFor(b.t, patience, "the worker to ask for no more jobs", func() bool {
+	processtest.WaitFor(b.t, patience, "the worker to ask for no more jobs", func() bool {
 		info, err := b.consumer(jobsStream)
 		return err == nil && info.NumWaiting == 0
 	})

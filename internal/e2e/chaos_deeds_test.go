@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -33,7 +34,7 @@ func (c *chaos) lineFree() bool {
 func (c *chaos) killWorker() bool {
 	n, ok := c.spared()
 	if ok {
-		c.workers[n].kill()
+		c.workers[n].Kill()
 		c.run(n)
 	}
 	return ok
@@ -50,11 +51,11 @@ func (c *chaos) stopWorker() bool {
 
 // end stops a worker softly. Its exit code may say that jobs were left in hand:
 // in the middle of all this some calls hang for longer than a stop may take.
-func (c *chaos) end(w *process) {
+func (c *chaos) end(w *processtest.Process) {
 	c.t.Helper()
-	w.signal(syscall.SIGTERM)
-	if code := w.exit(shutdownTimeout + 5*time.Second); code != 0 && code != 1 {
-		c.t.Errorf("%s ended with exit code %d after SIGTERM", w.name, code)
+	w.Signal(syscall.SIGTERM)
+	if code := w.Exit(shutdownTimeout + 5*time.Second); code != 0 && code != 1 {
+		c.t.Errorf("%s ended with exit code %d after SIGTERM", w.Name, code)
 	}
 }
 
@@ -66,8 +67,8 @@ func (c *chaos) pauseWorker() bool {
 		return false
 	}
 	w := c.workers[n]
-	w.signal(syscall.SIGSTOP)
-	c.begin("paused", n, func() { w.signal(syscall.SIGCONT) })
+	w.Signal(syscall.SIGSTOP)
+	c.begin("paused", n, func() { w.Signal(syscall.SIGCONT) })
 	if c.dice.IntN(3) == 0 {
 		stay(8 * time.Second)
 	}
@@ -77,10 +78,10 @@ func (c *chaos) pauseWorker() bool {
 // killBroker kills the broker, sometimes again as soon as it is back.
 func (c *chaos) killBroker() bool {
 	for range 1 + c.dice.IntN(2) {
-		c.b.process.kill()
+		c.b.process.Kill()
 		stay(time.Duration(c.dice.IntN(1000)) * time.Millisecond)
 		c.b.start()
-		waitFor(c.t, patience, "the broker to know its consumer again", func() bool {
+		processtest.WaitFor(c.t, patience, "the broker to know its consumer again", func() bool {
 			_, err := c.b.consumer(jobsStream)
 			return err == nil
 		})
@@ -159,7 +160,7 @@ func (c *chaos) ledgerFull() bool {
 
 func (c *chaos) roomInLedger(room func(used uint64) int64) {
 	c.t.Helper()
-	waitFor(c.t, patience, "the room of the ledger's stream to change", func() bool {
+	processtest.WaitFor(c.t, patience, "the room of the ledger's stream to change", func() bool {
 		stream, err := c.b.js.Stream(c.t.Context(), ledger.DefaultStream)
 		if err != nil {
 			return false

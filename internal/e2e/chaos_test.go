@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // The chaos is short among the other tests and long with CHAOS=long; the order
@@ -77,7 +79,7 @@ type chaos struct {
 	gateway *line // of the first worker
 	nats    *line // of the first worker
 	env     [][]string
-	workers []*process
+	workers []*processtest.Process
 	orders  []order
 	deck    []deed // what comes next
 	active  []trouble

@@ -26,7 +26,7 @@ func TestWorkerKilledTenTimes(t *testing.T) {
 		before := s.calls()
 		place(b, s, orders[i*wave:(i+1)*wave])
 		s.waitCalls(15, before)
-		w.kill()
+		w.Kill()
 	}
 	startWorker(t, "survivor", env)
 	b.waitDone(90 * time.Second)
@@ -52,14 +52,14 @@ func TestBrokerKilledUnderLoad(t *testing.T) {
 		before := s.calls()
 		place(b, s, orders[i*wave:(i+1)*wave])
 		s.waitCalls(15, before)
-		b.process.kill()
-		w.says("lost the connection to NATS", i+1, patience)
+		b.process.Kill()
+		w.Says("lost the connection to NATS", i+1, patience)
 		b.start()
-		w.says("reconnected to NATS", i+1, patience)
+		w.Says("reconnected to NATS", i+1, patience)
 	}
 	b.waitDone(patience)
 	settled(b, s, orders)
-	w.stop(shutdownTimeout)
+	w.Stop(shutdownTimeout)
 }
 
 // Acceptance: no trade captured twice, whatever happens to a worker. Here one
@@ -74,7 +74,7 @@ func TestWorkerPausedBeyondItsLease(t *testing.T) {
 	orders := mixed(t, "pause", 100)
 	place(b, s, orders)
 	s.waitCalls(20, 0)
-	sleeper.signal(syscall.SIGSTOP)
+	sleeper.Signal(syscall.SIGSTOP)
 	startWorker(t, "awake", env)
 	// The other takes everything over, which it may do only once the sleeper's
 	// leases are over: the audit looks at that.
@@ -82,11 +82,11 @@ func TestWorkerPausedBeyondItsLease(t *testing.T) {
 	if takenOver(b, orders) == 0 {
 		t.Error("no trade was taken over in the middle of a call: the worker was paused between jobs")
 	}
-	sleeper.signal(syscall.SIGCONT)
+	sleeper.Signal(syscall.SIGCONT)
 	more := plain(t, "more", 40)
 	place(b, s, more)
 	b.waitDone(patience)
-	sleeper.stop(shutdownTimeout)
+	sleeper.Stop(shutdownTimeout)
 	settled(b, s, append(orders, more...))
 }
 
@@ -100,7 +100,7 @@ func TestRedeliveryOfFinishedJobsCallsNobody(t *testing.T) {
 	first := startWorker(t, "first", workerEnv(b, s))
 	place(b, s, orders)
 	b.waitDone(patience)
-	first.stop(shutdownTimeout)
+	first.Stop(shutdownTimeout)
 	// The consumer is lost with its memory of what was acked.
 	if err := b.js.DeleteConsumer(t.Context(), jobsStream, consumerName); err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func TestRedeliveryOfFinishedJobsCallsNobody(t *testing.T) {
 	before := s.calls()
 	second := startWorker(t, "second", workerEnv(b, s))
 	b.waitDone(patience)
-	second.stop(shutdownTimeout)
+	second.Stop(shutdownTimeout)
 	// A first delivery announces its call without looking first; the ledger
 	// refuses the announcement, and nothing is called.
 	if after := s.calls(); after != before {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // Acceptance: `run --embedded` is all that a single machine needs. What it has
@@ -24,7 +25,7 @@ func TestEmbeddedKeepsTheLedger(t *testing.T) {
 	shows(t, b, 0, "captured", orders[0].trade.TradeID)
 	shows(t, b, 1, "the ledger knows no trade", "nobody-asked-for-it")
 	shows(t, b, 2, "not a trade id", "no.trade")
-	w.stop(shutdownTimeout)
+	w.Stop(shutdownTimeout)
 	shows(t, b, 1, "connecting to NATS", orders[0].trade.TradeID)
 
 	w = startWorker(t, "second", env, "--embedded")
@@ -32,18 +33,18 @@ func TestEmbeddedKeepsTheLedger(t *testing.T) {
 	before := s.calls()
 	place(b, s, orders[20:])
 	s.waitCalls(10, before)
-	w.kill()
+	w.Kill()
 
 	w = startWorker(t, "third", env, "--embedded")
 	b.waitDone(patience)
 	allCaptured(b, s, orders)
-	w.stop(shutdownTimeout)
+	w.Stop(shutdownTimeout)
 }
 
 // shows runs `capture-worker show` as a person does.
 func shows(t *testing.T, b *broker, code int, want, trade string) {
 	t.Helper()
-	got, out := finish(t, "show "+trade, []string{"CAPTURE_NATS_URL=" + b.url}, workerProgram, "show", trade)
+	got, out := processtest.Finish(t, patience, "show "+trade, []string{"CAPTURE_NATS_URL=" + b.url}, workerProgram, "show", trade)
 	if got != code || !strings.Contains(out, want) {
 		t.Errorf("show %s: exit code %d, want %d and %q in:\n%s", trade, got, code, want, out)
 	}
@@ -61,7 +62,7 @@ func TestEmbeddedStoreIsNotShared(t *testing.T) {
 		"same store":   workerEnv(other, s, "CAPTURE_NATS_STORE_DIR="+b.dir),
 		"same address": workerEnv(b, s, "CAPTURE_NATS_STORE_DIR="+other.dir),
 	} {
-		code, out := finish(t, name, env, workerProgram, "run", "--embedded")
+		code, out := processtest.Finish(t, patience, name, env, workerProgram, "run", "--embedded")
 		if code != 1 || !strings.Contains(out, "another") {
 			t.Errorf("%s: exit code %d, want 1 and a word about the other server:\n%s", name, code, out)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // Acceptance: wrong secret key: the worker halts within seconds, says so and
@@ -26,10 +27,10 @@ func TestHaltsWhenTheGatewayRefusesUs(t *testing.T) {
 			orders := plain(t, "halt", 150)
 			w := startWorker(t, "wrong", workerEnv(b, s, c.variable))
 			place(b, s, orders[:100])
-			w.says(saysHalted, 1, 5*time.Second)
-			w.says("refuses our signature or user (code "+c.code+")", 1, time.Second)
+			w.Says(saysHalted, 1, 5*time.Second)
+			w.Says("refuses our signature or user (code "+c.code+")", 1, time.Second)
 			takesNoMore(b, s, w, orders[100:])
-			w.stop(shutdownTimeout)
+			w.Stop(shutdownTimeout)
 			nothingEnded(b)
 			startWorker(t, "right", workerEnv(b, s))
 			b.waitDone(patience)
@@ -40,12 +41,12 @@ func TestHaltsWhenTheGatewayRefusesUs(t *testing.T) {
 
 // takesNoMore publishes jobs to a worker that has halted, and holds it to
 // leaving them alone while it probes.
-func takesNoMore(b *broker, s *sim, w *process, orders []order) {
+func takesNoMore(b *broker, s *sim, w *processtest.Process, orders []order) {
 	b.t.Helper()
 	b.waitNotPulling()
 	untouched := b.pending()
 	place(b, s, orders)
-	w.says(saysProbed, w.out.count(saysProbed)+3, patience)
+	w.Says(saysProbed, w.Out.Count(saysProbed)+3, patience)
 	if got, want := b.pending(), untouched+len(orders); got != want {
 		b.t.Errorf("%d jobs wait untouched, want %d: the worker took some while the gateway was unusable", got, want)
 	}
@@ -76,15 +77,15 @@ func TestGatewayDownAndBack(t *testing.T) {
 	b.waitDone(patience)
 	s.down(gatewaytest.DownReset)
 	place(b, s, orders[20:100])
-	w.says(saysHalted, 1, patience)
+	w.Says(saysHalted, 1, patience)
 	takesNoMore(b, s, w, orders[100:])
 	if n := b.eventTypes(); n[capture.Failed]+n[capture.Parked] > 0 {
 		t.Errorf("the outage failed %d trades and parked %d", n[capture.Failed], n[capture.Parked])
 	}
 	s.down(gatewaytest.Up)
 	// Slack for a machine that is busy with other tests.
-	w.says(saysResumed, 1, probeInterval+3*time.Second)
+	w.Says(saysResumed, 1, probeInterval+3*time.Second)
 	b.waitDone(patience)
 	allCaptured(b, s, orders)
-	w.stop(shutdownTimeout)
+	w.Stop(shutdownTimeout)
 }

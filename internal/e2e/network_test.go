@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -57,14 +58,14 @@ func TestGatewayLineCut(t *testing.T) {
 		stay(trouble.lasts)
 		// What was held for longer than the settle time must not arrive: no
 		// client can survive a network that delivers at any time.
-		if trouble.lasts > policy.Settle {
+		if trouble.lasts > processtest.Policy.Settle {
 			n.set(lineCut)
 		}
 		n.set(lineUp)
 	}
 	b.waitDone(90 * time.Second)
 	settled(b, s, orders)
-	w.stop(shutdownTimeout)
+	w.Stop(shutdownTimeout)
 }
 
 // Acceptance: a worker's network to NATS is stuck for longer than its ack wait
@@ -88,7 +89,7 @@ func TestBrokerLineStuckBeyondTheLease(t *testing.T) {
 	more := plain(t, "more", 40)
 	place(b, s, more)
 	b.waitDone(patience)
-	stuck.stop(shutdownTimeout)
+	stuck.Stop(shutdownTimeout)
 	settled(b, s, append(orders, more...))
 }
 
@@ -105,14 +106,14 @@ func TestBrokerLineCut(t *testing.T) {
 		place(b, s, orders[i*30:(i+1)*30])
 		s.waitCalls(10, before)
 		n.set(lineCut)
-		w.says("lost the connection to NATS", i+1, patience)
+		w.Says("lost the connection to NATS", i+1, patience)
 		stay(500 * time.Millisecond)
 		n.set(lineUp)
-		w.says("reconnected to NATS", i+1, patience)
+		w.Says("reconnected to NATS", i+1, patience)
 	}
 	b.waitDone(patience)
 	settled(b, s, orders)
-	w.stop(shutdownTimeout)
+	w.Stop(shutdownTimeout)
 }
 
 // roomFor is the ledger's stream, of a person's own making, that is full after
@@ -137,7 +138,7 @@ func TestLedgerFull(t *testing.T) {
 	w := startWorker(t, "w", workerEnv(b, s, "CAPTURE_WORKER_CONCURRENCY=8"))
 	orders := plain(t, "full", 120)
 	place(b, s, orders)
-	w.says("handing the job back", 1, patience)
+	w.Says("handing the job back", 1, patience)
 	captures := s.stats().Captures
 	types := b.eventTypes()
 	if int(captures) > types[capture.Attempted] {
@@ -156,5 +157,5 @@ func TestLedgerFull(t *testing.T) {
 	}
 	b.waitDone(90 * time.Second)
 	allCaptured(b, s, orders)
-	w.stop(shutdownTimeout)
+	w.Stop(shutdownTimeout)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/audit"
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -96,7 +97,7 @@ func place(b *broker, s *sim, orders []order) {
 // rule was broken on the way, and the ledger knows of no others.
 func settled(b *broker, s *sim, orders []order) audit.Report {
 	b.t.Helper()
-	collector := audit.NewCollector(policy, 20)
+	collector := audit.NewCollector(processtest.Policy, 20)
 	truths := s.truths()
 	for _, o := range orders {
 		id := o.trade.TradeID

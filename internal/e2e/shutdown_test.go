@@ -28,7 +28,7 @@ func TestStopUnderLoadHandsJobsOver(t *testing.T) {
 	orders := plain(t, "stop", 200)
 	place(b, s, orders)
 	s.waitCalls(40, 0)
-	leaver.stop(shutdownTimeout)
+	leaver.Stop(shutdownTimeout)
 	if info, err := b.consumer(jobsStream); err != nil || info.NumPending+uint64(info.NumAckPending) == 0 {
 		t.Errorf("nothing was left to hand over (%v): the test stops too late", err)
 	}
@@ -42,7 +42,7 @@ func TestStopUnderLoadHandsJobsOver(t *testing.T) {
 	if shares["leaver"] < 10 || shares["stayer"] < 10 {
 		t.Errorf("the workers captured %v, want a share each", shares)
 	}
-	stayer.stop(shutdownTimeout)
+	stayer.Stop(shutdownTimeout)
 }
 
 // Acceptance: worker.shutdown_timeout bounds the stop also when the gateway
@@ -60,8 +60,8 @@ func TestStopWithHangingGateway(t *testing.T) {
 	}
 	place(b, s, orders)
 	s.waitCalls(8, 0)
-	w.signal(syscall.SIGTERM)
-	if code := w.exit(3*time.Second + 2*time.Second); code != 0 || w.out.count("the shutdown timeout is over") != 1 {
+	w.Signal(syscall.SIGTERM)
+	if code := w.Exit(3*time.Second + 2*time.Second); code != 0 || w.Out.Count("the shutdown timeout is over") != 1 {
 		t.Errorf("exit code %d, want 0 and a word about the jobs that were still in hand", code)
 	}
 	if n := b.eventTypes(); n[capture.Failed]+n[capture.Parked] > 0 {

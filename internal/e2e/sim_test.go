@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 const (
@@ -23,7 +24,7 @@ type sim struct {
 	url     string // of the gateway's endpoint
 	base    string
 	client  *http.Client
-	process *process
+	process *processtest.Process
 }
 
 // startSim starts the simulator; its times are scaled as those of the workers.
@@ -31,10 +32,10 @@ func startSim(t *testing.T, args ...string) *sim {
 	t.Helper()
 	all := append([]string{"gateway-sim", "--listen", "127.0.0.1:0", "--time-scale", "0.02",
 		"--user", simUser, "--secret", simSecret}, args...)
-	p := start(t, "gateway-sim", nil, workerProgram, all...)
+	p := processtest.Start(t, "gateway-sim", nil, workerProgram, all...)
 	const mark = "listening on "
-	p.says("\n", 1, patience)
-	line, _, _ := strings.Cut(p.out.String(), "\n")
+	p.Says("\n", 1, patience)
+	line, _, _ := strings.Cut(p.Out.String(), "\n")
 	url, ok := strings.CutPrefix(line, mark)
 	if !ok {
 		t.Fatalf("the first line of gateway-sim is %q, want %shttp://…", line, mark)
@@ -103,7 +104,7 @@ func (s *sim) calls() int {
 // waitCalls waits for that many more calls than there were.
 func (s *sim) waitCalls(more, than int) {
 	s.t.Helper()
-	waitFor(s.t, patience, "calls to reach the gateway", func() bool { return s.calls() >= than+more })
+	processtest.WaitFor(s.t, patience, "calls to reach the gateway", func() bool { return s.calls() >= than+more })
 }
 
 // truths reads what really became of every trade.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // Acceptance: the environment variables of the design start it without a file.
@@ -33,14 +35,14 @@ func TestStartedByFlags(t *testing.T) {
 }
 
 // works holds a worker with default times to a few jobs.
-func works(t *testing.T, b *broker, s *sim, w *process) {
+func works(t *testing.T, b *broker, s *sim, w *processtest.Process) {
 	t.Helper()
 	orders := plain(t, "start", 10)
 	place(b, s, orders)
 	b.waitDone(patience)
 	allCaptured(b, s, orders)
-	w.stop(shutdownTimeout)
-	if w.out.count(simSecret) > 0 {
+	w.Stop(shutdownTimeout)
+	if w.Out.Count(simSecret) > 0 {
 		t.Error("the secret key is in the log")
 	}
 }
@@ -64,7 +66,7 @@ func TestNotStarted(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			code, out := finish(t, "run", c.env, workerProgram, append([]string{"run"}, c.args...)...)
+			code, out := processtest.Finish(t, patience, "run", c.env, workerProgram, append([]string{"run"}, c.args...)...)
 			if code != 2 || !strings.Contains(out, c.want) {
 				t.Errorf("exit code %d, want 2 and a message with %q:\n%s", code, c.want, out)
 			}

@@ -43,9 +43,9 @@ func TestThePublishersTraceReachesConsumers(t *testing.T) {
 	if len(letters) != 1 || strings.Join(letters[0].Header["TraceParent"], ",") != parent {
 		t.Errorf("dead letters %v, want one with the job's trace as it was", letters)
 	}
-	w.says("trace_id=0af7651916cd43dd8448eb211c80319c", 2, patience)
+	w.Says("trace_id=0af7651916cd43dd8448eb211c80319c", 2, patience)
 	outcome := regexp.MustCompile(`(?m)^.*level=INFO msg=captured trade_id=traced-0000 order_id=A-traced-0000 attempt=1 .*trace_id=0af7651916cd43dd8448eb211c80319c$`)
-	if lines := outcome.FindAllString(w.out.String(), -1); len(lines) != 1 {
+	if lines := outcome.FindAllString(w.Out.String(), -1); len(lines) != 1 {
 		t.Errorf("%d lines tell the outcome, want one: %q", len(lines), lines)
 	}
 }

@@ -6,29 +6,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// The workers' times are scaled down, as the demo's are; policy is what they
-// come to. A lost call is settled some ten seconds after it began: the lease
-// is two timeouts and five seconds.
-var policy = capture.Policy{Settle: 1500 * time.Millisecond, Agree: 2, Spacing: 200 * time.Millisecond, GiveUpAfter: 72 * time.Hour}
+// patience is the bound of waits whose length is not what a test is about. It
+// is long, because test machines are slow.
+const patience = 45 * time.Second
 
+// As processtest.ScaledTimes says.
 const (
 	shutdownTimeout = 10 * time.Second
 	probeInterval   = 200 * time.Millisecond
 )
-
-func scaledTimes() []string {
-	return []string{
-		"CAPTURE_GATEWAY_TIMEOUT=1s",
-		"CAPTURE_RECONCILE_SETTLE=1500ms", "CAPTURE_RECONCILE_SPACING=200ms",
-		"CAPTURE_WORKER_BACKOFF_INITIAL=50ms", "CAPTURE_WORKER_BACKOFF_MAX=500ms", "CAPTURE_WORKER_BACKOFF_INLINE=2s",
-		"CAPTURE_WORKER_RETRY_INITIAL=500ms", "CAPTURE_WORKER_RETRY_MAX=2s",
-		"CAPTURE_WORKER_PROBE_INTERVAL=200ms", "CAPTURE_WORKER_SHUTDOWN_TIMEOUT=10s",
-		"CAPTURE_NATS_ACK_WAIT=3s",
-	}
-}
 
 // necessary is the environment that design and README promise to be enough.
 // Metrics go to a free port, because tests run side by side.
@@ -43,7 +32,7 @@ func necessary(b *broker, s *sim) []string {
 // workerEnv is the environment of a worker with scaled times. Of a variable
 // that is given twice, the last counts.
 func workerEnv(b *broker, s *sim, more ...string) []string {
-	return append(append(necessary(b, s), scaledTimes()...), more...)
+	return append(append(necessary(b, s), processtest.ScaledTimes()...), more...)
 }
 
 const (
@@ -55,10 +44,10 @@ const (
 
 // startWorker starts `capture-worker run` and returns once it takes jobs. Its
 // name is what the ledger calls it.
-func startWorker(t *testing.T, name string, env []string, flags ...string) *process {
+func startWorker(t *testing.T, name string, env []string, flags ...string) *processtest.Process {
 	t.Helper()
 	env = append(env, "CAPTURE_WORKER_NAME="+name)
-	p := start(t, name, env, workerProgram, append([]string{"run"}, flags...)...)
-	p.says(saysStarted, 1, patience)
+	p := processtest.Start(t, name, env, workerProgram, append([]string{"run"}, flags...)...)
+	p.Says(saysStarted, 1, patience)
 	return p
 }

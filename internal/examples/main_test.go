@@ -3,12 +3,10 @@
 package examples
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -111,13 +110,13 @@ func goProgram(t *testing.T, name string) program {
 }
 
 // command is the program as a process that does not outlive the test.
-func (p program) command(b *broker, args ...string) (*exec.Cmd, *output) {
+func (p program) command(b *broker, args ...string) (*exec.Cmd, *processtest.Output) {
 	all := append(p.args[:len(p.args):len(p.args)], args...)
 	cmd := exec.CommandContext(b.t.Context(), all[0], all[1:]...)
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), "NATS_URL="+b.url)
 	cmd.WaitDelay = patience
-	out := &output{}
+	out := &processtest.Output{}
 	cmd.Stdout, cmd.Stderr = out, out
 	return cmd, out
 }
@@ -142,22 +141,4 @@ func (p program) until(b *broker, what string, holds func() bool, args ...string
 		b.t.Fatalf("waiting for %s: in time %t, then the program ended with %v and wrote:\n%s", what, inTime, err, out)
 	}
 	return out.String()
-}
-
-// output keeps what a process writes.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }

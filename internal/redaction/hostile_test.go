@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 const traceID = "0af7651916cd43dd8448eb211c80319c"
@@ -37,15 +38,16 @@ func TestHostileWorld(t *testing.T) {
 			w.rotation()
 			pages := w.pages()
 			commands := w.commands()
-			w.worker.end(syscall.SIGTERM)
+			w.worker.Signal(syscall.SIGTERM)
+			w.worker.Exit(patience)
 			broken := w.brokenOff()
 			signs := append(w.gateway.signatures(), w.signs...)
 			if len(signs) < 2*len(kinds()) || w.gateway.misses > 0 {
 				t.Errorf("%d signatures, %d calls without one or with a trace", len(signs), w.gateway.misses)
 			}
 			for what, output := range map[string][]byte{
-				"the log": w.worker.out.Bytes(), "the ledger": stored(t, w.js, "CAPTURES"),
-				"the dead letters": stored(t, w.js, "CAPTURE_DLQ"), "the spans": w.collector.Bytes(),
+				"the log": []byte(w.worker.Out.String()), "the ledger": stored(t, w.js, "CAPTURES"),
+				"the dead letters": stored(t, w.js, "CAPTURE_DLQ"), "the spans": []byte(w.collector.String()),
 				"the pages": pages, "the commands": commands, "the end by SIGQUIT": broken, "the listener's answers": w.answers,
 			} {
 				if len(output) == 0 {
@@ -65,7 +67,7 @@ type world struct {
 	js        jetstream.JetStream
 	keyFile   string
 	env       []string
-	worker    *process
+	worker    *processtest.Process
 	answers   []byte   // of the listener for notifications
 	signs     []string // of notifications
 }
@@ -88,7 +90,7 @@ func newWorld(t *testing.T, format string) *world {
 		"OTEL_BSP_SCHEDULE_DELAY=100", "CAPTURE_LOG_LEVEL=debug", "CAPTURE_LOG_FORMAT=" + format,
 	}
 	w.worker = start(t, w.env, "run")
-	w.worker.says("taking jobs")
+	w.worker.Says("taking jobs", 1, patience)
 	return w
 }
 
@@ -128,7 +130,7 @@ func (w *world) jobs() {
 // done waits until no job is left.
 func (w *world) done() {
 	w.t.Helper()
-	waitFor(w.t, "all jobs to be done", func() bool {
+	processtest.WaitFor(w.t, patience, "all jobs to be done", func() bool {
 		c, err := w.js.Consumer(w.t.Context(), "CAPTURE_JOBS", "capture-worker")
 		if err != nil {
 			return false
@@ -140,7 +142,7 @@ func (w *world) done() {
 
 // notifications genuine, signed with either key, forged and broken.
 func (w *world) notifications() {
-	where := "http://" + w.worker.address("listening for notifications") + "/notify"
+	where := "http://" + address(w.worker, "listening for notifications") + "/notify"
 	post := func(body string) {
 		w.answers = append(w.answers, exchange(w.t, "POST", where, "application/json", strings.NewReader(body))...)
 	}
@@ -179,11 +181,11 @@ func notification(key, trade, state, ours string) (sign, object string) {
 func (w *world) rotation() {
 	w.gateway.set(func() { w.gateway.halt = true })
 	w.publish(job("good-2", "24.99"))
-	w.worker.says("refuses our signature")
-	w.worker.says("still not usable")
-	w.answers = append(w.answers, get(w.t, "http://"+w.worker.address("serving metrics and health")+"/readyz")...)
+	w.worker.Says("refuses our signature", 1, patience)
+	w.worker.Says("still not usable", 1, patience)
+	w.answers = append(w.answers, get(w.t, "http://"+address(w.worker, "serving metrics and health")+"/readyz")...)
 	w.writeKey(rotatedKey)
-	w.worker.says("took up a changed key")
+	w.worker.Says("took up a changed key", 1, patience)
 	w.gateway.set(func() { w.gateway.halt, w.gateway.key = false, rotatedKey })
 	w.done()
 }
@@ -194,7 +196,7 @@ func (w *world) pages() []byte {
 		"/metrics", "/livez", "/readyz", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2",
 		"/debug/pprof/allocs?debug=1", "/" + url.PathEscape(gatewayKey),
 	} {
-		all = append(all, get(w.t, "http://"+w.worker.address("serving metrics and health")+page)...)
+		all = append(all, get(w.t, "http://"+address(w.worker, "serving metrics and health")+page)...)
 	}
 	return all
 }
@@ -214,13 +216,14 @@ func (w *world) commands() []byte {
 // brokenOff ends a worker in the middle of its calls, with all its stacks.
 func (w *world) brokenOff() []byte {
 	p := start(w.t, w.env, "run")
-	p.says("taking jobs")
+	p.Says("taking jobs", 1, patience)
 	for i := range 20 {
 		w.publish(job(fmt.Sprintf("internal-q%d", i), "24.99"))
 	}
-	p.says("internal-q")
-	p.end(syscall.SIGQUIT)
-	out := p.out.Bytes()
+	p.Says("internal-q", 1, patience)
+	p.Signal(syscall.SIGQUIT)
+	p.Exit(patience)
+	out := []byte(p.Out.String())
 	if !bytes.Contains(out, []byte("goroutine ")) {
 		w.t.Error("SIGQUIT brought no stacks")
 	}
@@ -236,14 +239,14 @@ func (w *world) sawItAll() {
 			w.t.Errorf("the ledger holds nothing of the trade %s-1", kind)
 		}
 	}
-	log := w.worker.out.Bytes()
+	log := []byte(w.worker.Out.String())
 	for _, text := range []string{traceID, "[hidden]", "dead-letter", "refused a notification", "failed", "collector"} {
 		if !bytes.Contains(log, []byte(text)) {
 			w.t.Errorf("the log says nothing of %s", text)
 		}
 	}
 	for _, text := range []string{"POST v3.Capture", "POST v3.QueryOrder", "POST /notify", "publish captures.{trade_id}.captured", "process CAPTURE_JOBS"} {
-		if !bytes.Contains(w.collector.Bytes(), []byte(text)) {
+		if !bytes.Contains([]byte(w.collector.String()), []byte(text)) {
 			w.t.Errorf("there is no span %s", text)
 		}
 	}

@@ -76,7 +76,7 @@ func realExported(t *testing.T) exported {
 	if code != 200 {
 		t.Fatalf("/metrics: %d %s", code, text)
 	}
-	w.worker.stop()
+	w.worker.Stop(patience)
 	return parseExported(text)
 }
 

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // systemd hears what a service tells by sd_notify.
@@ -73,18 +75,18 @@ func TestSystemdIsTold(t *testing.T) {
 	t.Parallel()
 	w, sd := newWorld(t, "systemd", startSim(t)), newSystemd(t)
 	began := time.Now()
-	w.worker = start(t, "worker", w.env("NOTIFY_SOCKET="+sd.socket, "WATCHDOG_USEC=400000"), program, "run")
-	waitFor(t, patience, "READY", func() bool { return sd.count("READY=1") > 0 })
+	w.worker = processtest.Start(t, "worker", w.env("NOTIFY_SOCKET="+sd.socket, "WATCHDOG_USEC=400000"), program, "run")
+	processtest.WaitFor(t, patience, "READY", func() bool { return sd.count("READY=1") > 0 })
 	t.Logf("from start to READY, streams made anew: %s", time.Since(began).Round(time.Millisecond))
 	if code, text := w.ask("/readyz"); code != 200 {
 		t.Errorf("READY was told while /readyz says %d %s", code, text)
 	}
-	waitFor(t, patience, "WATCHDOG", func() bool { return sd.count("WATCHDOG=1") >= 3 })
+	processtest.WaitFor(t, patience, "WATCHDOG", func() bool { return sd.count("WATCHDOG=1") >= 3 })
 	if sd.count("STOPPING=1") != 0 {
 		t.Error("STOPPING was told too early")
 	}
-	w.worker.stop()
-	waitFor(t, patience, "STOPPING", func() bool { return sd.count("STOPPING=1") == 1 })
+	w.worker.Stop(patience)
+	processtest.WaitFor(t, patience, "STOPPING", func() bool { return sd.count("STOPPING=1") == 1 })
 	if n := sd.count("READY=1"); n != 1 {
 		t.Errorf("READY was told %d times", n)
 	}
@@ -95,18 +97,18 @@ func TestSystemdIsTold(t *testing.T) {
 func TestWatchdogFallsSilent(t *testing.T) {
 	t.Parallel()
 	w, sd := newWorld(t, "hung", startSim(t)), newSystemd(t)
-	w.worker = start(t, "worker", w.env("NOTIFY_SOCKET="+sd.socket, "WATCHDOG_USEC=200000"), program, "run")
-	waitFor(t, patience, "WATCHDOG", func() bool { return sd.count("WATCHDOG=1") > 0 })
-	w.worker.signal(syscall.SIGSTOP)
+	w.worker = processtest.Start(t, "worker", w.env("NOTIFY_SOCKET="+sd.socket, "WATCHDOG_USEC=200000"), program, "run")
+	processtest.WaitFor(t, patience, "WATCHDOG", func() bool { return sd.count("WATCHDOG=1") > 0 })
+	w.worker.Signal(syscall.SIGSTOP)
 	last, since := sd.count("WATCHDOG=1"), time.Now()
-	waitFor(t, patience, "silence of a second", func() bool {
+	processtest.WaitFor(t, patience, "silence of a second", func() bool {
 		if n := sd.count("WATCHDOG=1"); n != last {
 			last, since = n, time.Now()
 		}
 		return time.Since(since) > time.Second
 	})
-	w.worker.signal(syscall.SIGCONT)
-	waitFor(t, patience, "WATCHDOG again", func() bool { return sd.count("WATCHDOG=1") > last })
+	w.worker.Signal(syscall.SIGCONT)
+	processtest.WaitFor(t, patience, "WATCHDOG again", func() bool { return sd.count("WATCHDOG=1") > last })
 }
 
 func (w *world) readySays(code int, text string) {
@@ -118,7 +120,7 @@ func (w *world) readySays(code int, text string) {
 			w.t.Logf("/readyz said %d %s", gotCode, got)
 		}
 	})
-	waitFor(w.t, patience, "/readyz to say "+text, func() bool {
+	processtest.WaitFor(w.t, patience, "/readyz to say "+text, func() bool {
 		gotCode, got = w.ask("/readyz")
 		return gotCode == code && strings.Contains(got, text)
 	})
@@ -136,7 +138,7 @@ func TestHealthThroughHaltOutageAndDrain(t *testing.T) {
 	w.readySays(200, "ok")
 
 	w.setKey("not-the-right-key-at-all")
-	w.worker.finds("(took up a changed key)")
+	w.worker.Finds("(took up a changed key)", patience)
 	w.jobs(shipped, "health", 4)
 	w.readySays(503, "refuses our signature or user")
 	w.setKey(secret)
@@ -151,11 +153,11 @@ func TestHealthThroughHaltOutageAndDrain(t *testing.T) {
 	// A call that hangs keeps the drain open for long enough to be seen.
 	w.sim.tell("/_sim/faults", `{"hang_after":1}`)
 	w.jobs(shipped, "drain", 4)
-	waitFor(t, patience, "calls to hang", func() bool {
+	processtest.WaitFor(t, patience, "calls to hang", func() bool {
 		_, text := w.ask("/metrics")
 		return strings.Contains(text, "\ncapture_gateway_calls_in_flight 4\n")
 	})
-	w.worker.signal(syscall.SIGTERM)
+	w.worker.Signal(syscall.SIGTERM)
 	w.readySays(503, "stopping")
-	w.worker.ends() // a second SIGTERM would end it at once
+	w.worker.EndsWell(patience) // a second SIGTERM would end it at once
 }

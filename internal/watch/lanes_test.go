@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 const batch = "capture.jobs.batch"
@@ -55,7 +57,7 @@ func (w *world) liveTimes(prefix string, n int) (times []time.Duration) {
 		w.authorize([]job{plainJob(trade)})
 		began := time.Now()
 		w.send(shipped, plainJob(trade))
-		waitFor(w.t, patience, trade+" to be captured", func() bool {
+		processtest.WaitFor(w.t, patience, trade+" to be captured", func() bool {
 			_, err := stream.GetLastMsgForSubject(w.t.Context(), "captures."+trade+".captured")
 			return err == nil
 		})

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // prometheus is a real one that looks at workers and evaluates the alerts,
@@ -53,11 +55,11 @@ func startPrometheus(t *testing.T, worlds []*world) *prometheus {
 			t.Fatal(err)
 		}
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	address := fmt.Sprintf("127.0.0.1:%d", processtest.FreePort(t))
 	p := &prometheus{t: t, base: "http://" + address, began: time.Now()}
-	start(t, "prometheus", nil, file, "--config.file="+filepath.Join(dir, "prometheus.yml"),
+	processtest.Start(t, "prometheus", nil, file, "--config.file="+filepath.Join(dir, "prometheus.yml"),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
-	waitFor(t, patience, "prometheus to be ready", func() bool {
+	processtest.WaitFor(t, patience, "prometheus to be ready", func() bool {
 		code, _ := request(t, http.MethodGet, p.base+"/-/ready", "")
 		return code == http.StatusOK
 	})
@@ -108,12 +110,12 @@ const alertBound = 90 * time.Second
 
 func (p *prometheus) fires(alert, job string) {
 	p.t.Helper()
-	waitFor(p.t, alertBound, alert+" to fire for "+job, func() bool { return p.firing()[alert+" "+job] })
+	processtest.WaitFor(p.t, alertBound, alert+" to fire for "+job, func() bool { return p.firing()[alert+" "+job] })
 }
 
 func (p *prometheus) stops(alert, job string) {
 	p.t.Helper()
-	waitFor(p.t, alertBound, alert+" to stop for "+job, func() bool { return !p.firing()[alert+" "+job] })
+	processtest.WaitFor(p.t, alertBound, alert+" to stop for "+job, func() bool { return !p.firing()[alert+" "+job] })
 }
 
 // everShown reports whether a query had a result at any time of the walk.
@@ -138,7 +140,7 @@ func (p *prometheus) quiet() {
 			p.t.Logf("fired when last looked at: %s", strings.Join(names, ", "))
 		}
 	})
-	waitFor(p.t, alertBound, "no alert to fire where nothing is wrong", func() bool {
+	processtest.WaitFor(p.t, alertBound, "no alert to fire where nothing is wrong", func() bool {
 		names = slices.Sorted(maps.Keys(p.firing()))
 		return len(names) == 0
 	})

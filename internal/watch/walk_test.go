@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // Acceptance: a real Prometheus looks at real workers; each alert is made to
@@ -69,7 +70,7 @@ func showsEverything(t *testing.T, p *prometheus) {
 // A wrong key halts; the right one, put into the file, ends it.
 func faultKey(t *testing.T, w *world, p *prometheus) {
 	w.setKey("not-the-right-key-at-all")
-	w.worker.finds("(took up a changed key)")
+	w.worker.Finds("(took up a changed key)", patience)
 	w.jobs(shipped, "key", 20)
 	p.fires("CaptureHalted", w.name)
 	w.setKey(secret)
@@ -93,7 +94,7 @@ func faultOutage(_ *testing.T, w *world, p *prometheus) {
 func faultErrors(t *testing.T, w *world, p *prometheus) {
 	w.sim.tell("/_sim/faults", `{"error_before":0.6}`)
 	sent := 3
-	waitFor(t, alertBound, "CaptureGatewayErrors to fire", func() bool {
+	processtest.WaitFor(t, alertBound, "CaptureGatewayErrors to fire", func() bool {
 		w.jobs(shipped, fmt.Sprintf("errors-%d", sent), 5)
 		sent += 5
 		return p.firing()["CaptureGatewayErrors "+w.name]
@@ -151,11 +152,11 @@ func faultFullLedger(t *testing.T, w *world, p *prometheus) {
 
 // A rate limit that is far too low: jobs wait, none is done for long.
 func faultSlow(_ *testing.T, w *world, p *prometheus) {
-	w.worker.stop()
+	w.worker.Stop(patience)
 	w.run("CAPTURE_GATEWAY_RATE=0.02", "CAPTURE_WORKER_CONCURRENCY=1")
 	w.jobs(shipped, "slow", 300)
 	p.fires("CaptureNoProgress", w.name)
-	w.worker.stop()
+	w.worker.Stop(patience)
 	w.run()
 	p.stops("CaptureNoProgress", w.name)
 	w.waitCaptured(303)
@@ -184,7 +185,7 @@ func faultBroker(t *testing.T, w *world, p *prometheus) {
 	p.stops("CaptureNotReady", w.name)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	waitFor(t, patience, "the stream to be back", func() bool {
+	processtest.WaitFor(t, patience, "the stream to be back", func() bool {
 		_, err := w.js.Stream(ctx, "CAPTURE_JOBS")
 		return err == nil
 	})

@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 const (
@@ -36,9 +35,9 @@ type sim struct {
 
 func startSim(t *testing.T, args ...string) *sim {
 	t.Helper()
-	p := start(t, "gateway-sim", nil, program, append([]string{"gateway-sim", "--listen", "127.0.0.1:0",
+	p := processtest.Start(t, "gateway-sim", nil, program, append([]string{"gateway-sim", "--listen", "127.0.0.1:0",
 		"--time-scale", "0.02", "--user", user, "--secret", secret, "--latency", "5ms"}, args...)...)
-	url := p.finds(`listening on (http://\S+)`)
+	url := p.Finds(`listening on (http://\S+)`, patience)
 	return &sim{t: t, url: url, base: strings.TrimSuffix(url, "/Payments")}
 }
 
@@ -85,12 +84,12 @@ type world struct {
 	js     jetstream.JetStream
 	admin  string
 	key    string // the file of the secret
-	worker *process
+	worker *processtest.Process
 }
 
 func newWorld(t *testing.T, name string, s *sim) *world {
 	t.Helper()
-	w := &world{t: t, owner: t, name: name, sim: s, dir: t.TempDir(), port: freePort(t), admin: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	w := &world{t: t, owner: t, name: name, sim: s, dir: t.TempDir(), port: processtest.FreePort(t), admin: fmt.Sprintf("127.0.0.1:%d", processtest.FreePort(t))}
 	w.key = filepath.Join(t.TempDir(), "key")
 	w.setKey(secret)
 	w.startBroker()
@@ -128,34 +127,27 @@ func (w *world) setKey(key string) {
 
 // env has scaled times.
 func (w *world) env(more ...string) []string {
-	return append([]string{
-		"CAPTURE_NATS_URL=" + w.natsURL(), "CAPTURE_GATEWAY_URL=" + w.sim.url, "CAPTURE_GATEWAY_USER=" + user,
-		"CAPTURE_GATEWAY_SECRET_KEY_FILE=" + w.key, "CAPTURE_ADMIN_LISTEN=" + w.admin, "CAPTURE_WORKER_NAME=" + w.name,
-		"CAPTURE_GATEWAY_TIMEOUT=1s", "CAPTURE_RECONCILE_SETTLE=1500ms", "CAPTURE_RECONCILE_SPACING=200ms",
-		"CAPTURE_WORKER_BACKOFF_INITIAL=50ms", "CAPTURE_WORKER_BACKOFF_MAX=500ms", "CAPTURE_WORKER_BACKOFF_INLINE=2s",
-		"CAPTURE_WORKER_RETRY_INITIAL=500ms", "CAPTURE_WORKER_RETRY_MAX=2s",
-		"CAPTURE_WORKER_PROBE_INTERVAL=200ms", "CAPTURE_WORKER_SHUTDOWN_TIMEOUT=5s", "CAPTURE_NATS_ACK_WAIT=3s",
-	}, more...)
+	own := append(processtest.ScaledTimes(),
+		"CAPTURE_NATS_URL="+w.natsURL(), "CAPTURE_GATEWAY_URL="+w.sim.url, "CAPTURE_GATEWAY_USER="+user,
+		"CAPTURE_GATEWAY_SECRET_KEY_FILE="+w.key, "CAPTURE_ADMIN_LISTEN="+w.admin, "CAPTURE_WORKER_NAME="+w.name,
+		"CAPTURE_WORKER_SHUTDOWN_TIMEOUT=5s")
+	return append(own, more...)
 }
 
 // run starts the worker and waits until it says that it takes jobs.
 func (w *world) run(more ...string) {
 	w.t.Helper()
-	w.worker = start(w.t, "worker "+w.name, w.env(more...), program, "run")
-	w.worker.finds(`msg="(taking jobs)"`)
+	w.worker = processtest.Start(w.t, "worker "+w.name, w.env(more...), program, "run")
+	w.worker.Finds(`msg="(taking jobs)"`, patience)
 }
 
 // command runs the program to its end.
 func (w *world) command(args ...string) {
 	w.t.Helper()
-	p := start(w.t, strings.Join(args, " "), []string{"CAPTURE_NATS_URL=" + w.natsURL()}, program, args...)
-	select {
-	case <-p.ended:
-	case <-time.After(patience):
-		w.t.Fatalf("%s has not ended", p.name)
-	}
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
-		w.t.Fatalf("%s: exit code %d: %s", p.name, code, p.out)
+	name := strings.Join(args, " ")
+	code, out := processtest.Finish(w.t, patience, name, []string{"CAPTURE_NATS_URL=" + w.natsURL()}, program, args...)
+	if code != 0 {
+		w.t.Fatalf("%s: exit code %d: %s", name, code, out)
 	}
 }
 
@@ -211,8 +203,7 @@ func (w world) within(t *testing.T) *world {
 	s := *w.sim
 	w.t, s.t, w.sim = t, t, &s
 	if w.worker != nil {
-		worker := *w.worker
-		worker.t, w.worker = t, &worker
+		w.worker = w.worker.For(t)
 	}
 	return &w
 }
@@ -233,31 +224,11 @@ func (w *world) captured() int {
 
 func (w *world) waitCaptured(n int) {
 	w.t.Helper()
-	waitFor(w.t, patience, fmt.Sprintf("%d captured trades", n), func() bool { return w.captured() >= n })
+	processtest.WaitFor(w.t, patience, fmt.Sprintf("%d captured trades", n), func() bool { return w.captured() >= n })
 }
 
 // ask gets a path of the admin listener.
 func (w *world) ask(path string) (code int, text string) {
 	w.t.Helper()
 	return request(w.t, http.MethodGet, "http://"+w.admin+path, "")
-}
-
-// freePort finds a port below those that the system gives to outgoing
-// connections, or a client that reconnects might be given it and connect to
-// itself.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 20_000 + rand.IntN(10_000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return port
-	}
-	t.Fatal("no free port among 100")
-	return 0
 }
