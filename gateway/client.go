@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -73,7 +74,13 @@ type CaptureRequest struct {
 	// RequestID is the caller's: unique among all captures of the account, the
 	// same when the same attempt is sent again, at least 24 letters and digits.
 	RequestID string
+	// Until is when the call must have ended; it has less than
+	// [Config.Timeout] then, and is not sent where that moment is over. The
+	// zero time leaves it to the timeout.
+	Until time.Time
 }
+
+var errUntil = errors.New("the call's time is over: no full answer before it had to end")
 
 // Capture asks the gateway, once, to capture a trade (v3.Capture).
 //
@@ -89,7 +96,7 @@ func (c *Client) Capture(ctx context.Context, r CaptureRequest) capture.Answer {
 	if r.TradeID == "" || r.Amount.IsZero() || r.RequestID == "" {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id, an amount or a request_id"}
 	}
-	return c.call(ctx, MethodCapture, r.data(), func(a capture.Answer, e envelope) capture.Answer {
+	return c.call(ctx, MethodCapture, r.data(), r.Until, func(a capture.Answer, e envelope) capture.Answer {
 		return judgeCapture(a, e, r)
 	})
 }
@@ -115,17 +122,17 @@ func (c *Client) Query(ctx context.Context, tradeID string) capture.Answer {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id"}
 	}
 	data := []param{{"trade_id", tradeID}}
-	return c.call(ctx, MethodQueryOrder, data, func(a capture.Answer, e envelope) capture.Answer {
+	return c.call(ctx, MethodQueryOrder, data, time.Time{}, func(a capture.Answer, e envelope) capture.Answer {
 		return judgeQuery(a, e, tradeID)
 	})
 }
 
 // call makes one signed POST and reads what came back.
-func (c *Client) call(ctx context.Context, method string, data []param, judge judge) capture.Answer {
+func (c *Client) call(ctx context.Context, method string, data []param, until time.Time, judge judge) capture.Answer {
 	start := time.Now()
 	key := c.key.Load()
 	body, sign := request{c.config.User, method, c.config.Clock().Unix(), data}.write(key)
-	got := c.post(ctx, body)
+	got := c.post(ctx, body, until)
 	got.hideSign(sign)
 	answer := got.answer(judge)
 	redact(&answer, string(key.secret), sign)
@@ -135,8 +142,12 @@ func (c *Client) call(ctx context.Context, method string, data []param, judge ju
 
 // post makes the one HTTP exchange of a call. It uses the transport itself:
 // http.Client would add redirects and cookies.
-func (c *Client) post(ctx context.Context, body []byte) *exchange {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, c.overtime)
+func (c *Client) post(ctx context.Context, body []byte, until time.Time) *exchange {
+	end, over := time.Now().Add(c.config.Timeout), c.overtime
+	if !until.IsZero() && until.Before(end) {
+		end, over = until, errUntil
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, end, over)
 	defer cancel()
 	got := new(exchange)
 	ctx = got.trace(ctx)

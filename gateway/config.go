@@ -112,15 +112,15 @@ func loopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
+// connBuffer is a connection's buffer for writing, and one for reading.
+const connBuffer = 2 << 10
+
 // newTransport sizes the pool to the concurrency: net/http keeps two idle
 // connections per host otherwise, and closes the rest after every burst.
 //
 // HTTP/1.1 only, because HTTP/2 in net/http repeats requests on its own. What
 // is left of repeating in net/http is a request of which not one byte was
 // written on a kept connection; it is then sent once on another.
-// connBuffer is a connection's buffer for writing, and one for reading.
-const connBuffer = 2 << 10
-
 func newTransport(c Config) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

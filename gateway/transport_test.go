@@ -180,6 +180,35 @@ func TestUnknownWhenTheTimeIsOver(t *testing.T) {
 	}
 }
 
+// A call may have to end before its timeout, because others are free to act from
+// then on.
+func TestUntil(t *testing.T) {
+	url, _ := hang(t, "")
+	client := dial(t, url, nil)
+	r := request(t)
+	begin := time.Now()
+	r.Until = begin.Add(150 * time.Millisecond)
+	got := client.Capture(t.Context(), r)
+	if got.Kind != capture.AnswerUnknown || !strings.Contains(got.Why, "had to end") || time.Since(begin) > 5*time.Second {
+		t.Errorf("after %s: %+v, want unknown when the time is over", time.Since(begin), got)
+	}
+}
+
+func TestNotSentAfterUntil(t *testing.T) {
+	url, arrived := hang(t, "")
+	client := dial(t, url, nil)
+	r := request(t)
+	r.Until = time.Now()
+	if got := client.Capture(t.Context(), r); got.Kind != capture.AnswerNotSent || !strings.Contains(got.Why, "had to end") {
+		t.Errorf("%+v, want not sent and why", got)
+	}
+	select {
+	case <-arrived:
+		t.Error("the request arrived")
+	default:
+	}
+}
+
 // The request is larger than what the system buffers, and nobody reads it: some
 // of it was written, and its end was not.
 func TestUnknownWhenTheTimeIsOverWhileWriting(t *testing.T) {

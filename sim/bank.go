@@ -91,18 +91,18 @@ func (a *account) open(at time.Duration) bool {
 }
 
 // Capture implements worker.Gateway.
-func (b *bank) Capture(ctx context.Context, r gateway.CaptureRequest) (answer capture.Answer) {
+func (b *bank) Capture(_ context.Context, r gateway.CaptureRequest) (answer capture.Answer) {
 	t := b.s.current
 	asked := b.s.now
 	t.cross(onCapture, func(back func()) {
 		x := &exchange{s: b.s, t: t, a: b.accounts[b.s.trade(r.TradeID)], asked: asked, answer: &answer, back: back}
-		x.capture(r, x.limit(ctx))
+		x.capture(r, x.limit(r.Until))
 	})
 	return answer
 }
 
 // Query implements worker.Gateway.
-func (b *bank) Query(ctx context.Context, tradeID string) (answer capture.Answer) {
+func (b *bank) Query(_ context.Context, tradeID string) (answer capture.Answer) {
 	t := b.s.current
 	asked := b.s.now
 	t.cross(onQuery, func(back func()) {
@@ -110,7 +110,7 @@ func (b *bank) Query(ctx context.Context, tradeID string) (answer capture.Answer
 		if i := b.s.trade(tradeID); i >= 0 {
 			x.a = b.accounts[i]
 		}
-		x.query(tradeID, x.limit(ctx))
+		x.query(tradeID, callTimeout)
 	})
 	return answer
 }
@@ -128,12 +128,8 @@ type exchange struct {
 
 // limit is how long the call may take: the client's timeout, or less where its
 // lease ends before.
-func (x *exchange) limit(ctx context.Context) time.Duration {
-	limit := callTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = min(limit, x.t.p.trueTime(deadline)-x.s.now)
-	}
-	return max(limit, 0)
+func (x *exchange) limit(until time.Time) time.Duration {
+	return max(min(callTimeout, x.t.p.trueTime(until)-x.s.now), 0)
 }
 
 // tell brings an answer to the client after a while, or the timeout where that

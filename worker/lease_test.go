@@ -25,34 +25,28 @@ func (g lateGate) Call(ctx context.Context, call func(context.Context) capture.A
 // boundGateway notes how long a capture call may take.
 type boundGateway struct {
 	*tinyGateway
-	called  bool
-	bounded bool
-	left    time.Duration
+	called bool
+	left   time.Duration
 }
 
 func (g *boundGateway) Capture(ctx context.Context, r gateway.CaptureRequest) capture.Answer {
-	var end time.Time
-	g.called = true
-	end, g.bounded = ctx.Deadline()
-	g.left = time.Until(end)
+	g.called, g.left = true, time.Until(r.Until)
 	return g.tinyGateway.Capture(ctx, r)
 }
 
-// However long a call waited for its slot, it is over when its lease is: by the
-// client's own bound, by the lease, or by not being made.
+// However long a call waited for its slot, it is over when its lease is, or is
+// not made.
 func TestCallEndsWithItsLease(t *testing.T) {
 	t.Parallel()
-	const lease, bound = 65 * time.Second, 30 * time.Second
+	const lease = 65 * time.Second
 	for name, c := range map[string]struct {
-		wait, bound     time.Duration
-		called, bounded bool
+		wait   time.Duration
+		called bool
 	}{
-		"a slot at once":                {0, bound, true, false},
-		"just in time for a whole call": {lease - bound, bound, true, false},
-		"too late for a whole call":     {lease - bound + 1, bound, true, true},
-		"at the last moment":            {lease - 1, bound, true, true},
-		"the lease is over":             {lease, bound, false, false},
-		"a client with no bound":        {0, 0, true, true},
+		"a slot at once":     {0, true},
+		"a slot late":        {lease / 2, true},
+		"at the last moment": {lease - 1, true},
+		"the lease is over":  {lease, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,12 +54,12 @@ func TestCallEndsWithItsLease(t *testing.T) {
 				w := newWorld(t)
 				g := &boundGateway{tinyGateway: w.gateway}
 				p := w.processor("w1")
-				p.Gate, p.Gateway, p.Lease, p.CallBound, p.Inline = lateGate{wait: c.wait}, g, lease, c.bound, 0
+				p.Gate, p.Gateway, p.Lease, p.Inline = lateGate{wait: c.wait}, g, lease, 0
 				p.Process(t.Context(), t.Context(), worker.Delivery{Body: []byte(`{"trade_id":"T1","amount":"24.99","currency":"EUR"}`), First: true})
-				if g.called != c.called || g.bounded != c.bounded {
-					t.Errorf("called %v, with a bound %v; want %v, %v", g.called, g.bounded, c.called, c.bounded)
+				if g.called != c.called {
+					t.Errorf("called %v, want %v", g.called, c.called)
 				}
-				if want := lease - c.wait; g.bounded && g.left != want {
+				if want := lease - c.wait; g.called && g.left != want {
 					t.Errorf("%s are left for the call, want %s", g.left, want)
 				}
 			})

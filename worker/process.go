@@ -44,7 +44,6 @@ type Processor struct {
 	Gate      Turnstile
 	Waiter    Waiter
 	Lease     time.Duration // how long an announced call may take, waiting for its slot included
-	CallBound time.Duration // the gateway client's own bound on a call; 0 where it has none
 	Inline    time.Duration // how long one delivery waits inside, in all; then it comes again
 	Rest      time.Duration // before a job comes again after trouble that is not its own
 	NotifyURL string        // where a job names none
@@ -183,13 +182,14 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 }
 
 // call makes the announced call inside its lease: past it, others are free to
-// act, so a call that has not begun must not begin. Nor after the deadline. The
-// gate bounds the wait for a slot.
+// act, so a call that has not begun must not begin, and one that has must have
+// ended. Nor may it begin after the deadline. The gate bounds the wait for a
+// slot.
 func (p *Processor) call(ctx context.Context, intent *capture.Event) capture.Answer {
 	job, lease := intent.Job, intent.LeaseUntil
 	request := gateway.CaptureRequest{
 		TradeID: job.TradeID, Amount: job.Amount, Description: job.Description,
-		NotifyURL: job.NotifyURL, RequestID: intent.RequestID,
+		NotifyURL: job.NotifyURL, RequestID: intent.RequestID, Until: lease,
 	}
 	if request.NotifyURL == "" {
 		request.NotifyURL = p.NotifyURL
@@ -198,11 +198,6 @@ func (p *Processor) call(ctx context.Context, intent *capture.Event) capture.Ans
 		now, deadline := p.Clerk.Now(), job.Deadline()
 		if !now.Before(lease) || (!deadline.IsZero() && !now.Before(deadline)) {
 			return notSent("the lease or the deadline was over before the call could begin")
-		}
-		if p.CallBound == 0 || lease.Sub(now) < p.CallBound {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithDeadline(ctx, lease)
-			defer cancel()
 		}
 		return p.Gateway.Capture(ctx, request)
 	})
