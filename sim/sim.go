@@ -14,7 +14,7 @@ const (
 	ackWait        = time.Minute
 	callTimeout    = 30 * time.Second
 	lease          = 2*callTimeout + 5*time.Second
-	slotWait       = callTimeout + 5*time.Second/2
+	slotWait       = lease - callTimeout
 	inline         = 15 * time.Second
 	rest           = 5 * time.Second
 	probeEvery     = 5 * time.Second

@@ -37,7 +37,7 @@ const probeTrade = "capture-worker-probe"
 // GateConfig configures a Gate.
 type GateConfig struct {
 	Concurrency int           // gateway calls in flight
-	SlotWait    time.Duration // how long an announced call waits for its slot; 0 is until its context ends
+	SlotWait    time.Duration // how long a call waits for its slot; 0 is until its context ends
 	Rate        float64       // calls per second; 0 is no limit
 	ProbeEvery  time.Duration // between probes while shut
 	Query       func(ctx context.Context, tradeID string) capture.Answer
@@ -74,8 +74,10 @@ func NewGate(cfg GateConfig) *Gate {
 		cfg:   cfg,
 		slots: newTurns(cfg.Concurrency, rate.NewLimiter(rate.Inf, 0)),
 		// As many calls may be announced in the ledger as are in flight, so
-		// that a free slot never waits for an append. Each of them waits for
-		// at most one call before its own, which the lease allows for.
+		// that a free slot never waits for an append. In a lane of its own each
+		// waits for at most one call before its own, which the lease allows
+		// for; in a lane of little weight beside busy ones it may be more, and
+		// what waits too long is not sent.
 		turns:     newTurns(2*cfg.Concurrency, rate.NewLimiter(limit, burst)),
 		lastTrade: probeTrade,
 		shutNow:   make(chan struct{}, 1),

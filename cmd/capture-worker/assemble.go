@@ -60,8 +60,8 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	calls := counts.Gateway(traces.Gateway(client, c.Gateway.URL))
 	gate := worker.NewGate(worker.GateConfig{
 		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
-		// One call before its own, and one that takes its time to end.
-		SlotWait: c.Gateway.Timeout + leaseSlack/2,
+		// What the lease leaves beside a whole call.
+		SlotWait: c.Gateway.Timeout + leaseSlack,
 		Query:    calls.Query, Log: log,
 	})
 	parts := laneParts{c: c, js: js, decoder: decoder, clerk: newClerk(c, book, log), gateway: calls, gate: gate, counts: counts, traces: traces, log: log}
@@ -98,7 +98,7 @@ func (p laneParts) worker(lane config.Lane, consumer jetstream.Consumer) *worker
 			Jobs: p.decoder, Clerk: p.clerk, Gateway: p.gateway, Gate: p.gate.Lane(lane.Name, lane.Weight),
 			// As many jobs may wait as are worked on.
 			Waiter: worker.NewRoom(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
-			Lease: 2*p.c.Gateway.Timeout + leaseSlack, CallBound: p.c.Gateway.Timeout, Rest: p.c.Worker.ProbeInterval,
+			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
 			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: rand.Text, Log: p.log,
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
