@@ -41,7 +41,9 @@ flight within worker.shutdown_timeout and hands the rest back.`,
 			if err != nil {
 				return err
 			}
-			collectSeldom(c.Worker.Concurrency)
+			if !embedded { // the server keeps its index in the same heap
+				collectSeldom(c.Worker.Concurrency)
+			}
 			return runWorker(cmd.Context(), c, embedded, newLogger(c.Log, cmd.ErrOrStderr()))
 		}),
 	}
