@@ -123,12 +123,20 @@ func (c *Clerk) stamp(t *Trade, e *capture.Event) {
 		e.RetryAt = c.Schedule.Next(e.Call, now, t.State.Job.Deadline())
 	case capture.Queried:
 		// Calls and queries both move the schedule on: a gateway that answers
-		// queries and fails captures must not be called ever faster. A query
-		// moves it twice as far. After a lost call it mostly says what the one
-		// before said, until the settle time is over, and takes a slot from a
-		// job that could be captured.
-		e.RetryAt = c.Schedule.Next(e.Call+2*(t.State.Queries+1), now, t.State.Job.Deadline())
+		// queries and fails captures must not be called ever faster.
+		e.RetryAt = c.Schedule.Next(e.Call+queryStep(e.Answer)*(t.State.Queries+1), now, t.State.Job.Deadline())
 	}
+}
+
+// queryStep is how far a query moves the schedule on, beside a call. One that
+// finds the order authorized does twice as far: after a lost call the next
+// mostly says the same, until the settle time is over, and takes a slot from a
+// job that could be captured.
+func queryStep(a *capture.Answer) int {
+	if a != nil && a.Order != nil && a.Order.State == capture.OrderAuthorized {
+		return 2
+	}
+	return 1
 }
 
 // tell logs one line per outcome, and evidence only for who wants details.
