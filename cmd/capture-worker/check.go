@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -97,10 +96,7 @@ func countLevel(found []checkup.Finding, l checkup.Level) int {
 
 func printFindings(w io.Writer, found []checkup.Finding, output string) error {
 	if output == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(struct {
+		return writeJSON(w, struct {
 			Worst    checkup.Level     `json:"worst"`
 			Findings []checkup.Finding `json:"findings"`
 		}{checkup.Worst(found), found})

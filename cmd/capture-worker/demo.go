@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -137,9 +136,7 @@ func runDemo(ctx context.Context, o demoOptions, stderr io.Writer) (demoResult, 
 
 func (r demoResult) print(w io.Writer, format string) error {
 	if format == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
+		return writeJSON(w, r)
 	}
 	fmt.Fprintf(w, "capture-worker demo: %d jobs, faults %s, seed %d, %s\n\n", r.Jobs, r.Faults, r.Seed, r.Took.Round(10*time.Millisecond))
 	if err := r.Audit.WriteTable(w); err != nil {

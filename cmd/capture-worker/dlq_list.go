@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -109,8 +108,7 @@ func newLetterList(w io.Writer, output string) letterList {
 	case "csv":
 		return letterCSV(w)
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
+		enc := jsonLines(w)
 		return letterList{add: func(l letterLine) error { return enc.Encode(l) }, end: func() error { return nil }}
 	}
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -171,9 +170,7 @@ func lookAtLane(ctx context.Context, js jetstream.JetStream, c config.Config, la
 
 func printLanes(w io.Writer, rows []laneRow, output string) error {
 	if output == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(rows)
+		return writeJSON(w, rows)
 	}
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "LANE\tWEIGHT\tREADY\tUNDER WAY\tSTATE\tCONSUMER\tSUBJECTS")

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -99,8 +98,7 @@ func newParkedList(w io.Writer, output string) parkedList {
 	case "csv":
 		return parkedCSV(w)
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
+		enc := jsonLines(w)
 		return parkedList{
 			add: func(t reconcile.ParkedTrade) error {
 				line := parkedLine{

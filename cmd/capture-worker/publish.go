@@ -133,7 +133,7 @@ func (p *publishing) rows(ctx context.Context, in *input) (rows, error) {
 	if err := in.rewind(); err != nil {
 		return nil, err
 	}
-	all, err := readRows(in.file, p.format, p.dec, p.note)
+	all, err := readRows(in, p.format, p.dec, p.note)
 	if err != nil {
 		return nil, fmt.Errorf("nothing was sent: %w", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,14 +9,19 @@ import (
 	"os"
 )
 
-// input is a file that can be read twice: once to check it, once to send it.
+// inMemory is how much of an input that cannot be read twice is kept in memory.
+// What is larger goes to a temporary file, which an image of nothing but the
+// program has no place for.
+const inMemory = 8 << 20
+
+// input can be read twice: once to check it, once to send it.
 type input struct {
-	file *os.File
-	gone func() // removes what was made for it
+	io.ReadSeeker
+	close func() // and removes what was made for it
 }
 
 // openInput opens the file at path, or stdin for "-". What cannot be read
-// twice is first copied to a temporary file.
+// twice is first copied.
 func openInput(ctx context.Context, path string, stdin io.Reader) (*input, error) {
 	if path == "-" {
 		return spool(ctx, stdin)
@@ -33,19 +39,31 @@ func openInput(ctx context.Context, path string, stdin io.Reader) (*input, error
 		defer f.Close()
 		return spool(ctx, f)
 	default:
-		return &input{f, func() {}}, nil
+		return &input{f, func() { f.Close() }}, nil
 	}
 	f.Close()
 	return nil, fmt.Errorf("opening the input %s: %w", path, err)
 }
 
 func spool(ctx context.Context, in io.Reader) (*input, error) {
+	in = &stoppable{ctx, in}
+	var head bytes.Buffer
+	if _, err := io.CopyN(&head, in, inMemory+1); errors.Is(err, io.EOF) {
+		return &input{bytes.NewReader(head.Bytes()), func() {}}, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("reading the input: %w", err)
+	}
 	f, err := os.CreateTemp("", "capture-worker-publish-*")
 	if err != nil {
-		return nil, fmt.Errorf("making a copy of the input: %w", err)
+		return nil, fmt.Errorf("making a copy of the input, of which more than %d MiB are not kept in memory: %w; "+
+			"name a folder that can be written to in TMPDIR, or publish a file", inMemory>>20, err)
 	}
-	s := &input{f, func() { os.Remove(f.Name()) }}
-	if _, err := io.Copy(f, &stoppable{ctx, in}); err != nil {
+	s := &input{f, func() { f.Close(); os.Remove(f.Name()) }}
+	_, err = io.Copy(f, io.MultiReader(&head, in))
+	if err == nil {
+		err = s.rewind()
+	}
+	if err != nil {
 		s.close()
 		return nil, fmt.Errorf("making a copy of the input: %w", err)
 	}
@@ -54,15 +72,10 @@ func spool(ctx context.Context, in io.Reader) (*input, error) {
 
 // rewind goes back to the start.
 func (s *input) rewind() error {
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+	if _, err := s.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("reading the input again: %w", err)
 	}
 	return nil
-}
-
-func (s *input) close() {
-	s.file.Close()
-	s.gone()
 }
 
 // stoppable ends between two reads when ctx does.

@@ -50,7 +50,7 @@ func (r *reconciling) items(ctx context.Context) (items func() itemSeq, total in
 // and takes its fingerprint.
 func (r *reconciling) checkInput(in *input) (total int, err error) {
 	sum := sha256.New()
-	if _, err := io.Copy(sum, in.file); err != nil {
+	if _, err := io.Copy(sum, in); err != nil {
 		return 0, fmt.Errorf("reading the input: %w", err)
 	}
 	r.print = hex.EncodeToString(sum.Sum(nil))
@@ -78,7 +78,7 @@ func bookRows(in *input, note func(string)) (rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readRows(in.file, formatCSV, dec, note)
+	return readRows(in, formatCSV, dec, note)
 }
 
 // expected makes items of the good rows.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -196,8 +195,7 @@ func (r *reconciling) printCSV(w io.Writer) error {
 
 // printJSON writes one object: the rows, then the summary.
 func (r *reconciling) printJSON(w io.Writer, found *summary) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
+	enc := jsonLines(w)
 	comma := ""
 	fmt.Fprintln(w, `{"rows":[`)
 	err := r.journal.each(func(row reconcileRow) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -113,10 +112,7 @@ func orderOf(events []capture.Event) string {
 }
 
 func printTradeJSON(w io.Writer, t ledger.Trade) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(struct {
+	return writeJSON(w, struct {
 		TradeID string          `json:"trade_id"`
 		Phase   capture.Phase   `json:"phase"`
 		Events  []capture.Event `json:"events"`

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -67,9 +66,7 @@ func printBuild(cmd *cobra.Command, b build, format string) error {
 	out := cmd.OutOrStdout()
 	switch format {
 	case "json":
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(b)
+		return writeJSON(out, b)
 	case "text":
 		fmt.Fprintf(out, "capture-worker %s\n", b.Version)
 		if b.Commit != "" {
