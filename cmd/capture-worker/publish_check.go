@@ -36,9 +36,9 @@ func (t *trades) checked(ctx context.Context, in rows) rows {
 // once, so that of two rows with different amounts neither is sent: nobody can
 // say which one is meant.
 //
-// It remembers hashes: a million trades take about 100 MB at the peak. The chance that two of a
-// million trades share one is below one in ten million, and would make a good
-// row look bad, not the other way round.
+// It remembers hashes: a million trades take about 100 MB at the peak. The
+// chance that two of a million trades share one is below one in ten million,
+// and would make a good row look bad, not the other way round.
 type trades struct {
 	seed  maphash.Seed
 	known map[uint64]asked
