@@ -16,6 +16,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 func writeKey(t *testing.T, path, key string) {
@@ -84,7 +85,7 @@ type keyedWorker struct {
 	world  *demoWorld
 	orders []demoOrder
 	file   string
-	logged lockedBuffer
+	logged processtest.Output
 	ended  chan error
 	stop   context.CancelFunc
 }
@@ -165,21 +166,4 @@ func TestKeyRotationUnderLoad(t *testing.T) {
 	if !strings.Contains(k.logged.String(), "taking jobs again") {
 		t.Error("the end of the halt was not told")
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -1,7 +1,6 @@
 package natsconn_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -195,7 +195,7 @@ func (s signal) Write(b []byte) (int, error) {
 func TestALostServerIsReconnectedAndTold(t *testing.T) {
 	dir := t.TempDir()
 	first := embedded(t, natsserver.Options{StoreDir: dir})
-	var out lockedBuffer
+	var out processtest.Output
 	nc, err := natsconn.Connect(t.Context(), natsconn.Config{URL: first.URL()}, slog.New(slog.NewTextHandler(&out, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -209,23 +209,6 @@ func TestALostServerIsReconnectedAndTold(t *testing.T) {
 	if !nc.IsConnected() {
 		t.Error("not connected")
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func TestRedact(t *testing.T) {

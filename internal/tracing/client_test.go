@@ -1,38 +1,19 @@
 package tracing_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/internal/tracing"
 )
-
-// syncBuffer is a log that several goroutines write.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 // oneSpan makes a span, and ends the tracing.
 func oneSpan(t *testing.T, traces *tracing.Tracing) error {
@@ -105,7 +86,7 @@ func TestTroubleWithTheCollector(t *testing.T) { // alone: the SDK has one error
 		}, 1, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var log syncBuffer
+			var log processtest.Output
 			c := newCollector(t)
 			c.answer = tt.answer
 			traces := startTracing(t, c, func(o *tracing.Options) {
