@@ -147,11 +147,11 @@ var errUseless = errors.New("no useful answer")
 func (g *gate) assess(a capture.Answer) error {
 	switch {
 	case a.OurFault():
-		g.close("the gateway refuses our signature or user")
+		g.close("the gateway refuses our signature or user", 0) // it may be the trade alone
 		return errUseless
 	case a.Kind == capture.AnswerNotSent, a.Kind == capture.AnswerUnknown && a.Order == nil:
 		if g.useless++; g.useless >= breakerInARow {
-			g.close("the gateway gives no useful answers")
+			g.close("the gateway gives no useful answers", probeEvery)
 		}
 		return errUseless
 	}
@@ -159,13 +159,13 @@ func (g *gate) assess(a capture.Answer) error {
 	return nil
 }
 
-func (g *gate) close(why string) {
+func (g *gate) close(why string, probeAfter time.Duration) {
 	if g.shut != "" {
 		return
 	}
 	g.shut, g.probes = why, 0
 	g.p.s.note("%s shuts its gate: %s", g.p.name(), why)
-	g.p.s.after(probeEvery, g.probe)
+	g.p.s.after(probeAfter, g.probe)
 }
 
 // probe asks about a trade until that works.

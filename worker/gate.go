@@ -290,6 +290,11 @@ func (g *Gate) Run(ctx context.Context) {
 			return
 		case <-g.shutNow:
 		}
+		if g.Halted() {
+			// At once: it may be one trade's bytes that are refused, and then
+			// the others need not wait.
+			g.probe(ctx)
+		}
 		tick := time.NewTicker(g.cfg.ProbeEvery)
 		for g.Shut() != "" && ctx.Err() == nil {
 			select {

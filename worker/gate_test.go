@@ -73,8 +73,8 @@ func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
 			t.Errorf("a call through a shut gate was answered %+v, want not sent", a)
 		}
 		time.Sleep(17 * time.Second)
-		if n := w.probes.Load(); n != 3 {
-			t.Errorf("%d probes in 17 s, want one every 5 s", n)
+		if n := w.probes.Load(); n != 4 {
+			t.Errorf("%d probes in 17 s, want one at once and one every 5 s", n)
 		}
 		// The right key appears: any answer about the trade passes.
 		w.answer.Store(&noSuch)
@@ -86,6 +86,26 @@ func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
 			t.Errorf("Enter of an open gate: %v", err)
 		} else {
 			leave()
+		}
+	})
+}
+
+// A signature may be refused for the bytes of one trade alone. The others do not
+// wait for it longer than a probe takes.
+func TestGateOneTradeIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 4, 0)
+		defer w.close()
+		begin := time.Now()
+		for range 3 {
+			w.call(noKey)
+			if err := w.gate.WaitOpen(t.Context()); err != nil || time.Since(begin) > 0 {
+				t.Fatalf("WaitOpen: %v after %s, want it open as soon as a probe passed", err, time.Since(begin))
+			}
+		}
+		if n := w.probes.Load(); n != 3 {
+			t.Errorf("%d probes, want one for each refusal", n)
 		}
 	})
 }
