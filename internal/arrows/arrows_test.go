@@ -3,13 +3,12 @@
 package arrows
 
 import (
-	"io/fs"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 const module = "github.com/capture-worker/capture-worker/"
@@ -52,25 +51,9 @@ var allowed = map[string][]string{
 	"internal/checkup":            {"capture", "config", "gateway", "ledger", "worker"},
 }
 
-// lookAtTree reads what `go list` reads, so that the cache of test results
-// knows that the result depends on it.
-func lookAtTree(t *testing.T) {
-	t.Helper()
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
-			return err
-		}
-		_, err = os.Stat(path)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestArrowsPointInward(t *testing.T) {
 	t.Parallel()
-	lookAtTree(t)
+	processtest.LookAtTree(t)
 	list := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", module+"...")
 	list.Dir = "../.."
 	out, err := list.Output()
@@ -103,7 +86,7 @@ func TestArrowsPointInward(t *testing.T) {
 // The domain is pure: no clock, no I/O, no context, nothing random.
 func TestDomainIsPure(t *testing.T) {
 	t.Parallel()
-	lookAtTree(t)
+	processtest.LookAtTree(t)
 	list := exec.Command("go", "list", "-f", "{{join .Imports \"\\n\"}}", module+"capture")
 	list.Dir = "../.."
 	out, err := list.Output()

@@ -7,10 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// looked: Main has built programs out of the tree.
+var looked sync.Once
 
 // Process is a program that a test has started. It does not outlive the test.
 type Process struct {
@@ -27,6 +31,7 @@ type Process struct {
 // the last counts.
 func Start(t *testing.T, name string, env []string, program string, args ...string) *Process {
 	t.Helper()
+	looked.Do(func() { LookAtTree(t) })
 	p := &Process{Name: name, Out: &Output{}, t: t, cmd: exec.Command(program, args...), ended: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.cmd.Dir}, env...)

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // The list follows the code: each text is still there, once.
@@ -29,6 +31,7 @@ func TestEachBugIsFound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the simulation once for each bug")
 	}
+	processtest.LookAtTree(t)
 	var out, errs strings.Builder
 	if code := run(t.Context(), []string{"-quick"}, &out, &errs); code != 0 {
 		t.Errorf("exit code %d\n%s", code, out.String())
