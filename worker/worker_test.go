@@ -17,6 +17,7 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 	"github.com/capture-worker/capture-worker/worker"
@@ -149,17 +150,7 @@ func (s *shop) publish(h nats.Header, body string) {
 // until polls, with a bound.
 func (s *shop) until(what string, done func() bool) {
 	s.t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			s.t.Fatalf("not within 20 s: %s", what)
-		}
-	}
+	processtest.WaitFor(s.t, 20*time.Second, what, done)
 }
 
 // drained reports that the consumer has no job left.

@@ -32,15 +32,7 @@ func writeKey(t *testing.T, path, key string) {
 
 func within(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 15 s: %s", what)
-		}
-		<-tick.C
-	}
+	processtest.WaitFor(t, 15*time.Second, what, done)
 }
 
 func TestKeyringFollowsItsFiles(t *testing.T) {

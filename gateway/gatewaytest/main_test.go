@@ -18,6 +18,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -186,16 +187,7 @@ func wantCode(t *testing.T, what string, a answer, code string) {
 // eventually polls, for at most five seconds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(5 * time.Second)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatalf("never happened: %s", what)
-		}
-	}
+	processtest.WaitFor(t, 5*time.Second, what, holds)
 }
 
 var errTruncated = io.ErrUnexpectedEOF

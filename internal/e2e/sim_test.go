@@ -33,13 +33,7 @@ func startSim(t *testing.T, args ...string) *sim {
 	all := append([]string{"gateway-sim", "--listen", "127.0.0.1:0", "--time-scale", "0.02",
 		"--user", simUser, "--secret", simSecret}, args...)
 	p := processtest.Start(t, "gateway-sim", nil, workerProgram, all...)
-	const mark = "listening on "
-	p.Says("\n", 1, patience)
-	line, _, _ := strings.Cut(p.Out.String(), "\n")
-	url, ok := strings.CutPrefix(line, mark)
-	if !ok {
-		t.Fatalf("the first line of gateway-sim is %q, want %shttp://…", line, mark)
-	}
+	url := p.Finds(`^listening on (http://.*)\n`, patience) // its first line
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &sim{

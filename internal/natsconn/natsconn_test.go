@@ -51,11 +51,7 @@ func guarded(t *testing.T) string {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("never: " + what)
-		}
-	}
+	processtest.WaitFor(t, 10*time.Second, what, ok)
 }
 
 func TestConnects(t *testing.T) {

@@ -138,7 +138,7 @@ func (w *world) env(more ...string) []string {
 func (w *world) run(more ...string) {
 	w.t.Helper()
 	w.worker = processtest.Start(w.t, "worker "+w.name, w.env(more...), program, "run")
-	w.worker.Finds(`msg="(taking jobs)"`, patience)
+	w.worker.Says(`msg="taking jobs"`, 1, patience)
 }
 
 // command runs the program to its end.
