@@ -1,6 +1,6 @@
-// Package contest is what the small contestants of the benchmark share: the flags by which
-// the harness drives them, the signed capture call, and the line of JSON that
-// they print when they end.
+// Package contest is what the small contestants of the benchmark share: the
+// flags by which the harness drives them, the signed capture call, and the line
+// of JSON that they print when they end.
 //
 // It is a module of its own and needs the standard library only, so that no
 // peer's dependencies choose the versions of another's.
