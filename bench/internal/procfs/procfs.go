@@ -1,5 +1,5 @@
-// Package procfs reads from Linux's /proc what processes cost and what the
-// machine is.
+// Package procfs reads from Linux what processes cost and what the machine is:
+// the memory and the machine from /proc, the CPU time from the process's clock.
 package procfs
 
 import (
@@ -10,39 +10,9 @@ import (
 	"time"
 )
 
-// clockTick is what /proc/PID/stat counts in: 1/100 s on every Linux that Go
+// clockTick is what /proc/stat counts in: 1/100 s on every Linux that Go
 // runs on (USER_HZ).
 const clockTick = 10 * time.Millisecond
-
-// CPU is the time that a process has spent on processors, in user and in
-// kernel mode, its threads included.
-func CPU(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	return ParseStat(string(text))
-}
-
-// ParseStat reads the CPU time out of the text of /proc/PID/stat.
-func ParseStat(text string) (time.Duration, error) {
-	// The program's name stands in parentheses and may hold anything.
-	end := strings.LastIndexByte(text, ')')
-	fields := strings.Fields(text[end+1:])
-	const utime, stime = 14 - 3, 15 - 3 // of proc(5), whose third field is our first
-	if end < 0 || len(fields) <= stime {
-		return 0, fmt.Errorf("/proc stat: %d fields after the name", len(fields))
-	}
-	var ticks int64
-	for _, i := range []int{utime, stime} {
-		n, err := strconv.ParseInt(fields[i], 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("/proc stat: %w", err)
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * clockTick, nil
-}
 
 // Memory is the resident memory of a process, in bytes.
 type Memory struct {
