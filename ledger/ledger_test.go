@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
@@ -52,7 +55,12 @@ func connect(t *testing.T, url string, opts ...nats.Option) jetstream.JetStream 
 
 func ensure(t *testing.T, js jetstream.JetStream, c ledger.StreamConfig) {
 	t.Helper()
-	findings, err := ledger.EnsureStream(t.Context(), js, c)
+	var findings []ledger.Finding
+	// A cluster that has just elected its leader may lose a request.
+	err := natsconn.Settle(t.Context(), slog.New(slog.DiscardHandler), func(ctx context.Context) (err error) {
+		findings, err = ledger.EnsureStream(ctx, js, c)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

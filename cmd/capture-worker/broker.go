@@ -9,32 +9,42 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
 )
 
 // prepareBroker finds or creates what the worker needs of JetStream, and says
-// what of it does not fit.
-func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) ([]jetstream.Consumer, error) {
-	findings, err := ledger.EnsureStream(ctx, js, ledger.StreamConfig{
-		Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas, MaxAge: c.Ledger.MaxAge,
+// what of it does not fit. It waits a while for a cluster that has no leader.
+func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (consumers []jetstream.Consumer, err error) {
+	var problems []worker.Problem
+	err = natsconn.Settle(ctx, log, func(ctx context.Context) (err error) {
+		consumers, problems, err = findOrCreate(ctx, c, js)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	return consumers, report(problems, log)
+}
+
+func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream) ([]jetstream.Consumer, []worker.Problem, error) {
+	findings, err := ledger.EnsureStream(ctx, js, ledger.StreamConfig{
+		Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas, MaxAge: c.Ledger.MaxAge,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
 	streams := streamsOf(c)
 	consumers, err := worker.EnsureStreams(ctx, js, streams)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	problems, err := worker.CheckLimits(ctx, js, streams, limitsOf(c))
-	if err != nil {
-		return nil, err
-	}
 	for _, f := range findings {
 		problems = append(problems, worker.Problem{Fatal: f.Unfit, What: f.Text})
 	}
-	return consumers, report(problems, log)
+	return consumers, problems, err
 }
 
 // streamsOf is what the worker needs of the broker.

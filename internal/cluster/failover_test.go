@@ -120,6 +120,24 @@ func TestServersGoAndComeBackUnderLoad(t *testing.T) {
 	finish(w, running)
 }
 
+// A worker starts while too few servers are there to choose a leader, and the
+// streams don't exist yet.
+func TestAWorkerThatStartsTooEarlyWaitsForALeader(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	w := newWorld(t, c.URL(), gatewaytest.Options{Seed: 3})
+	c.Servers[0].Shutdown()
+	c.Servers[1].Shutdown()
+	p := launchWorker(t, "early", append(w.env, "CAPTURE_NATS_REPLICAS=3")...)
+	p.Says("JetStream does not answer yet", 1, patience)
+	if err := c.Restart(0, 1); err != nil {
+		t.Fatal(err)
+	}
+	p.Says(`msg="taking jobs"`, 1, patience)
+	w.place("n", wave)
+	finish(w, []*processtest.Process{p})
+}
+
 func (w *world) leaderOfLedger() string { return w.info(ledger.DefaultStream).Cluster.Leader }
 
 func (w *world) leaderOfConsumer() string {

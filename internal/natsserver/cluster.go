@@ -113,10 +113,20 @@ func (c *Cluster) URL() string {
 	return strings.Join(urls, ",")
 }
 
-// Restart runs a server of the cluster that was shut down again, at the same
-// address and on the same store, and returns when it takes part. A client that
-// tries to reconnect may hold the port for a moment, so it is tried for a while.
-func (c *Cluster) Restart(i int) error {
+// Restart runs servers of the cluster that were shut down again, each at its
+// address and on its store, and returns when all take part.
+func (c *Cluster) Restart(servers ...int) error {
+	for _, i := range servers {
+		if err := c.relaunch(i); err != nil {
+			return err
+		}
+	}
+	return c.waitReady(DefaultReadyTimeout)
+}
+
+// relaunch tries for a while: a client that tries to reconnect may hold the
+// port for a moment.
+func (c *Cluster) relaunch(i int) error {
 	before := c.Servers[i]
 	o := before.opts
 	o.Port = before.Port()
@@ -125,7 +135,7 @@ func (c *Cluster) Restart(i int) error {
 		s, err := launch(o)
 		if err == nil {
 			c.Servers[i] = s
-			return c.waitReady(o.ReadyTimeout)
+			return nil
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("restarting server %s of the cluster: %w", o.Name, err)

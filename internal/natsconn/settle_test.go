@@ -1,0 +1,71 @@
+package natsconn_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/internal/natsconn"
+)
+
+var noLeader = fmt.Errorf("stream S: %w", &jetstream.APIError{Code: 503, ErrorCode: 10008, Description: "JetStream system temporarily unavailable"})
+
+func TestSettleAsksAgainWhileNobodyLeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := []error{noLeader, fmt.Errorf("a request: %w", context.DeadlineExceeded), nats.ErrTimeout, nil}
+		var log strings.Builder
+		asked := 0
+		err := natsconn.Settle(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) error {
+			asked++
+			return answers[asked-1]
+		})
+		if err != nil || asked != len(answers) {
+			t.Errorf("asked %d times, %v", asked, err)
+		}
+		if n := strings.Count(log.String(), "JetStream does not answer yet"); n != 3 {
+			t.Errorf("told %d times:\n%s", n, log.String())
+		}
+	})
+}
+
+func TestSettleEndsAtOnceWhereWaitingIsVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		for _, want := range []error{
+			errors.New("a mistake"), jetstream.ErrJetStreamNotEnabled, jetstream.ErrJetStreamNotEnabledForAccount,
+			jetstream.ErrStreamNotFound, nats.ErrConnectionClosed,
+		} {
+			if err := natsconn.Settle(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) error { return want }); !errors.Is(err, want) {
+				t.Errorf("%v became %v", want, err)
+			}
+		}
+		if waited := time.Since(begin); waited != 0 {
+			t.Errorf("waited %s", waited)
+		}
+	})
+}
+
+func TestSettleGivesUpAtItsBoundAndAtItsContextsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		err := natsconn.Settle(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) error { return noLeader })
+		if waited := time.Since(begin); !errors.Is(err, noLeader) || waited < 30*time.Second || waited > 31*time.Second {
+			t.Errorf("after %s: %v", waited, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		begin = time.Now()
+		err = natsconn.Settle(ctx, slog.New(slog.DiscardHandler), func(context.Context) error { return noLeader })
+		if waited := time.Since(begin); !errors.Is(err, noLeader) || waited > 4*time.Second {
+			t.Errorf("with three seconds: after %s: %v", waited, err)
+		}
+	})
+}
