@@ -16,11 +16,11 @@ import (
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 )
 
-var noLeader = fmt.Errorf("stream S: %w", &jetstream.APIError{Code: 503, ErrorCode: 10008, Description: "JetStream system temporarily unavailable"})
+var errNoLeader = fmt.Errorf("stream S: %w", &jetstream.APIError{Code: 503, ErrorCode: 10008, Description: "JetStream system temporarily unavailable"})
 
 func TestSettleAsksAgainWhileNobodyLeads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		answers := []error{noLeader, fmt.Errorf("a request: %w", context.DeadlineExceeded), nats.ErrTimeout, nil}
+		answers := []error{errNoLeader, fmt.Errorf("a request: %w", context.DeadlineExceeded), nats.ErrTimeout, nil}
 		var log strings.Builder
 		asked := 0
 		err := natsconn.Settle(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) error {
@@ -56,15 +56,15 @@ func TestSettleEndsAtOnceWhereWaitingIsVain(t *testing.T) {
 func TestSettleGivesUpAtItsBoundAndAtItsContextsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		err := natsconn.Settle(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) error { return noLeader })
-		if waited := time.Since(begin); !errors.Is(err, noLeader) || waited < 30*time.Second || waited > 31*time.Second {
+		err := natsconn.Settle(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) error { return errNoLeader })
+		if waited := time.Since(begin); !errors.Is(err, errNoLeader) || waited < 30*time.Second || waited > 31*time.Second {
 			t.Errorf("after %s: %v", waited, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		begin = time.Now()
-		err = natsconn.Settle(ctx, slog.New(slog.DiscardHandler), func(context.Context) error { return noLeader })
-		if waited := time.Since(begin); !errors.Is(err, noLeader) || waited > 4*time.Second {
+		err = natsconn.Settle(ctx, slog.New(slog.DiscardHandler), func(context.Context) error { return errNoLeader })
+		if waited := time.Since(begin); !errors.Is(err, errNoLeader) || waited > 4*time.Second {
 			t.Errorf("with three seconds: after %s: %v", waited, err)
 		}
 	})
