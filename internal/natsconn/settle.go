@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,8 +18,10 @@ const (
 	settlePause = 500 * time.Millisecond
 )
 
-// Codes of JetStream's API: no leader is known, or not yet.
+// Codes of JetStream's API: no leader is known, or not yet, or it misses
+// servers that would hold replicas.
 const (
+	clusterNoPeers      jetstream.ErrorCode = 10005
 	clusterNotAvailable jetstream.ErrorCode = 10008
 	clusterNotLeader    jetstream.ErrorCode = 10009
 )
@@ -28,14 +31,18 @@ const (
 // now or reach nobody who answers; a program that starts at such a moment
 // waits. What asks must be safe to repeat, for an answer may be lost after the
 // deed. Any other error ends it at once, and half a minute does: with the last
-// error. log tells of the wait.
+// error. log tells of the wait, once for each reason.
 func Settle(ctx context.Context, log *slog.Logger, ask func(context.Context) error) error {
+	told := ""
 	for deadline := time.Now().Add(settleBound); ; {
 		err := ask(ctx)
 		if err == nil || ctx.Err() != nil || !notYet(err) || time.Now().After(deadline) {
 			return err
 		}
-		log.WarnContext(ctx, "JetStream does not answer yet, trying again", "error", err)
+		if err.Error() != told {
+			told = err.Error()
+			log.WarnContext(ctx, "JetStream is not ready yet, trying again", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return err
@@ -49,5 +56,5 @@ func notYet(err error) bool {
 		return true
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && (api.ErrorCode == clusterNotAvailable || api.ErrorCode == clusterNotLeader)
+	return ok && slices.Contains([]jetstream.ErrorCode{clusterNoPeers, clusterNotAvailable, clusterNotLeader}, api.ErrorCode)
 }

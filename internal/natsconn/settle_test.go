@@ -16,11 +16,14 @@ import (
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 )
 
-var errNoLeader = fmt.Errorf("stream S: %w", &jetstream.APIError{Code: 503, ErrorCode: 10008, Description: "JetStream system temporarily unavailable"})
+var (
+	errNoLeader = fmt.Errorf("stream S: %w", &jetstream.APIError{Code: 503, ErrorCode: 10008, Description: "JetStream system temporarily unavailable"})
+	errNoPeers  = fmt.Errorf("stream S: %w", &jetstream.APIError{Code: 400, ErrorCode: 10005, Description: "no suitable peers for placement, peer offline"})
+)
 
 func TestSettleAsksAgainWhileNobodyLeads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		answers := []error{errNoLeader, fmt.Errorf("a request: %w", context.DeadlineExceeded), nats.ErrTimeout, nil}
+		answers := []error{errNoPeers, errNoLeader, errNoLeader, fmt.Errorf("a request: %w", context.DeadlineExceeded), nats.ErrTimeout, nil}
 		var log strings.Builder
 		asked := 0
 		err := natsconn.Settle(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) error {
@@ -30,7 +33,7 @@ func TestSettleAsksAgainWhileNobodyLeads(t *testing.T) {
 		if err != nil || asked != len(answers) {
 			t.Errorf("asked %d times, %v", asked, err)
 		}
-		if n := strings.Count(log.String(), "JetStream does not answer yet"); n != 3 {
+		if n := strings.Count(log.String(), "JetStream is not ready yet"); n != 4 { // once for each reason
 			t.Errorf("told %d times:\n%s", n, log.String())
 		}
 	})
