@@ -44,7 +44,7 @@ all from being sent; 2 wrong usage; 3 there are bad rows, and the others were
 sent (--skip-bad) or would be (--dry-run).`
 
 func newPublishCmd(a *app) *cobra.Command {
-	p := &publishing{trades: newTrades()}
+	p := &publishing{}
 	cmd := &cobra.Command{
 		Use:   "publish FILE|-",
 		Short: "Send capture jobs from a CSV or NDJSON file",
@@ -105,16 +105,11 @@ func (p *publishing) run(ctx context.Context, path string) error {
 		return err
 	}
 	defer in.close()
-	all, err := p.rows(ctx, in)
-	if err != nil {
-		return err
-	}
-	found, err := checkRows(all, p.cmd.ErrOrStderr())
+	p.trades = newTrades(filterBits, maxWatched)
+	found, err := p.trades.checkAll(func() (rows, error) { return p.rows(ctx, in) }, p.cmd.ErrOrStderr())
 	if err != nil {
 		return fmt.Errorf("nothing was sent: %w", err)
 	}
-	doubted := p.trades.doubted()
-	found.good, found.bad = found.good-doubted, found.bad+doubted
 	switch {
 	case p.dryRun:
 		fmt.Fprintf(p.cmd.OutOrStdout(), "%d good, %d bad; nothing was sent (--dry-run)\n", found.good, found.bad)
@@ -135,12 +130,12 @@ func (p *publishing) rows(ctx context.Context, in *input) (rows, error) {
 	}
 	all, err := readRows(in, p.format, p.dec, p.note)
 	if err != nil {
-		return nil, fmt.Errorf("nothing was sent: %w", err)
+		return nil, err
 	}
-	return p.trades.checked(ctx, all), nil
+	return interruptible(ctx, all), nil
 }
 
-// note tells of something odd, in the first of the two passes only.
+// note tells of something odd, in the first pass only.
 func (p *publishing) note(text string) {
 	if !p.noted {
 		fmt.Fprintln(p.cmd.ErrOrStderr(), text)
@@ -164,11 +159,11 @@ func (p *publishing) send(ctx context.Context, in *input, found tally) error {
 	}
 	all, err := p.rows(ctx, in)
 	if err != nil {
-		return err
+		return fmt.Errorf("nothing was sent: %w", err)
 	}
 	step, finish := newProgress(p.cmd.ErrOrStderr(), found.good, "sending")
 	s := &sender{publish: toStream(js, to.stream, to.subject), progress: step}
-	err = s.send(ctx, all, p.skipBad)
+	err = s.send(ctx, p.trades.mark(all), p.skipBad)
 	finish()
 	fmt.Fprintf(p.cmd.OutOrStdout(), "%d sent to %s on %s, %d of them repeated, %d bad\n",
 		s.sent.Load(), to.stream, to.subject, s.repeated.Load(), found.bad)

@@ -20,7 +20,7 @@ func read(t *testing.T, text, format string) ([]row, error) {
 		return nil, err
 	}
 	var all []row
-	for r, err := range newTrades().checked(t.Context(), in) {
+	for r, err := range in {
 		if err != nil {
 			return all, err
 		}
@@ -103,36 +103,6 @@ func TestReadErrorIsNotTheEnd(t *testing.T) {
 		}
 		if _, err := checkRows(in, io.Discard); err == nil {
 			t.Errorf("%s: the broken file is taken for a whole one", format)
-		}
-	}
-}
-
-// TestDoubtedTrades: of two rows that ask for different amounts of one trade,
-// neither is sent, whichever comes first. Equal rows are no matter.
-func TestDoubtedTrades(t *testing.T) {
-	dec, err := capture.NewDecoder(capture.Mapping{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := header + "t-1,1.00,EUR,\nt-2,1.00,EUR,\nt-1,1,EUR,\nt-1,2.00,EUR,\nt-2,1.00,EUR,\nt-1,1.00,EUR,\n"
-	known := newTrades()
-	for pass, want := range [][]int{{1, 1, 1, 0, 1, 0}, {0, 1, 0, 0, 1, 0}} {
-		in, err := readRows(strings.NewReader(text), formatCSV, dec, func(string) {})
-		if err != nil {
-			t.Fatal(err)
-		}
-		i := 0
-		for r, err := range known.checked(t.Context(), in) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if good := r.err == nil; good != (want[i] == 1) {
-				t.Errorf("pass %d, line %d: good is %v", pass+1, r.line, good)
-			}
-			i++
-		}
-		if pass == 0 && known.doubted() != 2 {
-			t.Errorf("%d rows are doubted after the fact, want 2", known.doubted())
 		}
 	}
 }
