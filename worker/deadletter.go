@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,6 +24,10 @@ const (
 	HeaderStream   = "Capture-Stream"   // the stream it was in
 	HeaderSequence = "Capture-Sequence" // its sequence there
 	HeaderTime     = "Capture-Time"     // when it was stored there, RFC 3339
+	// HeaderPart is "1/2" or "2/2" where the job and what is written about it
+	// were too large for one message: the bytes of the two make the job, whose
+	// own headers the first has.
+	HeaderPart = "Capture-Part"
 	// HeaderOriginal prefixes the job's own Nats-… headers: kept under their
 	// own name they would be orders to the broker.
 	HeaderOriginal = "Capture-Original-"
@@ -39,7 +44,8 @@ type DeadLetters struct {
 // Put stores the job, bytes and headers untouched, with the reason. When it
 // returns nil the letter is stored. A job that is put twice, because the
 // termination of the first was lost, is stored once as long as the stream
-// remembers its id.
+// remembers its id. One that is too large to be stored with what we write about
+// it is stored in two parts.
 func (d DeadLetters) Put(ctx context.Context, m jetstream.Msg, why Disposition) error {
 	ctx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
 	defer cancel()
@@ -47,10 +53,40 @@ func (d DeadLetters) Put(ctx context.Context, m jetstream.Msg, why Disposition) 
 	if err != nil {
 		return err
 	}
-	if _, err := d.JS.PublishMsg(ctx, letter, jetstream.WithMsgID(id)); err != nil {
+	err = d.store(ctx, letter, id)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		first, second := halves(letter)
+		err = d.store(ctx, first, id+"-1")
+		if err == nil {
+			err = d.store(ctx, second, id+"-2")
+		}
+	}
+	return err
+}
+
+func (d DeadLetters) store(ctx context.Context, letter *nats.Msg, id string) error {
+	_, err := d.JS.PublishMsg(ctx, letter, jetstream.WithMsgID(id))
+	if errors.Is(err, jetstream.ErrNoStreamResponse) {
+		return fmt.Errorf("dead-lettering to %s: no stream takes it; a worker makes one when it starts: %w", letter.Subject, err)
+	}
+	if err != nil {
 		return fmt.Errorf("dead-lettering to %s: %w", letter.Subject, err)
 	}
 	return nil
+}
+
+// halves parts a letter; the second half has our headers only.
+func halves(letter *nats.Msg) (first, second *nats.Msg) {
+	first, second = nats.NewMsg(letter.Subject), nats.NewMsg(letter.Subject)
+	middle := len(letter.Data) / 2
+	first.Data, second.Data = letter.Data[:middle], letter.Data[middle:]
+	first.Header = letter.Header
+	for _, name := range []string{HeaderReason, HeaderDetail, HeaderSubject, HeaderStream, HeaderSequence, HeaderTime} {
+		second.Header.Set(name, letter.Header.Get(name))
+	}
+	first.Header.Set(HeaderPart, "1/2")
+	second.Header.Set(HeaderPart, "2/2")
+	return first, second
 }
 
 func deadLetter(m jetstream.Msg, why Disposition) (letter *nats.Msg, id string, err error) {

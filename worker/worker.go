@@ -24,6 +24,8 @@ const (
 	// abortTime is what is kept of the shutdown timeout for calls and appends
 	// to return after they were told to stop.
 	abortTime = 2 * time.Second
+	// letterRest bounds the rest of a job whose dead letter cannot be stored.
+	letterRest = 10 * time.Minute
 	// poisonDelay is how long a job rests whose processing broke us.
 	poisonDelay = time.Minute
 )
@@ -161,8 +163,7 @@ func (w *Worker) handle(work, stop context.Context, m jetstream.Msg) {
 	defer w.keeper.drop(m)
 	begin := time.Now()
 	work, done := w.trace(work, m)
-	d := w.process(work, stop, m, held)
-	w.dispose(work, m, d)
+	d := w.dispose(work, m, w.process(work, stop, m, held))
 	done(d)
 	if w.cfg.Observe != nil {
 		w.cfg.Observe(d, time.Since(begin))
@@ -193,19 +194,21 @@ func (w *Worker) process(work, stop context.Context, m jetstream.Msg, held *hold
 	return processor.Process(work, stop, Delivery{Header: m.Headers(), Body: m.Data(), First: first})
 }
 
-// dispose turns a disposition into what the broker understands. A signal that
-// is lost costs a redelivery, which the ledger absorbs.
-func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) {
+// dispose turns a disposition into what the broker understands, and returns
+// what became of the delivery: a job stays in the stream until its dead letter
+// is stored. A signal that is lost costs a redelivery, which the ledger absorbs.
+func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) Disposition {
+	if d.Do == DeadLetter {
+		if err := w.cfg.DeadLetters.Put(ctx, m, d); err != nil {
+			return w.dispose(ctx, m, w.letterLater(ctx, m, d, err))
+		}
+	}
 	var err error
 	switch d.Do {
 	case Ack:
 		err = m.Ack()
 	case DeadLetter:
-		if err = w.cfg.DeadLetters.Put(ctx, m, d); err == nil {
-			err = m.TermWithReason(d.Reason)
-		} else {
-			err = errors.Join(err, m.NakWithDelay(w.cfg.Processor.Rest))
-		}
+		err = m.TermWithReason(d.Reason)
 	default:
 		if rest := time.Until(d.At); rest > 0 {
 			err = m.NakWithDelay(rest)
@@ -217,6 +220,22 @@ func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) {
 		w.cfg.Log.WarnContext(ctx, "the broker was not told what became of a job; it will be delivered again",
 			"subject", m.Subject(), "verb", string(d.Do), "error", err)
 	}
+	return d
+}
+
+// letterLater lets a job whose dead letter cannot be stored rest, each time for
+// twice as long: a person has to do something about it.
+func (w *Worker) letterLater(ctx context.Context, m jetstream.Msg, d Disposition, err error) Disposition {
+	rest, sequence := w.cfg.Processor.Rest, uint64(0)
+	if meta, bad := m.Metadata(); bad == nil {
+		sequence = meta.Sequence.Stream
+		for range min(meta.NumDelivered-1, 16) {
+			rest = min(2*rest, letterRest)
+		}
+	}
+	w.cfg.Log.ErrorContext(ctx, "a job could not be dead-lettered and stays in its stream",
+		"subject", m.Subject(), "sequence", sequence, "reason", d.Reason, "error", err, "next_try_in", rest)
+	return Disposition{Do: Later, At: time.Now().Add(rest), Rule: d.Rule}
 }
 
 // drain waits for the jobs in hand, and after the timeout tells them to stop.

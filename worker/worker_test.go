@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type shop struct {
 	streams worker.StreamsConfig
 	ids     sync.Mutex
 	minted  int
+	became  atomic.Value // worker.Verb: what became of the last delivery
 }
 
 func newShop(t *testing.T, o gatewaytest.Options) *shop {
@@ -106,6 +108,7 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 	return worker.Crew{Gate: gate, Workers: []*worker.Worker{worker.New(worker.Config{
 		Consumer: consumers[0], Processor: p, Gate: gate, DeadLetters: worker.DeadLetters{JS: s.js},
 		AckWait: s.streams.AckWait, Hands: 32, ShutdownTimeout: 5 * time.Second, Log: log,
+		Observe: func(d worker.Disposition, _ time.Duration) { s.became.Store(d.Do) },
 	})}}
 }
 
@@ -252,6 +255,48 @@ func TestDeadLetterThatCannotBeStored(t *testing.T) {
 	stop()
 	if info, err := consumer.Info(t.Context()); err != nil || info.NumAckPending+int(info.NumPending) != 1 {
 		t.Errorf("the job is gone: %+v, %v", info, err)
+	}
+	if became := s.became.Load(); became != worker.Later {
+		t.Errorf("it is counted as %v, and nothing was dead-lettered", became)
+	}
+}
+
+// A job as large as a message may be leaves no room for what is written about
+// it: it goes in two parts, and nothing of it is lost.
+func TestDeadLetterThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	w := s.worker(nil)
+	body := strings.Repeat("0123456789abcde\n", int(s.js.Conn().MaxPayload())/16)
+	s.publish(nil, body)
+	stop := s.start(w)
+	s.until("the job is done", s.drained)
+	stop()
+	dlq, err := s.js.Stream(t.Context(), "CAPTURE_DLQ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for seq, part := range map[uint64]string{1: "1/2", 2: "2/2"} {
+		letter, err := dlq.GetMsg(t.Context(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{worker.HeaderPart: part, worker.HeaderReason: "too_large", worker.HeaderSequence: "1"} {
+			if got := letter.Header.Get(name); got != want {
+				t.Errorf("part %s: header %s is %q, want %q", part, name, got, want)
+			}
+		}
+	}
+	for seq := range uint64(2) {
+		letter, err := dlq.GetMsg(t.Context(), seq+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Write(letter.Data)
+	}
+	if got.String() != body {
+		t.Errorf("the parts make %d bytes, the job had %d", got.Len(), len(body))
 	}
 }
 
