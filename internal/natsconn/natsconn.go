@@ -196,13 +196,7 @@ func handlers(log *slog.Logger) []nats.Option {
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			log.Info("reconnected to NATS", "server", nc.ConnectedUrlRedacted())
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			args := []any{"error", err}
-			if sub != nil {
-				args = append(args, "subject", sub.Subject)
-			}
-			log.Error("NATS reported an error", args...)
-		}),
+		nats.ErrorHandler(newComplaints(log).heard),
 	}
 }
 

@@ -1,0 +1,97 @@
+package natsconn_test
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/capture-worker/capture-worker/internal/natsconn"
+	"github.com/capture-worker/capture-worker/internal/processtest"
+)
+
+// permitting is a server whose one user may do what p says, and how to change
+// that while it runs.
+func permitting(t *testing.T) (url string, permit func(*server.Permissions)) {
+	t.Helper()
+	options := func(port int, p *server.Permissions) *server.Options {
+		return &server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, Users: []*server.User{{Username: "w", Password: "w", Permissions: p}}}
+	}
+	s, err := server.NewServer(options(-1, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server did not start")
+	}
+	return "nats://w:w@" + s.Addr().String(), func(p *server.Permissions) {
+		t.Helper()
+		if err := s.ReloadOptions(options(-1, p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAPermissionThatCameBack: a server that takes a permission away drops what
+// was subscribed, and giving it back brings nothing back by itself.
+func TestAPermissionThatCameBack(t *testing.T) {
+	url, permit := permitting(t)
+	var out processtest.Output
+	nc, err := natsconn.Connect(t.Context(), natsconn.Config{URL: url}, slog.New(slog.NewTextHandler(&out, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	inbox := nc.NewInbox()
+	answers, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := func() bool {
+		if nc.Publish(inbox, nil) != nil {
+			return false
+		}
+		_, err := answers.NextMsg(50 * time.Millisecond)
+		return err == nil
+	}
+	eventually(t, "an answer", answered)
+	permit(&server.Permissions{Subscribe: &server.SubjectPermission{Deny: []string{"_INBOX.>"}}})
+	eventually(t, "the refusal", func() bool { return strings.Contains(out.String(), "Permissions Violation for Subscription") })
+	permit(nil)
+	processtest.WaitFor(t, 30*time.Second, "an answer after the permission came back", answered)
+}
+
+func TestManyComplaintsOfOneKindAreOneLine(t *testing.T) {
+	url, permit := permitting(t)
+	var out processtest.Output
+	nc, err := natsconn.Connect(t.Context(), natsconn.Config{URL: url}, slog.New(slog.NewTextHandler(&out, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	permit(&server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"captures.>"}}})
+	for n := range 50 {
+		if err := nc.Publish(fmt.Sprintf("captures.t%d.attempted", n), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the last complaint", func() bool { return nc.LastError() != nil && strings.Contains(nc.LastError().Error(), "t49") })
+	done := make(chan struct{}) // handlers run one after the other
+	nc.SetErrorHandler(func(*nats.Conn, *nats.Subscription, error) { close(done) })
+	if err := nc.Publish("captures.last", nil); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if n := strings.Count(out.String(), "NATS reported an error"); n != 1 {
+		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+}
