@@ -27,6 +27,7 @@ const leaseSlack = 5 * time.Second
 
 // plant is a worker with all that it consists of.
 type plant struct {
+	js        jetstream.JetStream
 	crew      worker.Crew
 	client    *gateway.Client
 	keys      *keyring
@@ -73,7 +74,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	keys := newKeyring(c.Gateway, client, log)
 	notices, err := noticesOf(c, parts.clerk, calls.Query, gate, keys, log)
 	notices.Tracer = traces.Notices(c.Notify.Path)
-	return &plant{crew: crew, client: client, keys: keys, ledger: book, consumers: consumers, metrics: counts, notices: notices}, err
+	return &plant{js: js, crew: crew, client: client, keys: keys, ledger: book, consumers: consumers, metrics: counts, notices: notices}, err
 }
 
 // laneParts is what the workers of all lanes share.

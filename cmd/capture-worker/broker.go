@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -22,6 +24,9 @@ func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream,
 		consumers, problems, err = findOrCreate(ctx, c, js)
 		return err
 	})
+	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
+		return nil, fmt.Errorf("JetStream is not enabled on the server of nats.url, or not for this account: %w", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -29,9 +34,10 @@ func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream,
 }
 
 func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream) ([]jetstream.Consumer, []worker.Problem, error) {
-	findings, err := ledger.EnsureStream(ctx, js, ledger.StreamConfig{
-		Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas, MaxAge: c.Ledger.MaxAge,
-	})
+	if err := ledgerLost(ctx, c, js); err != nil {
+		return nil, nil, err
+	}
+	findings, err := ledger.EnsureStream(ctx, js, ledgerStream(c))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -41,10 +47,19 @@ func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream) 
 		return nil, nil, err
 	}
 	problems, err := worker.CheckLimits(ctx, js, streams, limitsOf(c))
+	return consumers, append(problems, misfits(findings)...), err
+}
+
+func ledgerStream(c config.Config) ledger.StreamConfig {
+	return ledger.StreamConfig{Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas, MaxAge: c.Ledger.MaxAge}
+}
+
+func misfits(findings []ledger.Finding) []worker.Problem {
+	var problems []worker.Problem
 	for _, f := range findings {
 		problems = append(problems, worker.Problem{Fatal: f.Unfit, What: f.Text})
 	}
-	return consumers, problems, err
+	return problems
 }
 
 // streamsOf is what the worker needs of the broker.

@@ -44,7 +44,13 @@ flight within worker.shutdown_timeout and hands the rest back.`,
 			if !embedded { // the server keeps its index in the same heap
 				collectSeldom(c.Worker.Concurrency)
 			}
-			return runWorker(cmd.Context(), c, embedded, newLogger(c.Log, cmd.ErrOrStderr()))
+			log := newLogger(c.Log, cmd.ErrOrStderr())
+			err = runWorker(cmd.Context(), c, embedded, log)
+			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
+				log.Info("stopped before it took jobs", "worker", c.Worker.Name)
+				return nil // as it was told to
+			}
+			return err
 		}),
 	}
 	cmd.Flags().BoolVar(&embedded, "embedded", false,
@@ -53,8 +59,11 @@ flight within worker.shutdown_timeout and hands the rest back.`,
 	return cmd
 }
 
-// runWorker works until ctx ends.
+// runWorker works until ctx ends, or the streams are changed so that no worker
+// would start on them.
 func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Logger) (err error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	if embedded {
 		server, err := startEmbedded(c, log)
 		if err != nil {
@@ -84,7 +93,7 @@ func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Lo
 	if notices != nil {
 		defer notices.Close() // where the worker does not come to serve it
 	}
-	stop, err := watchOver(ctx, c, p, nc, log)
+	stop, err := watchOver(ctx, c, p, nc, end, log)
 	if err != nil {
 		return err
 	}
@@ -98,6 +107,9 @@ func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Lo
 		err = errors.Join(err, fmt.Errorf("telling the broker what became of the last jobs: %w", flushErr))
 	}
 	log.InfoContext(ctx, "stopped", "worker", c.Worker.Name)
+	if unfit, is := errors.AsType[*unfitError](context.Cause(ctx)); is {
+		err = errors.Join(unfit, err)
+	}
 	return err
 }
 

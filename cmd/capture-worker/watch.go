@@ -10,13 +10,15 @@ import (
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
+	"github.com/capture-worker/capture-worker/worker"
 )
 
 var errDisconnected = errors.New("not ready: NATS is not connected")
 
 // watchOver serves metrics and health, keeps the gauges and the keys fresh
-// and tells systemd, beside a running worker. stop ends all of it and waits.
-func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn, log *slog.Logger) (stop func(), err error) {
+// and tells systemd, beside a running worker. It calls end where the streams
+// have become unfit. stop ends all of it and waits.
+func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn, end func(error), log *slog.Logger) (stop func(), err error) {
 	ready := func() error {
 		if !nc.IsConnected() {
 			return errDisconnected
@@ -44,6 +46,9 @@ func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn
 	// had the time for it.
 	helpers.Go(func() { p.metrics.Sweep(ctx, p.ledger, 2*c.Worker.Retry.Max) })
 	helpers.Go(func() { tellSystemd(ctx, alive, ready, log) })
+	helpers.Go(func() {
+		stayFit(ctx, func(ctx context.Context) ([]worker.Problem, error) { return lookOver(ctx, c, p.js) }, end, log)
+	})
 	return func() {
 		cancel()
 		helpers.Wait()

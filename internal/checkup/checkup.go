@@ -6,6 +6,7 @@ package checkup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -55,7 +56,8 @@ type Checker struct {
 	Streams worker.StreamsConfig
 	Limits  worker.Limits
 
-	found []Finding
+	found    []Finding
+	noLedger bool // its stream does not exist
 }
 
 // Run looks at everything it can reach and returns what it found, the good
@@ -109,6 +111,7 @@ func (c *Checker) ledger(ctx context.Context, js jetstream.JetStream) {
 		Stream: name, Replicas: c.Config.NATS.Replicas, MaxAge: c.Config.Ledger.MaxAge,
 	})
 	if c.unavailable(err, "ledger", "stream "+name) {
+		c.noLedger = errors.Is(err, jetstream.ErrStreamNotFound)
 		return
 	}
 	c.add(OK, "ledger", "", "stream %s holds %d events (%s), kept for %s",
