@@ -21,6 +21,8 @@ const (
 	pullBeat = 500 * time.Millisecond
 	// pullPause is the rest after a pull that failed.
 	pullPause = 500 * time.Millisecond
+	// pullQuiet is how long pulls that fail in one way are not logged again.
+	pullQuiet = 30 * time.Second
 	// abortTime is what is kept of the shutdown timeout for calls and appends
 	// to return after they were told to stop.
 	abortTime = 2 * time.Second
@@ -87,10 +89,15 @@ func (w *Worker) Run(ctx context.Context) {
 
 // pull takes jobs while the gate is open, until ctx ends.
 func (w *Worker) pull(ctx, work context.Context) {
+	var told string // what went wrong last, and when it was logged
+	var at time.Time
 	for ctx.Err() == nil && w.cfg.Gate.WaitOpen(ctx) == nil {
 		err := w.take(ctx, work)
 		if err != nil && ctx.Err() == nil {
-			w.cfg.Log.WarnContext(ctx, "pulling jobs failed; trying again", "error", err)
+			if told != err.Error() || time.Since(at) >= pullQuiet {
+				told, at = err.Error(), time.Now()
+				w.cfg.Log.WarnContext(ctx, "pulling jobs failed; trying again", "error", err)
+			}
 			pause(ctx, pullPause)
 		}
 	}
