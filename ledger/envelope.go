@@ -60,6 +60,7 @@ type envelope struct {
 	text   []byte      // scratch
 	answer chan answer // to the try under way
 	group  *group      // that the try belongs to, where it goes by itself in one
+	got    answer      // in a group: what answer will be given
 
 	batched bool // it has the headers of a batch
 	lent    bool // others may look at it for ever
@@ -73,16 +74,16 @@ type answer struct {
 
 // answered is receiver.answered.
 func (v *envelope) answered(m *nats.Msg, err error) {
-	group := v.group // whoever is told may use the envelope again
-	v.group = nil
 	var got ack
 	if err == nil {
 		got, err = readAck(m, v.values[hExpectStream])
 	}
-	v.answer <- answer{got.seq, err}
-	if group != nil {
-		group.told()
+	if v.group != nil {
+		v.got = answer{got.seq, err}
+		v.group.told()
+		return
 	}
+	v.answer <- answer{got.seq, err}
 }
 
 func newEnvelope(stream, source string) *envelope {

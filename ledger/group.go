@@ -40,9 +40,12 @@ type group struct {
 	members []*envelope
 	batch   bool
 	began   time.Time
-	id      string       // of the batch
-	end     batchEnd     // of the batch
-	left    atomic.Int32 // one by one: those not yet told, and send itself
+	id      string   // of the batch
+	end     batchEnd // of the batch
+	// left counts who may still look at the members: send itself, and the
+	// answers to come. Only then is a member told, for whoever is told may use
+	// his envelope again.
+	left atomic.Int32
 }
 
 // send reports whether the group is under way; if not, it has ended.
@@ -61,16 +64,23 @@ func (g *group) send() bool {
 	return !g.done()
 }
 
-// done counts one off, and ends the group with the last.
+// done counts one off. With the last it tells all members, and the committer
+// that the group has ended.
 func (g *group) done() bool {
 	if g.left.Add(-1) > 0 {
 		return false
+	}
+	for _, v := range g.members {
+		got := v.got
+		v.group = nil
+		v.answer <- got
 	}
 	g.c.ended(g)
 	return true
 }
 
-// told is called when a member of a group that goes one by one has its answer.
+// told is called with each answer to the group, or to a member of one that goes
+// one by one.
 func (g *group) told() {
 	if g.done() {
 		g.c.run()
@@ -85,22 +95,28 @@ func (g *group) sendBatch() bool {
 	for i, v := range g.members {
 		v.batch(g.id, i+1, i == last)
 	}
+	g.left.Store(2)
 	number, reply, err := g.c.inbox.expect(g)
 	if err != nil {
-		g.finish(batchUnsent, 0, errAlone)
-		return false
+		g.unsent()
+		return !g.done()
 	}
 	g.members[last].msg.Reply = reply
 	for _, v := range g.members {
 		if err := g.c.inbox.nc.PublishMsg(&v.msg); err != nil {
-			if !g.c.inbox.forget(number) {
-				return true // it was answered at the same moment
+			if g.c.inbox.forget(number) { // else it was answered at the same moment
+				g.unsent()
 			}
-			g.finish(batchUnsent, 0, errAlone)
-			return false
+			break
 		}
 	}
-	return true
+	return !g.done()
+}
+
+// unsent gives up a batch that nobody will answer.
+func (g *group) unsent() {
+	g.ends(batchUnsent, 0, errAlone)
+	g.left.Add(-1)
 }
 
 // answered is receiver.answered for the batch as a whole.
@@ -112,15 +128,15 @@ func (g *group) answered(m *nats.Msg, err error) {
 	n := uint64(len(g.members))
 	switch {
 	case err == nil && got.batch == g.id && uint64(got.count) == n && got.seq >= n:
-		g.finish(batchStored, got.seq-n+1, nil)
+		g.ends(batchStored, got.seq-n+1, nil)
 	case err == nil:
-		g.finish(batchLost, 0, errNotWhole)
+		g.ends(batchLost, 0, errNotWhole)
 	case judge(err) == maybeStored:
-		g.finish(batchLost, 0, err)
+		g.ends(batchLost, 0, err)
 	default:
-		g.finish(refusal(err), 0, errAlone)
+		g.ends(refusal(err), 0, errAlone)
 	}
-	g.c.run()
+	g.told()
 }
 
 func refusal(err error) batchEnd {
@@ -136,18 +152,16 @@ func refusal(err error) batchEnd {
 	return batchRefused
 }
 
-// finish tells all members how the batch ended, and the committer then. The
-// server gives the events of a batch places in a row, from first on.
-func (g *group) finish(end batchEnd, first uint64, err error) {
+// ends keeps how the batch ended, for all members. The server gives the events
+// of a batch places in a row, from first on.
+func (g *group) ends(end batchEnd, first uint64, err error) {
+	g.end = end
 	for i, v := range g.members {
-		if err != nil {
-			v.answer <- answer{err: err}
-		} else {
-			v.answer <- answer{seq: first + uint64(i)}
+		v.got = answer{err: err}
+		if err == nil {
+			v.got.seq = first + uint64(i)
 		}
 	}
-	g.end = end
-	g.c.ended(g)
 }
 
 // batch makes an envelope part of a batch.
