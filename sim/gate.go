@@ -19,6 +19,7 @@ type gate struct {
 	staged  places
 	slots   places
 	useless int // answers in a row
+	well    int // useful answers since it shut
 	probes  int // since it shut
 }
 
@@ -147,7 +148,11 @@ var errUseless = errors.New("no useful answer")
 func (g *gate) assess(a capture.Answer) error {
 	switch {
 	case a.OurFault():
-		g.close("the gateway refuses our signature or user", 0) // it may be the trade alone
+		probeAfter := probeEvery
+		if g.well >= wellEnough*g.p.plan.Slots {
+			probeAfter = 0 // it may be the trade alone
+		}
+		g.close("the gateway refuses our signature or user", probeAfter)
 		return errUseless
 	case a.Kind == capture.AnswerNotSent, a.Kind == capture.AnswerUnknown && a.Order == nil:
 		if g.useless++; g.useless >= breakerInARow {
@@ -156,6 +161,7 @@ func (g *gate) assess(a capture.Answer) error {
 		return errUseless
 	}
 	g.useless = 0
+	g.well++
 	return nil
 }
 
@@ -163,7 +169,7 @@ func (g *gate) close(why string, probeAfter time.Duration) {
 	if g.shut != "" {
 		return
 	}
-	g.shut, g.probes = why, 0
+	g.shut, g.probes, g.well = why, 0, 0
 	g.p.s.note("%s shuts its gate: %s", g.p.name(), why)
 	g.p.s.after(probeAfter, g.probe)
 }

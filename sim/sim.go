@@ -20,6 +20,7 @@ const (
 	probeEvery     = 5 * time.Second
 	shutdownBound  = 25 * time.Second
 	breakerInARow  = 20
+	wellEnough     = 20
 	keepersPerWait = 3
 )
 

@@ -27,6 +27,11 @@ const (
 	breakerRatio  = 0.9
 )
 
+// wellEnough is how many useful answers for each slot tell that a refusal of our
+// key or user is about one trade. Where every capture is refused and queries
+// pass, there is about one query for each refusal.
+const wellEnough = 20
+
 // gatewayDown is the reason while the gateway is down.
 const gatewayDown = "the gateway gives no useful answers"
 
@@ -58,6 +63,8 @@ type Gate struct {
 	reason    string        // why shut, "" while open
 	halted    bool          // shut because we were refused
 	useless   int           // answers in a row, however long they take
+	well      int           // useful answers since it last shut
+	hasty     bool          // shut by a refusal among many useful answers
 	reopened  chan struct{} // closed when it opens again
 	lastTrade string
 	shutNow   chan struct{} // wakes the prober
@@ -196,6 +203,7 @@ func (g *Gate) assess(a capture.Answer) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.useless = 0
+	g.well++
 	if a.Order != nil && a.Order.TradeID != "" {
 		g.lastTrade = a.Order.TradeID
 	}
@@ -258,6 +266,8 @@ func (g *Gate) shut(reason string, halted bool) {
 	first := g.reason == ""
 	if first {
 		g.reopened = make(chan struct{})
+		g.hasty = halted && g.well >= wellEnough*g.cfg.Concurrency
+		g.well = 0
 	}
 	g.reason, g.halted = reason, halted
 	g.mu.Unlock()
@@ -290,9 +300,13 @@ func (g *Gate) Run(ctx context.Context) {
 			return
 		case <-g.shutNow:
 		}
-		if g.Halted() {
-			// At once: it may be one trade's bytes that are refused, and then
-			// the others need not wait.
+		g.mu.Lock()
+		hasty := g.hasty
+		g.mu.Unlock()
+		if hasty {
+			// It may be one trade's bytes that are refused, and then the others
+			// need not wait. Never where most are: each probe that passes lets
+			// as many out as there are slots.
 			g.probe(ctx)
 		}
 		tick := time.NewTicker(g.cfg.ProbeEvery)

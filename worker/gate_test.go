@@ -73,8 +73,8 @@ func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
 			t.Errorf("a call through a shut gate was answered %+v, want not sent", a)
 		}
 		time.Sleep(17 * time.Second)
-		if n := w.probes.Load(); n != 4 {
-			t.Errorf("%d probes in 17 s, want one at once and one every 5 s", n)
+		if n := w.probes.Load(); n != 3 {
+			t.Errorf("%d probes in 17 s, want one every 5 s", n)
 		}
 		// The right key appears: any answer about the trade passes.
 		w.answer.Store(&noSuch)
@@ -99,6 +99,9 @@ func TestGateOneTradeIsRefused(t *testing.T) {
 		defer w.close()
 		begin := time.Now()
 		for range 3 {
+			for range 20 * 4 {
+				w.call(useful)
+			}
 			w.call(noKey)
 			if err := w.gate.WaitOpen(t.Context()); err != nil || time.Since(begin) > 0 {
 				t.Fatalf("WaitOpen: %v after %s, want it open as soon as a probe passed", err, time.Since(begin))
@@ -106,6 +109,50 @@ func TestGateOneTradeIsRefused(t *testing.T) {
 		}
 		if n := w.probes.Load(); n != 3 {
 			t.Errorf("%d probes, want one for each refusal", n)
+		}
+	})
+}
+
+// Every capture is refused, and Order Query is answered: probes pass, and each
+// lets some calls out. It must not become a flood, nor look like a gateway that
+// works.
+func TestGateEveryCaptureIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 4, 0)
+		defer w.close()
+		var refused, halted atomic.Int64
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		var jobs sync.WaitGroup
+		for range 8 {
+			jobs.Go(func() {
+				for w.gate.WaitOpen(ctx) == nil {
+					w.gate.Call(ctx, func(context.Context) capture.Answer { time.Sleep(20 * time.Millisecond); return useful }) // the query before
+					w.gate.Call(ctx, func(context.Context) capture.Answer {
+						time.Sleep(20 * time.Millisecond)
+						refused.Add(1)
+						return noKey
+					})
+				}
+			})
+		}
+		tick := time.NewTicker(15 * time.Second)
+		defer tick.Stop()
+		for range 39 {
+			<-tick.C
+			time.Sleep(time.Second) // not in step with the probes
+			if w.gate.Halted() {
+				halted.Add(1)
+			}
+		}
+		cancel()
+		jobs.Wait()
+		if n := refused.Load(); n > 120*8 {
+			t.Errorf("%d captures were refused in ten minutes, want about one for each slot every 5 s", n)
+		}
+		if n := halted.Load(); n < 38 {
+			t.Errorf("halted at %d of 39 looks", n)
 		}
 	})
 }
