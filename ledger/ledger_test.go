@@ -12,15 +12,16 @@ import (
 
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, processtest.Leftovers()) }
 
 func server(t *testing.T) *natsserver.Server {
 	t.Helper()
-	s, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
+	s, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir(), Port: processtest.FreePort(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

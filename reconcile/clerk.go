@@ -128,10 +128,11 @@ func (c *Clerk) stamp(t *Trade, e *capture.Event) {
 	}
 }
 
-// queryStep is how far a query moves the schedule on, beside a call. One that
-// finds the order authorized does twice as far: after a lost call the next
-// mostly says the same, until the settle time is over, and takes a slot from a
-// job that could be captured.
+// queryStep is how far each query since the last call moves the schedule on,
+// beside the call. Twice as far where the last one found the order authorized:
+// after a lost call the next mostly says the same, until the settle time is
+// over, and takes a slot from a job that could be captured. Where it says
+// something else, the trade is looked at sooner again.
 func queryStep(a *capture.Answer) int {
 	if a != nil && a.Order != nil && a.Order.State == capture.OrderAuthorized {
 		return 2

@@ -54,7 +54,7 @@ func (h *hands) reached(waited time.Duration) {
 	h.mu.Lock()
 	switch {
 	case waited < slotIdle && h.wanted:
-		h.stock = min(h.stock+1, h.most/2)
+		h.stock = min(h.stock+1, max(h.most/2, 1))
 	case waited > slotBusy:
 		h.stock = max(h.stock-1, leastStock(h.most))
 	}

@@ -32,7 +32,7 @@ func TestExitCodes(t *testing.T) {
 		args []string
 		want int
 	}{
-		{nil, exitGood},
+		{[]string{}, exitGood},
 		{[]string{"--help"}, exitGood},
 		{[]string{"version"}, exitGood},
 		{[]string{"nonsense"}, exitUsage},

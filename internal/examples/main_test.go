@@ -20,7 +20,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, processtest.Leftovers()) }
 
 // patience is the bound of waits whose length is not what a test is about.
 const patience = 45 * time.Second

@@ -1,8 +1,8 @@
 package natsserver
 
 import (
-	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -33,19 +33,19 @@ type Cluster struct {
 // StartCluster runs n servers with stores under dir and returns when they have
 // elected a leader and every one of them is up to date.
 func StartCluster(n int, dir string) (*Cluster, error) {
-	ports, err := freePorts(n)
+	ports, err := freePorts(2 * n)
 	if err != nil {
 		return nil, err
 	}
 	routes := make([]*url.URL, n)
-	for i, port := range ports {
+	for i, port := range ports[:n] {
 		routes[i] = &url.URL{Scheme: "nats-route", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
 	}
 	c := &Cluster{}
-	for i, port := range ports {
+	for i, port := range ports[:n] {
 		name := fmt.Sprintf("node-%d", i+1)
 		s, err := launch(Options{
-			Name: name, StoreDir: filepath.Join(dir, name),
+			Name: name, StoreDir: filepath.Join(dir, name), Port: ports[n+i],
 			cluster: &clusterOptions{port: port, routes: routes},
 		}.withDefaults())
 		if err != nil {
@@ -61,23 +61,24 @@ func StartCluster(n int, dir string) (*Cluster, error) {
 	return c, nil
 }
 
-// freePorts finds ports that nobody uses. They are held together, so that they
-// differ, and given free for the servers to take.
+// freePorts finds ports that nobody uses, below those that the system gives to
+// outgoing connections and to who asks for any: a server that is away must find
+// its own again. They are held together, so that they differ, and given free for
+// the servers to take.
 func freePorts(n int) ([]int, error) {
 	ports := make([]int, 0, n)
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 100 * n {
+		port := 10_000 + rand.IntN(10_000)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return nil, fmt.Errorf("finding a free port: %w", err)
+			continue
 		}
 		defer l.Close()
-		addr, ok := l.Addr().(*net.TCPAddr)
-		if !ok {
-			return nil, errors.New("finding a free port: not a TCP address")
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
 		}
-		ports = append(ports, addr.Port)
 	}
-	return ports, nil
+	return nil, fmt.Errorf("%d free ports are not to be found", n)
 }
 
 func (c *Cluster) waitReady(bound time.Duration) error {

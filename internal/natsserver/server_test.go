@@ -12,9 +12,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, processtest.Leftovers()) }
 
 func start(t *testing.T, o natsserver.Options) *natsserver.Server {
 	t.Helper()

@@ -14,13 +14,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/internal/schemas"
 	"github.com/capture-worker/capture-worker/internal/schemas/schematest"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/schemas and the code in docs/integration.md")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, processtest.Leftovers()) }
 
 func TestPublishedSchemasAreCurrent(t *testing.T) {
 	for name, generate := range map[string]func() ([]byte, error){
