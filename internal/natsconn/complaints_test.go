@@ -21,15 +21,7 @@ func permitting(t *testing.T) (url string, permit func(*server.Permissions)) {
 	options := func(port int, p *server.Permissions) *server.Options {
 		return &server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, Users: []*server.User{{Username: "w", Password: "w", Permissions: p}}}
 	}
-	s, err := server.NewServer(options(-1, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the server did not start")
-	}
+	s := serve(t, options(-1, nil))
 	return "nats://w:w@" + s.Addr().String(), func(p *server.Permissions) {
 		t.Helper()
 		if err := s.ReloadOptions(options(-1, p)); err != nil {
@@ -38,16 +30,23 @@ func permitting(t *testing.T) (url string, permit func(*server.Permissions)) {
 	}
 }
 
-// TestAPermissionThatCameBack: a server that takes a permission away drops what
-// was subscribed, and giving it back brings nothing back by itself.
-func TestAPermissionThatCameBack(t *testing.T) {
-	url, permit := permitting(t)
+// logged is a connection, and what is logged of it.
+func logged(t *testing.T, url string) (*natsconn.Conn, *processtest.Output) {
+	t.Helper()
 	var out processtest.Output
 	nc, err := natsconn.Connect(t.Context(), natsconn.Config{URL: url}, slog.New(slog.NewTextHandler(&out, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
+	t.Cleanup(nc.Close)
+	return nc, &out
+}
+
+// TestAPermissionThatCameBack: a server that takes a permission away drops what
+// was subscribed, and giving it back brings nothing back by itself.
+func TestAPermissionThatCameBack(t *testing.T) {
+	url, permit := permitting(t)
+	nc, out := logged(t, url)
 	inbox := nc.NewInbox()
 	answers, err := nc.SubscribeSync(inbox)
 	if err != nil {
@@ -69,12 +68,7 @@ func TestAPermissionThatCameBack(t *testing.T) {
 
 func TestManyComplaintsOfOneKindAreOneLine(t *testing.T) {
 	url, permit := permitting(t)
-	var out processtest.Output
-	nc, err := natsconn.Connect(t.Context(), natsconn.Config{URL: url}, slog.New(slog.NewTextHandler(&out, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
+	nc, out := logged(t, url)
 	permit(&server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"captures.>"}}})
 	for n := range 50 {
 		if err := nc.Publish(fmt.Sprintf("captures.t%d.attempted", n), nil); err != nil {

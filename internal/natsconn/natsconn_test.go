@@ -34,10 +34,10 @@ func embedded(t *testing.T, o natsserver.Options) *natsserver.Server {
 	return s
 }
 
-// guarded runs a server that wants a user and password.
-func guarded(t *testing.T) string {
+// serve runs a server with options that package natsserver does not have.
+func serve(t *testing.T, o *server.Options) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, Username: "shop", Password: "hunter2", NoSigs: true})
+	s, err := server.NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,13 @@ func guarded(t *testing.T) string {
 	if !s.ReadyForConnections(10 * time.Second) {
 		t.Fatal("the server did not start")
 	}
-	return s.Addr().String()
+	return s
+}
+
+// guarded runs a server that wants a user and password.
+func guarded(t *testing.T) string {
+	t.Helper()
+	return serve(t, &server.Options{Host: "127.0.0.1", Port: -1, Username: "shop", Password: "hunter2", NoSigs: true}).Addr().String()
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
