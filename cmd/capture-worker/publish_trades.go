@@ -126,17 +126,18 @@ func (t *trades) compareRest(in rows) rows {
 func (t *trades) agrees(r *row) bool {
 	trade := t.hash(r.job.TradeID)
 	a, watched := t.watched[trade]
+	if !watched { // it is there once, or disagrees, or is left for later
+		return !t.looksAt(trade) || t.unmarked(r, trade)
+	}
 	amount := uint32(t.hash(r.job.Amount.String()))
-	switch { // what is not watched is there once, or disagrees, or is left for later
-	case !watched:
-		return !t.looksAt(trade) || t.unmarked(r)
+	switch {
 	case a.rows == 0:
 		a.line, a.amount = uint32(r.line), amount
 	case a.amount != amount:
 		t.doubted[trade] = int(a.line)
 		t.late += int(a.rows)
 		delete(t.watched, trade)
-		return t.unmarked(r)
+		return t.unmarked(r, trade)
 	}
 	a.rows++
 	t.watched[trade] = a
@@ -147,7 +148,7 @@ func (t *trades) agrees(r *row) bool {
 // begins with it.
 func (t *trades) more() bool {
 	clear(t.watched)
-	t.met.clear()
+	clear(t.met)
 	if t.to == math.MaxUint64 {
 		t.met, t.watched = nil, nil
 		return false
@@ -165,7 +166,7 @@ func (t *trades) mark(in rows) rows {
 	return func(yield func(row, error) bool) {
 		for r, err := range in {
 			if err == nil && r.err == nil {
-				t.unmarked(&r)
+				t.unmarked(&r, t.hash(r.job.TradeID))
 			}
 			if !yield(r, err) {
 				return
@@ -176,8 +177,8 @@ func (t *trades) mark(in rows) rows {
 
 // unmarked reports whether nothing is known against the trade of a row; else it
 // marks the row.
-func (t *trades) unmarked(r *row) bool {
-	line, is := t.doubted[t.hash(r.job.TradeID)]
+func (t *trades) unmarked(r *row, trade uint64) bool {
+	line, is := t.doubted[trade]
 	if is {
 		r.err = fmt.Errorf("trade %s is on line %d too, with another amount: a trade is captured once, and none of its rows is sent", r.job.TradeID, line)
 	}
@@ -203,5 +204,3 @@ func (f filter) add(hash uint64) (met bool) {
 	}
 	return met
 }
-
-func (f filter) clear() { clear(f) }

@@ -15,20 +15,9 @@ import (
 // the lines it lists as bad, and what it counts.
 func passes(t *testing.T, known *trades, text string) (sent, listed []string, found tally) {
 	t.Helper()
-	dec, err := capture.NewDecoder(capture.Mapping{})
+	all, err := read(t, text, formatCSV)
 	if err != nil {
 		t.Fatal(err)
-	}
-	in, err := readRows(strings.NewReader(text), formatCSV, dec, func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []row
-	for r, err := range in {
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, r)
 	}
 	begin := func() rows {
 		return func(yield func(row, error) bool) {

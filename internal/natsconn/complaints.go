@@ -30,8 +30,6 @@ type complaints struct {
 	more   int // of that kind since
 }
 
-func newComplaints(log *slog.Logger) *complaints { return &complaints{log: log} }
-
 func (c *complaints) heard(nc *nats.Conn, sub *nats.Subscription, err error) {
 	c.tell(sub, err)
 	// The server has dropped a subscription, and would not take it up again

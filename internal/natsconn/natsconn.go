@@ -196,7 +196,7 @@ func handlers(log *slog.Logger) []nats.Option {
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			log.Info("reconnected to NATS", "server", nc.ConnectedUrlRedacted())
 		}),
-		nats.ErrorHandler(newComplaints(log).heard),
+		nats.ErrorHandler((&complaints{log: log}).heard),
 	}
 }
 
