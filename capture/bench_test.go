@@ -47,10 +47,10 @@ type happy struct {
 func happyPath(b *testing.B) happy {
 	b.Helper()
 	h := happy{job: capture.Job{TradeID: "T0000000120261122", Amount: euros(b, "24.99"), OrderID: "A-1", Description: "order A-1"}}
-	h.attempted = capture.Decide(&capture.State{}, &h.job, eventTime, foldPolicy).Event
+	h.attempted = *capture.Decide(&capture.State{}, &h.job, eventTime, foldPolicy).Event
 	h.attempted.ID, h.attempted.Time, h.attempted.Worker = "W6HSVOSQFBTPKGQ9GTYL2C", eventTime, "worker-1"
 	h.attempted.RequestID, h.attempted.LeaseUntil = "ca51f2fas3i0f8uiw7efj6oe4i2w", eventTime.Add(time.Minute)
-	h.calling = capture.State{}.Apply(h.attempted)
+	h.calling.Add(&h.attempted)
 	order := &capture.Order{
 		TradeID: h.job.TradeID, OrderID: "23505805395809345894869", State: capture.OrderPaid, Amount: h.job.Amount,
 		SettlementAmount: "24.99", SettlementCurrency: "EUR", ExchangeRate: "1",
@@ -59,7 +59,7 @@ func happyPath(b *testing.B) happy {
 		Kind: capture.AnswerDone, Code: "200", Why: "paid", ResponseID: "202407111550570060848432",
 		HTTPStatus: 200, Latency: 20 * time.Millisecond, Order: order,
 	}}
-	h.settle, _ = capture.Judge(&h.calling, &h.job, h.finding, eventTime, foldPolicy)
+	h.settle = *capture.Judge(&h.calling, &h.job, h.finding, eventTime, foldPolicy)
 	h.settle.ID, h.settle.Time, h.settle.Worker = "W6HSVOSQFBTPKGQ9GTYL3D", eventTime, "worker-1"
 	if h.attempted.Type != capture.Attempted || h.settle.Type != capture.Captured {
 		b.Fatalf("the path leads to %s, %s", h.attempted.Type, h.settle.Type)
@@ -78,7 +78,8 @@ func BenchmarkDecide(b *testing.B) {
 			}
 		}
 	})
-	done := h.calling.Apply(h.settle)
+	done := h.calling
+	done.Add(&h.settle)
 	b.Run("captured", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -93,7 +94,7 @@ func BenchmarkJudge(b *testing.B) {
 	b.ReportAllocs()
 	h := happyPath(b)
 	for b.Loop() {
-		if e, _ := capture.Judge(&h.calling, &h.job, h.finding, eventTime, foldPolicy); e.Type != capture.Captured {
+		if capture.Judge(&h.calling, &h.job, h.finding, eventTime, foldPolicy).Type != capture.Captured {
 			b.Fatal("not captured")
 		}
 	}

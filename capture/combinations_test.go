@@ -107,9 +107,9 @@ func complete(step capture.Step) error {
 		return fmt.Errorf("step %q has no rule", step.Do)
 	case step.Do == capture.DoWait && !step.Until.After(noon):
 		return fmt.Errorf("waits until %s, which is over", step.Until)
-	case step.Do == capture.DoAttempt && (step.Event.Type != capture.Attempted || step.Event.Job == nil):
+	case step.Do == capture.DoAttempt && (step.Event == nil || step.Event.Type != capture.Attempted || step.Event.Job == nil):
 		return fmt.Errorf("an attempt without its intent")
-	case step.Do == capture.DoSettle && !step.Event.Type.Outcome():
+	case step.Do == capture.DoSettle && (step.Event == nil || !step.Event.Type.Outcome()):
 		return fmt.Errorf("settles nothing")
 	}
 	return nil
@@ -118,12 +118,12 @@ func complete(step capture.Step) error {
 // sound: whatever the answer, captured is never taken back, only paid is
 // captured, and a timeout is never a refusal.
 func sound(s capture.State, f capture.Finding, job *capture.Job) error {
-	e, ok := capture.Judge(new(s), job, f, noon, brief)
+	e := capture.Judge(new(s), job, f, noon, brief)
 	paid := f.Answer.Kind == capture.AnswerDone && f.Answer.Order != nil && f.Answer.Order.State == capture.OrderPaid
 	switch {
-	case !ok && s.Phase != capture.PhaseCaptured && f.Via == capture.ViaQuery:
+	case e == nil && s.Phase != capture.PhaseCaptured && f.Via == capture.ViaQuery:
 		return fmt.Errorf("a query leaves no trace")
-	case !ok:
+	case e == nil:
 		return nil
 	case s.Phase == capture.PhaseCaptured:
 		return fmt.Errorf("%s after captured", e.Type)

@@ -29,8 +29,8 @@ type Step struct {
 	Until time.Time // of DoWait
 	// Event is the event to append, of DoAttempt and DoSettle. The shell fills
 	// in id, time and worker; of an intent also the lease and, where RequestID
-	// is empty, a newly minted one.
-	Event Event
+	// is empty, a newly minted one. Of any other step it is nil.
+	Event *Event
 }
 
 // Policy holds what the operator may set of the decision.
@@ -97,7 +97,9 @@ func Decide(s *State, job *Job, now time.Time, p Policy) Step {
 		if row.when(v) {
 			step := row.do(v)
 			step.Rule = row.name
-			step.Event.Rule = row.name
+			if step.Event != nil {
+				step.Event.Rule = row.name
+			}
 			return step
 		}
 	}
@@ -114,7 +116,7 @@ func waitUntilDue(v situation) Step { return Step{Do: DoWait, Until: v.dueAt()} 
 
 func attempt(v situation) Step {
 	job := v.intent()
-	e := Event{
+	e := &Event{
 		Type: Attempted, TradeID: job.TradeID, Job: &job, OrderID: job.OrderID,
 		Attempt: v.s.Attempt, Call: v.s.Call + 1, RequestID: v.s.RequestID,
 	}

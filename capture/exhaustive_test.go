@@ -144,7 +144,7 @@ func (x *explorer) steps(w world) []world {
 	switch step.Do {
 	case capture.DoAttempt:
 		x.mayCall(w, step)
-		w = w.append(step.Event)
+		w = w.append(*step.Event)
 		w.now = w.now.Add(time.Second)
 		return w.calls()
 	case capture.DoQuery:
@@ -156,7 +156,7 @@ func (x *explorer) steps(w world) []world {
 		}
 		return w.pass(step.Until)
 	case capture.DoSettle:
-		return []world{w.append(step.Event).did("settled %s", step.Event.Reason)}
+		return []world{w.append(*step.Event).did("settled %s", step.Event.Reason)}
 	case capture.DoAck, capture.DoConflict:
 		return append(w.settledMoves(), w.pass(w.now.Add(25*time.Second))...)
 	}
@@ -207,7 +207,8 @@ func (x *explorer) check(before, after world) {
 	s := before.state
 	for _, e := range after.events[len(before.events):] {
 		x.schema.check(e)
-		next := s.Apply(e)
+		next := s
+		next.Add(&e)
 		x.edges[capture.Edge{From: phaseOf(s), To: phaseOf(next), By: cmp.Or(e.Rule, string(e.Type))}] = true
 		s = next
 		switch {

@@ -22,7 +22,7 @@ func (f *Finding) age(now time.Time) time.Duration {
 }
 
 // verdict drafts an event.
-type verdict = func(situation, *Finding) Event
+type verdict = func(situation, *Finding) *Event
 
 // judgeRow is a line of the table of evidence: the first whose condition holds
 // decides what is written down.
@@ -69,13 +69,13 @@ var judgeQueryTable = []judgeRow{
 		"queried, with the time of the next try", anyFinding, note(Queried)},
 }
 
-// Judge says what an answer proves about a trade, as the event to append. The
-// shell fills in id, time and worker, and of answered and queried the time of
-// the next try. ok is false where there is nothing to write down.
+// Judge says what an answer proves about a trade, as the event to append, nil
+// where there is nothing to write down. The shell fills in id, time and worker,
+// and of answered and queried the time of the next try.
 //
 // job is the job at hand; it is nil where a person, a notification or a batch
 // asks. now is when the answer arrived. It changes neither s nor job.
-func Judge(s *State, job *Job, f Finding, now time.Time, p Policy) (e Event, ok bool) {
+func Judge(s *State, job *Job, f Finding, now time.Time, p Policy) *Event {
 	v := &facts{s: s, job: job, now: now, p: p}
 	f.Answer.Latency = f.age(now)
 	table := judgeQueryTable
@@ -87,14 +87,14 @@ func Judge(s *State, job *Job, f Finding, now time.Time, p Policy) (e Event, ok 
 			continue
 		}
 		e := row.say(v, &f)
-		if e.Type == "" {
-			return Event{}, false
+		if e == nil {
+			return nil
 		}
 		e.Rule, e.Via, e.Answer = row.name, f.Via, &f.Answer
 		if f.Via == ViaCapture {
 			e.Call = f.Call
 		}
-		return e, true
+		return e
 	}
 	// The last row always holds.
 	panic("capture: no row judges")
@@ -106,19 +106,19 @@ func phaseIs(p Phase) func(situation, *Finding) bool {
 	return func(v situation, _ *Finding) bool { return v.phase() == p }
 }
 
-func nothing(situation, *Finding) Event { return Event{} }
+func nothing(situation, *Finding) *Event { return nil }
 
 func note(t EventType) verdict {
-	return func(v situation, _ *Finding) Event { return v.draft(t) }
+	return func(v situation, _ *Finding) *Event { return v.draft(t) }
 }
 
 func settle(t EventType, reason string) verdict {
-	return func(v situation, _ *Finding) Event { return v.outcome(t, reason) }
+	return func(v situation, _ *Finding) *Event { return v.outcome(t, reason) }
 }
 
 // settleCaptured names the amount that was asked for: of the intent, unless the
 // money that is there is that of an earlier ask.
-func settleCaptured(v situation, f *Finding) Event {
+func settleCaptured(v situation, f *Finding) *Event {
 	e := v.outcome(Captured, "")
 	seen := f.Answer.Order.Amount
 	if f.Via == ViaCapture || v.firstAsk(seen) {
@@ -127,7 +127,7 @@ func settleCaptured(v situation, f *Finding) Event {
 	return e
 }
 
-func failForRefusal(v situation, f *Finding) Event {
+func failForRefusal(v situation, f *Finding) *Event {
 	answer := v.s.Answer
 	if f.Via == ViaCapture {
 		answer = f.Answer
@@ -135,7 +135,7 @@ func failForRefusal(v situation, f *Finding) Event {
 	return v.outcome(Failed, answer.FinalRefusal())
 }
 
-func failForState(v situation, f *Finding) Event {
+func failForState(v situation, f *Finding) *Event {
 	return v.outcome(Failed, string(f.Answer.Order.State))
 }
 

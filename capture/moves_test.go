@@ -32,23 +32,24 @@ func orderAnswer(s capture.OrderState, a capture.Amount) capture.Answer {
 
 // judged writes down what an answer proves.
 func (w world) judged(f capture.Finding, job *capture.Job) world {
-	e, ok := capture.Judge(new(w.state), job, f, w.now, brief)
+	e := capture.Judge(new(w.state), job, f, w.now, brief)
 	w.judgements = []string{judgement(w.state, f, e)}
-	if !ok {
+	if e == nil {
 		return w.did("%s says %s %s, nothing written", f.Via, f.Answer.Kind, f.Answer.Code)
 	}
-	return w.append(e).did("%s: %s %s", e.Rule, e.Type, e.Reason)
+	return w.append(*e).did("%s: %s %s", e.Rule, e.Type, e.Reason)
 }
 
 // judgement names the row that judged. Of the rows that write nothing, the
 // phase tells which it was.
-func judgement(s capture.State, f capture.Finding, e capture.Event) string {
-	table, row := capture.TableQuery, e.Rule
+func judgement(s capture.State, f capture.Finding, e *capture.Event) string {
+	table, row := capture.TableQuery, ""
 	if f.Via == capture.ViaCapture {
 		table = capture.TableCapture
 	}
 	switch {
-	case row != "":
+	case e != nil:
+		row = e.Rule
 	case s.Phase == capture.PhaseCaptured:
 		row = "already captured"
 	default:

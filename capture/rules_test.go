@@ -68,7 +68,7 @@ func (b *book) want(job capture.Job, rule string) capture.Step {
 		b.t.Fatalf("row %q decides (%s), want %q; state %+v", step.Rule, step.Do, rule, b.state())
 	}
 	if step.Do == capture.DoAttempt {
-		b.append(step.Event)
+		b.append(*step.Event)
 	}
 	return step
 }
@@ -76,8 +76,8 @@ func (b *book) want(job capture.Job, rule string) capture.Step {
 // learn judges and appends, with a next try a second away.
 func (b *book) learn(job *capture.Job, f capture.Finding, rule string) capture.Event {
 	b.t.Helper()
-	e, ok := capture.Judge(new(b.state()), job, f, b.now, policy)
-	if !ok {
+	e := capture.Judge(new(b.state()), job, f, b.now, policy)
+	if e == nil {
 		b.t.Fatalf("nothing is written down, want row %q", rule)
 	}
 	if e.Rule != rule {
@@ -86,7 +86,7 @@ func (b *book) learn(job *capture.Job, f capture.Finding, rule string) capture.E
 	if !e.Type.Outcome() {
 		e.RetryAt = b.now.Add(time.Second)
 	}
-	return b.append(e)
+	return b.append(*e)
 }
 
 func (b *book) call(code string, rule string) capture.Event {
@@ -207,7 +207,7 @@ func TestReleaseGoesOnWithTheAskThatWasParked(t *testing.T) {
 	b.now = b.now.Add(73 * time.Hour)
 	b.learn(&corrected, silence(), "seen")
 	b.now = b.now.Add(time.Minute)
-	parked := b.append(b.want(corrected, "gave up").Event)
+	parked := b.append(*b.want(corrected, "gave up").Event)
 	if parked.Corrects != "" {
 		t.Errorf("the end of another ask corrects %s", parked.Corrects)
 	}
@@ -309,9 +309,9 @@ func TestFoldNeverTakesCapturedBack(t *testing.T) {
 
 // A paid order whose amount cannot be read agrees with nothing.
 func TestPaidWithoutAmountAgreesWithNothing(t *testing.T) {
-	e, ok := capture.Judge(new(capture.State{}), nil, sees(capture.OrderPaid, capture.Amount{}), noon, policy)
-	if !ok || e.Type == capture.Captured {
-		t.Errorf("judged %s (%s) without any amount", e.Type, e.Rule)
+	e := capture.Judge(new(capture.State{}), nil, sees(capture.OrderPaid, capture.Amount{}), noon, policy)
+	if e == nil || e.Type == capture.Captured {
+		t.Errorf("judged %+v without any amount", e)
 	}
 }
 

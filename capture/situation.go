@@ -179,7 +179,7 @@ func (v situation) lastQueryAgreed() bool {
 }
 
 // outcome drafts an outcome event; the shell fills in id, time and worker.
-func (v situation) outcome(t EventType, reason string) Event {
+func (v situation) outcome(t EventType, reason string) *Event {
 	e := v.draft(t)
 	job := v.intent()
 	e.Reason, e.Amount, e.Currency = reason, job.Amount.Number(), job.Amount.Currency()
@@ -194,9 +194,9 @@ func (v situation) outcome(t EventType, reason string) Event {
 
 // draft starts an event of the trade. Where the ledger does not hold the job
 // yet, the event does, so that whoever reads it knows what was asked.
-func (v situation) draft(t EventType) Event {
+func (v situation) draft(t EventType) *Event {
 	job := v.intent()
-	e := Event{
+	e := &Event{
 		Type: t, TradeID: job.TradeID, OrderID: job.OrderID,
 		Attempt: v.s.Attempt, Call: v.s.Call, RequestID: v.s.RequestID,
 	}

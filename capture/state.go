@@ -86,21 +86,15 @@ const (
 func Fold(events []Event) State {
 	var s State
 	for i := range events {
-		s.apply(&events[i])
+		s.Add(&events[i])
 	}
 	return s
 }
 
-// Apply returns the state after one more event. An event of a type it does not
-// know is counted and changes nothing else.
-func (s State) Apply(e Event) State {
-	s.apply(&e)
-	return s
-}
-
-// apply changes a state that nobody else holds; it keeps nothing of the event
-// but copies.
-func (s *State) apply(e *Event) {
+// Add folds one more event into a state that nobody else holds. It keeps
+// nothing of the event but copies. An event of a type it does not know is
+// counted and changes nothing else.
+func (s *State) Add(e *Event) {
 	s.Events++
 	if !e.Type.known() {
 		return // a newer program's; what it carries may mean anything

@@ -142,7 +142,7 @@ func (p *player) deliver() {
 	step := capture.Decide(new(p.state()), new(p.job), p.now, p.policy)
 	switch step.Do {
 	case capture.DoAttempt, capture.DoSettle:
-		p.note(p.append(step.Event))
+		p.note(p.append(*step.Event))
 	case capture.DoWait:
 		p.say("wait until +%s [%s]", step.Until.Sub(noon), step.Rule)
 	default:
@@ -172,15 +172,15 @@ func (p *player) note(e capture.Event) {
 }
 
 func (p *player) judge(f capture.Finding, job *capture.Job) {
-	e, ok := capture.Judge(new(p.state()), job, f, p.now, p.policy)
-	if !ok {
+	e := capture.Judge(new(p.state()), job, f, p.now, p.policy)
+	if e == nil {
 		p.say("nothing to write down -> %s", p.state().Phase)
 		return
 	}
 	if !e.Type.Outcome() {
 		e.RetryAt = p.now.Add(10 * time.Second)
 	}
-	p.note(p.append(e))
+	p.note(p.append(*e))
 }
 
 func (p *player) answer(word string, args map[string]string) {

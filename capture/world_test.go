@@ -52,7 +52,7 @@ func (w world) append(e capture.Event) world {
 		e.RetryAt = w.now.Add(briefRetry)
 	}
 	w.events = append(w.events[:len(w.events):len(w.events)], e)
-	w.state = w.state.Apply(e)
+	w.state.Add(&e)
 	return w
 }
 

@@ -86,9 +86,9 @@ func (h *Handler) kept(ctx context.Context, s capture.State, n gateway.Notificat
 	h.resolver.add(n.TradeID)
 }
 
-func event(s capture.State, n gateway.Notification) capture.Event {
+func event(s capture.State, n gateway.Notification) *capture.Event {
 	said := content(n)
-	return capture.Event{
+	return &capture.Event{
 		Type: capture.Notified, OrderID: s.Job.OrderID, Attempt: s.Attempt, Call: s.Call, RequestID: s.RequestID,
 		Notification: &said,
 	}

@@ -124,7 +124,7 @@ func (w *world) append(trade string, e capture.Event) {
 	w.t.Helper()
 	opened, err := w.clerk.Open(w.t.Context(), trade)
 	if err == nil {
-		_, err = w.clerk.Record(w.t.Context(), opened, e)
+		_, err = w.clerk.Record(w.t.Context(), opened, &e)
 	}
 	if err != nil {
 		w.t.Fatal(err)

@@ -32,6 +32,13 @@ type Trade struct {
 	MayLag bool
 }
 
+// with is the trade after one more event.
+func (t *Trade) with(e *capture.Event, seq uint64) *Trade {
+	after := &Trade{ID: t.ID, State: t.State, Seq: seq}
+	after.State.Add(e)
+	return after
+}
+
 // Clerk writes to the ledger for one worker or one person: it stamps events
 // with id, time, name and schedule, and settles conflicts by reading again and
 // judging again. It is safe for concurrent use once its fields are set.
@@ -68,16 +75,16 @@ func (c *Clerk) reopen(ctx context.Context, tradeID string) (*Trade, error) {
 	return &Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, nil
 }
 
-// Record appends a drafted event and returns the trade after it. Where someone
+// Record stamps a drafted event, appends it and returns the trade after it. Where someone
 // else wrote first it returns the trade as it now stands and an error that
 // wraps ledger.ErrConflict: decide again.
-func (c *Clerk) Record(ctx context.Context, t *Trade, e capture.Event) (*Trade, error) {
-	c.stamp(t, &e)
-	seq, err := c.Ledger.Append(ctx, e, t.Seq)
+func (c *Clerk) Record(ctx context.Context, t *Trade, e *capture.Event) (*Trade, error) {
+	c.stamp(t, e)
+	seq, err := c.Ledger.Append(ctx, *e, t.Seq)
 	switch {
 	case err == nil:
-		c.tell(ctx, &e)
-		return &Trade{ID: t.ID, State: t.State.Apply(e), Seq: seq}, nil
+		c.tell(ctx, e)
+		return t.with(e, seq), nil
 	case errors.Is(err, ledger.ErrConflict):
 		fresh, openErr := c.reopen(ctx, t.ID)
 		if openErr != nil {
@@ -94,15 +101,15 @@ func (c *Clerk) Record(ctx context.Context, t *Trade, e capture.Event) (*Trade, 
 func (c *Clerk) Learn(ctx context.Context, t *Trade, job *capture.Job, f capture.Finding) (*Trade, *capture.Event, error) {
 	came := c.Now()
 	for range maxRereads {
-		e, ok := capture.Judge(&t.State, job, f, came, c.Policy)
-		if !ok {
+		e := capture.Judge(&t.State, job, f, came, c.Policy)
+		if e == nil {
 			return t, nil, nil
 		}
 		// However long the reading again takes, the answer gets no younger.
 		e.Time = came
 		after, err := c.Record(ctx, t, e)
 		if err == nil {
-			return after, &e, nil
+			return after, e, nil
 		}
 		if !errors.Is(err, ledger.ErrConflict) {
 			return after, nil, err

@@ -38,7 +38,7 @@ func amount(t *testing.T, number string) capture.Amount {
 func announce(t *testing.T, c *reconcile.Clerk) *reconcile.Trade {
 	t.Helper()
 	job := capture.Job{TradeID: "T1", Amount: amount(t, "24.99")}
-	intent := capture.Event{
+	intent := &capture.Event{
 		Type: capture.Attempted, Attempt: 1, Call: 1, RequestID: "request00000000000000000001",
 		LeaseUntil: noon.Add(time.Minute), Job: &job,
 	}
@@ -63,7 +63,7 @@ func TestRecordStampsAndTellsConflicts(t *testing.T) {
 	if err != nil || stored.Event.ID != "first-1" || stored.Event.Worker != "first" || !stored.Event.Time.Equal(noon) || stored.Seq != trade.Seq {
 		t.Errorf("stored %+v, %v", stored, err)
 	}
-	fresh, err := second.Record(t.Context(), &reconcile.Trade{ID: "T1"}, capture.Event{Type: capture.Notified})
+	fresh, err := second.Record(t.Context(), &reconcile.Trade{ID: "T1"}, &capture.Event{Type: capture.Notified})
 	if !errors.Is(err, ledger.ErrConflict) {
 		t.Fatalf("a writer that was late: %v, want a conflict", err)
 	}
@@ -79,7 +79,7 @@ func TestLearnJudgesAgainAfterAConflict(t *testing.T) {
 	mine, other := newClerk(book, "mine"), newClerk(book, "other")
 	stale := announce(t, mine)
 	for range 3 {
-		if _, err := other.Record(t.Context(), mustOpen(t, other), capture.Event{Type: capture.Notified}); err != nil {
+		if _, err := other.Record(t.Context(), mustOpen(t, other), &capture.Event{Type: capture.Notified}); err != nil {
 			t.Fatal(err)
 		}
 	}

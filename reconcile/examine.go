@@ -97,9 +97,8 @@ func (r *batchRun) judge(v *Verdict) {
 	if v.State.Events == 0 {
 		return
 	}
-	e, ok := capture.Judge(&v.State, nil, v.finding(), now, clerk.Policy)
-	if ok && e.Type.Outcome() {
-		v.Event = &e
+	if e := capture.Judge(&v.State, nil, v.finding(), now, clerk.Policy); e != nil && e.Type.Outcome() {
+		v.Event = e
 	}
 }
 

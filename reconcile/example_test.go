@@ -46,7 +46,7 @@ func exampleWorld() (client *gateway.Client, clerk *reconcile.Clerk, done func()
 		Worker: "nightly-check", Now: time.Now, NewID: nuid.Next, Log: slog.New(slog.DiscardHandler),
 	}
 	job := capture.Job{TradeID: "T1", Amount: sum}
-	must(clerk.Record(context.Background(), &reconcile.Trade{ID: "T1"}, capture.Event{
+	must(clerk.Record(context.Background(), &reconcile.Trade{ID: "T1"}, &capture.Event{
 		Type: capture.Attempted, Attempt: 1, Call: 1, RequestID: "ca51f2fas3i0f8uiw7efj6oe", Job: &job, LeaseUntil: time.Now(),
 	}))
 	return client, clerk, func() { client.Close(); server.Close(); sim.Close() }

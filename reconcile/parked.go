@@ -121,6 +121,6 @@ func (c *Clerk) Dismiss(ctx context.Context, tradeID, by, note string) error {
 	if trade.State.Dismissed {
 		return nil
 	}
-	_, err = c.Record(ctx, trade, capture.Event{Type: capture.Dismissed, By: by, Note: note})
+	_, err = c.Record(ctx, trade, &capture.Event{Type: capture.Dismissed, By: by, Note: note})
 	return err
 }

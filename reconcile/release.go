@@ -64,8 +64,8 @@ func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error)
 	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
 	answer := finding.Answer
 	after := trade.State
-	if e, ok := capture.Judge(&trade.State, nil, finding, r.Clerk.Now(), r.Clerk.Policy); ok {
-		after = after.Apply(e)
+	if e := capture.Judge(&trade.State, nil, finding, r.Clerk.Now(), r.Clerk.Policy); e != nil {
+		after.Add(e)
 	}
 	return r.verdict(found, after, answer)
 }
@@ -102,7 +102,7 @@ func (r *Releaser) Release(ctx context.Context, tradeID string) (Release, error)
 	if err != nil || done.Fate != WasReleased {
 		return done, err
 	}
-	released := capture.Event{Type: capture.Released, By: r.By, Note: r.Note, OrderID: found.OrderID}
+	released := &capture.Event{Type: capture.Released, By: r.By, Note: r.Note, OrderID: found.OrderID}
 	trade, err = r.Clerk.Record(ctx, trade, released)
 	if errors.Is(err, ledger.ErrConflict) {
 		done.Fate, done.Why = WasRefused, "someone else has written to it meanwhile; look at it again"

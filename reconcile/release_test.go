@@ -56,7 +56,7 @@ func (d *desk) park(id string, job capture.Job) {
 	d.t.Helper()
 	trade, err := d.clerk.Open(d.t.Context(), id)
 	if err == nil {
-		_, err = d.clerk.Record(d.t.Context(), trade, capture.Event{
+		_, err = d.clerk.Record(d.t.Context(), trade, &capture.Event{
 			Type: capture.Parked, Reason: capture.ReasonUnresolved, Job: &job, OrderID: job.OrderID,
 			Amount: job.Amount.Number(), Currency: job.Amount.Currency(),
 		})
@@ -306,7 +306,7 @@ func TestRolloutWaitsForItsCanaries(t *testing.T) {
 					}
 					time.AfterFunc(3*time.Second, func() {
 						trade, _ := d.clerk.Open(t.Context(), id)
-						_, err := d.clerk.Record(t.Context(), trade, capture.Event{Type: tt.end, Reason: "unresolved", Amount: "24.90", Currency: "EUR"})
+						_, err := d.clerk.Record(t.Context(), trade, &capture.Event{Type: tt.end, Reason: "unresolved", Amount: "24.90", Currency: "EUR"})
 						if err != nil {
 							t.Error(err)
 						}

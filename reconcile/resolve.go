@@ -53,8 +53,8 @@ func (r *Resolver) Look(ctx context.Context, tradeID string) (Result, error) {
 	}
 	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
 	result := Result{Before: trade.State, After: trade.State, Answer: finding.Answer}
-	if e, ok := capture.Judge(&trade.State, nil, finding, r.Clerk.Now(), r.Clerk.Policy); ok {
-		result.Event, result.After = &e, trade.State.Apply(e)
+	if result.Event = capture.Judge(&trade.State, nil, finding, r.Clerk.Now(), r.Clerk.Policy); result.Event != nil {
+		result.After.Add(result.Event)
 	}
 	return result, nil
 }

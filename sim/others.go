@@ -55,7 +55,7 @@ func (s *Sim) notified(trade int, d dice) {
 		if err != nil || t.State.Events == 0 {
 			return
 		}
-		e := capture.Event{Type: capture.Notified, Notification: &said}
+		e := &capture.Event{Type: capture.Notified, Notification: &said}
 		if _, err := p.resolver.Clerk.Record(ctx, t, e); err != nil {
 			return // the gateway sends it again, or the schedule finds out
 		}

@@ -91,7 +91,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 			}
 			trade, err = p.Clerk.Open(ctx, trade.ID)
 		case capture.DoSettle:
-			trade, err = p.settle(ctx, trade, &step.Event)
+			trade, err = p.settle(ctx, trade, step.Event)
 		case capture.DoQuery:
 			trade, err = p.query(ctx, stop, trade, &job)
 		case capture.DoAttempt:
@@ -133,7 +133,7 @@ func (p *Processor) open(ctx context.Context, tradeID string, first bool) (*reco
 
 // settle writes an outcome that needs no call.
 func (p *Processor) settle(ctx context.Context, trade *reconcile.Trade, outcome *capture.Event) (*reconcile.Trade, error) {
-	trade, err := p.Clerk.Record(ctx, trade, *outcome)
+	trade, err := p.Clerk.Record(ctx, trade, outcome)
 	return trade, decideAgain(err)
 }
 
@@ -167,12 +167,12 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 	if step.Do != capture.DoAttempt {
 		return trade, nil
 	}
-	intent := &step.Event
+	intent := step.Event
 	if intent.RequestID == "" {
 		intent.RequestID = p.NewRequestID()
 	}
 	intent.Time, intent.LeaseUntil = now, now.Add(p.Lease)
-	trade, err = p.Clerk.Record(ctx, trade, *intent)
+	trade, err = p.Clerk.Record(ctx, trade, intent)
 	if err != nil {
 		return trade, decideAgain(err)
 	}
