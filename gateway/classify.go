@@ -6,48 +6,51 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// judge fills in what a believed envelope proves; the answer it is given holds
-// everything but the verdict.
-type judge = func(capture.Answer, envelope) capture.Answer
-
 func notSent(err error) capture.Answer {
 	return capture.Answer{Kind: capture.AnswerNotSent, Why: err.Error()}
 }
 
-func unknown(a capture.Answer, format string, args ...any) capture.Answer {
+func unknown(a *capture.Answer, format string, args ...any) {
 	a.Kind, a.Why = capture.AnswerUnknown, fmt.Sprintf(format, args...)
-	return a
 }
 
-func refused(a capture.Answer, format string, args ...any) capture.Answer {
+func refused(a *capture.Answer, format string, args ...any) {
 	a.Kind, a.Why = capture.AnswerRefused, fmt.Sprintf(format, args...)
-	return a
 }
 
-// answer sorts an exchange. Only an envelope that was read whole goes to the
-// judge.
-func (x *exchange) answer(judge judge) capture.Answer {
+// answer sorts an exchange. Only an envelope that was read whole is held
+// against what was asked.
+func (x *exchange) answer(q *question) capture.Answer {
 	a := capture.Answer{HTTPStatus: x.status}
 	switch {
 	case x.err != nil && !x.connected.Load():
 		return notSent(x.err)
 	case x.err != nil && x.status == 0:
-		return unknown(a, "no answer: %v", x.err)
+		unknown(&a, "no answer: %v", x.err)
 	case x.err != nil:
-		return unknown(a, "HTTP %d, and the answer could not be read: %v", x.status, x.err)
+		unknown(&a, "HTTP %d, and the answer could not be read: %v", x.status, x.err)
+	default:
+		x.judge(&a, q)
 	}
+	return a
+}
+
+// judge reads the body and fills in what it proves.
+func (x *exchange) judge(a *capture.Answer, q *question) {
 	e, err := readEnvelope(x.body, x.status)
 	if err != nil {
-		return unknown(a, "HTTP %d%s, not the gateway's JSON (%d bytes)", x.status, x.again(), len(x.body))
+		unknown(a, "HTTP %d%s, not the gateway's JSON (%d bytes)", x.status, x.again(), len(x.body))
+		return
 	}
 	a.Message, a.ResponseID = e.message, e.responseID
 	if why := e.doubt(); why != "" {
-		return unknown(a, "HTTP %d%s: %s", x.status, x.again(), why)
+		unknown(a, "HTTP %d%s: %s", x.status, x.again(), why)
+		return
 	}
 	// From here on the code is believed. Before, it is left out of the answer:
 	// a -1000 or -4118 there would be counted as the gateway's word.
 	a.Code = e.code
-	return e.verdict(a, judge)
+	e.judge(a, q)
 }
 
 // again names the Retry-After of the response.
@@ -77,7 +80,7 @@ var refusals = map[string]string{
 // two codes about our key and user are believed with a 4xx all the same: the
 // gateway checks them before anything else, and they end no trade, they stop
 // the worker before it burns more of them.
-func (e envelope) doubt() string {
+func (e *envelope) doubt() string {
 	ok := e.httpStatus >= 200 && e.httpStatus <= 299
 	ourFault := e.status == no && (e.code == capture.CodeSignature || e.code == capture.CodeUser)
 	switch {
@@ -93,63 +96,69 @@ func (e envelope) doubt() string {
 	return ""
 }
 
-// verdict sorts a believed envelope by its code.
-func (e envelope) verdict(a capture.Answer, judge judge) capture.Answer {
-	if e.code == capture.CodeSuccess {
-		return judge(a, e)
+// judge sorts a believed envelope by its code.
+func (e *envelope) judge(a *capture.Answer, q *question) {
+	why, final := refusals[e.code]
+	switch {
+	case e.code == capture.CodeSuccess && q.method == MethodCapture:
+		e.judgeCapture(a, q)
+	case e.code == capture.CodeSuccess:
+		e.judgeQuery(a, q)
+	case final:
+		refused(a, "%s", why)
+	case e.code == capture.CodeInternal:
+		unknown(a, "internal error of the gateway")
+	default:
+		unknown(a, "a code that the gateway's table does not have")
 	}
-	if why, final := refusals[e.code]; final {
-		return refused(a, "%s", why)
-	}
-	if e.code == capture.CodeInternal {
-		return unknown(a, "internal error of the gateway")
-	}
-	return unknown(a, "a code that the gateway's table does not have")
 }
 
 // judgeCapture says what a success means for a capture.
-func judgeCapture(a capture.Answer, e envelope, r CaptureRequest) capture.Answer {
+func (e *envelope) judgeCapture(a *capture.Answer, q *question) {
 	if e.data == nil {
-		return unknown(a, "a success without data")
+		unknown(a, "a success without data")
+		return
 	}
 	order := e.data.order()
 	a.Order = order
-	if order.TradeID != r.TradeID {
-		return unknown(a, "an answer about another trade: %s", order.TradeID)
+	if order.TradeID != q.tradeID {
+		unknown(a, "an answer about another trade: %s", order.TradeID)
+		return
 	}
 	switch order.State.Class() {
 	case capture.OrderIsMoving:
-		return unknown(a, "accepted, not yet paid: %s", order.State)
+		unknown(a, "accepted, not yet paid: %s", order.State)
 	case capture.OrderIsDead:
-		return refused(a, "the capture ended as %s", order.State)
+		refused(a, "the capture ended as %s", order.State)
 	case capture.OrderIsPaid:
-		if order.Amount != r.Amount {
-			return unknown(a, "paid with another amount: %s %s, not %s",
-				e.data.text("amount"), e.data.text("currency"), r.Amount)
+		if order.Amount != q.amount {
+			unknown(a, "paid with another amount: %s %s, not %s", e.data.text("amount"), e.data.text("currency"), q.amount)
+			return
 		}
 		a.Kind, a.Why = capture.AnswerDone, "paid"
-		return a
+	default:
+		unknown(a, "a success in a state that is none of a capture: %s", order.State)
 	}
-	return unknown(a, "a success in a state that is none of a capture: %s", order.State)
 }
 
 // judgeQuery says what a success means for an Order Query.
-func judgeQuery(a capture.Answer, e envelope, tradeID string) capture.Answer {
+func (e *envelope) judgeQuery(a *capture.Answer, q *question) {
 	info := e.data.object("transaction_info")
 	if info == nil {
-		return unknown(a, "a success without transaction_info")
+		unknown(a, "a success without transaction_info")
+		return
 	}
 	order := info.order()
 	switch {
-	case order.TradeID != tradeID:
-		return unknown(a, "an answer about another trade: %s", order.TradeID)
+	case order.TradeID != q.tradeID:
+		unknown(a, "an answer about another trade: %s", order.TradeID)
 	case order.State == "":
-		return unknown(a, "an order without a state")
+		unknown(a, "an order without a state")
 	case order.State == capture.OrderPaid && order.Amount.IsZero():
 		a.Order = order
-		return unknown(a, "paid, with an amount that cannot be read: %s %s", info.text("amount"), info.text("currency"))
+		unknown(a, "paid, with an amount that cannot be read: %s %s", info.text("amount"), info.text("currency"))
+	default:
+		a.Order = order
+		a.Kind, a.Why = capture.AnswerDone, "the order is "+string(order.State)
 	}
-	a.Order = order
-	a.Kind, a.Why = capture.AnswerDone, "the order is "+string(order.State)
-	return a
 }

@@ -96,20 +96,18 @@ func (c *Client) Capture(ctx context.Context, r CaptureRequest) capture.Answer {
 	if r.TradeID == "" || r.Amount.IsZero() || r.RequestID == "" {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id, an amount or a request_id"}
 	}
-	return c.call(ctx, MethodCapture, r.data(), r.Until, func(a capture.Answer, e envelope) capture.Answer {
-		return judgeCapture(a, e, r)
-	})
+	return c.call(ctx, r.question(), r.Until)
 }
 
-func (r CaptureRequest) data() []param {
-	return []param{
+func (r *CaptureRequest) question() *question {
+	return &question{method: MethodCapture, tradeID: r.TradeID, amount: r.Amount, data: []param{
 		{"amount", r.Amount.Number()},
 		{"currency", r.Amount.Currency()},
 		{"description", r.Description},
 		{"notify_url", r.NotifyURL},
 		{"request_id", r.RequestID},
 		{"trade_id", r.TradeID},
-	}
+	}}
 }
 
 // Query asks the gateway what became of a trade (v3.QueryOrder).
@@ -121,20 +119,29 @@ func (c *Client) Query(ctx context.Context, tradeID string) capture.Answer {
 	if tradeID == "" {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id"}
 	}
-	data := []param{{"trade_id", tradeID}}
-	return c.call(ctx, MethodQueryOrder, data, time.Time{}, func(a capture.Answer, e envelope) capture.Answer {
-		return judgeQuery(a, e, tradeID)
-	})
+	return c.call(ctx, queryOf(tradeID), time.Time{})
+}
+
+func queryOf(tradeID string) *question {
+	return &question{method: MethodQueryOrder, tradeID: tradeID, data: []param{{"trade_id", tradeID}}}
+}
+
+// question is what a call asks, which its answer is held against.
+type question struct {
+	method  string
+	tradeID string
+	amount  capture.Amount // of a capture
+	data    []param
 }
 
 // call makes one signed POST and reads what came back.
-func (c *Client) call(ctx context.Context, method string, data []param, until time.Time, judge judge) capture.Answer {
+func (c *Client) call(ctx context.Context, q *question, until time.Time) capture.Answer {
 	start := time.Now()
 	key := c.key.Load()
-	body, sign := request{c.config.User, method, c.config.Clock().Unix(), data}.write(key)
+	body, sign := request{c.config.User, q.method, c.config.Clock().Unix(), q.data}.write(key)
 	got := c.post(ctx, body, until)
 	got.hideSign(sign)
-	answer := got.answer(judge)
+	answer := got.answer(q)
 	redact(&answer, string(key.secret), sign)
 	answer.Latency = time.Since(start)
 	return answer

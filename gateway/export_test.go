@@ -9,7 +9,7 @@ import (
 
 // CaptureBody and QueryBody write the body of a call.
 func CaptureBody(c *Client, r CaptureRequest) []byte {
-	return body(c, MethodCapture, r.data())
+	return body(c, MethodCapture, r.question().data)
 }
 
 func QueryBody(c *Client, tradeID string) []byte {
@@ -31,11 +31,11 @@ func DialWith(c *Client, dial func(ctx context.Context, network, address string)
 // and measuring.
 
 func ReadCapture(status int, body []byte, r CaptureRequest) capture.Answer {
-	return read(status, body, func(a capture.Answer, e envelope) capture.Answer { return judgeCapture(a, e, r) })
+	return read(status, body, r.question())
 }
 
 func ReadQuery(status int, body []byte, tradeID string) capture.Answer {
-	return read(status, body, func(a capture.Answer, e envelope) capture.Answer { return judgeQuery(a, e, tradeID) })
+	return read(status, body, queryOf(tradeID))
 }
 
 const (
@@ -43,11 +43,11 @@ const (
 	exampleSign   = "3b0e9b056ff8553a9e9f9976df7901685e6ca3cf5795f72f01b61107a5532f97"
 )
 
-func read(status int, body []byte, judge judge) capture.Answer {
+func read(status int, body []byte, q *question) capture.Answer {
 	x := &exchange{status: status, body: body}
 	x.connected.Store(true)
 	x.hideSign(exampleSign)
-	a := x.answer(judge)
+	a := x.answer(q)
 	redact(&a, exampleSecret, exampleSign)
 	return a
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -29,7 +30,7 @@ func plainRead(status int, body []byte, judge func(capture.Answer, plainEnvelope
 		body = bytes.ReplaceAll(body, []byte(s), []byte(hidden))
 	}
 	if e, ok := plainReadEnvelope(body, status); !ok {
-		a = unknown(a, "HTTP %d, not the gateway's JSON (%d bytes)", status, len(body))
+		a = plainUnknown(a, "HTTP %d, not the gateway's JSON (%d bytes)", status, len(body))
 	} else {
 		a = e.answer(a, judge)
 	}
@@ -41,13 +42,24 @@ func (e plainEnvelope) answer(a capture.Answer, judge func(capture.Answer, plain
 	believed := envelope{httpStatus: e.httpStatus, status: e.status, code: e.code}
 	a.Message, a.ResponseID = e.message, e.responseID
 	if why := believed.doubt(); why != "" {
-		return unknown(a, "HTTP %d: %s", e.httpStatus, why)
+		return plainUnknown(a, "HTTP %d: %s", e.httpStatus, why)
 	}
 	a.Code = e.code
 	if e.code == capture.CodeSuccess {
 		return judge(a, e)
 	}
-	return believed.verdict(a, nil)
+	believed.judge(&a, &question{})
+	return a
+}
+
+func plainUnknown(a capture.Answer, format string, args ...any) capture.Answer {
+	a.Kind, a.Why = capture.AnswerUnknown, fmt.Sprintf(format, args...)
+	return a
+}
+
+func plainRefused(a capture.Answer, format string, args ...any) capture.Answer {
+	a.Kind, a.Why = capture.AnswerRefused, fmt.Sprintf(format, args...)
+	return a
 }
 
 type plainMembers map[string]json.RawMessage
@@ -148,43 +160,43 @@ func (m plainMembers) order() *capture.Order {
 
 func plainJudgeCapture(a capture.Answer, e plainEnvelope, r CaptureRequest) capture.Answer {
 	if e.data == nil {
-		return unknown(a, "a success without data")
+		return plainUnknown(a, "a success without data")
 	}
 	order := e.data.order()
 	a.Order = order
 	if order.TradeID != r.TradeID {
-		return unknown(a, "an answer about another trade: %s", order.TradeID)
+		return plainUnknown(a, "an answer about another trade: %s", order.TradeID)
 	}
 	switch order.State.Class() {
 	case capture.OrderIsMoving:
-		return unknown(a, "accepted, not yet paid: %s", order.State)
+		return plainUnknown(a, "accepted, not yet paid: %s", order.State)
 	case capture.OrderIsDead:
-		return refused(a, "the capture ended as %s", order.State)
+		return plainRefused(a, "the capture ended as %s", order.State)
 	case capture.OrderIsPaid:
 		if order.Amount != r.Amount {
-			return unknown(a, "paid with another amount: %s %s, not %s",
+			return plainUnknown(a, "paid with another amount: %s %s, not %s",
 				e.data.text("amount"), e.data.text("currency"), r.Amount)
 		}
 		a.Kind, a.Why = capture.AnswerDone, "paid"
 		return a
 	}
-	return unknown(a, "a success in a state that is none of a capture: %s", order.State)
+	return plainUnknown(a, "a success in a state that is none of a capture: %s", order.State)
 }
 
 func plainJudgeQuery(a capture.Answer, e plainEnvelope, tradeID string) capture.Answer {
 	info := e.data.object("transaction_info")
 	if info == nil {
-		return unknown(a, "a success without transaction_info")
+		return plainUnknown(a, "a success without transaction_info")
 	}
 	order := info.order()
 	switch {
 	case order.TradeID != tradeID:
-		return unknown(a, "an answer about another trade: %s", order.TradeID)
+		return plainUnknown(a, "an answer about another trade: %s", order.TradeID)
 	case order.State == "":
-		return unknown(a, "an order without a state")
+		return plainUnknown(a, "an order without a state")
 	case order.State == capture.OrderPaid && order.Amount.IsZero():
 		a.Order = order
-		return unknown(a, "paid, with an amount that cannot be read: %s %s", info.text("amount"), info.text("currency"))
+		return plainUnknown(a, "paid, with an amount that cannot be read: %s %s", info.text("amount"), info.text("currency"))
 	}
 	a.Order = order
 	a.Kind, a.Why = capture.AnswerDone, "the order is "+string(order.State)

@@ -32,10 +32,8 @@ func (l *JetStream) Append(ctx context.Context, e capture.Event, after uint64) (
 	if err == nil {
 		return seq, nil
 	}
-	ctx, cancel := context.WithDeadline(ctx, end)
-	defer cancel()
-	a := appending{l: l, tradeID: e.TradeID, id: e.ID, typ: e.Type, after: after, msg: msg}
-	return a.settle(ctx, err)
+	a := &appending{l: l, tradeID: e.TradeID, id: e.ID, typ: e.Type, after: after, msg: msg}
+	return a.settle(ctx, end, err)
 }
 
 // appending is an Append that was not confirmed at once.
@@ -51,8 +49,10 @@ type appending struct {
 	maybe bool
 }
 
-// settle goes on after a first try that ended with err.
-func (a *appending) settle(ctx context.Context, err error) (uint64, error) {
+// settle goes on until then after a first try that ended with err.
+func (a *appending) settle(ctx context.Context, end time.Time, err error) (uint64, error) {
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
 	for try := 0; ; try++ {
 		verdict := judge(err)
 		a.maybe = a.maybe || verdict == maybeStored

@@ -79,8 +79,7 @@ func (c *Clerk) reopen(ctx context.Context, tradeID string) (*Trade, error) {
 // else wrote first it returns the trade as it now stands and an error that
 // wraps ledger.ErrConflict: decide again.
 func (c *Clerk) Record(ctx context.Context, t *Trade, e *capture.Event) (*Trade, error) {
-	c.stamp(t, e)
-	seq, err := c.Ledger.Append(ctx, *e, t.Seq)
+	seq, err := c.append(ctx, t, e)
 	switch {
 	case err == nil:
 		c.tell(ctx, e)
@@ -90,9 +89,18 @@ func (c *Clerk) Record(ctx context.Context, t *Trade, e *capture.Event) (*Trade,
 		if openErr != nil {
 			return t, openErr
 		}
-		return fresh, fmt.Errorf("appending %s to trade %s: %w", e.Type, t.ID, err)
+		return fresh, notAppended(e, err)
 	}
-	return t, fmt.Errorf("appending %s to trade %s: %w", e.Type, t.ID, err)
+	return t, notAppended(e, err)
+}
+
+func (c *Clerk) append(ctx context.Context, t *Trade, e *capture.Event) (seq uint64, err error) {
+	c.stamp(t, e)
+	return c.Ledger.Append(ctx, *e, t.Seq)
+}
+
+func notAppended(e *capture.Event, err error) error {
+	return fmt.Errorf("appending %s to trade %s: %w", e.Type, e.TradeID, err)
 }
 
 // Learn judges a finding and appends what follows from it. On a conflict it
@@ -153,22 +161,31 @@ func (c *Clerk) tell(ctx context.Context, e *capture.Event) {
 	if !c.Log.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 11)
-	attrs = append(attrs, slog.String("trade_id", e.TradeID), slog.String("order_id", e.OrderID),
-		slog.Int("attempt", e.Attempt), slog.Int("call", e.Call), slog.String("rule", e.Rule))
-	// Of a capture that was simply answered as paid there is no more to say.
-	plain := e.Type == capture.Captured && e.Via == capture.ViaCapture
-	if e.Answer != nil && !plain {
-		attrs = append(attrs, slog.String("via", string(e.Via)), slog.String("answer", string(e.Answer.Kind)),
+	// Not by way of the logger: it would look up the place in the source, for
+	// every job, and nobody asks for that.
+	r := slog.NewRecord(time.Now(), level, string(e.Type), 0)
+	attributes(&r, e)
+	_ = c.Log.Handler().Handle(ctx, r)
+}
+
+func attributes(r *slog.Record, e *capture.Event) {
+	r.AddAttrs(slog.String("trade_id", e.TradeID), slog.String("order_id", e.OrderID), slog.Int("attempt", e.Attempt))
+	if e.Type == capture.Captured && e.Via == capture.ViaCapture {
+		// Of a capture that was simply answered as paid there is no more to say.
+		r.AddAttrs(slog.String("amount", e.Amount), slog.String("currency", e.Currency))
+		return
+	}
+	r.AddAttrs(slog.Int("call", e.Call), slog.String("rule", e.Rule))
+	if e.Answer != nil {
+		r.AddAttrs(slog.String("via", string(e.Via)), slog.String("answer", string(e.Answer.Kind)),
 			slog.String("code", e.Answer.Code), slog.String("why", e.Answer.Why))
 	}
 	switch e.Type {
 	case capture.Captured:
-		attrs = append(attrs, slog.String("amount", e.Amount), slog.String("currency", e.Currency))
+		r.AddAttrs(slog.String("amount", e.Amount), slog.String("currency", e.Currency))
 	case capture.Failed, capture.Parked:
-		attrs = append(attrs, slog.String("reason", e.Reason))
+		r.AddAttrs(slog.String("reason", e.Reason))
 	}
-	c.Log.LogAttrs(ctx, level, string(e.Type), attrs...)
 }
 
 func levelOf(t capture.EventType) slog.Level {

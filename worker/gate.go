@@ -56,7 +56,7 @@ type Gate struct {
 	cfg     GateConfig
 	slots   *turns // calls in flight; no rate
 	turns   *turns
-	all     laneQueues // of those who use the gate without a lane of their own
+	all     *laneGate // of those who use the gate without a lane of their own
 	breaker *gobreaker.TwoStepCircuitBreaker[any]
 
 	mu        sync.Mutex
@@ -90,7 +90,7 @@ func NewGate(cfg GateConfig) *Gate {
 		shutNow:   make(chan struct{}, 1),
 	}
 	g.slots.patience = cfg.SlotWait
-	g.all = laneQueues{turn: g.turns.lane("", 1), slot: g.slots.lane("", 1)}
+	g.all = g.lane("", 1)
 	g.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Name: "gateway", MaxRequests: 1, Interval: breakerWindow,
 		Timeout: max(cfg.ProbeEvery/2, time.Millisecond), ReadyToTrip: tripped,
@@ -112,37 +112,30 @@ func tripped(c gobreaker.Counts) bool {
 // turn or for a slot, each gets its share by weight; what one does not use the
 // others do.
 func (g *Gate) Lane(name string, weight int) Turnstile {
-	return laneGate{g, laneQueues{turn: g.turns.lane(name, weight), slot: g.slots.lane(name, weight)}}
+	return g.lane(name, weight)
 }
 
-// laneQueues are where the jobs of a lane wait.
-type laneQueues struct{ turn, slot *lane }
+func (g *Gate) lane(name string, weight int) *laneGate {
+	return &laneGate{gate: g, turn: g.turns.lane(name, weight), slot: g.slots.lane(name, weight)}
+}
 
+// laneGate is the gate with the queues in which the jobs of a lane wait.
 type laneGate struct {
-	gate *Gate
-	q    laneQueues
+	gate       *Gate
+	turn, slot *lane
 }
 
-// Enter implements Turnstile.
-func (l laneGate) Enter(ctx context.Context) (leave func(), err error) {
-	return l.gate.enter(ctx, l.q.turn)
-}
+// Enter implements Turnstile, beside all lanes.
+func (g *Gate) Enter(ctx context.Context) (leave func(), err error) { return g.all.Enter(ctx) }
 
-// Call implements Turnstile.
-func (l laneGate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
-	return l.gate.call(ctx, l.q.slot, call)
-}
-
-// Enter implements Turnstile, beside all lanes. While the gate is shut it
-// returns an error that wraps ErrShut at once: a job must not sit in hand
-// through an outage.
-func (g *Gate) Enter(ctx context.Context) (leave func(), err error) { return g.enter(ctx, g.all.turn) }
-
-func (g *Gate) enter(ctx context.Context, l *lane) (leave func(), err error) {
+// Enter implements Turnstile. While the gate is shut it returns an error that
+// wraps ErrShut at once: a job must not sit in hand through an outage.
+func (l *laneGate) Enter(ctx context.Context) (leave func(), err error) {
+	g := l.gate
 	if err := g.shutError(); err != nil {
 		return nil, err
 	}
-	if err := g.turns.enter(ctx, l); err != nil {
+	if err := g.turns.enter(ctx, l.turn); err != nil {
 		return nil, err
 	}
 	// It may have shut in the meantime; an intent should not be written now.
@@ -160,14 +153,15 @@ func (g *Gate) shutError() error {
 	return nil
 }
 
-// Call implements Turnstile, beside all lanes. A call that cannot begin is
-// answered as not sent.
+// Call implements Turnstile, beside all lanes.
 func (g *Gate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
-	return g.call(ctx, g.all.slot, call)
+	return g.all.Call(ctx, call)
 }
 
-func (g *Gate) call(ctx context.Context, l *lane, call func(context.Context) capture.Answer) capture.Answer {
-	if g.slots.enter(ctx, l) != nil {
+// Call implements Turnstile. A call that cannot begin is answered as not sent.
+func (l *laneGate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+	g := l.gate
+	if g.slots.enter(ctx, l.slot) != nil {
 		return notSent("no gateway slot became free in time")
 	}
 	defer g.slots.leave()

@@ -186,21 +186,26 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 // ended. Nor may it begin after the deadline. The gate bounds the wait for a
 // slot.
 func (p *Processor) call(ctx context.Context, intent *capture.Event) capture.Answer {
-	job, lease := intent.Job, intent.LeaseUntil
+	job := intent.Job
 	request := gateway.CaptureRequest{
 		TradeID: job.TradeID, Amount: job.Amount, Description: job.Description,
-		NotifyURL: job.NotifyURL, RequestID: intent.RequestID, Until: lease,
+		NotifyURL: job.NotifyURL, RequestID: intent.RequestID, Until: intent.LeaseUntil,
 	}
 	if request.NotifyURL == "" {
 		request.NotifyURL = p.NotifyURL
 	}
 	return p.Gate.Call(ctx, func(ctx context.Context) capture.Answer {
-		now, deadline := p.Clerk.Now(), job.Deadline()
-		if !now.Before(lease) || (!deadline.IsZero() && !now.Before(deadline)) {
+		if over(intent, p.Clerk.Now()) {
 			return notSent("the lease or the deadline was over before the call could begin")
 		}
 		return p.Gateway.Capture(ctx, request)
 	})
+}
+
+// over: the time in which the announced call may begin has passed.
+func over(intent *capture.Event, now time.Time) bool {
+	deadline := intent.Job.Deadline()
+	return !now.Before(intent.LeaseUntil) || (!deadline.IsZero() && !now.Before(deadline))
 }
 
 // decideAgain takes a conflict for what it is: news. The trade that came with

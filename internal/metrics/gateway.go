@@ -28,28 +28,28 @@ var codes = []string{
 }
 
 // Gateway counts the calls that go through it.
-func (m *Metrics) Gateway(next worker.Gateway) worker.Gateway { return countedGateway{next, m} }
+func (m *Metrics) Gateway(next worker.Gateway) worker.Gateway { return &countedGateway{next, m} }
 
 type countedGateway struct {
 	next worker.Gateway
 	m    *Metrics
 }
 
-func (g countedGateway) Capture(ctx context.Context, r gateway.CaptureRequest) capture.Answer {
+func (g *countedGateway) Capture(ctx context.Context, r gateway.CaptureRequest) capture.Answer {
 	begin := time.Now()
 	a := g.next.Capture(ctx, r)
 	g.count(methodCapture, a, begin)
 	return a
 }
 
-func (g countedGateway) Query(ctx context.Context, tradeID string) capture.Answer {
+func (g *countedGateway) Query(ctx context.Context, tradeID string) capture.Answer {
 	begin := time.Now()
 	a := g.next.Query(ctx, tradeID)
 	g.count(methodQuery, a, begin)
 	return a
 }
 
-func (g countedGateway) count(method string, a capture.Answer, begin time.Time) {
+func (g *countedGateway) count(method string, a capture.Answer, begin time.Time) {
 	g.m.calls.WithLabelValues(method, string(a.Kind)).Observe(time.Since(begin).Seconds())
 	if a.OurFault() {
 		g.m.faultCode.Store(a.Code)

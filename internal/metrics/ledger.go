@@ -21,26 +21,26 @@ const (
 
 // Ledger counts the appends that go through it, and with them everything that
 // is written down: attempts, queries, notifications, outcomes and money.
-func (m *Metrics) Ledger(next ledger.Ledger) ledger.Ledger { return countedLedger{next, m} }
+func (m *Metrics) Ledger(next ledger.Ledger) ledger.Ledger { return &countedLedger{next, m} }
 
 type countedLedger struct {
 	ledger.Ledger
 	m *Metrics
 }
 
-func (l countedLedger) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+func (l *countedLedger) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
 	begin := time.Now()
 	seq, err := l.Ledger.Append(ctx, e, after)
 	l.m.appends.WithLabelValues(appendResult(err)).Observe(time.Since(begin).Seconds())
 	if err == nil {
-		l.m.event(e)
+		l.m.event(&e)
 	}
 	return seq, err
 }
 
 // Load remembers trades that an earlier process left unsettled: their deadlines
 // count too.
-func (l countedLedger) Load(ctx context.Context, tradeID string) (ledger.Trade, error) {
+func (l *countedLedger) Load(ctx context.Context, tradeID string) (ledger.Trade, error) {
 	t, err := l.Ledger.Load(ctx, tradeID)
 	if err == nil {
 		l.m.open.learn(t)
@@ -49,7 +49,7 @@ func (l countedLedger) Load(ctx context.Context, tradeID string) (ledger.Trade, 
 }
 
 // LoadLatest remembers as Load does.
-func (l countedLedger) LoadLatest(ctx context.Context, tradeID string) (ledger.Trade, error) {
+func (l *countedLedger) LoadLatest(ctx context.Context, tradeID string) (ledger.Trade, error) {
 	t, err := l.Ledger.LoadLatest(ctx, tradeID)
 	if err == nil {
 		l.m.open.learn(t)
@@ -69,7 +69,7 @@ func appendResult(err error) string {
 	return appendFailed
 }
 
-func (m *Metrics) event(e capture.Event) {
+func (m *Metrics) event(e *capture.Event) {
 	m.events.WithLabelValues(string(e.Type)).Inc()
 	m.open.see(e)
 	if e.Job != nil {
@@ -88,7 +88,7 @@ func (m *Metrics) event(e capture.Event) {
 }
 
 // knownReason keeps a word that the gateway chose out of the labels.
-func knownReason(e capture.Event) string {
+func knownReason(e *capture.Event) string {
 	if e.Reason == "" {
 		return ""
 	}

@@ -49,7 +49,7 @@ func newOpenTrades(now func() time.Time) *openTrades {
 }
 
 // see takes an event that this process appended.
-func (o *openTrades) see(e capture.Event) {
+func (o *openTrades) see(e *capture.Event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if e.Type.Outcome() {

@@ -22,7 +22,7 @@ func (t *Tracing) Gateway(next worker.Gateway, endpoint string) worker.Gateway {
 	if t.tracer == nil {
 		return next
 	}
-	return tracedGateway{next: next, tracer: t.tracer, where: server(endpoint)}
+	return &tracedGateway{next: next, tracer: t.tracer, where: server(endpoint)}
 }
 
 type tracedGateway struct {
@@ -46,21 +46,21 @@ func server(endpoint string) []attribute.KeyValue {
 	return append(all, semconv.ServerAddress(u.Hostname()), semconv.ServerPort(port), semconv.URLFull(u.String()))
 }
 
-func (g tracedGateway) Capture(ctx context.Context, r gateway.CaptureRequest) capture.Answer {
+func (g *tracedGateway) Capture(ctx context.Context, r gateway.CaptureRequest) capture.Answer {
 	ctx, done := g.begin(ctx, gateway.MethodCapture, r.TradeID)
 	a := g.next.Capture(ctx, r)
 	done(a)
 	return a
 }
 
-func (g tracedGateway) Query(ctx context.Context, tradeID string) capture.Answer {
+func (g *tracedGateway) Query(ctx context.Context, tradeID string) capture.Answer {
 	ctx, done := g.begin(ctx, gateway.MethodQueryOrder, tradeID)
 	a := g.next.Query(ctx, tradeID)
 	done(a)
 	return a
 }
 
-func (g tracedGateway) begin(ctx context.Context, method, tradeID string) (context.Context, func(capture.Answer)) {
+func (g *tracedGateway) begin(ctx context.Context, method, tradeID string) (context.Context, func(capture.Answer)) {
 	placed, links := place(ctx)
 	ctx, span := g.tracer.Start(placed, "POST "+method, trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithLinks(links...), trace.WithAttributes(g.where...))

@@ -17,39 +17,46 @@ import (
 
 // Ledger gives the events that go through it the trace of what they are
 // appended for, so that whoever reads them continues it.
-func (t *Tracing) Ledger(next ledger.Ledger) ledger.Ledger { return tracedLedger{next, t} }
+func (t *Tracing) Ledger(next ledger.Ledger) ledger.Ledger { return &tracedLedger{next, t} }
 
 type tracedLedger struct {
 	ledger.Ledger
 	t *Tracing
 }
 
-func (l tracedLedger) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+func (l *tracedLedger) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+	ctx, done := l.t.append(ctx, &e)
+	seq, err := l.Ledger.Append(ctx, e, after)
+	done(err)
+	return seq, err
+}
+
+// append puts the trace of the trade into the context of an append, and begins
+// its span where spans are made.
+func (t *Tracing) append(ctx context.Context, e *capture.Event) (context.Context, func(error)) {
 	done := func(error) {}
 	placed, links := place(ctx)
-	if l.t.tracer != nil {
+	if t.tracer != nil {
 		nameWork(trace.SpanFromContext(ctx), e)
-		placed, done = l.t.appending(placed, links, e)
+		placed, done = t.appending(placed, links, e)
 	}
 	if sc := trace.SpanContextFromContext(placed); sc.IsValid() {
 		h := nats.Header{}
 		propagation.TraceContext{}.Inject(placed, Carrier(h))
 		placed = ledger.WithHeaders(placed, h)
 	}
-	seq, err := l.Ledger.Append(placed, e, after)
-	done(err)
-	return seq, err
+	return placed, done
 }
 
 // nameWork writes down what the work turned out to be about, on its span.
-func nameWork(span trace.Span, e capture.Event) {
+func nameWork(span trace.Span, e *capture.Event) {
 	if !span.IsRecording() {
 		return
 	}
 	span.SetAttributes(about(e)...)
 }
 
-func about(e capture.Event) []attribute.KeyValue {
+func about(e *capture.Event) []attribute.KeyValue {
 	all := []attribute.KeyValue{attribute.String("capture.trade_id", e.TradeID), attribute.Int("capture.attempt", e.Attempt)}
 	if e.OrderID != "" {
 		all = append(all, attribute.String("capture.order_id", cut(e.OrderID)))
@@ -64,7 +71,7 @@ func about(e capture.Event) []attribute.KeyValue {
 }
 
 // appending is the span of an event that is published.
-func (t *Tracing) appending(ctx context.Context, links []trace.Link, e capture.Event) (context.Context, func(error)) {
+func (t *Tracing) appending(ctx context.Context, links []trace.Link, e *capture.Event) (context.Context, func(error)) {
 	template := "captures.{trade_id}." + string(e.Type)
 	ctx, span := t.tracer.Start(ctx, "publish "+template, trace.WithSpanKind(trace.SpanKindProducer), trace.WithLinks(links...))
 	if span.IsRecording() {
@@ -92,13 +99,13 @@ func (t *Tracing) appending(ctx context.Context, links []trace.Link, e capture.E
 	}
 }
 
-func (l tracedLedger) Load(ctx context.Context, tradeID string) (ledger.Trade, error) {
+func (l *tracedLedger) Load(ctx context.Context, tradeID string) (ledger.Trade, error) {
 	trade, err := l.Ledger.Load(ctx, tradeID)
 	l.loaded(ctx, trade, err)
 	return trade, err
 }
 
-func (l tracedLedger) LoadLatest(ctx context.Context, tradeID string) (ledger.Trade, error) {
+func (l *tracedLedger) LoadLatest(ctx context.Context, tradeID string) (ledger.Trade, error) {
 	trade, err := l.Ledger.LoadLatest(ctx, tradeID)
 	l.loaded(ctx, trade, err)
 	return trade, err
@@ -106,7 +113,7 @@ func (l tracedLedger) LoadLatest(ctx context.Context, tradeID string) (ledger.Tr
 
 // loaded learns the trade's trace, and links the present one to it where that
 // is another: of an earlier job, say.
-func (l tracedLedger) loaded(ctx context.Context, trade ledger.Trade, err error) {
+func (l *tracedLedger) loaded(ctx context.Context, trade ledger.Trade, err error) {
 	t, _ := ctx.Value(threadKey{}).(*thread)
 	if t == nil || err != nil {
 		return

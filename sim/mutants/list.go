@@ -30,7 +30,7 @@ var mutations = []mutation{
 	{"a lost call counts as ended when it began", "capture/state.go",
 		"		return s.LeaseUntil\n", "		return s.OpenedAt\n"},
 	{"our own lease is not minded", "worker/process.go",
-		"		if !now.Before(lease) || (", "		if ("},
+		"	return !now.Before(intent.LeaseUntil) || (", "	return ("},
 	{"a refusal is believed though an earlier call is in doubt", "capture/judge.go",
 		" && !f.Answer.needsQuery() && !v.s.Doubted", " && !f.Answer.needsQuery()"},
 	{"-4089 and -4024 are believed without a query", "capture/judge.go",
