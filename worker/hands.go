@@ -33,19 +33,19 @@ type hands struct {
 // the ledger takes: a job that is being written down fills no slot.
 const (
 	slotIdle = 250 * time.Microsecond
-	slotBusy = 2 * time.Millisecond
+	slotBusy = 5 * time.Millisecond
 )
 
 func newHands(most int) *hands {
 	return &hands{most: most, stock: leastStock(most), freed: make(chan struct{}, 1)}
 }
 
-// leastStock is an eighth of the slots, where there are two hands for a slot.
-func leastStock(most int) int { return max(most/16, 1) }
+// leastStock is a third of the slots, where there are two hands for a slot.
+func leastStock(most int) int { return max(most/6, 1) }
 
 // prefetch is how many deliveries may have come and met no hand yet. Half of
 // it is a pull, which costs the broker as much as a few jobs do.
-func prefetch(most int) int { return max(most/8, min(32, most)) }
+func prefetch(most int) int { return max(most/4, min(32, most)) }
 
 func (h *hands) free() bool { return h.busy < h.most && h.staged < h.stock }
 

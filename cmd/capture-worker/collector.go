@@ -7,13 +7,11 @@ import (
 
 // A worker with few slots has a live heap of a few megabytes, and Go would
 // collect it, and go through every stack, thirty times a second to keep it that
-// small. It may grow to about what a worker with usualSlots has anyway. With
-// many slots memory is what counts.
+// small. It may grow to about what a worker with usualSlots has anyway.
 const (
 	usualSlots   = 256
 	usualPercent = 100 // Go's own
 	mostPercent  = 400
-	leastPercent = 75
 )
 
 // collectSeldom sets how much the heap may grow between two collections, unless
@@ -25,5 +23,5 @@ func collectSeldom(slots int) {
 }
 
 func heapGrowth(slots int) (percent int) {
-	return min(max(usualPercent*usualSlots/max(slots, 1), leastPercent), mostPercent)
+	return min(max(usualPercent*usualSlots/max(slots, 1), usualPercent), mostPercent)
 }
