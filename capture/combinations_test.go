@@ -111,6 +111,8 @@ func complete(step capture.Step) error {
 		return fmt.Errorf("an attempt without its intent")
 	case step.Do == capture.DoSettle && (step.Event == nil || !step.Event.Type.Outcome()):
 		return fmt.Errorf("settles nothing")
+	case step.Do != capture.DoAttempt && step.Do != capture.DoSettle && step.Event != nil:
+		return fmt.Errorf("%s has an event", step.Do)
 	}
 	return nil
 }

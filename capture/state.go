@@ -91,9 +91,10 @@ func Fold(events []Event) State {
 	return s
 }
 
-// Add folds one more event into a state that nobody else holds. It keeps
-// nothing of the event but copies. An event of a type it does not know is
-// counted and changes nothing else.
+// Add folds one more event into a state that nobody else holds; copies made of
+// the state before are not changed. It keeps a copy of the event, whose Job and
+// Answer it shares. An event of a type it does not know is counted and changes
+// nothing else.
 func (s *State) Add(e *Event) {
 	s.Events++
 	if !e.Type.known() {

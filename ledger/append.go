@@ -49,7 +49,7 @@ type appending struct {
 	maybe bool
 }
 
-// settle goes on until then after a first try that ended with err.
+// settle goes on, until end, after a first try that failed with err.
 func (a *appending) settle(ctx context.Context, end time.Time, err error) (uint64, error) {
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()

@@ -75,9 +75,10 @@ func (c *Clerk) reopen(ctx context.Context, tradeID string) (*Trade, error) {
 	return &Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, nil
 }
 
-// Record stamps a drafted event, appends it and returns the trade after it. Where someone
-// else wrote first it returns the trade as it now stands and an error that
-// wraps ledger.ErrConflict: decide again.
+// Record fills in a drafted event, which is recorded once, appends it and
+// returns the trade after it. Where someone else wrote first it returns the
+// trade as it now stands and an error that wraps ledger.ErrConflict: decide
+// again.
 func (c *Clerk) Record(ctx context.Context, t *Trade, e *capture.Event) (*Trade, error) {
 	seq, err := c.append(ctx, t, e)
 	switch {
@@ -105,7 +106,8 @@ func notAppended(e *capture.Event, err error) error {
 
 // Learn judges a finding and appends what follows from it. On a conflict it
 // judges the finding again on what the others wrote, so that no answer that
-// was had is thrown away. The event is nil where there was nothing to write.
+// was had is thrown away. The event is the one that was written, nil where
+// there was nothing to write.
 func (c *Clerk) Learn(ctx context.Context, t *Trade, job *capture.Job, f capture.Finding) (*Trade, *capture.Event, error) {
 	came := c.Now()
 	for range maxRereads {
@@ -161,8 +163,8 @@ func (c *Clerk) tell(ctx context.Context, e *capture.Event) {
 	if !c.Log.Enabled(ctx, level) {
 		return
 	}
-	// Not by way of the logger: it would look up the place in the source, for
-	// every job, and nobody asks for that.
+	// Not by way of the logger: it would look up the place in the source for
+	// every job, which capture-worker's log does not show.
 	r := slog.NewRecord(time.Now(), level, string(e.Type), 0)
 	attributes(&r, e)
 	_ = c.Log.Handler().Handle(ctx, r)
@@ -170,8 +172,8 @@ func (c *Clerk) tell(ctx context.Context, e *capture.Event) {
 
 func attributes(r *slog.Record, e *capture.Event) {
 	r.AddAttrs(slog.String("trade_id", e.TradeID), slog.String("order_id", e.OrderID), slog.Int("attempt", e.Attempt))
-	if e.Type == capture.Captured && e.Via == capture.ViaCapture {
-		// Of a capture that was simply answered as paid there is no more to say.
+	if e.Type == capture.Captured && e.Via == capture.ViaCapture && e.Call == 1 {
+		// Of a first call that was simply answered as paid there is no more to say.
 		r.AddAttrs(slog.String("amount", e.Amount), slog.String("currency", e.Currency))
 		return
 	}

@@ -131,7 +131,7 @@ func TestLookWritesNothingResolveDoes(t *testing.T) {
 		t.Errorf("Look: %+v, %v; the ledger has %d events", seen, err, mustOpen(t, clerk).State.Events)
 	}
 	done, err := resolver.Resolve(t.Context(), "T1")
-	if err != nil || !done.Changed() || mustOpen(t, clerk).State.Phase != capture.PhaseCaptured {
+	if err != nil || !done.Changed() || done.Event.ID == "" || mustOpen(t, clerk).State.Phase != capture.PhaseCaptured {
 		t.Errorf("Resolve: %+v, %v", done, err)
 	}
 	if again, err := resolver.Resolve(t.Context(), "T1"); err != nil || again.Event != nil {

@@ -125,11 +125,12 @@ type laneGate struct {
 	turn, slot *lane
 }
 
-// Enter implements Turnstile, beside all lanes.
+// Enter implements Turnstile, beside all lanes. While the gate is shut it
+// returns an error that wraps ErrShut at once: a job must not sit in hand
+// through an outage.
 func (g *Gate) Enter(ctx context.Context) (leave func(), err error) { return g.all.Enter(ctx) }
 
-// Enter implements Turnstile. While the gate is shut it returns an error that
-// wraps ErrShut at once: a job must not sit in hand through an outage.
+// Enter is Gate.Enter for one lane.
 func (l *laneGate) Enter(ctx context.Context) (leave func(), err error) {
 	g := l.gate
 	if err := g.shutError(); err != nil {
@@ -153,12 +154,13 @@ func (g *Gate) shutError() error {
 	return nil
 }
 
-// Call implements Turnstile, beside all lanes.
+// Call implements Turnstile, beside all lanes. A call that cannot begin is
+// answered as not sent.
 func (g *Gate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
 	return g.all.Call(ctx, call)
 }
 
-// Call implements Turnstile. A call that cannot begin is answered as not sent.
+// Call is Gate.Call for one lane.
 func (l *laneGate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
 	g := l.gate
 	if g.slots.enter(ctx, l.slot) != nil {

@@ -23,6 +23,7 @@ type hands struct {
 	away   int // waiting inside for their next try
 
 	most   int           // of busy
+	least  int           // of stock
 	stock  int           // of staged; it follows the need
 	wanted bool          // the pull loop waits
 	freed  chan struct{} // tells it to look again
@@ -30,22 +31,31 @@ type hands struct {
 
 // The stock grows where a slot was free when a job came to it, and so had
 // waited for one, and shrinks where jobs wait for slots. It follows how long
-// the ledger takes: a job that is being written down fills no slot.
+// the ledger takes: a job that is being written down fills no slot. Jobs come
+// in waves, so that some of them always wait a few milliseconds: that alone is
+// no reason to shrink.
 const (
 	slotIdle = 250 * time.Microsecond
 	slotBusy = 5 * time.Millisecond
 )
 
-func newHands(most int) *hands {
-	return &hands{most: most, stock: leastStock(most), freed: make(chan struct{}, 1)}
+// newHands begins with a stock for a wave of jobs, and never has less.
+func newHands(most, slots int) *hands {
+	least := max(slots/3, 1)
+	return &hands{most: most, least: least, stock: least, freed: make(chan struct{}, 1)}
 }
 
-// leastStock is a third of the slots, where there are two hands for a slot.
-func leastStock(most int) int { return max(most/6, 1) }
-
 // prefetch is how many deliveries may have come and met no hand yet. Half of
-// it is a pull, which costs the broker as much as a few jobs do.
-func prefetch(most int) int { return max(most/4, min(32, most)) }
+// it is a pull, which costs the broker as much as a few jobs do. Who lies there
+// is not kept in progress: where the rate of calls is limited they are no more
+// than go out in a third of the time that a delivery has.
+func prefetch(most int, gate GateConfig, ackWait time.Duration) int {
+	n := max(gate.Concurrency/2, min(32, most))
+	if gate.Rate > 0 {
+		n = min(n, max(int(gate.Rate*ackWait.Seconds()/3), 2))
+	}
+	return n
+}
 
 func (h *hands) free() bool { return h.busy < h.most && h.staged < h.stock }
 
@@ -56,7 +66,7 @@ func (h *hands) reached(waited time.Duration) {
 	case waited < slotIdle && h.wanted:
 		h.stock = min(h.stock+1, max(h.most/2, 1))
 	case waited > slotBusy:
-		h.stock = max(h.stock-1, leastStock(h.most))
+		h.stock = max(h.stock-1, h.least)
 	}
 	h.mu.Unlock()
 	h.change(0, -1, 0)

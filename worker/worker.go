@@ -63,7 +63,10 @@ type Worker struct {
 
 // New returns a worker that does nothing until Run.
 func New(cfg Config) *Worker {
-	return &Worker{cfg: cfg, hands: newHands(cfg.Hands), keeper: newKeeper(cfg.AckWait), next: make(chan jetstream.Msg)}
+	return &Worker{
+		cfg: cfg, hands: newHands(cfg.Hands, cfg.Gate.cfg.Concurrency),
+		keeper: newKeeper(cfg.AckWait), next: make(chan jetstream.Msg),
+	}
 }
 
 // HandsFor is how many jobs a worker with that many gateway calls in flight
@@ -107,7 +110,7 @@ func (w *Worker) pull(ctx, work context.Context) {
 // pulling meets trouble.
 func (w *Worker) take(ctx, work context.Context) error {
 	jobs, err := w.cfg.Consumer.Messages(
-		jetstream.PullMaxMessages(prefetch(w.cfg.Hands)), jetstream.PullHeartbeat(pullBeat))
+		jetstream.PullMaxMessages(prefetch(w.cfg.Hands, w.cfg.Gate.cfg, w.cfg.AckWait)), jetstream.PullHeartbeat(pullBeat))
 	if err != nil {
 		return err
 	}

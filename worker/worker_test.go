@@ -32,6 +32,7 @@ type shop struct {
 	client  *gateway.Client
 	ledger  ledger.Ledger
 	streams worker.StreamsConfig
+	rate    float64 // of calls
 	ids     sync.Mutex
 	minted  int
 	became  atomic.Value // worker.Verb: what became of the last delivery
@@ -88,7 +89,7 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 		s.t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	gate := worker.NewGate(worker.GateConfig{Concurrency: 8, ProbeEvery: 100 * time.Millisecond, Query: s.client.Query, Log: log})
+	gate := worker.NewGate(worker.GateConfig{Concurrency: 8, Rate: s.rate, ProbeEvery: 100 * time.Millisecond, Query: s.client.Query, Log: log})
 	p := &worker.Processor{
 		Jobs: decoder, Gateway: s.client, Gate: gate, Waiter: worker.NewRoom(8, time.Now), Log: log,
 		Lease: 30 * time.Second, Inline: 5 * time.Second, Rest: 5 * time.Second,
