@@ -1,7 +1,9 @@
 package capture_test
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -82,7 +84,8 @@ func TestNoCombinationIsUndecided(t *testing.T) {
 	answers := allAnswers()
 	for _, s := range allStates() {
 		for _, job := range jobs {
-			if err := complete(capture.Decide(new(s), new(job), noon, brief)); err != nil {
+			step := capture.Decide(new(s), new(job), noon, brief)
+			if err := errors.Join(complete(step), lasting(step, s, job)); err != nil {
 				t.Fatalf("%v\nstate %+v\njob %+v", err, s, job)
 			}
 		}
@@ -113,6 +116,27 @@ func complete(step capture.Step) error {
 		return fmt.Errorf("settles nothing")
 	case step.Do != capture.DoAttempt && step.Do != capture.DoSettle && step.Event != nil:
 		return fmt.Errorf("%s has an event", step.Do)
+	}
+	return nil
+}
+
+// lasting: an attempt that waits for its turn until just before its Until is
+// what would be decided then, and at Until it no longer is.
+func lasting(step capture.Step, s capture.State, job capture.Job) error {
+	if step.Do != capture.DoAttempt {
+		return nil
+	}
+	last := step.Until
+	if last.IsZero() {
+		last = noon.AddDate(10, 0, 0)
+	}
+	for _, now := range []time.Time{noon.Add(time.Nanosecond), noon.Add(last.Sub(noon) / 2), last.Add(-time.Nanosecond)} {
+		if then := capture.Decide(new(s), new(job), now, brief); !reflect.DeepEqual(then, step) {
+			return fmt.Errorf("at %s it is %+v, after %+v", now, then, step)
+		}
+	}
+	if late := capture.Decide(new(s), new(job), last, brief); !step.Until.IsZero() && late.Do == capture.DoAttempt {
+		return fmt.Errorf("attempts at %s, the deadline", last)
 	}
 	return nil
 }

@@ -24,9 +24,12 @@ const (
 
 // Step is what to do next.
 type Step struct {
-	Do    Action
-	Rule  string    // the name of the row that decided
-	Until time.Time // of DoWait
+	Do   Action
+	Rule string // the name of the row that decided
+	// Until is, of DoWait, when to look again. Of DoAttempt it is the deadline:
+	// as long as it is ahead, and nobody wrote to the trade, Decide says the same
+	// again. The zero time is no deadline.
+	Until time.Time
 	// Event is the event to append, of DoAttempt and DoSettle. The shell fills
 	// in id, time and worker; of an intent also the lease and, where RequestID
 	// is empty, a newly minted one. Of any other step it is nil.
@@ -115,7 +118,7 @@ func waitForLease(v situation) Step { return Step{Do: DoWait, Until: v.s.LeaseUn
 func waitUntilDue(v situation) Step { return Step{Do: DoWait, Until: v.dueAt()} }
 
 func attempt(v situation) Step {
-	job := v.intent()
+	job := *v.intent() // a copy: the event outlives the state it was made from
 	e := &Event{
 		Type: Attempted, TradeID: job.TradeID, Job: &job, OrderID: job.OrderID,
 		Attempt: v.s.Attempt, Call: v.s.Call + 1, RequestID: v.s.RequestID,
@@ -123,7 +126,7 @@ func attempt(v situation) Step {
 	if v.mints() {
 		e.Attempt, e.RequestID = v.s.Attempt+1, ""
 	}
-	return Step{Do: DoAttempt, Event: e}
+	return Step{Do: DoAttempt, Until: job.Deadline(), Event: e}
 }
 
 func giveUp(v situation) Step {

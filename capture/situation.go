@@ -57,14 +57,14 @@ func (v situation) open() bool { return v.s.Outcome == nil || v.reopened() }
 
 // intent is the job that an open trade is about: the one in the ledger, so
 // that a retry repeats its request to the letter; else the one at hand.
-func (v situation) intent() Job {
+func (v situation) intent() *Job {
 	if v.s.Job.TradeID != "" && !v.reopened() {
-		return v.s.Job
+		return &v.s.Job
 	}
 	if v.job == nil {
-		return Job{}
+		return &Job{}
 	}
-	return *v.job
+	return v.job
 }
 
 func (v situation) leaseRuns() bool { return v.s.Unanswered && v.now.Before(v.s.LeaseUntil) }
@@ -201,7 +201,8 @@ func (v situation) draft(t EventType) *Event {
 		Attempt: v.s.Attempt, Call: v.s.Call, RequestID: v.s.RequestID,
 	}
 	if job.TradeID != "" && (v.s.Job.TradeID == "" || v.reopened()) {
-		e.Job = &job
+		kept := *job
+		e.Job = &kept
 	}
 	return e
 }

@@ -95,7 +95,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 		case capture.DoQuery:
 			trade, err = p.query(ctx, stop, trade, &job)
 		case capture.DoAttempt:
-			trade, err = p.attempt(ctx, stop, trade, &job)
+			trade, err = p.attempt(ctx, stop, trade, &job, &step)
 		}
 	}
 	return p.handBack(ctx, &job, err)
@@ -155,17 +155,15 @@ func (p *Processor) query(ctx, stop context.Context, trade *reconcile.Trade, job
 
 // attempt announces a capture call in the ledger, makes it, and writes down
 // what follows. The announcement waits for no slot, and no slot waits for it.
-func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, job *capture.Job) (*reconcile.Trade, error) {
+func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, job *capture.Job, step *capture.Step) (*reconcile.Trade, error) {
 	leave, err := p.Gate.Enter(stop)
 	if err != nil {
 		return trade, err
 	}
 	defer leave()
-	// The turn may have taken its time, and with it the deadline.
 	now := p.Clerk.Now()
-	step := capture.Decide(&trade.State, job, now, p.Clerk.Policy)
-	if step.Do != capture.DoAttempt {
-		return trade, nil
+	if !step.Until.IsZero() && !now.Before(step.Until) {
+		return trade, nil // the turn took its time, and with it the deadline
 	}
 	intent := step.Event
 	if intent.RequestID == "" {

@@ -42,7 +42,7 @@ flight within worker.shutdown_timeout and hands the rest back.`,
 				return err
 			}
 			if !embedded { // the server keeps its index in the same heap
-				collectSeldom(c.Worker.Concurrency)
+				spare(c)
 			}
 			log := newLogger(c.Log, cmd.ErrOrStderr())
 			err = runWorker(cmd.Context(), c, embedded, log)
