@@ -37,7 +37,8 @@ func (x *exchange) answer(q *question) capture.Answer {
 
 // judge reads the body and fills in what it proves.
 func (x *exchange) judge(a *capture.Answer, q *question) {
-	e, err := readEnvelope(x.body, x.status)
+	var data members
+	e, err := readEnvelope(x.body, x.status, &data)
 	if err != nil {
 		unknown(a, "HTTP %d%s, not the gateway's JSON (%d bytes)", x.status, x.again(), len(x.body))
 		return
@@ -50,7 +51,7 @@ func (x *exchange) judge(a *capture.Answer, q *question) {
 	// From here on the code is believed. Before, it is left out of the answer:
 	// a -1000 or -4118 there would be counted as the gateway's word.
 	a.Code = e.code
-	e.judge(a, q)
+	e.judge(a, q, &data)
 }
 
 // again names the Retry-After of the response.
@@ -97,13 +98,15 @@ func (e *envelope) doubt() string {
 }
 
 // judge sorts a believed envelope by its code.
-func (e *envelope) judge(a *capture.Answer, q *question) {
+func (e *envelope) judge(a *capture.Answer, q *question, data *members) {
 	why, final := refusals[e.code]
 	switch {
+	case e.code == capture.CodeSuccess && q.method == MethodCapture && !e.hasData:
+		unknown(a, "a success without data")
 	case e.code == capture.CodeSuccess && q.method == MethodCapture:
-		e.judgeCapture(a, q)
+		judgeCapture(a, q, data)
 	case e.code == capture.CodeSuccess:
-		e.judgeQuery(a, q)
+		judgeQuery(a, q, data)
 	case final:
 		refused(a, "%s", why)
 	case e.code == capture.CodeInternal:
@@ -114,12 +117,8 @@ func (e *envelope) judge(a *capture.Answer, q *question) {
 }
 
 // judgeCapture says what a success means for a capture.
-func (e *envelope) judgeCapture(a *capture.Answer, q *question) {
-	if e.data == nil {
-		unknown(a, "a success without data")
-		return
-	}
-	order := e.data.order()
+func judgeCapture(a *capture.Answer, q *question, data *members) {
+	order := data.order()
 	a.Order = order
 	if order.TradeID != q.tradeID {
 		unknown(a, "an answer about another trade: %s", order.TradeID)
@@ -132,7 +131,7 @@ func (e *envelope) judgeCapture(a *capture.Answer, q *question) {
 		refused(a, "the capture ended as %s", order.State)
 	case capture.OrderIsPaid:
 		if order.Amount != q.amount {
-			unknown(a, "paid with another amount: %s %s, not %s", e.data.text("amount"), e.data.text("currency"), q.amount)
+			unknown(a, "paid with another amount: %s %s, not %s", data.text("amount"), data.text("currency"), q.amount)
 			return
 		}
 		a.Kind, a.Why = capture.AnswerDone, "paid"
@@ -142,9 +141,9 @@ func (e *envelope) judgeCapture(a *capture.Answer, q *question) {
 }
 
 // judgeQuery says what a success means for an Order Query.
-func (e *envelope) judgeQuery(a *capture.Answer, q *question) {
-	info := e.data.object("transaction_info")
-	if info == nil {
+func judgeQuery(a *capture.Answer, q *question, data *members) {
+	var info members
+	if !data.object("transaction_info", &info) {
 		unknown(a, "a success without transaction_info")
 		return
 	}

@@ -14,12 +14,13 @@ type envelope struct {
 	code       string
 	message    string
 	responseID string
-	data       *members // nil where data is no object
+	hasData    bool // data is an object
 }
 
-func readEnvelope(body []byte, httpStatus int) (envelope, error) {
-	m, err := readObject(body)
-	if err != nil {
+// readEnvelope reads an answer, and what is in its data into data.
+func readEnvelope(body []byte, httpStatus int, data *members) (envelope, error) {
+	var m members
+	if err := m.read(body); err != nil {
 		return envelope{}, err
 	}
 	e := envelope{
@@ -28,14 +29,14 @@ func readEnvelope(body []byte, httpStatus int) (envelope, error) {
 		code:       strings.TrimSpace(m.text("code")),
 		message:    m.text("message"),
 		responseID: m.text("response_id"),
-		data:       m.object("data"),
+		hasData:    m.object("data", data),
 	}
 	// Printed examples leave open on which level these two are.
 	if e.responseID == "" {
-		e.responseID = e.data.text("response_id")
+		e.responseID = data.text("response_id")
 	}
 	if e.message == "" {
-		e.message = e.data.text("message")
+		e.message = data.text("message")
 	}
 	if e.message == "" && e.status == no {
 		e.message = m.text("data")

@@ -57,9 +57,9 @@ func HasHexRun(s string, n int) bool { return hasHexRun(s, n) }
 // SignedMembers are the members of an object as a notification signs them, nil
 // where it is none.
 func SignedMembers(b []byte) map[string]string {
-	m, err := readObject(b)
-	if err != nil {
+	var m members
+	if m.read(b) != nil {
 		return nil
 	}
-	return signedMembers(m)
+	return signedMembers(&m)
 }

@@ -14,11 +14,15 @@ import (
 // members are the members of a JSON object in their order, duplicates
 // included: of several with one name the last counts. They are read by exact
 // name; encoding/json's structs match names in any letter case, so that
-// "STATE" would override "state". nil is no object, and has none.
+// "STATE" would override "state". The zero value is no object, and has none.
+//
+// They are read into a value that the caller has, so that those of an answer lie
+// on its stack.
 type members struct {
-	from []byte
-	at   []span
-	room [16]span // where at begins, enough for every answer known
+	from  []byte
+	count int
+	room  [16]span // the first, enough for every answer known
+	more  []span   // the others
 }
 
 // span is where a member stands in the text, its name with the quotes. Offsets
@@ -30,40 +34,56 @@ type span struct {
 
 var errNotObject = errors.New("not a JSON object")
 
-// readObject reads exactly one JSON object. PHP files saved with a byte order
-// mark print it before every answer, so one is skipped.
-func readObject(b []byte) (*members, error) {
+// read reads exactly one JSON object. PHP files saved with a byte order mark
+// print it before every answer, so one is skipped.
+func (m *members) read(b []byte) error {
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 	if !json.Valid(b) {
-		return nil, errNotObject
+		return errNotObject
 	}
 	if b = bytes.TrimLeft(b, " \t\r\n"); b[0] != '{' {
-		return nil, errNotObject
+		return errNotObject
 	}
-	return split(b), nil
+	m.split(b)
+	return nil
 }
 
 // split takes a valid object apart.
-func split(b []byte) *members {
-	m := &members{from: b}
-	m.at = m.room[:0]
+func (m *members) split(b []byte) {
+	m.from, m.count, m.more = b, 0, nil
 	for name, value := range capture.Members(b) {
 		// What Members yields lies in b: its place is how much less of b is
 		// left behind it.
 		n, v := cap(b)-cap(name), cap(b)-cap(value)
-		m.at = append(m.at, span{
+		m.add(span{
 			name: uint32(n), nameEnd: uint32(n + len(name)),
 			value: uint32(v), valueEnd: uint32(v + len(value)),
 			escaped: bytes.IndexByte(name, '\\') >= 0,
 		})
 	}
-	return m
+}
+
+func (m *members) add(s span) {
+	if m.count < len(m.room) {
+		m.room[m.count] = s
+	} else {
+		m.more = append(m.more, s)
+	}
+	m.count++
+}
+
+func (m *members) at(i int) span {
+	if i < len(m.room) {
+		return m.room[i]
+	}
+	return m.more[i-len(m.room)]
 }
 
 // all yields the members, the escapes in their names resolved.
 func (m *members) all() iter.Seq2[string, []byte] {
 	return func(yield func(name string, value []byte) bool) {
-		for _, s := range m.at {
+		for i := range m.count {
+			s := m.at(i)
 			if !yield(string(unquote(m.from[s.name:s.nameEnd])), m.from[s.value:s.valueEnd]) {
 				return
 			}
@@ -88,11 +108,8 @@ func unquote(raw []byte) []byte {
 // get returns a member's value, nil where there is none. The name is ASCII, so
 // that a name without escapes either is these very bytes or another one.
 func (m *members) get(name string) []byte {
-	if m == nil {
-		return nil
-	}
-	for i := len(m.at) - 1; i >= 0; i-- {
-		s := m.at[i]
+	for i := m.count - 1; i >= 0; i-- {
+		s := m.at(i)
 		raw := m.from[s.name:s.nameEnd]
 		if string(raw[1:len(raw)-1]) == name || s.escaped && string(unquote(raw)) == name {
 			return m.from[s.value:s.valueEnd]
@@ -116,12 +133,14 @@ func (m *members) text(name string) string {
 	return ""
 }
 
-// object returns a member that is an object, nil where it is not.
-func (m *members) object(name string) *members {
-	if raw := m.get(name); len(raw) > 0 && raw[0] == '{' {
-		return split(raw)
+// object reads a member into inner. It returns false where that is no object.
+func (m *members) object(name string, inner *members) bool {
+	raw := m.get(name)
+	if len(raw) == 0 || raw[0] != '{' {
+		return false
 	}
-	return nil
+	inner.split(raw)
+	return true
 }
 
 // flag is a truth value that may not have been said.

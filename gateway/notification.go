@@ -83,20 +83,21 @@ func splitNotification(body []byte) (sign string, data *members, err error) {
 		}
 		body = []byte(decoded)
 	}
+	data, found := new(members), true
 	if len(body) > signLength && body[signLength] == '.' && body[0] != '{' {
 		sign = string(body[:signLength])
-		data, err = readObject(body[signLength+1:])
+		err = data.read(body[signLength+1:])
 	} else {
-		var m *members
-		m, err = readObject(body)
-		sign, data = m.text("sign"), m.object("data")
+		var whole members
+		err = whole.read(body)
+		sign, found = whole.text("sign"), whole.object("data", data)
 	}
 	switch {
 	case err != nil:
 		return "", nil, errNotObject
 	case sign == "":
 		return "", nil, errors.New("it has no sign")
-	case data == nil:
+	case !found:
 		return "", nil, errors.New("it has no data object")
 	}
 	return sign, data, nil
@@ -105,7 +106,7 @@ func splitNotification(body []byte) (sign string, data *members, err error) {
 // signedMembers renders the members of data as they are signed. All that were
 // seen are strings; the rest is rendered as PHP would join it (unverified).
 func signedMembers(data *members) map[string]string {
-	params := make(map[string]string, len(data.at))
+	params := make(map[string]string, data.count)
 	for name, value := range data.all() {
 		params[name] = signedValue(value)
 	}

@@ -101,7 +101,7 @@ func redact(a *capture.Answer, secret, sign string) {
 	if a.Order == nil {
 		return
 	}
-	o := *a.Order
+	o := a.Order
 	for _, s := range []*string{&o.OrderID, &o.SettlementAmount, &o.SettlementCurrency, &o.ExchangeRate, &o.TransactionID, &o.PaidTime} {
 		clean(s, maxField)
 	}
@@ -113,7 +113,6 @@ func redact(a *capture.Answer, secret, sign string) {
 		clean(&state, maxCode)
 		o.State = capture.OrderState(state)
 	}
-	a.Order = &o
 }
 
 // cleanText cuts to a number of bytes, on a letter's border, and puts a space
