@@ -155,6 +155,28 @@ func TestCaptureTellsTheOrder(t *testing.T) {
 	}
 }
 
+// An object of more members than any answer that was seen: none is lost, and of
+// several with one name the last one counts, wherever they stand.
+func TestAnswerOfManyMembers(t *testing.T) {
+	var many strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&many, `"member_%d": %d, `, i, i)
+	}
+	first := strings.Replace(paidBody, `"data":{`, `"data":{"state":"declined", `+many.String(), 1)
+	for name, body := range map[string]string{
+		"data":     first,
+		"envelope": strings.Replace(first, "{", "{"+many.String(), 1),
+	} {
+		if body == paidBody || first == paidBody {
+			t.Fatal("the example has another shape")
+		}
+		got := serve(t, saying(200, body)).Capture(t.Context(), request(t))
+		if got.Kind != capture.AnswerDone || got.Order == nil || got.Order.State != capture.OrderPaid {
+			t.Errorf("%s: %s (%s), order %+v", name, got.Kind, got.Why, got.Order)
+		}
+	}
+}
+
 // Printed examples leave open where the message and the response_id stand.
 func TestMessageAndResponseIDStandAnywhere(t *testing.T) {
 	for name, tc := range map[string]struct{ body, message, id string }{
