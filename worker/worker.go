@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/internal/seldom"
 )
 
 const (
@@ -92,13 +94,11 @@ func (w *Worker) Run(ctx context.Context) {
 
 // pull takes jobs while the gate is open, until ctx ends.
 func (w *Worker) pull(ctx, work context.Context) {
-	var told string // what went wrong last, and when it was logged
-	var at time.Time
+	trouble := seldom.Every(pullQuiet)
 	for ctx.Err() == nil && w.cfg.Gate.WaitOpen(ctx) == nil {
 		err := w.take(ctx, work)
 		if err != nil && ctx.Err() == nil {
-			if told != err.Error() || time.Since(at) >= pullQuiet {
-				told, at = err.Error(), time.Now()
+			if _, worth := trouble.Worth(err.Error()); worth {
 				w.cfg.Log.WarnContext(ctx, "pulling jobs failed; trying again", "error", err)
 			}
 			pause(ctx, pullPause)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // The listener runs beside the worker, takes what the gateway sends, and ends
@@ -39,11 +40,7 @@ func TestNotificationsReachTheWorker(t *testing.T) {
 		}
 		return n
 	}
-	for deadline := time.Now().Add(20 * time.Second); delivered() == 0; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("no notification of the gateway was answered with ok")
-		}
-	}
+	processtest.WaitFor(t, 20*time.Second, "a notification of the gateway that is answered with ok", func() bool { return delivered() > 0 })
 	if code := postTo(t, world.config.Gateway.NotifyURL); code != http.StatusUnauthorized {
 		t.Errorf("a forged notification was answered %d", code)
 	}

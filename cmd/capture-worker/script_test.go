@@ -17,6 +17,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -116,13 +117,11 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: until TEXT PROGRAM ARGS...")
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		err := ts.Exec(args[1], args[2:]...)
-		if strings.Contains(ts.ReadFile("stdout"), args[0]) {
-			return
-		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("it never says %q: %v", args[0], err)
-		}
+	var last error
+	if !processtest.Comes(20*time.Second, func() bool {
+		last = ts.Exec(args[1], args[2:]...)
+		return strings.Contains(ts.ReadFile("stdout"), args[0])
+	}) {
+		ts.Fatalf("it never says %q: %v", args[0], last)
 	}
 }

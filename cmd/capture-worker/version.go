@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -68,16 +69,20 @@ func printBuild(cmd *cobra.Command, b build, format string) error {
 	case "json":
 		return writeJSON(out, b)
 	case "text":
-		fmt.Fprintf(out, "capture-worker %s\n", b.Version)
-		if b.Commit != "" {
-			changed := ""
-			if b.Modified {
-				changed = ", with changes"
-			}
-			fmt.Fprintf(out, "commit %s of %s%s\n", b.Commit, b.Time, changed)
-		}
-		fmt.Fprintf(out, "%s %s\n", b.Go, b.Platform)
-		return nil
+		_, err := io.WriteString(out, b.text())
+		return err
 	}
 	return usageError("--output is %q: must be text or json", format)
+}
+
+func (b build) text() string {
+	commit := ""
+	if b.Commit != "" {
+		changed := ""
+		if b.Modified {
+			changed = ", with changes"
+		}
+		commit = fmt.Sprintf("commit %s of %s%s\n", b.Commit, b.Time, changed)
+	}
+	return fmt.Sprintf("capture-worker %s\n%s%s %s\n", b.Version, commit, b.Go, b.Platform)
 }

@@ -129,11 +129,7 @@ func (p program) until(b *broker, what string, holds func() bool, args ...string
 	if err := cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
-	deadline := time.Now().Add(patience)
-	for !holds() && time.Now().Before(deadline) {
-		time.Sleep(20 * time.Millisecond)
-	}
-	inTime := holds()
+	inTime := processtest.Comes(patience, holds)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		b.t.Errorf("stopping it: %v", err)
 	}

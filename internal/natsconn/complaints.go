@@ -4,11 +4,12 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/capture-worker/capture-worker/internal/seldom"
 )
 
 const (
@@ -22,12 +23,8 @@ const (
 // complaints hears what a server says about a connection beside its answers.
 type complaints struct {
 	log      *slog.Logger
+	said     *seldom.Log
 	renewing atomic.Bool
-
-	mu     sync.Mutex
-	last   string // the kind that was logged last
-	logged time.Time
-	more   int // of that kind since
 }
 
 func (c *complaints) heard(nc *nats.Conn, sub *nats.Subscription, err error) {
@@ -46,22 +43,16 @@ func (c *complaints) heard(nc *nats.Conn, sub *nats.Subscription, err error) {
 // tell logs an error, and how many of its kind were not logged before it.
 func (c *complaints) tell(sub *nats.Subscription, err error) {
 	kind, _, _ := strings.Cut(err.Error(), `"`) // what follows names one of many subjects
-	now := time.Now()
-	c.mu.Lock()
-	if kind == c.last && now.Sub(c.logged) < quiet {
-		c.more++
-		c.mu.Unlock()
+	unsaid, worth := c.said.Worth(kind)
+	if !worth {
 		return
 	}
-	more := c.more
-	c.last, c.logged, c.more = kind, now, 0
-	c.mu.Unlock()
 	args := []any{"error", err}
 	if sub != nil {
 		args = append(args, "subject", sub.Subject)
 	}
-	if more > 0 {
-		args = append(args, "not_logged_before", more)
+	if unsaid > 0 {
+		args = append(args, "not_logged_before", unsaid)
 	}
 	c.log.Error("NATS reported an error", args...)
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/natscontext"
+
+	"github.com/capture-worker/capture-worker/internal/seldom"
 )
 
 // DefaultStartTimeout is how long Connect tries where Config says nothing:
@@ -196,7 +198,7 @@ func handlers(log *slog.Logger) []nats.Option {
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			log.Info("reconnected to NATS", "server", nc.ConnectedUrlRedacted())
 		}),
-		nats.ErrorHandler((&complaints{log: log}).heard),
+		nats.ErrorHandler((&complaints{log: log, said: seldom.Every(quiet)}).heard),
 	}
 }
 

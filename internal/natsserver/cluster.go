@@ -2,7 +2,6 @@ package natsserver
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/capture-worker/capture-worker/internal/loopback"
 )
 
 type clusterOptions struct {
@@ -33,7 +34,7 @@ type Cluster struct {
 // StartCluster runs n servers with stores under dir and returns when they have
 // elected a leader and every one of them is up to date.
 func StartCluster(n int, dir string) (*Cluster, error) {
-	ports, err := freePorts(2 * n)
+	ports, err := loopback.FreePorts(2 * n)
 	if err != nil {
 		return nil, err
 	}
@@ -59,26 +60,6 @@ func StartCluster(n int, dir string) (*Cluster, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// freePorts finds ports that nobody uses, below those that the system gives to
-// outgoing connections and to who asks for any: a server that is away must find
-// its own again. They are held together, so that they differ, and given free for
-// the servers to take.
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, 0, n)
-	for range 100 * n {
-		port := 10_000 + rand.IntN(10_000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		defer l.Close()
-		if ports = append(ports, port); len(ports) == n {
-			return ports, nil
-		}
-	}
-	return nil, fmt.Errorf("%d free ports are not to be found", n)
 }
 
 func (c *Cluster) waitReady(bound time.Duration) error {

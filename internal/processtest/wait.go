@@ -2,19 +2,26 @@ package processtest
 
 import (
 	"bytes"
-	"math/rand/v2"
-	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/capture-worker/capture-worker/internal/loopback"
 )
 
 // WaitFor waits until the condition holds, and fails the test when it does not
 // in time.
 func WaitFor(t *testing.T, within time.Duration, what string, holds func() bool) {
 	t.Helper()
+	if !Comes(within, holds) {
+		t.Fatalf("waited %s in vain for %s", within, what)
+	}
+}
+
+// Comes waits until the condition holds, and reports whether it did in time. It
+// is for who has something to do before the test fails.
+func Comes(within time.Duration, holds func() bool) bool {
 	deadline := time.NewTimer(within)
 	defer deadline.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -23,32 +30,20 @@ func WaitFor(t *testing.T, within time.Duration, what string, holds func() bool)
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			if holds() { // a look may take longer than the bound
-				return
-			}
-			t.Fatalf("waited %s in vain for %s", within, what)
+			return holds() // a look may take longer than the bound
 		}
 	}
+	return true
 }
 
-// FreePort finds a port below those that the system gives to outgoing
-// connections: a client that tries to reconnect to one of these may be given
-// the very port as its own, connect to itself, and keep the server out.
+// FreePort finds a port for a server that has to be told one.
 func FreePort(t *testing.T) int {
 	t.Helper()
-	for range 100 {
-		port := 20_000 + rand.IntN(10_000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return port
+	ports, err := loopback.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port among 100")
-	return 0
+	return ports[0]
 }
 
 // Output keeps what is written to it.

@@ -14,7 +14,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
-	"golang.org/x/time/rate"
+
+	"github.com/capture-worker/capture-worker/internal/seldom"
 )
 
 // flushBound bounds how long Stop waits for the last spans to be taken.
@@ -95,9 +96,11 @@ const troubleEvery = 30 * time.Second
 // tell makes the SDK log where we do. Only errors: at lower levels it shows
 // its settings.
 func tell(log *slog.Logger) {
-	often := rate.Sometimes{First: 1, Interval: troubleEvery}
+	said := seldom.Every(troubleEvery)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		often.Do(func() { log.Warn("spans were lost", "error", err) })
+		if _, worth := said.Worth("spans were lost"); worth {
+			log.Warn("spans were lost", "error", err)
+		}
 	}))
 	otel.SetLogger(logr.FromSlogHandler(onlyErrors{log.Handler()}))
 }

@@ -1,0 +1,29 @@
+package loopback_test
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/capture-worker/capture-worker/internal/loopback"
+)
+
+func TestFreePortsDifferAndCanBeListenedOn(t *testing.T) {
+	ports, err := loopback.FreePorts(20)
+	if err != nil || len(ports) != 20 {
+		t.Fatalf("%d ports, %v", len(ports), err)
+	}
+	for _, port := range ports {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			t.Errorf("port %d: %v", port, err)
+			continue
+		}
+		defer l.Close()
+	}
+	slices.Sort(ports)
+	if len(slices.Compact(ports)) != 20 {
+		t.Errorf("some ports came twice: %v", ports)
+	}
+}
