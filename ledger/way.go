@@ -18,10 +18,9 @@ const (
 	// paces is how many stretches are timed, of which the fastest counts: noise
 	// only ever adds.
 	paces = 4
-	// tries is how many batches are timed before they are judged for the first
-	// time, and later on; again the fastest counts.
-	tries = 3
-	round = 8
+	// tries is how many batches are timed before they are judged; again the
+	// fastest counts. The first ones are small: the queue has yet to gather.
+	tries = 8
 	// glance is how many appends go one by one, and how often, to see whether
 	// batches still pay.
 	glance      = 32
@@ -134,7 +133,7 @@ func (w *way) timedBatch(now time.Time, n int, took time.Duration, refused bool)
 	if refused {
 		w.refused++
 	}
-	if w.timed < tries || w.proven && w.timed < round {
+	if w.timed < tries {
 		return
 	}
 	w.each = w.least + w.one*time.Duration(w.refused)/time.Duration(w.timed)

@@ -60,6 +60,7 @@ func TestWay(t *testing.T) {
 		{"batches cost as much", [][]step{paced, times(tries, step{batch: slow})}, 1, false},
 		{"batches save less than a quarter", [][]step{paced, times(tries, step{batch: 320 * time.Microsecond})}, 1, false},
 		{"one slow batch is noise", [][]step{paced, {{batch: 90 * slow}}, times(tries-1, step{batch: batched})}, 1, true},
+		{"so are most of the first", [][]step{paced, times(tries-1, step{batch: slow}), {{batch: batched}}}, 1, true},
 		{"they rest before the next try", [][]step{paced, times(tries, step{batch: slow}), times(100, step{pace: slow})}, 1, false},
 		{"and are tried again", [][]step{paced, times(tries, step{batch: slow}), {{after: firstRest}}, times(paces, step{pace: slow})}, 2, false},
 		{"the second rest is longer", [][]step{
@@ -68,8 +69,8 @@ func TestWay(t *testing.T) {
 		}, 2, false},
 		{"a glance finds the server fast", [][]step{proven, {{after: glanceEvery, glance: fast}}}, 1, false},
 		{"a glance finds it slow", [][]step{proven, {{after: glanceEvery, glance: slow}}}, 1, true},
-		{"some batches are refused", [][]step{proven, times(round/2, step{batch: batched}), times(round/2, step{batch: batched, refused: true})}, 1, true},
-		{"all batches are refused", [][]step{proven, times(round, step{batch: batched, refused: true})}, 1, false},
+		{"some batches are refused", [][]step{proven, times(tries/2, step{batch: batched}), times(tries/2, step{batch: batched, refused: true})}, 1, true},
+		{"all batches are refused", [][]step{proven, times(tries, step{batch: batched, refused: true})}, 1, false},
 		{"little to do", [][]step{proven, {{few: true}, {after: calm, few: true}}}, 1, true},
 		{"little to do for long", [][]step{proven, {{few: true}, {after: calm + 1, few: true}}}, 1, false},
 		{"much to do again", [][]step{proven, {{after: calm + 1, few: true}}, times(paces, step{pace: slow})}, 2, false},
