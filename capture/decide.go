@@ -79,7 +79,7 @@ var decideTable = []decideRow{
 		"append the intent and call, with a new request_id", both(situation.untouched, not(situation.windowOver)), attempt},
 	{"not due", "3, 10", "the schedule, the settle time or the spacing of queries says later, and no notification came since the last query",
 		"wait until then", situation.notDue, waitUntilDue},
-	{"gave up", "5, 10", "give_up_after is over since the deadline, or since the first event where no deadline is known; the last query was asked after that, and told nothing to build on, or followed a call made that late",
+	{"gave up", "5, 10", "give_up_after is over since the deadline, or since the first event where no deadline is known; the gateway took a query after that, and for the settle time none told anything to build on, or it followed a call made that late",
 		"park as unresolved", situation.exhausted, giveUp},
 	{"window over", "10", "the deadline has passed",
 		"query: the last word on it", situation.windowOver, query},

@@ -266,6 +266,79 @@ func TestLongStopDoesNotPark(t *testing.T) {
 	b.want(job, "gave up")
 }
 
+// Nor is one question without an answer, after a long stop of ours.
+func TestSilenceAfterALongStopHasToLast(t *testing.T) {
+	b := newBook(t)
+	job := jobOf(t, "30.00")
+	b.want(job, "first call")
+	b.now = b.now.Add(96 * time.Hour)
+	b.want(job, "ask")
+	b.learn(&job, sees(capture.OrderAuthorized, eur(t, "30.00")), "seen")
+	b.now = b.now.Add(policy.Spacing)
+	b.want(job, "ask")
+	b.learn(&job, silence(), "seen")
+	b.now = b.now.Add(policy.Spacing)
+	b.want(job, "ask")
+	b.learn(&job, sees(capture.OrderPending, eur(t, "30.00")), "seen")
+	b.now = b.now.Add(policy.Settle - policy.Spacing)
+	b.want(job, "ask")
+	b.learn(&job, silence(), "seen")
+	b.now = b.now.Add(policy.Spacing)
+	b.want(job, "gave up")
+}
+
+// Who was refused for a fault of ours, or never got through, has not asked: when
+// the key is right again nothing is parked before the gateway was heard (rule 9).
+func TestOurFaultParksNothing(t *testing.T) {
+	refused := capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeSignature}
+	for name, answer := range map[string]capture.Answer{
+		"our key is refused": refused, "not sent": {Kind: capture.AnswerNotSent, Why: "the gate is shut"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBook(t)
+			job := jobOf(t, "30.00")
+			b.want(job, "first call")
+			b.now = b.now.Add(time.Hour)
+			b.learn(&job, silence(), "seen")
+			for range 3 {
+				b.now = b.now.Add(48 * time.Hour)
+				b.want(job, "ask")
+				b.learn(&job, capture.Finding{Via: capture.ViaQuery, Answer: answer}, "seen")
+			}
+			b.now = b.now.Add(time.Minute)
+			b.want(job, "ask")
+			b.learn(&job, sees(capture.OrderAuthorized, eur(t, "30.00")), "seen")
+			b.now = b.now.Add(time.Minute)
+			b.learn(&job, sees(capture.OrderAuthorized, eur(t, "30.00")), "seen")
+			b.want(job, "cleared")
+		})
+	}
+}
+
+// News from a worker whose clock is ahead is looked at when that time has come:
+// until then each query of ours would seem to be older than the news.
+func TestNewsFromAClockThatIsAhead(t *testing.T) {
+	b := newBook(t)
+	job := jobOf(t, "30.00")
+	b.want(job, "first call")
+	b.call("", "unsettled")
+	later := b.now.Add(time.Hour)
+	b.learn(&job, silence(), "seen")
+	b.events[len(b.events)-1].RetryAt = later
+	b.now = b.now.Add(3 * time.Second)
+	b.append(capture.Event{Type: capture.Notified, TradeID: "T1"})
+	b.now = b.now.Add(-2 * time.Second)
+	if step := b.decide(job); step.Do != capture.DoWait || !step.Until.Equal(b.now.Add(2*time.Second)) {
+		t.Errorf("%s until %s, want to wait for two seconds", step.Do, step.Until)
+	}
+	b.now = b.now.Add(2 * time.Second)
+	b.want(job, "ask")
+	b.learn(&job, silence(), "seen")
+	b.events[len(b.events)-1].RetryAt = later
+	b.now = b.now.Add(time.Second)
+	b.want(job, "not due")
+}
+
 // A query says what was true when it was asked, not when its answer came.
 func TestSlowQueryIsAsOldAsItsQuestion(t *testing.T) {
 	b := newBook(t)

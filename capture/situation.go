@@ -75,12 +75,13 @@ func (v situation) windowOver() bool {
 	return !deadline.IsZero() && !v.now.Before(deadline)
 }
 
-// exhausted: we asked, and asked, and do not know. The last query was made
-// when it was already time to give up, and either told nothing we can build on
-// or followed a call made that late, so that a long stop of ours is not taken
-// for a long silence of the gateway.
+// exhausted: we asked, and asked, and do not know. The gateway took a query when
+// it was already time to give up, and either told nothing that we can build on
+// for as long as a lost call needs to settle, or agreed, but after a call made
+// that late. A long stop of ours is so not taken for a long silence of the
+// gateway, nor what it refuses for a fault of ours.
 func (v situation) exhausted() bool {
-	if v.s.Queries == 0 || v.s.OpenedAt.IsZero() {
+	if v.s.LastAsked.IsZero() || v.s.OpenedAt.IsZero() {
 		return false
 	}
 	from := v.intent().Deadline()
@@ -88,8 +89,13 @@ func (v situation) exhausted() bool {
 		from = v.s.OpenedAt
 	}
 	limit := from.Add(v.p.GiveUpAfter)
-	onTheWay := v.lastQueryAgreed() && v.s.callEnded().Before(limit)
-	return !v.s.LastQuery.Before(limit) && !onTheWay
+	switch {
+	case v.s.LastAsked.Before(limit):
+		return false
+	case v.s.SilentFrom.IsZero():
+		return !v.s.callEnded().Before(limit)
+	}
+	return v.s.LastAsked.Sub(v.s.SilentFrom) >= v.p.Settle
 }
 
 // newAsk: no call was made yet for what is asked now; the last one was for an
@@ -155,8 +161,18 @@ func (v situation) notDue() bool { return v.now.Before(v.dueAt()) }
 
 // dueAt is when the next call or query may be made. The zero time is now.
 func (v situation) dueAt() time.Time {
+	due := v.scheduled()
+	news := v.s.NotifiedAt
+	if news.After(v.s.LastQuery) && news.After(v.s.callEnded()) && news.Before(due) {
+		return news // not before: the clock of who wrote it down may be ahead
+	}
+	return due
+}
+
+// scheduled is dueAt where nobody brought news.
+func (v situation) scheduled() time.Time {
 	switch {
-	case v.cleared() && !v.windowOver(), v.s.NotifiedAt.After(v.s.LastQuery) && v.s.NotifiedAt.After(v.s.callEnded()):
+	case v.cleared() && !v.windowOver():
 		return time.Time{}
 	case !v.lastQueryAgreed():
 		return v.s.RetryAt

@@ -57,6 +57,10 @@ type State struct {
 	LastQuery time.Time
 	Agreeing  Agreement
 	RetryAt   time.Time
+	// Of the queries that the gateway took: one that was never sent, or that it
+	// refused for a fault of ours, has asked nothing.
+	LastAsked  time.Time
+	SilentFrom time.Time // since then none told anything to build on; zero where the last one did
 
 	OpenedAt   time.Time // first event since the start, the last release or the last outcome
 	NotifiedAt time.Time // last verified notification
@@ -189,6 +193,20 @@ func (s *State) queried(e *Event) {
 	}
 	s.LastQuery = e.Answer.askedAt(e.Time)
 	s.Agreeing = s.Agreeing.with(*e.Answer, s.LastQuery)
+	s.asked(e.Answer)
+}
+
+func (s *State) asked(answer *Answer) {
+	if answer.Kind == AnswerNotSent || answer.OurFault() {
+		return
+	}
+	s.LastAsked = s.LastQuery
+	switch sight, _ := answer.sight(); {
+	case sight != "":
+		s.SilentFrom = time.Time{}
+	case s.SilentFrom.IsZero():
+		s.SilentFrom = s.LastAsked
+	}
 }
 
 // with adds one query. A query that told nothing neither agrees nor
@@ -229,6 +247,7 @@ func (a Answer) sight() (sight Sight, told bool) {
 
 func (s *State) forgetQueries() {
 	s.Queries, s.LastQuery, s.Agreeing, s.RetryAt = 0, time.Time{}, Agreement{}, time.Time{}
+	s.LastAsked, s.SilentFrom = time.Time{}, time.Time{}
 }
 
 func (s *State) callPhase() Phase {

@@ -102,9 +102,13 @@ func (w world) key() string {
 	}
 	fmt.Fprint(b, s.Phase, min(s.Events, 1), s.Job.Amount, s.Job.AuthorizedAmount, s.RequestID == "", s.NewAsk,
 		s.Unanswered, s.Answer.Kind, s.Answer.Code, s.Doubted, min(s.Errors, 3), min(s.IDRefusals, 2), min(s.Queries, 1), s.Agreeing.What)
-	for _, t := range append(s.Agreeing.At, s.LeaseUntil, s.AnsweredAt, s.LastQuery, s.RetryAt, s.OpenedAt, s.NotifiedAt,
+	for _, t := range append(s.Agreeing.At, s.LeaseUntil, s.AnsweredAt, s.LastQuery, s.LastAsked, s.RetryAt, s.OpenedAt, s.NotifiedAt,
 		s.Job.Deadline(), w.job.Deadline(), w.shows, w.lands) {
 		at(t)
+	}
+	if !s.SilentFrom.IsZero() {
+		fmt.Fprint(b, " silent ", min(s.LastAsked.Sub(s.SilentFrom), brief.Settle))
+		at(s.SilentFrom)
 	}
 	if s.Outcome != nil {
 		fmt.Fprint(b, s.Outcome.Type, s.Outcome.Reason, s.Outcome.Amount)
