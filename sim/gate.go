@@ -154,6 +154,8 @@ func (g *gate) assess(a capture.Answer) error {
 		}
 		g.close("the gateway refuses our signature or user", probeAfter)
 		return errUseless
+	case a.Kind == capture.AnswerNotSent && a.Latency == 0: // never tried
+		return errUseless
 	case a.Kind == capture.AnswerNotSent, a.Kind == capture.AnswerUnknown && a.Order == nil:
 		if g.useless++; g.useless >= breakerInARow {
 			g.close("the gateway gives no useful answers", probeEvery)

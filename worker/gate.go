@@ -94,6 +94,7 @@ func NewGate(cfg GateConfig) *Gate {
 	g.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Name: "gateway", MaxRequests: 1, Interval: breakerWindow,
 		Timeout: max(cfg.ProbeEvery/2, time.Millisecond), ReadyToTrip: tripped,
+		IsExcluded: func(err error) bool { return errors.Is(err, errGivenUp) },
 		OnStateChange: func(_ string, _, to gobreaker.State) {
 			if to == gobreaker.StateOpen {
 				g.shut(gatewayDown, false)
@@ -175,7 +176,11 @@ func (l *laneGate) Call(ctx context.Context, call func(context.Context) capture.
 		return notSent("the breaker is open")
 	}
 	answer := call(ctx)
-	report(g.assess(answer))
+	if givenUp(ctx, answer) {
+		report(errGivenUp)
+	} else {
+		report(g.assess(answer))
+	}
 	return answer
 }
 
@@ -183,8 +188,22 @@ func notSent(why string) capture.Answer {
 	return capture.Answer{Kind: capture.AnswerNotSent, Why: why}
 }
 
-// errUseless is what the breaker counts.
-var errUseless = errors.New("no useful answer")
+var (
+	// errUseless is what the breaker counts.
+	errUseless = errors.New("no useful answer")
+	// errGivenUp is what it does not count, one way or the other.
+	errGivenUp = errors.New("given up by us")
+)
+
+// givenUp: the call was not tried, or a stop has cut it off. That says nothing
+// about the gateway.
+func givenUp(ctx context.Context, a capture.Answer) bool {
+	return a.Kind == capture.AnswerNotSent && a.Latency == 0 || useless(a) && errors.Is(ctx.Err(), context.Canceled)
+}
+
+func useless(a capture.Answer) bool {
+	return a.Kind == capture.AnswerNotSent || a.Kind == capture.AnswerUnknown && a.Order == nil
+}
 
 // assess tells the breaker whether the gateway works, and shuts the gate when
 // the gateway refuses us rather than the trade.
@@ -192,7 +211,7 @@ func (g *Gate) assess(a capture.Answer) error {
 	switch {
 	case a.OurFault():
 		g.shut(fmt.Sprintf("the gateway refuses our signature or user (code %s): check gateway.user and gateway.secret_key", a.Code), true)
-	case a.Kind == capture.AnswerNotSent, a.Kind == capture.AnswerUnknown && a.Order == nil:
+	case useless(a):
 		g.countUseless()
 		return errUseless
 	}

@@ -113,6 +113,33 @@ func TestGateOneTradeIsRefused(t *testing.T) {
 	})
 }
 
+// Calls that were not tried, or that a stop cut off, say nothing about the
+// gateway, one way or the other.
+func TestGateStaysOpenWhereCallsAreGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 4, 0)
+		defer w.close()
+		overdue := capture.Answer{Kind: capture.AnswerNotSent, Why: "the deadline was over"}
+		stopping, stop := context.WithCancel(t.Context())
+		stop()
+		for range 100 {
+			w.call(overdue)
+			w.gate.Call(stopping, func(context.Context) capture.Answer { return none })
+		}
+		if why := w.gate.Shut(); why != "" {
+			t.Fatalf("shut: %s", why)
+		}
+		for range 30 {
+			w.call(overdue)
+			w.call(none)
+		}
+		if w.gate.Shut() == "" {
+			t.Error("thirty calls hung among those not tried, and it is open")
+		}
+	})
+}
+
 // Every capture is refused, and Order Query is answered: probes pass, and each
 // lets some calls out. It must not become a flood, nor look like a gateway that
 // works.

@@ -24,7 +24,8 @@ type Turnstile interface {
 	// the calls being prepared. It holds no gateway slot. leave gives the
 	// place back.
 	Enter(ctx context.Context) (leave func(), err error)
-	// Call holds a gateway slot for the length of one call.
+	// Call holds a gateway slot for the length of one call. An answer without
+	// latency that was not sent is that of a call that was not tried.
 	Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer
 }
 

@@ -62,7 +62,7 @@ var errNoPlace = errors.New("no place became free in time")
 // back by leave.
 func (t *turns) enter(ctx context.Context, l *lane) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("waiting for a turn: %w", context.Cause(ctx))
+		return fmt.Errorf("waiting for a turn: %w", ctx.Err())
 	}
 	t.mu.Lock()
 	if t.waiting == 0 && t.free > 0 && !t.closed && t.token() {
@@ -89,7 +89,7 @@ func (t *turns) enter(ctx context.Context, l *lane) error {
 		return errNoPlace
 	case <-ctx.Done():
 		t.giveUp(own)
-		return fmt.Errorf("waiting for a turn: %w", context.Cause(ctx))
+		return fmt.Errorf("waiting for a turn: %w", ctx.Err())
 	}
 }
 

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -85,6 +86,18 @@ func TestLiveJobDoesNotQueueBehindABatch(t *testing.T) {
 		cancel()
 		wait.Wait()
 	})
+}
+
+// Whoever stops the wait, and why: the job is handed back like any other at a
+// stop.
+func TestAWaitForATurnEndsAsCanceled(t *testing.T) {
+	t.Parallel()
+	gate := scarceGate()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("the streams do not fit any more"))
+	if _, err := gate.Enter(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Enter: %v, want context.Canceled", err)
+	}
 }
 
 // Who stops waiting gives up its place in the queue, and a turn granted in the
