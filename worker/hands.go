@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -47,12 +48,14 @@ func newHands(most, slots int) *hands {
 
 // prefetch is how many deliveries may have come and met no hand yet. Half of
 // it is a pull, which costs the broker as much as a few jobs do. Who lies there
-// is not kept in progress: where the rate of calls is limited they are no more
-// than go out in a third of the time that a delivery has.
-func prefetch(most int, gate GateConfig, ackWait time.Duration) int {
-	n := max(gate.Concurrency/2, min(32, most))
-	if gate.Rate > 0 {
-		n = min(n, max(int(gate.Rate*ackWait.Seconds()/3), 2))
+// is not kept in progress: they are no more than two calls for each slot, and
+// where the rate of calls is limited no more than this lane may make in a third
+// of the time that a delivery has.
+func prefetch(c *Config) int {
+	slots, rate := c.Gate.cfg.Concurrency, c.Gate.cfg.Rate
+	n := max(slots/2, min(32, 2*slots, c.Hands), 2)
+	if rate > 0 {
+		n = min(n, max(int(rate*cmp.Or(c.Share, 1)*c.AckWait.Seconds()/3), 2))
 	}
 	return n
 }

@@ -17,6 +17,9 @@ import (
 
 const (
 	// pullWait bounds the wait for one job, and so how long a stop waits for it.
+	// It is a pull's length too: while no hand is free nobody looks at what came,
+	// beats lie beside jobs in a buffer that has no room for many of them, and a
+	// job that finds it full is lost to us until its ack wait is over.
 	pullWait = 2 * time.Second
 	// pullBeat is how often the broker says that it has no jobs; two beats
 	// missed are trouble, which shows within pullWait.
@@ -42,6 +45,7 @@ type Config struct {
 	DeadLetters     DeadLetters
 	AckWait         time.Duration // the consumer's
 	Hands           int           // jobs worked on at a time; those that wait inside come on top
+	Share           float64       // of the gate's rate, while other lanes have jobs too; 0 is all of it
 	ShutdownTimeout time.Duration
 	Log             *slog.Logger
 	// Observe, where set, is told what became of each delivery and how long
@@ -110,7 +114,7 @@ func (w *Worker) pull(ctx, work context.Context) {
 // pulling meets trouble.
 func (w *Worker) take(ctx, work context.Context) error {
 	jobs, err := w.cfg.Consumer.Messages(
-		jetstream.PullMaxMessages(prefetch(w.cfg.Hands, w.cfg.Gate.cfg, w.cfg.AckWait)), jetstream.PullHeartbeat(pullBeat))
+		jetstream.PullMaxMessages(prefetch(&w.cfg)), jetstream.PullHeartbeat(pullBeat), jetstream.PullExpiry(pullWait))
 	if err != nil {
 		return err
 	}

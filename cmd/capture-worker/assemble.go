@@ -67,7 +67,11 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	})
 	parts := laneParts{c: c, js: js, decoder: decoder, clerk: newClerk(c, book, log), gateway: calls, gate: gate, counts: counts, traces: traces, log: log}
 	crew := worker.Crew{Gate: gate}
-	for i, lane := range c.LaneList() {
+	lanes := c.LaneList()
+	for _, lane := range lanes {
+		parts.weights += lane.Weight
+	}
+	for i, lane := range lanes {
 		crew.Workers = append(crew.Workers, parts.worker(lane, consumers[i]))
 	}
 	gauge(counts, crew)
@@ -88,6 +92,7 @@ type laneParts struct {
 	counts  *metrics.Metrics
 	traces  *tracing.Tracing
 	log     *slog.Logger
+	weights int // of all lanes together
 }
 
 // worker builds the worker of one lane.
@@ -103,6 +108,7 @@ func (p laneParts) worker(lane config.Lane, consumer jetstream.Consumer) *worker
 			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: rand.Text, Log: p.log,
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
+		Share:           float64(lane.Weight) / float64(p.weights),
 		ShutdownTimeout: p.c.Worker.ShutdownTimeout, Log: p.log, Observe: p.counts.Disposed,
 		Trace: p.traces.Jobs(p.c.Jobs.Stream, consumer.CachedInfo().Name),
 	})
