@@ -120,8 +120,10 @@ func lookOver(ctx context.Context, c config.Config, js jetstream.JetStream) ([]w
 	return append(problems, found.Problems...), nil
 }
 
-// ledgerLost is an error where jobs are done, but the ledger that tells how is
-// missing: an empty one in its place would take each of their trades for new.
+// ledgerLost is an error where jobs were begun, but the ledger that tells how
+// they went is missing: an empty one in its place would take each of their
+// trades for new. What was delivered counts, not what is done: as long as one
+// old job waits, the consumer does not say that younger ones are.
 func ledgerLost(ctx context.Context, c config.Config, js jetstream.JetStream) error {
 	_, err := js.Stream(ctx, c.Ledger.Stream)
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -135,10 +137,10 @@ func ledgerLost(ctx context.Context, c config.Config, js jetstream.JetStream) er
 		if err != nil {
 			return err
 		}
-		if done := consumer.CachedInfo().AckFloor.Consumer; done > 0 {
-			return fmt.Errorf("the ledger's stream %s is missing, but %d jobs of consumer %s are done: without it nobody knows what became of them, and a second job for such a trade would be taken for the first; "+
+		if begun := consumer.CachedInfo().Delivered.Consumer; begun > 0 {
+			return fmt.Errorf("the ledger's stream %s is missing, but consumer %s has delivered jobs (%d times): without it nobody knows what became of them, and a second job for such a trade would be taken for the first; "+
 				"restore the stream, see docs/operations.md, Backup and restore, or, where the old trades do not matter, begin anew with `nats consumer rm %s %s`",
-				c.Ledger.Stream, done, lane.Consumer, c.Jobs.Stream, lane.Consumer)
+				c.Ledger.Stream, lane.Consumer, begun, c.Jobs.Stream, lane.Consumer)
 		}
 	}
 	return nil

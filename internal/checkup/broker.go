@@ -119,9 +119,9 @@ func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 func (c *Checker) consumer(info *jetstream.ConsumerInfo, wanted worker.ConsumerConfig) {
 	c.add(OK, "jobs", "", "consumer %s: %d jobs to come, %d under way or waiting for a retry",
 		info.Name, info.NumPending, info.NumAckPending)
-	if done := info.AckFloor.Consumer; c.noLedger && done > 0 {
+	if begun := info.Delivered.Consumer; c.noLedger && begun > 0 {
 		c.add(Error, "ledger", "restore it; an empty one would take each of their trades for new",
-			"the ledger is missing, but %d jobs of consumer %s are done", done, info.Name)
+			"the ledger is missing, but consumer %s has delivered jobs (%d times)", info.Name, begun)
 	}
 	if info.Paused {
 		c.add(Warning, "jobs", "nats consumer resume "+info.Stream+" "+info.Name,
