@@ -12,7 +12,7 @@ import (
 // collect it, and go through every stack, thirty times a second to keep it that
 // small. It may grow to about what a worker with usualSlots has anyway.
 const (
-	usualSlots   = 320
+	usualSlots   = 256
 	usualPercent = 100 // Go's own
 	mostPercent  = 400
 )
