@@ -146,13 +146,13 @@ func (c *Clerk) stamp(t *Trade, e *capture.Event) {
 }
 
 // queryStep is how far each query since the last call moves the schedule on,
-// beside the call. Twice as far where the last one found the order authorized:
-// after a lost call the next mostly says the same, until the settle time is
-// over, and takes a slot from a job that could be captured. Where it says
-// something else, the trade is looked at sooner again.
+// beside the call. Three times as far where the last one found the order
+// authorized: after a lost call the next mostly says the same, until the settle
+// time is over, and takes a slot from a job that could be captured. Where it
+// says something else, the trade is looked at sooner again.
 func queryStep(a *capture.Answer) int {
 	if a != nil && a.Order != nil && a.Order.State == capture.OrderAuthorized {
-		return 2
+		return 3
 	}
 	return 1
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -117,6 +118,42 @@ func TestLearnGivesUpOnContention(t *testing.T) {
 	_, _, err := clerk.Learn(t.Context(), announce(t, clerk), nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)})
 	if !errors.Is(err, reconcile.ErrContended) || conflicts > 100 {
 		t.Errorf("%v after %d conflicts, want ErrContended after a bounded number", err, conflicts)
+	}
+}
+
+// What a lost call without effect costs in queries is what the healthy jobs pay
+// for it in slots. A payment under way is looked at more often.
+func TestALostCallIsAskedAboutSeldom(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[capture.OrderState][]float64{
+		capture.OrderAuthorized: {0.5, 4.5, 45, 50},
+		capture.OrderPending:    {0.5, 1.5, 3.5, 7.5, 22.5, 52.5},
+	} {
+		clerk := newClerk(&ledger.Memory{}, "mine")
+		clerk.Schedule.Random = func() float64 { return 0.5 }
+		now := noon
+		clerk.Now = func() time.Time { return now }
+		trade := announce(t, clerk)
+		trade, _, err := clerk.Learn(t.Context(), trade, nil, capture.Finding{
+			Via: capture.ViaCapture, Call: 1, Answer: capture.Answer{Kind: capture.AnswerUnknown, Why: "reset"}})
+		var asked []float64
+		for err == nil && len(asked) < len(want) {
+			step := capture.Decide(&trade.State, &trade.State.Job, now, clerk.Policy)
+			switch step.Do {
+			case capture.DoWait:
+				now = step.Until
+				continue
+			case capture.DoQuery:
+			default:
+				t.Fatalf("%s, asked after %v s: %s by the row %q", state, asked, step.Do, step.Rule)
+			}
+			asked = append(asked, now.Sub(noon).Seconds())
+			trade, _, err = clerk.Learn(t.Context(), trade, nil, capture.Finding{Via: capture.ViaQuery, Asked: now, Answer: capture.Answer{
+				Kind: capture.AnswerDone, Order: &capture.Order{TradeID: "T1", State: state}}})
+		}
+		if err != nil || !slices.Equal(asked, want) {
+			t.Errorf("%s: asked after %v s, %v, want after %v", state, asked, err, want)
+		}
 	}
 }
 
