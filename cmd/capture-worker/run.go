@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/loglines"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 )
@@ -44,7 +45,9 @@ flight within worker.shutdown_timeout and hands the rest back.`,
 			if !embedded { // the server keeps its index in the same heap
 				spare(c)
 			}
-			log := newLogger(c.Log, cmd.ErrOrStderr())
+			lines := loglines.New(cmd.ErrOrStderr())
+			defer lines.Close()
+			log := newLogger(c.Log, lines)
 			err = runWorker(cmd.Context(), c, embedded, log)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				log.Info("stopped before it took jobs", "worker", c.Worker.Name)
