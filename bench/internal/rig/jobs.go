@@ -18,6 +18,12 @@ const (
 	fillBound    = 2 * time.Minute
 	// jobSubject is what batch jobs are published to.
 	jobSubject = "capture.jobs.batch"
+
+	// noStore is what the server answers now and then while it still removes the
+	// files of the stream that was there before.
+	noStore    jetstream.ErrorCode = 10049
+	storeTries                     = 10
+	storePause                     = 200 * time.Millisecond
 )
 
 // Queue names the jobs stream and its consumer.
@@ -41,12 +47,18 @@ func (b *Broker) Recreate(ctx context.Context, q Queue, sample int) error {
 			return fmt.Errorf("deleting stream %s: %w", name, err)
 		}
 	}
-	c := config.Defaults()
-	consumers, err := worker.EnsureStreams(ctx, b.JS, worker.StreamsConfig{
-		Jobs: q.Stream, Subjects: c.Jobs.Subjects, DLQ: q.DLQ, Replicas: c.NATS.Replicas,
-		AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
-		Consumers: []worker.ConsumerConfig{{Name: q.Consumer, Subjects: c.Jobs.Subjects}},
-	})
+	consumers, err := b.make(ctx, q)
+	for range storeTries {
+		if refused := (*jetstream.APIError)(nil); !errors.As(err, &refused) || refused.ErrorCode != noStore {
+			break
+		}
+		select {
+		case <-time.After(storePause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		consumers, err = b.make(ctx, q)
+	}
 	if err != nil {
 		return err
 	}
@@ -56,6 +68,15 @@ func (b *Broker) Recreate(ctx context.Context, q Queue, sample int) error {
 		return fmt.Errorf("sampling the acks of consumer %s: %w", q.Consumer, err)
 	}
 	return nil
+}
+
+func (b *Broker) make(ctx context.Context, q Queue) ([]jetstream.Consumer, error) {
+	c := config.Defaults()
+	return worker.EnsureStreams(ctx, b.JS, worker.StreamsConfig{
+		Jobs: q.Stream, Subjects: c.Jobs.Subjects, DLQ: q.DLQ, Replicas: c.NATS.Replicas,
+		AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
+		Consumers: []worker.ConsumerConfig{{Name: q.Consumer, Subjects: c.Jobs.Subjects}},
+	})
 }
 
 // Fill publishes n jobs and returns when all of them are stored. Their trade
