@@ -152,5 +152,12 @@ func (l *rowLimit) Read(p []byte) (int, error) {
 
 // reason is what is wrong with a row, without what the list says anyway.
 func reason(err error) string {
-	return strings.TrimPrefix(err.Error(), "malformed job ")
+	bad, is := errors.AsType[*capture.MalformedError](err)
+	switch {
+	case !is:
+		return err.Error()
+	case bad.Field == "":
+		return bad.Detail + " (" + bad.Reason + ")"
+	}
+	return bad.Field + ": " + bad.Detail + " (" + bad.Reason + ")"
 }
