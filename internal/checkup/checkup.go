@@ -110,7 +110,7 @@ func (c *Checker) ledger(ctx context.Context, js jetstream.JetStream) {
 	info, problems, err := ledger.InspectStream(ctx, js, ledger.StreamConfig{
 		Stream: name, Replicas: c.Config.NATS.Replicas, MaxAge: c.Config.Ledger.MaxAge,
 	})
-	if c.unavailable(err, "ledger", "stream "+name) {
+	if c.unavailable(js, err, "ledger", "stream "+name) {
 		c.noLedger = errors.Is(err, jetstream.ErrStreamNotFound)
 		return
 	}

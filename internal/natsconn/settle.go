@@ -3,6 +3,7 @@ package natsconn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -52,9 +53,28 @@ func Settle(ctx context.Context, log *slog.Logger, ask func(context.Context) err
 }
 
 func notYet(err error) bool {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
+	if unanswered(err) {
 		return true
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && slices.Contains([]jetstream.ErrorCode{clusterNoPeers, clusterNotAvailable, clusterNotLeader}, api.ErrorCode)
+}
+
+func unanswered(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
+}
+
+// Denied returns, for the error of a request that was not answered, what the
+// server said of it beside the answers: that the user of nc may not ask that.
+// It wraps nats.ErrPermissionViolation and not the error, for asking again does
+// not help. Where the server said nothing of that kind, and for any other error
+// and nil, it returns err.
+func Denied(nc *nats.Conn, err error) error {
+	if !unanswered(err) {
+		return err
+	}
+	if refused := nc.LastError(); errors.Is(refused, nats.ErrPermissionViolation) {
+		return fmt.Errorf("NATS does not permit what is needed; docs/operations.md lists it (Permissions): %w", refused)
+	}
+	return err
 }
