@@ -22,7 +22,7 @@ func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream,
 	var problems []worker.Problem
 	err = natsconn.Settle(ctx, log, func(ctx context.Context) (err error) {
 		consumers, problems, err = findOrCreate(ctx, c, js)
-		return natsconn.Denied(js.Conn(), err)
+		return natsconn.Explain(js.Conn(), err)
 	})
 	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
 		return nil, fmt.Errorf("JetStream is not enabled on the server of nats.url, or not for this account: %w", err)

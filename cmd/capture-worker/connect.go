@@ -45,5 +45,5 @@ func (a *app) withJetStream(cmd *cobra.Command, use func(context.Context, jetstr
 	if err != nil {
 		return err
 	}
-	return natsconn.Denied(nc.Conn, use(cmd.Context(), js, c))
+	return natsconn.Explain(nc.Conn, use(cmd.Context(), js, c))
 }

@@ -109,7 +109,7 @@ func (a *app) withOffice(cmd *cobra.Command, use func(context.Context, *office) 
 		defer client.Close()
 		o.query = client.Query
 	}
-	return natsconn.Denied(nc.Conn, use(cmd.Context(), o))
+	return natsconn.Explain(nc.Conn, use(cmd.Context(), o))
 }
 
 // quietLog is the configuration with a log of errors only, where nobody has

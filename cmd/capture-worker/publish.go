@@ -156,7 +156,7 @@ func (p *publishing) send(ctx context.Context, in *input, found tally) error {
 	}
 	to, err := findTarget(ctx, js, p.c, p.subject, p.create)
 	if err != nil {
-		return fmt.Errorf("nothing was sent: %w", natsconn.Denied(conn.Conn, err))
+		return fmt.Errorf("nothing was sent: %w", natsconn.Explain(conn.Conn, err))
 	}
 	all, err := p.rows(ctx, in)
 	if err != nil {
@@ -169,7 +169,7 @@ func (p *publishing) send(ctx context.Context, in *input, found tally) error {
 	fmt.Fprintf(p.cmd.OutOrStdout(), "%d sent to %s on %s, %d of them repeated, %d bad\n",
 		s.sent.Load(), to.stream, to.subject, s.repeated.Load(), found.bad)
 	if err != nil {
-		err = natsconn.Denied(conn.Conn, err)
+		err = natsconn.Explain(conn.Conn, err)
 		return fmt.Errorf("%w\n%d of %d rows are stored; run the same command again: within %s the stream recognises them, later the worker does",
 			err, s.sent.Load(), found.good, to.memory.Round(time.Second))
 	}

@@ -47,7 +47,7 @@ func (c *Checker) account(ctx context.Context, js jetstream.JetStream) bool {
 		c.add(Error, "nats", "start the server with JetStream, and enable it for this account", "JetStream is not enabled")
 		return false
 	case err != nil:
-		c.add(Error, "nats", "look at the server's log; the account needs the permission for $JS.API.>", "JetStream does not answer: %v", natsconn.Denied(js.Conn(), err))
+		c.add(Error, "nats", "look at the server's log; the account needs the permission for $JS.API.>", "JetStream does not answer: %v", natsconn.Explain(js.Conn(), err))
 		return false
 	}
 	tiers := map[string]jetstream.Tier{"": info.Tier}
@@ -88,7 +88,7 @@ func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 	defer cancel()
 	found, err := worker.Inspect(ctx, js, c.Streams, c.Limits)
 	if err != nil {
-		c.add(Error, "jobs", "look at the server's log and the account's permissions", "%v", natsconn.Denied(js.Conn(), err))
+		c.add(Error, "jobs", "look at the server's log and the account's permissions", "%v", natsconn.Explain(js.Conn(), err))
 		return
 	}
 	if found.Jobs == nil {
@@ -147,7 +147,7 @@ func (c *Checker) unavailable(js jetstream.JetStream, err error, area, what stri
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		c.missing(area, what)
 	default:
-		c.add(Error, area, "look at the server's log and the account's permissions", "%v", natsconn.Denied(js.Conn(), err))
+		c.add(Error, area, "look at the server's log and the account's permissions", "%v", natsconn.Explain(js.Conn(), err))
 	}
 	return true
 }

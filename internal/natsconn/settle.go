@@ -52,25 +52,27 @@ func Settle(ctx context.Context, log *slog.Logger, ask func(context.Context) err
 	}
 }
 
-func notYet(err error) bool {
-	if unanswered(err) {
-		return true
-	}
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && slices.Contains([]jetstream.ErrorCode{clusterNoPeers, clusterNotAvailable, clusterNotLeader}, api.ErrorCode)
-}
+func notYet(err error) bool { return unanswered(err) || leaderless(err) }
 
 func unanswered(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
 }
 
-// Denied returns, for the error of a request that was not answered, what the
-// server said of it beside the answers: that the user of nc may not ask that.
-// It wraps nats.ErrPermissionViolation and not the error, for asking again does
-// not help. Where the server said nothing of that kind, and for any other error
-// and nil, it returns err.
-func Denied(nc *nats.Conn, err error) error {
-	if !unanswered(err) {
+func leaderless(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && slices.Contains([]jetstream.ErrorCode{clusterNoPeers, clusterNotAvailable, clusterNotLeader}, api.ErrorCode)
+}
+
+// Explain puts what JetStream answered, or did not answer, into words for who
+// has to act on it. That nobody leads it wraps. Of a request without an answer
+// it tells what the server said beside the answers, if it was that the user of
+// nc may not ask that: it wraps nats.ErrPermissionViolation then and not err,
+// for asking again does not help. Other errors, and nil, stay as they are.
+func Explain(nc *nats.Conn, err error) error {
+	switch {
+	case leaderless(err):
+		return fmt.Errorf("JetStream has no leader for this just now, as while its servers start; if it stays so, look at them: %w", err)
+	case !unanswered(err):
 		return err
 	}
 	if refused := nc.LastError(); errors.Is(refused, nats.ErrPermissionViolation) {

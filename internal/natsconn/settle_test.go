@@ -72,3 +72,19 @@ func TestSettleGivesUpAtItsBoundAndAtItsContextsEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestAnErrorIsPutIntoWords(t *testing.T) {
+	t.Parallel()
+	other := errors.New("disk full")
+	for _, as := range []error{errNoLeader, errNoPeers} {
+		if err := natsconn.Explain(nil, as); !errors.Is(err, as) || !strings.Contains(err.Error(), "no leader") {
+			t.Errorf("%v is explained as %v", as, err)
+		}
+	}
+	if err := natsconn.Explain(nil, other); err != other {
+		t.Errorf("%v became %v", other, err)
+	}
+	if err := natsconn.Explain(nil, nil); err != nil {
+		t.Errorf("nothing became %v", err)
+	}
+}
