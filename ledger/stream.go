@@ -12,12 +12,15 @@ import (
 // DefaultMaxAge is how long events are kept: a year of disputes and a month.
 const DefaultMaxAge = 400 * 24 * time.Hour
 
+// Forever, as StreamConfig.MaxAge, is without an end.
+const Forever time.Duration = -1
+
 // StreamConfig says what stream the ledger wants. The zero value of a field is
 // its default.
 type StreamConfig struct {
 	Stream   string        // DefaultStream
 	Replicas int           // 1
-	MaxAge   time.Duration // DefaultMaxAge
+	MaxAge   time.Duration // DefaultMaxAge; Forever: no event is ever dropped
 }
 
 // Finding is something about the stream that does not fit the ledger.
@@ -49,7 +52,7 @@ func (c StreamConfig) withDefaults() StreamConfig {
 	if c.Replicas <= 0 {
 		c.Replicas = 1
 	}
-	if c.MaxAge <= 0 {
+	if c.MaxAge == 0 {
 		c.MaxAge = DefaultMaxAge
 	}
 	return c
@@ -65,7 +68,7 @@ func create(ctx context.Context, js jetstream.JetStream, c StreamConfig) (jetstr
 		Retention:   jetstream.LimitsPolicy,
 		Storage:     jetstream.FileStorage,
 		Replicas:    c.Replicas,
-		MaxAge:      c.MaxAge,
+		MaxAge:      max(c.MaxAge, 0), // 0 is for ever to JetStream
 		// Full means refusing what is new, not forgetting what is true.
 		Discard:     jetstream.DiscardNew,
 		AllowDirect: true,
@@ -105,6 +108,7 @@ func inspect(got jetstream.StreamConfig, c StreamConfig) []Finding {
 		{got.NoAck, true, "it does not acknowledge what is published, so no append can be relied on; lift no_ack"},
 		{got.Storage != jetstream.FileStorage, true, "it keeps events in memory only; the ledger needs file storage"},
 		{got.AllowRollup || got.AllowMsgTTL, false, "it allows rollups or messages with a time to live, which erase events; nothing here uses them, make sure that nothing else does"},
+		{got.MaxAge > 0 && c.MaxAge < 0, false, fmt.Sprintf("it keeps events for %s, and not for ever, as ledger.max_age says", got.MaxAge)},
 		{got.MaxAge > 0 && got.MaxAge < c.MaxAge, false, fmt.Sprintf("it keeps events for %s, less than the %s of ledger.max_age", got.MaxAge, c.MaxAge)},
 		{got.Replicas < c.Replicas, false, fmt.Sprintf("it has %d replicas, fewer than the %d of nats.replicas", got.Replicas, c.Replicas)},
 		{!got.DenyDelete || !got.DenyPurge, false, "single events can be deleted or purged from it; set deny_delete and deny_purge for an audit trail that only grows"},

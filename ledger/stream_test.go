@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -201,6 +202,43 @@ func walked(t *testing.T, l ledger.Ledger) []string {
 		trades = append(trades, trade)
 	}
 	return trades
+}
+
+// A ledger that was just made: its stream counts from 0 to 0.
+func TestWalkingALedgerThatHoldsNothing(t *testing.T) {
+	t.Parallel()
+	js := connect(t, server(t).URL())
+	ensure(t, js, ledger.StreamConfig{})
+	for name, l := range map[string]ledger.Ledger{"memory": &ledger.Memory{}, "jetstream": ledger.NewJetStream(js, ledger.Options{})} {
+		for walk, trades := range map[string]iter.Seq2[string, error]{
+			"all": l.Trades(t.Context(), ledger.Filter{}), "since": l.Trades(t.Context(), ledger.Filter{Since: time.Now().Add(-time.Hour)}),
+			"parked": ledger.TradesWith(t.Context(), l, capture.Parked),
+		} {
+			for trade, err := range trades {
+				t.Errorf("%s, walking %s: met %q, %v", name, walk, trade, err)
+			}
+		}
+	}
+}
+
+func TestALedgerThatKeepsForEver(t *testing.T) {
+	t.Parallel()
+	js := connect(t, server(t).URL())
+	ensure(t, js, ledger.StreamConfig{MaxAge: ledger.Forever})
+	stream, err := js.Stream(t.Context(), ledger.DefaultStream)
+	if err != nil || stream.CachedInfo().Config.MaxAge != 0 {
+		t.Fatalf("it keeps events for %s, %v", stream.CachedInfo().Config.MaxAge, err)
+	}
+	ensure(t, js, ledger.StreamConfig{}) // more than what is asked for
+	short := stream.CachedInfo().Config
+	short.MaxAge = ledger.DefaultMaxAge
+	if _, err := js.UpdateStream(t.Context(), short); err != nil {
+		t.Fatal(err)
+	}
+	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{MaxAge: ledger.Forever})
+	if err != nil || len(found) != 1 || found[0].Unfit || !strings.Contains(found[0].Text, "ledger.max_age") {
+		t.Errorf("where it is to keep them for ever: %v, %v", found, err)
+	}
 }
 
 // TestExpiredEvents: the first events of a trade are gone, by age; the walk

@@ -57,13 +57,15 @@ func firstIn(msg *jetstream.RawStreamMsg, start uint64) (string, bool) {
 	return trade, ours && (!known || before < start)
 }
 
-// span returns the sequences of the first and the last event of the walk.
+// span returns the sequences of the first and the last event of the walk. Where
+// there is none, the first is after the last.
 func (l *JetStream) span(ctx context.Context, f Filter) (start, end uint64, err error) {
 	state, err := l.state(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
-	start, end = state.FirstSeq, state.LastSeq
+	// A stream that never held a message counts from 0 to 0.
+	start, end = max(state.FirstSeq, 1), state.LastSeq
 	if f.Since.IsZero() || start > end {
 		return start, end, nil
 	}

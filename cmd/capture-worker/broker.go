@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,10 @@ func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream) 
 }
 
 func ledgerStream(c config.Config) ledger.StreamConfig {
-	return ledger.StreamConfig{Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas, MaxAge: c.Ledger.MaxAge}
+	return ledger.StreamConfig{
+		Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas,
+		MaxAge: cmp.Or(c.Ledger.MaxAge, ledger.Forever), // 0 is for ever there
+	}
 }
 
 func misfits(findings []ledger.Finding) []worker.Problem {

@@ -5,6 +5,7 @@
 package checkup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,7 +109,7 @@ func (c *Checker) ledger(ctx context.Context, js jetstream.JetStream) {
 	name := c.Config.Ledger.Stream
 	before := time.Now()
 	info, problems, err := ledger.InspectStream(ctx, js, ledger.StreamConfig{
-		Stream: name, Replicas: c.Config.NATS.Replicas, MaxAge: c.Config.Ledger.MaxAge,
+		Stream: name, Replicas: c.Config.NATS.Replicas, MaxAge: cmp.Or(c.Config.Ledger.MaxAge, ledger.Forever),
 	})
 	if c.unavailable(js, err, "ledger", "stream "+name) {
 		c.noLedger = errors.Is(err, jetstream.ErrStreamNotFound)
