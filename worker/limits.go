@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -40,13 +42,15 @@ func CheckLimits(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig,
 		if err != nil {
 			return nil, fmt.Errorf("consumer %s of stream %s: %w", c.Name, cfg.Jobs, err)
 		}
-		problems = append(problems, checkConsumer(consumer.CachedInfo().Config, l)...)
+		found := consumer.CachedInfo().Config
+		problems = append(append(problems, checkConsumer(found, l)...), checkFilter(found, c)...)
 	}
 	dlq, err := js.Stream(ctx, cfg.DLQ)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", cfg.DLQ, err)
 	}
-	problems = append(problems, checkJobs(stream.CachedInfo().Config, l)...)
+	found := stream.CachedInfo().Config
+	problems = append(append(problems, checkSubjects(found, cfg)...), checkJobs(found, l)...)
 	return append(problems, checkDLQ(dlq.CachedInfo().Config)...), nil
 }
 
@@ -79,6 +83,54 @@ func checkConsumer(c jetstream.ConsumerConfig, l Limits) []Problem {
 			"max ack pending is %d; jobs that wait for redelivery keep their place in it and may starve new ones", c.MaxAckPending)
 	}
 	return found
+}
+
+// checkFilter: without one a consumer takes what the stream holds.
+func checkFilter(c jetstream.ConsumerConfig, wanted ConsumerConfig) []Problem {
+	filters := c.FilterSubjects
+	if c.FilterSubject != "" {
+		filters = []string{c.FilterSubject}
+	}
+	want := slices.Sorted(slices.Values(wanted.Subjects))
+	if got := slices.Sorted(slices.Values(filters)); len(got) > 0 && !slices.Equal(got, want) {
+		return []Problem{{What: fmt.Sprintf("consumer %s takes %s, but is to take %s", c.Durable, strings.Join(got, ","), strings.Join(want, ",")),
+			Do: "make jobs.subjects (or jobs.lanes) and the consumer's filter the same"}}
+	}
+	return nil
+}
+
+// checkSubjects: a job on a subject that the stream does not take is stored
+// nowhere. A stream that copies others may have subjects of its own or none.
+func checkSubjects(s jetstream.StreamConfig, cfg StreamsConfig) []Problem {
+	if s.Mirror != nil || len(s.Sources) > 0 {
+		return nil
+	}
+	var lost []string
+	for _, subject := range cfg.Subjects {
+		if !slices.ContainsFunc(s.Subjects, func(pattern string) bool { return takes(pattern, subject) }) {
+			lost = append(lost, subject)
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	return []Problem{{What: fmt.Sprintf("stream %s takes %s, not %s: jobs published there are stored nowhere",
+		s.Name, strings.Join(s.Subjects, ","), strings.Join(lost, ",")),
+		Do: "add the subjects to the stream, or correct jobs.subjects"}}
+}
+
+// takes: every subject that wanted stands for is one of pattern's.
+func takes(pattern, wanted string) bool {
+	parts, tokens := strings.Split(pattern, "."), strings.Split(wanted, ".")
+	for i, part := range parts {
+		switch {
+		case part == ">":
+			return len(tokens) > i
+		case i >= len(tokens), tokens[i] == ">", part != "*" && part != tokens[i]:
+			return false
+		}
+	}
+	return len(tokens) == len(parts)
 }
 
 func checkJobs(s jetstream.StreamConfig, l Limits) []Problem {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -100,7 +99,7 @@ func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 		if found.Consumers[i] == nil {
 			c.missing("jobs", "consumer "+wanted.Name)
 		} else {
-			c.consumer(found.Consumers[i], wanted)
+			c.consumer(found.Consumers[i])
 		}
 	}
 	if found.DLQ == nil {
@@ -117,7 +116,7 @@ func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 	}
 }
 
-func (c *Checker) consumer(info *jetstream.ConsumerInfo, wanted worker.ConsumerConfig) {
+func (c *Checker) consumer(info *jetstream.ConsumerInfo) {
 	c.add(OK, "jobs", "", "consumer %s: %d jobs to come, %d under way or waiting for a retry",
 		info.Name, info.NumPending, info.NumAckPending)
 	if begun := info.Delivered.Consumer; c.noLedger && begun > 0 {
@@ -127,15 +126,6 @@ func (c *Checker) consumer(info *jetstream.ConsumerInfo, wanted worker.ConsumerC
 	if info.Paused {
 		c.add(Warning, "jobs", "nats consumer resume "+info.Stream+" "+info.Name,
 			"consumer %s is paused for another %s: no job is delivered", info.Name, info.PauseRemaining.Round(time.Second))
-	}
-	filters := info.Config.FilterSubjects
-	if info.Config.FilterSubject != "" {
-		filters = []string{info.Config.FilterSubject}
-	}
-	want := slices.Sorted(slices.Values(wanted.Subjects))
-	if got := slices.Sorted(slices.Values(filters)); len(got) > 0 && !slices.Equal(got, want) {
-		c.add(Warning, "jobs", "make jobs.subjects (or jobs.lanes) and the consumer's filter the same",
-			"consumer %s takes %s, but is to take %s", info.Name, strings.Join(got, ","), strings.Join(want, ","))
 	}
 }
 
