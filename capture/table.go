@@ -107,7 +107,7 @@ The numbers in the column "rule" are those of [rules.md](rules.md). Each event c
 The words:
 
 - An **attempt** is one ` + "`request_id`" + `; it may need several **calls**.
-- A call's **lease** is the time by which it is over, whoever makes it.
+- A call's **lease** is the time by which it is over, whoever makes it: twice ` + "`gateway.timeout`" + ` and five seconds after it was announced.
 - A call is **lost** when it ended without an answer that ends it: a timeout, a broken connection, a crash, "accepted". After -1000 it is not lost, but **in doubt**: it may have taken effect.
 - The **settle time** (` + "`reconcile.settle`" + `) is how long a lost call may still land and become visible. Queries **agree** when ` + "`reconcile.agree`" + ` of them in a row, asked after the settle time and ` + "`reconcile.spacing`" + ` apart, show the same. A query that tells nothing neither agrees nor contradicts.
 - An **ask** is what a job wants: amount, currency and the time it leaves. The same ask again changes nothing; another ask opens a failed trade.

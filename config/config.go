@@ -50,8 +50,8 @@ type NATS struct {
 	TLSCert       string         `key:"nats.tls_cert" doc:"path of the client certificate (PEM)"`
 	TLSKey        string         `key:"nats.tls_key" doc:"path of the key of the client certificate (PEM)"`
 	StoreDir      string         `key:"nats.store_dir" default:"capture-data" doc:"folder of the server that --embedded runs"`
-	AckWait       time.Duration  `key:"nats.ack_wait" default:"1m" doc:"a job not acked or kept in progress for so long is delivered again"`
-	MaxAckPending int            `key:"nats.max_ack_pending" default:"50000" doc:"jobs delivered and not yet acked, those that wait for a retry included"`
+	AckWait       time.Duration  `key:"nats.ack_wait" default:"1m" doc:"a job not acked or kept in progress for so long is delivered again; where the consumer is created"`
+	MaxAckPending int            `key:"nats.max_ack_pending" default:"50000" doc:"jobs delivered and not yet acked, those that wait for a retry included; where the consumer is created"`
 	Replicas      int            `key:"nats.replicas" default:"1" doc:"replicas of the streams that are created: 1, 3 or 5"`
 }
 
@@ -101,14 +101,14 @@ type Worker struct {
 // Backoff is the quick schedule, inside one delivery.
 type Backoff struct {
 	Initial time.Duration `key:"worker.backoff.initial" default:"500ms" doc:"first pause before a call is made again"`
-	Max     time.Duration `key:"worker.backoff.max" default:"10s" doc:"longest pause inside a delivery"`
+	Max     time.Duration `key:"worker.backoff.max" default:"10s" doc:"longest pause inside a delivery, give or take half"`
 	Inline  time.Duration `key:"worker.backoff.inline" default:"15s" doc:"the longest a delivery waits inside in all; then it is delivered again later"`
 }
 
 // Retry is the slow schedule, by delayed redelivery.
 type Retry struct {
 	Initial time.Duration `key:"worker.retry.initial" default:"15s" doc:"delay of the first redelivery"`
-	Max     time.Duration `key:"worker.retry.max" default:"15m" doc:"longest delay of a redelivery"`
+	Max     time.Duration `key:"worker.retry.max" default:"15m" doc:"longest delay of a redelivery, give or take half"`
 }
 
 // Reconcile says when Order Query is believed.
