@@ -54,6 +54,11 @@ func (v *checker) lanes() {
 			if other, twice := in[s]; twice {
 				v.add("jobs.lanes", s+" is in the lanes "+other+" and "+name, "keep it in one")
 			}
+			for _, earlier := range slices.Sorted(maps.Keys(in)) {
+				if earlier != s && in[earlier] != name && overlap(strings.Split(earlier, "."), strings.Split(s, ".")) {
+					v.add("jobs.lanes", fmt.Sprintf("%s of lane %s and %s of lane %s overlap, so that jobs would be taken by both", earlier, in[earlier], s, name), "name subjects that have none in common")
+				}
+			}
 			in[s] = name
 			if !slices.Contains(j.Subjects, s) {
 				v.add("jobs.lanes", s+" of lane "+name+" is not one of jobs.subjects", "name the same subjects in both")

@@ -41,6 +41,7 @@ func TestLanesCoverTheSubjectsOnce(t *testing.T) {
 	cases := []struct{ name, lanes, weights, says string }{
 		{"a subject in no lane", "live=a", "", "b of jobs.subjects is in no lane"},
 		{"a subject in two", "live=a b,batch=b", "", "b is in the lanes batch and live"},
+		{"subjects that overlap", "live=a,batch=>", "", "> of lane batch and a of lane live overlap"},
 		{"one that is no job's", "live=a b c", "", "c of lane live is not one of jobs.subjects"},
 		{"a bad name", "Live!=a b", "", "must be named by"},
 		{"weight of nobody", "live=a b", "batch=2", "lane batch is not in jobs.lanes"},

@@ -21,6 +21,8 @@ func newDLQCmd(a *app) *cobra.Command {
 wait as dead letters in jobs.dlq_stream, with the reason. No letter is changed
 or removed: what is published again is noted beside it.`,
 		Example: "  capture-worker dlq list\n  capture-worker dlq show 1",
+		Args:    cobra.NoArgs,
+		RunE:    chooseOne,
 	}
 	cmd.AddCommand(newDLQListCmd(a), newDLQShowCmd(a), newDLQRepublishCmd(a))
 	return cmd

@@ -85,6 +85,7 @@ type reply struct {
 	header nats.Header
 	body   []byte
 	to     target
+	after  uint64 // the sequence as which it was published before
 }
 
 func (r *republishing) run(ctx context.Context, seqs []uint64) error {
@@ -108,6 +109,7 @@ func (r *republishing) run(ctx context.Context, seqs []uint64) error {
 		if err != nil {
 			return fmt.Errorf("nothing was sent: %w", err)
 		}
+		rep.after = done[seq].Seq
 		replies = append(replies, rep)
 	}
 	for i, rep := range replies {
@@ -174,6 +176,9 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 	msg.Header.Set(worker.HeaderLetterSequence, strconv.FormatUint(rep.letter.Seq, 10))
 	sum := sha256.Sum256(rep.body)
 	id := fmt.Sprintf("%s-%d-%s", r.desk.box.Stream, rep.letter.Seq, hex.EncodeToString(sum[:8]))
+	if rep.after > 0 { // or the stream would take it for that one
+		id += fmt.Sprintf("-after-%d", rep.after)
+	}
 	ack, err := r.desk.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(rep.to.stream))
 	if err != nil {
 		return fmt.Errorf("letter %d, trade %s: not acknowledged as stored: %w", rep.letter.Seq, rep.job.TradeID, err)
@@ -186,6 +191,10 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 	if err != nil {
 		return fmt.Errorf("the job of letter %d is published (sequence %d of %s), but that is not noted: %w", rep.letter.Seq, ack.Sequence, rep.to.stream, err)
 	}
-	fmt.Fprintf(r.out, "letter %d: published to %s: trade %s, %s\n", rep.letter.Seq, rep.to.subject, rep.job.TradeID, rep.job.Amount)
+	did := "published to " + rep.to.subject
+	if ack.Duplicate {
+		did = fmt.Sprintf("not sent again, for %s holds it as %d already", rep.to.stream, ack.Sequence)
+	}
+	fmt.Fprintf(r.out, "letter %d: %s: trade %s, %s\n", rep.letter.Seq, did, rep.job.TradeID, rep.job.Amount)
 	return nil
 }

@@ -129,19 +129,22 @@ func ledgerLost(ctx context.Context, c config.Config, js jetstream.JetStream) er
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err
 	}
-	for _, lane := range c.LaneList() {
-		consumer, err := js.Consumer(ctx, c.Jobs.Stream, lane.Consumer)
-		if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if begun := consumer.CachedInfo().Delivered.Consumer; begun > 0 {
+	jobs, err := js.Stream(ctx, c.Jobs.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// Those of lanes that are not configured any more too.
+	all := jobs.ListConsumers(ctx)
+	for consumer := range all.Info() {
+		begun, ours := consumer.Delivered.Consumer, consumer.Name == c.Jobs.Consumer || strings.HasPrefix(consumer.Name, c.Jobs.Consumer+"-")
+		if ours && begun > 0 {
 			return fmt.Errorf("the ledger's stream %s is missing, but consumer %s has delivered jobs (%d times): without it nobody knows what became of them, and a second job for such a trade would be taken for the first; "+
 				"restore the stream, see docs/operations.md, Backup and restore, or, where the old trades do not matter, begin anew with `nats consumer rm %s %s`",
-				c.Ledger.Stream, lane.Consumer, begun, c.Jobs.Stream, lane.Consumer)
+				c.Ledger.Stream, consumer.Name, begun, c.Jobs.Stream, consumer.Name)
 		}
 	}
-	return nil
+	return all.Err()
 }

@@ -23,6 +23,8 @@ func newLaneCmd(a *app) *cobra.Command {
 A paused lane delivers no jobs to any worker, redeliveries included; the jobs
 wait in the stream. Without lanes, the one consumer can be paused as "all".`,
 		Example: "  capture-worker lane list\n  capture-worker lane pause batch --for 2h",
+		Args:    cobra.NoArgs,
+		RunE:    chooseOne,
 	}
 	cmd.AddCommand(newLaneListCmd(a), newLanePauseCmd(a), newLaneResumeCmd(a))
 	return cmd

@@ -20,6 +20,8 @@ func newParkedCmd(a *app) *cobra.Command {
 		Long: `A trade is parked where the truth could not be learned, or is not what was asked
 for. Every act of a person on one is an event in the ledger: who, when and why.`,
 		Example: "  capture-worker parked list\n  capture-worker parked list --older-than 24h -o csv",
+		Args:    cobra.NoArgs,
+		RunE:    chooseOne,
 	}
 	cmd.AddCommand(newParkedListCmd(a), newParkedShowCmd(a), newParkedReleaseCmd(a), newParkedDismissCmd(a))
 	return cmd

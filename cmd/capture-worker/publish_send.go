@@ -114,9 +114,13 @@ func hopeless(err error) bool {
 }
 
 // messageID names what a row asks for, so that the stream recognises a repeat
-// of it: the trade and the amount, in the one form the amount has.
+// of it: all members, in the one form that each has. A corrected time is another
+// ask, as a corrected amount is.
 func messageID(j capture.Job) string {
-	sum := sha256.Sum256([]byte(j.TradeID + "\n" + j.Amount.Number() + "\n" + j.Amount.Currency()))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", []string{
+		j.TradeID, j.Amount.Number(), j.Amount.Currency(), j.OrderID, j.Description, j.NotifyURL,
+		j.AuthorizedAmount.Number(), j.AuthorizedAt.UTC().String(), j.CaptureBefore.UTC().String(),
+	}))
 	return "capture-job-" + hex.EncodeToString(sum[:16])
 }
 

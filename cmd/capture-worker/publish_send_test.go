@@ -198,7 +198,9 @@ func TestMessageID(t *testing.T) {
 	if messageID(job("t-1", "5", "EUR")) != base {
 		t.Error("5 and 5.00 have different ids")
 	}
-	for _, other := range []capture.Job{job("t-2", "5.00", "EUR"), job("t-1", "5.01", "EUR"), job("t-1", "5.00", "USD")} {
+	later := job("t-1", "5.00", "EUR")
+	later.CaptureBefore = time.Date(2026, 12, 20, 0, 0, 0, 0, time.UTC)
+	for _, other := range []capture.Job{later, job("t-2", "5.00", "EUR"), job("t-1", "5.01", "EUR"), job("t-1", "5.00", "USD")} {
 		if messageID(other) == base {
 			t.Errorf("%+v has the id of another job", other)
 		}

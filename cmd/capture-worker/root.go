@@ -70,6 +70,12 @@ and found differences or bad rows.`,
 	return root
 }
 
+// chooseOne is what a command does that only has others below it.
+func chooseOne(cmd *cobra.Command, _ []string) error {
+	_ = cmd.Help()
+	return usageError("%s needs to know what to do: one of the commands above", cmd.CommandPath())
+}
+
 // do marks the point from which an error is not about the usage any more.
 func (a *app) do(f func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {

@@ -2,6 +2,7 @@ package tracing
 
 import (
 	"context"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/attribute"
@@ -76,4 +77,6 @@ func disposed(span trace.Span, d worker.Disposition) {
 	span.End()
 }
 
-func cut(s string) string { return s[:min(len(s), maxText)] }
+// cut bounds a text that came from outside. The collector refuses all spans of a
+// request in which one text is no UTF-8.
+func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxText)], "\uFFFD") }

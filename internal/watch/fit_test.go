@@ -66,6 +66,10 @@ func TestStreamsThatAreChangedUnderAWorker(t *testing.T) {
 		if code != 1 || !strings.Contains(out, "the ledger's stream CAPTURES is missing, but consumer capture-worker has delivered jobs") {
 			t.Errorf("a start without the ledger: exit code %d: %s", code, out)
 		}
+		code, out = processtest.Finish(t, patience, "run", w.env("CAPTURE_JOBS_SUBJECTS="+shipped, "CAPTURE_JOBS_LANES=live="+shipped), program, "run")
+		if code != 1 || !strings.Contains(out, "is missing, but consumer capture-worker has delivered jobs") {
+			t.Errorf("a start without the ledger, and with other lanes: exit code %d: %s", code, out)
+		}
 		if code, out := processtest.Finish(t, patience, "check", w.env(), program, "check"); code != 1 || !strings.Contains(out, "the ledger is missing, but consumer capture-worker has delivered jobs") {
 			t.Errorf("check: exit code %d: %s", code, out)
 		}
