@@ -85,6 +85,17 @@ func TestSecretFileTrouble(t *testing.T) {
 	}
 }
 
+// The last step of a change of keys empties the file of the one before.
+func TestThePreviousKeyMayBeEmptied(t *testing.T) {
+	c, err := config.Load(config.Options{Env: env("CAPTURE_GATEWAY_PREVIOUS_SECRET_KEY_FILE="+write(t, "p", "\n"), "CAPTURE_GATEWAY_SECRET_KEY_FILE="+write(t, "s", key))})
+	if err != nil || c.Gateway.PreviousSecretKey != "" || string(c.Gateway.SecretKey) != key {
+		t.Errorf("the previous key is %q, %v", string(c.Gateway.PreviousSecretKey), err)
+	}
+	if _, err := config.Load(config.Options{Env: env("CAPTURE_GATEWAY_SECRET_KEY_FILE=" + write(t, "e", ""))}); err == nil {
+		t.Error("an empty file was taken for the present key")
+	}
+}
+
 // TestSecretsNeverShow prints a configuration in every way there is.
 func TestSecretsNeverShow(t *testing.T) {
 	var entries []string

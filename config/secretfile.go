@@ -10,6 +10,9 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 )
 
+// previousKey is the one secret whose file may be empty, once it is of no use.
+const previousKey = "gateway.previous_secret_key"
+
 // maxSecret bounds a file that holds a secret.
 const maxSecret = 64 << 10
 
@@ -57,6 +60,8 @@ func (l *loader) readSecret(k Key, path string) {
 	from := l.config.Origin(k.Name + fileSuffix)
 	secret, err := ReadSecret(path)
 	switch {
+	case errors.Is(err, ErrNoSecret) && k.Name == previousKey:
+		return // it was emptied: no notification is signed with it any more
 	case errors.Is(err, ErrNoSecret):
 		l.problem(Problem{Key: k.Name + fileSuffix, Value: path, From: from.String(), Wrong: "the file is empty", Do: "write the secret into it"})
 		return

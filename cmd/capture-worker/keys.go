@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -81,10 +82,13 @@ func (k *keyring) reread() error {
 	}
 	if path := k.c.PreviousSecretKeyFile; path != "" {
 		fresh, err := config.ReadSecret(path)
-		if err != nil {
+		if err != nil && !errors.Is(err, config.ErrNoSecret) {
 			return err
 		}
 		k.mu.Lock()
+		if fresh == "" && k.previous != "" { // emptied: old keys are of no use any more
+			k.retired = ""
+		}
 		k.previous = fresh
 		k.mu.Unlock()
 	}

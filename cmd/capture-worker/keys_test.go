@@ -62,6 +62,8 @@ func TestKeyringFollowsItsFiles(t *testing.T) {
 	within(t, "both files were read again", func() bool {
 		return slices.Equal(k.secrets(), []gateway.Secret{"third", "second-before", "second"})
 	})
+	writeKey(t, previous, "") // keys of before are of no use any more
+	within(t, "only the present key is left", func() bool { return slices.Equal(k.secrets(), []gateway.Secret{"third"}) })
 	cancel()
 	watching.Wait()
 	for _, key := range []string{"first", "second", "third", "older"} {

@@ -34,6 +34,7 @@ type trades struct {
 	watched  map[uint64]asked
 	doubted  map[uint64]int // the line of the first row of a trade whose rows disagree
 	late     int            // rows that were taken for good before a doubt came up
+	once     bool           // a trade may not be there twice at all
 }
 
 // asked is what the rows of one trade ask, as long as they agree.
@@ -130,6 +131,9 @@ func (t *trades) agrees(r *row) bool {
 		return !t.looksAt(trade) || t.unmarked(r, trade)
 	}
 	amount := uint32(t.hash(r.job.Amount.String()))
+	if t.once {
+		amount = uint32(r.line) // so that no two rows agree
+	}
 	switch {
 	case a.rows == 0:
 		a.line, a.amount = uint32(r.line), amount
@@ -179,7 +183,10 @@ func (t *trades) mark(in rows) rows {
 // marks the row.
 func (t *trades) unmarked(r *row, trade uint64) bool {
 	line, is := t.doubted[trade]
-	if is {
+	switch {
+	case is && t.once:
+		r.err = fmt.Errorf("trade %s is on line %d too: a trade is captured once, and none of its rows is compared", r.job.TradeID, line)
+	case is:
 		r.err = fmt.Errorf("trade %s is on line %d too, with another amount: a trade is captured once, and none of its rows is sent", r.job.TradeID, line)
 	}
 	return !is

@@ -16,6 +16,7 @@ import (
 
 // reconciling is one run of reconcile.
 type reconciling struct {
+	trades                      *trades // of the input
 	input, since, output, state string
 	all, write, audit           bool
 	verbose, quiet, restart     bool
@@ -47,7 +48,8 @@ expiring (not captured, and less than --expiring is left); unknown.
 
 It only reads, unless --write lets it append the outcomes that Order Query
 proves. What is done is kept in --state while it runs: interrupted and started
-again within a day, it goes on where it was. The file is removed at the end.
+again within twelve hours, it goes on where it was: what was asked in vain is
+asked again. The file is removed when all is asked.
 
 Exit codes: 0 all agreed; 1 it broke off; 2 wrong usage; 3 it found differences,
 bad rows or, with --audit, broken rules. What --write mended is no difference.`
@@ -144,11 +146,13 @@ func (r *reconciling) run(ctx context.Context) error {
 	if err := r.compare(ctx, items(), total); err != nil {
 		return r.broken(err)
 	}
+	// Not after the report: what reads it may end before it is over, and us with
+	// it. The next run would print the same findings, and ask nothing.
+	r.journal.remove()
 	found, err := r.report()
 	if err != nil {
 		return err
 	}
-	r.journal.remove()
 	broken := 0
 	if r.audit {
 		if broken, err = r.auditAll(ctx); err != nil {
@@ -206,7 +210,7 @@ func (r *reconciling) broken(err error) error {
 	if errors.Is(err, context.Canceled) {
 		what = "interrupted"
 	}
-	return fmt.Errorf("%s; %d trades are done, start it again with the same flags to go on (within a day, from %s)", what, r.journal.done(), r.journal.path)
+	return fmt.Errorf("%s; %d trades are done, start it again with the same flags to go on (within twelve hours, from %s)", what, r.journal.done(), r.journal.path)
 }
 
 // verdict turns what was found into the exit code.

@@ -43,7 +43,7 @@ func (r *reconciling) items(ctx context.Context) (items func() itemSeq, total in
 		in.close()
 		return nil, 0, nil, err
 	}
-	return func() itemSeq { return expected(ctx, in) }, total, in.close, nil
+	return func() itemSeq { return expected(ctx, in, r.trades) }, total, in.close, nil
 }
 
 // checkInput reads the whole file before anything is asked, lists its bad rows
@@ -54,11 +54,16 @@ func (r *reconciling) checkInput(in *input) (total int, err error) {
 		return 0, fmt.Errorf("reading the input: %w", err)
 	}
 	r.print = hex.EncodeToString(sum.Sum(nil))
-	all, err := bookRows(in, func(text string) { fmt.Fprintln(r.cmd.ErrOrStderr(), text) })
-	if err != nil {
-		return 0, err
+	told := false
+	note := func(text string) {
+		if !told {
+			fmt.Fprintln(r.cmd.ErrOrStderr(), text)
+		}
+		told = true
 	}
-	found, err := checkRows(all, r.cmd.ErrOrStderr())
+	r.trades = newTrades(filterBits, maxWatched)
+	r.trades.once = true // or the money of a double booking would agree
+	found, err := r.trades.checkAll(func() (rows, error) { return bookRows(in, note) }, r.cmd.ErrOrStderr())
 	if err != nil {
 		return 0, err
 	}
@@ -82,14 +87,14 @@ func bookRows(in *input, note func(string)) (rows, error) {
 }
 
 // expected makes items of the good rows.
-func expected(ctx context.Context, in *input) itemSeq {
+func expected(ctx context.Context, in *input, known *trades) itemSeq {
 	return func(yield func(reconcile.Item, error) bool) {
 		all, err := bookRows(in, func(string) {})
 		if err != nil {
 			yield(reconcile.Item{}, err)
 			return
 		}
-		for row, err := range all {
+		for row, err := range known.mark(all) {
 			switch {
 			case err == nil && ctx.Err() != nil:
 				err = ctx.Err()
@@ -120,7 +125,7 @@ func (r *reconciling) openJournal() error {
 		return err
 	}
 	r.journal, r.from = s, s.header.Since
-	if n := s.done(); n > 0 && !r.quiet {
+	if n := s.done(); n > 0 {
 		fmt.Fprintf(r.cmd.ErrOrStderr(), "going on where the run of %s UTC was interrupted: %d trades are done\n", s.header.Begun.UTC().Format(time.DateTime), n)
 	}
 	return nil

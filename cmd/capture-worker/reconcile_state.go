@@ -16,8 +16,9 @@ import (
 )
 
 // stateAge is how long the findings of an interrupted run are believed: the
-// gateway may say something else by now.
-const stateAge = 24 * time.Hour
+// gateway may say something else by now. A daily run never meets those of the
+// day before.
+const stateAge = 12 * time.Hour
 
 // journal keeps the rows of a run in a file as they are done: a line for each.
 // It is what an interrupted run goes on with, and where the rows are read from
@@ -58,7 +59,8 @@ func openJournal(path string, h journalHeader, restart bool) (*journal, error) {
 		return s, nil
 	}
 	*s = journal{path: path, header: h}
-	if s.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600); err != nil {
+	s.remove() // a run that still writes to it keeps its own
+	if s.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600); err != nil {
 		return nil, fmt.Errorf("keeping what is done: %w", err)
 	}
 	if _, err := s.line(h); err != nil {
@@ -114,7 +116,9 @@ func (s *journal) replay(in *bufio.Reader, offset int64) error {
 		if err != nil || json.Unmarshal(line, &row) != nil {
 			return s.file.Truncate(offset)
 		}
-		s.note(row, place{offset, int32(len(line))})
+		if row.Finding != reconcile.KindUnknown { // that is asked again
+			s.note(row, place{offset, int32(len(line))})
+		}
 		offset += int64(len(line))
 	}
 }
@@ -182,7 +186,7 @@ func (s *journal) each(do func(reconcileRow) error) error {
 
 func (s *journal) close() { _ = s.file.Close() }
 
-// remove takes the file away: the run is over.
+// remove takes the file away. What is open of it can still be read.
 func (s *journal) remove() { _ = os.Remove(s.path) }
 
 // reconcileRow is a verdict as it is kept and printed.

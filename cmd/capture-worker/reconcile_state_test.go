@@ -66,6 +66,37 @@ func TestJournalGoesOnAndKeepsTheOrderOfTheInput(t *testing.T) {
 	}
 }
 
+// What the gateway did not answer is no finding to go on with.
+func TestJournalAsksAgainWhatWasAskedInVain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	vain := rowAt(0, "a")
+	vain.Finding = reconcile.KindUnknown
+	begin(t, path, "q", false, vain, rowAt(1, "b"))
+	j := begin(t, path, "q", false)
+	if j.done() != 1 || j.cursor.Next != 0 {
+		t.Errorf("%d done, the cursor is %+v", j.done(), j.cursor)
+	}
+	if err := j.add(rowAt(0, "A")); err != nil {
+		t.Fatal(err)
+	}
+	if got := order(t, j); got != "Ab" {
+		t.Errorf("the rows are %s, want Ab", got)
+	}
+}
+
+// Two runs of one question: the second takes nothing from the first.
+func TestJournalIsNotTakenFromARunAtWork(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	first := begin(t, path, "q", false, rowAt(0, "a"))
+	begin(t, path, "q", true, rowAt(0, "x"))
+	if err := first.add(rowAt(1, "b")); err != nil {
+		t.Fatal(err)
+	}
+	if got := order(t, first); got != "ab" {
+		t.Errorf("the rows of the first are %s, want ab", got)
+	}
+}
+
 func TestJournalBeginsAnewForAnotherQuestion(t *testing.T) {
 	for name, open := range map[string]func(path string) *journal{
 		"another question": func(path string) *journal { return begin(t, path, "other", false) },

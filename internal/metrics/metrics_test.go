@@ -191,7 +191,7 @@ func TestSweepForgetsWhatOthersSettled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := metrics.New("v1", time.Now)
 		shared := &ledger.Memory{}
-		for i, trade := range []string{"T1", "T2"} {
+		for i, trade := range []string{"T1", "T2", "T3"} {
 			if _, err := m.Ledger(shared).Append(t.Context(), attempted(t, trade, time.Now()), 0); err != nil {
 				t.Fatal(i, err)
 			}
@@ -205,6 +205,15 @@ func TestSweepForgetsWhatOthersSettled(t *testing.T) {
 		settled := capture.Event{ID: "x", Type: capture.Captured, TradeID: "T1", Time: time.Now(), Amount: "24.99", Currency: "EUR"}
 		if _, err := shared.Append(t.Context(), settled, 1); err != nil {
 			t.Fatal(err)
+		}
+		// What comes after an outcome does not open it again.
+		after := uint64(3)
+		for _, typ := range []capture.EventType{capture.Parked, capture.Notified, capture.Dismissed} {
+			seq, err := shared.Append(t.Context(), capture.Event{ID: "y" + string(typ), Type: typ, TradeID: "T3", Time: time.Now()}, after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			after = seq
 		}
 		time.Sleep(3 * time.Minute)
 		cancel()

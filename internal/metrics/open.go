@@ -75,8 +75,8 @@ func (o *openTrades) see(e *capture.Event) {
 // that is not settled, was begun by another, as by the one before a restart.
 func (o *openTrades) learn(trade ledger.Trade) {
 	state := trade.State()
-	switch state.Phase {
-	case capture.PhaseCaptured, capture.PhaseFailed, capture.PhaseParked:
+	if settled(state) {
+		o.found(trade.ID, true)
 		return
 	}
 	if state.Job.TradeID == "" {
@@ -153,9 +153,8 @@ func (m *Metrics) Sweep(ctx context.Context, book ledger.Ledger, untouched time.
 			return
 		case <-tick.C:
 			for _, id := range m.open.untouched(untouched) {
-				last, found, err := book.Last(ctx, id)
-				if err == nil {
-					m.open.found(id, last.Event, found)
+				if trade, err := book.Load(ctx, id); err == nil {
+					m.open.found(id, len(trade.Events) == 0 || settled(trade.State()))
 				}
 			}
 		}
@@ -176,14 +175,23 @@ func (o *openTrades) untouched(d time.Duration) []string {
 	return ids
 }
 
-func (o *openTrades) found(id string, last capture.Event, found bool) {
+// settled: what came after an outcome, as a notification, changes nothing.
+func settled(s capture.State) bool {
+	switch s.Phase {
+	case capture.PhaseCaptured, capture.PhaseFailed, capture.PhaseParked:
+		return true
+	}
+	return false
+}
+
+func (o *openTrades) found(id string, settled bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	t, known := o.trades[id]
 	if !known {
 		return
 	}
-	if !found || last.Type.Outcome() {
+	if settled {
 		delete(o.trades, id)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -113,6 +114,19 @@ func TestSpansOfAJob(t *testing.T) {
 	want := "00-" + traceID + "-" + hex.EncodeToString(outcome.SpanId) + "-01"
 	if got := trade.Headers["traceparent"]; len(got) != 1 || got[0] != want {
 		t.Errorf("the outcome carries %v, want %s", got, want)
+	}
+}
+
+// One text that is no UTF-8 would lose all spans of the request it is in.
+func TestWhatOthersWroteCannotLoseSpans(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"caf\xe9-1", strings.Repeat("出货", 100)} {
+		c := newCollector(t)
+		traces := startTracing(t, c, nil)
+		m := message{header: nats.Header{"Traceparent": {publisher}, "Nats-Msg-Id": {id}}, body: "{}"}
+		work(t, traces, traces.Ledger(&ledger.Memory{}), m, capture.Answer{Kind: capture.AnswerDone, Code: "200", HTTPStatus: 200})
+		stop(t, traces)
+		c.span(t, "process CAPTURE_JOBS")
 	}
 }
 
