@@ -109,7 +109,9 @@ func deadLetter(m jetstream.Msg, why Disposition) (letter *nats.Msg, id string, 
 	letter.Header.Set(HeaderStream, meta.Stream)
 	letter.Header.Set(HeaderSequence, sequence)
 	letter.Header.Set(HeaderTime, meta.Timestamp.UTC().Format(time.RFC3339Nano))
-	return letter, meta.Stream + "-" + sequence + "-" + why.Reason, nil
+	// The time too: a stream that is made anew counts from 1 again.
+	id = fmt.Sprintf("%s-%s-%d-%s", meta.Stream, sequence, meta.Timestamp.UnixNano(), why.Reason)
+	return letter, id, nil
 }
 
 // oneLine keeps a text from ending its header early.

@@ -67,6 +67,7 @@ type Gate struct {
 	hasty     bool          // shut by a refusal among many useful answers
 	reopened  chan struct{} // closed when it opens again
 	lastTrade string
+	vain      int           // probes that failed since it shut
 	shutNow   chan struct{} // wakes the prober
 }
 
@@ -282,7 +283,7 @@ func (g *Gate) shut(reason string, halted bool) {
 	if first {
 		g.reopened = make(chan struct{})
 		g.hasty = halted && g.well >= wellEnough*g.cfg.Concurrency
-		g.well = 0
+		g.well, g.vain = 0, 0
 	}
 	g.reason, g.halted = reason, halted
 	g.mu.Unlock()
@@ -336,8 +337,11 @@ func (g *Gate) Run(ctx context.Context) {
 	}
 }
 
-// probe asks about a trade. Any answer that is about the trade passes, also
-// that there is no such trade: our key and user were accepted.
+// probe asks about a trade: the last one that was told of, and every other time
+// one that the gateway cannot know, for it may be that one trade over which the
+// gateway stumbles. Any answer that is about the trade passes, also that there
+// is no such trade: our key and user were accepted. Where these were refused,
+// so does any code of the gateway's own but -1000.
 func (g *Gate) probe(ctx context.Context) {
 	report, err := g.breaker.Allow()
 	if err != nil {
@@ -345,11 +349,16 @@ func (g *Gate) probe(ctx context.Context) {
 	}
 	g.mu.Lock()
 	trade := g.lastTrade
+	if g.vain%2 == 1 {
+		trade = probeTrade
+	}
+	g.vain++
 	g.mu.Unlock()
 	answer := g.cfg.Query(ctx, trade)
 	err = g.assess(answer)
 	report(err)
-	if err == nil && !answer.OurFault() {
+	accepted := g.Halted() && answer.Code != "" && answer.Code != capture.CodeInternal
+	if (err == nil || accepted) && !answer.OurFault() {
 		g.open()
 		return
 	}

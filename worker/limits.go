@@ -71,6 +71,12 @@ func checkConsumer(c jetstream.ConsumerConfig, l Limits) []Problem {
 	if len(c.BackOff) > 0 {
 		add(true, "remove the backoff from the consumer", "its backoff overrides the delays that the worker asks for")
 	}
+	if c.HeadersOnly {
+		add(true, "let it deliver whole messages", "it delivers headers only, so that every job would be a dead letter")
+	}
+	if c.MaxRequestBatch > 0 || c.MaxRequestMaxBytes > 0 {
+		add(false, "lift its limits on pull requests", "it limits what is pulled at a time, so that the worker's pulls may be refused without a word")
+	}
 	if c.AckWait <= l.CallTimeout {
 		add(false, "set nats.ack_wait well above gateway.timeout",
 			"ack wait %s is not longer than one gateway call may take (%s); a worker that pauses briefly is taken for dead", c.AckWait, l.CallTimeout)

@@ -42,6 +42,8 @@ func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
 		{"default ack pending", nil, func(c *jetstream.ConsumerConfig) { c.MaxAckPending = 1000 }, false, "starve"},
 		{"short age", func(s *jetstream.StreamConfig) { s.MaxAge = 24 * time.Hour }, nil, false, "removed after 24h"},
 		{"discards old", func(s *jetstream.StreamConfig) { s.MaxBytes = 1 << 20 }, nil, false, "drops the oldest"},
+		{"headers only", nil, func(c *jetstream.ConsumerConfig) { c.HeadersOnly = true }, true, "headers only"},
+		{"small pulls", nil, func(c *jetstream.ConsumerConfig) { c.MaxRequestBatch = 2 }, false, "limits what is pulled"},
 		{"another filter", nil, func(c *jetstream.ConsumerConfig) { c.FilterSubject = "capture.jobs.other" }, false, "takes capture.jobs.other, but is to take"},
 		{"other subjects", func(s *jetstream.StreamConfig) { s.Subjects = []string{"capture.jobs.*"} }, nil, false, "stored nowhere"},
 		{"memory", func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage }, nil, false, "in memory"},

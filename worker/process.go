@@ -108,8 +108,9 @@ const peek = 2 * time.Second
 
 // lookAgain is when a waiting job reads its trade again.
 func (p *Processor) lookAgain(trade *reconcile.Trade, until time.Time) time.Time {
-	soon := p.Clerk.Now().Add(peek)
-	if trade.State.Unanswered && soon.Before(until) {
+	now := p.Clerk.Now()
+	soon := now.Add(peek)
+	if trade.State.Unanswered && now.Before(trade.State.LeaseUntil) && soon.Before(until) {
 		return soon
 	}
 	return until
@@ -201,10 +202,11 @@ func (p *Processor) call(ctx context.Context, intent *capture.Event) capture.Ans
 	})
 }
 
-// over: the time in which the announced call may begin has passed.
+// over: the time in which the announced call may begin has passed, by the clock
+// that others go by too: the monotonic one stands still while a machine sleeps.
 func over(intent *capture.Event, now time.Time) bool {
 	deadline := intent.Job.Deadline()
-	return !now.Before(intent.LeaseUntil) || (!deadline.IsZero() && !now.Before(deadline))
+	return !now.Before(intent.LeaseUntil) || !now.Round(0).Before(intent.LeaseUntil.Round(0)) || (!deadline.IsZero() && !now.Before(deadline))
 }
 
 // decideAgain takes a conflict for what it is: news. The trade that came with

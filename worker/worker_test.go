@@ -236,6 +236,25 @@ func TestMalformedJobKeepsItsBytesAndHeaders(t *testing.T) {
 }
 
 // A dead letter that cannot be stored keeps its job in the stream.
+// A stream of jobs that is made anew counts from 1 again: its letters are no
+// repeats of those before.
+func TestDeadLettersOfANewStream(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	for i, body := range []string{`{"first":1}`, `{"second":2}`} {
+		stop := s.start(s.worker(nil))
+		s.publish(nats.Header{}, body)
+		s.until("the letter", func() bool {
+			dlq, err := s.js.Stream(t.Context(), s.streams.DLQ)
+			return err == nil && dlq.CachedInfo().State.Msgs == uint64(i+1)
+		})
+		stop()
+		if err := s.js.DeleteStream(t.Context(), s.streams.Jobs); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDeadLetterThatCannotBeStored(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})

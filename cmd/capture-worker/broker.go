@@ -82,7 +82,7 @@ func streamsOf(c config.Config) worker.StreamsConfig {
 func limitsOf(c config.Config) worker.Limits {
 	return worker.Limits{
 		CallTimeout: c.Gateway.Timeout, Hands: 2 * worker.HandsFor(c.Worker.Concurrency), // half of them waiting
-		Horizon: max(capture.AuthorizationWindow, c.Worker.GiveUpAfter),
+		Horizon: capture.AuthorizationWindow + c.Worker.GiveUpAfter,
 	}
 }
 

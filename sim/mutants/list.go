@@ -30,7 +30,7 @@ var mutations = []mutation{
 	{"a lost call counts as ended when it began", "capture/state.go",
 		"		return s.LeaseUntil\n", "		return s.OpenedAt\n"},
 	{"our own lease is not minded", "worker/process.go",
-		"	return !now.Before(intent.LeaseUntil) || (", "	return ("},
+		"	return !now.Before(intent.LeaseUntil) || !now.Round(0).Before(intent.LeaseUntil.Round(0)) || (", "	return ("},
 	{"a refusal is believed though an earlier call is in doubt", "capture/judge.go",
 		" && !f.Answer.needsQuery() && !v.s.Doubted", " && !f.Answer.needsQuery()"},
 	{"-4089 and -4024 are believed without a query", "capture/judge.go",

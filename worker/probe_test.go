@@ -1,0 +1,71 @@
+package worker_test
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// openedAgain runs a gate with a way to answer Order Query, shuts it, and looks
+// whether it is open again after a while.
+func openedAgain(t *testing.T, query func(trade string) capture.Answer, shut func(call func(capture.Answer))) {
+	t.Helper()
+	gate := worker.NewGate(worker.GateConfig{
+		Concurrency: 4, ProbeEvery: 5 * time.Second, Log: slog.New(slog.DiscardHandler),
+		Query: func(_ context.Context, trade string) capture.Answer { return query(trade) },
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	defer synctest.Wait()
+	defer stop()
+	go gate.Run(ctx)
+	shut(func(a capture.Answer) {
+		gate.Call(ctx, func(context.Context) capture.Answer { time.Sleep(time.Millisecond); return a })
+	})
+	if gate.Shut() == "" {
+		t.Fatal("the gate is not shut")
+	}
+	time.Sleep(5 * time.Minute)
+	if why := gate.Shut(); why != "" {
+		t.Errorf("still shut: %s", why)
+	}
+}
+
+// The gateway is well again, but for the trade that it was last asked about.
+func TestOneTradeKeepsNoGateShut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		openedAgain(t, func(trade string) capture.Answer {
+			if trade == "stuck" {
+				return capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
+			}
+			return noSuch
+		}, func(call func(capture.Answer)) {
+			call(capture.Answer{Kind: capture.AnswerDone, Order: &capture.Order{TradeID: "stuck", State: capture.OrderAuthorized}})
+			for range 20 {
+				call(none)
+			}
+		})
+	})
+}
+
+// The gateway says of a trade that it does not know something that no page
+// says. It is no refusal of our key.
+func TestAKeyThatIsBelievedOpensTheGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var right atomic.Bool
+		openedAgain(t, func(string) capture.Answer {
+			if !right.Load() {
+				return noKey
+			}
+			return capture.Answer{Kind: capture.AnswerUnknown, Code: "-4001", Why: "a code of its own"}
+		}, func(call func(capture.Answer)) {
+			call(noKey)
+			right.Store(true)
+		})
+	})
+}
