@@ -27,6 +27,9 @@ type Disposition struct {
 	Reason string    // of DeadLetter: the last token of its subject
 	Detail string    // of DeadLetter: the same in words
 	Rule   string    // the row of the decision table, where one decided
+	// Trouble, of Later, is what kept the job from being worked on and is not its
+	// own; nil where it only waits.
+	Trouble error
 }
 
 // ReasonConflict is the dead-letter reason of a job that contradicts the
@@ -58,12 +61,13 @@ func conflict(job *capture.Job, trade *reconcile.Trade, step *capture.Step) Disp
 
 // handBack returns a job whose processing met trouble: nothing is known to be
 // wrong with the job, so it comes again.
-func (p *Processor) handBack(ctx context.Context, job *capture.Job, err error) Disposition {
+func (p *Processor) handBack(job *capture.Job, err error) Disposition {
 	if errors.Is(err, context.Canceled) {
 		return Disposition{Do: Later}
 	}
+	d := Disposition{Do: Later, At: p.Clerk.Now().Add(p.Rest)}
 	if !errors.Is(err, ErrShut) {
-		p.Log.WarnContext(ctx, "handing the job back", "trade_id", job.TradeID, "order_id", job.OrderID, "error", err)
+		d.Trouble = fmt.Errorf("trade %s: %w", job.TradeID, err)
 	}
-	return Disposition{Do: Later, At: p.Clerk.Now().Add(p.Rest)}
+	return d
 }

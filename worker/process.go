@@ -99,7 +99,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 			trade, err = p.attempt(ctx, stop, trade, &job, &step)
 		}
 	}
-	return p.handBack(ctx, &job, err)
+	return p.handBack(&job, err)
 }
 
 // peek is how soon a job looks again at a trade that another delivery is

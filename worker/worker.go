@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +34,11 @@ const (
 	abortTime = 2 * time.Second
 	// letterRest bounds the rest of a job whose dead letter cannot be stored.
 	letterRest = 10 * time.Minute
+	// troubleRests bounds the rest of a job that met trouble which is not its own,
+	// as a multiple of the first.
+	troubleRests = 12
+	// troubleQuiet is how long trouble of one kind is not logged again.
+	troubleQuiet = 10 * time.Second
 	// poisonDelay is how long a job rests whose processing broke us.
 	poisonDelay = time.Minute
 )
@@ -65,13 +71,14 @@ type Worker struct {
 	jobs   sync.WaitGroup
 	next   chan jetstream.Msg // to goroutines that have done a job and are free
 	health health
+	said   *seldom.Log // of trouble
 }
 
 // New returns a worker that does nothing until Run.
 func New(cfg Config) *Worker {
 	return &Worker{
 		cfg: cfg, hands: newHands(cfg.Hands, cfg.Gate.cfg.Concurrency),
-		keeper: newKeeper(cfg.AckWait), next: make(chan jetstream.Msg),
+		keeper: newKeeper(cfg.AckWait), next: make(chan jetstream.Msg), said: seldom.Every(troubleQuiet),
 	}
 }
 
@@ -217,6 +224,9 @@ func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) Di
 			return w.dispose(ctx, m, w.letterLater(ctx, m, d, err))
 		}
 	}
+	if d.Trouble != nil {
+		d = w.troubled(ctx, m, d)
+	}
 	var err error
 	switch d.Do {
 	case Ack:
@@ -240,16 +250,39 @@ func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) Di
 // letterLater lets a job whose dead letter cannot be stored rest, each time for
 // twice as long: a person has to do something about it.
 func (w *Worker) letterLater(ctx context.Context, m jetstream.Msg, d Disposition, err error) Disposition {
-	rest, sequence := w.cfg.Processor.Rest, uint64(0)
-	if meta, bad := m.Metadata(); bad == nil {
-		sequence = meta.Sequence.Stream
-		for range min(meta.NumDelivered-1, 16) {
-			rest = min(2*rest, letterRest)
-		}
-	}
+	rest, sequence := w.rest(m, letterRest)
 	w.cfg.Log.ErrorContext(ctx, "a job could not be dead-lettered and stays in its stream",
 		"subject", m.Subject(), "sequence", sequence, "reason", d.Reason, "error", err, "next_try_in", rest)
 	return Disposition{Do: Later, At: time.Now().Add(rest), Rule: d.Rule}
+}
+
+// troubled lets a job rest while something is wrong that is not its own, each
+// time for twice as long: where the ledger is full that is every job there is.
+func (w *Worker) troubled(ctx context.Context, m jetstream.Msg, d Disposition) Disposition {
+	rest, _ := w.rest(m, troubleRests*w.cfg.Processor.Rest)
+	d.At = time.Now().Add(rest)
+	text := d.Trouble.Error()
+	kind := text[strings.LastIndex(text, ": ")+1:] // what precedes it names the trade
+	if unsaid, worth := w.said.Worth(kind); worth {
+		args := []any{"error", d.Trouble, "next_try_in", rest}
+		if unsaid > 0 {
+			args = append(args, "not_logged_before", unsaid)
+		}
+		w.cfg.Log.WarnContext(ctx, "handing the job back", args...)
+	}
+	return d
+}
+
+// rest is twice as long with each delivery, up to most.
+func (w *Worker) rest(m jetstream.Msg, most time.Duration) (rest time.Duration, sequence uint64) {
+	rest = w.cfg.Processor.Rest
+	if meta, bad := m.Metadata(); bad == nil {
+		sequence = meta.Sequence.Stream
+		for range min(meta.NumDelivered-1, 16) {
+			rest = min(2*rest, max(most, rest))
+		}
+	}
+	return rest, sequence
 }
 
 // drain waits for the jobs in hand, and after the timeout tells them to stop.

@@ -1,7 +1,10 @@
 package worker_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -26,6 +29,8 @@ import (
 
 // shop is a broker, a simulated gateway and what a worker needs of them.
 type shop struct {
+	log     *slog.Logger             // where nil, nobody reads it
+	observe func(worker.Disposition) // where set
 	t       *testing.T
 	js      jetstream.JetStream
 	sim     *gatewaytest.Simulator
@@ -88,7 +93,7 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
+	log := cmp.Or(s.log, slog.New(slog.DiscardHandler))
 	gate := worker.NewGate(worker.GateConfig{Concurrency: 8, Rate: s.rate, ProbeEvery: 100 * time.Millisecond, Query: s.client.Query, Log: log})
 	p := &worker.Processor{
 		Jobs: decoder, Gateway: s.client, Gate: gate, Waiter: worker.NewRoom(8, time.Now), Log: log,
@@ -109,7 +114,12 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 	return worker.Crew{Gate: gate, Workers: []*worker.Worker{worker.New(worker.Config{
 		Consumer: consumers[0], Processor: p, Gate: gate, DeadLetters: worker.DeadLetters{JS: s.js},
 		AckWait: s.streams.AckWait, Hands: 32, ShutdownTimeout: 5 * time.Second, Log: log,
-		Observe: func(d worker.Disposition, _ time.Duration) { s.became.Store(d.Do) },
+		Observe: func(d worker.Disposition, _ time.Duration) {
+			s.became.Store(d.Do)
+			if s.observe != nil {
+				s.observe(d)
+			}
+		},
 	})}}
 }
 
@@ -236,6 +246,39 @@ func TestMalformedJobKeepsItsBytesAndHeaders(t *testing.T) {
 }
 
 // A dead letter that cannot be stored keeps its job in the stream.
+// refusing is a ledger whose stream is full.
+type refusing struct{ ledger.Ledger }
+
+func (refusing) Append(context.Context, capture.Event, uint64) (uint64, error) {
+	return 0, errors.New("maximum bytes exceeded")
+}
+
+// While the ledger refuses, every job there is comes back: ever more slowly, and
+// with few words.
+func TestJobsRestLongerWhileTheLedgerRefuses(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	var mu sync.Mutex
+	var rests []time.Duration
+	var said bytes.Buffer
+	s.log = slog.New(slog.NewTextHandler(&said, nil))
+	s.observe = func(d worker.Disposition) {
+		mu.Lock()
+		defer mu.Unlock()
+		rests = append(rests, time.Until(d.At))
+	}
+	stop := s.start(s.worker(func(p *worker.Processor) { p.Rest, p.Clerk.Ledger = 50*time.Millisecond, refusing{s.ledger} }))
+	s.authorize("T1")
+	s.until("five tries", func() bool { mu.Lock(); defer mu.Unlock(); return len(rests) >= 5 })
+	stop()
+	if rests[0] > 50*time.Millisecond || rests[3] < 200*time.Millisecond || rests[4] > 600*time.Millisecond {
+		t.Errorf("it rested %v", rests)
+	}
+	if n := strings.Count(said.String(), "handing the job back"); n != 1 || !strings.Contains(said.String(), "T1") {
+		t.Errorf("told %d times: %s", n, said.String())
+	}
+}
+
 // A stream of jobs that is made anew counts from 1 again: its letters are no
 // repeats of those before.
 func TestDeadLettersOfANewStream(t *testing.T) {

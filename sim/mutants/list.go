@@ -15,7 +15,7 @@ var mutations = []mutation{
 		"	if v.s.Agreeing.What != SawAuthorized || v.refusalStands() {",
 		"	if v.s.Call > 0 && !v.s.Unanswered && !v.refusalStands() {\n		return true\n	}\n	if v.s.Agreeing.What != SawAuthorized || v.refusalStands() {"},
 	{"an ack where trouble should hand the job back", "worker/process.go",
-		"	return p.handBack(ctx, &job, err)", "	return Disposition{Do: Ack}"},
+		"	return p.handBack(&job, err)", "	return Disposition{Do: Ack}"},
 	{"a timeout is a failure", "capture/judge.go",
 		"	if a.Kind != AnswerRefused {", "	if a.Kind == AnswerUnknown && a.Code == \"\" {\n		return ReasonFieldMissing\n	}\n	if a.Kind != AnswerRefused {"},
 	{"no settle time", "capture/situation.go",
