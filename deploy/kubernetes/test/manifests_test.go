@@ -156,8 +156,11 @@ func TestPodHangsTogether(t *testing.T) {
 	if spec.Volumes[0].ConfigMap.Name != config.Name || config.Data["capture.yaml"] == "" {
 		t.Errorf("the pods mount %s, the settings are in %s", spec.Volumes[0].ConfigMap.Name, config.Name)
 	}
-	if c.Args[0] != "run" || c.Args[2] != c.VolumeMounts[0].MountPath+"/capture.yaml" {
-		t.Errorf("the worker is started with %v", c.Args)
+	// In the environment, not among the arguments: other commands, run in the
+	// container by people, are to read it too.
+	settings := corev1.EnvVar{Name: "CAPTURE_CONFIG", Value: c.VolumeMounts[0].MountPath + "/capture.yaml"}
+	if !slices.Equal(c.Args, []string{"run"}) || !slices.Contains(c.Env, settings) {
+		t.Errorf("the worker is started with %v and %v", c.Args, c.Env)
 	}
 	keyFile := c.VolumeMounts[1].MountPath + "/" + spec.Volumes[1].Secret.Items[0].Path
 	if !slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool {
