@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/config"
-	"github.com/capture-worker/capture-worker/internal/loglines"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 )
@@ -45,9 +44,7 @@ flight within worker.shutdown_timeout and hands the rest back.`,
 			if !embedded { // the server keeps its index in the same heap
 				spare(c)
 			}
-			lines := loglines.New(cmd.ErrOrStderr())
-			defer lines.Close()
-			log := newLogger(c.Log, lines)
+			log := newLogger(c.Log, cmd.ErrOrStderr())
 			err = runWorker(cmd.Context(), c, embedded, log)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				log.Info("stopped before it took jobs", "worker", c.Worker.Name)

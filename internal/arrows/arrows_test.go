@@ -41,7 +41,6 @@ var allowed = map[string][]string{
 	"internal/cluster":            {},
 	"internal/e2e":                {},
 	"internal/metrics":            {"capture", "gateway", "ledger", "worker"},
-	"internal/loglines":           {},
 	"internal/loopback":           {},
 	"internal/natsconn":           {"internal/seldom"},
 	"internal/processtest":        {"capture", "internal/loopback"},
