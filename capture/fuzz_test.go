@@ -34,6 +34,9 @@ func FuzzDecode(f *testing.F) {
 		before := bytes.Clone(body)
 		for _, d := range decoders {
 			job, err := d.Decode(header, body)
+			if trade, _ := d.Hint(header, body); err == nil && trade != job.TradeID {
+				t.Fatalf("a job for %q hints at %q", job.TradeID, trade)
+			}
 			if err == nil {
 				checkJobSurvives(t, plain, job)
 				if d == plain && version == "" && contentType == "" {

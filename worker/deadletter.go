@@ -41,38 +41,39 @@ type DeadLetters struct {
 	JS jetstream.JetStream
 }
 
-// Put stores the job, bytes and headers untouched, with the reason. When it
-// returns nil the letter is stored. A job that is put twice, because the
-// termination of the first was lost, is stored once as long as the stream
-// remembers its id. One that is too large to be stored with what we write about
-// it is stored in two parts.
-func (d DeadLetters) Put(ctx context.Context, m jetstream.Msg, why Disposition) error {
+// Put stores the job, bytes and headers untouched, with the reason, and returns
+// the sequence of the letter. When the error is nil the letter is stored. A job
+// that is put twice, because the termination of the first was lost, is stored
+// once as long as the stream remembers its id. One that is too large to be stored
+// with what we write about it is stored in two parts; the sequence is the
+// first's.
+func (d DeadLetters) Put(ctx context.Context, m jetstream.Msg, why Disposition) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
 	defer cancel()
 	letter, id, err := deadLetter(m, why)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	err = d.store(ctx, letter, id)
+	sequence, err := d.store(ctx, letter, id)
 	if errors.Is(err, nats.ErrMaxPayload) {
 		first, second := halves(letter)
-		err = d.store(ctx, first, id+"-1")
+		sequence, err = d.store(ctx, first, id+"-1")
 		if err == nil {
-			err = d.store(ctx, second, id+"-2")
+			_, err = d.store(ctx, second, id+"-2")
 		}
 	}
-	return err
+	return sequence, err
 }
 
-func (d DeadLetters) store(ctx context.Context, letter *nats.Msg, id string) error {
-	_, err := d.JS.PublishMsg(ctx, letter, jetstream.WithMsgID(id))
+func (d DeadLetters) store(ctx context.Context, letter *nats.Msg, id string) (uint64, error) {
+	ack, err := d.JS.PublishMsg(ctx, letter, jetstream.WithMsgID(id))
 	if errors.Is(err, jetstream.ErrNoStreamResponse) {
-		return fmt.Errorf("dead-lettering to %s: no stream takes it; a worker makes one when it starts: %w", letter.Subject, err)
+		return 0, fmt.Errorf("dead-lettering to %s: no stream takes it; a worker makes one when it starts: %w", letter.Subject, err)
 	}
 	if err != nil {
-		return fmt.Errorf("dead-lettering to %s: %w", letter.Subject, err)
+		return 0, fmt.Errorf("dead-lettering to %s: %w", letter.Subject, err)
 	}
-	return nil
+	return ack.Sequence, nil
 }
 
 // halves parts a letter; the second half has our headers only.

@@ -24,7 +24,7 @@ const (
 type Disposition struct {
 	Do     Verb
 	At     time.Time // of Later; the zero time is at once
-	Reason string    // of DeadLetter: the last token of its subject
+	Reason string    // of DeadLetter: the last token of its subject; of Ack: NotSelected or ""
 	Detail string    // of DeadLetter: the same in words
 	Rule   string    // the row of the decision table, where one decided
 	// Trouble, of Later, is what kept the job from being worked on and is not its
@@ -36,19 +36,33 @@ type Disposition struct {
 // outcome of its trade. The other reasons are capture.MalformedReasons.
 const ReasonConflict = "conflict"
 
+// NotSelected is the reason of an acknowledged message that is no job of ours:
+// jobs.match does not select it.
+const NotSelected = "not_selected"
+
 // unreadable sorts what the decoder refused: an event that jobs.match does not
 // select is none of ours, everything else is a dead letter.
-func (p *Processor) unreadable(ctx context.Context, err error) Disposition {
+func unreadable(err error) Disposition {
 	if errors.Is(err, capture.ErrNotOurs) {
-		return Disposition{Do: Ack}
+		return Disposition{Do: Ack, Reason: NotSelected}
 	}
 	reason := "malformed"
 	var malformed *capture.MalformedError
 	if errors.As(err, &malformed) {
 		reason = malformed.Reason
 	}
-	p.Log.WarnContext(ctx, "dead-lettering a malformed job", "reason", reason, "error", err)
 	return Disposition{Do: DeadLetter, Reason: reason, Detail: err.Error()}
+}
+
+// acked ends a job whose trade has its outcome. Amount and currency are what a
+// second job is held against; that it names another order is told, for it may
+// be that somebody took the trade of a stranger.
+func (p *Processor) acked(ctx context.Context, job *capture.Job, trade *reconcile.Trade, step *capture.Step) Disposition {
+	if standing := trade.State.Outcome; standing != nil && job.OrderID != "" && standing.OrderID != "" && job.OrderID != standing.OrderID {
+		p.Log.WarnContext(ctx, "acknowledging a job of another order than the outcome's; nothing is captured for it",
+			"trade_id", job.TradeID, "order_id", job.OrderID, "outcome", string(standing.Type), "outcome_order_id", standing.OrderID)
+	}
+	return Disposition{Do: Ack, Rule: step.Rule}
 }
 
 // conflict explains a job that asks for something else than what stands.

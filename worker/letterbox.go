@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -13,11 +12,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
-
-// RepublishedSubject is where it is written down that a dead letter's job was
-// published again. The letter itself stays where it is: what came in and what
-// was done about it are both kept.
-const RepublishedSubject = DeadLetterSubject + "republished"
 
 // Headers that a job carries which was a dead letter before.
 const (
@@ -38,23 +32,9 @@ type Letter struct {
 	Subject  string // where the job was published
 	Stream   string
 	Sequence uint64      // of the job in its stream
+	Part     string      // "1/2" or "2/2" of a job that was too large for one letter
 	Header   nats.Header // the job's own, without those for the broker
 	Body     []byte
-}
-
-// Republication says that the job of a letter was published again.
-type Republication struct {
-	Letter  uint64    `json:"letter"` // its sequence
-	TradeID string    `json:"trade_id"`
-	Amount  string    `json:"amount"`
-	Money   string    `json:"currency"`
-	Fixed   bool      `json:"fixed"` // with another body
-	Subject string    `json:"subject"`
-	Stream  string    `json:"stream"`
-	Seq     uint64    `json:"sequence"` // of the new job there
-	By      string    `json:"by"`
-	Note    string    `json:"note"`
-	Time    time.Time `json:"time"`
 }
 
 // LetterBox reads the stream of dead letters, and notes what a person did
@@ -67,6 +47,9 @@ type LetterBox struct {
 // letterTimeout bounds the wait for one message.
 const letterTimeout = 10 * time.Second
 
+// forgetTimeout bounds the wait at the end of a walk, which has what it wanted.
+const forgetTimeout = 2 * time.Second
+
 // Letters walks the letters, the oldest first, in constant memory. An error
 // ends the walk.
 func (b LetterBox) Letters(ctx context.Context) iter.Seq2[Letter, error] {
@@ -76,7 +59,7 @@ func (b LetterBox) Letters(ctx context.Context) iter.Seq2[Letter, error] {
 				yield(Letter{}, err)
 				return
 			}
-			if m.Subject() == RepublishedSubject {
+			if isNote(m.Subject()) {
 				continue
 			}
 			meta, err := m.Metadata()
@@ -100,7 +83,7 @@ func (b LetterBox) Letter(ctx context.Context, seq uint64) (Letter, error) {
 		return Letter{}, fmt.Errorf("stream %s: %w", b.Stream, err)
 	}
 	m, err := stream.GetMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Subject == RepublishedSubject {
+	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && isNote(m.Subject) {
 		return Letter{}, fmt.Errorf("sequence %d of stream %s: %w", seq, b.Stream, ErrNoLetter)
 	}
 	if err != nil {
@@ -109,47 +92,16 @@ func (b LetterBox) Letter(ctx context.Context, seq uint64) (Letter, error) {
 	return readLetter(m.Sequence, m.Time, m.Subject, m.Header, m.Data), nil
 }
 
-// Republished returns the last republication of each letter that has one.
-func (b LetterBox) Republished(ctx context.Context) (map[uint64]Republication, error) {
-	found := map[uint64]Republication{}
-	for m, err := range b.walk(ctx, RepublishedSubject) {
-		if err != nil {
-			return nil, err
-		}
-		var r Republication
-		if err := json.Unmarshal(m.Data(), &r); err != nil {
-			return nil, fmt.Errorf("reading what was republished: %w", err)
-		}
-		found[r.Letter] = r
-	}
-	return found, nil
-}
-
-// Note writes a republication down. Repeated soon, it is stored once.
-func (b LetterBox) Note(ctx context.Context, r Republication) error {
-	ctx, cancel := context.WithTimeout(ctx, letterTimeout)
-	defer cancel()
-	body, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("noting the republication of letter %d: %w", r.Letter, err)
-	}
-	id := fmt.Sprintf("%s-%d-republished-%s-%d", b.Stream, r.Letter, r.Stream, r.Seq)
-	_, err = b.JS.Publish(ctx, RepublishedSubject, body, jetstream.WithMsgID(id), jetstream.WithExpectStream(b.Stream))
-	if err != nil {
-		return fmt.Errorf("noting the republication of letter %d: %w", r.Letter, err)
-	}
-	return nil
-}
-
-// walk reads what the stream holds now of a subject.
-func (b LetterBox) walk(ctx context.Context, subject string) iter.Seq2[jetstream.Msg, error] {
+// walk reads what the stream holds now of some subjects.
+func (b LetterBox) walk(ctx context.Context, subjects ...string) iter.Seq2[jetstream.Msg, error] {
 	return func(yield func(jetstream.Msg, error) bool) {
 		fail := func(err error) { yield(nil, fmt.Errorf("reading stream %s: %w", b.Stream, err)) }
-		reader, err := b.JS.OrderedConsumer(ctx, b.Stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+		reader, err := b.JS.OrderedConsumer(ctx, b.Stream, jetstream.OrderedConsumerConfig{FilterSubjects: subjects})
 		if err != nil {
 			fail(err)
 			return
 		}
+		defer b.forget(ctx, reader)
 		left := reader.CachedInfo().NumPending
 		if left == 0 {
 			return
@@ -174,6 +126,15 @@ func (b LetterBox) walk(ctx context.Context, subject string) iter.Seq2[jetstream
 	}
 }
 
+// forget removes the consumer of a walk. The broker would do so in five minutes,
+// and until then count it: who looks at the letters again and again would reach
+// the limit of the stream.
+func (b LetterBox) forget(ctx context.Context, reader jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetTimeout)
+	defer cancel()
+	_ = b.JS.DeleteConsumer(ctx, b.Stream, reader.CachedInfo().Name)
+}
+
 func next(ctx context.Context, messages jetstream.MessagesContext) (m jetstream.Msg, left uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, letterTimeout)
 	defer cancel()
@@ -193,7 +154,7 @@ func readLetter(seq uint64, stored time.Time, subject string, header nats.Header
 	l := Letter{
 		Seq: seq, Stored: stored, Body: body, Header: nats.Header{},
 		Reason: header.Get(HeaderReason), Detail: oneLine(header.Get(HeaderDetail)),
-		Subject: header.Get(HeaderSubject), Stream: header.Get(HeaderStream),
+		Subject: header.Get(HeaderSubject), Stream: header.Get(HeaderStream), Part: header.Get(HeaderPart),
 	}
 	if l.Reason == "" {
 		l.Reason = strings.TrimPrefix(subject, DeadLetterSubject)

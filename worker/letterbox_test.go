@@ -80,9 +80,44 @@ func TestLetterBoxReadsAllAndKeepsAll(t *testing.T) {
 	if seen != n {
 		t.Errorf("read %d letters, want %d", seen, n)
 	}
-	done, err := b.Republished(t.Context())
-	if err != nil || len(done) != 1 || done[2].By != "ann" {
-		t.Errorf("republished: %v, %v", done, err)
+	done, err := b.Handled(t.Context())
+	if err != nil || len(done) != 1 || done[2].Republished.By != "ann" || done[2].Dismissed != nil {
+		t.Errorf("handled: %v, %v", done, err)
+	}
+}
+
+func TestLetterBoxRemembersBothThingsDone(t *testing.T) {
+	b := letterBox(t)
+	putLetter(t, b, "{")
+	for range 2 {
+		if err := b.Dismiss(t.Context(), worker.Dismissal{Letter: 1, By: "bob", Note: "paid by hand", Time: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Note(t.Context(), worker.Republication{Letter: 1, By: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	done, err := b.Handled(t.Context())
+	if err != nil || len(done) != 1 || done[1].Dismissed.By != "bob" || done[1].Republished.By != "ann" {
+		t.Errorf("handled: %v, %v", done, err)
+	}
+	letters := 0
+	for range b.Letters(t.Context()) {
+		letters++
+	}
+	for range b.Letters(t.Context()) {
+		break
+	}
+	if stream, err := b.JS.Stream(t.Context(), b.Stream); err != nil || stream.CachedInfo().State.Consumers != 0 {
+		t.Errorf("reading left consumers behind: %v, %+v", err, stream.CachedInfo().State)
+	}
+	if letters != 1 {
+		t.Errorf("%d letters, want 1: notes are none", letters)
+	}
+	for seq := range uint64(2) {
+		if _, err := b.Letter(t.Context(), 2+seq); !errors.Is(err, worker.ErrNoLetter) {
+			t.Errorf("a note is taken for a letter: %v", err)
+		}
 	}
 }
 

@@ -70,7 +70,7 @@ type Delivery struct {
 func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	job, err := p.Jobs.Decode(d.Header, d.Body)
 	if err != nil {
-		return p.unreadable(ctx, err)
+		return unreadable(err)
 	}
 	patience := p.Clerk.Now().Add(p.Inline)
 	trade, err := p.open(ctx, job.TradeID, d.First)
@@ -82,7 +82,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 		}
 		switch step.Do {
 		case capture.DoAck:
-			return Disposition{Do: Ack, Rule: step.Rule}
+			return p.acked(ctx, &job, trade, &step)
 		case capture.DoConflict:
 			return conflict(&job, trade, &step)
 		case capture.DoWait:

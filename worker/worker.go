@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +38,8 @@ const (
 	troubleRests = 12
 	// troubleQuiet is how long trouble of one kind is not logged again.
 	troubleQuiet = 10 * time.Second
+	// passedQuiet is how long the passing over of events is not logged again.
+	passedQuiet = time.Hour
 	// poisonDelay is how long a job rests whose processing broke us.
 	poisonDelay = time.Minute
 )
@@ -72,13 +73,14 @@ type Worker struct {
 	next   chan jetstream.Msg // to goroutines that have done a job and are free
 	health health
 	said   *seldom.Log // of trouble
+	passed *seldom.Log // of events that jobs.match passes over
 }
 
 // New returns a worker that does nothing until Run.
 func New(cfg Config) *Worker {
 	return &Worker{
 		cfg: cfg, hands: newHands(cfg.Hands, cfg.Gate.cfg.Concurrency),
-		keeper: newKeeper(cfg.AckWait), next: make(chan jetstream.Msg), said: seldom.Every(troubleQuiet),
+		keeper: newKeeper(cfg.AckWait), next: make(chan jetstream.Msg), said: seldom.Every(troubleQuiet), passed: seldom.Every(passedQuiet),
 	}
 }
 
@@ -213,76 +215,6 @@ func (w *Worker) process(work, stop context.Context, m jetstream.Msg, held *hold
 	processor := *w.cfg.Processor
 	processor.Gate, processor.Waiter = held, held
 	return processor.Process(work, stop, Delivery{Header: m.Headers(), Body: m.Data(), First: first})
-}
-
-// dispose turns a disposition into what the broker understands, and returns
-// what became of the delivery: a job stays in the stream until its dead letter
-// is stored. A signal that is lost costs a redelivery, which the ledger absorbs.
-func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) Disposition {
-	if d.Do == DeadLetter {
-		if err := w.cfg.DeadLetters.Put(ctx, m, d); err != nil {
-			return w.dispose(ctx, m, w.letterLater(ctx, m, d, err))
-		}
-	}
-	if d.Trouble != nil {
-		d = w.troubled(ctx, m, d)
-	}
-	var err error
-	switch d.Do {
-	case Ack:
-		err = m.Ack()
-	case DeadLetter:
-		err = m.TermWithReason(d.Reason)
-	default:
-		if rest := time.Until(d.At); rest > 0 {
-			err = m.NakWithDelay(rest)
-		} else {
-			err = m.Nak()
-		}
-	}
-	if err != nil {
-		w.cfg.Log.WarnContext(ctx, "the broker was not told what became of a job; it will be delivered again",
-			"subject", m.Subject(), "verb", string(d.Do), "error", err)
-	}
-	return d
-}
-
-// letterLater lets a job whose dead letter cannot be stored rest, each time for
-// twice as long: a person has to do something about it.
-func (w *Worker) letterLater(ctx context.Context, m jetstream.Msg, d Disposition, err error) Disposition {
-	rest, sequence := w.rest(m, letterRest)
-	w.cfg.Log.ErrorContext(ctx, "a job could not be dead-lettered and stays in its stream",
-		"subject", m.Subject(), "sequence", sequence, "reason", d.Reason, "error", err, "next_try_in", rest)
-	return Disposition{Do: Later, At: time.Now().Add(rest), Rule: d.Rule}
-}
-
-// troubled lets a job rest while something is wrong that is not its own, each
-// time for twice as long: where the ledger is full that is every job there is.
-func (w *Worker) troubled(ctx context.Context, m jetstream.Msg, d Disposition) Disposition {
-	rest, _ := w.rest(m, troubleRests*w.cfg.Processor.Rest)
-	d.At = time.Now().Add(rest)
-	text := d.Trouble.Error()
-	kind := text[strings.LastIndex(text, ": ")+1:] // what precedes it names the trade
-	if unsaid, worth := w.said.Worth(kind); worth {
-		args := []any{"error", d.Trouble, "next_try_in", rest}
-		if unsaid > 0 {
-			args = append(args, "not_logged_before", unsaid)
-		}
-		w.cfg.Log.WarnContext(ctx, "handing the job back", args...)
-	}
-	return d
-}
-
-// rest is twice as long with each delivery, up to most.
-func (w *Worker) rest(m jetstream.Msg, most time.Duration) (rest time.Duration, sequence uint64) {
-	rest = w.cfg.Processor.Rest
-	if meta, bad := m.Metadata(); bad == nil {
-		sequence = meta.Sequence.Stream
-		for range min(meta.NumDelivered-1, 16) {
-			rest = min(2*rest, max(most, rest))
-		}
-	}
-	return rest, sequence
 }
 
 // drain waits for the jobs in hand, and after the timeout tells them to stop.

@@ -16,15 +16,15 @@ import (
 func newDLQCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dlq",
-		Short: "See the jobs that could not be taken, and publish them corrected",
+		Short: "See the jobs that could not be taken, and publish them corrected or close them",
 		Long: `Jobs that nobody can read, and jobs that contradict the outcome of their trade,
 wait as dead letters in jobs.dlq_stream, with the reason. No letter is changed
-or removed: what is published again is noted beside it.`,
+or removed: what is done about it is noted beside it.`,
 		Example: "  capture-worker dlq list\n  capture-worker dlq show 1",
 		Args:    cobra.NoArgs,
 		RunE:    chooseOne,
 	}
-	cmd.AddCommand(newDLQListCmd(a), newDLQShowCmd(a), newDLQRepublishCmd(a))
+	cmd.AddCommand(newDLQListCmd(a), newDLQShowCmd(a), newDLQRepublishCmd(a), newDLQDismissCmd(a))
 	return cmd
 }
 

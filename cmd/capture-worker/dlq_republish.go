@@ -36,8 +36,11 @@ the cause is gone, such as a wrong jobs.fields.
 Every job is read as a worker reads it before the first is sent. It goes to the
 subject on which it came, with the headers it had (--bare leaves them out) and
 with Capture-Letter-Sequence. The letter stays; beside it is noted who published
-what, when and why. A letter that was published again is refused, unless --again
-is given.`
+what, when and why. A letter that was published again or dismissed is refused,
+unless --again is given.
+
+The job of a conflict meets the outcome of its trade once more: where nothing has
+changed, it comes back as another letter. Dismiss what needs no capture.`
 
 func newDLQRepublishCmd(a *app) *cobra.Command {
 	r := &republishing{targets: map[string]target{}}
@@ -55,7 +58,7 @@ func newDLQRepublishCmd(a *app) *cobra.Command {
 	f.StringVar(&r.reason, "reason", "", "why; required")
 	f.StringVar(&r.by, "by", "", "who, where it is not the user of this machine")
 	f.BoolVar(&r.bare, "bare", false, "without the headers that the job had")
-	f.BoolVar(&r.again, "again", false, "also letters that were published again already")
+	f.BoolVar(&r.again, "again", false, "also letters that were published again or dismissed already")
 	f.BoolVar(&r.dryRun, "dry-run", false, "check the jobs and send nothing")
 	addSettings(cmd, "nats", "jobs", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
@@ -95,21 +98,22 @@ func (r *republishing) run(ctx context.Context, seqs []uint64) error {
 			return fmt.Errorf("nothing was sent: %w", err)
 		}
 	}
-	done, err := r.desk.box.Republished(ctx)
+	done, err := r.desk.box.Handled(ctx)
 	if err != nil {
 		return err
 	}
 	replies := make([]reply, 0, len(seqs))
 	for i, seq := range seqs {
-		if before, ok := done[seq]; ok && !r.again {
-			return fmt.Errorf("nothing was sent: letter %d was republished %s by %s; add --again to do so once more",
-				seq, before.Time.UTC().Format(time.DateTime), before.By)
+		if what := told(done[seq]); what != "" && !r.again {
+			return fmt.Errorf("nothing was sent: letter %d was %s; add --again to publish its job for all that", seq, what)
 		}
 		rep, err := r.prepare(ctx, i, seq)
 		if err != nil {
 			return fmt.Errorf("nothing was sent: %w", err)
 		}
-		rep.after = done[seq].Seq
+		if before := done[seq].Republished; before != nil {
+			rep.after = before.Seq
+		}
 		replies = append(replies, rep)
 	}
 	for i, rep := range replies {
@@ -196,5 +200,9 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 		did = fmt.Sprintf("not sent again, for %s holds it as %d already", rep.to.stream, ack.Sequence)
 	}
 	fmt.Fprintf(r.out, "letter %d: %s: trade %s, %s\n", rep.letter.Seq, did, rep.job.TradeID, rep.job.Amount)
+	if rep.letter.Reason == worker.ReasonConflict {
+		fmt.Fprintf(r.out, "letter %d: was a conflict; if the outcome of %s still stands, the job comes back as a new letter: see `capture-worker show %s`\n",
+			rep.letter.Seq, rep.job.TradeID, rep.job.TradeID)
+	}
 	return nil
 }

@@ -40,30 +40,36 @@ func newDLQShowCmd(a *app) *cobra.Command {
 				_, err := cmd.OutOrStdout().Write(l.Body)
 				return err
 			}
-			done, err := d.box.Republished(ctx)
+			done, err := d.box.Handled(ctx)
 			if err != nil {
 				return err
 			}
-			d.show(cmd.OutOrStdout(), l, done)
+			d.show(cmd.OutOrStdout(), l, done[l.Seq])
 			return nil
 		})
 	})
 	return cmd
 }
 
-func (d *desk) show(w io.Writer, l worker.Letter, done map[uint64]worker.Republication) {
+func (d *desk) show(w io.Writer, l worker.Letter, done worker.Handled) {
 	fmt.Fprintf(w, "letter   %d, put here %s UTC\n", l.Seq, l.Stored.UTC().Format(showTime))
 	fmt.Fprintf(w, "reason   %s\n", l.Reason)
 	fmt.Fprintf(w, "what     %s\n", detailOf(l))
 	fmt.Fprintf(w, "came     on %s, sequence %d of stream %s\n", l.Subject, l.Sequence, l.Stream)
 	if job, err := d.job(l); err != nil {
 		fmt.Fprintf(w, "today    still not to be read: %s\n", reason(err))
+		if trade, order := d.dec.Hint(l.Header, l.Body); trade != "" || order != "" {
+			fmt.Fprintf(w, "about    it seems, trade %s, order %s\n", orDash(trade), orDash(order))
+		}
 	} else {
 		fmt.Fprintf(w, "today    a good job for trade %s, %s\n", job.TradeID, job.Amount)
 	}
-	if r, ok := done[l.Seq]; ok {
+	if r := done.Republished; r != nil {
 		fmt.Fprintf(w, "done     republished %s UTC by %s (%s): trade %s, %s %s, sequence %d of stream %s\n",
 			r.Time.UTC().Format(showTime), r.By, r.Note, r.TradeID, r.Amount, r.Money, r.Seq, r.Stream)
+	}
+	if r := done.Dismissed; r != nil {
+		fmt.Fprintf(w, "done     dismissed %s UTC by %s (%s)\n", r.Time.UTC().Format(showTime), r.By, r.Note)
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.Header)) {
 		fmt.Fprintf(w, "header   %s: %s\n", printable([]byte(name)), printable([]byte(strings.Join(l.Header[name], ", "))))

@@ -112,6 +112,8 @@ func (p *publishing) run(ctx context.Context, path string) error {
 		return fmt.Errorf("nothing was sent: %w", err)
 	}
 	switch {
+	case found == (tally{}) && p.format == formatNDJSON: // a CSV without rows has its header to prove it is whole
+		return fmt.Errorf("%w, and nothing was sent; is it the right file?", errNoRows)
 	case p.dryRun:
 		fmt.Fprintf(p.cmd.OutOrStdout(), "%d good, %d bad; nothing was sent (--dry-run)\n", found.good, found.bad)
 		return found.asError()

@@ -7,7 +7,12 @@ import (
 	"io"
 )
 
-var errInterrupted = errors.New("interrupted")
+var (
+	errInterrupted = errors.New("interrupted")
+	// errNoRows: an export that went wrong looks like this, and must not look
+	// like work well done.
+	errNoRows = errors.New("the input has no rows")
+)
 
 // interruptible ends rows with an error once ctx has ended.
 func interruptible(ctx context.Context, in rows) rows {

@@ -24,7 +24,7 @@ func csvRows(buf *bufio.Reader, bounded *rowLimit, dec *capture.Decoder, note fu
 	in.ReuseRecord = true
 	header, err := in.Read()
 	if errors.Is(err, io.EOF) {
-		return func(func(row, error) bool) {}, nil
+		return nil, errors.New("the input is empty, not even a header is there; is it the right file?")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the header: %w", err)

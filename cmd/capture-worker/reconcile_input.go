@@ -67,6 +67,9 @@ func (r *reconciling) checkInput(in *input) (total int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if found == (tally{}) {
+		return 0, fmt.Errorf("%w, and nothing was compared; is it the right file?", errNoRows)
+	}
 	if r.bad = found.bad; found.bad > 0 && !r.skipBad {
 		return 0, fmt.Errorf("%d of %d rows are bad, and nothing was compared; correct them, or compare the others with --skip-bad", found.bad, found.good+found.bad)
 	}

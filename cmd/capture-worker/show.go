@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -65,7 +67,7 @@ func showTrade(ctx context.Context, w io.Writer, book ledger.Ledger, trade, outp
 		return err
 	}
 	if len(found.Events) == 0 {
-		return fmt.Errorf("the ledger knows no trade %s: no job for it was begun, or it is older than the ledger keeps (ledger.max_age)", trade)
+		return fmt.Errorf("the ledger knows no trade %s: no job for it was begun, or it is older than the ledger keeps (ledger.max_age); jobs that could not be taken are in `capture-worker dlq list --trade %s`", trade, trade)
 	}
 	if output == "json" {
 		return printTradeJSON(w, found)
@@ -85,7 +87,7 @@ func showOrder(ctx context.Context, w io.Writer, book ledger.Ledger, order, outp
 		if err != nil {
 			return err
 		}
-		if orderOf(trade.Events) != order {
+		if !slices.Contains(ordersOf(trade.Events), order) {
 			continue
 		}
 		if shown > 0 && output == "text" {
@@ -97,18 +99,36 @@ func showOrder(ctx context.Context, w io.Writer, book ledger.Ledger, order, outp
 		}
 	}
 	if shown == 0 {
-		return fmt.Errorf("the ledger knows no trade of order %q", order)
+		return fmt.Errorf("the ledger knows no trade of order %q; jobs that could not be taken are in `capture-worker dlq list --order %s`", order, shellWord(order))
 	}
 	return nil
 }
 
-func orderOf(events []capture.Event) string {
-	for _, e := range events {
-		if e.OrderID != "" {
-			return e.OrderID
+// ordersOf lists the orders that the jobs of a trade named, the first first. The
+// shop may have taken the trade for another order later, and somebody still asks
+// for the one before.
+func ordersOf(events []capture.Event) []string {
+	var orders []string
+	add := func(order string) {
+		if order != "" && !slices.Contains(orders, order) {
+			orders = append(orders, order)
 		}
 	}
-	return ""
+	for _, e := range events {
+		add(e.OrderID)
+		if e.Job != nil {
+			add(e.Job.OrderID)
+		}
+	}
+	return orders
+}
+
+// shellWord writes a text so that it can be pasted into a shell.
+func shellWord(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func printTradeJSON(w io.Writer, t ledger.Trade) error {

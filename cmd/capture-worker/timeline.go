@@ -18,8 +18,8 @@ const showTime = "2006-01-02 15:04:05.000"
 func printTimeline(w io.Writer, t ledger.Trade) error {
 	s := t.State()
 	fmt.Fprintf(w, "trade  %s\n", t.ID)
-	if order := orderOf(t.Events); order != "" {
-		fmt.Fprintf(w, "order  %s\n", order)
+	if orders := ordersOf(t.Events); len(orders) > 0 {
+		fmt.Fprintf(w, "order  %s\n", strings.Join(orders, ", "))
 	}
 	if s.Job.TradeID != "" {
 		fmt.Fprintf(w, "asked  %s\n", s.Job.Amount)

@@ -61,7 +61,7 @@ func New(version string, now func() time.Time) *Metrics {
 }
 
 func (m *Metrics) makeJobs() {
-	m.deliveries = counters("capture_deliveries_total", "Deliveries of jobs, by what became of them.", "verb", "reason")
+	m.deliveries = counters("capture_deliveries_total", "Deliveries of jobs, by what became of them. Acknowledged ones with the reason not_selected are events that jobs.match passes over.", "verb", "reason")
 	m.jobSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "capture_delivery_seconds", Help: "From a delivery to what became of it, waits inside included.",
 		Buckets: append(latencies, 60),
@@ -77,6 +77,7 @@ func (m *Metrics) makeJobs() {
 	m.again = gauges("capture_jobs_redelivered", "Of the delivered jobs, those that were delivered more than once, for all workers.", "lane")
 	m.paused = gauges("capture_lane_paused", "1 while somebody has paused the lane.", "lane")
 	m.deliveries.WithLabelValues(string(worker.Ack), "")
+	m.deliveries.WithLabelValues(string(worker.Ack), worker.NotSelected)
 	m.deliveries.WithLabelValues(string(worker.Later), "")
 	for _, reason := range append(capture.MalformedReasons(), worker.ReasonConflict) {
 		m.deliveries.WithLabelValues(string(worker.DeadLetter), reason)
@@ -124,11 +125,7 @@ func histograms(name, help string, labels ...string) *prometheus.HistogramVec {
 
 // Disposed counts a delivery; it is a worker.Config's Observe.
 func (m *Metrics) Disposed(d worker.Disposition, took time.Duration) {
-	reason := ""
-	if d.Do == worker.DeadLetter {
-		reason = d.Reason
-	}
-	m.deliveries.WithLabelValues(string(d.Do), reason).Inc()
+	m.deliveries.WithLabelValues(string(d.Do), d.Reason).Inc()
 	m.jobSeconds.Observe(took.Seconds())
 }
 

@@ -92,13 +92,14 @@ func TestAsyncAPINamesWhatTheProgramUses(t *testing.T) {
 		"jobsShipped": subject + "shipped", "jobsBatch": subject + "batch",
 		"captures":    ledger.Subject("{trade_id}", "{event}"),
 		"deadLetters": worker.DeadLetterSubject + "{reason}", "republished": worker.RepublishedSubject,
+		"dismissedLetters": worker.DismissedSubject,
 	} {
 		if got := doc.Channels[name].Address; got != want {
 			t.Errorf("channel %s has the address %q, want %q", name, got, want)
 		}
 	}
-	if n := len(doc.Channels); n != 5 {
-		t.Errorf("%d channels, want 5", n)
+	if n := len(doc.Channels); n != 6 {
+		t.Errorf("%d channels, want 6", n)
 	}
 	if got, want := doc.Channels["deadLetters"].Parameters["reason"].Enum, append(capture.MalformedReasons(), worker.ReasonConflict); !slices.Equal(got, want) {
 		t.Errorf("reasons of dead letters are %v, want %v", got, want)

@@ -112,7 +112,7 @@ func TestDeadLetterFitsTheContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	why := worker.Disposition{Do: worker.DeadLetter, Reason: capture.MalformedNotJSON, Detail: "no JSON"}
-	if err := (worker.DeadLetters{JS: js}).Put(ctx, m, why); err != nil {
+	if _, err := (worker.DeadLetters{JS: js}).Put(ctx, m, why); err != nil {
 		t.Fatal(err)
 	}
 	stream, err := js.Stream(ctx, "CAPTURE_DLQ")
@@ -129,26 +129,30 @@ func TestDeadLetterFitsTheContract(t *testing.T) {
 	}
 }
 
-func TestRepublicationFitsTheContract(t *testing.T) {
+func TestNotesAboutLettersFitTheContract(t *testing.T) {
 	_, tree := readAsyncAPI(t)
-	node, _ := resolve(t, tree, "#/components/schemas/republication")
-	text, err := json.Marshal(node)
-	if err != nil {
-		t.Fatal(err)
-	}
-	value, err := json.Marshal(worker.Republication{Time: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := schematest.Compile(t, "republication", text).Check(value); err != nil {
-		t.Error(err)
-	}
-	var written map[string]any
-	if err := json.Unmarshal(value, &written); err != nil {
-		t.Fatal(err)
-	}
-	known := node.(map[string]any)["properties"].(map[string]any)
-	if !slices.Equal(slices.Sorted(maps.Keys(written)), slices.Sorted(maps.Keys(known))) {
-		t.Errorf("written are %v, the contract names %v", written, known)
+	for name, note := range map[string]any{
+		"republication": worker.Republication{Time: time.Now()}, "dismissal": worker.Dismissal{Time: time.Now()},
+	} {
+		node, _ := resolve(t, tree, "#/components/schemas/"+name)
+		text, err := json.Marshal(node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := json.Marshal(note)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schematest.Compile(t, name, text).Check(value); err != nil {
+			t.Error(err)
+		}
+		var written map[string]any
+		if err := json.Unmarshal(value, &written); err != nil {
+			t.Fatal(err)
+		}
+		known := node.(map[string]any)["properties"].(map[string]any)
+		if !slices.Equal(slices.Sorted(maps.Keys(written)), slices.Sorted(maps.Keys(known))) {
+			t.Errorf("written are %v, the contract knows %v", slices.Sorted(maps.Keys(written)), slices.Sorted(maps.Keys(known)))
+		}
 	}
 }
