@@ -46,6 +46,9 @@ type Releaser struct {
 	Publish func(ctx context.Context, job capture.Job, id string) error
 	By      string // who
 	Note    string // and why
+	// Dismissed lets trades be released whose case a person has closed. Without
+	// it they are refused: what was settled by hand must not be captured too.
+	Dismissed bool
 }
 
 // Preview says what Release would do. It asks Order Query and writes nothing.
@@ -74,7 +77,8 @@ func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error)
 // authorized and there is time, it appends a released event with who and why,
 // and publishes the job. Where the query tells an outcome, that is written
 // instead. In any other case, and above all where the query tells nothing, the
-// release is refused.
+// release is refused. So is one of a trade whose case is closed, unless Dismissed
+// is set.
 //
 // When the job could not be published after the event was written, the error
 // is a *PublishError; Release of the same trade then finishes the work. A
@@ -193,6 +197,10 @@ func (r *Releaser) verdict(found ParkedTrade, after capture.State, a capture.Ans
 		done.Why = "someone else has written to it meanwhile; look at it again"
 	default:
 		done.Fate, done.Why = releasable(found, a, r.Clerk.Now())
+		if done.Fate == WasReleased && found.Dismissed && !r.Dismissed {
+			done.Fate = WasRefused
+			done.Why = "still authorized, but a person has closed its case, and may have settled it another way; look at it, and release it as a dismissed one (--dismissed) if it is to be captured for all that"
+		}
 	}
 	return done, nil
 }

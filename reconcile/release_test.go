@@ -242,6 +242,15 @@ func TestDismiss(t *testing.T) {
 	if err := d.clerk.Dismiss(t.Context(), "T3", "ann", "x"); !errors.As(err, &none) || none.Known {
 		t.Errorf("an unknown trade: %v", err)
 	}
+	// What was settled by hand is not captured too, unless somebody insists.
+	if done, err := d.releaser().Release(t.Context(), "T1"); err != nil || done.Fate != reconcile.WasRefused || !strings.Contains(done.Why, "closed its case") {
+		t.Errorf("a dismissed trade: %s (%s), %v", done.Fate, done.Why, err)
+	}
+	insists := d.releaser()
+	insists.Dismissed = true
+	if done, err := insists.Preview(t.Context(), "T1"); err != nil || done.Fate != reconcile.WasReleased {
+		t.Errorf("a dismissed trade, for all that: %s (%s), %v", done.Fate, done.Why, err)
+	}
 	// The truth still corrects it.
 	d.answer["T1"] = saw(capture.OrderPaid, deskSum(t, "24.90"))
 	if done, err := d.releaser().Release(t.Context(), "T1"); err != nil || done.Fate != reconcile.WasSettled {

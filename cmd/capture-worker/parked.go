@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,6 +31,7 @@ for. Every act of a person on one is an event in the ledger: who, when and why.`
 
 // parkedFlags are the filter of the parked commands.
 type parkedFlags struct {
+	reasonFlag                 string
 	reason, currency, min, max string
 	olderThan                  time.Duration
 	dismissed                  bool
@@ -38,6 +41,7 @@ type parkedFlags struct {
 // name that the command has free: where a person gives a reason too, "only".
 func (f *parkedFlags) add(cmd *cobra.Command, reasonFlag string) {
 	fs := cmd.Flags()
+	f.reasonFlag = "--" + reasonFlag
 	fs.StringVar(&f.reason, reasonFlag, "", "only trades parked for this `reason`, such as unresolved")
 	fs.DurationVar(&f.olderThan, "older-than", 0, "only trades parked at least so long ago, such as 24h")
 	fs.StringVar(&f.currency, "currency", "", "only this currency, such as EUR")
@@ -51,6 +55,12 @@ func (f *parkedFlags) set() bool {
 
 func (f *parkedFlags) filter() (reconcile.ParkedFilter, error) {
 	filter := reconcile.ParkedFilter{Reason: f.reason, OlderThan: f.olderThan, Currency: f.currency, Dismissed: f.dismissed}
+	if reasons := capture.ParkedReasons(); f.reason != "" && !slices.Contains(reasons, f.reason) {
+		return filter, usageError("%s is %q: no trade is parked for such a reason; they are %s", f.reasonFlag, f.reason, strings.Join(reasons, ", "))
+	}
+	if _, err := capture.ParseAmount("1", f.currency); f.currency != "" && err != nil {
+		return filter, usageError("--currency is %q: not an ISO 4217 code in upper case, such as EUR", f.currency)
+	}
 	if f.olderThan < 0 {
 		return filter, usageError("--older-than is %s: must not be negative", f.olderThan)
 	}

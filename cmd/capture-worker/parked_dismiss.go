@@ -19,7 +19,8 @@ func newParkedDismissCmd(a *app) *cobra.Command {
 		Long: `Writes into the ledger that a person has closed the case, who, and why. It says
 nothing about the money: the trade stays parked, leaves the list of parked
 trades, and is still corrected when the gateway tells an outcome. A second job
-for it is met as before. A dismissed trade can still be released.`,
+for it is met as before. A dismissed trade can still be released (release
+--dismissed).`,
 		Example: `  capture-worker parked dismiss T-7 --reason 'refunded by hand'`,
 		Args:    cobra.MinimumNArgs(1),
 	}
@@ -40,7 +41,14 @@ for it is met as before. A dismissed trade can still be released.`,
 		return a.withOffice(cmd, func(ctx context.Context, o *office) error {
 			refused := 0
 			for _, id := range args {
-				err := o.clerk.Dismiss(ctx, id, who, reason)
+				trade, err := o.clerk.Open(ctx, id)
+				if err == nil && trade.State.Dismissed {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s  left as it is: its case is closed already\n", id)
+					continue
+				}
+				if err == nil {
+					err = o.clerk.Dismiss(ctx, id, who, reason)
+				}
 				if _, ok := errors.AsType[*reconcile.NotParkedError](err); ok {
 					refused++
 					fmt.Fprintf(cmd.OutOrStdout(), "%s  refused: %v\n", id, err)

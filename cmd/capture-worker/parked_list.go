@@ -40,15 +40,19 @@ func newParkedListCmd(a *app) *cobra.Command {
 		}
 		return a.withOffice(cmd, func(ctx context.Context, o *office) error {
 			list := newParkedList(cmd.OutOrStdout(), output)
-			for trade, err := range o.clerk.Parked(ctx, filter) {
-				if err == nil {
+			waiting, now := 0, time.Now()
+			for trade, err := range o.clerk.Parked(ctx, reconcile.ParkedFilter{Dismissed: true}) {
+				if err == nil && filter.Takes(trade, now) {
 					err = list.add(trade)
 				}
 				if err != nil {
 					return err
 				}
+				if !trade.Dismissed {
+					waiting++
+				}
 			}
-			return list.end()
+			return list.end(waiting)
 		})
 	})
 	return cmd
@@ -90,7 +94,7 @@ type parkedLine struct {
 // parkedList writes trades as they come, and at the end their money.
 type parkedList struct {
 	add func(reconcile.ParkedTrade) error
-	end func() error
+	end func(waiting int) error // how many are parked and not dismissed, whatever was selected
 }
 
 func newParkedList(w io.Writer, output string) parkedList {
@@ -110,7 +114,7 @@ func newParkedList(w io.Writer, output string) parkedList {
 				}
 				return enc.Encode(line)
 			},
-			end: func() error { return nil },
+			end: func(int) error { return nil },
 		}
 	}
 	return parkedTable(w)
@@ -134,8 +138,11 @@ func parkedTable(w io.Writer) parkedList {
 				p.Since.UTC().Format(time.DateTime), timeOrDash(p.Deadline))
 			return err
 		},
-		end: func() error {
-			if n == 0 {
+		end: func(waiting int) error {
+			switch {
+			case n == 0 && waiting > 0:
+				fmt.Fprintf(t, "no parked trade fits the filter (parked: %d)\n", waiting)
+			case n == 0:
 				fmt.Fprintln(t, "no trade is parked")
 			}
 			if err := t.Flush(); err != nil || n == 0 {
@@ -169,7 +176,7 @@ func parkedCSV(w io.Writer) parkedList {
 			return out.Write(safeCells(p.TradeID, p.OrderID, p.Reason, p.Amount.Number(), p.Amount.Currency(),
 				p.Since.UTC().Format(time.RFC3339), deadline, strconv.FormatBool(p.Dismissed)))
 		},
-		end: func() error { out.Flush(); return out.Error() },
+		end: func(int) error { out.Flush(); return out.Error() },
 	}
 }
 

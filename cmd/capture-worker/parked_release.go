@@ -33,7 +33,8 @@ Each is asked about with Order Query first. Still authorized: a released event
 with who and why is written, and the job is published to --subject. Paid, dead
 or otherwise ended: that outcome is written instead. In any other case, and
 above all where the query tells nothing, the release is refused; nothing
-overrides that.
+overrides that. A trade whose case was closed (parked dismiss) is refused too,
+unless --dismissed is given.
 
 Of many, the first few (--canary) are released and waited for; the others follow
 only when none of them was parked again. --dry-run asks and writes nothing. A
@@ -55,6 +56,7 @@ func newParkedReleaseCmd(a *app) *cobra.Command {
 	r.add(cmd, "only")
 	f := cmd.Flags()
 	f.StringVar(&r.why, "reason", "", "why; required")
+	f.BoolVar(&r.dismissed, "dismissed", false, "also those whose case a person has closed")
 	f.StringVar(&r.by, "by", "", "who, where it is not the user of this machine")
 	f.BoolVar(&r.dryRun, "dry-run", false, "say what would be done, and write nothing")
 	f.BoolVar(&r.yes, "yes", false, "release what the filter selects; without it that is only shown")
@@ -79,6 +81,9 @@ func newParkedReleaseCmd(a *app) *cobra.Command {
 func (r *releasing) check(args []string) (err error) {
 	if (len(args) > 0) == r.set() {
 		return usageError("name trades, or select them with a filter such as --only; not both")
+	}
+	if _, err := r.filter(); err != nil {
+		return err
 	}
 	if r.rate < 0 || r.canary < 0 || r.patience <= 0 {
 		return usageError("--rate and --canary must not be negative, --canary-wait must be above zero")
@@ -111,7 +116,7 @@ func (r *releasing) run(ctx context.Context, ids []string) error {
 		}
 	}
 	releaser := &reconcile.Releaser{
-		Clerk: r.o.clerk, Query: r.o.query, By: r.by, Note: r.why,
+		Clerk: r.o.clerk, Query: r.o.query, By: r.by, Note: r.why, Dismissed: r.dismissed,
 		Publish: releasePublisher(js, mappingOf(r.o.c), r.to),
 	}
 	if r.dryRun || byFilter && !r.yes {

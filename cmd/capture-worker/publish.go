@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -157,6 +158,9 @@ func (p *publishing) send(ctx context.Context, in *input, found tally) error {
 		return err
 	}
 	to, err := findTarget(ctx, js, p.c, p.subject, p.create)
+	if errors.Is(err, errNoTarget) {
+		err = fmt.Errorf("%w, or add --create", err)
+	}
 	if err != nil {
 		return fmt.Errorf("nothing was sent: %w", natsconn.Explain(conn.Conn, err))
 	}

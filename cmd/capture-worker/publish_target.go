@@ -17,6 +17,8 @@ import (
 
 const lookTimeout = 10 * time.Second
 
+var errNoTarget = errors.New("start `capture-worker run` once, which creates it")
+
 // target is where jobs are published.
 type target struct {
 	stream  string
@@ -66,7 +68,7 @@ func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, su
 	}
 	stream, err := js.Stream(ctx, c.Jobs.Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return target{}, fmt.Errorf("there is no stream %s; start `capture-worker run` once, which creates it, or add --create", c.Jobs.Stream)
+		return target{}, fmt.Errorf("there is no stream %s; %w", c.Jobs.Stream, errNoTarget)
 	}
 	if err != nil {
 		return target{}, fmt.Errorf("looking for stream %s: %w", c.Jobs.Stream, err)

@@ -1,6 +1,7 @@
 package gatewaytest_test
 
 import (
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -155,6 +156,25 @@ func TestAutoCreate(t *testing.T) {
 	wantCode(t, "query of an unknown trade", b.query("NEW"), "-4024")
 	wantCode(t, "capture of an unknown trade", b.capture(captureData("NEW")), "200")
 	wantCode(t, "query", b.query("NEW"), "200")
+}
+
+// What was called during an outage was authorized before it.
+func TestAutoCreateInAnOutage(t *testing.T) {
+	b := start(t, func(o *gatewaytest.Options) { o.AutoCreate = true })
+	if err := b.sim.SetDown(gatewaytest.Down502); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.capture(captureData("LOST")); got.http != http.StatusBadGateway {
+		t.Errorf("a capture in an outage: %+v", got)
+	}
+	b.post(body(user, "not the key", gateway.MethodCapture, captureData("FORGED")))
+	if err := b.sim.SetDown(gatewaytest.Up); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.query("LOST").field("state"); got != "authorized" {
+		t.Errorf("after it the trade is %q", got)
+	}
+	wantCode(t, "query of what was not signed", b.query("FORGED"), "-4024")
 }
 
 func TestTheClientAgrees(t *testing.T) {

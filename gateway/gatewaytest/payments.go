@@ -45,6 +45,7 @@ func (s *Simulator) servePayments(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallBody))
 	now := s.settings.Load()
 	if now.down != Up {
+		s.authorizeLost(body)
 		s.stats.down.Add(1)
 		s.deliver(w, r, delivery{how: downHow[now.down]})
 		return
@@ -134,6 +135,18 @@ func (s *Simulator) newCall(call paymentCall, at time.Time) Call {
 		c.Amount = note(call.Data["amount"] + " " + call.Data["currency"])
 	}
 	return c
+}
+
+// authorizeLost: a trade was authorized before somebody captures it. That the
+// call is lost in an outage must not make the trade unknown.
+func (s *Simulator) authorizeLost(body []byte) {
+	var call paymentCall
+	if !s.opts.AutoCreate || json.Unmarshal(body, &call) != nil || call.Method != gateway.MethodCapture {
+		return
+	}
+	if s.account(call.Data["trade_id"]) == nil && s.check(call) == "" {
+		s.autoCreate(call.Data)
+	}
 }
 
 // autoCreate returns nil where the call does not describe a trade.
