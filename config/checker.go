@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
 const authorizationWindow = capture.AuthorizationWindow
@@ -126,35 +127,22 @@ func (v *checker) streamName(key string) {
 
 func notInNames(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 
-func (v *checker) subject(key, subject string) {
-	tokens := strings.Split(subject, ".")
+func (v *checker) subject(key, name string) {
+	tokens := strings.Split(name, ".")
 	for i, token := range tokens {
 		bad := token == "" || strings.ContainsFunc(token, notInNames)
 		wildcard := strings.ContainsAny(token, "*>")
 		lone := token == "*" || (token == ">" && i == len(tokens)-1)
 		if bad || (wildcard && !lone) {
-			v.add(key, fmt.Sprintf("%q is not a NATS subject", cut(subject)), "write tokens with dots between, such as orders.shipped or capture.jobs.>")
+			v.add(key, fmt.Sprintf("%q is not a NATS subject", cut(name)), "write tokens with dots between, such as orders.shipped or capture.jobs.>")
 			return
 		}
 	}
 	for _, ours := range []string{"captures.>", "capture.dlq.>"} {
-		if overlap(tokens, strings.Split(ours, ".")) {
-			v.add(key, fmt.Sprintf("%q also takes what is written to %s", cut(subject), ours), "name the subjects of the jobs alone, such as capture.jobs.>")
+		if subject.Overlap(name, ours) {
+			v.add(key, fmt.Sprintf("%q also takes what is written to %s", cut(name), ours), "name the subjects of the jobs alone, such as capture.jobs.>")
 		}
 	}
-}
-
-// overlap reports whether one subject can match both patterns.
-func overlap(a, b []string) bool {
-	for i := range min(len(a), len(b)) {
-		switch {
-		case a[i] == ">" || b[i] == ">":
-			return true
-		case a[i] != b[i] && a[i] != "*" && b[i] != "*":
-			return false
-		}
-	}
-	return len(a) == len(b)
 }
 
 // mapping lets the decoder of jobs judge jobs.fields and jobs.match, each

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
 // Lane is a kind of jobs with a consumer and a share of the gateway of its own.
@@ -55,7 +57,7 @@ func (v *checker) lanes() {
 				v.add("jobs.lanes", s+" is in the lanes "+other+" and "+name, "keep it in one")
 			}
 			for _, earlier := range slices.Sorted(maps.Keys(in)) {
-				if earlier != s && in[earlier] != name && overlap(strings.Split(earlier, "."), strings.Split(s, ".")) {
+				if earlier != s && in[earlier] != name && subject.Overlap(earlier, s) {
 					v.add("jobs.lanes", fmt.Sprintf("%s of lane %s and %s of lane %s overlap, so that jobs would be taken by both", earlier, in[earlier], s, name), "name subjects that have none in common")
 				}
 			}

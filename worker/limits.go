@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
 // Problem is something found at startup that does not fit, in plain words.
@@ -112,9 +114,9 @@ func checkSubjects(s jetstream.StreamConfig, cfg StreamsConfig) []Problem {
 		return nil
 	}
 	var lost []string
-	for _, subject := range cfg.Subjects {
-		if !slices.ContainsFunc(s.Subjects, func(pattern string) bool { return takes(pattern, subject) }) {
-			lost = append(lost, subject)
+	for _, wanted := range cfg.Subjects {
+		if !slices.ContainsFunc(s.Subjects, func(pattern string) bool { return subject.Takes(pattern, wanted) }) {
+			lost = append(lost, wanted)
 		}
 	}
 	if len(lost) == 0 {
@@ -123,20 +125,6 @@ func checkSubjects(s jetstream.StreamConfig, cfg StreamsConfig) []Problem {
 	return []Problem{{What: fmt.Sprintf("stream %s takes %s, not %s: jobs published there are stored nowhere",
 		s.Name, strings.Join(s.Subjects, ","), strings.Join(lost, ",")),
 		Do: "add the subjects to the stream, or correct jobs.subjects"}}
-}
-
-// takes: every subject that wanted stands for is one of pattern's.
-func takes(pattern, wanted string) bool {
-	parts, tokens := strings.Split(pattern, "."), strings.Split(wanted, ".")
-	for i, part := range parts {
-		switch {
-		case part == ">":
-			return len(tokens) > i
-		case i >= len(tokens), tokens[i] == ">", part != "*" && part != tokens[i]:
-			return false
-		}
-	}
-	return len(tokens) == len(parts)
 }
 
 func checkJobs(s jetstream.StreamConfig, l Limits) []Problem {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/subject"
 	"github.com/capture-worker/capture-worker/worker"
 )
 
@@ -28,37 +29,23 @@ type target struct {
 }
 
 // checkSubject refuses a subject that no worker would read.
-func checkSubject(subject string, jobs config.Jobs) error {
-	if subject == "" || strings.ContainsAny(subject, "*>") || strings.ContainsFunc(subject, unicode.IsSpace) ||
-		slices.Contains(strings.Split(subject, "."), "") {
-		return usageError("--subject is %q: must be one subject without wildcards, such as capture.jobs.batch", subject)
+func checkSubject(name string, jobs config.Jobs) error {
+	if name == "" || strings.ContainsAny(name, "*>") || strings.ContainsFunc(name, unicode.IsSpace) ||
+		slices.Contains(strings.Split(name, "."), "") {
+		return usageError("--subject is %q: must be one subject without wildcards, such as capture.jobs.batch", name)
 	}
 	for _, pattern := range jobs.Subjects {
-		if subjectMatches(subject, pattern) {
+		if subject.Takes(pattern, name) {
 			return nil
 		}
 	}
-	return usageError("--subject is %q: no worker reads it, for jobs.subjects is %s; choose a subject of these", subject, strings.Join(jobs.Subjects, ","))
-}
-
-// subjectMatches reports whether a pattern of NATS takes a subject.
-func subjectMatches(subject, pattern string) bool {
-	tokens, parts := strings.Split(subject, "."), strings.Split(pattern, ".")
-	for i, part := range parts {
-		switch {
-		case part == ">":
-			return len(tokens) > i
-		case i >= len(tokens) || (part != "*" && part != tokens[i]):
-			return false
-		}
-	}
-	return len(tokens) == len(parts)
+	return usageError("--subject is %q: no worker reads it, for jobs.subjects is %s; choose a subject of these", name, strings.Join(jobs.Subjects, ","))
 }
 
 // findTarget looks for the stream of the jobs. It creates it, with its
 // consumer and the stream of dead letters, only when asked to, and as run
 // would. It never alters what it finds.
-func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, subject string, create bool) (target, error) {
+func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, name string, create bool) (target, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if create {
@@ -74,8 +61,8 @@ func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, su
 		return target{}, fmt.Errorf("looking for stream %s: %w", c.Jobs.Stream, err)
 	}
 	found := stream.CachedInfo().Config
-	if !slices.ContainsFunc(found.Subjects, func(pattern string) bool { return subjectMatches(subject, pattern) }) {
-		return target{}, fmt.Errorf("stream %s takes %s, not %s; choose another --subject or jobs.stream", found.Name, strings.Join(found.Subjects, ","), subject)
+	if !slices.ContainsFunc(found.Subjects, func(pattern string) bool { return subject.Takes(pattern, name) }) {
+		return target{}, fmt.Errorf("stream %s takes %s, not %s; choose another --subject or jobs.stream", found.Name, strings.Join(found.Subjects, ","), name)
 	}
-	return target{found.Name, subject, found.Duplicates}, nil
+	return target{found.Name, name, found.Duplicates}, nil
 }
