@@ -20,7 +20,7 @@ func newDLQDismissCmd(a *app) *cobra.Command {
 letter stays, and leaves the list; nothing is published, and nothing is said
 about the money of its trade. A dismissed letter can still be republished, with
 --again.`,
-		Example: `  capture-worker dlq dismiss 4 --reason 'sent twice by mistake, A-1001 is paid'`,
+		Example: `  capture-worker dlq dismiss 10 --reason 'asked twice, A-1003 is paid'`,
 		Args:    cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; required")
