@@ -79,7 +79,7 @@ func (c *Collector) Add(trade string, events []capture.Event, truth *Truth, job 
 	defer c.mu.Unlock()
 	c.report.Trades++
 	c.count(events)
-	c.settle(standing(events))
+	c.settle(Standing(events))
 	c.report.ViolationCount += len(found)
 	if room := c.keep - len(c.report.Violations); room > 0 {
 		c.report.Violations = append(c.report.Violations, found[:min(room, len(found))]...)

@@ -97,7 +97,7 @@ func (c *comparison) captures() {
 }
 
 func (c *comparison) outcome() {
-	last := standing(c.events)
+	last := Standing(c.events)
 	switch {
 	case last == nil:
 		c.add(Unsettled, "", "no outcome; the gateway says %s and %d captures", c.truth.State, len(c.truth.Captures))
@@ -115,15 +115,16 @@ func (c *comparison) outcome() {
 }
 
 func (c *comparison) job(job capture.Job) {
-	last := standing(c.events)
+	last := Standing(c.events)
 	if last != nil && last.Type == capture.Captured && last.Sum() != job.Amount {
 		c.add("6", last.ID, "captured %s, but the job asks for %s", last.Sum(), job.Amount)
 	}
 }
 
-// standing is the outcome that stands, nil where there is none: the last one,
-// unless a person sent the trade back or a new attempt was made after it.
-func standing(events []capture.Event) *capture.Event {
+// Standing is the outcome that stands after the events of a trade, nil where
+// there is none: the last one, unless a person sent the trade back or a new
+// attempt was made after it.
+func Standing(events []capture.Event) *capture.Event {
 	for _, e := range slices.Backward(events) {
 		switch {
 		case e.Type.Outcome():

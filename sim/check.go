@@ -103,22 +103,9 @@ func (s *Sim) checkTaken(a *account) {
 	if len(a.taken) > 1 {
 		s.breach("3", "%s is captured %d times: by %s and %s", a.plan.ID, len(a.taken), a.taken[0].id, a.taken[1].id)
 	}
-	if last := standing(s.book.events[a.no]); !s.plan.Wild && last != nil && last.Type == capture.Failed {
+	if last := audit.Standing(s.book.events[a.no]); !s.plan.Wild && last != nil && last.Type == capture.Failed {
 		s.breach("5", "%s is failed (%s), and then the money is taken", a.plan.ID, last.Reason)
 	}
-}
-
-// standing is the outcome that stands.
-func standing(events []capture.Event) *capture.Event {
-	for _, e := range slices.Backward(events) {
-		switch {
-		case e.Type.Outcome():
-			return &e
-		case e.Type == capture.Released || e.Type == capture.Attempted:
-			return nil
-		}
-	}
-	return nil
 }
 
 // checkAppended holds a new event of the ledger against the truth, and all

@@ -38,7 +38,7 @@ func (s *Sim) checkEnd(trade int, a *account) {
 	events := s.book.events[trade]
 	s.checkAudit(trade)
 	job, asked := onlyJob(a.plan)
-	last := standing(events)
+	last := audit.Standing(events)
 	switch {
 	case !asked && len(events) == 0:
 		return
