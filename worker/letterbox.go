@@ -47,9 +47,6 @@ type LetterBox struct {
 // letterTimeout bounds the wait for one message.
 const letterTimeout = 10 * time.Second
 
-// forgetTimeout bounds the wait at the end of a walk, which has what it wanted.
-const forgetTimeout = 2 * time.Second
-
 // Letters walks the letters, the oldest first, in constant memory. An error
 // ends the walk.
 func (b LetterBox) Letters(ctx context.Context) iter.Seq2[Letter, error] {
@@ -94,59 +91,7 @@ func (b LetterBox) Letter(ctx context.Context, seq uint64) (Letter, error) {
 
 // walk reads what the stream holds now of some subjects.
 func (b LetterBox) walk(ctx context.Context, subjects ...string) iter.Seq2[jetstream.Msg, error] {
-	return func(yield func(jetstream.Msg, error) bool) {
-		fail := func(err error) { yield(nil, fmt.Errorf("reading stream %s: %w", b.Stream, err)) }
-		reader, err := b.JS.OrderedConsumer(ctx, b.Stream, jetstream.OrderedConsumerConfig{FilterSubjects: subjects})
-		if err != nil {
-			fail(err)
-			return
-		}
-		defer b.forget(ctx, reader)
-		left := reader.CachedInfo().NumPending
-		if left == 0 {
-			return
-		}
-		messages, err := reader.Messages()
-		if err != nil {
-			fail(err)
-			return
-		}
-		defer messages.Stop()
-		for left > 0 {
-			m, pending, err := next(ctx, messages)
-			if err != nil {
-				fail(err)
-				return
-			}
-			if !yield(m, nil) {
-				return
-			}
-			left = pending
-		}
-	}
-}
-
-// forget removes the consumer of a walk. The broker would do so in five minutes,
-// and until then count it: who looks at the letters again and again would reach
-// the limit of the stream.
-func (b LetterBox) forget(ctx context.Context, reader jetstream.Consumer) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetTimeout)
-	defer cancel()
-	_ = b.JS.DeleteConsumer(ctx, b.Stream, reader.CachedInfo().Name)
-}
-
-func next(ctx context.Context, messages jetstream.MessagesContext) (m jetstream.Msg, left uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, letterTimeout)
-	defer cancel()
-	m, err = messages.Next(jetstream.NextContext(ctx))
-	if err != nil {
-		return nil, 0, err
-	}
-	meta, err := m.Metadata()
-	if err != nil {
-		return nil, 0, err
-	}
-	return m, meta.NumPending, nil
+	return walk(ctx, b.JS, b.Stream, jetstream.OrderedConsumerConfig{FilterSubjects: subjects})
 }
 
 // readLetter takes the job and what was written about it apart.

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -14,6 +14,8 @@ import (
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/ledger"
 )
+
+var errUnknownTrade = errors.New("the ledger knows no trade")
 
 func newShowCmd(a *app) *cobra.Command {
 	var output, order string
@@ -25,7 +27,10 @@ call answered, what each query saw, and the rule that led to the outcome. The
 rules are explained in docs/state-machine.md.
 
 With --order it looks for the trade of a shop's order; that reads the whole
-ledger and takes its time on a large one.`,
+ledger and takes its time on a large one.
+
+Where the ledger knows nothing yet it looks for a dead letter about the trade or
+order, and for a job that waits, says what it found, and ends with exit code 1.`,
 		Example: `  capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b
   capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b -o json
   capture-worker show --order A-1001`,
@@ -33,7 +38,7 @@ ledger and takes its time on a large one.`,
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
 	cmd.Flags().StringVar(&order, "order", "", "the shop's order `id`, instead of a trade")
-	addSettings(cmd, "nats", "ledger", "log")
+	addSettings(cmd, "nats", "jobs", "ledger", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		if (len(args) == 1) == (order != "") {
 			return usageError("name one trade, or an order with --order")
@@ -41,11 +46,20 @@ ledger and takes its time on a large one.`,
 		if output != "text" && output != "json" {
 			return usageError("--output is %q: must be text or json", output)
 		}
-		return a.withLedger(cmd, func(ctx context.Context, book ledger.Ledger) error {
+		return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
+			book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
+			job := elsewhere{js: js, c: c, order: order}
+			var err error
 			if order != "" {
-				return showOrder(ctx, cmd.OutOrStdout(), book, order, output)
+				err = showOrder(ctx, cmd.OutOrStdout(), book, order, output)
+			} else {
+				job.trade = args[0]
+				err = showTrade(ctx, cmd.OutOrStdout(), book, args[0], output)
 			}
-			return showTrade(ctx, cmd.OutOrStdout(), book, args[0], output)
+			if errors.Is(err, errUnknownTrade) {
+				err = fmt.Errorf("%w%s", err, job.explain(ctx))
+			}
+			return err
 		})
 	})
 	return cmd
@@ -67,7 +81,7 @@ func showTrade(ctx context.Context, w io.Writer, book ledger.Ledger, trade, outp
 		return err
 	}
 	if len(found.Events) == 0 {
-		return fmt.Errorf("the ledger knows no trade %s: no job for it was begun, or it is older than the ledger keeps (ledger.max_age); jobs that could not be taken are in `capture-worker dlq list --trade %s`", trade, trade)
+		return fmt.Errorf("%w %s: no job for it was begun, or it is older than the ledger keeps (ledger.max_age)", errUnknownTrade, trade)
 	}
 	if output == "json" {
 		return printTradeJSON(w, found)
@@ -99,7 +113,7 @@ func showOrder(ctx context.Context, w io.Writer, book ledger.Ledger, order, outp
 		}
 	}
 	if shown == 0 {
-		return fmt.Errorf("the ledger knows no trade of order %q; jobs that could not be taken are in `capture-worker dlq list --order %s`", order, shellWord(order))
+		return fmt.Errorf("%w of order %q", errUnknownTrade, order)
 	}
 	return nil
 }
@@ -121,14 +135,6 @@ func ordersOf(events []capture.Event) []string {
 		}
 	}
 	return orders
-}
-
-// shellWord writes a text so that it can be pasted into a shell.
-func shellWord(s string) string {
-	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func printTradeJSON(w io.Writer, t ledger.Trade) error {
