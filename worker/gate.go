@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/seldom"
 )
 
 // ErrShut is returned by Gate.Enter while the gateway is not to be called:
@@ -31,6 +32,9 @@ const (
 // key or user is about one trade. Where every capture is refused and queries
 // pass, there is about one query for each refusal.
 const wellEnough = 20
+
+// probeQuiet is how long probes that fail alike are not logged again.
+const probeQuiet = 5 * time.Minute
 
 // gatewayDown is the reason while the gateway is down.
 const gatewayDown = "the gateway gives no useful answers"
@@ -67,8 +71,11 @@ type Gate struct {
 	hasty     bool          // shut by a refusal among many useful answers
 	reopened  chan struct{} // closed when it opens again
 	lastTrade string
+	seen      string        // the last useless answer, in words
+	since     time.Time     // when it shut
 	vain      int           // probes that failed since it shut
 	shutNow   chan struct{} // wakes the prober
+	said      *seldom.Log   // of probes that failed
 }
 
 // NewGate returns an open gate. Run must be running for it to open again after
@@ -89,6 +96,7 @@ func NewGate(cfg GateConfig) *Gate {
 		turns:     newTurns(2*cfg.Concurrency, rate.NewLimiter(limit, burst)),
 		lastTrade: probeTrade,
 		shutNow:   make(chan struct{}, 1),
+		said:      seldom.Every(probeQuiet),
 	}
 	g.slots.patience = cfg.SlotWait
 	g.all = g.lane("", 1)
@@ -213,7 +221,7 @@ func (g *Gate) assess(a capture.Answer) error {
 	case a.OurFault():
 		g.shut(fmt.Sprintf("the gateway refuses our signature or user (code %s): check gateway.user and gateway.secret_key", a.Code), true)
 	case useless(a):
-		g.countUseless()
+		g.countUseless(a)
 		return errUseless
 	}
 	g.mu.Lock()
@@ -229,14 +237,27 @@ func (g *Gate) assess(a capture.Answer) error {
 // countUseless shuts the gate after too many in a row. The breaker begins to
 // count anew with each of its windows, in which few calls that hang to their
 // timeout never become many.
-func (g *Gate) countUseless() {
+func (g *Gate) countUseless(a capture.Answer) {
 	g.mu.Lock()
 	g.useless++
+	g.seen = inWords(a)
 	many := g.reason == "" && g.useless >= breakerInARow
 	g.mu.Unlock()
 	if many {
 		g.shut(gatewayDown, false)
 	}
+}
+
+// inWords says what kind of answer there was, and why it is of no use.
+func inWords(a capture.Answer) string {
+	words := string(a.Kind)
+	if a.Code != "" {
+		words += ", code " + a.Code
+	}
+	if a.Why != "" {
+		words += ": " + a.Why
+	}
+	return words
 }
 
 // Shut returns why the gate is shut, "" while it is open.
@@ -283,14 +304,18 @@ func (g *Gate) shut(reason string, halted bool) {
 	if first {
 		g.reopened = make(chan struct{})
 		g.hasty = halted && g.well >= wellEnough*g.cfg.Concurrency
-		g.well, g.vain = 0, 0
+		g.well, g.vain, g.since = 0, 0, time.Now()
 	}
 	g.reason, g.halted = reason, halted
+	args := []any{"reason", reason}
+	if !halted {
+		args = append(args, "last_answer", g.seen)
+	}
 	g.mu.Unlock()
 	if !first {
 		return
 	}
-	g.cfg.Log.Error("stopped taking jobs; probing with Order Query until it passes", "reason", reason)
+	g.cfg.Log.Error("stopped taking jobs; probing with Order Query until it passes", args...)
 	select {
 	case g.shutNow <- struct{}{}:
 	default:
@@ -301,7 +326,8 @@ func (g *Gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.reason != "" {
-		g.cfg.Log.Info("taking jobs again: a probe of the gateway passed", "after", g.reason)
+		g.cfg.Log.Info("taking jobs again: a probe of the gateway passed", "after", g.reason,
+			"shut_for", time.Since(g.since).Round(time.Millisecond))
 		g.reason = ""
 		close(g.reopened)
 	}
@@ -362,6 +388,14 @@ func (g *Gate) probe(ctx context.Context) {
 		g.open()
 		return
 	}
-	g.cfg.Log.ErrorContext(ctx, "the gateway is still not usable", "reason", g.Shut(),
-		"answer", string(answer.Kind), "code", answer.Code, "why", answer.Why)
+	reason := g.Shut()
+	unsaid, worth := g.said.Worth(reason + string(answer.Kind) + answer.Code)
+	if !worth {
+		return
+	}
+	args := []any{"reason", reason, "last_answer", inWords(answer)}
+	if unsaid > 0 {
+		args = append(args, "not_logged_before", unsaid)
+	}
+	g.cfg.Log.ErrorContext(ctx, "the gateway is still not usable", args...)
 }

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -22,6 +23,7 @@ type gateWorld struct {
 	probes  atomic.Int64
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	log     bytes.Buffer // read it when the gate rests
 }
 
 var (
@@ -38,7 +40,7 @@ func newGateWorld(t *testing.T, concurrency int, rate float64) *gateWorld {
 	w := &gateWorld{}
 	w.answer.Store(&useful)
 	w.gate = worker.NewGate(worker.GateConfig{
-		Concurrency: concurrency, Rate: rate, ProbeEvery: 5 * time.Second, SlotWait: slotWait, Log: slog.New(slog.DiscardHandler),
+		Concurrency: concurrency, Rate: rate, ProbeEvery: 5 * time.Second, SlotWait: slotWait, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Query: func(context.Context, string) capture.Answer {
 			w.probes.Add(1)
 			return *w.answer.Load()
@@ -208,6 +210,20 @@ func TestGateShutsWhenTheGatewayIsDown(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if reason := w.gate.Shut(); reason != "" {
 			t.Errorf("still shut 10 s after the gateway came back: %s", reason)
+		}
+		// An hour of outage is a page, not a book: why, twelve signs of life, the end.
+		log := w.log.String()
+		if n := strings.Count(log, "the gateway is still not usable"); n < 10 || n > 14 {
+			t.Errorf("it said %d times in an hour that the gateway is not usable, want about 12", n)
+		}
+		for _, want := range []string{
+			`msg="stopped taking jobs; probing with Order Query until it passes" reason="the gateway gives no useful answers" last_answer="unknown: timeout"`,
+			`last_answer="unknown: timeout" not_logged_before=`,
+			`msg="taking jobs again: a probe of the gateway passed" after="the gateway gives no useful answers" shut_for=1h0m`,
+		} {
+			if !strings.Contains(log, want) {
+				t.Errorf("the log has not %s:\n%s", want, log)
+			}
 		}
 	})
 }

@@ -95,6 +95,12 @@ func (s *sim) calls() int {
 	return int(stats.Captures + stats.Queries + stats.Others)
 }
 
+// met counts every call that came, those that an outage took included.
+func (s *sim) met() int {
+	s.t.Helper()
+	return s.calls() + int(s.stats().Down)
+}
+
 // waitCalls waits for that many more calls than there were.
 func (s *sim) waitCalls(more, than int) {
 	s.t.Helper()
