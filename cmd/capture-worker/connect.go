@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,8 +34,8 @@ func connectWithin(ctx context.Context, c config.Config, log *slog.Logger, bound
 
 // withJetStream loads the configuration, connects, and hands over what commands
 // need that a person or a script waits for.
-func (a *app) withJetStream(cmd *cobra.Command, use func(context.Context, jetstream.JetStream, config.Config) error) error {
-	c, err := a.load(cmd)
+func (a *app) withJetStream(cmd *cobra.Command, use func(context.Context, jetstream.JetStream, config.Config) error, needs ...config.Need) error {
+	c, err := a.load(cmd, needs...)
 	if err != nil {
 		return err
 	}
@@ -45,5 +48,21 @@ func (a *app) withJetStream(cmd *cobra.Command, use func(context.Context, jetstr
 	if err != nil {
 		return err
 	}
-	return natsconn.Explain(nc.Conn, use(cmd.Context(), js, c))
+	return noStream(c, natsconn.Explain(nc.Conn, use(cmd.Context(), js, c)))
+}
+
+// noStream says what to do where a stream is missing that a command reads.
+func noStream(c config.Config, err error) error {
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return err
+	}
+	for _, stream := range []struct{ key, name string }{
+		{"ledger.stream", c.Ledger.Stream}, {"jobs.stream", c.Jobs.Stream}, {"jobs.dlq_stream", c.Jobs.DLQStream},
+	} {
+		if strings.Contains(err.Error(), "stream "+stream.name) {
+			return fmt.Errorf("there is no stream %s (%s) at %s: no worker has run there yet, or it is another server or account; `capture-worker run` creates it",
+				stream.name, stream.key, c.NATS.URL)
+		}
+	}
+	return err
 }

@@ -2,15 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
-	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -87,7 +89,7 @@ func (f *parkedFlags) filter() (reconcile.ParkedFilter, error) {
 // that ask the gateway its client.
 type office struct {
 	c     config.Config
-	nc    *natsconn.Conn
+	js    jetstream.JetStream
 	book  ledger.Ledger
 	clerk *reconcile.Clerk
 	query reconcile.Query
@@ -95,33 +97,26 @@ type office struct {
 
 // withOffice connects, to the gateway too where it is needed.
 func (a *app) withOffice(cmd *cobra.Command, use func(context.Context, *office) error, needs ...config.Need) error {
-	c, err := a.load(cmd, needs...)
-	if err != nil {
-		return err
-	}
-	log := newToolLogger(c, cmd.ErrOrStderr())
-	nc, err := connect(cmd.Context(), c, log)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := nc.JetStream()
-	if err != nil {
-		return err
-	}
-	book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
-	// What the command has to tell it prints; the log is for trouble.
-	clerk := newClerk(c, book, newLogger(quietLog(c), cmd.ErrOrStderr()))
-	o := &office{c: c, nc: nc, book: book, clerk: clerk}
-	if len(needs) > 0 {
-		client, err := newGatewayClient(c)
-		if err != nil {
-			return err
+	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
+		// A read that meets no stream looks like a server that does not answer, and
+		// is tried for long.
+		if _, err := js.Stream(ctx, c.Ledger.Stream); errors.Is(err, jetstream.ErrStreamNotFound) {
+			return fmt.Errorf("stream %s: %w", c.Ledger.Stream, err)
 		}
-		defer client.Close()
-		o.query = client.Query
-	}
-	return natsconn.Explain(nc.Conn, use(cmd.Context(), o))
+		book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
+		// What the command has to tell it prints; the log is for trouble.
+		clerk := newClerk(c, book, newLogger(quietLog(c), cmd.ErrOrStderr()))
+		o := &office{c: c, js: js, book: book, clerk: clerk}
+		if len(needs) > 0 {
+			client, err := newGatewayClient(c)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			o.query = client.Query
+		}
+		return use(ctx, o)
+	}, needs...)
 }
 
 // quietLog is the configuration with a log of errors only, where nobody has

@@ -41,7 +41,7 @@ for it is met as before. A dismissed trade can still be released (release
 		return a.withOffice(cmd, func(ctx context.Context, o *office) error {
 			refused := 0
 			for _, id := range args {
-				trade, err := o.clerk.Open(ctx, id)
+				trade, err := o.clerk.Reopen(ctx, id)
 				if err == nil && trade.State.Dismissed {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s  left as it is: its case is closed already\n", id)
 					continue

@@ -97,16 +97,12 @@ func (r *releasing) check(args []string) (err error) {
 	return checkTrades(args)
 }
 
-func (r *releasing) run(ctx context.Context, ids []string) error {
+func (r *releasing) run(ctx context.Context, ids []string) (err error) {
 	if err := checkSubject(r.subject, r.o.c.Jobs); err != nil {
 		return err
 	}
-	js, err := r.o.nc.JetStream()
-	if err != nil {
-		return err
-	}
 	// Before anything is written: a job that cannot go out is no release.
-	if r.to, err = findTarget(ctx, js, r.o.c, r.subject, false); err != nil {
+	if r.to, err = findTarget(ctx, r.o.js, r.o.c, r.subject, false); err != nil {
 		return fmt.Errorf("nothing was released: %w", err)
 	}
 	byFilter := len(ids) == 0
@@ -117,7 +113,7 @@ func (r *releasing) run(ctx context.Context, ids []string) error {
 	}
 	releaser := &reconcile.Releaser{
 		Clerk: r.o.clerk, Query: r.o.query, By: r.by, Note: r.why, Dismissed: r.dismissed,
-		Publish: releasePublisher(js, mappingOf(r.o.c), r.to),
+		Publish: releasePublisher(r.o.js, mappingOf(r.o.c), r.to),
 	}
 	if r.dryRun || byFilter && !r.yes {
 		return r.preview(ctx, releaser, ids)
