@@ -60,19 +60,19 @@ func (v *checker) between(key string, n, least, most int) {
 
 func (v *checker) atLeast(key string, d, least time.Duration) {
 	if d < least {
-		v.add(key, "must be at least "+formatDuration(least), "")
+		v.add(key, "must be at least "+FormatDuration(least), "")
 	}
 }
 
 func (v *checker) above(key string, d, limit time.Duration) {
 	if d <= limit {
-		v.add(key, "must be above "+formatDuration(limit), "")
+		v.add(key, "must be above "+FormatDuration(limit), "")
 	}
 }
 
 func (v *checker) notAbove(key string, d time.Duration, other string, most time.Duration) {
 	if d > most {
-		v.add(key, "must not be above "+other+" ("+formatDuration(most)+")", "raise "+other+" or lower "+key)
+		v.add(key, "must not be above "+other+" ("+FormatDuration(most)+")", "raise "+other+" or lower "+key)
 	}
 }
 

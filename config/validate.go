@@ -89,7 +89,7 @@ func (v *checker) ledger() {
 	// What the ledger has forgotten, a late copy of a job would start anew.
 	least := authorizationWindow + v.c.Worker.GiveUpAfter
 	if age := v.c.Ledger.MaxAge; age != 0 && age < least {
-		v.add("ledger.max_age", "must be 0 (forever) or at least the 30 days of an authorization and worker.give_up_after together ("+formatDuration(least)+")", "keep the ledger longer: it is the audit trail too")
+		v.add("ledger.max_age", "must be 0 (forever) or at least the 30 days of an authorization and worker.give_up_after together ("+FormatDuration(least)+")", "keep the ledger longer: it is the audit trail too")
 	}
 }
 

@@ -34,7 +34,7 @@ var (
 	boolKind     = &kind{"bool", parseBool, func(v any) string { return strconv.FormatBool(v.(bool)) }}
 	intKind      = &kind{"number", parseInt, func(v any) string { return strconv.Itoa(v.(int)) }}
 	rateKind     = &kind{"number", parseRate, func(v any) string { return strconv.FormatFloat(v.(float64), 'g', -1, 64) }}
-	durationKind = &kind{"duration", parseDuration, func(v any) string { return formatDuration(v.(time.Duration)) }}
+	durationKind = &kind{"duration", parseDuration, func(v any) string { return FormatDuration(v.(time.Duration)) }}
 	listKind     = &kind{"list", parseList, func(v any) string { return strings.Join(v.([]string), ",") }}
 	mapKind      = &kind{"field=path list", parseMap, formatMap}
 	matchKind    = &kind{"path=value list", parseMatch, formatMatch}
@@ -103,8 +103,9 @@ func parseRate(s string) (any, error) {
 
 const day = 24 * time.Hour
 
-// parseDuration takes what Go takes, and whole days of 24 hours: "400d".
-func parseDuration(s string) (any, error) {
+// ParseDuration takes what time.ParseDuration takes, and whole days of 24 hours:
+// "400d". The error says what is taken.
+func ParseDuration(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
 		if err == nil {
@@ -115,14 +116,16 @@ func parseDuration(s string) (any, error) {
 		return d, nil
 	}
 	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		return nil, valueError("has no unit; write one of ms, s, m, h or d after it, such as 30s")
+		return 0, valueError("has no unit; write one of ms, s, m, h or d after it, such as 30s")
 	}
-	return nil, valueError("must be a duration with a unit, such as 500ms, 30s, 15m, 72h or 400d")
+	return 0, valueError("must be a duration with a unit, such as 500ms, 30s, 15m, 72h or 400d")
 }
 
-// formatDuration writes the shortest form that parseDuration reads back:
+func parseDuration(s string) (any, error) { return ParseDuration(s) }
+
+// FormatDuration writes the shortest form that ParseDuration reads back:
 // "1m" for "1m0s", and days from a week on.
-func formatDuration(d time.Duration) string {
+func FormatDuration(d time.Duration) string {
 	if d >= 7*day && d%day == 0 {
 		return strconv.FormatInt(int64(d/day), 10) + "d"
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 )
 
@@ -65,11 +66,12 @@ func newLanePauseCmd(a *app) *cobra.Command {
 		Example: "  capture-worker lane pause batch --for 2h",
 		Args:    cobra.ExactArgs(1),
 	}
-	cmd.Flags().DurationVar(&length, "for", 24*time.Hour, "how long, unless it is resumed before")
+	addDuration(cmd.Flags(), &length, "for", 24*time.Hour, "how long, unless it is resumed before; at most 30d")
 	addSettings(cmd, "nats", "jobs", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
-		if length <= 0 {
-			return usageError("--for is %s: must be above 0", length)
+		if length <= 0 || length > capture.AuthorizationWindow {
+			return usageError("--for is %s: must be above 0 and not above %s, after which no authorization is left to capture",
+				config.FormatDuration(length), config.FormatDuration(capture.AuthorizationWindow))
 		}
 		until := time.Now().Add(length)
 		return a.changeLane(cmd, args[0], fmt.Sprintf("paused until %s; the authorizations of its jobs go on ageing", until.UTC().Format(time.RFC3339)),
@@ -153,8 +155,9 @@ type laneRow struct {
 	Ready     uint64   `json:"ready"`
 	Delivered int      `json:"delivered"`
 	Paused    bool     `json:"paused"`
-	// PausedFor is how long it stays so, in seconds.
-	PausedFor int64 `json:"paused_for,omitempty"`
+	// PausedFor is how long it stays so, in seconds; PausedUntil till when.
+	PausedFor   int64     `json:"paused_for,omitempty"`
+	PausedUntil time.Time `json:"paused_until,omitzero"`
 }
 
 func lookAtLane(ctx context.Context, js jetstream.JetStream, c config.Config, lane config.Lane) (laneRow, error) {
@@ -163,11 +166,15 @@ func lookAtLane(ctx context.Context, js jetstream.JetStream, c config.Config, la
 		return laneRow{}, laneError(c, lane, err)
 	}
 	info := consumer.CachedInfo()
-	return laneRow{
+	row := laneRow{
 		Lane: showLane(lane), Consumer: lane.Consumer, Subjects: lane.Subjects, Weight: lane.Weight,
 		Ready: info.NumPending, Delivered: info.NumAckPending,
 		Paused: info.Paused, PausedFor: int64(info.PauseRemaining.Seconds()),
-	}, nil
+	}
+	if info.Paused && info.Config.PauseUntil != nil {
+		row.PausedUntil = info.Config.PauseUntil.UTC()
+	}
+	return row, nil
 }
 
 func printLanes(w io.Writer, rows []laneRow, output string) error {
@@ -179,7 +186,8 @@ func printLanes(w io.Writer, rows []laneRow, output string) error {
 	for _, r := range rows {
 		state := "running"
 		if r.Paused {
-			state = "paused for " + (time.Duration(r.PausedFor) * time.Second).String()
+			left := time.Duration(r.PausedFor) * time.Second
+			state = fmt.Sprintf("paused until %s UTC (%s left)", r.PausedUntil.Format(time.DateTime), left)
 		}
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t%s\n", r.Lane, r.Weight, r.Ready, r.Delivered, state, r.Consumer, strings.Join(r.Subjects, " "))
 	}

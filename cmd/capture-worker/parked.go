@@ -45,7 +45,7 @@ func (f *parkedFlags) add(cmd *cobra.Command, reasonFlag string) {
 	fs := cmd.Flags()
 	f.reasonFlag = "--" + reasonFlag
 	fs.StringVar(&f.reason, reasonFlag, "", "only trades parked for this `reason`, such as unresolved")
-	fs.DurationVar(&f.olderThan, "older-than", 0, "only trades parked at least so long ago, such as 24h")
+	addDuration(fs, &f.olderThan, "older-than", 0, "only trades parked at least so long ago, such as 24h or 7d")
 	fs.StringVar(&f.currency, "currency", "", "only this currency, such as EUR")
 	fs.StringVar(&f.min, "amount-min", "", "only amounts from this one on; needs --currency")
 	fs.StringVar(&f.max, "amount-max", "", "only amounts up to this one; needs --currency")

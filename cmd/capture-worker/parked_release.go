@@ -62,7 +62,7 @@ func newParkedReleaseCmd(a *app) *cobra.Command {
 	f.BoolVar(&r.yes, "yes", false, "release what the filter selects; without it that is only shown")
 	f.Float64Var(&r.rate, "rate", 2, "trades per second; 0 is no limit")
 	f.IntVar(&r.canary, "canary", 3, "how many are released first and waited for; 0 is none")
-	f.DurationVar(&r.patience, "canary-wait", reconcile.DefaultCanaryPatience, "how long they are waited for")
+	addDuration(f, &r.patience, "canary-wait", reconcile.DefaultCanaryPatience, "how long they are waited for")
 	f.StringVar(&r.subject, "subject", "capture.jobs.released", "`subject` to publish the jobs to")
 	addSettings(cmd)
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {

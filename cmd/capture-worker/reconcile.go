@@ -86,8 +86,8 @@ func (r *reconciling) flags(cmd *cobra.Command) {
 	f.StringVar(&r.input, "input", "", "`file` with what is expected (CSV), - for standard input; without it the ledger is walked")
 	f.StringVar(&r.since, "since", "", "only trades of the ledger with an event since then: a `time`, or how long ago")
 	f.BoolVar(&r.all, "all", false, "settled trades of the ledger too")
-	f.DurationVar(&r.minAge, "min-age", 10*time.Minute, "leave open trades that were begun more recently to their worker")
-	f.DurationVar(&r.expiring, "expiring", 72*time.Hour, "what is left of the time to capture when a trade counts as expiring")
+	addDuration(f, &r.minAge, "min-age", 10*time.Minute, "leave open trades that were begun more recently to their worker")
+	addDuration(f, &r.expiring, "expiring", 72*time.Hour, "what is left of the time to capture when a trade counts as expiring")
 	f.BoolVar(&r.write, "write", false, "append the outcomes that Order Query proves to the ledger")
 	f.BoolVar(&r.audit, "audit", false, "also check every trade of the ledger against the rules")
 	f.StringVarP(&r.output, "output", "o", "table", "`format`: table (differences), csv or json (all)")
@@ -122,7 +122,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
+	if ago, err := config.ParseDuration(text); err == nil && ago > 0 {
 		return now.Add(-ago), nil
 	}
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
@@ -130,7 +130,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, usageError("--since is %q: must be a duration such as 24h, a day such as 2026-11-02 or a time such as 2026-11-02T10:00:00Z", text)
+	return time.Time{}, usageError("--since is %q: must be a duration such as 24h or 7d, a day such as 2026-11-02 or a time such as 2026-11-02T10:00:00Z", text)
 }
 
 func (r *reconciling) run(ctx context.Context) error {
