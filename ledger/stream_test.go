@@ -64,6 +64,8 @@ func TestEnsureStreamTellsWhatDoesNotFit(t *testing.T) {
 		{"refuses when full", func(s *jetstream.StreamConfig) { s.MaxBytes, s.Discard = 1<<20, jetstream.DiscardNew }, false, ""},
 		{"no acks", func(s *jetstream.StreamConfig) { s.NoAck = true }, true, "acknowledge"},
 		{"in memory", func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage }, true, "memory"},
+		{"confirms what is not written", func(s *jetstream.StreamConfig) { s.PersistMode = jetstream.AsyncPersistMode }, true, "persist mode"},
+		{"counters", func(s *jetstream.StreamConfig) { s.AllowMsgCounter = true }, true, "counters"},
 		{"short", func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }, false, "1h0m0s"},
 		{"deletable", func(s *jetstream.StreamConfig) { s.DenyDelete = false }, false, "deny_delete"},
 		{"time to live", func(s *jetstream.StreamConfig) { s.AllowMsgTTL = true }, false, "time to live"},
