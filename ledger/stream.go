@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
 )
 
 // DefaultMaxAge is how long events are kept: a year of disputes and a month.
@@ -111,8 +113,10 @@ func inspect(got jetstream.StreamConfig, c StreamConfig) []Finding {
 		{got.AllowMsgCounter, true, "it holds counters and takes nothing else; the ledger needs a stream of its own"},
 		{got.Sealed, true, "it is sealed and takes nothing new; the ledger needs a stream of its own"},
 		{got.AllowRollup || got.AllowMsgTTL, false, "it allows rollups or messages with a time to live, which erase events; nothing here uses them, make sure that nothing else does"},
-		{got.MaxAge > 0 && c.MaxAge < 0, false, fmt.Sprintf("it keeps events for %s, and not for ever, as ledger.max_age says", got.MaxAge)},
-		{got.MaxAge > 0 && got.MaxAge < c.MaxAge, false, fmt.Sprintf("it keeps events for %s, less than the %s of ledger.max_age", got.MaxAge, c.MaxAge)},
+		{got.MaxAge >= capture.AuthorizationWindow && c.MaxAge < 0, false, fmt.Sprintf("it keeps events for %s, and not for ever, as ledger.max_age says", got.MaxAge)},
+		// Who forgets a trade that can still be captured takes its next job for the first.
+		{got.MaxAge > 0 && got.MaxAge < capture.AuthorizationWindow, true, fmt.Sprintf("it keeps events for %s only, so a trade is forgotten while it can still be captured, and its next job is taken for the first; keep them for %s at the very least", got.MaxAge, capture.AuthorizationWindow)},
+		{got.MaxAge >= capture.AuthorizationWindow && got.MaxAge < c.MaxAge, false, fmt.Sprintf("it keeps events for %s, less than the %s of ledger.max_age", got.MaxAge, c.MaxAge)},
 		{got.Replicas < c.Replicas, false, fmt.Sprintf("it has %d replicas, fewer than the %d of nats.replicas", got.Replicas, c.Replicas)},
 		{!got.DenyDelete || !got.DenyPurge, false, "single events can be deleted or purged from it; set deny_delete and deny_purge for an audit trail that only grows"},
 	}

@@ -66,7 +66,8 @@ func TestEnsureStreamTellsWhatDoesNotFit(t *testing.T) {
 		{"in memory", func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage }, true, "memory"},
 		{"confirms what is not written", func(s *jetstream.StreamConfig) { s.PersistMode = jetstream.AsyncPersistMode }, true, "persist mode"},
 		{"counters", func(s *jetstream.StreamConfig) { s.AllowMsgCounter = true }, true, "counters"},
-		{"short", func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }, false, "1h0m0s"},
+		{"short", func(s *jetstream.StreamConfig) { s.MaxAge = 31 * 24 * time.Hour }, false, "744h0m0s"},
+		{"shorter than an authorization", func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }, true, "1h0m0s"},
 		{"deletable", func(s *jetstream.StreamConfig) { s.DenyDelete = false }, false, "deny_delete"},
 		{"time to live", func(s *jetstream.StreamConfig) { s.AllowMsgTTL = true }, false, "time to live"},
 	} {
