@@ -73,9 +73,11 @@ func givenHeaders(stored nats.Header) nats.Header {
 	return given
 }
 
+// reserved: beside the prefixes, Status and Description are how a server says
+// that it has no message; an event that carried them would be read as that.
 func reserved(name string) bool {
 	name = strings.ToLower(name)
-	return strings.HasPrefix(name, "nats-") || strings.HasPrefix(name, "ce-") ||
+	return name == "status" || name == "description" || strings.HasPrefix(name, "nats-") || strings.HasPrefix(name, "ce-") ||
 		name == "content-type" || name == strings.ToLower(headerAfter)
 }
 

@@ -14,7 +14,7 @@ const longChain = 40
 
 func lastHeaders(t *testing.T, s *suite) {
 	trade := s.trade()
-	given := nats.Header{"traceparent": {"first"}, "Shop": {"a", "b"}, "Nats-Msg-Id": {"mine"}, "ce-id": {"mine"}}
+	given := nats.Header{"traceparent": {"first"}, "Shop": {"a", "b"}, "Nats-Msg-Id": {"mine"}, "ce-id": {"mine"}, "Status": {"404"}}
 	ctx := ledger.WithHeaders(t.Context(), given)
 	seq, err := s.Append(ctx, Event(trade, capture.Attempted, 1), 0)
 	if err != nil {
