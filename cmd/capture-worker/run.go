@@ -59,8 +59,8 @@ flight within worker.shutdown_timeout and hands the rest back.`,
 	return cmd
 }
 
-// runWorker works until ctx ends, or the streams are changed so that no worker
-// would start on them.
+// runWorker works until ctx ends, the streams are changed so that no worker
+// would start on them, or the connection to NATS is over for good.
 func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Logger) (err error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -76,6 +76,7 @@ func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Lo
 		return err
 	}
 	defer nc.Close()
+	nc.Ended(func(err error) { end(&cutOffError{err}) })
 	traces, stopTraces, err := startTracing(ctx, c, log)
 	if err != nil {
 		return err
@@ -107,10 +108,30 @@ func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Lo
 		err = errors.Join(err, fmt.Errorf("telling the broker what became of the last jobs: %w", flushErr))
 	}
 	log.InfoContext(ctx, "stopped", "worker", c.Worker.Name)
-	if unfit, is := errors.AsType[*unfitError](context.Cause(ctx)); is {
-		err = errors.Join(unfit, err)
+	return errors.Join(ownEnd(ctx), err)
+}
+
+// cutOffError says that NATS ended the connection in a way that the client
+// library does not come back from. Nobody pulls jobs on it any more, so the
+// worker ends, to be started anew.
+type cutOffError struct{ err error }
+
+func (e *cutOffError) Error() string {
+	return "the connection to NATS was ended for good, and with it the worker: " + e.err.Error()
+}
+
+func (e *cutOffError) Unwrap() error { return e.err }
+
+// ownEnd is why the worker ended itself, nil where it was told to.
+func ownEnd(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if unfit, is := errors.AsType[*unfitError](cause); is {
+		return unfit
 	}
-	return err
+	if cut, is := errors.AsType[*cutOffError](cause); is {
+		return cut
+	}
+	return nil
 }
 
 // startEmbedded runs JetStream where nats.url says, synced to the disk before

@@ -3,6 +3,7 @@
 package natsconn
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -66,9 +68,9 @@ type Conn struct {
 
 // Connect connects, trying again for StartTimeout while nobody answers. Wrong
 // credentials, a bad address or a file that cannot be read end it at once. The
-// error names the servers without user, password or token. Once connected, the
-// connection is kept for ever: a lost one is re-made in the background, and
-// log tells of it (nil: nobody is told).
+// error names the servers without user, password or token. Once connected, a
+// lost connection is re-made in the background without end, and log tells of it
+// (nil: nobody is told). One that the client library gives up is not, see Ended.
 func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -108,6 +110,20 @@ func (c *Conn) JetStream() (jetstream.JetStream, error) {
 		return nil, fmt.Errorf("opening JetStream: %w", err)
 	}
 	return js, nil
+}
+
+// Ended calls told once when the connection is over for good, with the reason:
+// after Close, and also where the server sent an error that the client library
+// takes for the end, whatever else was asked of it. Nothing works on such a
+// connection any more; who lives by it has to end too and start anew. Only the
+// last told counts.
+func (c *Conn) Ended(told func(error)) {
+	var once sync.Once
+	tell := func() { once.Do(func() { told(cmp.Or(c.LastError(), nats.ErrConnectionClosed)) }) }
+	c.SetClosedHandler(func(*nats.Conn) { tell() })
+	if c.IsClosed() { // before it could be heard
+		tell()
+	}
 }
 
 func dialUntil(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
