@@ -33,6 +33,9 @@ type Finding struct {
 	Text string
 }
 
+// leastEvent is what a stream has to take: no event comes near it.
+const leastEvent = 32 << 10
+
 // EnsureStream creates the ledger's stream where it is missing. A stream that
 // exists is never altered; what does not fit is told as findings.
 func EnsureStream(ctx context.Context, js jetstream.JetStream, c StreamConfig) ([]Finding, error) {
@@ -111,6 +114,7 @@ func inspect(got jetstream.StreamConfig, c StreamConfig) []Finding {
 		{got.Storage != jetstream.FileStorage, true, "it keeps events in memory only; the ledger needs file storage"},
 		{got.PersistMode == jetstream.AsyncPersistMode, true, "its persist mode is async, so the server confirms events that it has not written yet, and forgets them when its process dies; the ledger needs the default mode, which a stream is made with"},
 		{got.AllowMsgCounter, true, "it holds counters and takes nothing else; the ledger needs a stream of its own"},
+		{got.MaxMsgSize > 0 && got.MaxMsgSize < leastEvent, true, fmt.Sprintf("it takes no message over %d bytes, so a call could be announced and its outcome be refused; allow %d, or set no limit", got.MaxMsgSize, leastEvent)},
 		{got.Sealed, true, "it is sealed and takes nothing new; the ledger needs a stream of its own"},
 		{got.AllowRollup || got.AllowMsgTTL, false, "it allows rollups or messages with a time to live, which erase events; nothing here uses them, make sure that nothing else does"},
 		{got.MaxAge >= capture.AuthorizationWindow && c.MaxAge < 0, false, fmt.Sprintf("it keeps events for %s, and not for ever, as ledger.max_age says", got.MaxAge)},

@@ -65,6 +65,8 @@ func TestEnsureStreamTellsWhatDoesNotFit(t *testing.T) {
 		{"no acks", func(s *jetstream.StreamConfig) { s.NoAck = true }, true, "acknowledge"},
 		{"in memory", func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage }, true, "memory"},
 		{"confirms what is not written", func(s *jetstream.StreamConfig) { s.PersistMode = jetstream.AsyncPersistMode }, true, "persist mode"},
+		{"small messages", func(s *jetstream.StreamConfig) { s.MaxMsgSize = 4096 }, true, "over 4096 bytes"},
+		{"large messages", func(s *jetstream.StreamConfig) { s.MaxMsgSize = 64 << 10 }, false, ""},
 		{"counters", func(s *jetstream.StreamConfig) { s.AllowMsgCounter = true }, true, "counters"},
 		{"short", func(s *jetstream.StreamConfig) { s.MaxAge = 31 * 24 * time.Hour }, false, "744h0m0s"},
 		{"shorter than an authorization", func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }, true, "1h0m0s"},

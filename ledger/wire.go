@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,7 +51,11 @@ type headersKey struct{}
 // context of a trace. Names that NATS and CloudEvents give a meaning to are
 // left out.
 func WithHeaders(ctx context.Context, h nats.Header) context.Context {
-	return context.WithValue(ctx, headersKey{}, maps.Clone(h))
+	kept := maps.Clone(h)
+	for name, values := range kept {
+		kept[name] = slices.Clone(values)
+	}
+	return context.WithValue(ctx, headersKey{}, kept)
 }
 
 func headersOf(ctx context.Context) nats.Header {
