@@ -21,31 +21,38 @@ import (
 const checkPatience = 3 * time.Second
 
 func newCheckCmd(a *app) *cobra.Command {
-	var output string
+	var output, role string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "See whether all that a worker needs is there and fits",
 		Long: `Connects to NATS and to the gateway and looks at the streams, the consumer, their
-limits, the clocks and the address for notifications. It creates and changes
-nothing. The gateway is asked about a trade that does not exist.
+limits, the clocks, the address for notifications, and what our user of NATS may
+publish and subscribe to: for a worker, or with --for people for the other
+commands. It creates and changes nothing. The gateway is asked about a trade
+that does not exist.
 
 Each line is ok, a warning or an error, with what to do about it. Exit codes: 0
 no error; 1 at least one; 2 the configuration contradicts itself.`,
 		Example: `  capture-worker check
-  capture-worker check -o json`,
+  capture-worker check -o json
+  capture-worker check --for people`,
 		Args: cobra.NoArgs,
 	}
+	cmd.Flags().StringVar(&role, "for", string(checkup.ForWorker), "`whom` this user of NATS is for: worker (run), or people (the other commands)")
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table or json")
 	addSettings(cmd)
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		if output != "table" && output != "json" {
 			return usageError("--output is %q: must be table or json", output)
 		}
+		if role != string(checkup.ForWorker) && role != string(checkup.ForPeople) {
+			return usageError("--for is %q: must be worker or people", role)
+		}
 		c, err := a.load(cmd)
 		if err != nil {
 			return err
 		}
-		found := newChecker(c, cmd.ErrOrStderr()).Run(cmd.Context())
+		found := newChecker(c, checkup.Role(role), cmd.ErrOrStderr()).Run(cmd.Context())
 		if err := printFindings(cmd.OutOrStdout(), found, output); err != nil {
 			return err
 		}
@@ -57,9 +64,9 @@ no error; 1 at least one; 2 the configuration contradicts itself.`,
 	return cmd
 }
 
-func newChecker(c config.Config, stderr io.Writer) *checkup.Checker {
+func newChecker(c config.Config, role checkup.Role, stderr io.Writer) *checkup.Checker {
 	checker := &checkup.Checker{
-		Config: c, Streams: streamsOf(c), Limits: limitsOf(c),
+		Config: c, Streams: streamsOf(c), Limits: limitsOf(c), For: role,
 		Connect: func(ctx context.Context) (*nats.Conn, jetstream.JetStream, error) {
 			nc, err := connectWithin(ctx, c, newToolLogger(c, stderr), checkPatience)
 			if err != nil {

@@ -143,6 +143,7 @@ func (c *Checker) unavailable(js jetstream.JetStream, err error, area, what stri
 }
 
 func (c *Checker) missing(area, what string) {
+	c.absent[what] = true
 	c.add(Warning, area, "`capture-worker run` creates it", "%s does not exist yet", what)
 }
 

@@ -56,15 +56,18 @@ type Checker struct {
 	Missing error
 	Streams worker.StreamsConfig
 	Limits  worker.Limits
+	// For is what the user of NATS is there for; "" is ForWorker.
+	For Role
 
 	found    []Finding
-	noLedger bool // its stream does not exist
+	absent   map[string]bool // what does not exist, as "stream NAME" and "consumer NAME"
+	noLedger bool            // its stream does not exist
 }
 
 // Run looks at everything it can reach and returns what it found, the good
 // news too. It ends early only when ctx does.
 func (c *Checker) Run(ctx context.Context) []Finding {
-	c.found = nil
+	c.found, c.absent = nil, map[string]bool{}
 	c.broker(ctx)
 	c.gateway(ctx)
 	c.notifications()
@@ -95,11 +98,13 @@ func (c *Checker) broker(ctx context.Context) {
 	}
 	defer nc.Close()
 	c.server(nc)
-	if !c.account(ctx, js) {
-		return
+	if c.account(ctx, js) {
+		c.ledger(ctx, js)
+		c.streams(ctx, js)
 	}
-	c.ledger(ctx, js)
-	c.streams(ctx, js)
+	// Last: it knows by then what is missing and would have to be created, and
+	// a refusal of this question is not taken for the reason of another.
+	c.permissions(ctx, nc, js)
 }
 
 // ledger looks at the ledger's stream.

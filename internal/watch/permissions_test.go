@@ -26,6 +26,7 @@ const operations = "../../docs/operations.md"
 func TestPermissionsAreEnough(t *testing.T) {
 	t.Parallel()
 	w := newGuardedWorld(t, "permitted")
+	w.checkedAs("worker", 0, "this user may do what is needed for the worker", "create consumer") // where nothing is
 	w.run(as("worker")...)
 	w.jobs(shipped, "plain", 3)
 	w.sim.tell("/_sim/trades", `{"trade_id":"again","amount":"24.99","currency":"EUR","script":["error_after"]}`)
@@ -42,7 +43,8 @@ func TestPermissionsAreEnough(t *testing.T) {
 		return err == nil && dlq.CachedInfo().State.Msgs == 2
 	})
 	for _, c := range []struct{ command, says string }{
-		{"check", "0 errors"},
+		{"check --for people", "this user may do what is needed for the commands that people run"},
+		{"check --for people", "0 errors"},
 		{"show plain-0", "captured: 24.99 EUR"},
 		{"show --order order-again", "captured: 24.99 EUR"},
 		{"dlq list", "bad_amount"},
@@ -59,6 +61,8 @@ func TestPermissionsAreEnough(t *testing.T) {
 	} {
 		w.people(c.command, c.says)
 	}
+	w.checkedAs("worker", 0, "this user may do what is needed for the worker", "not publish")
+	w.checkedAs("people", 1, "this user may not publish to $JS.ACK.CAPTURE_JOBS.capture-worker.>", "subscribe to")
 	w.worker.Signal(syscall.SIGTERM)
 	w.worker.EndsWell(patience)
 	refusedNothing(t, "the worker", w.worker.Out.String())
@@ -143,6 +147,15 @@ func permissionsOfThePage(t *testing.T) (lists []*server.Permissions) {
 		})
 	}
 	return lists
+}
+
+// checkedAs runs check for a user, which says one thing and not another.
+func (w *world) checkedAs(user string, want int, says, not string) {
+	w.t.Helper()
+	code, out := processtest.Finish(w.t, patience, "check", w.env(as(user)...), program, "check")
+	if code != want || !strings.Contains(out, says) || strings.Contains(out, not) || strings.Contains(out, "Violation") {
+		w.t.Errorf("check as %s: exit code %d, want %d, %q and not %q: %s", user, code, want, says, not, out)
+	}
 }
 
 // as are the settings of a user.
