@@ -39,7 +39,7 @@ func TradesWith(ctx context.Context, l Ledger, t capture.EventType) iter.Seq2[st
 }
 
 func (l *JetStream) tradesWith(ctx context.Context, t capture.EventType) iter.Seq2[string, error] {
-	subject := subjectPrefix + "*." + string(t)
+	subject := Subject("*", t)
 	return func(yield func(string, error) bool) {
 		next, end, err := l.span(ctx, Filter{})
 		seen := map[string]bool{}
@@ -66,6 +66,30 @@ func (l *JetStream) tradesWith(ctx context.Context, t capture.EventType) iter.Se
 			yield("", fmt.Errorf("walking the trades that were %s: %w", t, err))
 		}
 	}
+}
+
+// TradesSince names the trades of the next events of a type after a sequence,
+// at most a page of them, and tells up to which sequence there are no others:
+// ask again from there. Where nothing is new it says how far the ledger
+// reaches, so that a rare type is never looked for twice in the same place.
+func (l *JetStream) TradesSince(ctx context.Context, t capture.EventType, after uint64) (trades []string, upTo uint64, err error) {
+	start, end, err := l.span(ctx, Filter{})
+	if err != nil || after >= end {
+		return nil, end, wrap(err, "looking for trades that were "+string(t))
+	}
+	msgs, err := l.subjectFrom(ctx, Subject("*", t), max(after+1, start))
+	if err != nil {
+		return nil, after, wrap(err, "looking for trades that were "+string(t))
+	}
+	if len(msgs) == 0 {
+		return nil, end, nil
+	}
+	for _, msg := range msgs {
+		if trade, ours := tradeOf(msg.Subject); ours {
+			trades = append(trades, trade)
+		}
+	}
+	return trades, msgs[len(msgs)-1].Sequence, nil
 }
 
 // subjectFrom is walkFrom for the messages of one subject.

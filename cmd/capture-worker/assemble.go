@@ -34,6 +34,7 @@ type plant struct {
 	ledger    ledger.Ledger
 	consumers []jetstream.Consumer
 	metrics   *metrics.Metrics
+	people    *backOffice
 	notices   notify.Config
 }
 
@@ -57,7 +58,8 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 		return nil, err
 	}
 	counts := metrics.New(readBuild().Version, time.Now)
-	book := counts.Ledger(traces.Ledger(ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})))
+	stored := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
+	book := counts.Ledger(traces.Ledger(stored))
 	calls := counts.Gateway(traces.Gateway(client, c.Gateway.URL))
 	gate := worker.NewGate(worker.GateConfig{
 		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
@@ -75,10 +77,12 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 		crew.Workers = append(crew.Workers, parts.worker(lane, consumers[i]))
 	}
 	gauge(counts, crew)
+	people := &backOffice{letters: worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream}, parked: stored.FollowParked()}
+	people.gauge(counts)
 	keys := newKeyring(c.Gateway, client, log)
 	notices, err := noticesOf(c, parts.clerk, calls.Query, gate, keys, log)
 	notices.Tracer = traces.Notices(c.Notify.Path)
-	return &plant{js: js, crew: crew, client: client, keys: keys, ledger: book, consumers: consumers, metrics: counts, notices: notices}, err
+	return &plant{js: js, crew: crew, client: client, keys: keys, ledger: book, consumers: consumers, metrics: counts, people: people, notices: notices}, err
 }
 
 // laneParts is what the workers of all lanes share.

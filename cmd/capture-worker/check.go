@@ -28,8 +28,9 @@ func newCheckCmd(a *app) *cobra.Command {
 		Long: `Connects to NATS and to the gateway and looks at the streams, the consumer, their
 limits, the clocks, the address for notifications, and what our user of NATS may
 publish and subscribe to: for a worker, or with --for people for the other
-commands. It creates and changes nothing. The gateway is asked about a trade
-that does not exist.
+commands. It warns of dead letters and parked trades that wait for a person. It
+creates and changes nothing. The gateway is asked about a trade that does not
+exist.
 
 Each line is ok, a warning or an error, with what to do about it. Exit codes: 0
 no error; 1 at least one; 2 the configuration contradicts itself.`,

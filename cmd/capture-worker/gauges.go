@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/internal/metrics"
+	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/notify"
 	"github.com/capture-worker/capture-worker/worker"
 )
@@ -44,7 +45,46 @@ func countNotices(m *metrics.Metrics, s *notify.Stats) {
 		map[string]*atomic.Int64{"asked": &s.Resolved, "settled": &s.Changed, "deferred": &s.Deferred, "dropped": &s.Dropped})
 }
 
-// pollEvery is how often the consumer is asked how much work there is.
+// backOffice is the work that waits for people.
+type backOffice struct {
+	letters worker.LetterBox
+	parked  *ledger.ParkedTrades
+
+	lettersWait, parkedWait atomic.Int64
+}
+
+// lookMost bounds the parked trades that are looked at in one poll.
+const lookMost = 100
+
+// gauge adds the series of what waits, which are asked for beside the scrapes.
+func (b *backOffice) gauge(m *metrics.Metrics) {
+	m.Gauge("capture_dead_letters_waiting", "Dead letters that nobody has published again yet, for all workers: those in the stream less the notes of what was, so that one published twice counts for two.",
+		func() float64 { return float64(b.lettersWait.Load()) })
+	m.Gauge("capture_parked_trades", "Trades that are parked now and that nobody has dismissed, for all workers.",
+		func() float64 { return float64(b.parkedWait.Load()) })
+}
+
+// poll counts what waits, until ctx ends. Where the broker does not answer, the
+// last number stands.
+func (b *backOffice) poll(ctx context.Context) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		if n, err := b.letters.Waiting(ctx); err == nil {
+			b.lettersWait.Store(int64(n))
+		}
+		if _, err := b.parked.Look(ctx, lookMost); err == nil {
+			b.parkedWait.Store(int64(b.parked.Count()))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// pollEvery is how often the broker is asked how much work there is.
 const pollEvery = 10 * time.Second
 
 // backlog follows what the consumer of a lane has left, until ctx ends.

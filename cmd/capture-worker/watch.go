@@ -42,6 +42,7 @@ func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn
 	for i, lane := range c.LaneList() {
 		helpers.Go(func() { backlog(ctx, p.metrics, showLane(lane), p.consumers[i]) })
 	}
+	helpers.Go(func() { p.people.poll(ctx) })
 	// Others settle some of the trades that were begun here; look after they
 	// had the time for it.
 	helpers.Go(func() { p.metrics.Sweep(ctx, p.ledger, 2*c.Worker.Retry.Max) })

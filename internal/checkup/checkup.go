@@ -101,6 +101,7 @@ func (c *Checker) broker(ctx context.Context) {
 	if c.account(ctx, js) {
 		c.ledger(ctx, js)
 		c.streams(ctx, js)
+		c.people(ctx, js)
 	}
 	// Last: it knows by then what is missing and would have to be created, and
 	// a refusal of this question is not taken for the reason of another.

@@ -128,6 +128,14 @@ func faultLetters(_ *testing.T, w *world, p *prometheus) {
 	p.fires("CaptureParkedGrowing", w.name)
 	p.stops("CaptureDeadLettersGrowing", w.name)
 	p.stops("CaptureParkedGrowing", w.name)
+	// They wait until somebody deals with them.
+	p.fires("CaptureDeadLettersWaiting", w.name)
+	p.fires("CaptureParkedWaiting", w.name)
+	w.command("parked", "dismiss", "back", "--reason", "test", "--by", "test")
+	w.sim.tell("/_sim/trades", `{"trade_id":"bad","amount":"24.99","currency":"EUR"}`)
+	w.command("dlq", "republish", "1", "--fixed", fixed(w.t), "--reason", "test", "--by", "test")
+	p.stops("CaptureDeadLettersWaiting", w.name)
+	p.stops("CaptureParkedWaiting", w.name)
 }
 
 func faultFullLedger(t *testing.T, w *world, p *prometheus) {

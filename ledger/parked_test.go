@@ -1,0 +1,113 @@
+package ledger_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+// parkedWorld is a ledger whose trades are parked and dealt with.
+type parkedWorld struct {
+	t     *testing.T
+	l     *ledger.JetStream
+	after map[string]uint64
+	n     int
+}
+
+func (w *parkedWorld) add(trade string, types ...capture.EventType) {
+	w.t.Helper()
+	for _, kind := range types {
+		w.n++
+		e := capture.Event{ID: fmt.Sprint("E", w.n), Type: kind, TradeID: trade, Time: time.Now()}
+		seq, err := w.l.Append(w.t.Context(), e, w.after[trade])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.after[trade] = seq
+	}
+}
+
+func newParkedWorld(t *testing.T) *parkedWorld {
+	t.Helper()
+	s, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	nc, err := nats.Connect(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	return &parkedWorld{t: t, l: ledger.NewJetStream(js, ledger.Options{}), after: map[string]uint64{}}
+}
+
+// Trades are counted while they wait for a person, whoever parked them and
+// however they leave.
+func TestParkedTradesAreFollowed(t *testing.T) {
+	w := newParkedWorld(t)
+	p := w.l.FollowParked()
+	look := func(trades, want int, more bool) {
+		t.Helper()
+		got, err := p.Look(t.Context(), trades)
+		if err != nil || p.Count() != want || got != more {
+			t.Errorf("%d trades, more %t, %v; want %d, %t", p.Count(), got, err, want, more)
+		}
+	}
+	look(10, 0, false)
+	w.add("paid", capture.Attempted, capture.Captured)
+	w.add("released", capture.Attempted, capture.Parked, capture.Released)
+	w.add("dismissed", capture.Attempted, capture.Parked, capture.Dismissed)
+	w.add("noted", capture.Attempted, capture.Parked, capture.Notified)
+	w.add("closed", capture.Attempted, capture.Parked, capture.Dismissed, capture.Notified)
+	w.add("twice", capture.Attempted, capture.Parked, capture.Released, capture.Attempted, capture.Parked)
+	look(10, 2, false) // noted and twice
+	w.add("other", capture.Attempted, capture.Captured)
+	w.add("new", capture.Attempted, capture.Parked)
+	look(10, 3, false)
+	w.add("noted", capture.Captured)
+	w.add("twice", capture.Released)
+	look(10, 1, false)
+	w.add("twice", capture.Attempted, capture.Parked)
+	look(10, 2, false)
+}
+
+// However many there are, a look takes only so much, and the next goes on.
+func TestLooksAtParkedTradesAreBounded(t *testing.T) {
+	w := newParkedWorld(t)
+	for i := range 25 {
+		w.add(fmt.Sprint("T", i), capture.Parked)
+	}
+	p := w.l.FollowParked()
+	for i, want := range []int{10, 20, 25} {
+		more, err := p.Look(t.Context(), 10)
+		if err != nil || p.Count() != want || more != (want < 25) {
+			t.Errorf("look %d: %d trades, more %t, %v; want %d", i, p.Count(), more, err, want)
+		}
+	}
+	for i := range 25 {
+		w.add(fmt.Sprint("T", i), capture.Captured)
+	}
+	for range 3 {
+		if _, err := p.Look(t.Context(), 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.Count() != 0 {
+		t.Errorf("%d trades are still counted after three looks, want none", p.Count())
+	}
+}
