@@ -57,7 +57,7 @@ const (
 // no rule by that.
 func Events(trade string, events []capture.Event, p capture.Policy) []Violation {
 	h := &history{
-		trade: trade, p: p, ids: map[string]bool{},
+		trade: trade, p: p.OrDefault(), ids: map[string]bool{},
 		errors: map[string]int{}, refused: map[string]bool{},
 	}
 	for _, e := range events {

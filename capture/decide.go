@@ -36,12 +36,38 @@ type Step struct {
 	Event *Event
 }
 
-// Policy holds what the operator may set of the decision.
+// Policy holds what the operator may set of the decision. A field that is zero
+// or below has its value of DefaultPolicy: without a settle time and queries
+// that agree, a call whose answer was lost would be made again at once.
 type Policy struct {
-	Settle      time.Duration // how long a lost request may still land
+	Settle      time.Duration // how long a lost request may still land; more than a call may take
 	Agree       int           // how many queries must agree after that
 	Spacing     time.Duration // how far apart they are
 	GiveUpAfter time.Duration // when a trade with no deadline, or past it, is parked
+}
+
+// DefaultPolicy is the policy where nobody sets one. It suits calls that are
+// given up after 30 seconds.
+func DefaultPolicy() Policy {
+	return Policy{Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour}
+}
+
+// OrDefault is the policy as it is applied, with no field left at zero.
+func (p Policy) OrDefault() Policy {
+	d := DefaultPolicy()
+	if p.Settle <= 0 {
+		p.Settle = d.Settle
+	}
+	if p.Agree <= 0 {
+		p.Agree = d.Agree
+	}
+	if p.Spacing <= 0 {
+		p.Spacing = d.Spacing
+	}
+	if p.GiveUpAfter <= 0 {
+		p.GiveUpAfter = d.GiveUpAfter
+	}
+	return p
 }
 
 // maxErrors is how often -1000 may answer one request_id before a new one is
@@ -95,7 +121,7 @@ var decideTable = []decideRow{
 // total: every state, job and time has a step, and the same three always have
 // the same one. It changes neither s nor job.
 func Decide(s *State, job *Job, now time.Time, p Policy) Step {
-	v := &facts{s: s, job: job, now: now, p: p}
+	v := &facts{s: s, job: job, now: now, p: p.OrDefault()}
 	for _, row := range decideTable {
 		if row.when(v) {
 			step := row.do(v)

@@ -76,7 +76,7 @@ var judgeQueryTable = []judgeRow{
 // job is the job at hand; it is nil where a person, a notification or a batch
 // asks. now is when the answer arrived. It changes neither s nor job.
 func Judge(s *State, job *Job, f Finding, now time.Time, p Policy) *Event {
-	v := &facts{s: s, job: job, now: now, p: p}
+	v := &facts{s: s, job: job, now: now, p: p.OrDefault()}
 	f.Answer.Latency = f.age(now)
 	table := judgeQueryTable
 	if f.Via == ViaCapture {

@@ -93,7 +93,7 @@ type Worker struct {
 	Concurrency     int           `key:"worker.concurrency" default:"64" doc:"gateway calls in flight; jobs that wait do not count"`
 	Backoff         Backoff       `key:"worker.backoff"`
 	Retry           Retry         `key:"worker.retry"`
-	GiveUpAfter     time.Duration `key:"worker.give_up_after" default:"72h" doc:"when an unresolved trade is parked, where no deadline is known"`
+	GiveUpAfter     time.Duration `key:"worker.give_up_after" doc:"when an unresolved trade is parked, where no deadline is known"`
 	ProbeInterval   time.Duration `key:"worker.probe_interval" default:"5s" doc:"pause between probes of the gateway while it is down or refuses our key"`
 	ShutdownTimeout time.Duration `key:"worker.shutdown_timeout" default:"25s" doc:"how long a stop waits for the calls in flight"`
 }
@@ -113,9 +113,9 @@ type Retry struct {
 
 // Reconcile says when Order Query is believed.
 type Reconcile struct {
-	Settle  time.Duration `key:"reconcile.settle" default:"45s" doc:"how long a request without an answer may still land; above gateway.timeout"`
-	Agree   int           `key:"reconcile.agree" default:"2" doc:"queries that must agree on \"authorized\" before such a capture is sent again"`
-	Spacing time.Duration `key:"reconcile.spacing" default:"5s" doc:"pause between these queries"`
+	Settle  time.Duration `key:"reconcile.settle" doc:"how long a request without an answer may still land; above gateway.timeout"`
+	Agree   int           `key:"reconcile.agree" doc:"queries that must agree on \"authorized\" before such a capture is sent again"`
+	Spacing time.Duration `key:"reconcile.spacing" doc:"pause between these queries"`
 }
 
 // Notify is the listener for the gateway's notifications.

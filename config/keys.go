@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+
+	"github.com/capture-worker/capture-worker/capture"
 )
 
 // EnvPrefix starts the name of every environment variable of ours.
@@ -91,10 +93,30 @@ func newKey(f reflect.StructField, index []int) Key {
 	if name == "" || k.Doc == "" || k.kind == nil {
 		panic(fmt.Sprintf("config: field %s lacks a key, a doc or a known type", f.Name))
 	}
+	if v, ok := policyDefault(name); ok {
+		k.Default = k.kind.format(v)
+	}
 	if k.kind == secretKind {
 		k.Secret, k.Flag = true, ""
 	}
 	return k
+}
+
+// policyDefault is the default of a setting that package capture decides by: who
+// imports that package without a configuration has the same.
+func policyDefault(name string) (value any, ok bool) {
+	p := capture.DefaultPolicy()
+	switch name {
+	case "reconcile.settle":
+		return p.Settle, true
+	case "reconcile.agree":
+		return p.Agree, true
+	case "reconcile.spacing":
+		return p.Spacing, true
+	case "worker.give_up_after":
+		return p.GiveUpAfter, true
+	}
+	return nil, false
 }
 
 // keyNamed returns the setting of that name.

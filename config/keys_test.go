@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 )
 
@@ -170,5 +171,14 @@ func TestFlagsOfSections(t *testing.T) {
 	}
 	if c := load(t, config.Options{Flags: fs}); c.Log.Level != "debug" {
 		t.Errorf("log.level is %q", c.Log.Level)
+	}
+}
+
+// Who decides without a configuration decides as the default one does.
+func TestPolicyDefaultsAreThoseOfTheDecision(t *testing.T) {
+	c := config.Defaults()
+	got := capture.Policy{Settle: c.Reconcile.Settle, Agree: c.Reconcile.Agree, Spacing: c.Reconcile.Spacing, GiveUpAfter: c.Worker.GiveUpAfter}
+	if got != capture.DefaultPolicy() {
+		t.Errorf("got %+v, want %+v", got, capture.DefaultPolicy())
 	}
 }

@@ -80,7 +80,7 @@ func (r *resolver) add(trade string) {
 	r.push(t)
 }
 
-func (r *resolver) now() time.Time { return r.cfg.Clerk.Now() }
+func (r *resolver) now() time.Time { return r.cfg.Clerk.Clock() }
 
 // push queues a task; mu is held.
 func (r *resolver) push(t *task) {

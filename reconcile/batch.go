@@ -35,7 +35,7 @@ const windowPerHand = 16
 // ErrGatewayDown. When the gateway refuses our signature or user, the run ends
 // at once with a HaltError.
 type Batch struct {
-	Resolver *Resolver
+	Resolver *Resolver // must be set
 	// Write appends the outcomes that follow to the ledger. Nothing else is
 	// written: evidence without an outcome would put off the trade's own
 	// schedule. Without Write the ledger is only read.
@@ -56,11 +56,15 @@ type Batch struct {
 // Cursor.Done.
 //
 // The run ends with at most one error: that of ctx, of the input, a HaltError,
-// ErrGatewayDown or ErrInputChanged. Items whose verdict was not yielded by then
+// ErrGatewayDown, ErrInputChanged or ErrNotSet. Items whose verdict was not yielded by then
 // are not done. Breaking off the loop ends the run; it returns when nothing of
 // it runs any more. The input is read in a goroutine of the run's.
 func (b *Batch) Run(ctx context.Context, items iter.Seq2[Item, error], cursor *Cursor) iter.Seq2[Verdict, error] {
 	return func(yield func(Verdict, error) bool) {
+		if err := b.Resolver.check(); err != nil {
+			yield(Verdict{}, err)
+			return
+		}
 		r := b.begin(ctx, cursor)
 		defer r.end()
 		r.start(items)
@@ -119,7 +123,7 @@ func (b *Batch) begin(ctx context.Context, cursor *Cursor) *batchRun {
 		limit = rate.Limit(r.Rate)
 	}
 	r.limiter = rate.NewLimiter(limit, 1)
-	r.brake = &brake{now: r.Resolver.Clerk.Now, giveUp: r.GiveUp}
+	r.brake = &brake{now: r.Resolver.Clerk.Clock, giveUp: r.GiveUp}
 	r.window = make(chan struct{}, windowPerHand*r.Concurrency)
 	r.order = make(chan int64, cap(r.window))
 	r.work, r.verdicts, r.gone = make(chan numbered), make(chan Verdict), make(chan struct{})

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nats-io/nuid"
+
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/ledger"
 )
@@ -41,19 +43,38 @@ func (t *Trade) with(e *capture.Event, seq uint64) *Trade {
 
 // Clerk writes to the ledger for one worker or one person: it stamps events
 // with id, time, name and schedule, and settles conflicts by reading again and
-// judging again. It is safe for concurrent use once its fields are set.
+// judging again. Only Ledger must be set: what needs it returns ErrNotSet
+// without. It is safe for concurrent use once its fields are set.
 type Clerk struct {
 	Ledger   ledger.Ledger
-	Policy   capture.Policy
-	Schedule Schedule
-	Worker   string           // stamped on every event
-	Now      func() time.Time // the clock
-	NewID    func() string    // mints event ids
-	Log      *slog.Logger
+	Policy   capture.Policy   // a zero field is that of capture.DefaultPolicy
+	Schedule Schedule         // the zero Schedule is DefaultSchedule
+	Worker   string           // stamped on every event: who writes
+	Now      func() time.Time // the clock; nil is time.Now
+	NewID    func() string    // mints event ids, never the same twice; nil is nuid.Next
+	Log      *slog.Logger     // nil: nobody is told
+}
+
+// Clock is the present time, by Now where it is set.
+func (c *Clerk) Clock() time.Time {
+	if c.Now == nil {
+		return time.Now()
+	}
+	return c.Now()
+}
+
+func (c *Clerk) mint() string {
+	if c.NewID == nil {
+		return nuid.Next()
+	}
+	return c.NewID()
 }
 
 // Open reads a trade from the ledger, perhaps a little behind.
 func (c *Clerk) Open(ctx context.Context, tradeID string) (*Trade, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
 	loaded, err := c.Ledger.Load(ctx, tradeID)
 	if err != nil {
 		return nil, fmt.Errorf("reading the ledger of trade %s: %w", tradeID, err)
@@ -68,6 +89,9 @@ func (c *Clerk) Reopen(ctx context.Context, tradeID string) (*Trade, error) {
 
 // reopen reads a trade that others have just written to.
 func (c *Clerk) reopen(ctx context.Context, tradeID string) (*Trade, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
 	loaded, err := c.Ledger.LoadLatest(ctx, tradeID)
 	if err != nil {
 		return nil, fmt.Errorf("reading the ledger of trade %s again: %w", tradeID, err)
@@ -96,6 +120,9 @@ func (c *Clerk) Record(ctx context.Context, t *Trade, e *capture.Event) (*Trade,
 }
 
 func (c *Clerk) append(ctx context.Context, t *Trade, e *capture.Event) (seq uint64, err error) {
+	if err := c.check(); err != nil {
+		return 0, err
+	}
 	c.stamp(t, e)
 	return c.Ledger.Append(ctx, *e, t.Seq)
 }
@@ -109,7 +136,7 @@ func notAppended(e *capture.Event, err error) error {
 // was had is thrown away. The event is the one that was written, nil where
 // there was nothing to write.
 func (c *Clerk) Learn(ctx context.Context, t *Trade, job *capture.Job, f capture.Finding) (*Trade, *capture.Event, error) {
-	came := c.Now()
+	came := c.Clock()
 	for range maxRereads {
 		e := capture.Judge(&t.State, job, f, came, c.Policy)
 		if e == nil {
@@ -130,8 +157,8 @@ func (c *Clerk) Learn(ctx context.Context, t *Trade, job *capture.Job, f capture
 }
 
 func (c *Clerk) stamp(t *Trade, e *capture.Event) {
-	now := c.Now()
-	e.ID, e.TradeID, e.Worker = c.NewID(), t.ID, c.Worker
+	now := c.Clock()
+	e.ID, e.TradeID, e.Worker = c.mint(), t.ID, c.Worker
 	if e.Time.IsZero() {
 		e.Time = now
 	}
@@ -160,7 +187,7 @@ func queryStep(a *capture.Answer) int {
 // tell logs one line per outcome, and evidence only for who wants details.
 func (c *Clerk) tell(ctx context.Context, e *capture.Event) {
 	level := levelOf(e.Type)
-	if !c.Log.Enabled(ctx, level) {
+	if c.Log == nil || !c.Log.Enabled(ctx, level) {
 		return
 	}
 	// Not by way of the logger: it would look up the place in the source for

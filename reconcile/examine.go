@@ -91,7 +91,7 @@ func (r *batchRun) examine(n numbered) (Verdict, error) {
 // judge fills in what follows from the answer and the ledger as it was read.
 func (r *batchRun) judge(v *Verdict) {
 	clerk := r.Resolver.Clerk
-	now := clerk.Now()
+	now := clerk.Clock()
 	v.Kind, v.Why = Compare(v.Item, v.State, v.Answer, now, r.Expiring)
 	v.Event = nil
 	if v.State.Events == 0 {

@@ -3,12 +3,9 @@ package reconcile_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http/httptest"
 	"slices"
 	"time"
-
-	"github.com/nats-io/nuid"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
@@ -42,8 +39,7 @@ func exampleWorld() (client *gateway.Client, clerk *reconcile.Clerk, done func()
 	}
 	clerk = &reconcile.Clerk{
 		Ledger: &ledger.Memory{}, // in production: ledger.NewJetStream(js, ledger.Options{})
-		Policy: capture.Policy{Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour},
-		Worker: "nightly-check", Now: time.Now, NewID: nuid.Next, Log: slog.New(slog.DiscardHandler),
+		Worker: "nightly-check",
 	}
 	job := capture.Job{TradeID: "T1", Amount: sum}
 	must(clerk.Record(context.Background(), &reconcile.Trade{ID: "T1"}, &capture.Event{
@@ -68,6 +64,44 @@ func ExampleResolver_Resolve() {
 	// Output:
 	// calling -> captured
 	// because: paid
+}
+
+// A clerk needs a ledger and works with the defaults of everything else: the
+// clock, the ids of events, the schedule, and the policy, which a worker with
+// the default configuration has too.
+func ExampleClerk() {
+	ctx := context.Background()
+	clerk := &reconcile.Clerk{Ledger: &ledger.Memory{}, Worker: "back-office"}
+
+	trade, err := clerk.Open(ctx, "T9")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Somebody else began it, and the answer to the call was lost.
+	job := capture.Job{TradeID: "T9", Amount: must(capture.ParseAmount("24.99", "EUR"))}
+	trade = must(clerk.Record(ctx, trade, &capture.Event{
+		Type: capture.Attempted, Attempt: 1, Call: 1, RequestID: "ca51f2fas3i0f8uiw7efj6oe", Job: &job, LeaseUntil: time.Now(),
+	}))
+	asked := clerk.Ask(ctx, func(context.Context, string) capture.Answer { // in production: client.Query
+		return capture.Answer{Kind: capture.AnswerDone, Order: &capture.Order{State: capture.OrderAuthorized, Amount: job.Amount}}
+	}, "T9")
+	trade, event, err := clerk.Learn(ctx, trade, nil, asked)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(event.Type)
+	// One early look proves nothing about a lost call: wait, then look again.
+	next := capture.Decide(&trade.State, &job, time.Now(), clerk.Policy)
+	fmt.Println(next.Do)
+	// Without a ledger nothing is done.
+	_, err = (&reconcile.Clerk{}).Open(ctx, "T9")
+	fmt.Println(err)
+	// Output:
+	// queried
+	// wait
+	// reconcile.Clerk.Ledger: not set, and there is no default
 }
 
 // Many trades: what finance expects against the gateway and the ledger. The

@@ -62,6 +62,10 @@ func within(a, least, most capture.Amount) bool {
 // first. It only reads. An error ends the walk.
 func (c *Clerk) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
 	return func(yield func(ParkedTrade, error) bool) {
+		if err := c.check(); err != nil {
+			yield(ParkedTrade{}, err)
+			return
+		}
 		for id, err := range ledger.TradesWith(ctx, c.Ledger, capture.Parked) {
 			var trade *Trade
 			if err == nil {
@@ -72,7 +76,7 @@ func (c *Clerk) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrad
 				return
 			}
 			found, parked := trade.parked()
-			if parked && f.Takes(found, c.Now()) && !yield(found, nil) {
+			if parked && f.Takes(found, c.Clock()) && !yield(found, nil) {
 				return
 			}
 		}

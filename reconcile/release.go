@@ -37,7 +37,8 @@ type Release struct {
 	ID     string         // names the release: the same when it is resumed
 }
 
-// Releaser sends parked trades back to the workers.
+// Releaser sends parked trades back to the workers. All fields must be set but
+// Publish, By and Note for a Preview: else the error is ErrNotSet.
 type Releaser struct {
 	Clerk *Clerk
 	Query Query
@@ -53,6 +54,9 @@ type Releaser struct {
 
 // Preview says what Release would do. It asks Order Query and writes nothing.
 func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error) {
+	if err := r.check(); err != nil {
+		return Release{}, err
+	}
 	trade, pending, err := r.load(ctx, tradeID)
 	if err != nil {
 		return Release{}, err
@@ -67,7 +71,7 @@ func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error)
 	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
 	answer := finding.Answer
 	after := trade.State
-	if e := capture.Judge(&trade.State, nil, finding, r.Clerk.Now(), r.Clerk.Policy); e != nil {
+	if e := capture.Judge(&trade.State, nil, finding, r.Clerk.Clock(), r.Clerk.Policy); e != nil {
 		after.Add(e)
 	}
 	return r.verdict(found, after, answer)
@@ -84,6 +88,9 @@ func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error)
 // is a *PublishError; Release of the same trade then finishes the work. A
 // gateway that refuses our signature or user is a *HaltError.
 func (r *Releaser) Release(ctx context.Context, tradeID string) (Release, error) {
+	if err := r.mayRelease(); err != nil {
+		return Release{}, err
+	}
 	trade, pending, err := r.load(ctx, tradeID)
 	if err != nil {
 		return Release{}, err
@@ -196,7 +203,7 @@ func (r *Releaser) verdict(found ParkedTrade, after capture.State, a capture.Ans
 	case after.Phase != capture.PhaseParked:
 		done.Why = "someone else has written to it meanwhile; look at it again"
 	default:
-		done.Fate, done.Why = releasable(found, a, r.Clerk.Now())
+		done.Fate, done.Why = releasable(found, a, r.Clerk.Clock())
 		if done.Fate == WasReleased && found.Dismissed && !r.Dismissed {
 			done.Fate = WasRefused
 			done.Why = "still authorized, but a person has closed its case, and may have settled it another way; look at it, and release it as a dismissed one (--dismissed) if it is to be captured for all that"

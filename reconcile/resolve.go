@@ -16,7 +16,7 @@ type Query func(ctx context.Context, tradeID string) capture.Answer
 
 // Ask asks Order Query, and remembers when.
 func (c *Clerk) Ask(ctx context.Context, query Query, tradeID string) capture.Finding {
-	asked := c.Now()
+	asked := c.Clock()
 	return capture.Finding{Via: capture.ViaQuery, Asked: asked, Answer: query(ctx, tradeID)}
 }
 
@@ -37,7 +37,7 @@ func (r Result) Settled() bool { return r.After.Outcome != nil }
 // Changed reports whether the look brings an outcome that was not there.
 func (r Result) Changed() bool { return r.Event != nil && r.Event.Type.Outcome() }
 
-// Resolver asks about trades that the ledger knows.
+// Resolver asks about trades that the ledger knows. Both fields must be set.
 type Resolver struct {
 	Clerk *Clerk
 	Query Query
@@ -53,7 +53,7 @@ func (r *Resolver) Look(ctx context.Context, tradeID string) (Result, error) {
 	}
 	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
 	result := Result{Before: trade.State, After: trade.State, Answer: finding.Answer}
-	if result.Event = capture.Judge(&trade.State, nil, finding, r.Clerk.Now(), r.Clerk.Policy); result.Event != nil {
+	if result.Event = capture.Judge(&trade.State, nil, finding, r.Clerk.Clock(), r.Clerk.Policy); result.Event != nil {
 		result.After.Add(result.Event)
 	}
 	return result, nil
@@ -76,6 +76,9 @@ func (r *Resolver) Resolve(ctx context.Context, tradeID string) (Result, error) 
 }
 
 func (r *Resolver) known(ctx context.Context, tradeID string) (*Trade, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
 	trade, err := r.Clerk.Open(ctx, tradeID)
 	if err == nil && trade.State.Events == 0 {
 		err = fmt.Errorf("trade %s: %w", tradeID, ErrUnknownTrade)

@@ -25,8 +25,8 @@ const canaryPoll = 500 * time.Millisecond
 
 // Rollout releases many trades, one after the other.
 type Rollout struct {
-	Releaser *Releaser
-	Rate     float64 // trades per second; 0 is no limit
+	Releaser *Releaser // must be set
+	Rate     float64   // trades per second; 0 is no limit
 	// Canary is how many trades are released first. The others follow when all
 	// of these have an outcome other than parked. 0: nobody waits.
 	Canary   int
@@ -40,6 +40,10 @@ type Rollout struct {
 // with the trade that met it.
 func (r *Rollout) Run(ctx context.Context, trades []string) iter.Seq2[Release, error] {
 	return func(yield func(Release, error) bool) {
+		if err := r.Releaser.mayRelease(); err != nil { // also where there are no trades
+			yield(Release{}, err)
+			return
+		}
 		limit := rate.Inf
 		if r.Rate > 0 {
 			limit = rate.Limit(r.Rate)
@@ -79,14 +83,14 @@ func (r *Rollout) await(ctx context.Context, canaries []string) error {
 	if patience <= 0 {
 		patience = DefaultCanaryPatience
 	}
-	until := r.Releaser.Clerk.Now().Add(patience)
+	until := r.Releaser.Clerk.Clock().Add(patience)
 	open := canaries
 	for {
 		var err error
 		if open, err = r.look(ctx, open); err != nil || len(open) == 0 {
 			return err
 		}
-		if !r.Releaser.Clerk.Now().Before(until) {
+		if !r.Releaser.Clerk.Clock().Before(until) {
 			return fmt.Errorf("%w: %s without an outcome after %s; is a worker running?", ErrCanary, strings.Join(open, ", "), patience)
 		}
 		if err := sleep(ctx, canaryPoll); err != nil {

@@ -10,7 +10,8 @@ import (
 // Schedule says when a trade is looked at again. It is quick at first, inside
 // the delivery, then slow, by delayed redelivery, and quicker again before the
 // authorization's deadline. The chosen time is written to the ledger with the
-// evidence, so that a restart or another worker keeps it.
+// evidence, so that a restart or another worker keeps it. Where no duration is
+// set it is DefaultSchedule; else set them all.
 type Schedule struct {
 	QuickInitial time.Duration // worker.backoff.initial
 	QuickMax     time.Duration // worker.backoff.max
@@ -20,6 +21,24 @@ type Schedule struct {
 	// Random spreads the waits: a number from 0 to below 1. It is math/rand's
 	// where nil; a simulation that must repeat itself brings its own.
 	Random func() float64
+}
+
+// DefaultSchedule is the schedule where nobody sets one.
+func DefaultSchedule() Schedule {
+	return Schedule{
+		QuickInitial: 500 * time.Millisecond, QuickMax: 10 * time.Second, QuickTotal: 15 * time.Second,
+		SlowInitial: 15 * time.Second, SlowMax: 15 * time.Minute,
+	}
+}
+
+// orDefault keeps a zero schedule from asking again at once, and for ever.
+func (s Schedule) orDefault() Schedule {
+	if s.QuickInitial != 0 || s.QuickMax != 0 || s.QuickTotal != 0 || s.SlowInitial != 0 || s.SlowMax != 0 {
+		return s
+	}
+	d := DefaultSchedule()
+	d.Random = s.Random
+	return d
 }
 
 // Growth and jitter of both halves of the schedule.
@@ -35,6 +54,7 @@ const nearDeadline = 4
 // Next returns when to look again after the given round, counted from one. A
 // zero deadline means that none is known.
 func (s Schedule) Next(round int, now, deadline time.Time) time.Time {
+	s = s.orDefault()
 	quick := s.quickRounds()
 	wait := time.Duration(0)
 	if round <= quick {
