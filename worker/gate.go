@@ -67,6 +67,7 @@ type Gate struct {
 	reason    string        // why shut, "" while open
 	halted    bool          // shut because we were refused
 	useless   int           // answers in a row, however long they take
+	onlyCode  string        // the code that all of these carry, "" where they don't
 	well      int           // useful answers since it last shut
 	hasty     bool          // shut by a refusal among many useful answers
 	reopened  chan struct{} // closed when it opens again
@@ -106,7 +107,7 @@ func NewGate(cfg GateConfig) *Gate {
 		IsExcluded: func(err error) bool { return errors.Is(err, errGivenUp) },
 		OnStateChange: func(_ string, _, to gobreaker.State) {
 			if to == gobreaker.StateOpen {
-				g.shut(gatewayDown, false)
+				g.shut(g.down(), false)
 			}
 		},
 	})
@@ -239,12 +240,17 @@ func (g *Gate) assess(a capture.Answer) error {
 // timeout never become many.
 func (g *Gate) countUseless(a capture.Answer) {
 	g.mu.Lock()
+	if g.useless == 0 {
+		g.onlyCode = a.Code
+	} else if a.Code != g.onlyCode {
+		g.onlyCode = ""
+	}
 	g.useless++
 	g.seen = inWords(a)
 	many := g.reason == "" && g.useless >= breakerInARow
 	g.mu.Unlock()
 	if many {
-		g.shut(gatewayDown, false)
+		g.shut(g.down(), false)
 	}
 }
 
@@ -258,6 +264,19 @@ func inWords(a capture.Answer) string {
 		words += ": " + a.Why
 	}
 	return words
+}
+
+// down is the reason where the gateway is down. A code that we don't know does
+// not say that it works: it may be the one of a maintenance, through which
+// every trade would be announced and asked about in vain. But the network is
+// not where to look then.
+func (g *Gate) down() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.useless < breakerInARow || g.onlyCode == "" {
+		return gatewayDown
+	}
+	return fmt.Sprintf("%s: it answers, but only with code %.20s", gatewayDown, g.onlyCode)
 }
 
 // Shut returns why the gate is shut, "" while it is open.

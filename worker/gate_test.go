@@ -228,6 +228,53 @@ func TestGateShutsWhenTheGatewayIsDown(t *testing.T) {
 	})
 }
 
+// A code that nobody knows may be that of a maintenance: many in a row shut the
+// gate, which says what the gateway answers. Where queries are answered it
+// works, whatever it says of captures.
+func TestGateNamesACodeThatNobodyKnows(t *testing.T) {
+	t.Parallel()
+	unlisted := func(code string) capture.Answer {
+		return capture.Answer{Kind: capture.AnswerUnknown, Code: code, Why: "code " + code}
+	}
+	for name, tt := range map[string]struct {
+		answers []capture.Answer // one after the other, again and again
+		want    string
+	}{
+		"one code":          {[]capture.Answer{unlisted("-9001")}, "the gateway gives no useful answers: it answers, but only with code -9001"},
+		"internal errors":   {[]capture.Answer{unlisted(capture.CodeInternal)}, "the gateway gives no useful answers: it answers, but only with code -1000"},
+		"several codes":     {[]capture.Answer{unlisted("-9001"), unlisted("-9002")}, "the gateway gives no useful answers"},
+		"timeouts between":  {[]capture.Answer{unlisted("-9001"), none}, "the gateway gives no useful answers"},
+		"queries answered":  {[]capture.Answer{unlisted("-9001"), useful}, ""},
+		"one trade's words": {[]capture.Answer{unlisted("-9001"), noSuch, noSuch}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newGateWorld(t, 4, 0)
+				defer w.close()
+				w.answer.Store(&tt.answers[0])
+				for i := range 60 {
+					w.call(tt.answers[i%len(tt.answers)])
+				}
+				got := w.gate.Shut()
+				if got != tt.want {
+					t.Fatalf("shut: %q, want %q", got, tt.want)
+				}
+				// Probes that meet the same do not open it, nor change what it says.
+				time.Sleep(time.Minute)
+				if later := w.gate.Shut(); later != got {
+					t.Errorf("a minute later: %q, want %q", later, got)
+				}
+				w.answer.Store(&useful)
+				time.Sleep(15 * time.Second)
+				if got := w.gate.Shut(); got != "" {
+					t.Errorf("still shut: %s", got)
+				}
+			})
+		})
+	}
+}
+
 // A bad day is not an outage: a third of useless answers must not stop us.
 func TestGateStaysOpenOnABadDay(t *testing.T) {
 	t.Parallel()
