@@ -79,7 +79,7 @@ func (p *Processor) handBack(job *capture.Job, err error) Disposition {
 	if errors.Is(err, context.Canceled) {
 		return Disposition{Do: Later}
 	}
-	d := Disposition{Do: Later, At: p.Clerk.Now().Add(p.Rest)}
+	d := Disposition{Do: Later, At: p.Clerk.Clock().Add(p.Rest)}
 	if !errors.Is(err, ErrShut) {
 		d.Trouble = fmt.Errorf("trade %s: %w", job.TradeID, err)
 	}

@@ -56,7 +56,7 @@ func (b LetterBox) Letters(ctx context.Context) iter.Seq2[Letter, error] {
 				yield(Letter{}, err)
 				return
 			}
-			if isNote(m.Subject()) {
+			if _, is := isNote(m.Subject()); is {
 				continue
 			}
 			meta, err := m.Metadata()
@@ -80,8 +80,13 @@ func (b LetterBox) Letter(ctx context.Context, seq uint64) (Letter, error) {
 		return Letter{}, fmt.Errorf("stream %s: %w", b.Stream, err)
 	}
 	m, err := stream.GetMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && isNote(m.Subject) {
-		return Letter{}, fmt.Errorf("sequence %d of stream %s: %w", seq, b.Stream, ErrNoLetter)
+	if err == nil {
+		if _, is := isNote(m.Subject); is {
+			err = ErrNoLetter
+		}
+	}
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		err = ErrNoLetter
 	}
 	if err != nil {
 		return Letter{}, fmt.Errorf("sequence %d of stream %s: %w", seq, b.Stream, err)

@@ -4,21 +4,31 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Where it is written down what a person did about a dead letter. The letter
-// itself stays where it is: what came in and what was done about it are both
-// kept.
+// Where it is written down what a person did about a dead letter; the letter's
+// sequence is the last token. The letter itself stays where it is: what came in
+// and what was done about it are both kept.
 const (
-	RepublishedSubject = DeadLetterSubject + "republished" // its job was published again
-	DismissedSubject   = DeadLetterSubject + "dismissed"   // nothing is left to do about it
+	RepublishedSubject = DeadLetterSubject + "republished." // its job was published again
+	DismissedSubject   = DeadLetterSubject + "dismissed."   // nothing is left to do about it
 )
 
-func isNote(subject string) bool {
-	return subject == RepublishedSubject || subject == DismissedSubject
+// isNote reports whether a message of the stream is a note, and about which
+// letter.
+func isNote(subject string) (letter uint64, is bool) {
+	for _, prefix := range []string{RepublishedSubject, DismissedSubject} {
+		if token, ok := strings.CutPrefix(subject, prefix); ok {
+			letter, err := strconv.ParseUint(token, 10, 64)
+			return letter, err == nil
+		}
+	}
+	return 0, false
 }
 
 // Republication says that the job of a letter was published again.
@@ -55,7 +65,7 @@ type Handled struct {
 // Handled returns what was done about each letter that is not waiting any more.
 func (b LetterBox) Handled(ctx context.Context) (map[uint64]Handled, error) {
 	found := map[uint64]Handled{}
-	for m, err := range b.walk(ctx, RepublishedSubject, DismissedSubject) {
+	for m, err := range b.walk(ctx, RepublishedSubject+"*", DismissedSubject+"*") {
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +77,7 @@ func (b LetterBox) Handled(ctx context.Context) (map[uint64]Handled, error) {
 }
 
 func readNote(found map[uint64]Handled, m jetstream.Msg) error {
-	if m.Subject() == DismissedSubject {
+	if strings.HasPrefix(m.Subject(), DismissedSubject) {
 		var d Dismissal
 		if err := json.Unmarshal(m.Data(), &d); err != nil {
 			return err
@@ -86,7 +96,7 @@ func readNote(found map[uint64]Handled, m jetstream.Msg) error {
 // Note writes a republication down. Repeated soon, it is stored once.
 func (b LetterBox) Note(ctx context.Context, r Republication) error {
 	id := fmt.Sprintf("%s-%d-republished-%s-%d", b.Stream, r.Letter, r.Stream, r.Seq)
-	if err := b.write(ctx, RepublishedSubject, id, r); err != nil {
+	if err := b.write(ctx, RepublishedSubject+strconv.FormatUint(r.Letter, 10), id, r); err != nil {
 		return fmt.Errorf("noting the republication of letter %d: %w", r.Letter, err)
 	}
 	return nil
@@ -96,7 +106,7 @@ func (b LetterBox) Note(ctx context.Context, r Republication) error {
 // it is stored once.
 func (b LetterBox) Dismiss(ctx context.Context, d Dismissal) error {
 	id := fmt.Sprintf("%s-%d-dismissed", b.Stream, d.Letter)
-	if err := b.write(ctx, DismissedSubject, id, d); err != nil {
+	if err := b.write(ctx, DismissedSubject+strconv.FormatUint(d.Letter, 10), id, d); err != nil {
 		return fmt.Errorf("dismissing letter %d: %w", d.Letter, err)
 	}
 	return nil

@@ -72,10 +72,10 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	if err != nil {
 		return unreadable(err)
 	}
-	patience := p.Clerk.Now().Add(p.Inline)
+	patience := p.Clerk.Clock().Add(p.Inline)
 	trade, err := p.open(ctx, job.TradeID, d.First)
 	for err == nil {
-		step := capture.Decide(&trade.State, &job, p.Clerk.Now(), p.Clerk.Policy)
+		step := capture.Decide(&trade.State, &job, p.Clerk.Clock(), p.Clerk.Policy)
 		if trade.MayLag && mayBeUndone(&trade.State, &step) {
 			trade, err = p.Clerk.Reopen(ctx, trade.ID)
 			continue
@@ -108,7 +108,7 @@ const peek = 2 * time.Second
 
 // lookAgain is when a waiting job reads its trade again.
 func (p *Processor) lookAgain(trade *reconcile.Trade, until time.Time) time.Time {
-	now := p.Clerk.Now()
+	now := p.Clerk.Clock()
 	soon := now.Add(peek)
 	if trade.State.Unanswered && now.Before(trade.State.LeaseUntil) && soon.Before(until) {
 		return soon
@@ -163,7 +163,7 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 		return trade, err
 	}
 	defer leave()
-	now := p.Clerk.Now()
+	now := p.Clerk.Clock()
 	if !step.Until.IsZero() && !now.Before(step.Until) {
 		return trade, nil // the turn took its time, and with it the deadline
 	}
@@ -195,7 +195,7 @@ func (p *Processor) call(ctx context.Context, intent *capture.Event) capture.Ans
 		request.NotifyURL = p.NotifyURL
 	}
 	return p.Gate.Call(ctx, func(ctx context.Context) capture.Answer {
-		if over(intent, p.Clerk.Now()) {
+		if over(intent, p.Clerk.Clock()) {
 			return notSent("the lease or the deadline was over before the call could begin")
 		}
 		return p.Gateway.Capture(ctx, request)

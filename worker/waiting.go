@@ -7,10 +7,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Waiting is how many letters nobody has published again yet, for two short
-// requests to the broker, however many there are: it takes the notes from the letters.
-// A letter that was published again twice so counts as two that were, and one
-// that was too large for one message is two.
+// Waiting is how many letters nobody has published again or dismissed yet, for
+// two short requests to the broker: every letter that was dealt with has a
+// subject of its own for the notes about it. One that was too large for one
+// message is two.
 func (b LetterBox) Waiting(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, letterTimeout)
 	defer cancel()
@@ -22,13 +22,13 @@ func (b LetterBox) Waiting(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("stream %s: %w", b.Stream, err)
 	}
-	waiting := 0
+	waiting, done := 0, map[uint64]bool{}
 	for subject, n := range info.State.Subjects {
-		if subject == RepublishedSubject {
-			waiting -= int(n)
-		} else {
+		if letter, is := isNote(subject); !is {
 			waiting += int(n)
+		} else if letter >= info.State.FirstSeq {
+			done[letter] = true
 		}
 	}
-	return max(waiting, 0), nil
+	return max(waiting-len(done), 0), nil
 }

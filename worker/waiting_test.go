@@ -26,8 +26,17 @@ func TestLettersThatWaitAreCounted(t *testing.T) {
 		}
 	}
 	want(1)
+	// Done with is done with, however often.
+	if err := b.Note(t.Context(), worker.Republication{Letter: 1, Stream: "JOBS", Seq: 6}); err != nil {
+		t.Fatal(err)
+	}
+	want(1)
 	putLetter(t, b, "3")
 	want(2)
+	if err := b.Dismiss(t.Context(), worker.Dismissal{Letter: 2}); err != nil {
+		t.Fatal(err)
+	}
+	want(1)
 	stream, err := b.JS.Stream(t.Context(), b.Stream)
 	if err != nil {
 		t.Fatal(err)

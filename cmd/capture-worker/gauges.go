@@ -58,7 +58,7 @@ const lookMost = 100
 
 // gauge adds the series of what waits, which are asked for beside the scrapes.
 func (b *backOffice) gauge(m *metrics.Metrics) {
-	m.Gauge("capture_dead_letters_waiting", "Dead letters that nobody has published again yet, for all workers: those in the stream less the notes of what was, so that one published twice counts for two.",
+	m.Gauge("capture_dead_letters_waiting", "Dead letters that nobody has published again or dismissed yet, for all workers.",
 		func() float64 { return float64(b.lettersWait.Load()) })
 	m.Gauge("capture_parked_trades", "Trades that are parked now and that nobody has dismissed, for all workers.",
 		func() float64 { return float64(b.parkedWait.Load()) })

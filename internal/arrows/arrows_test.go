@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"internal/natsserver":         {"internal/loopback"},
 	"internal/sdnotify":           {},
 	"internal/watch":              {},
-	"internal/checkup":            {"capture", "config", "gateway", "ledger", "worker", "internal/natsconn"},
+	"internal/checkup":            {"capture", "config", "gateway", "ledger", "worker", "internal/natsconn", "internal/subject"},
 }
 
 func TestArrowsPointInward(t *testing.T) {

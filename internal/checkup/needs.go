@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/subject"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
 )
@@ -117,16 +118,17 @@ func (c *Checker) events(n *needs, purpose string, types ...capture.EventType) *
 
 func (c *Checker) peopleNeed(n *needs) {
 	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
+	n.call("see which jobs wait (`show`)", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
 	n.call("read dead letters", "STREAM.MSG.GET."+dlq, "DIRECT.GET."+dlq)
 	for _, stream := range []string{book, dlq} {
-		n.call("walk stream "+stream, "CONSUMER.CREATE."+stream+".*.>", "CONSUMER.DELETE."+stream+".*", "CONSUMER.MSG.NEXT."+stream+".*")
+		n.call("walk stream "+stream, "CONSUMER.CREATE."+stream+".*", "CONSUMER.CREATE."+stream+".*.>", "CONSUMER.DELETE."+stream+".*", "CONSUMER.MSG.NEXT."+stream+".*")
 	}
 	first := len(n.list)
 	c.events(n, "write down what `parked` and `reconcile --write` learn",
 		capture.Released, capture.Dismissed, capture.Captured, capture.Failed, capture.Parked)
-	n.publish("note what `dlq republish` did", worker.RepublishedSubject)
+	n.publish("note what `dlq republish` and `dlq dismiss` did", worker.RepublishedSubject+"*", worker.DismissedSubject+"*")
 	n.publish("send jobs (`publish`, `dlq republish`)", slices.Clone(c.Streams.Subjects)...)
-	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return takesAll(s, releasedSubject) }) {
+	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return subject.Takes(s, releasedSubject) }) {
 		n.publish("send jobs again (`parked release`)", releasedSubject)
 	}
 	for _, wanted := range c.Streams.Consumers {

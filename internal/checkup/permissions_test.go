@@ -74,9 +74,9 @@ func TestPermissionsOfPeople(t *testing.T) {
 	}
 	got := of(checkAs(t, startBroker(t, looking), checkup.ForPeople), "nats")
 	for _, want := range []string{
-		"error: this user may not publish to $JS.API.CONSUMER.CREATE.CAPTURE_DLQ.*.>, $JS.API.CONSUMER.DELETE.CAPTURE_DLQ.*, $JS.API.CONSUMER.MSG.NEXT.CAPTURE_DLQ.*, which is needed to walk stream CAPTURE_DLQ",
+		"error: this user may not publish to $JS.API.CONSUMER.CREATE.CAPTURE_DLQ.*, $JS.API.CONSUMER.CREATE.CAPTURE_DLQ.*.>, $JS.API.CONSUMER.DELETE.CAPTURE_DLQ.*, $JS.API.CONSUMER.MSG.NEXT.CAPTURE_DLQ.*, which is needed to walk stream CAPTURE_DLQ",
 		"warning: this user may not publish to capture.jobs.released, which is needed to send jobs again (`parked release`)",
-		"warning: this user may not publish to capture.dlq.republished,",
+		"warning: this user may not publish to capture.dlq.republished.*, capture.dlq.dismissed.*,",
 		"warning: this user may not publish to $JS.API.CONSUMER.PAUSE.CAPTURE_JOBS.capture-worker,",
 	} {
 		if !strings.Contains(got, want) {

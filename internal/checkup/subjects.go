@@ -2,8 +2,9 @@ package checkup
 
 import (
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
 // permissions are those of a user, as its server tells them. A nil list sets no
@@ -48,47 +49,18 @@ func (p permissions) publish(subject string) grant {
 func (p permissions) subscribe(subject string) grant { return p.Subscribe.judge(subject) }
 
 // judge takes what several entries allow only together for refused: who lists
-// subjects one by one lists all of one kind.
-func (r *subjectRules) judge(subject string) grant {
+// subjects one by one lists all of one kind. An entry for a queue group ("subject
+// queue") is none for us: we subscribe without one.
+func (r *subjectRules) judge(name string) grant {
 	if r == nil {
 		return granted
 	}
-	takes := func(pattern string) bool { return takesAll(pattern, subject) }
+	takes := func(pattern string) bool { return subject.Takes(pattern, name) }
 	if len(r.Allow) > 0 && !slices.ContainsFunc(r.Allow, takes) || slices.ContainsFunc(r.Deny, takes) {
 		return refused
 	}
-	if slices.ContainsFunc(r.Deny, func(pattern string) bool { return takesSome(pattern, subject) }) {
+	if slices.ContainsFunc(r.Deny, func(pattern string) bool { return subject.Overlap(pattern, name) }) {
 		return partly
 	}
 	return granted
-}
-
-// takesAll reports whether a pattern takes every subject that another one
-// takes. An entry for a queue group ("subject queue") is none for us: we
-// subscribe without one.
-func takesAll(pattern, subject string) bool {
-	parts, tokens := strings.Split(pattern, "."), strings.Split(subject, ".")
-	for i, part := range parts {
-		switch {
-		case part == ">":
-			return len(tokens) > i
-		case i >= len(tokens) || tokens[i] == ">" || part != "*" && part != tokens[i]:
-			return false
-		}
-	}
-	return len(parts) == len(tokens)
-}
-
-// takesSome reports whether two patterns have a subject in common.
-func takesSome(a, b string) bool {
-	as, bs := strings.Split(a, "."), strings.Split(b, ".")
-	for i := range min(len(as), len(bs)) {
-		switch {
-		case as[i] == ">" || bs[i] == ">":
-			return true
-		case as[i] != "*" && bs[i] != "*" && as[i] != bs[i]:
-			return false
-		}
-	}
-	return len(as) == len(bs)
 }

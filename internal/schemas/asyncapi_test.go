@@ -91,8 +91,8 @@ func TestAsyncAPINamesWhatTheProgramUses(t *testing.T) {
 	for name, want := range map[string]string{
 		"jobsShipped": subject + "shipped", "jobsBatch": subject + "batch",
 		"captures":    ledger.Subject("{trade_id}", "{event}"),
-		"deadLetters": worker.DeadLetterSubject + "{reason}", "republished": worker.RepublishedSubject,
-		"dismissedLetters": worker.DismissedSubject,
+		"deadLetters": worker.DeadLetterSubject + "{reason}", "republished": worker.RepublishedSubject + "{letter}",
+		"dismissedLetters": worker.DismissedSubject + "{letter}",
 	} {
 		if got := doc.Channels[name].Address; got != want {
 			t.Errorf("channel %s has the address %q, want %q", name, got, want)
