@@ -25,7 +25,7 @@ func (r Report) WriteTable(w io.Writer) error {
 	row("  of them retries", r.Retries)
 	row("order queries", r.Queries)
 	for _, m := range r.Money {
-		fmt.Fprintf(t, "money captured\t%s %s\tin %d trades\n", m.Amount, m.Currency, m.Trades)
+		fmt.Fprintf(t, "money captured\t%s %s\tin %d %s\n", m.Amount, m.Currency, m.Trades, plural(m.Trades, "trade"))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (r Report) writeViolations(w io.Writer) error {
 		_, err := fmt.Fprintln(w, "audit: clean, every trade keeps the rules")
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "audit: %d violations\n", r.ViolationCount); err != nil {
+	if _, err := fmt.Fprintf(w, "audit: %d %s\n", r.ViolationCount, plural(r.ViolationCount, "violation")); err != nil {
 		return err
 	}
 	for _, v := range r.Violations {
@@ -61,4 +61,11 @@ func (r Report) writeViolations(w io.Writer) error {
 		return err
 	}
 	return nil
+}
+
+func plural(n int, one string) string {
+	if n == 1 {
+		return one
+	}
+	return one + "s"
 }

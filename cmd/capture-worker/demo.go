@@ -138,14 +138,14 @@ func (r demoResult) print(w io.Writer, format string) error {
 	if format == "json" {
 		return writeJSON(w, r)
 	}
-	fmt.Fprintf(w, "capture-worker demo: %d jobs, faults %s, seed %d, %s\n\n", r.Jobs, r.Faults, r.Seed, r.Took.Round(10*time.Millisecond))
+	fmt.Fprintf(w, "capture-worker demo: %s, faults %s, seed %d, %s\n\n", counted(r.Jobs, "job"), r.Faults, r.Seed, r.Took.Round(10*time.Millisecond))
 	if err := r.Audit.WriteTable(w); err != nil {
 		return err
 	}
 	g := r.Gateway
-	fmt.Fprintf(w, "\nThe gateway saw %d capture calls and %d queries; %d of them met a fault; %d captures took effect.\n",
-		g.Captures, g.Queries, g.Faults, g.Effects)
-	fmt.Fprintf(w, "%d jobs were dead-lettered: their trade was already settled otherwise.\n", r.DeadLetters)
+	fmt.Fprintf(w, "\nThe gateway saw %s and %s; %d of them met a fault; %s took effect.\n",
+		counted(g.Captures, "capture call"), counted(g.Queries, "query"), g.Faults, counted(g.Effects, "capture"))
+	fmt.Fprintf(w, "Dead-lettered, since their trade was already settled otherwise: %s.\n", counted(r.DeadLetters, "job"))
 	_, err := fmt.Fprint(w, demoNext)
 	return err
 }

@@ -205,7 +205,7 @@ func (w *demoWorld) waitDone(ctx context.Context, jobs int, stderr io.Writer) er
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%d jobs are not done: %w", left, context.Cause(ctx))
+			return fmt.Errorf("not done: %s: %w", counted(left, "job"), context.Cause(ctx))
 		}
 	}
 }

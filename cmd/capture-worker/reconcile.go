@@ -210,7 +210,7 @@ func (r *reconciling) broken(err error) error {
 	if errors.Is(err, context.Canceled) {
 		what = "interrupted"
 	}
-	return fmt.Errorf("%s; %d trades are done, start it again with the same flags to go on (within twelve hours, from %s)", what, r.journal.done(), r.journal.path)
+	return fmt.Errorf("%s; %s done; start it again with the same flags to go on (within twelve hours, from %s)", what, counted(r.journal.done(), "trade"), r.journal.path)
 }
 
 // verdict turns what was found into the exit code.
@@ -220,11 +220,8 @@ func (r *reconciling) verdict(found *summary, broken int) error {
 		n    int
 		what string
 	}{{found.open(), "difference"}, {r.bad, "bad row"}, {broken, "broken rule"}} {
-		switch {
-		case p.n == 1:
-			parts = append(parts, "1 "+p.what)
-		case p.n > 1:
-			parts = append(parts, fmt.Sprintf("%d %ss", p.n, p.what))
+		if p.n > 0 {
+			parts = append(parts, counted(p.n, p.what))
 		}
 	}
 	if len(parts) == 0 {

@@ -66,11 +66,7 @@ func (s *summary) line() string {
 	if s.mended > 0 {
 		parts = append(parts, fmt.Sprintf("%d of them mended", s.mended))
 	}
-	noun := "trades"
-	if s.trades == 1 {
-		noun = "trade"
-	}
-	return fmt.Sprintf("reconcile: %d %s: %s", s.trades, noun, strings.Join(parts, ", "))
+	return fmt.Sprintf("reconcile: %s: %s", counted(s.trades, "trade"), strings.Join(parts, ", "))
 }
 
 func (s *summary) moneyText(k reconcile.Kind, before, after string) string {

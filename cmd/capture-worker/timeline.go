@@ -13,8 +13,8 @@ import (
 
 const showTime = "2006-01-02 15:04:05.000"
 
-// printTimeline tells a trade's story: first what stands and why, then every
-// event in order.
+// printTimeline tells a trade's story: first where it stands, why, and what
+// comes next, then every event in order.
 func printTimeline(w io.Writer, t ledger.Trade) error {
 	s := t.State()
 	fmt.Fprintf(w, "trade  %s\n", t.ID)
@@ -24,50 +24,19 @@ func printTimeline(w io.Writer, t ledger.Trade) error {
 	if s.Job.TradeID != "" {
 		fmt.Fprintf(w, "asked  %s\n", s.Job.Amount)
 	}
-	fmt.Fprintf(w, "state  %s\n\n", standing(s))
+	h := headlineOf(t.Events, s, time.Now())
+	for _, line := range []struct{ name, text string }{{"state", h.state}, {"why", h.why}, {"next", h.next}} {
+		if line.text != "" {
+			fmt.Fprintf(w, "%-5s  %s\n", line.name, line.text)
+		}
+	}
+	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "TIME (UTC)\tEVENT\tWHAT\tRULE\tBY")
 	for _, e := range t.Events {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(showTime), e.Type, describe(e), e.Rule, writer(e))
 	}
 	return table.Flush()
-}
-
-// standing says where the trade stands, in a sentence.
-func standing(s capture.State) string {
-	if s.Outcome == nil {
-		next := ""
-		if !s.RetryAt.IsZero() {
-			next = "; looked at again from " + s.RetryAt.UTC().Format(showTime) + " UTC on"
-		}
-		return fmt.Sprintf("open (%s): no outcome yet%s", s.Phase, next)
-	}
-	o := s.Outcome
-	words := string(o.Type)
-	if o.Reason != "" {
-		words += " (" + o.Reason + ")"
-	}
-	if o.Type == capture.Captured {
-		words += ": " + o.Sum().String()
-	}
-	words += ", because " + evidence(*o)
-	if s.Dismissed {
-		words += "; a person has closed the case"
-	}
-	return words
-}
-
-// evidence says what an outcome rests on.
-func evidence(e capture.Event) string {
-	switch {
-	case e.Answer == nil && e.By != "":
-		return "of " + e.By + ": " + e.Note
-	case e.Answer == nil:
-		return "the truth could not be learned in time"
-	case e.Via == capture.ViaCapture:
-		return "the gateway answered the capture call: " + tellAnswer(*e.Answer)
-	}
-	return "Order Query said: " + tellAnswer(*e.Answer)
 }
 
 func describe(e capture.Event) string {

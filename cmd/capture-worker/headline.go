@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// headline is what somebody wants to know of a trade before its story.
+type headline struct {
+	state string // the outcome, the sum and when
+	why   string // what that rests on
+	next  string // what happens by itself, or what a person should do
+}
+
+func headlineOf(events []capture.Event, s capture.State, now time.Time) headline {
+	if s.Outcome == nil {
+		return openHeadline(events, s, now)
+	}
+	o := s.Outcome
+	h := headline{state: string(o.Type), why: evidence(*o)}
+	if o.Reason != "" {
+		h.state += " (" + o.Reason + ")"
+	}
+	if sum := o.Sum(); !sum.IsZero() {
+		h.state += ": " + sum.String()
+	}
+	h.state += ", " + moment(o.Time)
+	if o.Corrects != "" {
+		h.state += "; this corrects what was said before"
+	}
+	switch {
+	case s.Dismissed:
+		h.state += "; a person has closed the case"
+		if e := lastOf(events, capture.Dismissed); e != nil {
+			h.next = fmt.Sprintf("nothing: %s closed it, %s: %s", writer(*e), moment(e.Time), e.Note)
+		}
+	case o.Type == capture.Parked:
+		h.next = afterParked(*o)
+	case o.Type == capture.Failed && !s.OpenedAt.IsZero():
+		h.next = "another job asks for something else since " + moment(s.OpenedAt) + ": Order Query is asked before it is captured"
+	case o.Type == capture.Failed:
+		h.next = afterFailed(*o)
+	}
+	return h
+}
+
+// openHeadline is that of a trade without an outcome.
+func openHeadline(events []capture.Event, s capture.State, now time.Time) headline {
+	h := headline{state: "open"}
+	if !s.Job.Amount.IsZero() {
+		h.state += ": " + s.Job.Amount.String()
+	}
+	switch {
+	case s.OpenedAt.IsZero(): // only events of a newer program
+		h.state += ", no outcome yet"
+	default:
+		h.state += ", no outcome since " + moment(s.OpenedAt)
+	}
+	h.why, h.next = waitsFor(events, s, now)
+	deadline := s.Job.Deadline()
+	switch {
+	case deadline.IsZero():
+	case now.Before(deadline):
+		h.next += "; it can be captured until " + moment(deadline)
+	default:
+		h.next += "; no capture call is made any more since " + moment(deadline)
+	}
+	return h
+}
+
+// waitsFor says why a trade is still open, and what a worker does about it.
+func waitsFor(events []capture.Event, s capture.State, now time.Time) (why, next string) {
+	switch {
+	case s.Unanswered && now.Before(s.LeaseUntil):
+		return fmt.Sprintf("capture call %d is under way", s.Call), "its answer, or an Order Query after " + moment(s.LeaseUntil)
+	case s.Unanswered:
+		why = fmt.Sprintf("capture call %d ended without an answer", s.Call)
+	case s.Call > 0:
+		why = fmt.Sprintf("the answer to capture call %d settled nothing", s.Call)
+	default:
+		why = "no capture call was made yet"
+	}
+	if e := lastOf(events, capture.Released); e != nil && e.Time.Equal(s.OpenedAt) {
+		why = fmt.Sprintf("%s sent it back to the workers: %s", writer(*e), e.Note)
+		if s.Queries == 0 {
+			return why, "the worker that takes its job asks Order Query"
+		}
+	}
+	if s.RetryAt.After(now) {
+		return why, "Order Query is asked again from " + moment(s.RetryAt) + " on"
+	}
+	return why, "the worker that has its job asks Order Query now; if nothing happens, see `capture-worker lane list` and `capture-worker check`"
+}
+
+func lastOf(events []capture.Event, t capture.EventType) *capture.Event {
+	for i := range slices.Backward(events) {
+		if events[i].Type == t {
+			return &events[i]
+		}
+	}
+	return nil
+}
+
+// afterParked says what a person should do, as docs/operations.md does at
+// length.
+func afterParked(o capture.Event) string {
+	release := "`capture-worker parked release " + o.TradeID + " --reason '…'`"
+	dismiss := "`capture-worker parked dismiss " + o.TradeID + " --reason '…'`"
+	switch o.Reason {
+	case capture.ReasonUnresolved:
+		return release + ": it asks Order Query first, and refuses while the trade may be paid"
+	case capture.ReasonAmountMismatch:
+		return "compare with the order and settle it by hand, then " + dismiss
+	case capture.ReasonTradeUnknown:
+		return "the trade_id is wrong, or another account's: correct the publisher, then " + dismiss
+	case capture.ReasonRequestIDRefused:
+		return "ask the gateway's support, naming the responses below, then " + release
+	case capture.ReasonRefunded:
+		return "see at the gateway who gave the money back, then " + dismiss
+	}
+	return "look at the trade at the gateway, then " + release + " or " + dismiss
+}
+
+// afterFailed says how the money can still be had. Surely none was taken.
+func afterFailed(o capture.Event) string {
+	const nothing = "no money was taken; "
+	switch o.Reason {
+	case capture.ReasonAmountExceeded:
+		return nothing + "publish a job with an amount within the authorization"
+	case capture.ReasonCurrencyMismatch:
+		return nothing + "publish a job in the currency of the authorization"
+	case capture.ReasonTradeIncorrect:
+		return nothing + "the gateway knows no such authorization: publish a job with the right trade_id"
+	case capture.ReasonFieldMissing:
+		return nothing + "see in its answer what the gateway misses, correct it, and use a new authorization"
+	}
+	return nothing + "the customer has to authorize the payment anew"
+}
+
+// evidence says what an outcome rests on.
+func evidence(e capture.Event) string {
+	switch {
+	case e.Answer == nil && e.By != "":
+		return e.By + " wrote: " + e.Note
+	case e.Answer == nil:
+		return "the truth could not be learned in time"
+	case e.Via == capture.ViaCapture:
+		return "the gateway answered the capture call: " + tellAnswer(*e.Answer)
+	}
+	return "Order Query said: " + tellAnswer(*e.Answer)
+}
+
+// moment writes a time for people.
+func moment(t time.Time) string { return t.UTC().Format(time.DateTime) + " UTC" }

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+var headlineNow = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) time.Time { return headlineNow.Add(-d) }
+
+// story is a trade with one capture call two minutes ago, and what follows.
+func story(more ...capture.Event) []capture.Event {
+	euro, err := capture.ReadAmount("24.99", "EUR")
+	if err != nil {
+		panic(err)
+	}
+	job := capture.Job{TradeID: "T-1", Amount: euro, AuthorizedAt: ago(24 * time.Hour)}
+	events := []capture.Event{{
+		ID: "E0", Type: capture.Attempted, Time: ago(2 * time.Minute), Call: 1, Attempt: 1, RequestID: "R",
+		LeaseUntil: ago(time.Minute), Job: &job,
+	}}
+	for i, e := range more {
+		if e.ID == "" {
+			e.ID = "E" + string(rune('1'+i))
+		}
+		events = append(events, e)
+	}
+	for i := range events {
+		events[i].TradeID, events[i].Worker = "T-1", "w"
+	}
+	return events
+}
+
+func ended(t capture.EventType, reason string) capture.Event {
+	return capture.Event{Type: t, Time: ago(30 * time.Second), Reason: reason, Amount: "24.99", Currency: "EUR"}
+}
+
+// Every phase says at a glance what stands, since when, and what comes next.
+func TestHeadline(t *testing.T) {
+	t.Parallel()
+	running := story()
+	running[0].LeaseUntil = headlineNow.Add(time.Minute)
+	unknown := &capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
+	answered := capture.Event{Type: capture.Answered, Time: ago(time.Minute), Call: 1, Answer: unknown, RetryAt: headlineNow.Add(time.Minute)}
+	late := story()
+	late[0].Job.AuthorizedAt = ago(31 * 24 * time.Hour)
+	for name, c := range map[string]struct {
+		events           []capture.Event
+		state, why, then string
+	}{
+		"under way": {running, "open: 24.99 EUR, no outcome since 2026-11-02 11:58:00 UTC", "capture call 1 is under way",
+			"its answer, or an Order Query after 2026-11-02 12:01:00 UTC; it can be captured until 2026-12-01 12:00:00 UTC"},
+		"no answer": {story(), "open: 24.99 EUR", "ended without an answer", "asks Order Query now"},
+		"answered":  {story(answered), "open: 24.99 EUR", "settled nothing", "asked again from 2026-11-02 12:01:00 UTC on; it can"},
+		"too late":  {late, "open: 24.99 EUR", "without an answer", "no capture call is made any more since 2026-11-01 12:00:00 UTC"},
+		"captured":  {story(ended(capture.Captured, "")), "captured: 24.99 EUR, 2026-11-02 11:59:30 UTC", "", ""},
+		"corrected": {story(ended(capture.Failed, "declined"), capture.Event{Type: capture.Captured, Time: ago(0), Amount: "24.99", Currency: "EUR", Corrects: "E1"}),
+			"captured: 24.99 EUR, 2026-11-02 12:00:00 UTC; this corrects what was said before", "", ""},
+		"failed":   {story(ended(capture.Failed, capture.ReasonAmountExceeded)), "failed (amount_exceeded): 24.99 EUR, 2026-11-02 11:59:30 UTC", "", "no money was taken; publish a job with an amount within"},
+		"expired":  {story(ended(capture.Failed, "expired")), "failed (expired)", "", "has to authorize the payment anew"},
+		"parked":   {story(ended(capture.Parked, capture.ReasonUnresolved)), "parked (unresolved): 24.99 EUR, 2026-11-02", "", "`capture-worker parked release T-1 --reason '…'`"},
+		"mismatch": {story(ended(capture.Parked, capture.ReasonAmountMismatch)), "parked (amount_mismatch)", "", "by hand, then `capture-worker parked dismiss T-1"},
+		"dismissed": {story(ended(capture.Parked, capture.ReasonRefunded), capture.Event{Type: capture.Dismissed, Time: ago(0), By: "ann", Note: "settled"}),
+			"; a person has closed the case", "", "nothing: ann closed it, 2026-11-02 12:00:00 UTC: settled"},
+		"released": {story(answered, ended(capture.Parked, capture.ReasonUnresolved), capture.Event{Type: capture.Released, Time: ago(0), By: "ann", Note: "it is back"}),
+			"open: 24.99 EUR, no outcome since 2026-11-02 12:00:00 UTC", "ann sent it back to the workers: it is back", "the worker that takes its job asks Order Query;"},
+	} {
+		h := headlineOf(c.events, capture.Fold(c.events), headlineNow)
+		if !strings.Contains(h.state, c.state) || !strings.Contains(h.why, c.why) || !strings.Contains(h.next, c.then) || (c.then == "" && h.next != "") {
+			t.Errorf("%s:\n%s\n%s\n%s", name, h.state, h.why, h.next)
+		}
+	}
+}
+
+// A trade of which only a newer program's events are known is told all the same.
+func TestTimelineOfTheUnknown(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	trade := ledger.Trade{ID: "T-1", Events: []capture.Event{{ID: "E1", Type: "weighed", TradeID: "T-1", Time: headlineNow, Worker: "w"}}}
+	if err := printTimeline(&out, trade); err != nil || !strings.Contains(out.String(), "state  open, no outcome yet\n") {
+		t.Errorf("%v:\n%s", err, out.String())
+	}
+}
+
+func TestCounted(t *testing.T) {
+	t.Parallel()
+	for want, got := range map[string]string{
+		"1 query": counted(1, "query"), "2 queries": counted(int64(2), "query"), "0 jobs": counted(uint64(0), "job"), "1 trade": counted(1, "trade"),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
