@@ -1,7 +1,6 @@
 package gatewaytest_test
 
 import (
-	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -153,28 +152,25 @@ func TestAfterWindow(t *testing.T) {
 
 func TestAutoCreate(t *testing.T) {
 	b := start(t, func(o *gatewaytest.Options) { o.AutoCreate = true })
-	wantCode(t, "query of an unknown trade", b.query("NEW"), "-4024")
+	// What a lost call never reached was authorized for all that, or a drill would
+	// park it as unknown.
+	if got := b.query("NEW"); got.code() != "200" || got.field("state") != "authorized" {
+		t.Errorf("a query before the first call: %s %s", got.code(), got.field("state"))
+	}
+	client, err := gateway.New(gateway.Config{URL: b.url + gatewaytest.PaymentsPath, User: user, SecretKey: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if got := client.Query(t.Context(), "NEW"); got.Kind != capture.AnswerDone || got.Order.State != capture.OrderAuthorized || !got.Order.Amount.IsZero() {
+		t.Errorf("our client reads %+v", got)
+	}
+	wantCode(t, "query of the probe", b.query("capture-worker-probe"), "-4024")
+	wantCode(t, "query of what is no trade", b.query("a.b"), "-4024")
 	wantCode(t, "capture of an unknown trade", b.capture(captureData("NEW")), "200")
-	wantCode(t, "query", b.query("NEW"), "200")
-}
-
-// What was called during an outage was authorized before it.
-func TestAutoCreateInAnOutage(t *testing.T) {
-	b := start(t, func(o *gatewaytest.Options) { o.AutoCreate = true })
-	if err := b.sim.SetDown(gatewaytest.Down502); err != nil {
-		t.Fatal(err)
+	if got := b.query("NEW").field("state"); got != "paid" {
+		t.Errorf("after the capture it is %s", got)
 	}
-	if got := b.capture(captureData("LOST")); got.http != http.StatusBadGateway {
-		t.Errorf("a capture in an outage: %+v", got)
-	}
-	b.post(body(user, "not the key", gateway.MethodCapture, captureData("FORGED")))
-	if err := b.sim.SetDown(gatewaytest.Up); err != nil {
-		t.Fatal(err)
-	}
-	if got := b.query("LOST").field("state"); got != "authorized" {
-		t.Errorf("after it the trade is %q", got)
-	}
-	wantCode(t, "query of what was not signed", b.query("FORGED"), "-4024")
 }
 
 func TestTheClientAgrees(t *testing.T) {

@@ -77,8 +77,8 @@ type Options struct {
 	SecondCapture string
 	NotifyForm    Form
 	// AutoCreate lets a capture of an unknown trade create it, authorized for
-	// that amount, instead of answering -4024; also one that is lost in an
-	// outage. Before its first capture call Order Query knows no such trade.
+	// that amount, instead of answering -4024. Order Query says authorized of
+	// what no call has reached yet, but for capture-worker-probe.
 	AutoCreate bool
 	// ForgetCalls keeps no record of the calls of a trade, only their number:
 	// for load, where the record of each would be most of the memory.

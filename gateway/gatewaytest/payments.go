@@ -45,7 +45,6 @@ func (s *Simulator) servePayments(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallBody))
 	now := s.settings.Load()
 	if now.down != Up {
-		s.authorizeLost(body)
 		s.stats.down.Add(1)
 		s.deliver(w, r, delivery{how: downHow[now.down]})
 		return
@@ -67,6 +66,9 @@ func (s *Simulator) servePayments(w http.ResponseWriter, r *http.Request) {
 		account = s.autoCreate(call.Data)
 	}
 	switch {
+	case account == nil && s.opts.AutoCreate && s.awaits(call):
+		s.stats.queries.Add(1)
+		s.deliver(w, r, s.awaited(call.Data["trade_id"]))
 	case account == nil:
 		s.reject(w, r, nil, call, codeTradeID)
 	case call.Method == gateway.MethodCapture:
@@ -137,16 +139,26 @@ func (s *Simulator) newCall(call paymentCall, at time.Time) Call {
 	return c
 }
 
-// authorizeLost: a trade was authorized before somebody captures it. That the
-// call is lost in an outage must not make the trade unknown.
-func (s *Simulator) authorizeLost(body []byte) {
-	var call paymentCall
-	if !s.opts.AutoCreate || json.Unmarshal(body, &call) != nil || call.Method != gateway.MethodCapture {
-		return
+// nobodys is the trade that workers and their check ask about to see whether the
+// gateway answers at all; nobody captures it.
+const nobodys = "capture-worker-probe"
+
+// awaits: with AutoCreate a trade was authorized before somebody captures it, so
+// that a query which comes before the first call, as after a lost one, finds it.
+func (s *Simulator) awaits(call paymentCall) bool {
+	trade := call.Data["trade_id"]
+	return call.Method == gateway.MethodQueryOrder && capture.ValidTradeID(trade) && trade != nobodys
+}
+
+// awaited answers a query about a trade whose first call is yet to come. For how
+// much it is authorized nobody has said.
+func (s *Simulator) awaited(trade string) delivery {
+	d := newDice(s.opts.Seed, trade, OnQuery, 0)
+	info := queryInfo{
+		order:     order{OrderID: orderID(trade), TradeID: trade, State: string(capture.OrderAuthorized)},
+		CreatedAt: s.opts.Clock().UTC().Format(time.DateTime),
 	}
-	if s.account(call.Data["trade_id"]) == nil && s.check(call) == "" {
-		s.autoCreate(call.Data)
-	}
+	return delivery{body: success(queryData{info}, d)}
 }
 
 // autoCreate returns nil where the call does not describe a trade.
