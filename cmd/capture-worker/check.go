@@ -32,8 +32,9 @@ commands. It warns of dead letters and parked trades that wait for a person. It
 creates and changes nothing. The gateway is asked about a trade that does not
 exist.
 
-Each line is ok, a warning or an error, with what to do about it. Exit codes: 0
-no error; 1 at least one; 2 the configuration contradicts itself.`,
+Each line is ok, a warning or an error, with what to do about it.
+
+Exit codes: 0 no error; 1 at least one; 2 wrong usage or configuration.`,
 		Example: `  capture-worker check
   capture-worker check -o json
   capture-worker check --for people`,

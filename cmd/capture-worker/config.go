@@ -16,8 +16,8 @@ func newConfigCmd(a *app) *cobra.Command {
 flag, an environment variable, the file or the default. Secrets are shown as
 [hidden]. What is printed can be used as a configuration file.
 
-It exits with 2 and says what is wrong where the settings do not fit each
-other. With --check it also asks for what run needs to call the gateway.`,
+Where the settings do not fit each other it says what is wrong. With --check it
+also asks for what run needs to call the gateway.`,
 		Example: `  capture-worker config
   capture-worker config -o json --worker-concurrency 8
   capture-worker config --config capture.yaml --check`,

@@ -38,7 +38,8 @@ gateway misbehaves. At the end every trade's ledger is checked against the rules
 and against what the simulator knows to be true. Times are scaled down, so that
 settling takes seconds instead of minutes.
 
-It exits with 1 if a single trade disagrees.`,
+Exit codes: 0 all agrees; 1 it failed, or a single trade disagrees; 2 wrong usage
+or configuration.`,
 		Example: "  capture-worker demo\n  capture-worker demo --faults hostile --jobs 300 --seed 7\n  capture-worker demo --faults calm -o json",
 		Args:    cobra.NoArgs,
 	}

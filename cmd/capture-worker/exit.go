@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/config"
 )
@@ -32,6 +35,24 @@ func usageError(format string, args ...any) error {
 // foundError says that the work is done, and that something was found.
 func foundError(format string, args ...any) error {
 	return &exitError{exitFound, fmt.Errorf(format, args...)}
+}
+
+// exitWords begins what the help of every command says of its exit codes.
+const exitWords = "Exit codes: 0 "
+
+// tellExitCodes adds the exit codes to the help of the commands that have
+// nothing of their own to say of them.
+func tellExitCodes(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		tellExitCodes(sub)
+	}
+	if cmd.HasSubCommands() || strings.Contains(cmd.Long, exitWords) {
+		return
+	}
+	if cmd.Long == "" {
+		cmd.Long = cmd.Short + "."
+	}
+	cmd.Long += "\n\n" + exitWords + "good; 1 it failed; 2 wrong usage or configuration."
 }
 
 func (a *app) exitCode(err error) int {

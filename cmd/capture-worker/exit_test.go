@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 )
@@ -58,4 +61,20 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("%q: failed without a word", tt.args)
 		}
 	}
+}
+
+// The help of every command tells its exit codes, in the same words where they
+// mean the same.
+func TestHelpTellsExitCodes(t *testing.T) {
+	tell := regexp.MustCompile(`(?s)\n\nExit codes: 0 [^;]+; 1 [^;]+; 2 wrong\susage\sor\sconfiguration(; 3 [^;]+)?\.`)
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		if n := strings.Count(cmd.Long, "Exit code"); !cmd.HasSubCommands() && (n != 1 || !tell.MatchString(cmd.Long)) {
+			t.Errorf("%s --help: %q", cmd.CommandPath(), cmd.Long)
+		}
+	}
+	walk(newRootCmd(&app{}))
 }

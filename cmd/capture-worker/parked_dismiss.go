@@ -20,7 +20,10 @@ func newParkedDismissCmd(a *app) *cobra.Command {
 nothing about the money: the trade stays parked, leaves the list of parked
 trades, and is still corrected when the gateway tells an outcome. A second job
 for it is met as before. A dismissed trade can still be released (release
---dismissed).`,
+--dismissed).
+
+Exit codes: 0 all dismissed; 1 it failed or broke off; 2 wrong usage or
+configuration; 3 some were refused.`,
 		Example: `  capture-worker parked dismiss T-7 --reason 'refunded by hand'`,
 		Args:    cobra.MinimumNArgs(1),
 	}

@@ -40,8 +40,8 @@ Of many, the first few (--canary) are released and waited for; the others follow
 only when none of them was parked again. --dry-run asks and writes nothing. A
 release that was cut short is finished by naming its trade again.
 
-Exit codes: 0 all released or settled; 1 it broke off; 2 wrong usage; 3 some
-were refused.`
+Exit codes: 0 all released or settled; 1 it failed or broke off; 2 wrong usage
+or configuration; 3 some were refused.`
 
 func newParkedReleaseCmd(a *app) *cobra.Command {
 	r := &releasing{}

@@ -42,8 +42,8 @@ later repeats are recognised by the worker. After an interruption, run the same
 command again.
 
 Exit codes: 0 all rows are stored; 1 not all could be sent, or bad rows kept
-all from being sent; 2 wrong usage; 3 there are bad rows, and the others were
-sent (--skip-bad) or would be (--dry-run).`
+all from being sent; 2 wrong usage or configuration; 3 there are bad rows, and
+the others were sent (--skip-bad) or would be (--dry-run).`
 
 func newPublishCmd(a *app) *cobra.Command {
 	p := &publishing{}

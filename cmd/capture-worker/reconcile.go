@@ -51,8 +51,9 @@ proves. What is done is kept in --state while it runs: interrupted and started
 again within twelve hours, it goes on where it was: what was asked in vain is
 asked again. The file is removed when all is asked.
 
-Exit codes: 0 all agreed; 1 it broke off; 2 wrong usage; 3 it found differences,
-bad rows or, with --audit, broken rules. What --write mended is no difference.`
+Exit codes: 0 all agreed; 1 it failed or broke off; 2 wrong usage or
+configuration; 3 it found differences, bad rows or, with --audit, broken rules.
+What --write mended is no difference.`
 
 func newReconcileCmd(a *app) *cobra.Command {
 	r := &reconciling{}

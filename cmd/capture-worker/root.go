@@ -47,7 +47,7 @@ pre-authorization exactly once at the payment gateway, and writes down what
 happened in a ledger that can be read and audited.
 
 Exit codes: 0 good; 1 it failed; 2 wrong usage or configuration; 3 it worked
-and found differences or bad rows.`,
+and found differences, bad rows or trades that were refused.`,
 		Example:       "  capture-worker config\n  capture-worker publish --help",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -67,6 +67,7 @@ and found differences or bad rows.`,
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)
+	tellExitCodes(root)
 	return root
 }
 
