@@ -156,7 +156,9 @@ func (l *loader) find(k Key) (any, Origin) {
 	if text, ok := l.env[k.Env]; ok && (text != "" || k.kind == listenKind) {
 		return text, Origin{FromEnv, k.Env}
 	}
-	if v := l.inFile(k); v != nil {
+	// Where the default is worked out at start, an empty text asks for it: that
+	// is what WriteYAML prints.
+	if v := l.inFile(k); v != nil && !(k.Shown != "" && v == "") {
 		return v, Origin{FromFile, l.path}
 	}
 	return nil, Origin{From: FromDefault}

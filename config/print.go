@@ -27,7 +27,11 @@ func (c Config) WriteYAML(w io.Writer) error {
 		}
 		path := strings.Split(k.Name, ".")
 		open = openSections(&b, open, path[:len(path)-1])
-		fmt.Fprintf(&b, "%s%s: %s # %s\n", indent(len(open)), path[len(path)-1], value, c.Origin(k.Name))
+		origin := c.Origin(k.Name).String()
+		if k.atStart(c) {
+			value, origin = `""`, origin+": "+k.Shown
+		}
+		fmt.Fprintf(&b, "%s%s: %s # %s\n", indent(len(open)), path[len(path)-1], value, origin)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -47,6 +51,12 @@ func openSections(b *strings.Builder, open, want []string) []string {
 }
 
 func indent(depth int) string { return strings.Repeat("  ", depth) }
+
+// atStart: the value is worked out when a worker starts, and is not the one that
+// the process has which prints.
+func (k Key) atStart(c Config) bool {
+	return k.Shown != "" && c.Origin(k.Name).From == FromDefault
+}
 
 // yamlText is the value in one line.
 func (k Key) yamlText(c Config) string {
@@ -79,13 +89,16 @@ func matches(list []capture.Match) []matchText {
 	return out
 }
 
-// flow writes a list or map in one line. JSON is YAML.
+// flow writes a list or map in one line. JSON is YAML, and is read by people
+// here: > stays >.
 func flow(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		panic("config: " + err.Error()) // only texts are in it
 	}
-	return string(b)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // quoted writes text as YAML writes it, quoted where it must be.
@@ -105,11 +118,14 @@ type printed struct {
 	Value any    `json:"value"`
 	From  From   `json:"from"`
 	Name  string `json:"name,omitempty"`
+	// Start says what is made of an empty value when a worker starts.
+	Start string `json:"at_start,omitempty"`
 }
 
 // WriteJSON prints the configuration as one object, by the names of the keys:
 // {"nats.url": {"value": "…", "from": "environment", "name": "CAPTURE_NATS_URL"}, …}.
-// Durations are texts; secrets are "[hidden]", or "" when not set.
+// Durations are texts; secrets are "[hidden]", or "" when not set. A default that
+// is worked out at start is "", with at_start in words.
 func (c Config) WriteJSON(w io.Writer) error {
 	out := map[string]printed{}
 	for _, k := range allKeys() {
@@ -121,7 +137,11 @@ func (c Config) WriteJSON(w io.Writer) error {
 			value = matches(v)
 		}
 		o := c.Origin(k.Name)
-		out[k.Name] = printed{value, o.From, o.Name}
+		p := printed{Value: value, From: o.From, Name: o.Name}
+		if k.atStart(c) {
+			p.Value, p.Start = "", k.Shown
+		}
+		out[k.Name] = p
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

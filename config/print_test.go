@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,5 +79,29 @@ func TestWriteJSON(t *testing.T) {
 	}
 	if e := got["nats.ack_wait"]; e.Value != "1m" || e.From != "default" {
 		t.Errorf("nats.ack_wait: %+v", e)
+	}
+}
+
+// TestPrintedWorkerName: what a worker works out when it starts is not printed
+// as the value of the process that prints, and a file made of that leaves it to
+// each worker.
+func TestPrintedWorkerName(t *testing.T) {
+	c := load(t, config.Options{Env: env()})
+	var yaml, object strings.Builder
+	if err := errors.Join(c.WriteYAML(&yaml), c.WriteJSON(&object)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "  name: \"\" # default: host name and process id\n"; !strings.Contains(yaml.String(), want) {
+		t.Errorf("no %q in\n%s", want, yaml.String())
+	}
+	if strings.Contains(yaml.String(), "\\u00") || !strings.Contains(yaml.String(), `["capture.jobs.>"]`) {
+		t.Errorf("not for people:\n%s", yaml.String())
+	}
+	if !strings.Contains(object.String(), `"at_start": "host name and process id"`) {
+		t.Errorf("not in the JSON:\n%s", object.String())
+	}
+	again := load(t, config.Options{File: write(t, "printed.yaml", yaml.String()), Env: env()})
+	if again.Worker.Name != c.Worker.Name || again.Origin("worker.name").From != config.FromDefault {
+		t.Errorf("worker.name is %q from the %s", again.Worker.Name, again.Origin("worker.name"))
 	}
 }
