@@ -12,7 +12,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/internal/seldom"
 )
 
 // ErrShut is returned by Gate.Enter while the gateway is not to be called:
@@ -32,9 +31,6 @@ const (
 // key or user is about one trade. Where every capture is refused and queries
 // pass, there is about one query for each refusal.
 const wellEnough = 20
-
-// probeQuiet is how long probes that fail alike are not logged again.
-const probeQuiet = 5 * time.Minute
 
 // gatewayDown is the reason while the gateway is down.
 const gatewayDown = "the gateway gives no useful answers"
@@ -64,19 +60,18 @@ type Gate struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[any]
 
 	mu        sync.Mutex
-	reason    string        // why shut, "" while open
-	halted    bool          // shut because we were refused
-	useless   int           // answers in a row, however long they take
-	onlyCode  string        // the code that all of these carry, "" where they don't
-	well      int           // useful answers since it last shut
-	hasty     bool          // shut by a refusal among many useful answers
+	reason    string // why shut, "" while open
+	halted    bool   // shut because we were refused
+	useless   int    // answers in a row, however long they take
+	onlyCode  string // the code that all of these carry, "" where they don't
+	well      int    // useful answers since it last shut
+	hasty     bool   // shut by a refusal among many useful answers
+	saw       string // in the last answer that was of no use
+	tell      gateLog
 	reopened  chan struct{} // closed when it opens again
 	lastTrade string
-	seen      string        // the last useless answer, in words
-	since     time.Time     // when it shut
 	vain      int           // probes that failed since it shut
 	shutNow   chan struct{} // wakes the prober
-	said      *seldom.Log   // of probes that failed
 }
 
 // NewGate returns an open gate. Run must be running for it to open again after
@@ -97,7 +92,7 @@ func NewGate(cfg GateConfig) *Gate {
 		turns:     newTurns(2*cfg.Concurrency, rate.NewLimiter(limit, burst)),
 		lastTrade: probeTrade,
 		shutNow:   make(chan struct{}, 1),
-		said:      seldom.Every(probeQuiet),
+		tell:      newGateLog(cfg.Log),
 	}
 	g.slots.patience = cfg.SlotWait
 	g.all = g.lane("", 1)
@@ -218,6 +213,11 @@ func useless(a capture.Answer) bool {
 // assess tells the breaker whether the gateway works, and shuts the gate when
 // the gateway refuses us rather than the trade.
 func (g *Gate) assess(a capture.Answer) error {
+	if a.OurFault() || useless(a) {
+		g.mu.Lock()
+		g.saw = sawIn(a)
+		g.mu.Unlock()
+	}
 	switch {
 	case a.OurFault():
 		g.shut(fmt.Sprintf("the gateway refuses our signature or user (code %s): check gateway.user and gateway.secret_key", a.Code), true)
@@ -246,24 +246,11 @@ func (g *Gate) countUseless(a capture.Answer) {
 		g.onlyCode = ""
 	}
 	g.useless++
-	g.seen = inWords(a)
 	many := g.reason == "" && g.useless >= breakerInARow
 	g.mu.Unlock()
 	if many {
 		g.shut(g.down(), false)
 	}
-}
-
-// inWords says what kind of answer there was, and why it is of no use.
-func inWords(a capture.Answer) string {
-	words := string(a.Kind)
-	if a.Code != "" {
-		words += ", code " + a.Code
-	}
-	if a.Why != "" {
-		words += ": " + a.Why
-	}
-	return words
 }
 
 // down is the reason where the gateway is down. A code that we don't know does
@@ -323,18 +310,14 @@ func (g *Gate) shut(reason string, halted bool) {
 	if first {
 		g.reopened = make(chan struct{})
 		g.hasty = halted && g.well >= wellEnough*g.cfg.Concurrency
-		g.well, g.vain, g.since = 0, 0, time.Now()
+		g.well, g.vain = 0, 0
+		g.tell.shut(reason, g.saw)
 	}
 	g.reason, g.halted = reason, halted
-	args := []any{"reason", reason}
-	if !halted {
-		args = append(args, "last_answer", g.seen)
-	}
 	g.mu.Unlock()
 	if !first {
 		return
 	}
-	g.cfg.Log.Error("stopped taking jobs; probing with Order Query until it passes", args...)
 	select {
 	case g.shutNow <- struct{}{}:
 	default:
@@ -345,8 +328,7 @@ func (g *Gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.reason != "" {
-		g.cfg.Log.Info("taking jobs again: a probe of the gateway passed", "after", g.reason,
-			"shut_for", time.Since(g.since).Round(time.Millisecond))
+		g.tell.opened(g.reason)
 		g.reason = ""
 		close(g.reopened)
 	}
@@ -407,14 +389,7 @@ func (g *Gate) probe(ctx context.Context) {
 		g.open()
 		return
 	}
-	reason := g.Shut()
-	unsaid, worth := g.said.Worth(reason + string(answer.Kind) + answer.Code)
-	if !worth {
-		return
-	}
-	args := []any{"reason", reason, "last_answer", inWords(answer)}
-	if unsaid > 0 {
-		args = append(args, "not_logged_before", unsaid)
-	}
-	g.cfg.Log.ErrorContext(ctx, "the gateway is still not usable", args...)
+	g.mu.Lock()
+	g.tell.probed(g.reason, sawIn(answer))
+	g.mu.Unlock()
 }

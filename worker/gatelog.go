@@ -1,0 +1,74 @@
+package worker
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/seldom"
+)
+
+// gateQuiet is how long the same about the gate is not said again. An outage
+// takes hours, and a probe is made every few seconds.
+const gateQuiet = 5 * time.Minute
+
+// gateLog tells of a gate that shuts and opens: why at once, that it lasts now
+// and then, its end in one line. Where it flaps, it tells of one time in many.
+// The gate's lock guards it.
+type gateLog struct {
+	log    *slog.Logger
+	stops  *seldom.Log
+	lasts  *seldom.Log // of the present time
+	since  time.Time
+	failed int  // probes
+	told   bool // of the present time
+}
+
+func newGateLog(log *slog.Logger) gateLog {
+	return gateLog{log: log, stops: seldom.Every(gateQuiet)}
+}
+
+func (l *gateLog) shut(reason, saw string) {
+	l.since, l.failed, l.lasts = time.Now(), 0, seldom.Every(gateQuiet)
+	unsaid, worth := l.stops.Worth(reason)
+	if l.told = worth; !worth {
+		return
+	}
+	args := []any{"reason", reason, "saw", saw}
+	if unsaid > 0 {
+		args = append(args, "not_logged_before", unsaid)
+	}
+	l.log.Error("stopped taking jobs; probing with Order Query until it passes", args...)
+}
+
+func (l *gateLog) probed(reason, saw string) {
+	l.failed++
+	say := l.log.Debug
+	if _, worth := l.lasts.Worth(reason); worth {
+		say, l.told = l.log.Error, true
+	}
+	say("the gateway is still not usable", "reason", reason, "saw", saw,
+		"probes", l.failed, "for", time.Since(l.since).Round(time.Second))
+}
+
+func (l *gateLog) opened(reason string) {
+	if !l.told {
+		return
+	}
+	l.log.Info("taking jobs again: a probe of the gateway passed", "after", reason,
+		"probes_failed", l.failed, "for", time.Since(l.since).Round(time.Second))
+}
+
+// sawIn is what an answer showed, for the log: no text of the gateway's own
+// that the client does not vouch for.
+func sawIn(a capture.Answer) string {
+	words := []string{strings.ReplaceAll(string(a.Kind), "_", " ")}
+	if a.Code != "" {
+		words = append(words, "code "+a.Code)
+	}
+	if a.Why != "" {
+		words = append(words, a.Why)
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,74 @@
+package worker_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// An outage of an hour: the first line says what was seen, the same is not said
+// at every probe, and the end is one line.
+func TestGateLogOfAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 4, 0)
+		refused := capture.Answer{Kind: capture.AnswerNotSent, Why: "connect: connection refused", Latency: time.Millisecond}
+		w.answer.Store(&refused)
+		for range 20 {
+			w.call(refused)
+		}
+		time.Sleep(time.Hour)
+		w.answer.Store(&useful)
+		time.Sleep(10 * time.Second)
+		w.close()
+		lines := strings.Split(strings.TrimSpace(w.log.String()), "\n")
+		if n := len(lines); n > 15 {
+			t.Errorf("%d lines in an hour:\n%s", n, w.log.String())
+		}
+		const why = `saw="not sent, connect: connection refused"`
+		if !strings.Contains(lines[0], "stopped taking jobs") || !strings.Contains(lines[0], why) {
+			t.Errorf("the first line does not say why: %s", lines[0])
+		}
+		if second := lines[1]; !strings.Contains(second, "still not usable") || !strings.Contains(second, why) {
+			t.Errorf("the second line: %s", second)
+		}
+		if last := lines[len(lines)-1]; !strings.Contains(last, "taking jobs again") || !strings.Contains(last, "for=1h0m") || strings.Count(w.log.String(), "level=INFO") != 1 {
+			t.Errorf("the end is not one line: %s", last)
+		}
+	})
+}
+
+// Queries pass and captures do not: the gate opens and shuts all the time, and
+// the log does not follow it. A long outage after that is told all the same.
+func TestGateLogWhileItFlaps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 4, 0)
+		for range 100 {
+			for range 20 {
+				w.call(none)
+			}
+			if err := w.gate.WaitOpen(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := strings.Count(w.log.String(), "\n"); n > 10 {
+			t.Errorf("%d lines:\n%s", n, w.log.String())
+		}
+		if !strings.Contains(w.log.String(), "not_logged_before=") {
+			t.Error("it does not say how much was not logged")
+		}
+		w.answer.Store(&none)
+		for range 20 {
+			w.call(none)
+		}
+		time.Sleep(10 * time.Second)
+		w.close()
+		if log := w.log.String(); strings.LastIndex(log, "still not usable") < strings.LastIndex(log, "taking jobs again") {
+			t.Errorf("the log ends as if it took jobs:\n%s", log)
+		}
+	})
+}
