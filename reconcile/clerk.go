@@ -77,7 +77,7 @@ func (c *Clerk) Open(ctx context.Context, tradeID string) (*Trade, error) {
 	}
 	loaded, err := c.Ledger.Load(ctx, tradeID)
 	if err != nil {
-		return nil, fmt.Errorf("reading the ledger of trade %s: %w", tradeID, err)
+		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
 	return &Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq, MayLag: true}, nil
 }
@@ -94,7 +94,7 @@ func (c *Clerk) reopen(ctx context.Context, tradeID string) (*Trade, error) {
 	}
 	loaded, err := c.Ledger.LoadLatest(ctx, tradeID)
 	if err != nil {
-		return nil, fmt.Errorf("reading the ledger of trade %s again: %w", tradeID, err)
+		return nil, fmt.Errorf("reading the ledger again: %w", err)
 	}
 	return &Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, nil
 }

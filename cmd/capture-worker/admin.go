@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/pprof"
 	"time"
@@ -26,9 +25,8 @@ func startAdmin(c config.Config, metrics http.Handler, alive, ready probe, log *
 	if c.Admin.Listen == "" {
 		return func() {}, nil
 	}
-	listener, err := net.Listen("tcp", c.Admin.Listen)
+	listener, err := listenAt("metrics and health (admin.listen)", c.Admin.Listen)
 	if err != nil {
-		err = fmt.Errorf("listening for metrics and health (admin.listen): %w", err)
 		if c.Origin("admin.listen").From != config.FromDefault {
 			return nil, err
 		}

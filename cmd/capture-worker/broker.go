@@ -3,11 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -25,9 +23,6 @@ func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream,
 		consumers, problems, err = findOrCreate(ctx, c, js)
 		return natsconn.Explain(js.Conn(), err)
 	})
-	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
-		return nil, fmt.Errorf("JetStream is not enabled on the server of nats.url, or not for this account: %w", err)
-	}
 	if err != nil {
 		return nil, err
 	}

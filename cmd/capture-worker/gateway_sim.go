@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -104,9 +103,9 @@ func (f *simFlags) complete() (err error) {
 
 // serve runs the simulator until ctx ends.
 func (f *simFlags) serve(ctx context.Context, out io.Writer) error {
-	listener, err := net.Listen("tcp", f.listen)
+	listener, err := listenAt("the simulated gateway (--listen)", f.listen)
 	if err != nil {
-		return fmt.Errorf("listening for the simulated gateway: %w", err)
+		return err
 	}
 	sim := gatewaytest.New(f.o)
 	defer sim.Close()

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,15 +40,33 @@ func listenForNotices(c config.Config, log *slog.Logger) (net.Listener, error) {
 	if c.Notify.Listen == "" {
 		return nil, nil
 	}
-	l, err := net.Listen("tcp", c.Notify.Listen)
+	l, err := listenAt("notifications (notify.listen)", c.Notify.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listening for notifications at notify.listen: %w", err)
+		return nil, err
 	}
 	log.Info("listening for notifications", "address", l.Addr().String(), "path", c.Notify.Path)
 	if c.Gateway.NotifyURL == "" {
 		log.Warn("gateway.notify_url is not set: only jobs that name a notify_url will be notified")
 	}
 	return l, nil
+}
+
+// listenAt opens a listener. Its error says what for, where and why, each once.
+func listenAt(what, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		return l, nil
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	if call, ok := errors.AsType[*os.SyscallError](err); ok {
+		err = call.Err
+	}
+	if bad, ok := errors.AsType[*net.AddrError](err); ok {
+		err = errors.New(bad.Err)
+	}
+	return nil, fmt.Errorf("listening for %s at %q: %w", what, address, err)
 }
 
 // work runs the worker, and the listener for notifications where there is one,

@@ -78,7 +78,7 @@ func (s *journal) goOn(restart bool) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("reading what is done: %w", err)
+		return false, fmt.Errorf("going on with the state of an earlier run (--state): %w", err)
 	}
 	in := bufio.NewReader(f)
 	first, _ := in.ReadBytes('\n') // an error is a header that cannot be read

@@ -86,7 +86,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 	}
 	conn, err := dialUntil(ctx, cfg, log)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to NATS at %s: %w", where, hideURL(err))
+		return nil, fmt.Errorf("connecting to NATS at %s: %w", where, inWords(hideURL(err)))
 	}
 	log.Info("connected to NATS", "server", conn.ConnectedUrlRedacted(), "version", conn.ConnectedServerVersion())
 	return conn, nil
@@ -218,6 +218,24 @@ func handlers(log *slog.Logger) []nats.Option {
 	}
 }
 
+// inWords says of the refusals that nats.go names in two words what they mean.
+func inWords(err error) error {
+	for _, refusal := range []struct {
+		is    error
+		means string
+	}{
+		{nats.ErrAuthorization, "the server does not accept our credentials, or wants some and there are none"},
+		{nats.ErrAuthExpired, "our credentials have expired"},
+		{nats.ErrSecureConnWanted, "the address asks for TLS, and the server offers none"},
+		{nats.ErrSecureConnRequired, "the server asks for TLS"},
+	} {
+		if errors.Is(err, refusal.is) {
+			return fmt.Errorf("%s (%w)", refusal.means, err)
+		}
+	}
+	return err
+}
+
 // hopeless tells errors that another try cannot mend.
 func hopeless(err error) bool {
 	for _, permanent := range []error{
@@ -228,6 +246,9 @@ func hopeless(err error) bool {
 		if errors.Is(err, permanent) {
 			return true
 		}
+	}
+	if _, file := errors.AsType[*fs.PathError](err); file { // the error number in it would pass for one of the network
+		return true
 	}
 	return isTLS(err) || !isNetwork(err)
 }

@@ -119,7 +119,9 @@ func TestWhatCannotWorkIsSaidAtOnce(t *testing.T) {
 		cfg  natsconn.Config
 		says string
 	}{
-		{"wrong password", natsconn.Config{URL: "nats://shop:s3cret@" + addr}, addr},
+		{"wrong password", natsconn.Config{URL: "nats://shop:s3cret@" + addr}, addr + ": the server does not accept our credentials"},
+		{"a folder for credentials", natsconn.Config{URL: addr, Creds: t.TempDir()}, "is a directory"},
+		{"TLS is asked for", natsconn.Config{URL: "tls://" + addr}, "the server offers none"},
 		{"no credentials file", natsconn.Config{URL: addr, Creds: "absent.creds"}, "absent.creds"},
 		{"no CA file", natsconn.Config{URL: addr, CA: "absent.pem"}, "absent.pem"},
 		{"certificate without key", natsconn.Config{URL: addr, Cert: "c.pem"}, "key"},

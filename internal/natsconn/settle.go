@@ -64,12 +64,14 @@ func leaderless(err error) bool {
 }
 
 // Explain puts what JetStream answered, or did not answer, into words for who
-// has to act on it. That nobody leads it wraps. Of a request without an answer
-// it tells what the server said beside the answers, if it was that the user of
+// has to act on it. That nobody is there, or leads, it wraps. Of a request
+// without an answer it tells what the server said beside the answers, if it was that the user of
 // nc may not ask that: it wraps nats.ErrPermissionViolation then and not err,
 // for asking again does not help. Other errors, and nil, stay as they are.
 func Explain(nc *nats.Conn, err error) error {
 	switch {
+	case errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there, or not for this account, or it is just starting (%w)", nc.ConnectedUrlRedacted(), err)
 	case leaderless(err):
 		return fmt.Errorf("JetStream has no leader for this just now, as while its servers start; if it stays so, look at them: %w", err)
 	case !unanswered(err):

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/internal/natsconn"
+	"github.com/capture-worker/capture-worker/internal/natsserver"
 )
 
 var (
@@ -78,6 +79,16 @@ func TestAnErrorIsPutIntoWords(t *testing.T) {
 	other := errors.New("disk full")
 	for _, as := range []error{errNoLeader, errNoPeers} {
 		if err := natsconn.Explain(nil, as); !errors.Is(err, as) || !strings.Contains(err.Error(), "no leader") {
+			t.Errorf("%v is explained as %v", as, err)
+		}
+	}
+	nc, err := nats.Connect(embedded(t, natsserver.Options{StoreDir: t.TempDir()}).URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for _, as := range []error{nats.ErrNoResponders, jetstream.ErrJetStreamNotEnabled} {
+		if err := natsconn.Explain(nc, as); !errors.Is(err, as) || !strings.HasPrefix(err.Error(), "JetStream does not answer at nats://127.0.0.1:") {
 			t.Errorf("%v is explained as %v", as, err)
 		}
 	}
