@@ -228,6 +228,7 @@ func rowOf(v reconcile.Verdict) reconcileRow {
 	if row.CaptureBefore.IsZero() {
 		row.CaptureBefore = s.Job.Deadline()
 	}
+	row.CaptureBefore = row.CaptureBefore.UTC() // a book may have a zone of its own
 	switch {
 	case v.Answer.NoSuchTrade():
 		row.Gateway = "no such trade"
