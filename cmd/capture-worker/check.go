@@ -59,7 +59,7 @@ Exit codes: 0 no error; 1 at least one; 2 wrong usage or configuration.`,
 			return err
 		}
 		if n := countLevel(found, checkup.Error); n > 0 {
-			return fmt.Errorf("%d of %d points are errors, see above", n, len(found))
+			return fmt.Errorf("%s among %s, see above", counted(n, "error"), counted(len(found), "point"))
 		}
 		return nil
 	})
@@ -118,7 +118,7 @@ func printFindings(w io.Writer, found []checkup.Finding, output string) error {
 			fmt.Fprintf(w, "%24s-> %s\n", "", f.Do)
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%d ok, %d warnings, %d errors\n", countLevel(found, checkup.OK),
-		countLevel(found, checkup.Warning), countLevel(found, checkup.Error))
+	_, err := fmt.Fprintf(w, "\n%d ok, %s, %s\n", countLevel(found, checkup.OK),
+		counted(countLevel(found, checkup.Warning), "warning"), counted(countLevel(found, checkup.Error), "error"))
 	return err
 }

@@ -22,7 +22,7 @@ const maxFixed = 64 << 20
 func readFixed(path string, dec *capture.Decoder, want int) ([]fixedJob, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening the corrected jobs: %w", err)
+		return nil, fmt.Errorf("the corrected jobs: %w", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFixed+1))

@@ -63,7 +63,7 @@ configuration; 3 some were refused.`,
 				fmt.Fprintf(cmd.OutOrStdout(), "%s  dismissed\n", id)
 			}
 			if refused > 0 {
-				return foundError("%d of %d trades were refused, see above", refused, len(args))
+				return foundError("refused: %d of %s, see above", refused, counted(len(args), "trade"))
 			}
 			return nil
 		})
@@ -75,7 +75,7 @@ func checkTrades(ids []string) error {
 	seen := map[string]bool{}
 	for _, id := range ids {
 		if err := ledger.CheckTradeID(id); err != nil {
-			return usageError("%q: %w", id, err)
+			return usageError("%w", err)
 		}
 		if seen[id] {
 			return usageError("trade %s is named twice", id)

@@ -137,7 +137,7 @@ func (r *releasing) selected(ctx context.Context) ([]string, error) {
 		money.Add(trade.Amount)
 	}
 	w := r.cmd.ErrOrStderr()
-	fmt.Fprintf(w, "%d parked trades are selected\n", len(ids))
+	fmt.Fprintf(w, "selected: %s\n", counted(len(ids), "parked trade"))
 	return ids, printMoney(w, "selected", money)
 }
 
@@ -229,7 +229,7 @@ func (t *releaseTally) end() {
 
 func (t *releaseTally) asError() error {
 	if n := t.counts[reconcile.WasRefused]; n > 0 {
-		return foundError("%d trades are refused, see above", n)
+		return foundError("refused: %s, see above", counted(n, "trade"))
 	}
 	return nil
 }

@@ -187,5 +187,5 @@ func (t tally) asError() error {
 	if t.bad == 0 {
 		return nil
 	}
-	return foundError("%d rows are bad, see above", t.bad)
+	return foundError("found %s, see above", counted(t.bad, "bad row"))
 }

@@ -28,7 +28,7 @@ func openInput(ctx context.Context, path string, stdin io.Reader) (*input, error
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening the input: %w", err)
+		return nil, fmt.Errorf("the input: %w", err)
 	}
 	info, err := f.Stat()
 	switch {
@@ -42,7 +42,7 @@ func openInput(ctx context.Context, path string, stdin io.Reader) (*input, error
 		return &input{f, func() { f.Close() }}, nil
 	}
 	f.Close()
-	return nil, fmt.Errorf("opening the input %s: %w", path, err)
+	return nil, fmt.Errorf("the input: %s: %w", path, err)
 }
 
 func spool(ctx context.Context, in io.Reader) (*input, error) {

@@ -129,7 +129,7 @@ func (r *reconciling) openJournal() error {
 	}
 	r.journal, r.from = s, s.header.Since
 	if n := s.done(); n > 0 {
-		fmt.Fprintf(r.cmd.ErrOrStderr(), "going on where the run of %s UTC was interrupted: %d trades are done\n", s.header.Begun.UTC().Format(time.DateTime), n)
+		fmt.Fprintf(r.cmd.ErrOrStderr(), "going on where the run of %s UTC was interrupted: %s done\n", s.header.Begun.UTC().Format(time.DateTime), counted(n, "trade"))
 	}
 	return nil
 }
@@ -177,7 +177,7 @@ func (r *reconciling) auditAll(ctx context.Context) (int, error) {
 		for _, v := range report.Violations {
 			fmt.Fprintln(w, v)
 		}
-		fmt.Fprintf(w, "audit: %d rules broken in %d trades\n", report.ViolationCount, report.Trades)
+		fmt.Fprintf(w, "audit: %s in %s\n", counted(report.ViolationCount, "broken rule"), counted(report.Trades, "trade"))
 	case !r.quiet:
 		fmt.Fprintf(w, "audit: clean, every one of %d trades keeps the rules\n", report.Trades)
 	}

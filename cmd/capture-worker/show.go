@@ -74,7 +74,7 @@ func (a *app) withLedger(cmd *cobra.Command, use func(context.Context, ledger.Le
 
 func showTrade(ctx context.Context, w io.Writer, book ledger.Ledger, trade, output string) error {
 	if err := ledger.CheckTradeID(trade); err != nil {
-		return usageError("%q: %w", trade, err)
+		return usageError("%w", err)
 	}
 	found, err := book.LoadLatest(ctx, trade)
 	if err != nil {
