@@ -56,6 +56,7 @@ func TestWay(t *testing.T) {
 		{"a server that does not sync", [][]step{times(100, step{pace: fast})}, 0, false},
 		{"one slow stretch is noise", [][]step{times(20, step{pace: slow}), times(1, step{pace: fast})}, 5, false},
 		{"noise now and then", [][]step{{{pace: slow}, {pace: slow}, {pace: slow}, {pace: fast}, {pace: slow}, {pace: fast}}}, 0, false},
+		{"a slow machine that does not sync", [][]step{times(100, step{pace: 130 * time.Microsecond})}, 0, false},
 		{"a server that syncs", [][]step{proven}, 1, true},
 		{"batches cost as much", [][]step{paced, times(tries, step{batch: slow})}, 1, false},
 		{"batches save less than a quarter", [][]step{paced, times(tries, step{batch: 320 * time.Microsecond})}, 1, false},
