@@ -204,7 +204,8 @@ func (r *Releaser) verdict(found ParkedTrade, after capture.State, a capture.Ans
 		done.Why = "someone else has written to it meanwhile; look at it again"
 	default:
 		done.Fate, done.Why = releasable(found, a, r.Clerk.Clock())
-		if done.Fate == WasReleased && found.Dismissed && !r.Dismissed {
+		// Or closed while the gateway was asked.
+		if done.Fate == WasReleased && (found.Dismissed || after.Dismissed) && !r.Dismissed {
 			done.Fate = WasRefused
 			done.Why = "still authorized, but a person has closed its case, and may have settled it another way; look at it, and release it as a dismissed one (--dismissed) if it is to be captured for all that"
 		}

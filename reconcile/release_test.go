@@ -258,6 +258,24 @@ func TestDismiss(t *testing.T) {
 	}
 }
 
+// A person closes the case while the gateway is being asked.
+func TestDismissedWhileTheGatewayIsAsked(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, "T1")
+	r := d.releaser()
+	asks := r.Query
+	r.Query = func(ctx context.Context, id string) capture.Answer {
+		if err := d.clerk.Dismiss(ctx, id, "bob", "refunded by hand"); err != nil {
+			t.Error(err)
+		}
+		return asks(ctx, id)
+	}
+	done, err := r.Release(t.Context(), "T1")
+	if err != nil || done.Fate != reconcile.WasRefused || len(d.published) != 0 {
+		t.Errorf("%s (%s), %v; the ledger holds %s, published %v", done.Fate, done.Why, err, d.types("T1"), d.published)
+	}
+}
+
 func TestParkedFilter(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
