@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
@@ -36,6 +38,10 @@ const lookPages = 4
 // Look looks at no more than so many trades: those that were parked since the
 // last look, and then those that were not looked at for the longest. It reports
 // whether there are parked events that it has not come to.
+//
+// A trade whose events cannot be read (capture.ErrEvent) does not keep it from
+// the others: it counts as one that waits, for it had a parked event and a
+// person has to look, and the first such error is returned at the end.
 func (p *ParkedTrades) Look(ctx context.Context, trades int) (more bool, err error) {
 	more = true
 	for page := 0; page < lookPages && more && len(p.fresh) < trades; page++ {
@@ -46,27 +52,25 @@ func (p *ParkedTrades) Look(ctx context.Context, trades int) (more bool, err err
 		p.add(found)
 		p.upTo, more = upTo, len(found) > 0
 	}
-	for range trades {
+	for range min(trades, len(p.known)) {
 		queue := &p.waiting
 		if len(p.fresh) > 0 {
 			queue = &p.fresh
 		}
-		if len(*queue) == 0 {
-			break
-		}
 		trade := (*queue)[0]
-		parked, err := p.l.waits(ctx, trade)
-		if err != nil {
-			return true, err
+		parked, unread := p.l.waits(ctx, trade)
+		if unread != nil && !errors.Is(unread, capture.ErrEvent) {
+			return true, unread
 		}
 		*queue = (*queue)[1:]
-		if parked {
+		if parked || unread != nil {
 			p.waiting = append(p.waiting, trade)
 		} else {
 			delete(p.known, trade)
 		}
+		err = cmp.Or(err, unread)
 	}
-	return more || len(p.fresh) > 0, nil
+	return more || len(p.fresh) > 0, err
 }
 
 func (p *ParkedTrades) add(found []string) {

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 // parkedWorld is a ledger whose trades are parked and dealt with.
 type parkedWorld struct {
 	t     *testing.T
+	js    jetstream.JetStream
 	l     *ledger.JetStream
 	after map[string]uint64
 	n     int
@@ -53,7 +55,7 @@ func newParkedWorld(t *testing.T) *parkedWorld {
 	if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{}); err != nil {
 		t.Fatal(err)
 	}
-	return &parkedWorld{t: t, l: ledger.NewJetStream(js, ledger.Options{}), after: map[string]uint64{}}
+	return &parkedWorld{t: t, js: js, l: ledger.NewJetStream(js, ledger.Options{}), after: map[string]uint64{}}
 }
 
 // Trades are counted while they wait for a person, whoever parked them and
@@ -109,5 +111,22 @@ func TestLooksAtParkedTradesAreBounded(t *testing.T) {
 	}
 	if p.Count() != 0 {
 		t.Errorf("%d trades are still counted after three looks, want none", p.Count())
+	}
+}
+
+// What cannot be read is counted, told, and in nobody's way.
+func TestParkedTradesBehindARecordThatCannotBeRead(t *testing.T) {
+	w := newParkedWorld(t)
+	if _, err := w.js.Publish(t.Context(), "captures.broken.parked", []byte("not an event")); err != nil {
+		t.Fatal(err)
+	}
+	w.add("T1", capture.Attempted, capture.Parked)
+	w.add("T2", capture.Attempted, capture.Parked)
+	p := w.l.FollowParked()
+	for want := 3; want > 1; want-- {
+		if _, err := p.Look(t.Context(), 10); !errors.Is(err, capture.ErrEvent) || p.Count() != want {
+			t.Errorf("%d trades, %v; want %d and what cannot be read", p.Count(), err, want)
+		}
+		w.add(fmt.Sprint("T", want-1), capture.Dismissed)
 	}
 }

@@ -77,7 +77,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 		crew.Workers = append(crew.Workers, parts.worker(lane, consumers[i]))
 	}
 	gauge(counts, crew)
-	people := &backOffice{letters: worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream}, parked: stored.FollowParked()}
+	people := newBackOffice(worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
 	people.gauge(counts)
 	keys := newKeyring(c.Gateway, client, log)
 	notices, err := noticesOf(c, parts.clerk, calls.Query, gate, keys, log)

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/metrics"
+	"github.com/capture-worker/capture-worker/internal/seldom"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/notify"
 	"github.com/capture-worker/capture-worker/worker"
@@ -49,8 +53,14 @@ func countNotices(m *metrics.Metrics, s *notify.Stats) {
 type backOffice struct {
 	letters worker.LetterBox
 	parked  *ledger.ParkedTrades
+	log     *slog.Logger
+	unread  *seldom.Log // of events that cannot be read
 
 	lettersWait, parkedWait atomic.Int64
+}
+
+func newBackOffice(letters worker.LetterBox, parked *ledger.ParkedTrades, log *slog.Logger) *backOffice {
+	return &backOffice{letters: letters, parked: parked, log: log, unread: seldom.Every(unreadEvery)}
 }
 
 // lookMost bounds the parked trades that are looked at in one poll.
@@ -73,14 +83,28 @@ func (b *backOffice) poll(ctx context.Context) {
 		if n, err := b.letters.Waiting(ctx); err == nil {
 			b.lettersWait.Store(int64(n))
 		}
-		if _, err := b.parked.Look(ctx, lookMost); err == nil {
+		_, err := b.parked.Look(ctx, lookMost)
+		if err == nil || errors.Is(err, capture.ErrEvent) {
 			b.parkedWait.Store(int64(b.parked.Count()))
 		}
+		b.tellUnread(ctx, err)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// unreadEvery is how often it is told that a trade cannot be read.
+const unreadEvery = time.Hour
+
+func (b *backOffice) tellUnread(ctx context.Context, err error) {
+	if !errors.Is(err, capture.ErrEvent) {
+		return
+	}
+	if _, worth := b.unread.Worth(""); worth {
+		b.log.WarnContext(ctx, "a trade in the ledger cannot be read; it is counted among those that are parked", "error", err)
 	}
 }
 
