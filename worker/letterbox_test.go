@@ -121,6 +121,33 @@ func TestLetterBoxRemembersBothThingsDone(t *testing.T) {
 	}
 }
 
+// A republication that was noted when its subject did not name the letter yet is
+// a note all the same.
+func TestLetterBoxReadsNotesOfBefore(t *testing.T) {
+	b := letterBox(t)
+	putLetter(t, b, "1")
+	putLetter(t, b, "2")
+	before := `{"letter":1,"trade_id":"T1","by":"ann","note":"mended","stream":"JOBS","sequence":4}`
+	if _, err := b.JS.Publish(t.Context(), worker.DeadLetterSubject+"republished", []byte(before)); err != nil {
+		t.Fatal(err)
+	}
+	letters := 0
+	for _, err := range b.Letters(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		letters++
+	}
+	handled, err := b.Handled(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting, err := b.Waiting(t.Context())
+	if err != nil || letters != 2 || waiting != 1 || handled[1].Republished == nil || handled[1].Republished.By != "ann" {
+		t.Errorf("%d letters, %d wait, done %v, %v; want 2, of which 1 waits and 1 was published again by ann", letters, waiting, handled, err)
+	}
+}
+
 func TestLetterHasTheJobsOwnHeadersOnly(t *testing.T) {
 	b := letterBox(t)
 	putLetter(t, b, "{")

@@ -17,11 +17,18 @@ import (
 const (
 	RepublishedSubject = DeadLetterSubject + "republished." // its job was published again
 	DismissedSubject   = DeadLetterSubject + "dismissed."   // nothing is left to do about it
+
+	// republishedBefore is where the first workers wrote a republication, whose
+	// letter is told in its body alone.
+	republishedBefore = DeadLetterSubject + "republished"
 )
 
 // isNote reports whether a message of the stream is a note, and about which
-// letter.
+// letter; 0 where the subject does not say.
 func isNote(subject string) (letter uint64, is bool) {
+	if subject == republishedBefore {
+		return 0, true
+	}
 	for _, prefix := range []string{RepublishedSubject, DismissedSubject} {
 		if token, ok := strings.CutPrefix(subject, prefix); ok {
 			letter, err := strconv.ParseUint(token, 10, 64)
@@ -65,7 +72,7 @@ type Handled struct {
 // Handled returns what was done about each letter that is not waiting any more.
 func (b LetterBox) Handled(ctx context.Context) (map[uint64]Handled, error) {
 	found := map[uint64]Handled{}
-	for m, err := range b.walk(ctx, RepublishedSubject+"*", DismissedSubject+"*") {
+	for m, err := range b.walk(ctx, republishedBefore, RepublishedSubject+"*", DismissedSubject+"*") {
 		if err != nil {
 			return nil, err
 		}

@@ -148,8 +148,13 @@ func checkJobs(s jetstream.StreamConfig, l Limits) []Problem {
 
 func checkDLQ(s jetstream.StreamConfig) []Problem {
 	for _, subject := range s.Subjects {
-		if subject == DeadLetterSubject+">" || subject == DeadLetterSubject+"*" {
+		switch subject {
+		case DeadLetterSubject + ">":
 			return nil
+		case DeadLetterSubject + "*":
+			return []Problem{{What: fmt.Sprintf(
+				"stream %s: it takes dead letters, but no notes of what people did about them, so dlq republish and dlq dismiss fail", s.Name),
+				Do: "let the stream take " + DeadLetterSubject + ">"}}
 		}
 	}
 	return []Problem{{Fatal: true, What: fmt.Sprintf(

@@ -87,3 +87,21 @@ func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
 		})
 	}
 }
+
+// A stream for dead letters that takes no notes about them is told of: the first
+// to notice would be who publishes one again.
+func TestADeadLetterStreamWithoutNotesIsToldOf(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	s.streams.AckWait, s.streams.MaxAckPending = time.Minute, 50_000
+	if _, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: s.streams.DLQ, Subjects: []string{worker.DeadLetterSubject + "*"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := worker.EnsureStreams(t.Context(), s.js, s.streams); err != nil {
+		t.Fatal(err)
+	}
+	problems, err := worker.CheckLimits(t.Context(), s.js, s.streams, limits)
+	if err != nil || len(problems) != 1 || problems[0].Fatal || !strings.Contains(problems[0].String(), "dlq dismiss") {
+		t.Errorf("problems %v, %v; want that notes are not taken, which stops nobody", problems, err)
+	}
+}

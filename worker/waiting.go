@@ -26,6 +26,8 @@ func (b LetterBox) Waiting(ctx context.Context) (int, error) {
 	for subject, n := range info.State.Subjects {
 		if letter, is := isNote(subject); !is {
 			waiting += int(n)
+		} else if letter == 0 {
+			waiting -= int(n) // of which letters only their bodies say
 		} else if letter >= info.State.FirstSeq {
 			done[letter] = true
 		}
