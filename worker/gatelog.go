@@ -13,6 +13,10 @@ import (
 // takes hours, and a probe is made every few seconds.
 const gateQuiet = 5 * time.Minute
 
+// flapProbes is how many probes in a row have to fail for a stop that was not
+// told of, since it looked like the ones before, to be told of after all.
+const flapProbes = 2
+
 // gateLog tells of a gate that shuts and opens: why at once, that it lasts now
 // and then, its end in one line. Where it flaps, it tells of one time in many.
 // The gate's lock guards it.
@@ -45,8 +49,10 @@ func (l *gateLog) shut(reason, saw string) {
 func (l *gateLog) probed(reason, saw string) {
 	l.failed++
 	say := l.log.Debug
-	if _, worth := l.lasts.Worth(reason); worth {
-		say, l.told = l.log.Error, true
+	if l.told || l.failed >= flapProbes {
+		if _, worth := l.lasts.Worth(reason); worth {
+			say, l.told = l.log.Error, true
+		}
 	}
 	say("the gateway is still not usable", "reason", reason, "saw", saw,
 		"probes", l.failed, "for", time.Since(l.since).Round(time.Second))

@@ -41,6 +41,31 @@ func TestGateLogOfAnOutage(t *testing.T) {
 	})
 }
 
+// The same where a probe fails each time before one passes.
+func TestGateLogWhileItFlapsSlowly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 4, 0)
+		for range 100 {
+			w.answer.Store(&none)
+			for range 20 {
+				w.call(none)
+			}
+			for before := w.probes.Load(); w.probes.Load() == before; {
+				time.Sleep(time.Millisecond)
+			}
+			w.answer.Store(&useful)
+			if err := w.gate.WaitOpen(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.close()
+		if n := strings.Count(w.log.String(), "\n"); n > 15 {
+			t.Errorf("%d lines:\n%s", n, w.log.String())
+		}
+	})
+}
+
 // Queries pass and captures do not: the gate opens and shuts all the time, and
 // the log does not follow it. A long outage after that is told all the same.
 func TestGateLogWhileItFlaps(t *testing.T) {
