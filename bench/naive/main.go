@@ -2,11 +2,16 @@
 // the codec of capture-worker (packages capture and gateway). It keeps no ledger
 // and asks nobody for the truth: a crash or a timeout captures twice or not at
 // all.
+//
+// With -ledger it also writes the two events of each capture by package ledger,
+// and still decides, counts and tells nothing: what the guard and the proof cost
+// on this machine, whoever pays for them.
 package main
 
 import (
 	"context"
 	"crypto/rand"
+	"flag"
 	"log"
 	"os"
 	"os/signal"
@@ -20,9 +25,11 @@ import (
 	"github.com/capture-worker/capture-worker/bench/peers/contest"
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/ledger"
 )
 
 func main() {
+	stream := flag.String("ledger", "", "write the intent and the outcome of each capture to this `stream`; empty: write nothing")
 	o := contest.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -44,14 +51,22 @@ func main() {
 	defer client.Close()
 	jobs, err := capture.NewDecoder(capture.Mapping{})
 	check(err)
+	w := &worker{jobs: jobs, client: client, slots: make(chan struct{}, o.Concurrency)}
+	handlers := o.Concurrency
+	if *stream != "" {
+		_, err := ledger.EnsureStream(ctx, js, ledger.StreamConfig{Stream: *stream})
+		check(err)
+		w.ledger = ledger.NewJetStream(js, ledger.Options{Stream: *stream})
+		handlers *= 2 // so that no slot waits for an append
+	}
 	summary := contest.NewSummary(o)
 	deliveries := make(chan jetstream.Msg)
 	var working sync.WaitGroup
-	for range o.Concurrency {
+	for range handlers {
 		working.Go(func() {
 			for m := range deliveries {
 				begin := time.Now()
-				if work(ctx, jobs, client, m) {
+				if w.work(ctx, m) {
 					summary.Add(time.Since(begin))
 				}
 			}
@@ -65,19 +80,50 @@ func main() {
 	check(summary.Write(os.Stdout, "delivery to the handler until acked"))
 }
 
-func work(ctx context.Context, jobs *capture.Decoder, client *gateway.Client, m jetstream.Msg) (done bool) {
-	job, err := jobs.Decode(m.Headers(), m.Data())
+type worker struct {
+	jobs   *capture.Decoder
+	client *gateway.Client
+	ledger ledger.Ledger // nil: none
+	slots  chan struct{} // a call in flight each
+}
+
+func (w *worker) work(ctx context.Context, m jetstream.Msg) (done bool) {
+	job, err := w.jobs.Decode(m.Headers(), m.Data())
+	id, seq := rand.Text(), uint64(0)
+	if err == nil && w.ledger != nil {
+		seq, err = w.ledger.Append(ctx, capture.Event{
+			ID: rand.Text(), Type: capture.Attempted, TradeID: job.TradeID, Time: time.Now(), Worker: "naive",
+			OrderID: job.OrderID, Attempt: 1, Call: 1, RequestID: id, LeaseUntil: time.Now().Add(time.Minute), Job: &job,
+		}, 0)
+	}
 	for try := 0; err == nil && try < contest.Tries; try++ {
-		answer := client.Capture(ctx, gateway.CaptureRequest{
-			TradeID: job.TradeID, Amount: job.Amount, Description: job.Description, RequestID: rand.Text(),
-		})
-		if answer.Kind == capture.AnswerDone {
-			return m.Ack() == nil
+		if answer := w.call(ctx, &job, id); answer.Kind == capture.AnswerDone {
+			return w.end(ctx, &job, id, &answer, seq) == nil && m.Ack() == nil
 		}
 		time.Sleep(contest.RetryPause)
 	}
 	m.Nak()
 	return false
+}
+
+func (w *worker) call(ctx context.Context, job *capture.Job, id string) capture.Answer {
+	w.slots <- struct{}{}
+	defer func() { <-w.slots }()
+	return w.client.Capture(ctx, gateway.CaptureRequest{
+		TradeID: job.TradeID, Amount: job.Amount, Description: job.Description, RequestID: id,
+	})
+}
+
+func (w *worker) end(ctx context.Context, job *capture.Job, id string, answer *capture.Answer, after uint64) error {
+	if w.ledger == nil {
+		return nil
+	}
+	_, err := w.ledger.Append(ctx, capture.Event{
+		ID: rand.Text(), Type: capture.Captured, TradeID: job.TradeID, Time: time.Now(), Worker: "naive",
+		OrderID: job.OrderID, Attempt: 1, Call: 1, RequestID: id, Via: capture.ViaCapture, Answer: answer,
+		Amount: job.Amount.Number(), Currency: job.Amount.Currency(),
+	}, after)
+	return err
 }
 
 func check(err error) {

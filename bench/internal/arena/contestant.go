@@ -11,6 +11,7 @@ import (
 const (
 	Ceiling       = "ceiling"
 	Naive         = "naive"
+	NaiveLedger   = "naive-ledger" // that also writes the two events of each capture
 	CaptureWorker = "capture-worker"
 )
 
@@ -96,6 +97,7 @@ func known(workerExtra []string) []contestant {
 	list := []contestant{
 		{name: Ceiling, queue: onNone, build: func(b builder) (string, error) { return b.bench("ceiling") }},
 		{name: Naive, build: func(b builder) (string, error) { return b.bench("naive") }},
+		{name: NaiveLedger, args: []string{"-ledger", rig.DefaultQueue().Ledger}, build: func(b builder) (string, error) { return b.bench("naive") }},
 		{name: CaptureWorker, args: []string{"run"}, env: workerEnv(workerExtra),
 			build: func(b builder) (string, error) { return b.into + "/" + CaptureWorker, nil }},
 	}
