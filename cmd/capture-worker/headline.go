@@ -15,9 +15,9 @@ type headline struct {
 	next  string // what happens by itself, or what a person should do
 }
 
-func headlineOf(events []capture.Event, s capture.State, now time.Time) headline {
+func headlineOf(events []capture.Event, s capture.State, now time.Time, p capture.Policy) headline {
 	if s.Outcome == nil {
-		return openHeadline(events, s, now)
+		return openHeadline(events, s, now, p)
 	}
 	o := s.Outcome
 	h := headline{state: string(o.Type), why: evidence(*o)}
@@ -48,7 +48,7 @@ func headlineOf(events []capture.Event, s capture.State, now time.Time) headline
 }
 
 // openHeadline is that of a trade without an outcome.
-func openHeadline(events []capture.Event, s capture.State, now time.Time) headline {
+func openHeadline(events []capture.Event, s capture.State, now time.Time, p capture.Policy) headline {
 	h := headline{state: "open"}
 	if !s.Job.Amount.IsZero() {
 		h.state += ": " + s.Job.Amount.String()
@@ -59,7 +59,8 @@ func openHeadline(events []capture.Event, s capture.State, now time.Time) headli
 	default:
 		h.state += ", no outcome since " + moment(s.OpenedAt)
 	}
-	h.why, h.next = waitsFor(events, s, now)
+	last := lastOf(events, capture.Attempted, capture.Released)
+	h.why, h.next = waitsFor(s, last, now), nextStep(s, last, now, p)
 	deadline := s.Job.Deadline()
 	switch {
 	case deadline.IsZero():
@@ -71,33 +72,58 @@ func openHeadline(events []capture.Event, s capture.State, now time.Time) headli
 	return h
 }
 
-// waitsFor says why a trade is still open, and what a worker does about it.
-func waitsFor(events []capture.Event, s capture.State, now time.Time) (why, next string) {
+// waitsFor says why a trade is still open. last is the last capture call, or the
+// release by a person where none followed.
+func waitsFor(s capture.State, last *capture.Event, now time.Time) string {
 	switch {
 	case s.Unanswered && now.Before(s.LeaseUntil):
-		return fmt.Sprintf("capture call %d is under way", s.Call), "its answer, or an Order Query after " + moment(s.LeaseUntil)
+		return fmt.Sprintf("capture call %d is under way", s.Call)
+	case isRelease(last):
+		return fmt.Sprintf("%s sent it back to the workers: %s", writer(*last), last.Note)
 	case s.Unanswered:
-		why = fmt.Sprintf("capture call %d ended without an answer", s.Call)
+		return fmt.Sprintf("capture call %d ended without an answer", s.Call)
 	case s.Call > 0:
-		why = fmt.Sprintf("the answer to capture call %d settled nothing", s.Call)
-	default:
-		why = "no capture call was made yet"
+		return fmt.Sprintf("the answer to capture call %d settled nothing", s.Call)
 	}
-	if e := lastOf(events, capture.Released); e != nil && e.Time.Equal(s.OpenedAt) {
-		why = fmt.Sprintf("%s sent it back to the workers: %s", writer(*e), e.Note)
-		if s.Queries == 0 {
-			return why, "the worker that takes its job asks Order Query"
-		}
-	}
-	if s.RetryAt.After(now) {
-		return why, "Order Query is asked again from " + moment(s.RetryAt) + " on"
-	}
-	return why, "the worker that has its job asks Order Query now; if nothing happens, see `capture-worker lane list` and `capture-worker check`"
+	return "no capture call was made yet"
 }
 
-func lastOf(events []capture.Event, t capture.EventType) *capture.Event {
+// nextStep says what a worker does about an open trade, as the decision has it.
+func nextStep(s capture.State, last *capture.Event, now time.Time, p capture.Policy) string {
+	const otherwise = "; if nothing happens, see `capture-worker lane list` and `capture-worker check`"
+	step := capture.Decide(&s, &s.Job, now, p)
+	switch step.Do {
+	case capture.DoQuery:
+		if isRelease(last) && s.Queries == 0 {
+			return "the worker that takes its job asks Order Query"
+		}
+	case capture.DoWait:
+		return afterWait(s, step.Until, p)
+	case capture.DoAttempt:
+		return fmt.Sprintf("the worker that has its job makes capture call %d now, for Order Query says authorized", step.Event.Call) + otherwise
+	case capture.DoSettle:
+		return "the worker that has its job parks it now" + otherwise
+	}
+	return "the worker that has its job asks Order Query now" + otherwise
+}
+
+func isRelease(e *capture.Event) bool { return e != nil && e.Type == capture.Released }
+
+// afterWait says what a worker does when the time is there.
+func afterWait(s capture.State, until time.Time, p capture.Policy) string {
+	switch {
+	case s.Unanswered && until.Equal(s.LeaseUntil):
+		return "its answer, or an Order Query after " + moment(until)
+	case capture.Decide(&s, &s.Job, until, p).Do == capture.DoSettle:
+		return "it is parked from " + moment(until) + " on"
+	}
+	return "Order Query is asked again from " + moment(until) + " on"
+}
+
+// lastOf returns the last event of one of these types, nil where there is none.
+func lastOf(events []capture.Event, types ...capture.EventType) *capture.Event {
 	for i := range slices.Backward(events) {
-		if events[i].Type == t {
+		if slices.Contains(types, events[i].Type) {
 			return &events[i]
 		}
 	}

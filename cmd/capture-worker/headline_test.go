@@ -71,8 +71,58 @@ func TestHeadline(t *testing.T) {
 		"released": {story(answered, ended(capture.Parked, capture.ReasonUnresolved), capture.Event{Type: capture.Released, Time: ago(0), By: "ann", Note: "it is back"}),
 			"open: 24.99 EUR, no outcome since 2026-11-02 12:00:00 UTC", "ann sent it back to the workers: it is back", "the worker that takes its job asks Order Query;"},
 	} {
-		h := headlineOf(c.events, capture.Fold(c.events), headlineNow)
+		h := headlineOf(c.events, capture.Fold(c.events), headlineNow, capture.Policy{})
 		if !strings.Contains(h.state, c.state) || !strings.Contains(h.why, c.why) || !strings.Contains(h.next, c.then) || (c.then == "" && h.next != "") {
+			t.Errorf("%s:\n%s\n%s\n%s", name, h.state, h.why, h.next)
+		}
+	}
+}
+
+// released is a trade that was parked, sent back and found authorized, and what
+// follows.
+func released(more ...capture.Event) []capture.Event {
+	parked := ended(capture.Parked, capture.ReasonUnresolved)
+	parked.Time = ago(time.Minute)
+	back := capture.Event{Type: capture.Released, Time: ago(50 * time.Second), By: "ann", Note: "it is back"}
+	return story(append([]capture.Event{parked, back, authorized(ago(45 * time.Second))}, more...)...)
+}
+
+func authorized(at time.Time) capture.Event {
+	order := &capture.Order{TradeID: "T-1", State: capture.OrderAuthorized}
+	return capture.Event{Type: capture.Queried, Time: at, Via: capture.ViaQuery, Answer: &capture.Answer{Kind: capture.AnswerDone, Order: order}}
+}
+
+// What is told of an open trade is the last call made for it, and what the
+// decision says next.
+func TestHeadlineTellsTheNextStep(t *testing.T) {
+	t.Parallel()
+	internal := &capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
+	answered := func(call int, at time.Time) capture.Event {
+		return capture.Event{Type: capture.Answered, Time: at, Call: call, Answer: internal, RetryAt: headlineNow.Add(time.Minute)}
+	}
+	second := capture.Event{Type: capture.Attempted, Time: ago(40 * time.Second), Call: 2, Attempt: 1, RequestID: "R", LeaseUntil: ago(10 * time.Second)}
+	cleared := authorized(ago(20 * time.Second))
+	cleared.RetryAt = headlineNow.Add(time.Minute)
+	unknown := func(at time.Time) capture.Event {
+		return capture.Event{Type: capture.Queried, Time: at, Via: capture.ViaQuery, Answer: internal, RetryAt: ago(0)}
+	}
+	old := story(unknown(ago(5*time.Second)), unknown(ago(2*time.Second)))
+	old[0].Time, old[0].LeaseUntil, old[0].Job.AuthorizedAt = ago(80*time.Hour), ago(80*time.Hour), time.Time{}
+	old[1].Time = ago(time.Minute)
+	for name, c := range map[string]struct {
+		events    []capture.Event
+		why, then string
+	}{
+		"released":            {released()[:3], "ann sent it back to the workers: it is back", "the worker that takes its job asks Order Query; it can"},
+		"released, and asked": {released(), "ann sent it back", "the worker that has its job asks Order Query now; if"},
+		"released, call lost": {released(second), "capture call 2 ended without an answer", "the worker that has its job asks Order Query now; if"},
+		"released, answered":  {released(second, answered(2, ago(30*time.Second))), "the answer to capture call 2 settled nothing", "Order Query is asked again from 2026-11-02 12:01:00 UTC on; it can"},
+		"cleared": {story(answered(1, ago(30*time.Second)), cleared), "the answer to capture call 1 settled nothing",
+			"the worker that has its job makes capture call 2 now, for Order Query says authorized; if"},
+		"gave up": {old, "capture call 1 ended without an answer", "the worker that has its job parks it now; if"},
+	} {
+		h := headlineOf(c.events, capture.Fold(c.events), headlineNow, capture.Policy{})
+		if !strings.HasPrefix(h.why, c.why) || !strings.HasPrefix(h.next, c.then) {
 			t.Errorf("%s:\n%s\n%s\n%s", name, h.state, h.why, h.next)
 		}
 	}
@@ -83,7 +133,7 @@ func TestTimelineOfTheUnknown(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	trade := ledger.Trade{ID: "T-1", Events: []capture.Event{{ID: "E1", Type: "weighed", TradeID: "T-1", Time: headlineNow, Worker: "w"}}}
-	if err := printTimeline(&out, trade); err != nil || !strings.Contains(out.String(), "state  open, no outcome yet\n") {
+	if err := printTimeline(&out, trade, capture.Policy{}); err != nil || !strings.Contains(out.String(), "state  open, no outcome yet\n") {
 		t.Errorf("%v:\n%s", err, out.String())
 	}
 }

@@ -9,9 +9,10 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
@@ -72,8 +73,8 @@ func newParkedShowCmd(a *app) *cobra.Command {
 		if output != "text" && output != "json" {
 			return usageError("--output is %q: must be text or json", output)
 		}
-		return a.withLedger(cmd, func(ctx context.Context, book ledger.Ledger) error {
-			return showTrade(ctx, cmd.OutOrStdout(), book, args[0], output)
+		return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
+			return showing{w: cmd.OutOrStdout(), book: bookOf(js, c), policy: policyOf(c), output: output}.trade(ctx, args[0])
 		})
 	})
 	return cmd

@@ -38,7 +38,7 @@ order, and for a job that waits, says what it found, and ends with exit code 1.`
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
 	cmd.Flags().StringVar(&order, "order", "", "the shop's order `id`, instead of a trade")
-	addSettings(cmd, "nats", "jobs", "ledger", "log")
+	addSettings(cmd, "nats", "jobs", "ledger", "reconcile", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		if (len(args) == 1) == (order != "") {
 			return usageError("name one trade, or an order with --order")
@@ -47,14 +47,14 @@ order, and for a job that waits, says what it found, and ends with exit code 1.`
 			return usageError("--output is %q: must be text or json", output)
 		}
 		return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
-			book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
+			shown := showing{w: cmd.OutOrStdout(), book: bookOf(js, c), policy: policyOf(c), output: output}
 			job := elsewhere{js: js, c: c, order: order}
 			var err error
 			if order != "" {
-				err = showOrder(ctx, cmd.OutOrStdout(), book, order, output)
+				err = shown.order(ctx, order)
 			} else {
 				job.trade = args[0]
-				err = showTrade(ctx, cmd.OutOrStdout(), book, args[0], output)
+				err = shown.trade(ctx, args[0])
 			}
 			if errors.Is(err, errUnknownTrade) {
 				err = fmt.Errorf("%w%s", err, job.explain(ctx))
@@ -65,50 +65,55 @@ order, and for a job that waits, says what it found, and ends with exit code 1.`
 	return cmd
 }
 
-// withLedger connects and hands over the ledger.
-func (a *app) withLedger(cmd *cobra.Command, use func(context.Context, ledger.Ledger) error) error {
-	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
-		return use(ctx, ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}))
-	})
+func bookOf(js jetstream.JetStream, c config.Config) ledger.Ledger {
+	return ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
 }
 
-func showTrade(ctx context.Context, w io.Writer, book ledger.Ledger, trade, output string) error {
-	if err := ledger.CheckTradeID(trade); err != nil {
+// showing tells stories of trades from the ledger.
+type showing struct {
+	w      io.Writer
+	book   ledger.Ledger
+	policy capture.Policy // by which the workers decide what comes next
+	output string
+}
+
+func (s showing) trade(ctx context.Context, id string) error {
+	if err := ledger.CheckTradeID(id); err != nil {
 		return usageError("%w", err)
 	}
-	found, err := book.LoadLatest(ctx, trade)
+	found, err := s.book.LoadLatest(ctx, id)
 	if err != nil {
 		return err
 	}
 	if len(found.Events) == 0 {
-		return fmt.Errorf("%w %s: no job for it was begun, or it is older than the ledger keeps (ledger.max_age)", errUnknownTrade, trade)
+		return fmt.Errorf("%w %s: no job for it was begun, or it is older than the ledger keeps (ledger.max_age)", errUnknownTrade, id)
 	}
-	if output == "json" {
-		return printTradeJSON(w, found)
+	if s.output == "json" {
+		return printTradeJSON(s.w, found)
 	}
-	return printTimeline(w, found)
+	return printTimeline(s.w, found, s.policy)
 }
 
-// showOrder looks through the ledger. A shop may have split an order into
-// several trades, so all of them are shown.
-func showOrder(ctx context.Context, w io.Writer, book ledger.Ledger, order, output string) error {
+// order looks through the ledger. A shop may have split an order into several
+// trades, so all of them are shown.
+func (s showing) order(ctx context.Context, order string) error {
 	shown := 0
-	for id, err := range book.Trades(ctx, ledger.Filter{}) {
+	for id, err := range s.book.Trades(ctx, ledger.Filter{}) {
 		if err != nil {
 			return err
 		}
-		trade, err := book.Load(ctx, id)
+		trade, err := s.book.Load(ctx, id)
 		if err != nil {
 			return err
 		}
 		if !slices.Contains(ordersOf(trade.Events), order) {
 			continue
 		}
-		if shown > 0 && output == "text" {
-			fmt.Fprintln(w)
+		if shown > 0 && s.output == "text" {
+			fmt.Fprintln(s.w)
 		}
 		shown++
-		if err := showTrade(ctx, w, book, id, output); err != nil {
+		if err := s.trade(ctx, id); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,7 @@ const showTime = "2006-01-02 15:04:05.000"
 
 // printTimeline tells a trade's story: first where it stands, why, and what
 // comes next, then every event in order.
-func printTimeline(w io.Writer, t ledger.Trade) error {
+func printTimeline(w io.Writer, t ledger.Trade, p capture.Policy) error {
 	s := t.State()
 	fmt.Fprintf(w, "trade  %s\n", t.ID)
 	if orders := ordersOf(t.Events); len(orders) > 0 {
@@ -24,7 +24,7 @@ func printTimeline(w io.Writer, t ledger.Trade) error {
 	if s.Job.TradeID != "" {
 		fmt.Fprintf(w, "asked  %s\n", s.Job.Amount)
 	}
-	h := headlineOf(t.Events, s, time.Now())
+	h := headlineOf(t.Events, s, time.Now(), p)
 	for _, line := range []struct{ name, text string }{{"state", h.state}, {"why", h.why}, {"next", h.next}} {
 		if line.text != "" {
 			fmt.Fprintf(w, "%-5s  %s\n", line.name, line.text)
