@@ -24,7 +24,7 @@ type Waiting struct {
 	Header    nats.Header
 	Body      []byte
 	Delivered bool // a worker has it in hand, or it waits for its next try
-	Ahead     int  // where it was not delivered, how many come before it
+	Ahead     int  // where it was not delivered, how many come before it, jobs.match or not
 }
 
 // backlogAtOnce is how many messages are asked for at a time.

@@ -86,12 +86,19 @@ func (e elsewhere) backlog(ctx context.Context, dec *capture.Decoder) []string {
 }
 
 func (e elsewhere) inLane(ctx context.Context, dec *capture.Decoder, lane config.Lane) (lines []string, read int, err error) {
+	passed := 0 // of those that wait, how many are no jobs
 	for w, err := range worker.Backlog(ctx, e.js, e.c.Jobs.Stream, lane.Consumer) {
 		if err != nil {
 			return lines, read, err
 		}
 		if read++; read >= maxBacklog {
 			break
+		}
+		if _, err := dec.Decode(w.Header, w.Body); errors.Is(err, capture.ErrNotOurs) {
+			if !w.Delivered {
+				passed++
+			}
+			continue
 		}
 		if !e.isAbout(dec.Hint(w.Header, w.Body)) {
 			continue
@@ -100,7 +107,7 @@ func (e elsewhere) inLane(ctx context.Context, dec *capture.Decoder, lane config
 		if w.Delivered {
 			lines = append(lines, "its job was "+where+", and was delivered: a worker has it, or it waits for its next try")
 		} else {
-			lines = append(lines, fmt.Sprintf("its job was %s, and waits for a worker: %d come before it", where, w.Ahead))
+			lines = append(lines, fmt.Sprintf("its job was %s, and waits for a worker: %d come before it", where, w.Ahead-passed))
 		}
 	}
 	return lines, read, nil
