@@ -9,10 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
@@ -68,15 +66,8 @@ func newParkedShowCmd(a *app) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
-	addSettings(cmd, "nats", "ledger", "log")
-	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
-		if output != "text" && output != "json" {
-			return usageError("--output is %q: must be text or json", output)
-		}
-		return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
-			return showing{w: cmd.OutOrStdout(), book: bookOf(js, c), policy: policyOf(c), output: output}.trade(ctx, args[0])
-		})
-	})
+	addSettings(cmd, showSettings...)
+	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error { return a.show(cmd, args[0], "", output) })
 	return cmd
 }
 

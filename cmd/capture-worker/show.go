@@ -38,35 +38,43 @@ order, and for a job that waits, says what it found, and ends with exit code 1.`
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
 	cmd.Flags().StringVar(&order, "order", "", "the shop's order `id`, instead of a trade")
-	addSettings(cmd, "nats", "jobs", "ledger", "reconcile", "log")
+	addSettings(cmd, showSettings...)
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		if (len(args) == 1) == (order != "") {
 			return usageError("name one trade, or an order with --order")
 		}
-		if output != "text" && output != "json" {
-			return usageError("--output is %q: must be text or json", output)
+		trade := ""
+		if order == "" {
+			trade = args[0]
 		}
-		return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
-			shown := showing{w: cmd.OutOrStdout(), book: bookOf(js, c), policy: policyOf(c), output: output}
-			job := elsewhere{js: js, c: c, order: order}
-			var err error
-			if order != "" {
-				err = shown.order(ctx, order)
-			} else {
-				job.trade = args[0]
-				err = shown.trade(ctx, args[0])
-			}
-			if errors.Is(err, errUnknownTrade) {
-				err = fmt.Errorf("%w%s", err, job.explain(ctx))
-			}
-			return err
-		})
+		return a.show(cmd, trade, order, output)
 	})
 	return cmd
 }
 
-func bookOf(js jetstream.JetStream, c config.Config) ledger.Ledger {
-	return ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
+var showSettings = []string{"nats", "jobs", "ledger", "reconcile", "log"}
+
+// show tells of a trade, or else of an order; where the ledger does not know it,
+// where its job is.
+func (a *app) show(cmd *cobra.Command, trade, order, output string) error {
+	if output != "text" && output != "json" {
+		return usageError("--output is %q: must be text or json", output)
+	}
+	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
+		book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
+		shown := showing{w: cmd.OutOrStdout(), book: book, policy: policyOf(c), output: output}
+		var err error
+		if order != "" {
+			err = shown.order(ctx, order)
+		} else {
+			err = shown.trade(ctx, trade)
+		}
+		if errors.Is(err, errUnknownTrade) {
+			job := elsewhere{js: js, c: c, trade: trade, order: order}
+			err = fmt.Errorf("%w%s", err, job.explain(ctx))
+		}
+		return err
+	})
 }
 
 // showing tells stories of trades from the ledger.
