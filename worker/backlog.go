@@ -23,7 +23,7 @@ type Waiting struct {
 	Subject   string
 	Header    nats.Header
 	Body      []byte
-	Delivered bool // a worker has it in hand, or it waits for its next try
+	Delivered bool // a worker has it in hand, it waits for its next try, or it is done and an older one is not
 	Ahead     int  // where it was not delivered, how many come before it, jobs.match or not
 }
 

@@ -29,6 +29,9 @@ type letterLine struct {
 	Detail      string                `json:"detail"`
 	Republished *worker.Republication `json:"republished,omitempty"`
 	Dismissed   *worker.Dismissal     `json:"dismissed,omitempty"`
+
+	stream   string // where the job was published, and its sequence there
+	sequence uint64
 }
 
 // letterFilter selects letters.
@@ -128,7 +131,7 @@ func (d *desk) list(ctx context.Context, each func(letterLine) error) error {
 		if err != nil {
 			return err
 		}
-		line := letterLine{Seq: l.Seq, Time: l.Stored.UTC(), Reason: l.Reason, Subject: l.Subject, Detail: detailOf(l)}
+		line := letterLine{Seq: l.Seq, Time: l.Stored.UTC(), Reason: l.Reason, Subject: l.Subject, Detail: detailOf(l), stream: l.Stream, sequence: l.Sequence}
 		line.Trade, line.Order = d.dec.Hint(l.Header, l.Body)
 		line.Republished, line.Dismissed = done[l.Seq].Republished, done[l.Seq].Dismissed
 		if err := each(line); err != nil {

@@ -28,6 +28,9 @@ type elsewhere struct {
 	js           jetstream.JetStream
 	c            config.Config
 	trade, order string // one of the two
+
+	dec  *capture.Decoder
+	dead map[uint64]time.Time // sequences of jobs that are dead letters, and since when
 }
 
 // explain says where the job is, in lines that follow what the ledger does not
@@ -35,11 +38,12 @@ type elsewhere struct {
 func (e elsewhere) explain(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, elsewhereTimeout)
 	defer cancel()
-	dec, err := capture.NewDecoder(mappingOf(e.c))
-	if err != nil {
+	var err error
+	if e.dec, err = capture.NewDecoder(mappingOf(e.c)); err != nil {
 		return ""
 	}
-	lines := append(e.letters(ctx, dec), e.backlog(ctx, dec)...)
+	e.dead = map[uint64]time.Time{}
+	lines := append(e.letters(ctx), e.backlog(ctx)...)
 	return strings.Join(append([]string{""}, lines...), "\n")
 }
 
@@ -47,13 +51,16 @@ func (e elsewhere) isAbout(trade, order string) bool {
 	return e.trade != "" && trade == e.trade || e.order != "" && order == e.order
 }
 
-func (e elsewhere) letters(ctx context.Context, dec *capture.Decoder) []string {
-	d := &desk{c: e.c, js: e.js, dec: dec, box: worker.LetterBox{JS: e.js, Stream: e.c.Jobs.DLQStream}}
+func (e elsewhere) letters(ctx context.Context) []string {
+	d := &desk{c: e.c, js: e.js, dec: e.dec, box: worker.LetterBox{JS: e.js, Stream: e.c.Jobs.DLQStream}}
 	var lines []string
 	err := d.list(ctx, func(l letterLine) error {
 		if e.isAbout(l.Trade, l.Order) {
 			lines = append(lines, fmt.Sprintf("dead letter %d (%s, %s UTC): see `capture-worker dlq show %d`",
 				l.Seq, l.Reason, l.Time.Format(time.DateTime), l.Seq))
+			if l.stream == e.c.Jobs.Stream {
+				e.dead[l.sequence] = l.Time
+			}
 		}
 		return nil
 	})
@@ -66,10 +73,10 @@ func (e elsewhere) letters(ctx context.Context, dec *capture.Decoder) []string {
 	return lines
 }
 
-func (e elsewhere) backlog(ctx context.Context, dec *capture.Decoder) []string {
+func (e elsewhere) backlog(ctx context.Context) []string {
 	var lines []string
 	for _, lane := range e.c.LaneList() {
-		found, read, err := e.inLane(ctx, dec, lane)
+		found, read, err := e.inLane(ctx, lane)
 		lines = append(lines, found...)
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
@@ -85,7 +92,7 @@ func (e elsewhere) backlog(ctx context.Context, dec *capture.Decoder) []string {
 	return lines
 }
 
-func (e elsewhere) inLane(ctx context.Context, dec *capture.Decoder, lane config.Lane) (lines []string, read int, err error) {
+func (e elsewhere) inLane(ctx context.Context, lane config.Lane) (lines []string, read int, err error) {
 	passed := 0 // of those that wait, how many are no jobs
 	for w, err := range worker.Backlog(ctx, e.js, e.c.Jobs.Stream, lane.Consumer) {
 		if err != nil {
@@ -94,13 +101,16 @@ func (e elsewhere) inLane(ctx context.Context, dec *capture.Decoder, lane config
 		if read++; read >= maxBacklog {
 			break
 		}
-		if _, err := dec.Decode(w.Header, w.Body); errors.Is(err, capture.ErrNotOurs) {
+		if _, err := e.dec.Decode(w.Header, w.Body); errors.Is(err, capture.ErrNotOurs) {
 			if !w.Delivered {
 				passed++
 			}
 			continue
 		}
-		if !e.isAbout(dec.Hint(w.Header, w.Body)) {
+		if !e.isAbout(e.dec.Hint(w.Header, w.Body)) {
+			continue
+		}
+		if e.isDead(w) {
 			continue
 		}
 		where := fmt.Sprintf("published %s UTC on %s, sequence %d of %s", w.Stored.UTC().Format(time.DateTime), w.Subject, w.Sequence, e.c.Jobs.Stream)
@@ -111,4 +121,12 @@ func (e elsewhere) inLane(ctx context.Context, dec *capture.Decoder, lane config
 		}
 	}
 	return lines, read, nil
+}
+
+// isDead: the job is one of the letters, and done with, though the consumer may
+// not know it yet. A letter that is older than the job is of another stream of
+// that name, which was made anew.
+func (e elsewhere) isDead(w worker.Waiting) bool {
+	since, ok := e.dead[w.Sequence]
+	return ok && w.Delivered && !since.Before(w.Stored)
 }
