@@ -24,15 +24,15 @@ func (c *Checker) server(nc *nats.Conn) {
 	version := nc.ConnectedServerVersion()
 	var major, minor int
 	if _, err := fmt.Sscanf(strings.TrimPrefix(version, "v"), "%d.%d", &major, &minor); err != nil {
-		c.add(Warning, "nats", "make sure that it is 2.11 or newer", "connected to %s, whose version %q cannot be read", nc.ConnectedUrlRedacted(), version)
+		c.add(Warning, "nats", "make sure that it is 2.11 or newer", "connected to %s, whose version %q cannot be read", natsconn.Server(nc), version)
 		return
 	}
 	if major < serverMajor || major == serverMajor && minor < serverMinor {
 		c.add(Error, "nats", "upgrade nats-server to 2.11 or newer: older ones do not guard an append by a trade's last event",
-			"connected to %s, nats-server %s", nc.ConnectedUrlRedacted(), version)
+			"connected to %s, nats-server %s", natsconn.Server(nc), version)
 		return
 	}
-	c.add(OK, "nats", "", "connected to %s, nats-server %s", nc.ConnectedUrlRedacted(), version)
+	c.add(OK, "nats", "", "connected to %s, nats-server %s", natsconn.Server(nc), version)
 }
 
 // account looks at JetStream's limits for our account. It returns false where

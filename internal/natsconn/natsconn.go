@@ -88,7 +88,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", where, inWords(hideURL(err)))
 	}
-	log.Info("connected to NATS", "server", conn.ConnectedUrlRedacted(), "version", conn.ConnectedServerVersion())
+	log.Info("connected to NATS", "server", Server(conn.Conn), "version", conn.ConnectedServerVersion())
 	return conn, nil
 }
 
@@ -212,7 +212,7 @@ func handlers(log *slog.Logger) []nats.Option {
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			log.Info("reconnected to NATS", "server", nc.ConnectedUrlRedacted())
+			log.Info("reconnected to NATS", "server", Server(nc))
 		}),
 		nats.ErrorHandler((&complaints{log: log, said: seldom.Every(quiet)}).heard),
 	}

@@ -71,7 +71,7 @@ func leaderless(err error) bool {
 func Explain(nc *nats.Conn, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there, or not for this account, or it is just starting (%w)", nc.ConnectedUrlRedacted(), err)
+		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there, or not for this account, or it is just starting (%w)", Server(nc), err)
 	case leaderless(err):
 		return fmt.Errorf("JetStream has no leader for this just now, as while its servers start; if it stays so, look at them: %w", err)
 	case !unanswered(err):

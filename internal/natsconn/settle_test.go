@@ -99,3 +99,27 @@ func TestAnErrorIsPutIntoWords(t *testing.T) {
 		t.Errorf("nothing became %v", err)
 	}
 }
+
+// The server is named without what opens it, and while there is none the text is
+// whole all the same.
+func TestTheServerIsNamed(t *testing.T) {
+	t.Parallel()
+	s := embedded(t, natsserver.Options{StoreDir: t.TempDir()})
+	for _, secret := range []string{"s3cret", "ann:s3cret"} {
+		conn, out := logged(t, strings.Replace(s.URL(), "nats://", "nats://"+secret+"@", 1))
+		nc := conn.Conn
+		if strings.Contains(out.String(), "s3cret") {
+			t.Errorf("the log tells the secret:\n%s", out.String())
+		}
+		if got := natsconn.Server(nc); got != s.URL() {
+			t.Errorf("the server of %s is %q, want %q", secret, got, s.URL())
+		}
+		nc.Close()
+		if got := natsconn.Server(nc); got != "the NATS servers" {
+			t.Errorf("a server that is not there is %q", got)
+		}
+		if err := natsconn.Explain(nc, nats.ErrNoResponders); !strings.HasPrefix(err.Error(), "JetStream does not answer at the NATS servers: ") {
+			t.Errorf("%v", err)
+		}
+	}
+}

@@ -64,3 +64,13 @@ func isNetwork(err error) bool {
 		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrStaleConnection) ||
 		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrMaxConnectionsExceeded)
 }
+
+// Server names the server of a connection for people and logs: without user,
+// password and token. (nats.go hides the password, but a token is a user to it.)
+// While there is no server it names them all.
+func Server(nc *nats.Conn) string {
+	if url := nc.ConnectedUrl(); url != "" {
+		return Redact(url)
+	}
+	return "the NATS servers"
+}
