@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
@@ -48,20 +49,21 @@ func (a *app) withJetStream(cmd *cobra.Command, use func(context.Context, jetstr
 	if err != nil {
 		return err
 	}
-	return noStream(c, natsconn.Explain(nc.Conn, use(cmd.Context(), js, c)))
+	return noStream(c, nc.Conn, natsconn.Explain(nc.Conn, use(cmd.Context(), js, c)))
 }
 
 // noStream says what to do where a stream is missing that a command reads.
-func noStream(c config.Config, err error) error {
+func noStream(c config.Config, nc *nats.Conn, err error) error {
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err
 	}
 	for _, stream := range []struct{ key, name string }{
 		{"ledger.stream", c.Ledger.Stream}, {"jobs.stream", c.Jobs.Stream}, {"jobs.dlq_stream", c.Jobs.DLQStream},
 	} {
-		if strings.Contains(err.Error(), "stream "+stream.name) {
+		// With what follows: a name may be the beginning of another.
+		if strings.Contains(err.Error(), "stream "+stream.name+": ") {
 			return fmt.Errorf("there is no stream %s (%s) at %s: no worker has run there yet, or it is another server or account; `capture-worker run` creates it",
-				stream.name, stream.key, c.NATS.URL)
+				stream.name, stream.key, natsconn.Server(nc))
 		}
 	}
 	return err
