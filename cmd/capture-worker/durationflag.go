@@ -17,8 +17,13 @@ func addDuration(fs *pflag.FlagSet, to *time.Duration, name string, value time.D
 	fs.Var((*durationFlag)(to), name, usage)
 }
 
-// String implements pflag.Value.
-func (d *durationFlag) String() string { return config.FormatDuration(time.Duration(*d)) }
+// String implements pflag.Value. The help shows every default but "".
+func (d *durationFlag) String() string {
+	if *d == 0 {
+		return ""
+	}
+	return config.FormatDuration(time.Duration(*d))
+}
 
 // Set implements pflag.Value.
 func (d *durationFlag) Set(s string) error {
