@@ -18,9 +18,10 @@ type gate struct {
 	shut    string // why, "" while open
 	staged  places
 	slots   places
-	useless int // answers in a row
-	well    int // useful answers since it shut
-	probes  int // since it shut
+	useless int           // answers in a row
+	silent  time.Duration // when the first of them came
+	well    int           // useful answers since it shut
+	probes  int           // since it shut
 }
 
 func newGate(p *proc) *gate {
@@ -157,7 +158,11 @@ func (g *gate) assess(a capture.Answer) error {
 	case a.Kind == capture.AnswerNotSent && a.Latency == 0: // never tried
 		return errUseless
 	case a.Kind == capture.AnswerNotSent, a.Kind == capture.AnswerUnknown && a.Order == nil:
-		if g.useless++; g.useless >= breakerInARow {
+		if g.useless == 0 {
+			g.silent = g.p.s.now
+		}
+		g.useless++
+		if g.useless >= breakerInARow || g.useless >= breakerFew && g.p.s.now-g.silent >= breakerSilent {
 			g.close("the gateway gives no useful answers", probeEvery)
 		}
 		return errUseless

@@ -20,6 +20,8 @@ const (
 	probeEvery     = 5 * time.Second
 	shutdownBound  = 25 * time.Second
 	breakerInARow  = 20
+	breakerFew     = 3
+	breakerSilent  = time.Minute
 	wellEnough     = 20
 	keepersPerWait = 3
 )

@@ -19,9 +19,12 @@ import (
 var ErrShut = errors.New("the gateway is shut for now")
 
 // When the breaker opens: the gateway gave no useful answer this often in a
-// row, or almost never over a window.
+// row, or a few times in a row over so long a time that it was asked seldom only
+// for want of jobs, or almost never over a window.
 const (
 	breakerInARow = 20
+	breakerFew    = 3
+	breakerSilent = time.Minute
 	breakerWindow = 10 * time.Second
 	breakerLeast  = 50
 	breakerRatio  = 0.9
@@ -60,13 +63,14 @@ type Gate struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[any]
 
 	mu        sync.Mutex
-	reason    string // why shut, "" while open
-	halted    bool   // shut because we were refused
-	useless   int    // answers in a row, however long they take
-	onlyCode  string // the code that all of these carry, "" where they don't
-	well      int    // useful answers since it last shut
-	hasty     bool   // shut by a refusal among many useful answers
-	saw       string // in the last answer that was of no use
+	reason    string    // why shut, "" while open
+	halted    bool      // shut because we were refused
+	useless   int       // answers in a row, however long they take
+	silent    time.Time // when the first of them came
+	onlyCode  string    // the code that all of these carry, "" where they don't
+	well      int       // useful answers since it last shut
+	hasty     bool      // shut by a refusal among many useful answers
+	saw       string    // in the last answer that was of no use
 	tell      gateLog
 	reopened  chan struct{} // closed when it opens again
 	lastTrade string
@@ -235,18 +239,21 @@ func (g *Gate) assess(a capture.Answer) error {
 	return nil
 }
 
-// countUseless shuts the gate after too many in a row. The breaker begins to
-// count anew with each of its windows, in which few calls that hang to their
-// timeout never become many.
+// countUseless shuts the gate after too many in a row, or after few in a long
+// time: at night a shop has one job, and its outage would be told by morning. The
+// breaker begins to count anew with each of its windows, in which few calls that
+// hang to their timeout never become many.
 func (g *Gate) countUseless(a capture.Answer) {
 	g.mu.Lock()
+	now := time.Now()
 	if g.useless == 0 {
-		g.onlyCode = a.Code
+		g.onlyCode, g.silent = a.Code, now
 	} else if a.Code != g.onlyCode {
 		g.onlyCode = ""
 	}
 	g.useless++
-	many := g.reason == "" && g.useless >= breakerInARow
+	enough := g.useless >= breakerInARow || g.useless >= breakerFew && now.Sub(g.silent) >= breakerSilent
+	many := g.reason == "" && enough
 	g.mu.Unlock()
 	if many {
 		g.shut(g.down(), false)

@@ -214,6 +214,46 @@ func TestGateShutsWhenTheGatewayIsDown(t *testing.T) {
 	})
 }
 
+// One job in a quiet night: the schedule asks ever more seldom, and the gate does
+// not wait for twenty answers. A trade that alone is stumbled over keeps it shut
+// for one probe.
+func TestGateShutsInAQuietNight(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newGateWorld(t, 4, 0)
+		defer w.close()
+		w.call(useful)
+		for _, pause := range []time.Duration{0, 500 * time.Millisecond, 4 * time.Second, 40 * time.Second} {
+			time.Sleep(pause)
+			w.call(none)
+			if why := w.gate.Shut(); why != "" {
+				t.Fatalf("shut within a minute after %s: %s", pause, why)
+			}
+		}
+		time.Sleep(30 * time.Second)
+		w.answer.Store(&none)
+		w.call(none)
+		if w.gate.Shut() == "" {
+			t.Fatal("no useful answer for more than a minute, and it is open")
+		}
+		time.Sleep(time.Minute)
+		w.answer.Store(&useful)
+		begin := time.Now()
+		if err := w.gate.WaitOpen(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
+			t.Errorf("WaitOpen: %v after %s, want it open within a probe interval", err, time.Since(begin))
+		}
+		// A useful answer between them: they are no silence.
+		for range 10 {
+			w.call(none)
+			time.Sleep(40 * time.Second)
+			w.call(useful)
+		}
+		if why := w.gate.Shut(); why != "" {
+			t.Errorf("shut beside useful answers: %s", why)
+		}
+	})
+}
+
 // A code that nobody knows may be that of a maintenance: many in a row shut the
 // gate, which says what the gateway answers. Where queries are answered it
 // works, whatever it says of captures.
@@ -374,7 +414,7 @@ func TestGateShutsWhenCallsHang(t *testing.T) {
 		w := newGateWorld(t, 4, 0)
 		defer w.close()
 		w.answer.Store(&none)
-		for range 20 {
+		for range 3 {
 			if w.gate.Shut() != "" {
 				t.Fatal("shut too early")
 			}
@@ -382,7 +422,7 @@ func TestGateShutsWhenCallsHang(t *testing.T) {
 			w.call(none)
 		}
 		if w.gate.Shut() == "" {
-			t.Error("twenty calls in a row hung, and the gate is open")
+			t.Error("three calls in a row hung, for more than a minute, and the gate is open")
 		}
 	})
 }
