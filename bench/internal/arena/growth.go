@@ -32,8 +32,12 @@ func (a *Arena) growth(ctx context.Context, o ScenarioOptions) ([]result.Table, 
 		Title: "Start-up, from the start of the process until it takes jobs",
 		Head:  []string{"trades in the ledger", "ms"},
 	}
+	var reconciled result.Table
 	for _, n := range []int{10_000, 100_000, 1_000_000} {
 		row, took, err := a.drain(ctx, o.jobs(n))
+		if err == nil && n == reconcileTrades {
+			reconciled, err = a.reconcileTable(ctx, o.jobs(n))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("draining %d jobs: %w", o.jobs(n), err)
 		}
@@ -42,7 +46,7 @@ func (a *Arena) growth(ctx context.Context, o ScenarioOptions) ([]result.Table, 
 		starts.Rows = append(starts.Rows, []string{row[0], stats.Of(took).Text("%.0f")})
 	}
 	publish, err := a.publishTable(ctx, o)
-	return []result.Table{drains, starts, publish}, err
+	return []result.Table{drains, starts, reconciled, publish}, err
 }
 
 // drain has a worker do n jobs, and then starts it again a few times on the
