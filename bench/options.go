@@ -134,6 +134,7 @@ func (o *options) complete(cells, contestants string) (err error) {
 		if o.arena.Profiles, err = filepath.Abs(o.arena.Profiles); err != nil {
 			return err
 		}
+		o.arena.WorkerEnv = append(o.arena.WorkerEnv, "CAPTURE_ADMIN_PPROF=true")
 		return os.MkdirAll(o.arena.Profiles, 0o755)
 	}
 	return nil

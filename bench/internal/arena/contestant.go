@@ -78,7 +78,7 @@ func workerEnv(extra []string) func(Setting) []string {
 			"CAPTURE_NATS_URL=" + s.NATS, "CAPTURE_GATEWAY_URL=" + s.Gateway,
 			"CAPTURE_GATEWAY_USER=" + rig.User, "CAPTURE_GATEWAY_SECRET_KEY=" + rig.Secret,
 			"CAPTURE_WORKER_CONCURRENCY=" + strconv.Itoa(s.Concurrency),
-			"CAPTURE_ADMIN_LISTEN=127.0.0.1:0", "CAPTURE_ADMIN_PPROF=true",
+			"CAPTURE_ADMIN_LISTEN=127.0.0.1:0",
 		}, extra...)
 	}
 }
