@@ -37,8 +37,9 @@ func (x *exchange) answer(q *question) capture.Answer {
 
 // judge reads the body and fills in what it proves.
 func (x *exchange) judge(a *capture.Answer, q *question) {
-	var data members
-	e, err := readEnvelope(x.body, x.status, &data)
+	r := readings.Get().(*reading)
+	defer r.giveBack()
+	e, err := readEnvelope(x.body, x.status, r)
 	if err != nil {
 		unknown(a, "HTTP %d%s, not the gateway's JSON (%d bytes)", x.status, x.again(), len(x.body))
 		return
@@ -51,7 +52,7 @@ func (x *exchange) judge(a *capture.Answer, q *question) {
 	// From here on the code is believed. Before, it is left out of the answer:
 	// a -1000 or -4118 there would be counted as the gateway's word.
 	a.Code = e.code
-	e.judge(a, q, &data)
+	e.judge(a, q, r)
 }
 
 // again names the Retry-After of the response.
@@ -98,15 +99,15 @@ func (e *envelope) doubt() string {
 }
 
 // judge sorts a believed envelope by its code.
-func (e *envelope) judge(a *capture.Answer, q *question, data *members) {
+func (e *envelope) judge(a *capture.Answer, q *question, r *reading) {
 	why, final := refusals[e.code]
 	switch {
 	case e.code == capture.CodeSuccess && q.method == MethodCapture && !e.hasData:
 		unknown(a, "a success without data")
 	case e.code == capture.CodeSuccess && q.method == MethodCapture:
-		judgeCapture(a, q, data)
+		judgeCapture(a, q, &r.data)
 	case e.code == capture.CodeSuccess:
-		judgeQuery(a, q, data)
+		judgeQuery(a, q, r)
 	case final:
 		refused(a, "%s", why)
 	case e.code == capture.CodeInternal:
@@ -141,9 +142,9 @@ func judgeCapture(a *capture.Answer, q *question, data *members) {
 }
 
 // judgeQuery says what a success means for an Order Query.
-func judgeQuery(a *capture.Answer, q *question, data *members) {
-	var info members
-	if !data.object("transaction_info", &info) {
+func judgeQuery(a *capture.Answer, q *question, r *reading) {
+	info := &r.order
+	if !r.data.object("transaction_info", info) {
 		unknown(a, "a success without transaction_info")
 		return
 	}

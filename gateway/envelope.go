@@ -17,9 +17,9 @@ type envelope struct {
 	hasData    bool // data is an object
 }
 
-// readEnvelope reads an answer, and what is in its data into data.
-func readEnvelope(body []byte, httpStatus int, data *members) (envelope, error) {
-	var m members
+// readEnvelope reads an answer, and what is in its data.
+func readEnvelope(body []byte, httpStatus int, r *reading) (envelope, error) {
+	m, data := &r.whole, &r.data
 	if err := m.read(body); err != nil {
 		return envelope{}, err
 	}

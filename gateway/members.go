@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -16,8 +17,7 @@ import (
 // name; encoding/json's structs match names in any letter case, so that
 // "STATE" would override "state". The zero value is no object, and has none.
 //
-// They are read into a value that the caller has, so that those of an answer lie
-// on its stack.
+// They are read into a value that the caller has; see reading.
 type members struct {
 	from  []byte
 	count int
@@ -33,6 +33,22 @@ type span struct {
 }
 
 var errNotObject = errors.New("not a JSON object")
+
+// reading is what an answer is taken apart in: its own members, those of its
+// data, and those of the order in the data of a query. It is taken from readings
+// and given back: on the stack of a job it is what makes that grow to twice its
+// size.
+type reading struct{ whole, data, order members }
+
+var readings = sync.Pool{New: func() any { return new(reading) }}
+
+// giveBack keeps nothing of the answer.
+func (r *reading) giveBack() {
+	for _, m := range []*members{&r.whole, &r.data, &r.order} {
+		m.from, m.count, m.more = nil, 0, nil
+	}
+	readings.Put(r)
+}
 
 // read reads exactly one JSON object. PHP files saved with a byte order mark
 // print it before every answer, so one is skipped.

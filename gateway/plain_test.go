@@ -48,7 +48,7 @@ func (e plainEnvelope) answer(a capture.Answer, judge func(capture.Answer, plain
 	if e.code == capture.CodeSuccess {
 		return judge(a, e)
 	}
-	believed.judge(&a, &question{}, &members{})
+	believed.judge(&a, &question{}, &reading{})
 	return a
 }
 
