@@ -19,8 +19,8 @@ const (
 	KindNotCaptured Kind = "not_captured"
 	// KindNotInLedger: the gateway has captured it, our ledger does not say so.
 	KindNotInLedger Kind = "not_in_ledger"
-	// KindNotAtGateway: our ledger has it, captured or known, and the gateway
-	// has not.
+	// KindNotAtGateway: our ledger has it, as captured, open or parked, and the
+	// gateway has not.
 	KindNotAtGateway Kind = "not_at_gateway"
 	// KindAmountDiffers: captured, in another amount or currency.
 	KindAmountDiffers Kind = "amount_differs"
@@ -151,9 +151,11 @@ func (c comparison) noSuchTrade() (Kind, string) {
 	switch {
 	case c.failed() && !c.expected():
 		return KindAgreed, "the gateway knows no such trade; " + c.ledger()
-	case c.s.Events > 0:
+	case c.s.Events > 0 && !c.failed():
 		return KindNotAtGateway, "the gateway knows no such trade (-4024), but " + c.ledger()
 	}
+	// A failed trade too, whoever expects it: gateway and ledger both say that
+	// no money moved.
 	return KindNotCaptured, "the gateway knows no such trade (-4024), and " + c.ledger()
 }
 

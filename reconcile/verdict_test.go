@@ -69,6 +69,7 @@ func TestCompareFindsEachKind(t *testing.T) {
 		{"failed, still authorized", "", failed, says(t, "authorized", "30.00"), 0, reconcile.KindAgreed, "not captured"},
 		{"failed, but expected", "24.99", failed, says(t, "expired", "30.00"), 0, reconcile.KindNotCaptured, "expired"},
 		{"failed, unknown there", "", failed, noTrade, 0, reconcile.KindAgreed, "no such trade"},
+		{"failed, unknown there, but expected", "24.99", failed, noTrade, 0, reconcile.KindNotCaptured, "knows no such trade (-4024), and our ledger says failed"},
 		{"unknown everywhere", "24.99", nothing, noTrade, 0, reconcile.KindNotCaptured, "does not know"},
 		{"on its way", "", open, says(t, "processing", "24.99"), 0, reconcile.KindUnknown, "not final"},
 		{"a new word", "", open, says(t, "in_clearing", "24.99"), 0, reconcile.KindUnknown, "in_clearing"},
