@@ -41,15 +41,27 @@ func (s *summary) add(r reconcileRow) {
 // open is how many differences somebody has to look at.
 func (s *summary) open() int { return s.differences - s.mended }
 
-// money is what a row is about: what is expected, else what we have asked for
-// or captured, else what the gateway shows.
+// money is what a row is about. Where all agrees it is what was captured: of a
+// failed trade no money moved. Of a difference it is what is expected, else what
+// we have asked for or captured, else what the gateway shows.
 func (r reconcileRow) money() capture.Amount {
+	if r.Finding == reconcile.KindAgreed {
+		return r.captured()
+	}
 	for _, a := range []capture.Amount{r.Expected, r.LedgerAmount, r.GatewayAmount} {
 		if !a.IsZero() {
 			return a
 		}
 	}
 	return capture.Amount{}
+}
+
+// captured is the money that was captured, says our ledger.
+func (r reconcileRow) captured() capture.Amount {
+	if r.Ledger != string(capture.Captured) {
+		return capture.Amount{}
+	}
+	return r.LedgerAmount
 }
 
 // line is the summary in one line, for a log.
