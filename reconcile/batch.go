@@ -31,8 +31,8 @@ const windowPerHand = 16
 // A query that tells nothing is asked again with backoff, Tries in all, and
 // then its item is KindUnknown. When the gateway is in trouble altogether
 // (-1000, 429 or timeouts one after the other) all queries pause, and one at a
-// time tries whether it is back; after GiveUp the run ends with
-// ErrGatewayDown. When the gateway refuses our signature or user, the run ends
+// time tries whether it is back; Waiting is told of it, and after GiveUp the run
+// ends with ErrGatewayDown. When the gateway refuses our signature or user, the run ends
 // at once with a HaltError.
 type Batch struct {
 	Resolver *Resolver // must be set
@@ -48,6 +48,12 @@ type Batch struct {
 	Tries       int           // queries of one trade; 0 is DefaultBatchTries
 	GiveUp      time.Duration // 0 is DefaultBatchGiveUp
 	Expiring    time.Duration // see Compare
+	// Waiting is told, where it is set, each time that all queries begin to
+	// pause: since when no answer was useful, and when the run ends if none is
+	// until then, but for a query that is under way. It is called from goroutines
+	// of the run's, by one at a time. New queries wait for it: it must return
+	// soon.
+	Waiting func(since, until time.Time)
 }
 
 // Run looks at the items and yields a verdict for each, in the order in which
@@ -123,7 +129,7 @@ func (b *Batch) begin(ctx context.Context, cursor *Cursor) *batchRun {
 		limit = rate.Limit(r.Rate)
 	}
 	r.limiter = rate.NewLimiter(limit, 1)
-	r.brake = &brake{now: r.Resolver.Clerk.Clock, giveUp: r.GiveUp}
+	r.brake = &brake{now: r.Resolver.Clerk.Clock, giveUp: r.GiveUp, waiting: r.Waiting}
 	r.window = make(chan struct{}, windowPerHand*r.Concurrency)
 	r.order = make(chan int64, cap(r.window))
 	r.work, r.verdicts, r.gone = make(chan numbered), make(chan Verdict), make(chan struct{})

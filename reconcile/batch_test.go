@@ -170,6 +170,38 @@ func TestBatchEndsWhereItCannotGoOn(t *testing.T) {
 	}
 }
 
+// Whoever runs a batch learns of each outage when the queries begin to pause,
+// and until when they pause at most.
+func TestBatchTellsThatItWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		a := &asked{answer: func(string, int) capture.Answer {
+			// Two outages: one of five minutes, and one that does not end.
+			if past := time.Since(begin); past < 5*time.Minute || past > time.Hour {
+				return silence
+			}
+			return says(t, "authorized", "1.00")
+		}}
+		b := newBatch(a, &ledger.Memory{})
+		b.Rate, b.GiveUp = 1, 10*time.Minute
+		var told []time.Time // from the run's goroutines, one at a time
+		b.Waiting = func(since, until time.Time) {
+			if until.Sub(since) != b.GiveUp || time.Since(since) > time.Minute {
+				t.Errorf("waits from %s to %s, told at %s", since, until, time.Now())
+			}
+			told = append(told, until)
+		}
+		_, err := collect(t, b.Run(t.Context(), trades(1_000_000), nil))
+		if !errors.Is(err, reconcile.ErrGatewayDown) || len(told) != 2 {
+			t.Fatalf("told of %d outages, of 2: %v; the end: %v", len(told), told, err)
+		}
+		if !time.Now().Equal(told[1]) {
+			t.Errorf("ended at %s, was to end at %s", time.Now(), told[1])
+		}
+	})
+}
+
 // Stopped and begun again, over JSON: nothing is missed, and at most what was
 // in hand is asked twice.
 func TestBatchGoesOnWhereItWasStopped(t *testing.T) {

@@ -26,8 +26,9 @@ const (
 // brake stops all queries of a batch while the gateway is in trouble, and then
 // lets one at a time try whether it is back.
 type brake struct {
-	now    func() time.Time
-	giveUp time.Duration
+	now     func() time.Time
+	giveUp  time.Duration
+	waiting func(since, until time.Time) // may be nil
 
 	mu      sync.Mutex
 	useless int       // in a row
@@ -67,13 +68,13 @@ func (b *brake) enter(ctx context.Context) (trial bool, err error) {
 func (b *brake) admit() (wait time.Duration, ended <-chan struct{}, trial bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch now := b.now(); {
+	switch now, end := b.now(), b.since.Add(b.giveUp); {
 	case b.pause == 0:
 		return 0, nil, false, nil
-	case now.Sub(b.since) >= b.giveUp:
+	case !now.Before(end):
 		return 0, nil, false, fmt.Errorf("%w since %s", ErrGatewayDown, b.since.UTC().Format(time.RFC3339))
 	case now.Before(b.until):
-		return b.until.Sub(now), nil, false, nil
+		return min(b.until.Sub(now), end.Sub(now)), nil, false, nil
 	case b.trial:
 		return 0, b.ended, false, nil
 	}
@@ -102,7 +103,11 @@ func (b *brake) leave(trial bool, answer *capture.Answer) {
 	}
 	// Answers to queries that were under way when the pause began do not
 	// lengthen it.
-	if trial || (b.pause == 0 && (b.useless >= brakeInARow || answer.HTTPStatus == http.StatusTooManyRequests)) {
+	engages := b.pause == 0 && (b.useless >= brakeInARow || answer.HTTPStatus == http.StatusTooManyRequests)
+	if engages && b.waiting != nil {
+		b.waiting(b.since, b.since.Add(b.giveUp))
+	}
+	if trial || engages {
 		b.pause = min(max(2*b.pause, brakeFirst), brakeMost)
 		b.until = b.now().Add(b.pause)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -12,8 +13,7 @@ import (
 // newProgress shows how much of the work is done, where w is a terminal. step
 // may be called by many at a time; finish takes the bar away.
 func newProgress(w io.Writer, total int, what string) (step, finish func()) {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !isTerminal(w) {
 		return func() {}, func() {}
 	}
 	bar := progressbar.NewOptions(total,
@@ -25,4 +25,17 @@ func newProgress(w io.Writer, total int, what string) (step, finish func()) {
 	)
 	// An error of the bar is an error of the terminal: there is nobody to tell.
 	return func() { _ = bar.Add(1) }, func() { _ = bar.Finish() }
+}
+
+// ownLine writes a line to w, below a progress bar that may be there.
+func ownLine(w io.Writer, text string) {
+	if isTerminal(w) {
+		text = "\n" + text
+	}
+	fmt.Fprintln(w, text)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }

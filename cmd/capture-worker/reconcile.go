@@ -21,7 +21,7 @@ type reconciling struct {
 	all, write, audit           bool
 	verbose, quiet, restart     bool
 	skipBad                     bool
-	expiring, minAge            time.Duration
+	expiring, minAge, giveUp    time.Duration
 	rate                        float64
 	concurrency                 int
 
@@ -50,6 +50,9 @@ It only reads, unless --write lets it append the outcomes that Order Query
 proves. What is done is kept in --state while it runs: interrupted and started
 again within twelve hours, it goes on where it was: what was asked in vain is
 asked again. The file is removed when all is asked.
+
+While the gateway gives no useful answers it waits, says so on standard error,
+and breaks off after --give-up (15m). What is done is kept then too.
 
 Exit codes: 0 all agreed; 1 it failed or broke off; 2 wrong usage or
 configuration; 3 it found differences, bad rows or, with --audit, broken rules.
@@ -96,6 +99,7 @@ func (r *reconciling) flags(cmd *cobra.Command) {
 	f.BoolVar(&r.quiet, "quiet", false, "print nothing where all agrees, for cron")
 	f.BoolVar(&r.skipBad, "skip-bad", false, "compare the good rows although there are bad ones")
 	f.Float64Var(&r.rate, "rate", 10, "Order Queries per second; 0 is no limit")
+	addDuration(f, &r.giveUp, "give-up", reconcile.DefaultBatchGiveUp, "how long to wait for a gateway that gives no useful answers")
 	f.IntVar(&r.concurrency, "concurrency", reconcile.DefaultBatchConcurrency, "trades in hand at a time")
 	f.StringVar(&r.state, "state", "", "`file` that keeps what is done; by default one of its own for each question, in the user's cache")
 	f.BoolVar(&r.restart, "restart", false, "forget what an interrupted run has done")
@@ -109,6 +113,8 @@ func (r *reconciling) check() error {
 		return usageError("--rate must not be negative, --concurrency must be from 1 to 1000")
 	case r.expiring < 0 || r.minAge < 0:
 		return usageError("--expiring and --min-age must not be negative")
+	case r.giveUp <= 0:
+		return usageError("--give-up must be above zero")
 	}
 	if err := checkOutput(r.output); err != nil {
 		return err
@@ -168,6 +174,7 @@ func (r *reconciling) compare(ctx context.Context, items itemSeq, total int) err
 	batch := reconcile.Batch{
 		Resolver: &reconcile.Resolver{Clerk: r.o.clerk, Query: r.o.query},
 		Write:    r.write, Select: r.selects(), Concurrency: r.concurrency, Rate: r.rate, Expiring: r.expiring,
+		GiveUp: r.giveUp, Waiting: r.waiting(),
 	}
 	step, finish := newProgress(r.cmd.ErrOrStderr(), total, "asking")
 	defer finish()
@@ -187,6 +194,24 @@ func (r *reconciling) compare(ctx context.Context, items itemSeq, total int) err
 	}
 	return nil
 }
+
+// waiting tells that the gateway is waited for, also who reads no progress bar:
+// a run that says nothing for a quarter of an hour looks like one that hangs. A
+// gateway that comes and goes is told of once in --give-up.
+func (r *reconciling) waiting() func(since, until time.Time) {
+	var next time.Time
+	return func(since, until time.Time) {
+		if since.Before(next) {
+			return
+		}
+		next = until
+		ownLine(r.cmd.ErrOrStderr(), fmt.Sprintf(
+			"the gateway gives no useful answers since %s UTC: waiting for it until %s at most (--give-up %s); an interruption keeps what is done",
+			clockTime(since), clockTime(until), config.FormatDuration(r.giveUp)))
+	}
+}
+
+func clockTime(t time.Time) string { return t.UTC().Format(time.TimeOnly) }
 
 // selects picks the trades of a ledger walk that the gateway is asked about.
 func (r *reconciling) selects() func(reconcile.Item, capture.State) bool {
