@@ -106,7 +106,11 @@ func (e *NotParkedError) Error() string {
 	if !e.Known {
 		return fmt.Sprintf("trade %s: the ledger does not know it", e.TradeID)
 	}
-	return fmt.Sprintf("trade %s is not parked; it is %s", e.TradeID, e.Phase)
+	switch e.Phase {
+	case capture.PhaseCaptured, capture.PhaseFailed:
+		return fmt.Sprintf("trade %s is not parked; it is %s", e.TradeID, e.Phase)
+	}
+	return fmt.Sprintf("trade %s is not parked; it is open, and a worker that has its job goes on with it by itself", e.TradeID)
 }
 
 // Dismiss closes the case of a parked trade by hand: it appends a dismissed

@@ -258,6 +258,20 @@ func TestDismiss(t *testing.T) {
 	}
 }
 
+// An open trade needs no release: whoever asks for one learns that it goes on.
+func TestNotParkedSaysWhatIsGoingOn(t *testing.T) {
+	t.Parallel()
+	for phase, want := range map[capture.Phase]string{
+		capture.PhaseNew: "open", capture.PhaseCalling: "open", capture.PhaseAnswered: "open",
+		capture.PhaseCaptured: "it is captured", capture.PhaseFailed: "it is failed",
+	} {
+		got := (&reconcile.NotParkedError{TradeID: "T1", Phase: phase, Known: true}).Error()
+		if !strings.Contains(got, "T1 is not parked") || !strings.Contains(got, want) || strings.Contains(got, "worker") != (want == "open") {
+			t.Errorf("%s: %s", phase, got)
+		}
+	}
+}
+
 // A person closes the case while the gateway is being asked.
 func TestDismissedWhileTheGatewayIsAsked(t *testing.T) {
 	t.Parallel()
