@@ -18,19 +18,16 @@ import (
 // csvRows reads CSV with a header that names the fields of a job. An empty
 // cell is a field that is not there.
 func csvRows(buf *bufio.Reader, bounded *rowLimit, dec *capture.Decoder, note func(string)) (rows, error) {
+	isJSON := looksLikeJSON(buf)
 	in := csv.NewReader(buf)
 	in.Comma = delimiter(buf)
 	in.FieldsPerRecord = -1 // a row of another length is a bad row, not the end
 	in.ReuseRecord = true
-	header, err := in.Read()
-	if errors.Is(err, io.EOF) {
-		return nil, errors.New("the input is empty, not even a header is there; is it the right file?")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the header: %w", err)
-	}
-	columns, ignored, err := readHeader(header)
-	if err != nil {
+	columns, ignored, err := csvHeader(in)
+	switch {
+	case err != nil && isJSON:
+		return nil, errJSON
+	case err != nil:
 		return nil, err
 	}
 	if len(ignored) > 0 {
@@ -53,6 +50,29 @@ func csvRows(buf *bufio.Reader, bounded *rowLimit, dec *capture.Decoder, note fu
 			}
 		}
 	}, nil
+}
+
+// csvHeader reads the first line.
+func csvHeader(in *csv.Reader) (columns, ignored []string, err error) {
+	header, err := in.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, nil, errors.New("the input is empty, not even a header is there; is it the right file?")
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the header: %w", err)
+	}
+	return readHeader(header)
+}
+
+// errJSON: reconcile's books are CSV, other than what publish takes, and a file
+// may have a name that does not fit.
+var errJSON = errors.New("the input is JSON; what is wanted is CSV with a header, such as trade_id,amount,currency")
+
+// looksLikeJSON: the input begins as an object or an array does.
+func looksLikeJSON(buf *bufio.Reader) bool {
+	start, _ := buf.Peek(4 << 10) // an error shows when the header is read
+	start = bytes.TrimLeft(start, " \t\r\n")
+	return bytes.HasPrefix(start, []byte("{")) || bytes.HasPrefix(start, []byte("["))
 }
 
 // delimiter is what stands between the names of the header: spreadsheets write
