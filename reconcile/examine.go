@@ -56,7 +56,7 @@ func Items(items ...Item) iter.Seq2[Item, error] {
 func (r *batchRun) examine(n numbered) (Verdict, error) {
 	v := Verdict{Item: n.Item, Position: n.at}
 	if !capture.ValidTradeID(n.TradeID) {
-		v.Kind, v.Why = KindUnknown, "not a trade id: 1 to 64 of A-Z a-z 0-9 _ - are"
+		v.Kind, v.Why = KindUnknown, "not a trade id: one is 1 to 64 of A-Z a-z 0-9 _ -"
 		return v, nil
 	}
 	clerk := r.Resolver.Clerk
