@@ -20,13 +20,13 @@ func (l *JetStream) Append(ctx context.Context, e capture.Event, after uint64) (
 		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
-		return 0, fmt.Errorf("appending to trade %s: %w", e.TradeID, err)
+		return 0, notAppended(e.Type, e.TradeID, err)
 	}
 	end := time.Now().Add(l.o.Bound)
 	msg := l.envelopes.take()
 	defer l.envelopes.giveBack(msg)
 	if err := msg.fill(&e, after, headersOf(ctx)); err != nil {
-		return 0, err
+		return 0, notAppended(e.Type, e.TradeID, err)
 	}
 	seq, err := l.commits.publish(ctx, msg)
 	if err == nil {
@@ -57,7 +57,7 @@ func (a *appending) settle(ctx context.Context, end time.Time, err error) (uint6
 		verdict := judge(err)
 		a.maybe = a.maybe || verdict == maybeStored
 		if verdict == refused && !a.maybe {
-			return 0, fmt.Errorf("appending to trade %s: %w", a.tradeID, err)
+			return 0, notAppended(a.typ, a.tradeID, err)
 		}
 		if verdict == conflicted || a.maybe {
 			if seq, done, err := a.lookUp(ctx, verdict); done {
@@ -111,7 +111,11 @@ func (a *appending) giveUp(err error) error {
 	// A refusal by the guard is no conflict until the event in the way was seen:
 	// it may be this very one, appended before, or one that a replicated stream
 	// has not stored yet.
-	return fmt.Errorf("appending to trade %s: stream %s did not take it within %s: %w", a.tradeID, a.l.o.Stream, a.l.o.Bound, err)
+	return notAppended(a.typ, a.tradeID, fmt.Errorf("stream %s did not take it within %s: %w", a.l.o.Stream, a.l.o.Bound, err))
+}
+
+func notAppended(t capture.EventType, tradeID string, err error) error {
+	return fmt.Errorf("appending %s to trade %s: %w", t, tradeID, err)
 }
 
 // verdict is what the error of one try says about the event.

@@ -34,7 +34,8 @@ type Ledger interface {
 	// stored could not be learned within the bound, and it may still arrive;
 	// decide nothing before reading again. ErrTradeID, capture.ErrEvent: the
 	// event cannot be stored as it is. After any other error this call has not
-	// stored it, nor will; an earlier call with the same event may have.
+	// stored it, nor will; an earlier call with the same event may have. The
+	// error names the trade: callers need not.
 	Append(ctx context.Context, e capture.Event, after uint64) (seq uint64, err error)
 
 	// Load returns the events of a trade. It may lag behind what others have

@@ -40,10 +40,10 @@ func (m *Memory) Append(ctx context.Context, e capture.Event, after uint64) (uin
 	}
 	data, err := e.Encode()
 	if err != nil {
-		return 0, err
+		return 0, notAppended(e.Type, e.TradeID, err)
 	}
 	if err := ctx.Err(); err != nil {
-		return 0, fmt.Errorf("appending to trade %s: %w", e.TradeID, err)
+		return 0, notAppended(e.Type, e.TradeID, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

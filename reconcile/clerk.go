@@ -114,9 +114,9 @@ func (c *Clerk) Record(ctx context.Context, t *Trade, e *capture.Event) (*Trade,
 		if openErr != nil {
 			return t, openErr
 		}
-		return fresh, notAppended(e, err)
+		return fresh, err
 	}
-	return t, notAppended(e, err)
+	return t, err // which names the trade, as Ledger.Append says
 }
 
 func (c *Clerk) append(ctx context.Context, t *Trade, e *capture.Event) (seq uint64, err error) {
@@ -125,10 +125,6 @@ func (c *Clerk) append(ctx context.Context, t *Trade, e *capture.Event) (seq uin
 	}
 	c.stamp(t, e)
 	return c.Ledger.Append(ctx, *e, t.Seq)
-}
-
-func notAppended(e *capture.Event, err error) error {
-	return fmt.Errorf("appending %s to trade %s: %w", e.Type, e.TradeID, err)
 }
 
 // Learn judges a finding and appends what follows from it. On a conflict it

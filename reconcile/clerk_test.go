@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,6 +102,23 @@ func mustOpen(t *testing.T, c *reconcile.Clerk) *reconcile.Trade {
 		t.Fatal(err)
 	}
 	return trade
+}
+
+// The ledger says what could not be appended, and to which trade: once.
+func TestRecordSaysOnceWhatWasNotAppended(t *testing.T) {
+	t.Parallel()
+	clerk := newClerk(&ledger.Memory{}, "mine")
+	trade := announce(t, clerk)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := clerk.Record(ctx, trade, &capture.Event{Type: capture.Released, By: "ann", Note: "x"})
+	if !errors.Is(err, context.Canceled) || err.Error() != "appending released to trade T1: context canceled" {
+		t.Errorf("%v", err)
+	}
+	_, err = clerk.Record(t.Context(), &reconcile.Trade{ID: "T1"}, &capture.Event{Type: capture.Released, By: "ann", Note: "x"})
+	if about, ok := errors.AsType[*ledger.ConflictError](err); !ok || about.TradeID != "T1" || strings.Count(err.Error(), "T1") != 1 {
+		t.Errorf("%v", err)
+	}
 }
 
 // A trade that others write to without end is left to the next delivery.

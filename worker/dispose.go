@@ -74,7 +74,7 @@ func (w *Worker) troubled(ctx context.Context, m jetstream.Msg, d Disposition) D
 	text := d.Trouble.Error()
 	kind := text[strings.LastIndex(text, ": ")+1:] // what precedes it names the trade
 	if unsaid, worth := w.said.Worth(kind); worth {
-		args := []any{"error", d.Trouble, "next_try_in", rest}
+		args := []any{"trade_id", d.TradeID, "error", d.Trouble, "next_try_in", rest}
 		if unsaid > 0 {
 			args = append(args, "not_logged_before", unsaid)
 		}

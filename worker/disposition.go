@@ -28,8 +28,9 @@ type Disposition struct {
 	Detail string    // of DeadLetter: the same in words
 	Rule   string    // the row of the decision table, where one decided
 	// Trouble, of Later, is what kept the job from being worked on and is not its
-	// own; nil where it only waits.
+	// own; nil where it only waits. TradeID is the job's then.
 	Trouble error
+	TradeID string
 }
 
 // ReasonConflict is the dead-letter reason of a job that contradicts the
@@ -81,7 +82,7 @@ func (p *Processor) handBack(job *capture.Job, err error) Disposition {
 	}
 	d := Disposition{Do: Later, At: p.Clerk.Clock().Add(p.Rest)}
 	if !errors.Is(err, ErrShut) {
-		d.Trouble = fmt.Errorf("trade %s: %w", job.TradeID, err)
+		d.Trouble, d.TradeID = err, job.TradeID
 	}
 	return d
 }

@@ -274,7 +274,7 @@ func TestJobsRestLongerWhileTheLedgerRefuses(t *testing.T) {
 	if rests[0] > 50*time.Millisecond || rests[3] < 200*time.Millisecond || rests[4] > 600*time.Millisecond {
 		t.Errorf("it rested %v", rests)
 	}
-	if n := strings.Count(said.String(), "handing the job back"); n != 1 || !strings.Contains(said.String(), "T1") {
+	if n := strings.Count(said.String(), "handing the job back"); n != 1 || !strings.Contains(said.String(), "trade_id=T1") {
 		t.Errorf("told %d times: %s", n, said.String())
 	}
 }
