@@ -73,7 +73,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 		return unreadable(err)
 	}
 	patience := p.Clerk.Clock().Add(p.Inline)
-	trade, err := p.open(ctx, job.TradeID, d.First)
+	trade, err := p.open(ctx, &job, d.First)
 	for err == nil {
 		step := capture.Decide(&trade.State, &job, p.Clerk.Clock(), p.Clerk.Policy)
 		if trade.MayLag && mayBeUndone(&trade.State, &step) {
@@ -125,12 +125,15 @@ func mayBeUndone(s *capture.State, step *capture.Step) bool {
 
 // open reads the trade. The first delivery of a job is almost always the first
 // that is heard of its trade, so nothing is read: the first append expects an
-// empty ledger, and where it is not, the conflict brings the truth.
-func (p *Processor) open(ctx context.Context, tradeID string, first bool) (*reconcile.Trade, error) {
-	if first {
-		return &reconcile.Trade{ID: tradeID}, nil
+// empty ledger, and where it is not, the conflict brings the truth. A job whose
+// window is over begins with a query instead, which nothing guards: most are of
+// trades that have ended.
+func (p *Processor) open(ctx context.Context, job *capture.Job, first bool) (*reconcile.Trade, error) {
+	deadline := job.Deadline()
+	if first && (deadline.IsZero() || p.Clerk.Clock().Before(deadline)) {
+		return &reconcile.Trade{ID: job.TradeID}, nil
 	}
-	return p.Clerk.Open(ctx, tradeID)
+	return p.Clerk.Open(ctx, job.TradeID)
 }
 
 // settle writes an outcome that needs no call.
@@ -165,7 +168,9 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 	defer leave()
 	now := p.Clerk.Clock()
 	if !step.Until.IsZero() && !now.Before(step.Until) {
-		return trade, nil // the turn took its time, and with it the deadline
+		// The turn took its time, and with it the deadline. What comes next is a
+		// query, and the trade may never have been read.
+		return p.Clerk.Open(ctx, trade.ID)
 	}
 	intent := step.Event
 	if intent.RequestID == "" {

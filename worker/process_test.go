@@ -157,6 +157,39 @@ func TestSecondJob(t *testing.T) {
 	})
 }
 
+// A job whose window is over, and whose trade has ended, is acknowledged when it
+// comes again: nothing is asked, and nothing written.
+func TestALateJobOfAnEndedTradeIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	late := strings.Replace(job, "}", `,"capture_before":"2000-01-01T01:00:00Z"}`, 1)
+	for _, c := range []struct {
+		name  string
+		first time.Duration // when the job comes first
+		want  capture.Phase
+	}{{"failed", 2 * time.Hour, capture.PhaseFailed}, {"captured", 0, capture.PhaseCaptured}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				p := w.processor("w1")
+				time.Sleep(c.first)
+				w.redeliver(p, late, true)
+				time.Sleep(2 * time.Hour)
+				events, queries := w.events("T1"), w.gateway.queries
+				if got := capture.Fold(events).Phase; got != c.want {
+					t.Fatalf("the trade is %s, want %s", got, c.want)
+				}
+				if d := w.redeliver(p, late, true); d.Do != worker.Ack {
+					t.Errorf("%+v, want an ack", d)
+				}
+				if after := w.types("T1"); len(after) != len(events) || w.gateway.queries != queries {
+					t.Errorf("%d queries more, the events are %v", w.gateway.queries-queries, after)
+				}
+			})
+		})
+	}
+}
+
 func TestMalformedJobIsDeadLettered(t *testing.T) {
 	t.Parallel()
 	p := newWorld(t).processor("w1")

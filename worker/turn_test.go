@@ -47,3 +47,21 @@ func TestNoCallIsAnnouncedAfterTheDeadline(t *testing.T) {
 		})
 	}
 }
+
+// A second job for a captured trade never reaches the gateway (rule 8), also
+// where its deadline passes while it waits for its turn, and nothing was read.
+func TestADeadlineInTheTurnAsksNothingOfACapturedTrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.processor("w1")
+		until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
+		again := worker.Delivery{First: true, Body: []byte(`{"trade_id":"T1","amount":"24.99","currency":"EUR","capture_before":"` + until + `"}`)}
+		if d := p.Process(t.Context(), t.Context(), again); d.Do != worker.Ack {
+			t.Fatalf("%+v, want an ack", d)
+		}
+		p.Gate = slowTurns{wait: time.Hour}
+		if d := p.Process(t.Context(), t.Context(), again); d.Do != worker.Ack || w.gateway.queries != 0 {
+			t.Errorf("%+v after %d queries, want an ack and none", d, w.gateway.queries)
+		}
+	})
+}
