@@ -17,8 +17,8 @@ type Inventory struct {
 	Problems  []Problem
 }
 
-// Inspect is CheckLimits for a broker on which something may still be missing:
-// it looks at what is there, and creates and changes nothing.
+// Inspect compares the consumers and the streams that are there with what the
+// worker needs. It creates and changes nothing.
 func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l Limits) (Inventory, error) {
 	found := Inventory{Consumers: make([]*jetstream.ConsumerInfo, len(cfg.Consumers))}
 	jobs, err := present(js.Stream(ctx, cfg.Jobs))
@@ -27,7 +27,8 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l L
 	}
 	if jobs != nil {
 		found.Jobs = jobs.CachedInfo()
-		found.Problems = append(found.Problems, checkJobs(found.Jobs.Config, l)...)
+		found.add(checkSubjects(found.Jobs.Config, cfg))
+		found.add(checkJobs(found.Jobs.Config, l))
 		if err := found.inspectConsumers(ctx, jobs, cfg, l); err != nil {
 			return found, err
 		}
@@ -38,9 +39,27 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l L
 	}
 	if dlq != nil {
 		found.DLQ = dlq.CachedInfo()
-		found.Problems = append(found.Problems, checkDLQ(found.DLQ.Config)...)
+		found.add(checkDLQ(found.DLQ.Config))
 	}
 	return found, nil
+}
+
+func (i *Inventory) add(found []Problem) { i.Problems = append(i.Problems, found...) }
+
+// missing is an error where something does not exist.
+func (i *Inventory) missing(cfg StreamsConfig) error {
+	if i.Jobs == nil {
+		return fmt.Errorf("stream %s: %w", cfg.Jobs, jetstream.ErrStreamNotFound)
+	}
+	for n, c := range cfg.Consumers {
+		if i.Consumers[n] == nil {
+			return fmt.Errorf("consumer %s of stream %s: %w", c.Name, cfg.Jobs, jetstream.ErrConsumerNotFound)
+		}
+	}
+	if i.DLQ == nil {
+		return fmt.Errorf("stream %s: %w", cfg.DLQ, jetstream.ErrStreamNotFound)
+	}
+	return nil
 }
 
 func (i *Inventory) inspectConsumers(ctx context.Context, jobs jetstream.Stream, cfg StreamsConfig, l Limits) error {
@@ -49,7 +68,8 @@ func (i *Inventory) inspectConsumers(ctx context.Context, jobs jetstream.Stream,
 		switch {
 		case err == nil:
 			i.Consumers[n] = consumer.CachedInfo()
-			i.Problems = append(i.Problems, checkConsumer(i.Consumers[n].Config, l)...)
+			i.add(checkConsumer(i.Consumers[n].Config, l))
+			i.add(checkFilter(i.Consumers[n].Config, c))
 		case !errors.Is(err, jetstream.ErrConsumerNotFound):
 			return fmt.Errorf("consumer %s of stream %s: %w", c.Name, cfg.Jobs, err)
 		}

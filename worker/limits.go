@@ -31,29 +31,13 @@ type Limits struct {
 	Horizon     time.Duration // how long a job may be retried
 }
 
-// CheckLimits compares the consumers and the streams, as they are, with what
-// the worker needs. It changes nothing.
+// CheckLimits is Inspect where nothing may be missing.
 func CheckLimits(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l Limits) ([]Problem, error) {
-	stream, err := js.Stream(ctx, cfg.Jobs)
-	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", cfg.Jobs, err)
+	found, err := Inspect(ctx, js, cfg, l)
+	if err == nil {
+		err = found.missing(cfg)
 	}
-	var problems []Problem
-	for _, c := range cfg.Consumers {
-		consumer, err := stream.Consumer(ctx, c.Name)
-		if err != nil {
-			return nil, fmt.Errorf("consumer %s of stream %s: %w", c.Name, cfg.Jobs, err)
-		}
-		found := consumer.CachedInfo().Config
-		problems = append(append(problems, checkConsumer(found, l)...), checkFilter(found, c)...)
-	}
-	dlq, err := js.Stream(ctx, cfg.DLQ)
-	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", cfg.DLQ, err)
-	}
-	found := stream.CachedInfo().Config
-	problems = append(append(problems, checkSubjects(found, cfg)...), checkJobs(found, l)...)
-	return append(problems, checkDLQ(dlq.CachedInfo().Config)...), nil
+	return found.Problems, err
 }
 
 func checkConsumer(c jetstream.ConsumerConfig, l Limits) []Problem {
