@@ -19,6 +19,14 @@ type Lane struct {
 	Weight   int
 }
 
+// Label is what people call the lane: its name, or all.
+func (l Lane) Label() string {
+	if l.Name == "" {
+		return "all"
+	}
+	return l.Name
+}
+
 // LaneList returns the lanes in the order of their names, or the one nameless
 // lane that takes everything where jobs.lanes names none. The configuration
 // has to be valid.

@@ -113,37 +113,27 @@ func (a *app) changeLane(cmd *cobra.Command, name, done string, change func(cont
 		if err != nil {
 			return laneError(c, lane, err)
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "lane %s (consumer %s) is %s\n", showLane(lane), lane.Consumer, done)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "lane %s (consumer %s) is %s\n", lane.Label(), lane.Consumer, done)
 		return err
 	})
-}
-
-// allLane is what the one nameless lane is called by people.
-const allLane = "all"
-
-func showLane(l config.Lane) string {
-	if l.Name == "" {
-		return allLane
-	}
-	return l.Name
 }
 
 func laneNamed(c config.Config, name string) (config.Lane, error) {
 	var names []string
 	for _, lane := range c.LaneList() {
-		if showLane(lane) == name {
+		if lane.Label() == name {
 			return lane, nil
 		}
-		names = append(names, showLane(lane))
+		names = append(names, lane.Label())
 	}
 	return config.Lane{}, usageError("no lane is named %q; jobs.lanes has %s", name, strings.Join(names, ", "))
 }
 
 func laneError(c config.Config, lane config.Lane, err error) error {
 	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("lane %s: consumer %s of stream %s does not exist yet; `capture-worker run` creates it", showLane(lane), lane.Consumer, c.Jobs.Stream)
+		return fmt.Errorf("lane %s: consumer %s of stream %s does not exist yet; `capture-worker run` creates it", lane.Label(), lane.Consumer, c.Jobs.Stream)
 	}
-	return fmt.Errorf("lane %s: %w", showLane(lane), err)
+	return fmt.Errorf("lane %s: %w", lane.Label(), err)
 }
 
 // laneRow is a lane as it is shown.
@@ -167,7 +157,7 @@ func lookAtLane(ctx context.Context, js jetstream.JetStream, c config.Config, la
 	}
 	info := consumer.CachedInfo()
 	row := laneRow{
-		Lane: showLane(lane), Consumer: lane.Consumer, Subjects: lane.Subjects, Weight: lane.Weight,
+		Lane: lane.Label(), Consumer: lane.Consumer, Subjects: lane.Subjects, Weight: lane.Weight,
 		Ready: info.NumPending, Delivered: info.NumAckPending,
 		Paused: info.Paused, PausedFor: int64(info.PauseRemaining.Seconds()),
 	}

@@ -40,7 +40,7 @@ func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn
 	var helpers sync.WaitGroup
 	helpers.Go(func() { p.keys.watch(ctx) })
 	for i, lane := range c.LaneList() {
-		helpers.Go(func() { backlog(ctx, p.metrics, showLane(lane), p.consumers[i]) })
+		helpers.Go(func() { backlog(ctx, p.metrics, lane.Label(), p.consumers[i]) })
 	}
 	helpers.Go(func() { p.people.poll(ctx) })
 	// Others settle some of the trades that were begun here; look after they

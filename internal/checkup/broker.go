@@ -124,9 +124,19 @@ func (c *Checker) consumer(info *jetstream.ConsumerInfo) {
 			"the ledger is missing, but consumer %s has delivered jobs (%d times)", info.Name, begun)
 	}
 	if info.Paused {
-		c.add(Warning, "jobs", "nats consumer resume "+info.Stream+" "+info.Name,
+		c.add(Warning, "jobs", "`capture-worker lane resume "+c.lane(info.Name)+"` ends it",
 			"consumer %s is paused for another %s: no job is delivered", info.Name, info.PauseRemaining.Round(time.Second))
 	}
+}
+
+// lane is what people call the lane that a consumer is for.
+func (c *Checker) lane(consumer string) string {
+	for _, lane := range c.Config.LaneList() {
+		if lane.Consumer == consumer {
+			return lane.Label()
+		}
+	}
+	return consumer
 }
 
 // unavailable tells of a stream that cannot be looked at.
