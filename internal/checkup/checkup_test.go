@@ -59,7 +59,8 @@ func TestGatewayAnswersAreToldApart(t *testing.T) {
 		"the user":       {capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeUser}, "error: the user"},
 		"internal error": {capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}, "warning: internal error (-1000)"},
 		"no connection":  {capture.Answer{Kind: capture.AnswerNotSent, Why: "refused"}, "error: http://127.0.0.1:1/Payments cannot be reached: refused"},
-		"a proxy's page": {capture.Answer{Kind: capture.AnswerUnknown, Why: "HTTP 502"}, "error: no usable answer"},
+		"a proxy's page": {capture.Answer{Kind: capture.AnswerUnknown, HTTPStatus: 502, Why: "HTTP 502"}, "error: no usable answer"},
+		"an outage":      {capture.Answer{Kind: capture.AnswerUnknown, Why: "no answer: EOF"}, "error: http://127.0.0.1:1/Payments is reached, but gives no answer: EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := checker()

@@ -44,6 +44,9 @@ func (c *Checker) gateway(ctx context.Context) {
 	case a.Code == capture.CodeInternal:
 		c.add(Warning, "gateway", "run check again; if it stays so, ask the gateway's support, naming the response",
 			"internal error (-1000) of the gateway, response %s: it answers, and whether it believes our key is not known", orNone(a.ResponseID))
+	case a.HTTPStatus == 0:
+		c.add(Error, "gateway", "the gateway is in trouble, or the way to it (a proxy, a firewall, the network); run check again, and ask the gateway's support if it stays so",
+			"%s is reached, but gives %s", address, a.Why)
 	default:
 		c.add(Error, "gateway", "see whether gateway.url is the gateway's Payments endpoint, and no proxy answers in its place",
 			"no usable answer from %s: %s", address, a.Why)
