@@ -190,11 +190,13 @@ func (v *checker) serverList(key, list string) {
 	}
 }
 
-func (v *checker) webAddress(key, text string) {
+// webAddress holds a key to a whole address, and like tells what
+// one looks like.
+func (v *checker) webAddress(key, text, like string) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		v.add(key, "must be a whole address that begins with https://", "")
+		v.add(key, "must be a whole address "+like, "")
 	case u.User != nil:
 		v.add(key, "must not hold a user or a password", "")
 	case u.Fragment != "":

@@ -96,11 +96,11 @@ func (v *checker) ledger() {
 func (v *checker) gateway() {
 	g := v.c.Gateway
 	if g.URL != "" {
-		v.webAddress("gateway.url", g.URL)
+		v.webAddress("gateway.url", g.URL, "that begins with https://")
 		v.plainHTTP()
 	}
 	if g.NotifyURL != "" {
-		v.webAddress("gateway.notify_url", g.NotifyURL)
+		v.webAddress("gateway.notify_url", g.NotifyURL, "that begins with https://")
 	}
 	v.above("gateway.timeout", g.Timeout, 0)
 	if g.Timeout >= v.c.NATS.AckWait {
@@ -166,7 +166,7 @@ func (v *checker) listeners() {
 func (v *checker) tracing() {
 	t := v.c.Tracing
 	if t.Endpoint != "" {
-		v.webAddress("tracing.endpoint", t.Endpoint)
+		v.webAddress("tracing.endpoint", t.Endpoint, "of a collector of OTLP over HTTP, such as http://collector:4318 or https://collector:4318")
 		if strings.Contains(t.Endpoint, "?") {
 			v.add("tracing.endpoint", "must not hold a ? part", "give what the collector asks for in OTEL_EXPORTER_OTLP_HEADERS")
 		}
