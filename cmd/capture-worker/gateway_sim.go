@@ -45,15 +45,20 @@ meets calls with faults.
   GET  /_sim/trades[/ID]       the truth: what took effect, and every call
   GET, POST /_sim/faults       the knobs, an outage ("down": reset, hang, 502) and
                                the latency of every answer ("latency": "20ms")
-  POST /_sim/script/ID         what the next calls of a trade meet
+  POST /_sim/script/ID         what the next calls of a trade meet: a step or an array
   POST /_sim/secret            rotate the account's key: {"secret":"…"}
   GET  /_sim/stats             counts of calls and of captures that took effect
   POST /_sim/reset             forget all trades and counts; the knobs stay
+
+A step is the name of a fault ("hang_after"), or an object: "on" ("capture" or
+"query") with "fault", "code" (answered without effect) or "state" (what a query
+shows in place of the truth).
 
 Faults, each with a probability in POST /_sim/faults:
 ` + knobHelp(),
 		Example: `  capture-worker gateway-sim --listen 127.0.0.1:8700 --faults hostile
   curl -d '{"trade_id":"T1","amount":"30.00","currency":"EUR"}' http://127.0.0.1:8700/_sim/trades
+  curl -d '["hang_after",{"on":"query","state":"authorized"}]' http://127.0.0.1:8700/_sim/script/T1
   curl http://127.0.0.1:8700/_sim/trades/T1`,
 		Args: cobra.NoArgs,
 	}

@@ -95,7 +95,15 @@
 //	                        moment they were taken
 //
 // A trade in JSON: trade_id, amount, currency, and optionally authorized_at,
-// expires_at, state, script.
+// expires_at, state, script (an array of steps).
+//
+// A step in JSON is the name of a fault, such as "hang_after", or an object: on
+// ("capture" or "query"), and fault (a name; "" or none: the call meets
+// nothing), code (answered without effect, such as "-4024") or state (what a
+// query shows). The next capture is made, but not answered, and the query after
+// it shows another state than the true one:
+//
+//	curl -d '["hang_after",{"on":"query","state":"authorized"}]' $SIM/_sim/script/T1
 //
 // The facts about the gateway come from the vendor's page of v3.Capture and
 // its other published pages.
