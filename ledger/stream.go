@@ -121,7 +121,7 @@ func inspect(got jetstream.StreamConfig, c StreamConfig) []Finding {
 		// Who forgets a trade that can still be captured takes its next job for the first.
 		{got.MaxAge > 0 && got.MaxAge < capture.AuthorizationWindow, true, fmt.Sprintf("it keeps events for %s only, so a trade is forgotten while it can still be captured, and its next job is taken for the first; keep them for %s at the very least", got.MaxAge, capture.AuthorizationWindow)},
 		{got.MaxAge >= capture.AuthorizationWindow && got.MaxAge < c.MaxAge, false, fmt.Sprintf("it keeps events for %s, less than the %s of ledger.max_age", got.MaxAge, c.MaxAge)},
-		{got.Replicas < c.Replicas, false, fmt.Sprintf("it has %d replicas, fewer than the %d of nats.replicas", got.Replicas, c.Replicas)},
+		{got.Replicas < c.Replicas, false, fmt.Sprintf("it has %d of the %d replicas that nats.replicas asks for; `nats stream edit %s --replicas %d`, or lower nats.replicas", got.Replicas, c.Replicas, got.Name, c.Replicas)},
 		{!got.DenyDelete || !got.DenyPurge, false, "single events can be deleted or purged from it; set deny_delete and deny_purge for an audit trail that only grows"},
 	}
 	var found []Finding

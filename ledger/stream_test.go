@@ -89,6 +89,19 @@ func TestEnsureStreamTellsWhatDoesNotFit(t *testing.T) {
 	}
 }
 
+// A finding about replicas says how there come to be more.
+func TestTooFewReplicasAreToldOf(t *testing.T) {
+	t.Parallel()
+	js := connect(t, server(t).URL())
+	if _, err := js.CreateStream(t.Context(), fitting()); err != nil {
+		t.Fatal(err)
+	}
+	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{Replicas: 3, MaxAge: ledger.Forever})
+	if err != nil || len(found) != 1 || found[0].Unfit || !strings.Contains(found[0].Text, "nats stream edit CAPTURES --replicas 3") {
+		t.Errorf("found %v, %v; want a warning with what to do", found, err)
+	}
+}
+
 func checkFindings(t *testing.T, js jetstream.JetStream, name string, unfit bool, says string) {
 	t.Helper()
 	before, err := js.Stream(t.Context(), name)

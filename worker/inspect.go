@@ -29,6 +29,7 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l L
 		found.Jobs = jobs.CachedInfo()
 		found.add(checkSubjects(found.Jobs.Config, cfg))
 		found.add(checkJobs(found.Jobs.Config, l))
+		found.add(checkReplicas(found.Jobs.Config, cfg.Replicas))
 		if err := found.inspectConsumers(ctx, jobs, cfg, l); err != nil {
 			return found, err
 		}
@@ -40,6 +41,7 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l L
 	if dlq != nil {
 		found.DLQ = dlq.CachedInfo()
 		found.add(checkDLQ(found.DLQ.Config))
+		found.add(checkReplicas(found.DLQ.Config, cfg.Replicas))
 	}
 	return found, nil
 }

@@ -21,8 +21,13 @@ type Problem struct {
 	Do    string // what to do about it
 }
 
-// String returns the problem in one sentence and the remedy in another.
-func (p Problem) String() string { return p.What + "; " + p.Do }
+// String returns the problem in one sentence and the remedy, if any, in another.
+func (p Problem) String() string {
+	if p.Do == "" {
+		return p.What
+	}
+	return p.What + "; " + p.Do
+}
 
 // Limits are the settings of ours that the broker's must fit.
 type Limits struct {
@@ -128,6 +133,16 @@ func checkJobs(s jetstream.StreamConfig, l Limits) []Problem {
 			Do: "use file storage"})
 	}
 	return found
+}
+
+// checkReplicas: with fewer than wanted the stream stands still, or is lost, with
+// the servers that hold them.
+func checkReplicas(s jetstream.StreamConfig, wanted int) []Problem {
+	if s.Replicas >= wanted {
+		return nil
+	}
+	return []Problem{{What: fmt.Sprintf("stream %s: it has %d of the %d replicas that nats.replicas asks for", s.Name, s.Replicas, wanted),
+		Do: fmt.Sprintf("`nats stream edit %s --replicas %d`, or lower nats.replicas", s.Name, wanted)}}
 }
 
 func checkDLQ(s jetstream.StreamConfig) []Problem {

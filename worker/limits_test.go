@@ -105,3 +105,32 @@ func TestADeadLetterStreamWithoutNotesIsToldOf(t *testing.T) {
 		t.Errorf("problems %v, %v; want that notes are not taken, which stops nobody", problems, err)
 	}
 }
+
+// Streams that were made before nats.replicas was raised are not altered: who
+// believes that they have three replicas has to hear that they have one.
+func TestStreamsWithTooFewReplicasAreToldOf(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	s.streams.AckWait, s.streams.MaxAckPending = time.Minute, 50_000
+	if _, err := worker.EnsureStreams(t.Context(), s.js, s.streams); err != nil {
+		t.Fatal(err)
+	}
+	s.streams.Replicas = 3
+	problems, err := worker.CheckLimits(t.Context(), s.js, s.streams, limits)
+	if err != nil || len(problems) != 2 {
+		t.Fatalf("problems %v, %v; want one for each stream", problems, err)
+	}
+	for i, stream := range []string{s.streams.Jobs, s.streams.DLQ} {
+		want := "stream " + stream + ": it has 1 of the 3 replicas that nats.replicas asks for; `nats stream edit " + stream + " --replicas 3`, or lower nats.replicas"
+		if got := problems[i]; got.Fatal || got.String() != want {
+			t.Errorf("got %q (fatal: %v), want %q", got, got.Fatal, want)
+		}
+	}
+}
+
+func TestAProblemWithoutARemedyIsOneSentence(t *testing.T) {
+	t.Parallel()
+	if got := (worker.Problem{What: "it leaks"}).String(); got != "it leaks" {
+		t.Errorf("got %q", got)
+	}
+}
