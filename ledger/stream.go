@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,6 +24,7 @@ type StreamConfig struct {
 	Stream   string        // DefaultStream
 	Replicas int           // 1
 	MaxAge   time.Duration // DefaultMaxAge; Forever: no event is ever dropped
+	Log      *slog.Logger  // told where the stream is created; nil: nobody is
 }
 
 // Finding is something about the stream that does not fit the ledger.
@@ -60,6 +62,9 @@ func (c StreamConfig) withDefaults() StreamConfig {
 	if c.MaxAge == 0 {
 		c.MaxAge = DefaultMaxAge
 	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	return c
 }
 
@@ -85,6 +90,9 @@ func create(ctx context.Context, js jetstream.JetStream, c StreamConfig) (jetstr
 	})
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return js.Stream(ctx, c.Stream)
+	}
+	if err == nil {
+		c.Log.InfoContext(ctx, "created a stream", "stream", c.Stream, "subjects", []string{allSubjects})
 	}
 	return stream, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,6 +32,7 @@ type StreamsConfig struct {
 	Replicas      int
 	AckWait       time.Duration
 	MaxAckPending int
+	Log           *slog.Logger // told of what is created; nil: nobody is
 }
 
 // ConsumerConfig names a durable consumer and the subjects that it takes.
@@ -43,11 +45,14 @@ type ConsumerConfig struct {
 // returns in order. It never alters what it finds: what does not fit is for
 // CheckLimits to say.
 func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) ([]jetstream.Consumer, error) {
-	jobs, err := ensureStream(ctx, js, jobsStream(cfg))
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	jobs, err := ensureStream(ctx, js, jobsStream(cfg), cfg.Log)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := ensureStream(ctx, js, dlqStream(cfg)); err != nil {
+	if _, err := ensureStream(ctx, js, dlqStream(cfg), cfg.Log); err != nil {
 		return nil, err
 	}
 	consumers := make([]jetstream.Consumer, len(cfg.Consumers))
@@ -89,15 +94,26 @@ func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg StreamsConfi
 			return nil, err
 		}
 	}
-	return jobs.CreateConsumer(ctx, wanted)
+	consumer, err := jobs.CreateConsumer(ctx, wanted)
+	if err == nil {
+		// The first of a stream, or one whose name is mistyped.
+		begins := "with the first job of the stream"
+		if wanted.OptStartSeq > 1 {
+			begins = fmt.Sprintf("where %s has got to, with sequence %d", cfg.After, wanted.OptStartSeq)
+		}
+		cfg.Log.InfoContext(ctx, "created a consumer", "stream", cfg.Jobs, "consumer", c.Name, "subjects", c.Subjects, "begins", begins)
+	}
+	return consumer, err
 }
 
 // ensureStream finds a stream or creates it; another worker may do so at the
 // same time.
-func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig, log *slog.Logger) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, cfg.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = js.CreateStream(ctx, cfg)
+		if stream, err = js.CreateStream(ctx, cfg); err == nil {
+			log.InfoContext(ctx, "created a stream", "stream", cfg.Name, "subjects", cfg.Subjects)
+		}
 	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		stream, err = js.Stream(ctx, cfg.Name)

@@ -20,7 +20,7 @@ import (
 func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (consumers []jetstream.Consumer, err error) {
 	var problems []worker.Problem
 	err = natsconn.Settle(ctx, log, func(ctx context.Context) (err error) {
-		consumers, problems, err = findOrCreate(ctx, c, js)
+		consumers, problems, err = findOrCreate(ctx, c, js, log)
 		return natsconn.Explain(js.Conn(), err)
 	})
 	if err != nil {
@@ -29,15 +29,16 @@ func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream,
 	return consumers, report(problems, log)
 }
 
-func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream) ([]jetstream.Consumer, []worker.Problem, error) {
+func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) ([]jetstream.Consumer, []worker.Problem, error) {
 	if err := ledgerLost(ctx, c, js); err != nil {
 		return nil, nil, err
 	}
-	findings, err := ledger.EnsureStream(ctx, js, ledgerStream(c))
+	book, streams := ledgerStream(c), streamsOf(c)
+	book.Log, streams.Log = log, log
+	findings, err := ledger.EnsureStream(ctx, js, book)
 	if err != nil {
 		return nil, nil, err
 	}
-	streams := streamsOf(c)
 	consumers, err := worker.EnsureStreams(ctx, js, streams)
 	if err != nil {
 		return nil, nil, err
