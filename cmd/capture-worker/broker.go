@@ -10,6 +10,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/checkup"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
@@ -37,14 +38,38 @@ func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, 
 	book.Log, streams.Log = log, log
 	findings, err := ledger.EnsureStream(ctx, js, book)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, occupied(ctx, c, js, err)
 	}
 	consumers, err := worker.EnsureStreams(ctx, js, streams)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, occupied(ctx, c, js, err)
 	}
 	problems, err := worker.CheckLimits(ctx, js, streams, limitsOf(c))
 	return consumers, append(problems, misfits(findings)...), err
+}
+
+// occupied says of a stream that cannot be made for another has its subjects
+// which one that is: mostly the name of ours is mistyped.
+func occupied(ctx context.Context, c config.Config, js jetstream.JetStream, err error) error {
+	stream, named := streamIn(c, err)
+	if !named || !natsconn.Overlap(err) {
+		return err
+	}
+	if err := ownedBy(ctx, stream, js); err != nil {
+		return err
+	}
+	return fmt.Errorf("stream %s (%s) cannot be made: another one takes one of its subjects (`nats stream ls --subject '%s'` names it); correct %s, if that one is meant: %w",
+		stream.Name, stream.Key, stream.Subjects[0], stream.Key, err)
+}
+
+// ownedBy is an error where another stream is known to have a subject of the
+// one that is missing.
+func ownedBy(ctx context.Context, missing checkup.Stream, js jetstream.JetStream) error {
+	why, do := missing.Occupied(ctx, js)
+	if why == "" {
+		return nil
+	}
+	return fmt.Errorf("stream %s (%s) cannot be made: %s; %s", missing.Name, missing.Key, why, do)
 }
 
 func ledgerStream(c config.Config) ledger.StreamConfig {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/checkup"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 )
 
@@ -57,14 +58,20 @@ func noStream(c config.Config, nc *nats.Conn, err error) error {
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err
 	}
-	for _, stream := range []struct{ key, name string }{
-		{"ledger.stream", c.Ledger.Stream}, {"jobs.stream", c.Jobs.Stream}, {"jobs.dlq_stream", c.Jobs.DLQStream},
-	} {
-		// With what follows: a name may be the beginning of another.
-		if strings.Contains(err.Error(), "stream "+stream.name+": ") {
-			return fmt.Errorf("there is no stream %s (%s) at %s: no worker has run there yet, or it is another server or account; `capture-worker run` creates it",
-				stream.name, stream.key, natsconn.Server(nc))
-		}
+	if stream, named := streamIn(c, err); named {
+		return fmt.Errorf("there is no stream %s (%s) at %s: no worker has run there yet (`capture-worker run` creates it), or it is another server or account, or the stream is lost: see Backup and restore in docs/operations.md",
+			stream.Name, stream.Key, natsconn.Server(nc))
 	}
 	return err
+}
+
+// streamIn is the one of our streams that an error names.
+func streamIn(c config.Config, err error) (checkup.Stream, bool) {
+	for _, stream := range checkup.StreamsOf(c) {
+		// With what follows: a name may be the beginning of another.
+		if strings.Contains(err.Error(), "stream "+stream.Name+": ") {
+			return stream, true
+		}
+	}
+	return checkup.Stream{}, false
 }

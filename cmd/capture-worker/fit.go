@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/checkup"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
 )
@@ -141,6 +142,9 @@ func ledgerLost(ctx context.Context, c config.Config, js jetstream.JetStream) er
 	for consumer := range all.Info() {
 		begun, ours := consumer.Delivered.Consumer, consumer.Name == c.Jobs.Consumer || strings.HasPrefix(consumer.Name, c.Jobs.Consumer+"-")
 		if ours && begun > 0 {
+			if err := ownedBy(ctx, checkup.StreamsOf(c)[0], js); err != nil {
+				return err // not lost: its name is mistyped
+			}
 			return fmt.Errorf("the ledger's stream %s is missing, but consumer %s has delivered jobs (%d times): without it nobody knows what became of them, and a second job for such a trade would be taken for the first; "+
 				"restore the stream, see docs/operations.md, Backup and restore, or, where the old trades do not matter, begin anew with `nats consumer rm %s %s`",
 				c.Ledger.Stream, consumer.Name, begun, c.Jobs.Stream, consumer.Name)

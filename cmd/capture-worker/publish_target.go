@@ -50,7 +50,7 @@ func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, na
 	defer cancel()
 	if create {
 		if _, err := worker.EnsureStreams(ctx, js, streamsOf(c)); err != nil {
-			return target{}, err
+			return target{}, occupied(ctx, c, js, err)
 		}
 	}
 	stream, err := js.Stream(ctx, c.Jobs.Stream)

@@ -21,6 +21,7 @@ const (
 )
 
 func (c *Checker) server(nc *nats.Conn) {
+	c.alone = nc.ConnectedClusterName() == ""
 	version := nc.ConnectedServerVersion()
 	var major, minor int
 	if _, err := fmt.Sscanf(strings.TrimPrefix(version, "v"), "%d.%d", &major, &minor); err != nil {
@@ -120,8 +121,10 @@ func (c *Checker) consumer(info *jetstream.ConsumerInfo) {
 	c.add(OK, "jobs", "", "consumer %s: %d jobs to come, %d under way or waiting for a retry",
 		info.Name, info.NumPending, info.NumAckPending)
 	if begun := info.Delivered.Consumer; c.noLedger && begun > 0 {
-		c.add(Error, "ledger", "restore it; an empty one would take each of their trades for new",
-			"the ledger is missing, but consumer %s has delivered jobs (%d times)", info.Name, begun)
+		// In place of what was said of it: run does not create it then.
+		f := &c.found[c.absent["stream "+c.Config.Ledger.Stream]]
+		f.Level, f.Do = Error, "restore it, see Backup and restore in docs/operations.md; an empty one would take each of their trades for new"
+		f.Found = fmt.Sprintf("stream %s does not exist: the ledger is missing, but consumer %s has delivered jobs (%d times)", c.Config.Ledger.Stream, info.Name, begun)
 	}
 	if info.Paused {
 		c.add(Warning, "jobs", "`capture-worker lane resume "+c.lane(info.Name)+"` ends it",
@@ -153,8 +156,17 @@ func (c *Checker) unavailable(js jetstream.JetStream, err error, area, what stri
 }
 
 func (c *Checker) missing(area, what string) {
-	c.absent[what] = true
-	c.add(Warning, area, "`capture-worker run` creates it", "%s does not exist yet", what)
+	do := "`capture-worker run` creates it"
+	if c.alone && c.Config.NATS.Replicas > 1 && strings.HasPrefix(what, "stream ") {
+		do += fmt.Sprintf(", but not with the %d replicas of nats.replicas: this server is not one of a cluster", c.Config.NATS.Replicas)
+	}
+	c.absent[what] = len(c.found)
+	c.add(Warning, area, do, "%s does not exist yet", what)
+}
+
+func (c *Checker) isAbsent(what string) bool {
+	_, is := c.absent[what]
+	return is
 }
 
 func bytesText(n uint64) string {

@@ -60,14 +60,16 @@ type Checker struct {
 	For Role
 
 	found    []Finding
-	absent   map[string]bool // what does not exist, as "stream NAME" and "consumer NAME"
-	noLedger bool            // its stream does not exist
+	absent   map[string]int // what does not exist, as "stream NAME" and "consumer NAME": where found says so
+	noLedger bool           // its stream does not exist
+	alone    bool           // the server is not one of a cluster
+	mine     *permissions   // of our user; nil where they have no limit or are not known
 }
 
 // Run looks at everything it can reach and returns what it found, the good
 // news too. It ends early only when ctx does.
 func (c *Checker) Run(ctx context.Context) []Finding {
-	c.found, c.absent = nil, map[string]bool{}
+	c.found, c.absent = nil, map[string]int{}
 	c.broker(ctx)
 	c.gateway(ctx)
 	c.notifications()
@@ -106,6 +108,7 @@ func (c *Checker) broker(ctx context.Context) {
 	// Last: it knows by then what is missing and would have to be created, and
 	// a refusal of this question is not taken for the reason of another.
 	c.permissions(ctx, nc, js)
+	c.occupied(ctx, js)
 }
 
 // ledger looks at the ledger's stream.

@@ -54,13 +54,18 @@ func (n *needs) call(purpose string, calls ...string) *need {
 	return n.publish(purpose, calls...)
 }
 
+// apiOf is the prefix of the JetStream API, with a dot.
+func apiOf(js jetstream.JetStream) string {
+	if prefix := js.Options().APIPrefix; prefix != "" {
+		return strings.TrimSuffix(prefix, ".") + "."
+	}
+	return "$JS.API."
+}
+
 // needs lists what the role needs with this configuration. What only `run`
 // makes is needed where it is missing.
 func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
-	n := &needs{api: "$JS.API."}
-	if prefix := js.Options().APIPrefix; prefix != "" {
-		n.api = strings.TrimSuffix(prefix, ".") + "."
-	}
+	n := &needs{api: apiOf(js)}
 	inbox := strings.TrimSuffix(nc.NewInbox(), ".")
 	inbox = inbox[:strings.LastIndex(inbox, ".")]
 	n.list = append(n.list, need{listen: true, subjects: []string{inbox + ".*", inbox + ".*.*"}, all: inbox + ".>", purpose: "hear the answers of the broker"})
@@ -81,7 +86,7 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 func (c *Checker) workerNeeds(n *needs) {
 	jobs, book := c.Streams.Jobs, c.Config.Ledger.Stream
 	for _, stream := range []string{jobs, book, c.Streams.DLQ} {
-		if c.absent["stream "+stream] {
+		if c.isAbsent("stream " + stream) {
 			n.call("create stream "+stream+": there is none yet", "STREAM.CREATE."+stream)
 		}
 	}
@@ -89,7 +94,7 @@ func (c *Checker) workerNeeds(n *needs) {
 		n.call("see that no job was begun before the ledger is created", "CONSUMER.LIST."+jobs)
 	}
 	for _, wanted := range c.Streams.Consumers {
-		if c.absent["stream "+jobs] || c.absent["consumer "+wanted.Name] {
+		if c.isAbsent("stream "+jobs) || c.isAbsent("consumer "+wanted.Name) {
 			n.call("create consumer "+wanted.Name+": there is none yet", "CONSUMER.CREATE."+jobs+"."+wanted.Name)
 		}
 		n.call("take jobs", "CONSUMER.MSG.NEXT."+jobs+"."+wanted.Name)

@@ -16,7 +16,7 @@ func (c *Checker) people(ctx context.Context, js jetstream.JetStream) {
 	if !c.noLedger {
 		c.parked(ctx, js)
 	}
-	if !c.absent["stream "+c.Streams.DLQ] {
+	if !c.isAbsent("stream " + c.Streams.DLQ) {
 		c.letters(ctx, js)
 	}
 }

@@ -41,6 +41,7 @@ func (c *Checker) permissions(ctx context.Context, nc *nats.Conn, js jetstream.J
 		c.add(OK, "nats", "", "this user may publish and subscribe to all subjects of its account")
 		return
 	}
+	c.mine = mine
 	before := len(c.found)
 	subjects := 0
 	for _, n := range c.needs(nc, js) {

@@ -25,6 +25,10 @@ const (
 	clusterNoPeers      jetstream.ErrorCode = 10005
 	clusterNotAvailable jetstream.ErrorCode = 10008
 	clusterNotLeader    jetstream.ErrorCode = 10009
+	// noCluster: several replicas are asked of a server that is alone.
+	noCluster jetstream.ErrorCode = 10074
+	// subjectsOverlap: one of the subjects is another stream's.
+	subjectsOverlap jetstream.ErrorCode = 10065
 )
 
 // Settle repeats what asks JetStream for something, until it is answered. While
@@ -59,9 +63,16 @@ func unanswered(err error) bool {
 }
 
 func leaderless(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && slices.Contains([]jetstream.ErrorCode{clusterNoPeers, clusterNotAvailable, clusterNotLeader}, api.ErrorCode)
+	return refusedWith(err, clusterNoPeers, clusterNotAvailable, clusterNotLeader)
 }
+
+func refusedWith(err error, codes ...jetstream.ErrorCode) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && slices.Contains(codes, api.ErrorCode)
+}
+
+// Overlap tells that a stream was not made because another has one of its subjects.
+func Overlap(err error) bool { return refusedWith(err, subjectsOverlap) }
 
 // Explain puts what JetStream answered, or did not answer, into words for who
 // has to act on it. That nobody is there, or leads, it wraps. Of a request
@@ -74,6 +85,8 @@ func Explain(nc *nats.Conn, err error) error {
 		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there, or not for this account, or it is just starting (%w)", Server(nc), err)
 	case leaderless(err):
 		return fmt.Errorf("JetStream has no leader for this just now, as while its servers start; if it stays so, look at them: %w", err)
+	case refusedWith(err, noCluster):
+		return fmt.Errorf("this server is not one of a cluster, so that a stream has one replica there: set nats.replicas to 1, or connect to a cluster: %w", err)
 	case !unanswered(err):
 		return err
 	}

@@ -77,6 +77,10 @@ func TestSettleGivesUpAtItsBoundAndAtItsContextsEnd(t *testing.T) {
 func TestAnErrorIsPutIntoWords(t *testing.T) {
 	t.Parallel()
 	other := errors.New("disk full")
+	alone := fmt.Errorf("stream S: %w", &jetstream.APIError{Code: 500, ErrorCode: 10074, Description: "replicas > 1 not supported in non-clustered mode"})
+	if err := natsconn.Explain(nil, alone); !errors.Is(err, alone) || !strings.Contains(err.Error(), "set nats.replicas to 1") {
+		t.Errorf("%v is explained as %v", alone, err)
+	}
 	for _, as := range []error{errNoLeader, errNoPeers} {
 		if err := natsconn.Explain(nil, as); !errors.Is(err, as) || !strings.Contains(err.Error(), "no leader") {
 			t.Errorf("%v is explained as %v", as, err)

@@ -70,7 +70,7 @@ func TestStreamsThatAreChangedUnderAWorker(t *testing.T) {
 		if code != 1 || !strings.Contains(out, "is missing, but consumer capture-worker has delivered jobs") {
 			t.Errorf("a start without the ledger, and with other lanes: exit code %d: %s", code, out)
 		}
-		if code, out := processtest.Finish(t, patience, "check", w.env(), program, "check"); code != 1 || !strings.Contains(out, "the ledger is missing, but consumer capture-worker has delivered jobs") {
+		if code, out := processtest.Finish(t, patience, "check", w.env(), program, "check"); code != 1 || !strings.Contains(out, "the ledger is missing, but consumer capture-worker has delivered jobs") || strings.Contains(out, "CAPTURES does not exist yet") {
 			t.Errorf("check: exit code %d: %s", code, out)
 		}
 		if err := w.js.DeleteConsumer(t.Context(), shippedStream, consumerName); err != nil {
