@@ -112,7 +112,8 @@ type Event struct {
 	Via    Via     `json:"via,omitempty"`
 	Answer *Answer `json:"answer,omitempty"`
 	// RetryAt is the persisted schedule: nothing is asked before it unless a
-	// notification comes.
+	// notification comes. Where queries agree, the next one is due when the
+	// settle time or their spacing is over, be that before or after it.
 	RetryAt time.Time `json:"retry_at,omitzero"`
 
 	// Of the outcomes. OrderID is the shop's.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,38 @@ func TestHeadlineTellsTheNextStep(t *testing.T) {
 		if !strings.HasPrefix(h.why, c.why) || !strings.HasPrefix(h.next, c.then) {
 			t.Errorf("%s:\n%s\n%s\n%s", name, h.state, h.why, h.next)
 		}
+	}
+}
+
+// When the gateway is asked again is what the decision says, not what the backoff
+// would: queries that agree are asked when the settle time and the spacing end.
+func TestTimelineTellsWhenItIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	lost := &capture.Answer{Kind: capture.AnswerUnknown, Why: "no answer"}
+	asked := func(after, retry time.Duration) capture.Event {
+		e := authorized(ago(2*time.Minute - after))
+		e.RetryAt = e.Time.Add(retry)
+		return e
+	}
+	events := story(
+		capture.Event{Type: capture.Answered, Time: ago(110 * time.Second), Via: capture.ViaCapture, Call: 1, Answer: lost, RetryAt: ago(109 * time.Second)},
+		asked(11*time.Second, time.Minute),   // the settle time comes before the backoff
+		asked(55*time.Second, 5*time.Minute), // it is over, and one more has to agree
+		asked(60*time.Second, 9*time.Minute), // it does: the next call follows at once
+		capture.Event{Type: capture.Captured, Time: ago(time.Second), Amount: "24.99", Currency: "EUR"},
+	)
+	var out bytes.Buffer
+	if err := printTimeline(&out, ledger.Trade{ID: "T-1", Events: events}, capture.Policy{}); err != nil {
+		t.Fatal(err)
+	}
+	var again []string
+	for line := range strings.Lines(out.String()) {
+		if _, when, ok := strings.Cut(line, "again from "); ok {
+			again = append(again, when[:len("15:04:05")])
+		}
+	}
+	if want := "[11:58:11 11:58:55 11:59:00]"; fmt.Sprint(again) != want {
+		t.Errorf("asked again from %v, want %s:\n%s", again, want, out.String())
 	}
 }
 

@@ -33,13 +33,30 @@ func printTimeline(w io.Writer, t ledger.Trade, p capture.Policy) error {
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "TIME (UTC)\tEVENT\tWHAT\tRULE\tBY")
+	var then capture.State
 	for _, e := range t.Events {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(showTime), e.Type, describe(e), e.Rule, writer(e))
+		then.Add(&e)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(showTime), e.Type, describe(e, againAt(then, e, p)), e.Rule, writer(e))
 	}
 	return table.Flush()
 }
 
-func describe(e capture.Event) string {
+// againAt is when the gateway is asked again after an event that leaves the
+// trade open, where nobody brings news: the zero time is at once, or not at all.
+// s is the trade up to that event. Its retry_at alone does not tell: where
+// queries agree, the settle time and their spacing decide.
+func againAt(s capture.State, e capture.Event, p capture.Policy) time.Time {
+	if e.RetryAt.IsZero() {
+		return time.Time{}
+	}
+	if step := capture.Decide(&s, &s.Job, e.Time, p); step.Do == capture.DoWait {
+		return step.Until
+	}
+	return time.Time{}
+}
+
+// describe says what happened, and from when on the gateway is asked again.
+func describe(e capture.Event, again time.Time) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	switch e.Type {
@@ -70,8 +87,8 @@ func describe(e capture.Event) string {
 	if e.Note != "" {
 		add("%s", e.Note)
 	}
-	if !e.RetryAt.IsZero() {
-		add("again from %s on", e.RetryAt.UTC().Format(time.TimeOnly))
+	if !again.IsZero() {
+		add("again from %s on", again.UTC().Format(time.TimeOnly))
 	}
 	return strings.Join(parts, "; ")
 }

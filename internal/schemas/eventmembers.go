@@ -20,7 +20,7 @@ func eventMembers() map[string]object {
 		"event.job":          says("What was asked for: of attempted, and of the first event that knows the job."),
 		"event.via":          says("The call that the answer came from.", "anyOf", open([]capture.Via{capture.ViaCapture, capture.ViaQuery})[0].value),
 		"event.answer":       says("The evidence: what one gateway call told."),
-		"event.retry_at":     says("Of answered and queried: nothing is asked before it, unless a notification comes."),
+		"event.retry_at":     says("Of answered and queried: nothing is asked before it, unless a notification comes, or queries agree: then the settle time and their spacing decide."),
 		"event.reason":       says("Of failed and parked: why, in one word.", "minLength", 1),
 		"event.amount":       says("Of the outcomes: captured tells the sum that was taken, failed and parked the sum that was asked for.", "pattern", amountPattern, "not", obj("pattern", zeroPattern)),
 		"event.currency":     says("ISO 4217, of amount.", pairs(currencySchema().without("type"))...),
