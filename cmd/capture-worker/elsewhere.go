@@ -43,21 +43,36 @@ func (e elsewhere) explain(ctx context.Context) string {
 		return ""
 	}
 	e.dead = map[uint64]time.Time{}
-	lines := append(e.letters(ctx), e.backlog(ctx)...)
-	return strings.Join(append([]string{""}, lines...), "\n")
+	letters, told := e.letters(ctx)
+	jobs, found := e.backlog(ctx)
+	lines := append(append([]string{""}, letters...), jobs...)
+	if !told && !found {
+		lines = append(lines, e.mistaken()...)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// mistaken says how to ask where one was taken for the other.
+func (e elsewhere) mistaken() []string {
+	switch {
+	case e.trade != "":
+		return []string{fmt.Sprintf("if %[1]s is the order of a shop: `capture-worker show --order %[1]s`", e.trade)}
+	case capture.ValidTradeID(e.order):
+		return []string{fmt.Sprintf("if %[1]s is a trade: `capture-worker show %[1]s`", e.order)}
+	}
+	return nil
 }
 
 func (e elsewhere) isAbout(trade, order string) bool {
 	return e.trade != "" && trade == e.trade || e.order != "" && order == e.order
 }
 
-func (e elsewhere) letters(ctx context.Context) []string {
+// letters tells of the dead letters; found is whether there is any.
+func (e elsewhere) letters(ctx context.Context) (lines []string, found bool) {
 	d := &desk{c: e.c, js: e.js, dec: e.dec, box: worker.LetterBox{JS: e.js, Stream: e.c.Jobs.DLQStream}}
-	var lines []string
 	err := d.list(ctx, func(l letterLine) error {
 		if e.isAbout(l.Trade, l.Order) {
-			lines = append(lines, fmt.Sprintf("dead letter %d (%s, %s UTC): see `capture-worker dlq show %d`",
-				l.Seq, l.Reason, l.Time.Format(time.DateTime), l.Seq))
+			lines, found = append(lines, fmt.Sprintf("%s%s: %s", l.name(), l.dealtWith(), l.look())), true
 			if l.stream == e.c.Jobs.Stream {
 				e.dead[l.sequence] = l.Time
 			}
@@ -70,14 +85,16 @@ func (e elsewhere) letters(ctx context.Context) []string {
 	case len(lines) == 0:
 		lines = []string{"no dead letter is about it"}
 	}
-	return lines
+	return lines, found
 }
 
-func (e elsewhere) backlog(ctx context.Context) []string {
-	var lines []string
+// backlog tells of the jobs that wait; found is whether there is any.
+func (e elsewhere) backlog(ctx context.Context) (lines []string, found bool) {
 	for _, lane := range e.c.LaneList() {
-		found, read, err := e.inLane(ctx, lane)
-		lines = append(lines, found...)
+		waiting, read, err := e.inLane(ctx, lane)
+		if len(waiting) > 0 {
+			lines, found = append(append(lines, waiting...), e.paused(ctx, lane)...), true
+		}
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrConsumerNotFound):
 		case err != nil:
@@ -89,7 +106,17 @@ func (e elsewhere) backlog(ctx context.Context) []string {
 	if len(lines) == 0 {
 		lines = []string{"no job for it waits in " + e.c.Jobs.Stream}
 	}
-	return lines
+	return lines, found
+}
+
+// paused says of a lane that it is: what waits there comes to no worker. One that
+// cannot be looked at a second time is passed over.
+func (e elsewhere) paused(ctx context.Context, lane config.Lane) []string {
+	row, err := lookAtLane(ctx, e.js, e.c, lane)
+	if err != nil || !row.Paused {
+		return nil
+	}
+	return []string{fmt.Sprintf("lane %[1]s is paused until %[2]s and delivers nothing: see `capture-worker lane resume %[1]s`", row.Lane, moment(row.PausedUntil))}
 }
 
 func (e elsewhere) inLane(ctx context.Context, lane config.Lane) (lines []string, read int, err error) {

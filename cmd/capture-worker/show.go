@@ -87,7 +87,7 @@ type showing struct {
 
 func (s showing) trade(ctx context.Context, id string) error {
 	if err := ledger.CheckTradeID(id); err != nil {
-		return usageError("%w", err)
+		return usageError("%w; the order of a shop is named with --order", err)
 	}
 	found, err := s.book.LoadLatest(ctx, id)
 	if err != nil {
