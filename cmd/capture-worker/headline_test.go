@@ -147,7 +147,7 @@ func TestTimelineTellsWhenItIsAskedAgain(t *testing.T) {
 		capture.Event{Type: capture.Captured, Time: ago(time.Second), Amount: "24.99", Currency: "EUR"},
 	)
 	var out bytes.Buffer
-	if err := printTimeline(&out, ledger.Trade{ID: "T-1", Events: events}, capture.Policy{}); err != nil {
+	if err := printTimeline(&out, ledger.Trade{ID: "T-1", Events: events}, nil, capture.Policy{}); err != nil {
 		t.Fatal(err)
 	}
 	var again []string
@@ -166,7 +166,7 @@ func TestTimelineOfTheUnknown(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	trade := ledger.Trade{ID: "T-1", Events: []capture.Event{{ID: "E1", Type: "weighed", TradeID: "T-1", Time: headlineNow, Worker: "w"}}}
-	if err := printTimeline(&out, trade, capture.Policy{}); err != nil || !strings.Contains(out.String(), "state  open, no outcome yet\n") {
+	if err := printTimeline(&out, trade, nil, capture.Policy{}); err != nil || !strings.Contains(out.String(), "state  open, no outcome yet\n") {
 		t.Errorf("%v:\n%s", err, out.String())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -29,6 +30,7 @@ rules are explained in docs/state-machine.md.
 With --order it looks for the trade of a shop's order; that reads the whole
 ledger and takes its time on a large one.
 
+Dead letters about the trade that wait for a person are named beside its story.
 Where the ledger knows nothing yet it looks for a dead letter about the trade or
 order, and for a job that waits, says what it found, and ends with exit code 1.`,
 		Example: `  capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b
@@ -62,7 +64,8 @@ func (a *app) show(cmd *cobra.Command, trade, order, output string) error {
 	}
 	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
 		book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
-		shown := showing{w: cmd.OutOrStdout(), book: book, policy: policyOf(c), output: output}
+		shown := showing{w: cmd.OutOrStdout(), notes: cmd.ErrOrStderr(), book: book, policy: policyOf(c), output: output}
+		shown.letters = sync.OnceValue(func() []letterLine { return waitingLetters(ctx, js, c, shown.notes) })
 		var err error
 		if order != "" {
 			err = shown.order(ctx, order)
@@ -79,10 +82,11 @@ func (a *app) show(cmd *cobra.Command, trade, order, output string) error {
 
 // showing tells stories of trades from the ledger.
 type showing struct {
-	w      io.Writer
-	book   ledger.Ledger
-	policy capture.Policy // by which the workers decide what comes next
-	output string
+	w, notes io.Writer
+	book     ledger.Ledger
+	policy   capture.Policy      // by which the workers decide what comes next
+	letters  func() []letterLine // the dead letters that wait, whatever they are about
+	output   string
 }
 
 func (s showing) trade(ctx context.Context, id string) error {
@@ -96,16 +100,17 @@ func (s showing) trade(ctx context.Context, id string) error {
 	if len(found.Events) == 0 {
 		return fmt.Errorf("%w %s: no job for it was begun, or it is older than the ledger keeps (ledger.max_age)", errUnknownTrade, id)
 	}
+	letters := lettersOf(s.letters(), id)
 	if s.output == "json" {
-		return printTradeJSON(s.w, found)
+		return printTradeJSON(s.w, found, letters)
 	}
-	return printTimeline(s.w, found, s.policy)
+	return printTimeline(s.w, found, letters, s.policy)
 }
 
 // order looks through the ledger. A shop may have split an order into several
 // trades, so all of them are shown.
 func (s showing) order(ctx context.Context, order string) error {
-	shown := 0
+	shown := map[string]bool{}
 	for id, err := range s.book.Trades(ctx, ledger.Filter{}) {
 		if err != nil {
 			return err
@@ -117,17 +122,18 @@ func (s showing) order(ctx context.Context, order string) error {
 		if !slices.Contains(ordersOf(trade.Events), order) {
 			continue
 		}
-		if shown > 0 && s.output == "text" {
+		if len(shown) > 0 && s.output == "text" {
 			fmt.Fprintln(s.w)
 		}
-		shown++
+		shown[id] = true
 		if err := s.trade(ctx, id); err != nil {
 			return err
 		}
 	}
-	if shown == 0 {
+	if len(shown) == 0 {
 		return fmt.Errorf("%w of order %q", errUnknownTrade, order)
 	}
+	printOrderLetters(s.notes, order, shown, s.letters())
 	return nil
 }
 
@@ -150,10 +156,11 @@ func ordersOf(events []capture.Event) []string {
 	return orders
 }
 
-func printTradeJSON(w io.Writer, t ledger.Trade) error {
+func printTradeJSON(w io.Writer, t ledger.Trade, letters []letterLine) error {
 	return writeJSON(w, struct {
 		TradeID string          `json:"trade_id"`
 		Phase   capture.Phase   `json:"phase"`
 		Events  []capture.Event `json:"events"`
-	}{t.ID, t.State().Phase, t.Events})
+		Letters []letterLine    `json:"dead_letters,omitempty"` // about the trade, that wait
+	}{t.ID, t.State().Phase, t.Events, letters})
 }

@@ -14,8 +14,8 @@ import (
 const showTime = "2006-01-02 15:04:05.000"
 
 // printTimeline tells a trade's story: first where it stands, why, and what
-// comes next, then every event in order.
-func printTimeline(w io.Writer, t ledger.Trade, p capture.Policy) error {
+// comes next, the dead letters about it that wait, then every event in order.
+func printTimeline(w io.Writer, t ledger.Trade, letters []letterLine, p capture.Policy) error {
 	s := t.State()
 	fmt.Fprintf(w, "trade  %s\n", t.ID)
 	if orders := ordersOf(t.Events); len(orders) > 0 {
@@ -30,6 +30,7 @@ func printTimeline(w io.Writer, t ledger.Trade, p capture.Policy) error {
 			fmt.Fprintf(w, "%-5s  %s\n", line.name, line.text)
 		}
 	}
+	printLetters(w, t.ID, letters)
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "TIME (UTC)\tEVENT\tWHAT\tRULE\tBY")
