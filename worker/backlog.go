@@ -16,13 +16,22 @@ import (
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
+// Published is a job's message as the stream holds it.
+type Published struct {
+	Sequence uint64    // in the stream of the jobs
+	Stored   time.Time // when it was published there
+	Subject  string
+	Header   nats.Header
+	Body     []byte
+}
+
+func published(m *jetstream.RawStreamMsg) Published {
+	return Published{Sequence: m.Sequence, Stored: m.Time, Subject: m.Subject, Header: m.Header, Body: m.Data}
+}
+
 // Waiting is a job's message that a consumer is not known to have done with.
 type Waiting struct {
-	Sequence  uint64    // in the stream of the jobs
-	Stored    time.Time // when it was published there
-	Subject   string
-	Header    nats.Header
-	Body      []byte
+	Published
 	Delivered bool // a worker has it in hand, it waits for its next try, or it is done and an older one is not
 	Ahead     int  // where it was not delivered, how many come before it, jobs.match or not
 }
@@ -54,10 +63,7 @@ func Backlog(ctx context.Context, js jetstream.JetStream, stream, consumer strin
 				if m == nil || !filters(info.Config, m.Subject) {
 					continue
 				}
-				w := Waiting{
-					Sequence: m.Sequence, Stored: m.Time, Subject: m.Subject, Header: m.Header, Body: m.Data,
-					Delivered: m.Sequence <= info.Delivered.Stream, Ahead: ahead,
-				}
+				w := Waiting{Published: published(m), Delivered: m.Sequence <= info.Delivered.Stream, Ahead: ahead}
 				if !w.Delivered {
 					ahead++
 				}

@@ -72,3 +72,71 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("looking left a consumer behind: %v", err)
 	}
 }
+
+// What the consumers have done with is read from the newest back, and what one of
+// them has yet to do is left out.
+func TestDone(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	s.worker(nil) // makes the streams
+	const n = 300 // more than are asked for at a time
+	for i := range n {
+		s.publish(nats.Header{}, fmt.Sprint(i))
+	}
+	name := s.streams.Consumers[0].Name
+	done := func(ctx context.Context, consumers ...string) (sequences []uint64, failed error) {
+		for p, err := range worker.Done(ctx, s.js, s.streams.Jobs, consumers) {
+			if err != nil {
+				return sequences, err
+			}
+			if string(p.Body) != fmt.Sprint(p.Sequence-1) || p.Stored.IsZero() || p.Subject != "capture.jobs.shipped" {
+				t.Errorf("%q is sequence %d of %s, stored %s", p.Body, p.Sequence, p.Subject, p.Stored)
+			}
+			sequences = append(sequences, p.Sequence)
+		}
+		return sequences, nil
+	}
+	if got, err := done(t.Context(), name); len(got) > 0 || err != nil {
+		t.Errorf("nothing was done, and %v is: %v", got, err)
+	}
+	consumer, err := s.js.Consumer(t.Context(), s.streams.Jobs, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := consumer.Fetch(n-5, jetstream.FetchMaxWait(10*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for m := range batch.Messages() {
+		if err := m.DoubleAck(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := done(t.Context(), name)
+	if err != nil || len(got) != n-5 || got[0] != n-5 || got[len(got)-1] != 1 {
+		t.Errorf("%d are done: %v, %v", len(got), got, err)
+	}
+	for i := range got {
+		if got[i] != uint64(n-5-i) {
+			t.Fatalf("sequence %d is the %dth", got[i], i)
+		}
+	}
+	// Another lane that takes them too has all of them before it.
+	if _, err := s.js.CreateConsumer(t.Context(), s.streams.Jobs, jetstream.ConsumerConfig{Durable: "other", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := done(t.Context(), name, "other"); len(got) > 0 || err != nil {
+		t.Errorf("what waits in another lane is done: %v, %v", got, err)
+	}
+	if got, err := done(t.Context()); len(got) > 0 || err != nil {
+		t.Errorf("without consumers %v is done: %v", got, err)
+	}
+	if _, err := done(t.Context(), name, "nobody"); err == nil {
+		t.Error("a consumer that is not there has done something")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := done(ended, name); err == nil {
+		t.Error("a walk goes on after its end")
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
+	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
 )
 
@@ -23,11 +24,13 @@ const (
 )
 
 // elsewhere looks for jobs of which the ledger knows nothing yet: among the dead
-// letters, and among those that wait.
+// letters, among those that wait, and among those that are done.
 type elsewhere struct {
 	js           jetstream.JetStream
+	book         ledger.Ledger
 	c            config.Config
 	trade, order string // one of the two
+	most         int    // how many jobs that are done are looked at
 
 	dec  *capture.Decoder
 	dead map[uint64]time.Time // sequences of jobs that are dead letters, and since when
@@ -36,17 +39,19 @@ type elsewhere struct {
 // explain says where the job is, in lines that follow what the ledger does not
 // know.
 func (e elsewhere) explain(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, elsewhereTimeout)
-	defer cancel()
 	var err error
 	if e.dec, err = capture.NewDecoder(mappingOf(e.c)); err != nil {
 		return ""
 	}
 	e.dead = map[uint64]time.Time{}
-	letters, told := e.letters(ctx)
-	jobs, found := e.backlog(ctx)
-	lines := append(append([]string{""}, letters...), jobs...)
-	if !told && !found {
+	within, cancel := context.WithTimeout(ctx, elsewhereTimeout)
+	defer cancel()
+	lines, anything := []string{""}, false
+	add := func(more []string, found bool) { lines, anything = append(lines, more...), anything || found }
+	add(e.letters(within))
+	add(e.backlog(within))
+	add(e.doneJobs(ctx))
+	if !anything {
 		lines = append(lines, e.mistaken()...)
 	}
 	return strings.Join(lines, "\n")
@@ -134,18 +139,19 @@ func (e elsewhere) inLane(ctx context.Context, lane config.Lane) (lines []string
 			}
 			continue
 		}
-		if !e.isAbout(e.dec.Hint(w.Header, w.Body)) {
-			continue
-		}
-		if e.isDead(w) {
+		trade, order := e.dec.Hint(w.Header, w.Body)
+		if !e.isAbout(trade, order) || e.isDead(w) {
 			continue
 		}
 		where := fmt.Sprintf("published %s UTC on %s, sequence %d of %s", w.Stored.UTC().Format(time.DateTime), w.Subject, w.Sequence, e.c.Jobs.Stream)
+		state := fmt.Sprintf("waits for a worker: %d come before it", w.Ahead-passed)
 		if w.Delivered {
-			lines = append(lines, "its job was "+where+", and was delivered: a worker has it, or it waits for its next try")
-		} else {
-			lines = append(lines, fmt.Sprintf("its job was %s, and waits for a worker: %d come before it", where, w.Ahead-passed))
+			state = "was delivered: a worker has it, it waits for its next try, or it is done and an older one is not"
 		}
+		if e.order != "" && capture.ValidTradeID(trade) {
+			state += "; " + e.names(ctx, trade)
+		}
+		lines = append(lines, "its job was "+where+", and "+state)
 	}
 	return lines, read, nil
 }

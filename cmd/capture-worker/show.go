@@ -31,8 +31,10 @@ With --order it looks for the trade of a shop's order; that reads the whole
 ledger and takes its time on a large one.
 
 Dead letters about the trade that wait for a person are named beside its story.
-Where the ledger knows nothing yet it looks for a dead letter about the trade or
-order, and for a job that waits, says what it found, and ends with exit code 1.`,
+Where the ledger knows nothing it looks for a dead letter about the trade or
+order, for a job that waits, and for one that is done: that of a second order
+which the same trade paid is in no event. It says what it found, and how many
+jobs it looked at where these were not all, and ends with exit code 1.`,
 		Example: `  capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b
   capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b -o json
   capture-worker show --order A-1001`,
@@ -73,7 +75,7 @@ func (a *app) show(cmd *cobra.Command, trade, order, output string) error {
 			err = shown.trade(ctx, trade)
 		}
 		if errors.Is(err, errUnknownTrade) {
-			job := elsewhere{js: js, c: c, trade: trade, order: order}
+			job := elsewhere{js: js, book: book, c: c, trade: trade, order: order, most: maxDone}
 			err = fmt.Errorf("%w%s", err, job.explain(ctx))
 		}
 		return err
