@@ -13,7 +13,8 @@ import (
 // small. It may grow to about what a worker with usualSlots has anyway.
 const (
 	usualSlots   = 256
-	usualPercent = 100 // Go's own
+	usualPercent = 120
+	leastPercent = 100 // Go's own
 	mostPercent  = 400
 )
 
@@ -31,5 +32,5 @@ func spare(c config.Config) {
 }
 
 func heapGrowth(slots int) (percent int) {
-	return min(max(usualPercent*usualSlots/max(slots, 1), usualPercent), mostPercent)
+	return min(max(usualPercent*usualSlots/max(slots, 1), leastPercent), mostPercent)
 }
