@@ -13,9 +13,8 @@ const (
 	// most is the size of a batch; a server takes 1000 by default.
 	most = 256
 	// suspicious is the cost of an append, many under way at once, from which on
-	// batches are tried. A server that does not sync needs a fifth of it, or two
-	// thirds where everything shares two slow cores; one that does needs more.
-	suspicious = 150 * time.Microsecond
+	// batches are tried. A server that does not sync needs a third of it.
+	suspicious = 100 * time.Microsecond
 	// paces is how many stretches are timed, of which the fastest counts: noise
 	// only ever adds.
 	paces = 4
