@@ -13,7 +13,7 @@ import (
 // small. It may grow to about what a worker with usualSlots has anyway.
 const (
 	usualSlots   = 256
-	usualPercent = 120
+	usualPercent = 110
 	leastPercent = 100 // Go's own
 	mostPercent  = 400
 )
