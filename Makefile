@@ -56,7 +56,7 @@ mutants: ## one bug after the other in production code: the simulation must find
 	go run ./sim/mutants
 
 .PHONY: bench
-bench: ## capture-worker beside the ceiling, a naive worker and two peers; about five minutes, Linux
+bench: ## capture-worker beside the ceiling, a naive worker and two peers; about six minutes, Linux
 	cd bench && go run . -seconds 1 -turns 5 -cells 0ms/64,20ms/64,20ms/256,20ms/1024,100ms/1024 \
 	  -contestants ceiling,naive,naive-ledger,capture-worker,watermill-jetstream,asynq -out ../bin/bench.json
 
