@@ -190,8 +190,7 @@ func (v *checker) serverList(key, list string) {
 	}
 }
 
-// webAddress holds a key to a whole address, and like tells what
-// one looks like.
+// webAddress holds a key to a whole address; like tells what one looks like.
 func (v *checker) webAddress(key, text, like string) {
 	u, err := url.Parse(text)
 	switch {

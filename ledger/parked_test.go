@@ -6,11 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -38,23 +36,8 @@ func (w *parkedWorld) add(trade string, types ...capture.EventType) {
 
 func newParkedWorld(t *testing.T) *parkedWorld {
 	t.Helper()
-	s, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	nc, err := nats.Connect(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{}); err != nil {
-		t.Fatal(err)
-	}
+	js := connect(t, server(t).URL())
+	ensure(t, js, ledger.StreamConfig{})
 	return &parkedWorld{t: t, js: js, l: ledger.NewJetStream(js, ledger.Options{}), after: map[string]uint64{}}
 }
 

@@ -6,34 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
 // Both readings of it, that of a stream and that of any ledger, name each
 // trade once, in the order of its first event of the type.
 func TestTradesWith(t *testing.T) {
-	s, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Shutdown()
-	nc, err := nats.Connect(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{}); err != nil {
-		t.Fatal(err)
-	}
+	js := connect(t, server(t).URL())
+	ensure(t, js, ledger.StreamConfig{})
 	for name, l := range map[string]ledger.Ledger{"memory": &ledger.Memory{}, "jetstream": ledger.NewJetStream(js, ledger.Options{})} {
 		t.Run(name, func(t *testing.T) { tradesWith(t, l) })
 	}

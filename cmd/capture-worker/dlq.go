@@ -36,6 +36,10 @@ type desk struct {
 	dec *capture.Decoder
 }
 
+func newDesk(c config.Config, js jetstream.JetStream, dec *capture.Decoder) *desk {
+	return &desk{c: c, js: js, box: worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream}, dec: dec}
+}
+
 // withDesk connects and hands over the stream of dead letters.
 func (a *app) withDesk(cmd *cobra.Command, use func(context.Context, *desk) error) error {
 	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
@@ -43,7 +47,7 @@ func (a *app) withDesk(cmd *cobra.Command, use func(context.Context, *desk) erro
 		if err != nil {
 			return err
 		}
-		return use(ctx, &desk{c: c, js: js, dec: dec, box: worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream}})
+		return use(ctx, newDesk(c, js, dec))
 	})
 }
 

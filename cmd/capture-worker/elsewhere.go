@@ -74,8 +74,7 @@ func (e elsewhere) isAbout(trade, order string) bool {
 
 // letters tells of the dead letters; found is whether there is any.
 func (e elsewhere) letters(ctx context.Context) (lines []string, found bool) {
-	d := &desk{c: e.c, js: e.js, dec: e.dec, box: worker.LetterBox{JS: e.js, Stream: e.c.Jobs.DLQStream}}
-	err := d.list(ctx, func(l letterLine) error {
+	err := newDesk(e.c, e.js, e.dec).list(ctx, func(l letterLine) error {
 		if e.isAbout(l.Trade, l.Order) {
 			lines, found = append(lines, fmt.Sprintf("%s%s: %s", l.name(), l.dealtWith(), l.look())), true
 			if l.stream == e.c.Jobs.Stream {

@@ -35,9 +35,8 @@ func someRows(t *testing.T, n int) rows {
 	}
 }
 
-// realStream is a stream J on a server of its own, with the subjects j.>, and
-// the count of its messages.
-func realStream(t *testing.T) (jetstream.JetStream, func() uint64) {
+// ownBroker is JetStream on a server that nobody else uses.
+func ownBroker(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	s, err := natsserver.Start(natsserver.Options{StoreDir: filepath.Join(t.TempDir(), "nats")})
 	if err != nil {
@@ -53,6 +52,14 @@ func realStream(t *testing.T) (jetstream.JetStream, func() uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return js
+}
+
+// realStream is a stream J on a server of its own, with the subjects j.>, and
+// the count of its messages.
+func realStream(t *testing.T) (jetstream.JetStream, func() uint64) {
+	t.Helper()
+	js := ownBroker(t)
 	stream, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "J", Subjects: []string{"j.>"}})
 	if err != nil {
 		t.Fatal(err)

@@ -33,8 +33,7 @@ func waitingLetters(ctx context.Context, js jetstream.JetStream, c config.Config
 	if err == nil && n > 0 {
 		var dec *capture.Decoder
 		if dec, err = capture.NewDecoder(mappingOf(c)); err == nil {
-			d := &desk{c: c, js: js, dec: dec, box: box}
-			err = d.list(ctx, func(l letterLine) error {
+			err = newDesk(c, js, dec).list(ctx, func(l letterLine) error {
 				if l.waits() && (l.Trade != "" || l.Order != "") {
 					waiting = append(waiting, l)
 				}
