@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -145,5 +146,22 @@ type Order struct {
 	SettlementCurrency string `json:"settlement_currency,omitempty"`
 	ExchangeRate       string `json:"exchange_rate,omitempty"`
 	TransactionID      string `json:"transaction_id,omitempty"`
-	PaidTime           string `json:"paid_time,omitempty"`
+	PaidTime           string `json:"paid_time,omitempty"`  // Unix seconds, as the gateway sends them
+	CreatedAt          string `json:"created_at,omitempty"` // of the authorization, likewise
+	// AmountText is the amount and currency as the gateway sent them, if they
+	// could not be read as an Amount.
+	AmountText string `json:"amount_text,omitempty"`
+}
+
+// maxUnixSeconds bounds the times that are believed: the end of the year 9999.
+const maxUnixSeconds = 253402300799
+
+// UnixSeconds reads a time as the gateway sends it: Unix seconds in decimal
+// digits. It returns the zero time if s is anything else.
+func UnixSeconds(s string) time.Time {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n <= 0 || n > maxUnixSeconds {
+		return time.Time{}
+	}
+	return time.Unix(n, 0).UTC()
 }

@@ -44,12 +44,31 @@ type Policy struct {
 	Agree       int           // how many queries must agree after that
 	Spacing     time.Duration // how far apart they are
 	GiveUpAfter time.Duration // when a trade with no deadline, or past it, is parked
+
+	// Window is how long the gateway keeps an authorization open for its capture.
+	Window time.Duration
+	// MaxAnswers is how many answers that settle nothing end the capture calls
+	// of a trade. AnswersFor after the first of them the trade is parked.
+	MaxAnswers int
+	AnswersFor time.Duration
+	MaxIDs     int // request_ids that a trade may use
+	// Final is how long after the last call agreeing queries must have been asked
+	// before a trade in doubt is failed because its time is over.
+	Final time.Duration
+
+	// AskFirst: the first capture call of a trade too is preceded by a query. It
+	// is set for a delivery that is not the first of its job, and while the
+	// ledger may have lost events (rule 2). Its zero value is the usual case.
+	AskFirst bool
 }
 
 // DefaultPolicy is the policy where nobody sets one. It suits calls that are
 // given up after 30 seconds.
 func DefaultPolicy() Policy {
-	return Policy{Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour}
+	return Policy{
+		Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour,
+		Window: AuthorizationWindow, MaxAnswers: 5, AnswersFor: time.Hour, MaxIDs: 10, Final: time.Hour,
+	}
 }
 
 // OrDefault is the policy as it is applied, with no field left at zero.
@@ -66,6 +85,21 @@ func (p Policy) OrDefault() Policy {
 	}
 	if p.GiveUpAfter <= 0 {
 		p.GiveUpAfter = d.GiveUpAfter
+	}
+	if p.Window <= 0 {
+		p.Window = d.Window
+	}
+	if p.MaxAnswers <= 0 {
+		p.MaxAnswers = d.MaxAnswers
+	}
+	if p.AnswersFor <= 0 {
+		p.AnswersFor = d.AnswersFor
+	}
+	if p.MaxIDs <= 0 {
+		p.MaxIDs = d.MaxIDs
+	}
+	if p.Final <= 0 {
+		p.Final = d.Final
 	}
 	return p
 }

@@ -18,8 +18,10 @@ const (
 	Answered  EventType = "answered"  // an answer that did not settle it
 	Queried   EventType = "queried"   // what Order Query said, where it did not settle it
 	Notified  EventType = "notified"  // a verified notification of the gateway
-	Released  EventType = "released"  // a person sent a parked trade back
-	Dismissed EventType = "dismissed" // a person closed a parked trade's case; no outcome
+	Released  EventType = "released"  // an operator sent a parked trade back to work
+	Retried   EventType = "retried"   // an operator sent a failed trade back to work
+	Withdrawn EventType = "withdrawn" // the job is withdrawn: no further capture call is made
+	Dismissed EventType = "dismissed" // an operator closed a parked trade's case; no outcome
 	Captured  EventType = "captured"  // outcome: the money is taken
 	Failed    EventType = "failed"    // outcome: surely no money, with the reason
 	Parked    EventType = "parked"    // outcome: a person must look, with the reason
@@ -27,7 +29,9 @@ const (
 
 // EventTypes lists the types in the order in which a trade may meet them.
 func EventTypes() []EventType {
-	return []EventType{Attempted, Answered, Queried, Notified, Released, Dismissed, Captured, Failed, Parked}
+	return []EventType{
+		Attempted, Answered, Queried, Notified, Released, Retried, Withdrawn, Dismissed, Captured, Failed, Parked,
+	}
 }
 
 // Outcome reports whether the event ends the trade for us.
@@ -35,7 +39,7 @@ func (t EventType) Outcome() bool { return t == Captured || t == Failed || t == 
 
 func (t EventType) known() bool {
 	switch t {
-	case Attempted, Answered, Queried, Notified, Released, Dismissed, Captured, Failed, Parked:
+	case Attempted, Answered, Queried, Notified, Released, Retried, Withdrawn, Dismissed, Captured, Failed, Parked:
 		return true
 	}
 	return false
@@ -54,7 +58,7 @@ const (
 // word of an order state: declined, failed, expired, cancelled.
 const (
 	ReasonWindowExceeded   = "window_exceeded"    // failed: the authorization's time is over
-	ReasonFieldMissing     = "field_missing"      // failed: the gateway misses a field
+	ReasonFieldMissing     = "field_missing"      // no longer written
 	ReasonAmountExceeded   = "amount_exceeded"    // failed: more than was authorized
 	ReasonCurrencyMismatch = "currency_mismatch"  // failed: not the authorization's currency
 	ReasonTradeIncorrect   = "trade_incorrect"    // failed: the gateway knows no such authorization
@@ -64,13 +68,21 @@ const (
 	ReasonStateUnclear     = "state_unclear"      // parked: the gateway says a word we don't know
 	ReasonTradeUnknown     = "trade_unknown"      // parked: Order Query knows no such trade
 	ReasonUnresolved       = "unresolved"         // parked: the truth could not be learned in time
+	ReasonWithdrawn        = "withdrawn"          // failed: the job was withdrawn before any money moved
+
+	ReasonAmountUnreadable    = "amount_unreadable"    // parked: paid, with an amount that cannot be read
+	ReasonRequestRefused      = "request_refused"      // parked: -3001 to every call of this trade
+	ReasonRefusalContradicted = "refusal_contradicted" // parked: refusals that Order Query does not explain
+	ReasonUnknownCode         = "unknown_code"         // parked: answers that settle nothing
+	ReasonRequestIDsSpent     = "request_ids_spent"    // parked: too many request_ids were used
+	ReasonNotifiedPaid        = "notified_paid"        // parked: a notification says paid, Order Query does not
 )
 
 // FailedReasons lists the reasons of failed outcomes, the dead order states
 // among them.
 func FailedReasons() []string {
 	return []string{
-		ReasonWindowExceeded, ReasonFieldMissing, ReasonAmountExceeded, ReasonCurrencyMismatch, ReasonTradeIncorrect,
+		ReasonWindowExceeded, ReasonAmountExceeded, ReasonCurrencyMismatch, ReasonTradeIncorrect, ReasonWithdrawn,
 		string(OrderDeclined), string(OrderFailed), string(OrderExpired), string(OrderCancelled),
 	}
 }
@@ -78,7 +90,9 @@ func FailedReasons() []string {
 // ParkedReasons lists the reasons of parked outcomes.
 func ParkedReasons() []string {
 	return []string{
-		ReasonAmountMismatch, ReasonRequestIDRefused, ReasonRefunded, ReasonStateUnclear, ReasonTradeUnknown, ReasonUnresolved,
+		ReasonAmountMismatch, ReasonAmountUnreadable, ReasonRequestIDRefused, ReasonRequestIDsSpent, ReasonRequestRefused,
+		ReasonRefusalContradicted, ReasonUnknownCode, ReasonNotifiedPaid, ReasonRefunded, ReasonStateUnclear,
+		ReasonTradeUnknown, ReasonUnresolved,
 	}
 }
 
@@ -90,6 +104,18 @@ type Notification struct {
 	TransactionID string     `json:"transaction_id,omitempty"`
 	State         OrderState `json:"state"`
 	Amount        Amount     `json:"amount,omitzero"`
+	// AmountText is the amount and currency as they were sent, if they could not
+	// be read as an Amount.
+	AmountText string `json:"amount_text,omitempty"`
+	PaidTime   string `json:"paid_time,omitempty"` // Unix seconds, as they were sent
+	// Rendering names the way of signing that verified it; see package gateway.
+	Rendering string `json:"rendering,omitempty"`
+}
+
+// SaysPaid reports whether the notification says that the money of a payment
+// was taken.
+func (n *Notification) SaysPaid() bool {
+	return n != nil && n.State.Class() == OrderIsPaid && n.Type != "refund"
 }
 
 // Event is one fact about a trade. Which members are set depends on Type.
@@ -115,6 +141,9 @@ type Event struct {
 	// notification comes. Where queries agree, the next one is due when the
 	// settle time or their spacing is over, be that before or after it.
 	RetryAt time.Time `json:"retry_at,omitzero"`
+	// Excused: the intake of jobs was paused for a fault of ours when the answer
+	// came (rule 9). It counts for nothing against the trade.
+	Excused bool `json:"excused,omitempty"`
 
 	// Of the outcomes. OrderID is the shop's.
 	Reason   string `json:"reason,omitempty"`
@@ -125,7 +154,7 @@ type Event struct {
 
 	Notification *Notification `json:"notification,omitempty"` // of notified
 
-	By   string `json:"by,omitempty"`   // of released and dismissed, the acts of a person: who
+	By   string `json:"by,omitempty"`   // of released, retried, withdrawn and dismissed, the acts of an operator: who
 	Note string `json:"note,omitempty"` // and why
 }
 

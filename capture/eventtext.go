@@ -35,6 +35,7 @@ func (w *jsonText) event(e *Event) {
 		w.answer(e.Answer)
 	}
 	w.timeIf("retry_at", e.RetryAt)
+	w.flagIf("excused", e.Excused)
 	w.textIf("reason", e.Reason)
 	w.textIf("amount", e.Amount)
 	w.textIf("currency", e.Currency)
@@ -90,6 +91,8 @@ func (w *jsonText) order(o *Order) {
 	w.textIf("exchange_rate", o.ExchangeRate)
 	w.textIf("transaction_id", o.TransactionID)
 	w.textIf("paid_time", o.PaidTime)
+	w.textIf("created_at", o.CreatedAt)
+	w.textIf("amount_text", o.AmountText)
 	w.close()
 }
 
@@ -100,6 +103,9 @@ func (w *jsonText) notification(n *Notification) {
 	w.textIf("transaction_id", n.TransactionID)
 	w.text("state", string(n.State))
 	w.amountIf("amount", n.Amount)
+	w.textIf("amount_text", n.AmountText)
+	w.textIf("paid_time", n.PaidTime)
+	w.textIf("rendering", n.Rendering)
 	w.close()
 }
 
@@ -130,6 +136,13 @@ func (w *jsonText) numberIf(name string, n int64) {
 	if n != 0 {
 		w.name(name)
 		w.b = strconv.AppendInt(w.b, n, 10)
+	}
+}
+
+func (w *jsonText) flagIf(name string, flag bool) {
+	if flag {
+		w.name(name)
+		w.b = append(w.b, "true"...)
 	}
 }
 

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -38,6 +39,39 @@ func (j Job) Deadline() time.Time {
 	}
 	return window
 }
+
+// TradeKey returns the one spelling under which a trade is kept: a trade_id in
+// the form of a UUID is one trade in any letter case (rule 7), so it is written
+// in lower case; any other trade_id is kept as it is. The gateway gets the
+// spelling of the job, the ledger's subjects hold the key.
+func TradeKey(tradeID string) string {
+	if !uuidForm(tradeID) {
+		return tradeID
+	}
+	return strings.ToLower(tradeID)
+}
+
+func uuidForm(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'f', c >= 'A' && c <= 'F':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// SameTrade reports whether two trade_ids name one trade.
+func SameTrade(a, b string) bool { return a == b || TradeKey(a) == TradeKey(b) }
 
 // jobJSON is the job on the wire and in the ledger.
 type jobJSON struct {
