@@ -74,7 +74,7 @@ func (h *history) checkMinted(e capture.Event, before call) {
 		h.add("4", e, "request_id %s is that of an earlier attempt", e.RequestID)
 		return
 	}
-	if n := len(h.stretch.ids); n >= h.p.MaxIDs {
+	if n := h.stretch.ids; n >= h.p.MaxIDs {
 		h.add("4", e, "a new request_id after %d, more than a trade may use", n)
 	}
 	if h.outcome != nil || h.newJob || h.reopened {
@@ -110,14 +110,20 @@ func (h *history) checkOpen(e capture.Event) {
 // if time was what one failed for, and no deadline is more time than one that
 // was over.
 func (h *history) asksAnew(job capture.Job) bool {
-	deadline := h.deadlineOf(&job)
 	for _, f := range h.failed {
-		more := f.window && !f.deadline.IsZero() && (deadline.IsZero() || deadline.After(f.deadline))
-		if job.Amount == f.sum && !more {
+		if job.Amount == f.sum && !(f.window && h.moreTime(&job, f)) {
 			return false
 		}
 	}
 	return true
+}
+
+func (h *history) moreTime(job *capture.Job, f request) bool {
+	if h.ownDeadline(job).IsZero() && f.limited {
+		return true
+	}
+	deadline := h.deadlineOf(job)
+	return !f.deadline.IsZero() && (deadline.IsZero() || deadline.After(f.deadline))
 }
 
 // checkAllowed: nothing that was learned since the start, or since the trade was
@@ -149,6 +155,8 @@ func (h *history) checkCleared(e capture.Event) {
 	case c == nil && h.seen == 0 && !h.p.AskFirst:
 	case !h.askedSince(lookOpen):
 		h.add("2", e, "no query said authorized since the last call ended")
+	case h.lowered():
+		h.add("3", e, "a capture call, though one in doubt may have lowered the authorized sum to %s", h.shownSum())
 	case c != nil && h.lost(c) && !h.quiet(lookOpen):
 		h.add("3", e, "the last call may still land, and not %d queries, %s apart, say authorized after %s",
 			h.p.Agree, h.p.Spacing, c.ended.Add(h.p.Settle))

@@ -28,6 +28,7 @@ type history struct {
 	refused map[string]bool // request_ids answered -4118
 	failed  []request       // the requests that failed, since the start or the last release or retry
 
+	highest   sums // authorized sums, as queries show and jobs say them
 	withdrawn bool // by nobody retried since
 	reopened  bool // released or retried, not called since
 
@@ -38,11 +39,11 @@ type history struct {
 // stretch is the time since the start of the trade, or since an operator last
 // sent it back to work. The counts that park a trade begin anew with it.
 type stretch struct {
-	first        time.Time       // of the first event since then or since the last outcome
-	ids          map[string]bool // request_ids used
-	idsRefused   int             // -4118 to a request_id that was never sent before
-	inconclusive tally           // all that may count as an answer that settles nothing
-	notifiedPaid time.Time       // a notification that says paid, newer than the last intent
+	first        time.Time // of the first event since then or since the last outcome
+	ids          int       // new request_ids used
+	idsRefused   int       // -4118 to a request_id that was never sent before
+	inconclusive tally     // all that may count as an answer that settles nothing
+	notifiedPaid time.Time // a notification that says paid, newer than the last intent
 }
 
 // round is the time since the start, or since the trade last failed or was sent
@@ -71,6 +72,7 @@ func (t *tally) add(at time.Time) {
 type request struct {
 	sum      capture.Amount
 	deadline time.Time
+	limited  bool // its own job says the deadline
 	window   bool // it failed because its time was over
 }
 
@@ -81,6 +83,7 @@ type call struct {
 	answer    *capture.Answer // nil: none in the ledger
 	ended     time.Time       // when it was over at the latest
 	overtaken bool            // the trade went on without its answer
+	highest   sums            // authorized sums shown right before and since the call, or since a release or retry
 	excused   bool            // answered while the intake was paused for a fault of ours
 }
 
@@ -90,7 +93,7 @@ type call struct {
 // rule by that.
 func Events(trade string, events []capture.Event, p capture.Policy) []Violation {
 	h := &history{
-		trade: key(trade), p: p.OrDefault(), ids: map[string]bool{},
+		trade: key(trade), p: p.OrDefault(), ids: map[string]bool{}, highest: sums{},
 		errors: map[string]int{}, refused: map[string]bool{},
 	}
 	h.begin(time.Time{})
@@ -111,6 +114,9 @@ func (h *history) read(e capture.Event) {
 	h.afterCaptured(e)
 	if h.stretch.first.IsZero() {
 		h.stretch.first = e.Time
+	}
+	if e.Job != nil {
+		h.highest.raise(e.Job.AuthorizedAmount)
 	}
 	if e.Job != nil && h.asked == nil {
 		h.asked = e.Job
@@ -145,7 +151,7 @@ func (h *history) read(e capture.Event) {
 
 // begin starts a stretch and a round.
 func (h *history) begin(at time.Time) {
-	h.stretch = stretch{first: at, ids: map[string]bool{}}
+	h.stretch = stretch{first: at}
 	h.round = round{firstCall: len(h.calls)}
 }
 
@@ -157,8 +163,12 @@ func (h *history) attempted(e capture.Event) {
 		h.asked = e.Job
 		h.ever = append(h.ever, *e.Job)
 	}
-	h.calls = append(h.calls, call{event: e, ended: e.LeaseUntil, fresh: !h.sent(e.RequestID)})
-	h.stretch.ids[e.RequestID] = true
+	c := call{event: e, ended: e.LeaseUntil, fresh: !h.sent(e.RequestID), highest: sums{}}
+	c.highest.raise(h.shownSum())
+	if c.fresh {
+		h.stretch.ids++
+	}
+	h.calls = append(h.calls, c)
 	h.outcome, h.looks, h.reopened, h.newJob = nil, nil, false, false
 }
 
@@ -199,6 +209,9 @@ func (h *history) notified(e capture.Event) {
 
 func (h *history) reopen(e capture.Event) {
 	h.outcome, h.looks, h.failed, h.reopened = nil, nil, nil, true
+	for i := range h.calls {
+		h.calls[i].highest = sums{} // the operator has looked at what was captured
+	}
 	if e.Type == capture.Retried {
 		h.withdrawn = false
 	}
@@ -221,6 +234,7 @@ func (h *history) settled(e capture.Event) {
 	if e.Type == capture.Failed {
 		h.failed = append(h.failed, request{
 			sum: e.Sum(), deadline: h.deadlineOf(h.asked), window: e.Reason == capture.ReasonWindowExceeded,
+			limited: h.asked != nil && !h.ownDeadline(h.asked).IsZero(),
 		})
 		h.round = round{firstCall: len(h.calls)}
 	}
@@ -253,14 +267,20 @@ func (h *history) deadlineOf(job *capture.Job) time.Time {
 	if job == nil {
 		return time.Time{}
 	}
+	deadline := h.ownDeadline(job)
+	if deadline.IsZero() && !h.createdAt.IsZero() {
+		deadline = h.createdAt.Add(h.p.Window)
+	}
+	return deadline
+}
+
+// ownDeadline is what the job itself says, zero if it says nothing.
+func (h *history) ownDeadline(job *capture.Job) time.Time {
 	deadline := job.CaptureBefore
 	if !job.AuthorizedAt.IsZero() {
 		if end := job.AuthorizedAt.Add(h.p.Window); deadline.IsZero() || end.Before(deadline) {
 			deadline = end
 		}
-	}
-	if deadline.IsZero() && !h.createdAt.IsZero() {
-		deadline = h.createdAt.Add(h.p.Window)
 	}
 	return deadline
 }

@@ -91,15 +91,16 @@ func no(code string) capture.Answer {
 }
 
 var (
-	open    = sees(capture.OrderAuthorized, "30.00")
-	paid    = sees(capture.OrderPaid, "30.00")
-	whole   = sees(capture.OrderAuthorized, "40.00") // of which 30.00 is a part
-	less    = sees(capture.OrderAuthorized, "20.00")
-	sumless = capture.Answer{Kind: capture.AnswerDone, Code: "200", Order: &capture.Order{State: capture.OrderAuthorized}}
-	noTrade = no(capture.CodeTradeID)
-	odd     = capture.Answer{Kind: capture.AnswerUnknown, Code: "-9999"} // a code that the table does not have
-	timeout = capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}
-	errored = capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
+	open     = sees(capture.OrderAuthorized, "30.00")
+	paid     = sees(capture.OrderPaid, "30.00")
+	whole    = sees(capture.OrderAuthorized, "40.00") // of which 30.00 is a part
+	less     = sees(capture.OrderAuthorized, "20.00")
+	sumless  = capture.Answer{Kind: capture.AnswerDone, Code: "200", Order: &capture.Order{State: capture.OrderAuthorized}}
+	declined = capture.Answer{Kind: capture.AnswerRefused, Code: "200", Order: &capture.Order{State: capture.OrderDeclined}}
+	noTrade  = no(capture.CodeTradeID)
+	odd      = capture.Answer{Kind: capture.AnswerUnknown, Code: "-9999"} // a code that the table does not have
+	timeout  = capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}
+	errored  = capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
 )
 
 const day = 24 * time.Hour

@@ -43,6 +43,49 @@ func (h *history) look(e capture.Event) {
 		}
 	}
 	h.looks = append(h.looks, l)
+	if what == lookOpen {
+		h.highest.raise(l.sum)
+		for i := range h.calls {
+			h.calls[i].highest.raise(l.sum)
+		}
+	}
+}
+
+// sums are the highest sums that were seen, by currency.
+type sums map[string]capture.Amount
+
+func (s sums) raise(sum capture.Amount) {
+	if seen := s[sum.Currency()]; !sum.IsZero() && (seen.IsZero() || less(seen, sum)) {
+		s[sum.Currency()] = sum
+	}
+}
+
+// above reports whether a higher sum than this was seen.
+func (s sums) above(sum capture.Amount) bool { return less(sum, s[sum.Currency()]) }
+
+// lowered: less is authorized than Order Query showed around a call in doubt,
+// which may have captured the difference.
+func (h *history) lowered() bool {
+	return slices.ContainsFunc(h.calls, func(c call) bool { return c.inDoubt() && c.highest.above(h.shownSum()) })
+}
+
+// less reports whether a is below b; of two currencies neither is.
+func less(a, b capture.Amount) bool {
+	if a.IsZero() || b.IsZero() {
+		return false
+	}
+	order, err := a.Cmp(b)
+	return err == nil && order < 0
+}
+
+// shownSum is the authorized sum that the latest look shows, zero if it shows
+// none.
+func (h *history) shownSum() capture.Amount {
+	run := h.run(lookOpen)
+	if len(run) == 0 {
+		return capture.Amount{}
+	}
+	return run[len(run)-1].sum
 }
 
 // checkLook: what says paid is an outcome at once, captured or parked (rule 6).
@@ -134,8 +177,7 @@ func (h *history) lost(c *call) bool {
 	case c.answer.Code != capture.CodeInternal || c.event.Job == nil:
 		return true
 	}
-	run := h.run(lookOpen)
-	return len(run) == 0 || run[len(run)-1].sum != c.event.Job.Amount
+	return h.shownSum() != c.event.Job.Amount
 }
 
 // clean: the gateway said no, or never saw the call.
@@ -143,8 +185,11 @@ func (c *call) clean() bool {
 	return c.answer != nil && (c.answer.Kind == capture.AnswerRefused || c.answer.Kind == capture.AnswerNotSent)
 }
 
-// doubted: some call of the trade may have taken effect for all that its end
-// said, or was given up for lost before its answer came.
+// inDoubt: the call may have taken effect for all that its end said, or was given
+// up for lost before its answer came.
+func (c *call) inDoubt() bool { return c.overtaken || !c.clean() }
+
+// doubted: some call of the trade is in doubt.
 func (h *history) doubted() bool {
-	return slices.ContainsFunc(h.calls, func(c call) bool { return c.overtaken || !c.clean() })
+	return slices.ContainsFunc(h.calls, func(c call) bool { return c.inDoubt() })
 }

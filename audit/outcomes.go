@@ -168,7 +168,7 @@ func (h *history) checkFailedExplained(e capture.Event, what string) {
 }
 
 func (c *call) refusedWith(code string) bool {
-	return c.answer != nil && c.answer.Kind == capture.AnswerRefused && c.answer.Code == code && !c.excused
+	return c.answer != nil && c.answer.Kind == capture.AnswerRefused && c.answer.Code == code
 }
 
 // explains reports whether what Order Query shows is the reason for a refusal
@@ -181,8 +181,7 @@ func explains(code string, a *capture.Answer, job capture.Job) bool {
 	if code == capture.CodeCurrencyMismatch {
 		return other
 	}
-	less, err := a.Order.Amount.Cmp(job.Amount)
-	return code == capture.CodeAmountExceeded && !other && err == nil && less < 0
+	return code == capture.CodeAmountExceeded && less(a.Order.Amount, job.Amount)
 }
 
 // checkFailedWindow: the time is over, and nothing that was sent can land any

@@ -27,13 +27,15 @@ func TestFailedIsExplained(t *testing.T) {
 	exceeded, incorrect, currency := capture.ReasonAmountExceeded, capture.ReasonTradeIncorrect, capture.ReasonCurrencyMismatch
 	dollars := sees(capture.OrderAuthorized, "30.00")
 	dollars.Order.Amount = usd("30.00")
-	declined := capture.Answer{Kind: capture.AnswerRefused, Code: "200", Order: &capture.Order{State: capture.OrderDeclined}}
 	lostOnce := lost().intent(52, 1, 2, asks("30.00")).events
 	again := func() *story { return &story{events: append([]capture.Event(nil), lostOnce...)} }
 	runTwins(t, []twin{
 		{"failed on the refusal alone", "5",
 			begun().end(1, capture.Failed, exceeded, capture.ViaCapture, no(capture.CodeAmountExceeded)),
 			refusedBy(capture.CodeAmountExceeded).fails(2, exceeded, less)},
+		{"-4084 that was excused, not explained", "5",
+			refusedBy(capture.CodeAmountExceeded).excused().fails(2, exceeded, open),
+			refusedBy(capture.CodeAmountExceeded).excused().fails(2, exceeded, less)},
 		{"-4084, and the sum is there", "5",
 			refusedBy(capture.CodeAmountExceeded).fails(2, exceeded, open),
 			refusedBy(capture.CodeAmountExceeded).fails(2, exceeded, less)},
@@ -42,7 +44,7 @@ func TestFailedIsExplained(t *testing.T) {
 			refusedBy(capture.CodeAmountExceeded).query(2, sumless).fails(3, exceeded, less)},
 		{"-4084, explained by a capture of our own", "5",
 			again().answer(53, 2, no(capture.CodeAmountExceeded)).fails(54, exceeded, less),
-			again().answer(53, 2, no(capture.CodeAmountExceeded)).parks(54, capture.ReasonRefusalContradicted, less)},
+			again().answer(53, 2, no(capture.CodeAmountExceeded)).query(99, less).parks(104, capture.ReasonSumLowered, less)},
 		{"-4084, explained by a query asked before it", "5",
 			refusedBy(capture.CodeAmountExceeded).fails(2, exceeded, *latency(less, 3*time.Second)),
 			refusedBy(capture.CodeAmountExceeded).fails(5, exceeded, *latency(less, 3*time.Second))},
@@ -182,6 +184,15 @@ func TestParked(t *testing.T) {
 		{"as unknown, with no call in doubt", "5",
 			refusedBy(capture.CodeTradeID).query(50, noTrade).parks(55, capture.ReasonTradeUnknown, noTrade),
 			refusedBy(capture.CodeTradeID).query(50, noTrade).fails(55, capture.ReasonTradeIncorrect, noTrade)},
+		{"for a lowered sum, with no call in doubt", "5",
+			refusedBy(capture.CodeAmountExceeded).query(46, open).query(99, less).parks(104, capture.ReasonSumLowered, less),
+			begun().answer(1, 1, timeout).query(46, open).query(99, less).parks(104, capture.ReasonSumLowered, less)},
+		{"for a lowered sum, on one query", "3",
+			begun().answer(1, 1, timeout).query(40, open).parks(46, capture.ReasonSumLowered, less),
+			begun().answer(1, 1, timeout).query(40, open).query(46, less).parks(51, capture.ReasonSumLowered, less)},
+		{"for a lowered sum that is not lower", "5",
+			begun().answer(1, 1, timeout).query(46, open).parks(51, capture.ReasonSumLowered, open),
+			begun().answer(1, 1, timeout).query(46, whole).query(51, open).parks(57, capture.ReasonSumLowered, open)},
 		{"given up early", "10", late(71 * hour), late(73 * hour)},
 	})
 }

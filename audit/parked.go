@@ -16,6 +16,8 @@ func (h *history) checkParked(e capture.Event) {
 		h.checkParkedIDs(e)
 	case capture.ReasonRequestRefused, capture.ReasonRefusalContradicted, capture.ReasonUnknownCode:
 		h.checkParkedCount(e)
+	case capture.ReasonSumLowered:
+		h.checkParkedLowered(e)
 	case capture.ReasonNotifiedPaid:
 		if t := h.stretch.notifiedPaid; t.IsZero() || e.Time.Before(t.Add(h.p.AnswersFor)) {
 			h.add("11", e, "parked for a notification that says paid, of which there is none that is %s old", h.p.AnswersFor)
@@ -56,10 +58,25 @@ func (h *history) checkParkedPaid(e capture.Event) {
 	}
 }
 
+// checkParkedLowered: a call in doubt may have captured what is missing from the
+// authorized sum (rules 3 and 5).
+func (h *history) checkParkedLowered(e capture.Event) {
+	h.checkNotExcused(e)
+	shown := h.shownSum()
+	switch {
+	case !h.doubted():
+		h.add("5", e, "parked for a lowered sum, though no call is in doubt")
+	case !h.quiet(lookOpen):
+		h.add("3", e, "parked for a lowered sum before %d agreeing queries after the settle time", h.p.Agree)
+	case !h.highest.above(shown):
+		h.add("5", e, "parked for a lowered sum, but %s is the highest that was seen", shown)
+	}
+}
+
 // checkParkedIDs: the request_ids ran out (rule 4).
 func (h *history) checkParkedIDs(e capture.Event) {
 	if e.Reason == capture.ReasonRequestIDsSpent {
-		if n := len(h.stretch.ids); n < h.p.MaxIDs {
+		if n := h.stretch.ids; n < h.p.MaxIDs {
 			h.add("4", e, "parked for its request_ids, but %d were used", n)
 		}
 		return
@@ -76,7 +93,7 @@ func (h *history) checkParkedCount(e capture.Event) {
 	h.checkNotExcused(e)
 	this := h.calls[min(h.round.firstCall, len(h.calls)):]
 	refused := func(code string) bool {
-		return slices.ContainsFunc(this, func(c call) bool { return c.refusedWith(code) })
+		return slices.ContainsFunc(this, func(c call) bool { return c.refusedWith(code) && !c.excused })
 	}
 	n := h.stretch.inconclusive.n
 	switch e.Reason {
@@ -88,9 +105,6 @@ func (h *history) checkParkedCount(e capture.Event) {
 	case capture.ReasonRefusalContradicted:
 		if h.round.dead != "" && h.agree(lookOpen, h.callEnded()) {
 			return // declined, and Order Query agrees on authorized
-		}
-		if refused(capture.CodeAmountExceeded) && h.doubted() {
-			return // a capture of ours may have lowered the authorized sum
 		}
 	}
 	if !h.enough(e) {
@@ -110,7 +124,9 @@ func (h *history) checkNotExcused(e capture.Event) {
 func (h *history) checkUnresolved(e capture.Event) {
 	from := h.stretch.first
 	if job, ok := h.job(e); ok {
-		if d := h.deadlineOf(&job); d.After(from) {
+		// What Order Query shows of the window may have come with an outcome only,
+		// and then need not be known.
+		if d := h.ownDeadline(&job); d.After(from) {
 			from = d
 		}
 	}
