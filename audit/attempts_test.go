@@ -42,6 +42,9 @@ func TestCallsAndIntents(t *testing.T) {
 		{"a call while another is under way", "2",
 			begun().query(1, open).intent(2, 1, 2, asks("30.00")),
 			begun().query(85, open).query(90, open).intent(91, 1, 2, asks("30.00"))},
+		{"a call while another is under way, by a clock that is behind", "2",
+			begun().query(85, open).query(90, open).intent(30, 1, 2, asks("30.00")),
+			begun().query(85, open).query(90, open).intent(40, 1, 2, asks("30.00"))},
 		{"one query after a lost call", "3",
 			begun().answer(1, 1, timeout).query(51, open).intent(52, 1, 2, asks("30.00")),
 			lost().intent(52, 1, 2, asks("30.00"))},
@@ -193,10 +196,9 @@ func TestRequestIDsAndSequence(t *testing.T) {
 			thrice().query(8, open).intent(9, 2, 4, asks("30.00")),
 			thrice().query(52, open).query(57, open).intent(58, 2, 4, asks("30.00"))},
 		{"an old request_id again", "4",
-			begun().answer(1, 1, no(capture.CodeRequestID)).query(46, open).query(51, open).intent(52, 2, 2, asks("30.00")).
-				answer(53, 2, no(capture.CodeRequestID)).query(98, open).query(103, open).intent(104, 3, 3, asks("30.00")).
+			repeatRefusedTwice().query(200, open).query(205, open).intent(206, 3, 5, asks("30.00")).
 				change(func(e *capture.Event) { e.RequestID = id(1) }),
-			begun().answer(1, 1, no(capture.CodeRequestID)).query(46, open).query(51, open).intent(52, 2, 2, asks("30.00"))},
+			repeatRefusedTwice().query(200, open).query(205, open).intent(206, 3, 5, asks("30.00"))},
 		{"parked after one refused request_id", "4",
 			begun().answer(1, 1, no(capture.CodeRequestID)).end(46, capture.Parked, capture.ReasonRequestIDRefused, capture.ViaQuery, open),
 			refusedTwice().end(54, capture.Parked, capture.ReasonRequestIDRefused, capture.ViaQuery, open)},

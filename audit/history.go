@@ -26,7 +26,7 @@ type history struct {
 	newJob  bool            // the trade failed and ended again for another job, not called yet
 	errors  map[string]int  // -1000 answers by request_id
 	refused map[string]bool // request_ids answered -4118
-	failed  []request       // the requests that failed, since the start or the last release or retry
+	failed  []request       // the requests that failed, since the start or the last retry
 
 	highest   sums // authorized sums, as queries show and jobs say them
 	withdrawn bool // by nobody retried since
@@ -208,12 +208,12 @@ func (h *history) notified(e capture.Event) {
 }
 
 func (h *history) reopen(e capture.Event) {
-	h.outcome, h.looks, h.failed, h.reopened = nil, nil, nil, true
+	h.outcome, h.looks, h.reopened = nil, nil, true
 	for i := range h.calls {
 		h.calls[i].highest = sums{} // the operator has looked at what was captured
 	}
 	if e.Type == capture.Retried {
-		h.withdrawn = false
+		h.withdrawn, h.failed = false, nil
 	}
 	if e.Job != nil {
 		h.asked = e.Job

@@ -233,8 +233,8 @@ func (h *history) checkFailedWithdrawn(e capture.Event, what string) {
 	case !h.withdrawn:
 		h.add("13", e, "failed as withdrawn, but nobody withdrew the job")
 	case len(h.calls) == 0:
-	case h.doubted() && !h.quiet(what):
-		h.add("13", e, "failed as withdrawn, while an earlier call may still land")
+	case h.doubted() && !h.final(what):
+		h.add("13", e, "failed as withdrawn, though a call is in doubt, before agreeing queries for %s after it", h.p.Final)
 	case !h.askedSince(what):
 		h.add("13", e, "failed as withdrawn without a query after the last call")
 	}
