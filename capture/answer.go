@@ -57,6 +57,10 @@ type Answer struct {
 	// Order is what the gateway said of the order, nil where it said nothing
 	// readable.
 	Order *Order `json:"order,omitempty"`
+	// RetryAfter is how long the gateway asked not to be called again, by anyone
+	// and about any trade: the Retry-After of a 429 or 503, bounded. It is not
+	// stored.
+	RetryAfter time.Duration `json:"-"`
 }
 
 // OurFault reports a refusal that says something about our key or user and

@@ -29,6 +29,8 @@ func (x *exchange) answer(q *question) capture.Answer {
 		unknown(&a, "no answer: %v", x.err)
 	case x.err != nil:
 		unknown(&a, "HTTP %d, and the answer could not be read: %v", x.status, x.err)
+	case x.encoding != "":
+		unknown(&a, "HTTP %d%s, packed as %q, which was not asked for and is not read", x.status, x.again(), cleanText(x.encoding, maxCode))
 	default:
 		x.judge(&a, q)
 	}

@@ -143,6 +143,7 @@ func (c *Client) call(ctx context.Context, q *question, until time.Time) capture
 	got.hideSign(sign)
 	answer := got.answer(q)
 	redact(&answer, string(key.secret), sign)
+	answer.RetryAfter = got.wait(c.config.Clock())
 	answer.Latency = time.Since(start)
 	return answer
 }
