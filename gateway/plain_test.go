@@ -321,6 +321,9 @@ func PlainSigned(b []byte) map[string]string {
 	}
 	params := make(map[string]string, len(data))
 	for name, raw := range data {
+		if name == "sign" {
+			continue
+		}
 		switch string(raw) {
 		case "null", "false":
 			params[name] = ""
@@ -335,8 +338,11 @@ func PlainSigned(b []byte) map[string]string {
 
 func plainScalar(raw json.RawMessage) string {
 	var s string
-	if json.Unmarshal(raw, &s) == nil {
+	switch {
+	case json.Unmarshal(raw, &s) == nil:
 		return s
+	case raw[0] == '{' || raw[0] == '[':
+		return "Array"
 	}
 	return string(raw)
 }
