@@ -11,6 +11,10 @@ var signedParameters = []string{
 	"amount", "currency", "description", "method", "notify_url", "request_id", "time", "trade_id", "user",
 }
 
+// SignsAsSeveral reports whether a value of a capture call could be read as
+// another of its parameters, because it holds &name= of one.
+func SignsAsSeveral(value string) bool { return NamesParameter(value, signedParameters) }
+
 // NamesParameter reports whether text holds &name= of one of the names. The
 // gateway's signature joins values raw, so that such a text can be read as
 // another parameter beside its own.
