@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,9 +68,11 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 type CaptureRequest struct {
 	TradeID string
 	Amount  capture.Amount
-	// Description is required by the gateway.
+	// Description is required by the gateway: an empty one is sent as "capture of"
+	// and the trade.
 	Description string
-	// NotifyURL is where the gateway POSTs changes of state; "" for nowhere.
+	// NotifyURL is where the gateway POSTs changes of state. It is required too;
+	// an empty one is sent as it is, and may be refused with -3001.
 	NotifyURL string
 	// RequestID is the caller's: unique among all captures of the account, the
 	// same when the same attempt is sent again, at least 24 letters and digits.
@@ -104,7 +107,7 @@ func (r *CaptureRequest) question() *question {
 	return &question{method: MethodCapture, tradeID: r.TradeID, amount: r.Amount, data: []param{
 		{"amount", r.Amount.Number()},
 		{"currency", r.Amount.Currency()},
-		{"description", r.Description},
+		{"description", cmp.Or(r.Description, "capture of "+r.TradeID)},
 		{"notify_url", r.NotifyURL},
 		{"request_id", r.RequestID},
 		{"trade_id", r.TradeID},

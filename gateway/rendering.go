@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/hmac"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -45,6 +46,26 @@ func Renderings() []string {
 		names = append(names, r.name)
 	}
 	return names
+}
+
+// SignNotification signs the data of a notification, a JSON object, in one of the
+// [Renderings]. The gateway does this; it is here for simulators and tests.
+// Errors wrap [ErrNotification].
+func SignNotification(secret Secret, name string, data []byte) (sign string, err error) {
+	var m members
+	if err := m.read(data); err != nil {
+		return "", fmt.Errorf("%w: signing it: %w", ErrNotification, err)
+	}
+	i := slices.IndexFunc(renderings[:], func(r rendering) bool { return r.name == name })
+	if i < 0 {
+		return "", fmt.Errorf("%w: signing it: no rendering is named %q", ErrNotification, name)
+	}
+	signed := renderings[i].sign(m.unique())
+	if signed == nil {
+		return "", fmt.Errorf("%w: signing it: merging would replace a member that is read", ErrNotification)
+	}
+	sum := macOf(secret, signed.appendTo(nil))
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // signedMember is a member as a rendering signs it.

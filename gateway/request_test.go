@@ -59,6 +59,17 @@ func TestCaptureSendsWhatItSigns(t *testing.T) {
 	}
 }
 
+// A required field is not sent empty.
+func TestCaptureSendsADescription(t *testing.T) {
+	client, got := spy(t)
+	r := request(t)
+	r.Description = ""
+	client.Capture(t.Context(), r)
+	if got.body.Data["description"] != "capture of "+trade {
+		t.Errorf("description %q", got.body.Data["description"])
+	}
+}
+
 func TestQuerySendsTheTradeAlone(t *testing.T) {
 	client, got := spy(t)
 	client.Query(t.Context(), trade)
