@@ -87,7 +87,7 @@ func load(t *testing.T, env map[string]string, secretFile string, o config.Optio
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Validate(config.NeedGateway); err != nil {
+	if err := c.Validate(config.NeedGateway, config.NeedNotifyURL); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -171,7 +171,7 @@ func unit(t *testing.T) map[string][]string {
 
 func TestUnitRunsTheWorker(t *testing.T) {
 	u := unit(t)
-	env := map[string]string{"CAPTURE_GATEWAY_URL": "https://mapi.yabandpay.com/Payments", "CAPTURE_GATEWAY_USER": "016683"}
+	env := map[string]string{"CAPTURE_GATEWAY_URL": "https://mapi.yabandpay.com/Payments", "CAPTURE_GATEWAY_NOTIFY_URL": "https://captures.shop.example/notify", "CAPTURE_GATEWAY_USER": "016683"}
 	for _, assignment := range u["Environment"] {
 		name, value, _ := strings.Cut(assignment, "=")
 		env[name] = value

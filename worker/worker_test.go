@@ -59,7 +59,7 @@ func newShop(t *testing.T, o gatewaytest.Options) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.User, o.Secret = "016683", "shop-secret"
+	o.User, o.Secret, o.AllowEmptyNotifyURL = "016683", "shop-secret", true
 	sim := gatewaytest.New(o)
 	t.Cleanup(sim.Close)
 	front := httptest.NewServer(sim)

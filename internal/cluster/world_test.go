@@ -61,7 +61,7 @@ func newWorld(t *testing.T, url string, o gatewaytest.Options) *world {
 	w.book = ledger.NewJetStream(w.js, ledger.Options{})
 	w.env = append([]string{
 		"CAPTURE_NATS_URL=" + url, "CAPTURE_GATEWAY_URL=" + server.URL + gatewaytest.PaymentsPath,
-		"CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
+		"CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example/notify", "CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
 	}, processtest.ScaledTimes()...)
 	return w
 }

@@ -24,7 +24,7 @@ const (
 func necessary(b *broker, s *sim) []string {
 	return []string{
 		"CAPTURE_NATS_URL=" + b.url, "CAPTURE_GATEWAY_URL=" + s.url,
-		"CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
+		"CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example/notify", "CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
 		"CAPTURE_ADMIN_LISTEN=127.0.0.1:0",
 	}
 }

@@ -128,7 +128,7 @@ func (w *world) setKey(key string) {
 // env has scaled times.
 func (w *world) env(more ...string) []string {
 	own := append(processtest.ScaledTimes(),
-		"CAPTURE_NATS_URL="+w.natsURL(), "CAPTURE_GATEWAY_URL="+w.sim.url, "CAPTURE_GATEWAY_USER="+user,
+		"CAPTURE_NATS_URL="+w.natsURL(), "CAPTURE_GATEWAY_URL="+w.sim.url, "CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example/notify", "CAPTURE_GATEWAY_USER="+user,
 		"CAPTURE_GATEWAY_SECRET_KEY_FILE="+w.key, "CAPTURE_ADMIN_LISTEN="+w.admin, "CAPTURE_WORKER_NAME="+w.name,
 		"CAPTURE_WORKER_SHUTDOWN_TIMEOUT=5s")
 	return append(own, more...)
