@@ -155,6 +155,9 @@ func (l *laneGate) probing() Turnstile {
 	return &laneGate{gate: l.gate, turn: l.turn, slot: l.slot, probe: true}
 }
 
+// probing is laneGate.probing, beside all lanes.
+func (g *Gate) probing() Turnstile { return g.all.probing() }
+
 // Enter implements Turnstile, beside all lanes. While the gate is shut it
 // returns an error that wraps ErrShut at once: a job must not sit in hand
 // through an outage.

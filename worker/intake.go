@@ -69,6 +69,7 @@ type IntakeConfig struct {
 type Intake struct {
 	cfg    IntakeConfig
 	halted func() bool // the gateway refuses our key or user
+	born   time.Time   // what was captured before proves nothing: the settings may be others
 
 	mu       sync.Mutex
 	runs     map[string]*refusalRun // by code
@@ -142,7 +143,7 @@ func NewIntake(cfg IntakeConfig) *Intake {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Intake{
-		cfg: cfg, halted: func() bool { return false },
+		cfg: cfg, halted: func() bool { return false }, born: time.Now(),
 		runs: map[string]*refusalRun{}, accepted: map[string]Acceptance{},
 		changed: make(chan struct{}), started: make(chan struct{}), log: newIntakeLog(cfg.Log),
 	}

@@ -97,7 +97,7 @@ func (i *Intake) isRun(code string) bool {
 func (i *Intake) proven(since time.Time) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return time.Since(i.provenAt) < proofLasts || !since.IsZero() && i.known.at.After(since)
+	return time.Since(i.provenAt) < proofLasts || !since.IsZero() && i.known.at.After(since) && i.known.at.After(i.born)
 }
 
 // MayFail implements IntakeGuard.
@@ -192,7 +192,7 @@ func (i *Intake) catchUp(ctx context.Context, n int) {
 // othersCapturedLocked takes a capture that the ledger tells of.
 func (i *Intake) othersCapturedLocked(tradeID string, c *capture.Event) {
 	i.known = knownTrade{tradeID: tradeID, at: c.Time}
-	if c.Time.After(i.provenAt) && c.Time.Before(time.Now()) {
+	if c.Time.After(i.provenAt) && c.Time.After(i.born) && c.Time.Before(time.Now()) {
 		i.provenAt = c.Time
 	}
 	for code, run := range i.runs {

@@ -23,7 +23,7 @@ func (w *Worker) try(ctx, work context.Context, p *permit) error {
 		processor := *w.cfg.Processor
 		processor.Inline, processor.Waiter = 0, noWait{}
 		processor.Intake = p.guard
-		if lane, ok := processor.Gate.(*laneGate); ok {
+		if lane, ok := processor.Gate.(interface{ probing() Turnstile }); ok {
 			processor.Gate = lane.probing()
 		}
 		w.see(work, ctx, m, &processor, p.guard.delay)
