@@ -338,6 +338,17 @@ func (g *Gate) Down() bool {
 	return g.reason != "" && !g.halted
 }
 
+// Guard returns the guard of the intake, nil if there is none.
+func (g *Gate) Guard() IntakeGuard {
+	if g.cfg.Intake == nil {
+		return nil
+	}
+	return g.cfg.Intake.Guard()
+}
+
+// Paused reports that no jobs are taken because of what the gateway refuses.
+func (g *Gate) Paused() bool { return g.cfg.Intake != nil && g.cfg.Intake.PausedFor() != "" }
+
 // await waits until jobs may be taken. With a permit it is one job.
 func (g *Gate) await(ctx context.Context) (*permit, error) {
 	if err := g.WaitOpen(ctx); err != nil || g.cfg.Intake == nil {
