@@ -69,7 +69,7 @@ func (r *batchRun) examine(n numbered) (Verdict, error) {
 		v.Kind, v.Why = KindSkipped, "not selected"
 		return v, nil
 	}
-	finding, tries, err := r.ask(n.TradeID)
+	finding, tries, err := r.ask(trade.GatewayID(n.TradeID))
 	v.Answer, v.Tries, v.asked = finding.Answer, tries, finding.Asked
 	if err != nil {
 		return v, err
