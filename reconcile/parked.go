@@ -107,7 +107,9 @@ func (c *Clerk) ended(t *Trade, phase capture.Phase) (ParkedTrade, bool) {
 }
 
 // deadline is the end of the time to capture a trade, zero if none is known.
-func (c *Clerk) deadline(s *capture.State) time.Time { return s.Job.Deadline() }
+func (c *Clerk) deadline(s *capture.State) time.Time {
+	return s.Deadline(c.Policy.OrDefault().Window)
+}
 
 // NotFailedError says that there is nothing to retry.
 type NotFailedError struct {

@@ -48,7 +48,7 @@ func (r *Releaser) settles(o *capture.Event) bool {
 // stays reports whether the trade is still a case for a release.
 func (r *Releaser) stays(after capture.State) bool {
 	if r.Retry {
-		return after.Phase == capture.PhaseFailed
+		return after.Phase == capture.PhaseFailed || after.Withdrawn && after.Outcome == nil
 	}
 	return after.Phase == capture.PhaseParked
 }

@@ -105,9 +105,11 @@ func (r *Releaser) Release(ctx context.Context, tradeID string) (Release, error)
 		return done, nil
 	}
 	finding := r.Clerk.Ask(ctx, r.Query, trade.GatewayID(tradeID))
-	trade, _, err = r.Clerk.learn(ctx, trade, nil, finding, r.sign)
-	if err != nil {
-		return Release{}, err
+	// Of a trade that was withdrawn before its job came an answer proves nothing.
+	if trade.State.Job.TradeID != "" || !r.Retry {
+		if trade, _, err = r.Clerk.learn(ctx, trade, nil, finding, r.sign); err != nil {
+			return Release{}, err
+		}
 	}
 	done, err = r.verdict(done.ParkedTrade, trade.State, finding.Answer)
 	if err != nil || !done.Fate.SentBack() {
@@ -218,6 +220,11 @@ func (r *Releaser) load(ctx context.Context, tradeID string) (*Trade, Release, e
 func (r *Releaser) candidate(t *Trade) (ParkedTrade, bool) {
 	if !r.Retry {
 		return r.Clerk.ended(t, capture.PhaseParked)
+	}
+	if s := t.State; s.Withdrawn && s.Outcome == nil {
+		found := r.Clerk.describe(t)
+		found.Reason, found.Since = capture.ReasonWithdrawn, s.OpenedAt
+		return found, true
 	}
 	return r.Clerk.ended(t, capture.PhaseFailed)
 }

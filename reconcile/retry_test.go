@@ -25,6 +25,17 @@ func (d *desk) fail(job capture.Job, reason string) {
 	}
 }
 
+func (d *desk) write(id string, e *capture.Event) {
+	d.t.Helper()
+	trade, err := d.clerk.Open(d.t.Context(), id)
+	if err == nil {
+		_, err = d.clerk.Record(d.t.Context(), trade, e)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 func (d *desk) job(id string) capture.Job {
 	return capture.Job{TradeID: id, Amount: deskSum(d.t, "24.90"), OrderID: "A-" + id, Description: "x"}
 }
@@ -138,6 +149,49 @@ func TestRetryPastTheDeadline(t *testing.T) {
 		if wrote := last.Type == capture.Retried && last.Job != nil && last.Job.CaptureBefore.Equal(tt.given); wrote != (tt.fate == reconcile.WasRetried) {
 			t.Errorf("%s: the last event is %+v", name, last)
 		}
+	}
+}
+
+// Nothing but a retry reopens a withdrawn trade, be it failed by now or not.
+func TestRetryReopensAWithdrawnTrade(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		failed, job bool
+		events      string
+	}{
+		"and failed":         {true, true, "failed withdrawn queried retried"},
+		"before its job":     {false, false, "withdrawn retried"},
+		"and not failed yet": {false, true, "queried withdrawn failed retried"},
+	} {
+		d := newDesk(t)
+		job := d.job("T1")
+		switch {
+		case tt.failed:
+			d.fail(job, capture.ReasonWithdrawn)
+		case tt.job:
+			d.write("T1", &capture.Event{Type: capture.Queried, Via: capture.ViaQuery, Answer: &capture.Answer{Kind: capture.AnswerUnknown}, Job: &job})
+		}
+		d.write("T1", &capture.Event{Type: capture.Withdrawn})
+		done, err := d.retrier().Release(t.Context(), "T1")
+		if err != nil || done.Fate != reconcile.WasRetried || d.types("T1") != tt.events || len(d.published) == 1 != tt.job {
+			t.Errorf("%s: %s (%s), %v; the ledger holds %s, published %v", name, done.Fate, done.Why, err, d.types("T1"), d.published)
+		}
+		if trade, _ := d.clerk.Open(t.Context(), "T1"); trade.State.Withdrawn || trade.State.Outcome != nil {
+			t.Errorf("%s: the trade is not open: %+v", name, trade.State)
+		}
+	}
+}
+
+// A job that is withdrawn after a retry needs another one.
+func TestRetryThenWithdrawn(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.fail(d.job("T1"), capture.ReasonTradeIncorrect)
+	for _, e := range []capture.EventType{capture.Retried, capture.Withdrawn} {
+		d.write("T1", &capture.Event{Type: e, By: "ann"})
+	}
+	if done, err := d.retrier().Release(t.Context(), "T1"); err != nil || done.Fate != reconcile.WasRetried {
+		t.Errorf("%s (%s), %v", done.Fate, done.Why, err)
 	}
 }
 
