@@ -54,7 +54,7 @@ func Items(items ...Item) iter.Seq2[Item, error] {
 
 // examine looks at one item. An error ends the run.
 func (r *batchRun) examine(n numbered) (Verdict, error) {
-	v := Verdict{Item: n.Item, Position: n.at}
+	v := Verdict{Item: n.Item, Position: n.at, Deadline: n.CaptureBefore}
 	if !capture.ValidTradeID(n.TradeID) {
 		v.Kind, v.Why = KindUnknown, "not a trade id: one is 1 to 64 of A-Z a-z 0-9 _ -"
 		return v, nil
@@ -91,8 +91,9 @@ func (r *batchRun) examine(n numbered) (Verdict, error) {
 // judge fills in what follows from the answer and the ledger as it was read.
 func (r *batchRun) judge(v *Verdict) {
 	clerk := r.Resolver.Clerk
-	now := clerk.Clock()
-	v.Kind, v.Why = Compare(v.Item, v.State, v.Answer, now, r.Expiring)
+	now, window := clerk.Clock(), clerk.Policy.OrDefault().Window
+	v.Kind, v.Why = Compare(v.Item, v.State, v.Answer, now, Horizon{Window: window, Expiring: r.Expiring})
+	v.Deadline = deadlineOf(v.Item, v.State, v.Answer, window)
 	v.Event = nil
 	if v.State.Events == 0 {
 		return

@@ -210,7 +210,7 @@ type reconcileRow struct {
 func rowOf(v reconcile.Verdict) reconcileRow {
 	row := reconcileRow{
 		Position: v.Position, TradeID: v.TradeID, Finding: v.Kind, Expected: v.Expected,
-		CaptureBefore: v.CaptureBefore, Written: v.Written, Why: v.Why,
+		CaptureBefore: v.Deadline, Written: v.Written, Why: v.Why,
 	}
 	if b, ok := v.Tag.(books); ok {
 		row.Line, row.OrderID = b.line, b.orderID
@@ -224,9 +224,6 @@ func rowOf(v reconcile.Verdict) reconcileRow {
 	}
 	if row.OrderID == "" {
 		row.OrderID = s.Job.OrderID
-	}
-	if row.CaptureBefore.IsZero() {
-		row.CaptureBefore = s.Job.Deadline(capture.AuthorizationWindow)
 	}
 	row.CaptureBefore = row.CaptureBefore.UTC() // a book may have a zone of its own
 	switch {
