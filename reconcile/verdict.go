@@ -68,6 +68,9 @@ type Verdict struct {
 	Answer capture.Answer
 	Tries  int
 	asked  time.Time
+	// Unasked: the run had given up on the gateway. Cursor.Done leaves it to the
+	// next run.
+	Unasked bool
 	// Deadline is the end of the time to capture it, zero if none is known.
 	Deadline time.Time
 	// Event is the outcome that follows for the ledger, nil where none does.
@@ -252,7 +255,7 @@ func createdAt(a capture.Answer) time.Time {
 func (c comparison) left(deadline time.Time) string {
 	const day = 24 * time.Hour
 	switch left := deadline.Sub(c.now); {
-	case deadline.IsZero():
+	case deadline.IsZero(), left > 90*day: // nobody is in a hurry
 		return ""
 	case left < 2*day:
 		return fmt.Sprintf(", %d hours left", left/time.Hour)
