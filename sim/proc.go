@@ -55,9 +55,11 @@ func (p *proc) start() {
 	p.stopped, p.halt = context.WithCancel(context.Background())
 	p.gate = newGate(p)
 	p.room = &room{p: p, places: p.plan.Room}
+	rules := p.s.policy
+	rules.AskFirst = p.s.askFirst
 	log := slog.New(slog.DiscardHandler)
 	clerk := &reconcile.Clerk{
-		Ledger: p.s.book, Policy: p.s.policy, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
+		Ledger: p.s.book, Policy: rules, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
 		Schedule: reconcile.Schedule{
 			QuickInitial: 500 * time.Millisecond, QuickMax: 10 * time.Second, QuickTotal: inline,
 			SlowInitial: 15 * time.Second, SlowMax: 15 * time.Minute, Random: p.chance,
@@ -150,6 +152,7 @@ func (p *proc) take(m *message, first bool) {
 		p.busy--
 		p.s.queue.poke()
 	})
+	t.again = !first
 	p.keep(t, m)
 }
 

@@ -1,0 +1,87 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// The rules that can be read from the events of a trade alone, in a reading of
+// the simulation's own. It knows each event at the moment it is stored.
+
+// reopens reports whether an operator sent the trade back to work with the event.
+func reopens(e capture.Event) bool { return e.Type == capture.Released || e.Type == capture.Retried }
+
+// sinceReopened is the tail of a trade's events that an operator's last word on
+// it begins.
+func sinceReopened(events []capture.Event) []capture.Event {
+	for i, e := range slices.Backward(events) {
+		if reopens(e) {
+			return events[i:]
+		}
+	}
+	return events
+}
+
+// withdrawn reports whether the trade's job is withdrawn (rule 13).
+func withdrawn(events []capture.Event) bool {
+	return slices.ContainsFunc(sinceReopened(events), func(e capture.Event) bool { return e.Type == capture.Withdrawn })
+}
+
+// notifiedPaid reports whether a notification that says paid is newer than the
+// last intent (rule 11).
+func notifiedPaid(events []capture.Event) bool {
+	for _, e := range slices.Backward(events) {
+		switch {
+		case reopens(e), e.Type == capture.Attempted:
+			return false
+		case e.Type == capture.Notified && e.Notification.SaysPaid():
+			return true
+		}
+	}
+	return false
+}
+
+// checkSequel holds a new event against those before it.
+func (s *Sim) checkSequel(a *account, before []capture.Event, e capture.Event) {
+	switch e.Type {
+	case capture.Attempted:
+		s.checkIntent(a, before, e)
+	case capture.Failed:
+		if notifiedPaid(before) {
+			s.breach("11", "%s is failed (%s), and a newer notification says paid", a.plan.ID, e.Reason)
+		}
+	}
+}
+
+func (s *Sim) checkIntent(a *account, before []capture.Event, e capture.Event) {
+	open := sinceReopened(before)
+	if withdrawn(before) {
+		s.breach("13", "%s is to be called for, and its job is withdrawn", a.plan.ID)
+	}
+	if notifiedPaid(before) {
+		s.breach("11", "%s is to be called for, and a newer notification says paid", a.plan.ID)
+	}
+	if failed := failedFor(open, e.Job.Amount); failed != nil && failed.Reason != capture.ReasonWindowExceeded {
+		s.breach("8", "%s is to be called for with %s, which has failed before (%s)", a.plan.ID, e.Job.Amount, failed.Reason)
+	}
+	ids := map[string]bool{e.RequestID: true}
+	for _, earlier := range open {
+		if earlier.Type == capture.Attempted {
+			ids[earlier.RequestID] = true
+		}
+	}
+	if len(ids) > s.policy.MaxIDs {
+		s.breach("4", "%s has used %d request_ids", a.plan.ID, len(ids))
+	}
+}
+
+// failedFor finds the failed outcome of a sum.
+func failedFor(events []capture.Event, asked capture.Amount) *capture.Event {
+	for _, e := range slices.Backward(events) {
+		if e.Type == capture.Failed && e.Sum() == asked {
+			return &e
+		}
+	}
+	return nil
+}
