@@ -35,7 +35,7 @@ func (h *history) checkIntent(e capture.Event) {
 	case e.Job.TradeID != h.trade:
 		h.add("1", e, "the intent holds a job of trade %q", e.Job.TradeID)
 	default:
-		if d := e.Job.Deadline(); !d.IsZero() && !e.Time.Before(d) {
+		if d := e.Job.Deadline(capture.AuthorizationWindow); !d.IsZero() && !e.Time.Before(d) {
 			h.add("10", e, "a capture call at %s, after the deadline %s", e.Time, d)
 		}
 	}
@@ -111,7 +111,7 @@ func (h *history) asksAnew(job capture.Job) bool {
 	if job.Amount != h.outcome.Sum() {
 		return true
 	}
-	later := h.asked == nil || job.Deadline().After(h.asked.Deadline())
+	later := h.asked == nil || job.Deadline(capture.AuthorizationWindow).After(h.asked.Deadline(capture.AuthorizationWindow))
 	return h.outcome.Reason == capture.ReasonWindowExceeded && later
 }
 

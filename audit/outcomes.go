@@ -12,7 +12,7 @@ var refusals = map[string]struct {
 	reason string
 	final  bool
 }{
-	capture.CodeFieldMissing:     {capture.ReasonFieldMissing, true},
+	capture.CodeFieldMissing:     {capture.ReasonRequestRefused, true},
 	capture.CodeAmountExceeded:   {capture.ReasonAmountExceeded, true},
 	capture.CodeCurrencyMismatch: {capture.ReasonCurrencyMismatch, true},
 	capture.CodeWindowExceeded:   {capture.ReasonWindowExceeded, false},
@@ -166,7 +166,7 @@ func (h *history) checkFailedStill(e capture.Event, what string) {
 		return
 	}
 	job, _ := h.ask(e)
-	deadline := job.Deadline()
+	deadline := job.Deadline(capture.AuthorizationWindow)
 	switch {
 	case e.Reason != capture.ReasonWindowExceeded:
 		h.add("5", e, "failed as %s, but no refusal says so, or it was not confirmed", e.Reason)
@@ -227,8 +227,8 @@ func (h *history) checkParked(e capture.Event) {
 // (rule 10).
 func (h *history) checkUnresolved(e capture.Event) {
 	from := h.first
-	if job, ok := h.ask(e); ok && job.Deadline().After(from) {
-		from = job.Deadline()
+	if job, ok := h.ask(e); ok && job.Deadline(capture.AuthorizationWindow).After(from) {
+		from = job.Deadline(capture.AuthorizationWindow)
 	}
 	if e.Time.Before(from.Add(h.p.GiveUpAfter)) {
 		h.add("10", e, "given up at %s, before %s", e.Time, from.Add(h.p.GiveUpAfter))

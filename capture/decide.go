@@ -18,7 +18,8 @@ const (
 	DoSettle Action = "settle"
 	// DoAck: the job is done; acknowledge it.
 	DoAck Action = "ack"
-	// DoConflict: the job contradicts the outcome that stands; dead-letter it.
+	// DoConflict: the job contradicts the outcome that stands; dead-letter it as
+	// Step.Reason, or as conflict if that is empty.
 	DoConflict Action = "conflict"
 )
 
@@ -34,6 +35,9 @@ type Step struct {
 	// in id, time and worker; of an intent also the lease and, where RequestID
 	// is empty, a newly minted one. Of any other step it is nil.
 	Event *Event
+	// Reason is, of DoConflict, why no job can change the outcome: "withdrawn", or
+	// "" for any other outcome.
+	Reason string
 }
 
 // Policy holds what the operator may set of the decision. A field that is zero
@@ -128,24 +132,30 @@ var decideTable = []decideRow{
 		"ack; a person releases it, or the truth arrives", both(is(PhaseParked), situation.asksSame), ack},
 	{"parked, other ask", "8", "parked; the job asks for something else",
 		"dead-letter as conflict; a person releases the trade first", is(PhaseParked), conflict},
-	{"failed, same ask", "8", "failed; the job asks the same",
-		"ack", both(is(PhaseFailed), situation.asksSame), ack},
+	{"failed, same ask", "8, 11", "failed; the job asks for what failed before, and no newer notification says paid",
+		"ack", all(is(PhaseFailed), situation.asksSame, not(situation.notifiedPaid)), ack},
+	{"withdrawn, other ask", "8, 13", "failed and withdrawn; the job asks for something else",
+		"dead-letter as withdrawn; an operator retries the trade first", all(is(PhaseFailed), situation.withdrawn, not(situation.asksSame)), refuseWithdrawn},
 
 	// From here on the trade is open: new, calling, answered, or failed with a
-	// job that asks for something else.
+	// job that asks for something else or with a notification that says paid.
 	{"call under way", "2", "the last intent has no answer and its lease still runs",
 		"wait until the lease ends", situation.leaseRuns, waitForLease},
-	{"first call", "1, 2", "the ledger of the trade is empty and the deadline is ahead",
-		"append the intent and call, with a new request_id", both(situation.untouched, not(situation.windowOver)), attempt},
+	{"withdrawn in time", "13", "withdrawn, and no call was ever announced",
+		"fail as withdrawn", all(situation.withdrawn, situation.neverCalled), failWithdrawn},
+	{"first call", "1, 2", "the ledger of the trade is empty, the job was delivered for the first time, the ledger is not behind the jobs, and the deadline is ahead",
+		"append the intent and call, with a new request_id", all(situation.untouched, not(situation.asksFirst), not(situation.windowOver)), attempt},
 	{"not due", "3, 10", "the schedule, the settle time or the spacing of queries says later, and no notification came since the last query",
 		"wait until then", situation.notDue, waitUntilDue},
 	{"gave up", "5, 10", "give_up_after is over since the deadline, or since the first event where no deadline is known; the gateway took a query after that, and for the settle time none told anything to build on, or it followed a call made that late",
-		"park as unresolved", situation.exhausted, giveUp},
+		"park as unresolved", situation.exhausted, park(ReasonUnresolved)},
 	{"window over", "10", "the deadline has passed",
 		"query: the last word on it", situation.windowOver, query},
+	{"ids used up", "4", "queries clear the way, and the next call would need more request_ids than a trade may use (10)",
+		"park as request_ids_spent", both(situation.cleared, situation.idsUsedUp), park(ReasonRequestIDsSpent)},
 	{"cleared, new id", "2, 3, 4", "queries clear the way, and the old request_id was refused (-4118), answered -1000 three times, or belongs to a failed ask",
 		"append the intent and call again, with a new request_id", both(situation.cleared, situation.mints), attempt},
-	{"cleared", "2, 3, 4", "queries made after the last call ended say authorized: one after a plain answer; after a lost one `agree` of them, `spacing` apart, after the settle time",
+	{"cleared", "2, 3, 4", "queries made after the last call ended say authorized (one after a plain answer; `agree` of them, `spacing` apart, after the settle time, if a call may still land or an earlier one is in doubt), and nothing forbids a call: no paid notification, no withdrawal, no dead answer, fewer than five answers that settled nothing",
 		"append the intent and call again, with the same request_id", situation.cleared, attempt},
 	{"ask", "2, 3, 5", "anything else",
 		"query", always, query},
@@ -180,15 +190,21 @@ func waitUntilDue(v situation) Step { return Step{Do: DoWait, Until: v.dueAt()} 
 func attempt(v situation) Step {
 	job := *v.intent() // a copy: the event outlives the state it was made from
 	e := &Event{
-		Type: Attempted, TradeID: job.TradeID, Job: &job, OrderID: job.OrderID,
+		Type: Attempted, TradeID: TradeKey(job.TradeID), Job: &job, OrderID: job.OrderID,
 		Attempt: v.s.Attempt, Call: v.s.Call + 1, RequestID: v.s.RequestID,
 	}
 	if v.mints() {
 		e.Attempt, e.RequestID = v.s.Attempt+1, ""
 	}
-	return Step{Do: DoAttempt, Until: job.Deadline(), Event: e}
+	return Step{Do: DoAttempt, Until: v.deadline(), Event: e}
 }
 
-func giveUp(v situation) Step {
-	return Step{Do: DoSettle, Event: v.outcome(Parked, ReasonUnresolved)}
+func refuseWithdrawn(situation) Step { return Step{Do: DoConflict, Reason: ReasonWithdrawn} }
+
+func failWithdrawn(v situation) Step {
+	return Step{Do: DoSettle, Event: v.outcome(Failed, ReasonWithdrawn)}
+}
+
+func park(reason string) func(situation) Step {
+	return func(v situation) Step { return Step{Do: DoSettle, Event: v.outcome(Parked, reason)} }
 }

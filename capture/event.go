@@ -58,7 +58,6 @@ const (
 // word of an order state: declined, failed, expired, cancelled.
 const (
 	ReasonWindowExceeded   = "window_exceeded"    // failed: the authorization's time is over
-	ReasonFieldMissing     = "field_missing"      // no longer written
 	ReasonAmountExceeded   = "amount_exceeded"    // failed: more than was authorized
 	ReasonCurrencyMismatch = "currency_mismatch"  // failed: not the authorization's currency
 	ReasonTradeIncorrect   = "trade_incorrect"    // failed: the gateway knows no such authorization

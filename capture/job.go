@@ -23,21 +23,21 @@ type Job struct {
 	CaptureBefore    time.Time // no capture call is made from then on
 }
 
-// Deadline is the moment from which no capture call is made: the earlier of
-// CaptureBefore and AuthorizedAt plus the window. It is the zero time where
-// the job says neither.
-func (j Job) Deadline() time.Time {
-	var window time.Time
+// Deadline returns the moment from which no capture call is made: the earlier
+// of CaptureBefore and AuthorizedAt plus the gateway's window (Policy.Window).
+// It is the zero time if the job says neither; see also State.Deadline.
+func (j Job) Deadline(window time.Duration) time.Time {
+	var end time.Time
 	if !j.AuthorizedAt.IsZero() {
-		window = j.AuthorizedAt.Add(AuthorizationWindow)
+		end = j.AuthorizedAt.Add(window)
 	}
 	switch {
 	case j.CaptureBefore.IsZero():
-		return window
-	case window.IsZero() || j.CaptureBefore.Before(window):
+		return end
+	case end.IsZero() || j.CaptureBefore.Before(end):
 		return j.CaptureBefore
 	}
-	return window
+	return end
 }
 
 // TradeKey returns the one spelling under which a trade is kept: a trade_id in

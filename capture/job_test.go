@@ -24,7 +24,7 @@ func TestJobDeadline(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := (capture.Job{AuthorizedAt: tt.authorized, CaptureBefore: tt.before}).Deadline(); !got.Equal(tt.want) {
+			if got := (capture.Job{AuthorizedAt: tt.authorized, CaptureBefore: tt.before}).Deadline(capture.AuthorizationWindow); !got.Equal(tt.want) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})

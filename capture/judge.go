@@ -1,6 +1,9 @@
 package capture
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Finding is an answer together with the call that gave it.
 type Finding struct {
@@ -10,6 +13,9 @@ type Finding struct {
 	// Asked is when the question was asked, by the clock of who judges it; zero
 	// where only Answer.Latency tells.
 	Asked time.Time
+	// Excused: the intake of jobs is paused for a fault of ours. No refusal
+	// becomes an outcome then, and none counts against its trade (rule 9).
+	Excused bool
 }
 
 // age is how long ago the question was asked. The client's measure ends where it
@@ -31,7 +37,7 @@ type judgeRow struct {
 	rule string
 	if_  string
 	then string
-	when func(situation, *Finding) bool
+	when finds
 	say  verdict
 }
 
@@ -41,30 +47,44 @@ var judgeCaptureTable = []judgeRow{
 		"captured (correcting a failed or parked outcome)", captureDone, settleCaptured},
 	{"late answer", "7", "the answer of an earlier call, or the trade has an outcome by now",
 		"nothing: what followed was decided without it", answerLate, nothing},
-	{"refused", "5", "a final refusal that needs no query, and no earlier call of the trade ended in doubt (lost, or -1000)",
-		"failed, with the refusal as the reason", refusedForSure, failForRefusal},
-	{"unsettled", "2, 3, 5, 9", "any other answer: unknown, not sent, -4118, our fault, a refusal to be confirmed",
+	{"unsettled", "2, 3, 5, 9", "any other answer: unknown, not sent, -4118, our fault, a refusal, which Order Query has to explain",
 		"answered, with the time of the next try", anyFinding, note(Answered)},
 }
 
 var judgeQueryTable = []judgeRow{
 	{"already captured", "11", "the trade is captured", "nothing: captured is never taken back", phaseIs(PhaseCaptured), nothing},
-	{"paid", "6, 11", "paid, and the amount agrees: the job's, or the authorized one where an attempt of ours is in the ledger",
+	{"paid", "6, 11", "paid, and the amount agrees: the job's, or the authorized one if an attempt of ours is in the ledger",
 		"captured (correcting a failed or parked outcome)", paidAgrees, settleCaptured},
+	{"paid, unreadable", "6", "paid, with an amount that cannot be read",
+		"parked: amount_unreadable", andNotParked(paidUnreadable), settle(Parked, ReasonAmountUnreadable)},
 	{"paid otherwise", "6", "paid, with another amount or currency",
 		"parked: amount_mismatch", andNotParked(orderIs(OrderIsPaid)), settle(Parked, ReasonAmountMismatch)},
 	{"refunded", "5", "refunded", "parked: refunded", andNotParked(isRefunded), settle(Parked, ReasonRefunded)},
 	{"unclear", "5", "a state we do not know", "parked: state_unclear", andNotParked(orderIs(OrderIsUnclear)), settle(Parked, ReasonStateUnclear)},
+	{"notified paid", "11", "a notification newer than the last intent says paid, and an hour later Order Query still says something else",
+		"parked: notified_paid", andNotParked(notificationUnconfirmed), settle(Parked, ReasonNotifiedPaid)},
+
+	// None of the following holds while a newer notification says paid. But for
+	// the first, none that rests on what the gateway refuses holds for an excused
+	// answer.
 	{"dead", "5, 11", "declined, failed, expired or cancelled",
-		"failed, with that word as the reason", andNotFailed(orderIs(OrderIsDead)), failForState},
-	{"window over", "10", "authorized or no such trade, the deadline has passed, and no call of ours can land any more",
-		"failed: window_exceeded", andNotFailed(windowClosedOn), settle(Failed, ReasonWindowExceeded)},
-	{"refusal confirmed", "5", "the last call was refused for good, and the query does not contradict it: no such trade, or `agree` queries after the settle time say authorized",
-		"failed, with the refusal as the reason", refusalConfirmed, failForRefusal},
-	{"second id refused", "4", "authorized, and two request_ids were answered -4118",
-		"parked: request_id_refused", secondIDRefused, settle(Parked, ReasonRequestIDRefused)},
-	{"trade unknown", "5", "`agree` queries after the settle time say that there is no such trade, and no call was refused",
-		"parked: trade_unknown", tradeUnknown, settle(Parked, ReasonTradeUnknown)},
+		"failed, with that word as the reason", mayFail(orderIs(OrderIsDead)), failForState},
+	{"withdrawn", "13", "authorized or no such trade, the job is withdrawn, and no call of ours can land any more",
+		"failed: withdrawn", open(mayFail(withdrawnUnpaid)), settle(Failed, ReasonWithdrawn)},
+	{"window over", "10", "authorized or no such trade, the deadline has passed (or the gateway's window, if the last call was refused with -4089), and no call of ours can land any more: after a call in doubt, or with a refusal that is not explained, authorized for `reconcile.final` after the last call",
+		"failed: window_exceeded", mayFail(windowClosedOn), settle(Failed, ReasonWindowExceeded)},
+	{"refusal explained", "5", "the last call was refused, and the query explains it: -4084, the authorized sum is below the one asked and no call is in doubt; -4085, the currency is another",
+		"failed, with the refusal as the reason", open(mayFail(refusalExplained)), failForRefusal},
+	{"no such trade", "2, 5", "`agree` queries after the settle time say that there is no such trade, and no call is in doubt",
+		"failed: trade_incorrect", open(mayFail(noSuchTrade)), settle(Failed, ReasonTradeIncorrect)},
+	{"trade unknown", "5", "the same, and a call is in doubt",
+		"parked: trade_unknown", open(mayPark(tradeUnknown)), settle(Parked, ReasonTradeUnknown)},
+	{"refused for good", "5", "the last call was answered with a dead order state, and `agree` queries after the settle time say authorized",
+		"parked: refusal_contradicted", open(mayPark(deadContradicted)), settle(Parked, ReasonRefusalContradicted)},
+	{"second id refused", "4", "authorized, and two request_ids that were never sent before were answered -4118",
+		"parked: request_id_refused", open(mayPark(secondIDRefused)), settle(Parked, ReasonRequestIDRefused)},
+	{"nothing settles it", "5, 10", "five answers settled nothing: refusals that were not explained, or codes we do not know; an hour has passed since the first, or all were -3001",
+		"parked: request_refused (-3001), refusal_contradicted or unknown_code", open(mayPark(spent)), parkSpent},
 	{"seen", "2, 3", "anything else: authorized, in progress, or the query told nothing",
 		"queried, with the time of the next try", anyFinding, note(Queried)},
 }
@@ -91,6 +111,7 @@ func Judge(s *State, job *Job, f Finding, now time.Time, p Policy) *Event {
 			return nil
 		}
 		e.Rule, e.Via, e.Answer = row.name, f.Via, &f.Answer
+		e.Excused = f.Excused && !e.Type.Outcome()
 		if f.Via == ViaCapture {
 			e.Call = f.Call
 		}
@@ -127,27 +148,34 @@ func settleCaptured(v situation, f *Finding) *Event {
 	return e
 }
 
-func failForRefusal(v situation, f *Finding) *Event {
-	answer := v.s.Answer
-	if f.Via == ViaCapture {
-		answer = f.Answer
-	}
-	return v.outcome(Failed, answer.FinalRefusal())
+func failForRefusal(v situation, _ *Finding) *Event {
+	return v.outcome(Failed, v.s.Answer.Refusal())
 }
 
 func failForState(v situation, f *Finding) *Event {
 	return v.outcome(Failed, string(f.Answer.Order.State))
 }
 
-// FinalRefusal returns the reason of a capture call's refusal that no further
-// call can change, "" where the answer is no such refusal.
-func (a Answer) FinalRefusal() string {
+func parkSpent(v situation, f *Finding) *Event {
+	switch tally := v.unsettlingWith(f); {
+	case tally.Code == CodeFieldMissing:
+		return v.outcome(Parked, ReasonRequestRefused)
+	case v.refused():
+		return v.outcome(Parked, ReasonRefusalContradicted)
+	}
+	return v.outcome(Parked, ReasonUnknownCode)
+}
+
+// Refusal names what a capture call was refused for, "" if the answer is no
+// refusal that is about the request or the trade. It proves nothing by itself:
+// an Order Query has to explain it (rule 5).
+func (a Answer) Refusal() string {
 	if a.Kind != AnswerRefused {
 		return ""
 	}
 	switch a.Code {
 	case CodeFieldMissing:
-		return ReasonFieldMissing
+		return ReasonRequestRefused
 	case CodeAmountExceeded:
 		return ReasonAmountExceeded
 	case CodeCurrencyMismatch:
@@ -164,10 +192,6 @@ func (a Answer) FinalRefusal() string {
 	return ""
 }
 
-// needsQuery: refusals that may hide something, the window and "already
-// captured", are believed only after Order Query was asked.
-func (a Answer) needsQuery() bool { return a.Code == CodeWindowExceeded || a.Code == CodeTradeID }
-
 // captureDone: an answer to an earlier call may be about an earlier ask, whose
 // amount the client has compared with its request; one to the last call must
 // agree with the intent as well.
@@ -180,10 +204,6 @@ func captureDone(v situation, f *Finding) bool {
 
 func answerLate(v situation, f *Finding) bool {
 	return f.Call != v.s.Call || v.s.Outcome != nil
-}
-
-func refusedForSure(v situation, f *Finding) bool {
-	return f.Answer.FinalRefusal() != "" && !f.Answer.needsQuery() && !v.s.Doubted
 }
 
 func orderIs(c OrderClass) func(situation, *Finding) bool {
@@ -214,19 +234,38 @@ func paidAgrees(v situation, f *Finding) bool {
 }
 
 // firstAsk: a failed trade that a corrected job reopened was paid after all, as
-// the first job asked.
-func (v situation) firstAsk(seen Amount) bool { return v.reopened() && seen == v.s.Outcome.Sum() }
+// one of the jobs that failed before had asked.
+func (v situation) firstAsk(seen Amount) bool {
+	return v.reopened() && slices.ContainsFunc(v.s.FailedRequests, func(r FailedRequest) bool { return r.Job.Amount == seen })
+}
+
+// finds is a condition on the trade and on what was found.
+type finds = func(situation, *Finding) bool
 
 // andNotParked keeps a parked trade from being parked again by every query
 // that sees the same.
-func andNotParked(c func(situation, *Finding) bool) func(situation, *Finding) bool {
+func andNotParked(c finds) finds {
 	return func(v situation, f *Finding) bool { return v.phase() != PhaseParked && c(v, f) }
 }
 
-// andNotFailed does the same for a failed trade, unless the job at hand asks
-// for something else and needs an end of its own.
-func andNotFailed(c func(situation, *Finding) bool) func(situation, *Finding) bool {
-	return func(v situation, f *Finding) bool { return (v.phase() != PhaseFailed || v.reopened()) && c(v, f) }
+// mayFail keeps a failed trade from being failed again, unless the job at hand
+// asks for something else and needs an end of its own, and any trade while a
+// notification says paid.
+func mayFail(c finds) finds {
+	return func(v situation, f *Finding) bool {
+		return !v.notifiedPaid() && (v.phase() != PhaseFailed || v.reopened()) && c(v, f)
+	}
+}
+
+// mayPark keeps what was refused while the intake is paused from being held
+// against the trade, and leaves a notification that says paid its time.
+func mayPark(c finds) finds {
+	return func(v situation, f *Finding) bool { return !v.notifiedPaid() && !f.Excused && c(v, f) }
+}
+
+// open: no outcome stands in the way of the job at hand.
+func open(c finds) finds {
+	return func(v situation, f *Finding) bool { return v.open() && c(v, f) }
 }
 
 // seenWith is the run of agreeing queries with this one added.
@@ -240,29 +279,121 @@ func standsStill(f *Finding) bool {
 	return told && sight != ""
 }
 
-func windowClosedOn(v situation, f *Finding) bool {
-	if !standsStill(f) || !v.windowOver() {
-		return false
+// lastOf is when the last query of a run was asked.
+func lastOf(run Agreement) time.Time {
+	if len(run.At) == 0 {
+		return time.Time{}
 	}
-	if v.s.callLost() || v.s.Doubted {
-		return v.quiet(v.seenWith(f))
-	}
-	return v.askedSinceCall(v.seenWith(f))
+	return run.At[len(run.At)-1]
 }
 
-func refusalConfirmed(v situation, f *Finding) bool {
-	if !standsStill(f) || v.s.Outcome != nil || !v.refusalStands() {
+// final: queries have agreed on authorized for so long after the last call that
+// not even a slow Order Query can hide a capture.
+func (v situation) final(run Agreement) bool {
+	return run.What == SawAuthorized && v.quiet(run) && !lastOf(run).Before(v.s.callEnded().Add(v.p.Final))
+}
+
+func paidUnreadable(v situation, f *Finding) bool {
+	return orderIs(OrderIsPaid)(v, f) && f.Answer.Order.Amount.IsZero()
+}
+
+// notificationUnconfirmed: the gateway took a query an hour after it said paid,
+// and does not say so again.
+func notificationUnconfirmed(v situation, f *Finding) bool {
+	if !v.notifiedPaid() || f.Answer.Kind == AnswerNotSent || f.Answer.OurFault() {
 		return false
 	}
-	return f.Answer.NoSuchTrade() || v.quiet(v.seenWith(f))
+	return !f.Answer.askedAt(v.now).Before(v.s.NotifiedPaid.Add(v.p.AnswersFor))
+}
+
+func withdrawnUnpaid(v situation, f *Finding) bool {
+	switch run := v.seenWith(f); {
+	case !v.withdrawn() || !standsStill(f):
+		return false
+	case v.inDoubt():
+		return v.final(run)
+	case f.Answer.NoSuchTrade():
+		return !f.Excused && v.askedSinceCall(run)
+	default:
+		return v.askedSinceCall(run)
+	}
+}
+
+func windowClosedOn(v situation, f *Finding) bool {
+	refusedForTime := v.refused() && v.s.Answer.Code == CodeWindowExceeded
+	switch run := v.seenWith(f); {
+	case !standsStill(f) || f.Excused && f.Answer.NoSuchTrade():
+		return false
+	case !v.windowOver() && !(refusedForTime && v.gatewayWindowOver()):
+		return false
+	case v.inDoubt() || v.refused() && !refusedForTime:
+		return v.final(run)
+	default:
+		return v.askedSinceCall(run)
+	}
+}
+
+// gatewayWindowOver: the gateway's own time for the capture has passed, whatever
+// the job says.
+func (v situation) gatewayWindowOver() bool {
+	return !v.s.CreatedAt.IsZero() && !v.now.Before(v.s.CreatedAt.Add(v.p.Window))
+}
+
+// refusalExplained: what the query shows is the very thing that was refused. A
+// sum that one of our own calls may have lowered explains nothing.
+func refusalExplained(v situation, f *Finding) bool {
+	if !v.refused() || f.Excused || !orderIs(OrderIsOpen)(v, f) || !v.askedSinceCall(v.seenWith(f)) {
+		return false
+	}
+	shown, asked := f.Answer.Order.Amount, v.s.Job.Amount
+	switch v.s.Answer.Code {
+	case CodeAmountExceeded:
+		order, err := shown.Cmp(asked)
+		return err == nil && order < 0 && !v.inDoubt()
+	case CodeCurrencyMismatch:
+		return !shown.IsZero() && shown.Currency() != asked.Currency()
+	}
+	return false
+}
+
+func noSuchTrade(v situation, f *Finding) bool {
+	return f.Answer.NoSuchTrade() && !f.Excused && !v.inDoubt() && v.quiet(v.seenWith(f))
+}
+
+func tradeUnknown(v situation, f *Finding) bool {
+	return f.Answer.NoSuchTrade() && v.quiet(v.seenWith(f))
+}
+
+func deadContradicted(v situation, f *Finding) bool {
+	sight, _ := f.Answer.sight()
+	return sight == SawAuthorized && v.deadAnswer() && v.quiet(v.seenWith(f))
 }
 
 func secondIDRefused(v situation, f *Finding) bool {
 	sight, _ := f.Answer.sight()
-	return sight == SawAuthorized && v.open() && !v.newAsk() &&
+	return sight == SawAuthorized && !v.newAsk() &&
 		v.s.Answer.Code == CodeRequestID && v.s.IDRefusals >= 2 && v.askedSinceCall(v.seenWith(f))
 }
 
-func tradeUnknown(v situation, f *Finding) bool {
-	return f.Answer.NoSuchTrade() && v.open() && v.quiet(v.seenWith(f))
+// unsettlingWith is the count of answers that settled nothing with this one.
+func (v situation) unsettlingWith(f *Finding) Tally {
+	if f.Answer.unsettling(f.Via) {
+		return v.s.Unsettling.with(f.Answer.Code, v.now)
+	}
+	return v.s.Unsettling
+}
+
+// spent: enough answers settled nothing, and a query asked late enough did not
+// either. One that found the order in progress is worth waiting for, one that
+// was lost says nothing.
+func spent(v situation, f *Finding) bool {
+	tally := v.unsettlingWith(f)
+	if tally.Count < v.p.MaxAnswers || !standsStill(f) && !f.Answer.unsettling(f.Via) {
+		return false
+	}
+	asked := f.Answer.askedAt(v.now)
+	if tally.Code == CodeFieldMissing {
+		return !asked.Before(v.s.callEnded())
+	}
+	return !asked.Before(tally.Since.Add(v.p.AnswersFor))
 }

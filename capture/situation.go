@@ -1,6 +1,9 @@
 package capture
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // situation is everything a row of the tables may look at, and changes nothing
 // of. The rows share one: copies for each would double the stack of a job.
@@ -23,6 +26,17 @@ func not(c condition) condition { return func(v situation) bool { return !c(v) }
 
 func both(a, b condition) condition { return func(v situation) bool { return a(v) && b(v) } }
 
+func all(conditions ...condition) condition {
+	return func(v situation) bool {
+		for _, c := range conditions {
+			if !c(v) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
 func (v situation) phase() Phase {
 	if v.s.Phase == "" {
 		return PhaseNew
@@ -33,24 +47,62 @@ func (v situation) phase() Phase {
 // untouched: nothing at all is known of the trade.
 func (v situation) untouched() bool { return v.s.Events == 0 }
 
-// asksSame compares the job with what the outcome was about. A failed ask may
-// be asked again with a later deadline that is still ahead, if time was what it
-// failed for. Later, not only ahead: where the gateway's window is shorter than
-// the job's, the same job would be called again for ever.
+// asksSame compares the job with what the outcome was about; of a failed trade,
+// with every request that failed.
 func (v situation) asksSame() bool {
-	if v.job == nil || v.s.Outcome == nil {
+	switch {
+	case v.job == nil || v.s.Outcome == nil:
 		return true
+	case v.s.Outcome.Type == Failed:
+		return slices.ContainsFunc(v.s.FailedRequests, v.failedBefore)
 	}
-	if v.s.Outcome.Sum() != v.job.Amount {
-		return false
-	}
-	deadline := v.job.Deadline()
-	moreTime := deadline.After(v.now) && deadline.After(v.s.Job.Deadline())
-	return !(v.s.Outcome.Type == Failed && v.s.Outcome.Reason == ReasonWindowExceeded && moreTime)
+	return v.s.Outcome.Sum() == v.job.Amount
 }
 
+// failedBefore: the job asks for what failed. If time was what it failed for, a
+// job that leaves more of it is another request, as long as that is ahead. More,
+// not only ahead: where the gateway's window is shorter than ours, the same job
+// would be called again for ever.
+func (v situation) failedBefore(failed FailedRequest) bool {
+	if failed.Job.Amount != v.job.Amount {
+		return false
+	}
+	return failed.Reason != ReasonWindowExceeded || !v.moreTime(v.deadlineOf(v.job), v.deadlineOf(&failed.Job))
+}
+
+// moreTime reports whether a deadline, zero if there is none, is ahead and later
+// than the one that was over.
+func (v situation) moreTime(deadline, over time.Time) bool {
+	if deadline.IsZero() {
+		return !over.IsZero()
+	}
+	return deadline.After(v.now) && (over.IsZero() || deadline.After(over))
+}
+
+func (v situation) deadlineOf(job *Job) time.Time { return v.s.deadlineOf(job, v.p.Window) }
+
+// deadline of what an open trade is about; zero if none is known.
+func (v situation) deadline() time.Time { return v.deadlineOf(v.intent()) }
+
 // reopened: the trade failed, and the job at hand asks for something else.
-func (v situation) reopened() bool { return v.phase() == PhaseFailed && !v.asksSame() }
+func (v situation) reopened() bool {
+	return v.phase() == PhaseFailed && !v.s.Withdrawn && !v.asksSame()
+}
+
+// notifiedPaid: a notification newer than the last intent says paid. Until an
+// Order Query says so too, nothing else may be called or concluded (rule 11).
+func (v situation) notifiedPaid() bool { return !v.s.NotifiedPaid.IsZero() }
+
+func (v situation) withdrawn() bool { return v.s.Withdrawn }
+
+// neverCalled: no capture call was announced for the open trade, as far as a
+// ledger can tell that has lost nothing.
+func (v situation) neverCalled() bool {
+	return v.s.Call == 0 && v.s.Outcome == nil && !v.p.AskFirst && !v.notifiedPaid()
+}
+
+// inDoubt: some call of the trade may have taken effect for all that we know.
+func (v situation) inDoubt() bool { return v.s.Doubted || v.s.callLost() }
 
 // open: no outcome stands in the way of the job at hand.
 func (v situation) open() bool { return v.s.Outcome == nil || v.reopened() }
@@ -67,11 +119,14 @@ func (v situation) intent() *Job {
 	return v.job
 }
 
+// asksFirst: even the first call is preceded by a query (rule 2).
+func (v situation) asksFirst() bool { return v.p.AskFirst }
+
 func (v situation) leaseRuns() bool { return v.s.Unanswered && v.now.Before(v.s.LeaseUntil) }
 
 // windowOver: no capture call is allowed any more.
 func (v situation) windowOver() bool {
-	deadline := v.intent().Deadline()
+	deadline := v.deadline()
 	return !deadline.IsZero() && !v.now.Before(deadline)
 }
 
@@ -84,7 +139,7 @@ func (v situation) exhausted() bool {
 	if v.s.LastAsked.IsZero() || v.s.OpenedAt.IsZero() {
 		return false
 	}
-	from := v.intent().Deadline()
+	from := v.deadline()
 	if from.IsZero() || from.Before(v.s.OpenedAt) {
 		from = v.s.OpenedAt
 	}
@@ -112,23 +167,43 @@ func (v situation) idSpent() bool {
 	return v.s.Answer.Code == CodeRequestID || v.s.Errors >= maxErrors
 }
 
+// idsUsedUp: the next call would need a request_id more than a trade may use.
+func (v situation) idsUsedUp() bool { return v.mints() && v.s.IDs >= v.p.MaxIDs }
+
 // cleared: Order Query has said often enough, and late enough, that the trade
-// is still authorized.
+// is still authorized, and nothing forbids another call.
 func (v situation) cleared() bool {
-	if v.s.Agreeing.What != SawAuthorized || v.refusalStands() {
+	if v.s.Agreeing.What != SawAuthorized || v.callsForbidden() {
 		return false
 	}
-	if v.s.callLost() || v.idSpent() {
+	if v.mayLand() || v.idSpent() || v.refused() && v.s.Doubted {
 		return v.quiet(v.s.Agreeing)
 	}
 	return v.askedSinceCall(v.s.Agreeing)
 }
 
-// refusalStands: the gateway gave the open ask a final no, which Order Query
-// has yet to confirm. Calling again is not the way on.
-func (v situation) refusalStands() bool {
-	return !v.newAsk() && !v.s.Unanswered && v.s.Answer.FinalRefusal() != ""
+// callsForbidden: whatever Order Query says, no further capture call is made.
+func (v situation) callsForbidden() bool {
+	return v.notifiedPaid() || v.withdrawn() || v.deadAnswer() || v.s.Unsettling.Count >= v.p.MaxAnswers
 }
+
+// mayLand: the last call may yet take effect. After -1000 that is so for a part
+// of the authorized sum: a second partial capture might take effect beside the
+// first.
+func (v situation) mayLand() bool {
+	internal := !v.s.Unanswered && v.s.Answer.Code == CodeInternal
+	return v.s.callLost() || internal && v.s.AuthorizedSum != v.s.Job.Amount
+}
+
+// refused: the gateway said no to the open request. Order Query explains it or
+// does not (rule 5).
+func (v situation) refused() bool {
+	return !v.newAsk() && !v.s.Unanswered && v.s.Answer.Refusal() != ""
+}
+
+// deadAnswer: the capture call itself was answered with a dead order state, as
+// declined. Calling again is not the way on.
+func (v situation) deadAnswer() bool { return v.refused() && v.s.Answer.Code == CodeSuccess }
 
 // askedSinceCall: at least one of the queries was made after the last call
 // ended.
@@ -174,7 +249,7 @@ func (v situation) scheduled() time.Time {
 	switch {
 	case v.cleared() && !v.windowOver():
 		return time.Time{}
-	case !v.lastQueryAgreed():
+	case !v.lastQueryAgreed() || v.s.Contradicted || v.quiet(v.s.Agreeing):
 		return v.s.RetryAt
 	}
 	// The way on is agreement: the next query that counts is worth asking then,
@@ -201,7 +276,7 @@ func (v situation) outcome(t EventType, reason string) *Event {
 	e.Reason, e.Amount, e.Currency = reason, job.Amount.Number(), job.Amount.Currency()
 	// A second ask that fails too, or cannot be resolved, has an end of its own:
 	// it corrects nothing.
-	ownEnd := t == Failed || reason == ReasonUnresolved || reason == ReasonTradeUnknown
+	ownEnd := t == Failed || reason == ReasonUnresolved || reason == ReasonTradeUnknown || reason == ReasonUnknownCode
 	if v.s.Outcome != nil && !(v.reopened() && ownEnd) {
 		e.Corrects = v.s.Outcome.ID
 	}
@@ -213,7 +288,7 @@ func (v situation) outcome(t EventType, reason string) *Event {
 func (v situation) draft(t EventType) *Event {
 	job := v.intent()
 	e := &Event{
-		Type: t, TradeID: job.TradeID, OrderID: job.OrderID,
+		Type: t, TradeID: TradeKey(job.TradeID), OrderID: job.OrderID,
 		Attempt: v.s.Attempt, Call: v.s.Call, RequestID: v.s.RequestID,
 	}
 	if job.TradeID != "" && (v.s.Job.TradeID == "" || v.reopened()) {

@@ -1,6 +1,9 @@
 package capture
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Phase is where a trade stands.
 type Phase string
@@ -47,9 +50,17 @@ type State struct {
 
 	// Doubted: some call of this trade may have taken effect for all that its
 	// end told, ever: no answer came, or -1000.
-	Doubted    bool
-	Errors     int // -1000 answers to the present request_id
-	IDRefusals int // -4118 answers since the start or the last release
+	Doubted bool
+
+	// Of request_ids. IDs and IDRefusals count since the start or since an
+	// operator last sent the trade back to work.
+	IDs        int // request_ids used
+	IDCalls    int // calls made with the present one
+	Errors     int // -1000 answers to the present one
+	IDRefusals int // -4118 answers to one that was never sent before
+
+	// Unsettling counts the answers that settled nothing.
+	Unsettling Tally
 
 	// What Order Query said since the last call, release or outcome. Times are
 	// those of the question.
@@ -57,18 +68,61 @@ type State struct {
 	LastQuery time.Time
 	Agreeing  Agreement
 	RetryAt   time.Time
+	// Contradicted: a query said something else than the run of agreeing ones
+	// before it.
+	Contradicted bool
+	// AuthorizedSum is what the last query that says authorized showed, zero if
+	// it showed no sum.
+	AuthorizedSum Amount
 	// Of the queries that the gateway took: one that was never sent, or that it
 	// refused for a fault of ours, has asked nothing.
 	LastAsked  time.Time
 	SilentFrom time.Time // since then none told anything to build on; zero where the last one did
 
 	OpenedAt   time.Time // first event since the start, the last release or the last outcome
+	CreatedAt  time.Time // when the authorization was made, as Order Query tells it
 	NotifiedAt time.Time // last verified notification
-	Outcome    *Event    // the outcome that stands, nil while there is none
-	// Dismissed: a person has closed the case of a parked trade. It says
+	// NotifiedPaid is the time of a verified notification that says paid and is
+	// newer than the last intent, zero if there is none.
+	NotifiedPaid time.Time
+	Outcome      *Event // the outcome that stands, nil while there is none
+	// FailedRequests are the requests that failed, since the start or since an
+	// operator last sent the trade back to work.
+	FailedRequests []FailedRequest
+	// Withdrawn: no capture call is made any more, unless an operator retries the
+	// trade.
+	Withdrawn bool
+	// Dismissed: an operator has closed the case of a parked trade. It says
 	// nothing about the money: the trade stays parked, and the truth may still
 	// correct it.
 	Dismissed bool
+}
+
+// FailedRequest is what a job asked for and did not get.
+type FailedRequest struct {
+	Job    Job
+	Reason string // of the failed outcome
+}
+
+// Tally counts the answers to capture calls and queries that settled nothing:
+// refusals that no query explained, and codes that the gateway's table does not
+// have. Answers of -1000 and -4118, lost ones and states in progress are not
+// among them, nor those that came while the intake was paused.
+type Tally struct {
+	Count int
+	Since time.Time // when the first of them came
+	Code  string    // the code that all of them carry, "" if they differ
+}
+
+func (t Tally) with(code string, at time.Time) Tally {
+	switch {
+	case t.Count == 0:
+		return Tally{Count: 1, Since: at, Code: code}
+	case t.Code != code:
+		t.Code = ""
+	}
+	t.Count++
+	return t
 }
 
 // Agreement is a run of Order Queries that said the same.
@@ -124,11 +178,19 @@ func (s *State) Add(e *Event) {
 		s.queried(e)
 	case Notified:
 		s.NotifiedAt = e.Time
+		if e.Notification.SaysPaid() {
+			s.NotifiedPaid = e.Time
+		}
 	case Released:
-		s.forgetQueries()
-		s.Outcome, s.OpenedAt, s.Dismissed = nil, e.Time, false
-		s.Errors, s.IDRefusals = 0, 0
-		s.Phase = s.callPhase()
+		s.reopen(e)
+	case Retried:
+		s.reopen(e)
+		s.FailedRequests, s.Withdrawn = nil, false
+		if e.Job != nil {
+			s.Job = *e.Job
+		}
+	case Withdrawn:
+		s.Withdrawn = true
 	case Dismissed:
 		s.Dismissed = s.Phase == PhaseParked
 	case Captured, Failed, Parked:
@@ -136,17 +198,33 @@ func (s *State) Add(e *Event) {
 	}
 }
 
+// reopen sends the trade back to work: an operator has dealt with what stood in
+// its way, so that what was counted, and a refusal, are of the past. A call in
+// doubt stays in doubt.
+func (s *State) reopen(e *Event) {
+	s.forgetQueries()
+	s.Outcome, s.OpenedAt, s.Dismissed, s.NotifiedPaid = nil, e.Time, false, time.Time{}
+	s.Errors, s.IDRefusals, s.IDs, s.Unsettling = 0, 0, 0, Tally{}
+	if s.Answer.Refusal() != "" {
+		s.Answer = Answer{}
+	}
+	s.Phase = s.callPhase()
+}
+
 func (s *State) attempted(e *Event) {
 	s.Doubted = s.Doubted || s.Unanswered
 	if e.RequestID != s.RequestID {
-		s.Errors = 0
+		s.Errors, s.IDCalls = 0, 0
+		s.IDs++
 	}
+	s.IDCalls++
 	if e.Job != nil {
 		s.Job = *e.Job
 	}
 	s.Attempt, s.Call, s.RequestID, s.LeaseUntil = e.Attempt, e.Call, e.RequestID, e.LeaseUntil
 	s.Unanswered, s.Answer, s.AnsweredAt = true, Answer{}, time.Time{}
 	s.Outcome, s.Phase, s.NewAsk, s.Dismissed = nil, PhaseCalling, false, false
+	s.NotifiedPaid = time.Time{}
 	s.forgetQueries()
 }
 
@@ -156,17 +234,28 @@ func (s *State) answered(e *Event) {
 	}
 	s.Unanswered, s.Answer, s.AnsweredAt = false, *e.Answer, e.Time
 	s.Doubted = s.Doubted || e.Answer.Lost() || e.Answer.Code == CodeInternal
-	switch e.Answer.Code {
-	case CodeInternal:
-		s.Errors++
-	case CodeRequestID:
-		s.IDRefusals++
+	if !e.Excused {
+		s.count(e)
 	}
 	// The call ended later than we thought when we last asked.
 	s.forgetQueries()
 	s.RetryAt = e.RetryAt
 	if s.Outcome == nil {
 		s.Phase = s.callPhase()
+	}
+}
+
+// count holds the answer of a capture call against the trade.
+func (s *State) count(e *Event) {
+	switch a := e.Answer; {
+	case a.Code == CodeInternal:
+		s.Errors++
+	case a.Code == CodeRequestID && s.IDCalls == 1:
+		// To an id that was sent before it says nothing: the gateway may refuse
+		// what it has seen.
+		s.IDRefusals++
+	case a.unsettling(ViaCapture):
+		s.Unsettling = s.Unsettling.with(a.Code, e.Time)
 	}
 }
 
@@ -180,6 +269,11 @@ func (s *State) settled(e *Event) {
 	s.forgetQueries()
 	outcome := *e
 	s.Outcome, s.OpenedAt, s.Dismissed = &outcome, time.Time{}, false
+	s.Unsettling = Tally{}
+	if e.Type == Failed {
+		// A fresh slice: states are values, and two must not share a tail.
+		s.FailedRequests = append(slices.Clip(slices.Clone(s.FailedRequests)), FailedRequest{Job: s.Job, Reason: e.Reason})
+	}
 	s.NewAsk = s.NewAsk || (e.Job != nil && s.Call > 0)
 	s.Phase = Phase(e.Type)
 }
@@ -192,8 +286,46 @@ func (s *State) queried(e *Event) {
 		return
 	}
 	s.LastQuery = e.Answer.askedAt(e.Time)
+	if e.Excused {
+		return
+	}
+	before := s.Agreeing.What
 	s.Agreeing = s.Agreeing.with(*e.Answer, s.LastQuery)
+	s.Contradicted = s.Contradicted || before != "" && s.Agreeing.What != before
 	s.asked(e.Answer)
+	if e.Answer.unsettling(ViaQuery) {
+		s.Unsettling = s.Unsettling.with(e.Answer.Code, e.Time)
+	}
+	if order := e.Answer.Order; e.Answer.Kind == AnswerDone && order != nil {
+		s.AuthorizedSum = Amount{}
+		if order.State.Class() == OrderIsOpen {
+			s.AuthorizedSum = order.Amount
+		}
+		s.createdAt(UnixSeconds(order.CreatedAt), e.Time)
+	}
+}
+
+// oldest is how long before it is seen an authorization may have been made, to
+// be believed: a deadline must not come from nonsense.
+const oldest = 400 * 24 * time.Hour
+
+func (s *State) createdAt(at, seen time.Time) {
+	if at.After(seen.Add(-oldest)) && at.Before(seen.Add(24*time.Hour)) {
+		s.CreatedAt = at
+	}
+}
+
+// Deadline returns the moment from which no capture call of the trade is made:
+// the job's, else the end of the window that began at CreatedAt, else the zero
+// time.
+func (s *State) Deadline(window time.Duration) time.Time { return s.deadlineOf(&s.Job, window) }
+
+func (s *State) deadlineOf(job *Job, window time.Duration) time.Time {
+	deadline := job.Deadline(window)
+	if deadline.IsZero() && !s.CreatedAt.IsZero() {
+		return s.CreatedAt.Add(window)
+	}
+	return deadline
 }
 
 func (s *State) asked(answer *Answer) {
@@ -248,6 +380,7 @@ func (a Answer) sight() (sight Sight, told bool) {
 func (s *State) forgetQueries() {
 	s.Queries, s.LastQuery, s.Agreeing, s.RetryAt = 0, time.Time{}, Agreement{}, time.Time{}
 	s.LastAsked, s.SilentFrom = time.Time{}, time.Time{}
+	s.Contradicted, s.AuthorizedSum = false, Amount{}
 }
 
 func (s *State) callPhase() Phase {
@@ -279,4 +412,18 @@ func (s *State) callLost() bool { return s.Unanswered || s.Answer.Lost() }
 // nothing did not agree with what was asked, and is trusted no further.
 func (a Answer) Lost() bool {
 	return a.Kind == AnswerUnknown && a.Code != CodeInternal || a.Kind == AnswerDone
+}
+
+// unsettling reports whether the answer is one of those that a Tally counts.
+// Whether a refusal is explained shows only later.
+func (a Answer) unsettling(via Via) bool {
+	switch {
+	case a.Code == "" || a.Code == CodeInternal || a.Code == CodeRequestID || a.Kind == AnswerNotSent || a.OurFault():
+		return false
+	case a.Order != nil && a.Order.State.Class() == OrderIsMoving:
+		return false
+	case via == ViaQuery:
+		return a.Kind != AnswerDone && !a.NoSuchTrade()
+	}
+	return a.Kind == AnswerUnknown || a.Refusal() != ""
 }

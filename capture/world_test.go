@@ -103,7 +103,7 @@ func (w world) key() string {
 	fmt.Fprint(b, s.Phase, min(s.Events, 1), s.Job.Amount, s.Job.AuthorizedAmount, s.RequestID == "", s.NewAsk,
 		s.Unanswered, s.Answer.Kind, s.Answer.Code, s.Doubted, min(s.Errors, 3), min(s.IDRefusals, 2), min(s.Queries, 1), s.Agreeing.What)
 	for _, t := range append(s.Agreeing.At, s.LeaseUntil, s.AnsweredAt, s.LastQuery, s.LastAsked, s.RetryAt, s.OpenedAt, s.NotifiedAt,
-		s.Job.Deadline(), w.job.Deadline(), w.shows, w.lands) {
+		s.Job.Deadline(capture.AuthorizationWindow), w.job.Deadline(capture.AuthorizationWindow), w.shows, w.lands) {
 		at(t)
 	}
 	if !s.SilentFrom.IsZero() {

@@ -54,7 +54,7 @@ func assertSound(t *testing.T, a capture.Answer, status int) {
 			t.Fatalf("done: %+v", a)
 		}
 	case capture.AnswerRefused:
-		if !a.OurFault() && a.Code != capture.CodeRequestID && a.FinalRefusal() == "" {
+		if !a.OurFault() && a.Code != capture.CodeRequestID && a.Refusal() == "" {
 			t.Fatalf("refused by no code of the table: %+v", a)
 		}
 	case capture.AnswerUnknown:

@@ -160,11 +160,11 @@ func (c *Clerk) stamp(t *Trade, e *capture.Event) {
 	}
 	switch e.Type {
 	case capture.Answered:
-		e.RetryAt = c.Schedule.Next(e.Call, now, t.State.Job.Deadline())
+		e.RetryAt = c.Schedule.Next(e.Call, now, t.State.Deadline(c.Policy.OrDefault().Window))
 	case capture.Queried:
 		// Calls and queries both move the schedule on: a gateway that answers
 		// queries and fails captures must not be called ever faster.
-		e.RetryAt = c.Schedule.Next(e.Call+queryStep(e.Answer)*(t.State.Queries+1), now, t.State.Job.Deadline())
+		e.RetryAt = c.Schedule.Next(e.Call+queryStep(e.Answer)*(t.State.Queries+1), now, t.State.Deadline(c.Policy.OrDefault().Window))
 	}
 }
 

@@ -91,7 +91,7 @@ func (t *Trade) parked() (ParkedTrade, bool) {
 	}
 	return ParkedTrade{
 		TradeID: t.ID, OrderID: s.Outcome.OrderID, Reason: s.Outcome.Reason, Amount: s.Outcome.Sum(),
-		Since: s.Outcome.Time, Deadline: s.Job.Deadline(), Dismissed: s.Dismissed,
+		Since: s.Outcome.Time, Deadline: s.Job.Deadline(capture.AuthorizationWindow), Dismissed: s.Dismissed,
 	}, true
 }
 

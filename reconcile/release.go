@@ -182,7 +182,7 @@ func pendingRelease(events []capture.Event) *capture.Event {
 
 func describe(t *Trade) ParkedTrade {
 	job := t.State.Job
-	return ParkedTrade{TradeID: t.ID, OrderID: job.OrderID, Amount: job.Amount, Deadline: job.Deadline()}
+	return ParkedTrade{TradeID: t.ID, OrderID: job.OrderID, Amount: job.Amount, Deadline: job.Deadline(capture.AuthorizationWindow)}
 }
 
 func refuseNotParked(t *Trade) Release {

@@ -189,7 +189,7 @@ func (c comparison) sameMoney(seen, want capture.Amount) bool {
 func (c comparison) authorized() (Kind, string) {
 	deadline := c.item.CaptureBefore
 	if deadline.IsZero() {
-		deadline = c.s.Job.Deadline()
+		deadline = c.s.Job.Deadline(capture.AuthorizationWindow)
 	}
 	switch {
 	case c.captured:

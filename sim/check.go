@@ -57,7 +57,7 @@ func (s *Sim) checkCalling(x *exchange, r gateway.CaptureRequest) {
 	case !p.clock().Before(intent.LeaseUntil):
 		s.breach("2", "%s calls for %s after its lease ended", p.name(), id)
 	}
-	if d := intent.Job.Deadline(); !d.IsZero() && !p.clock().Before(d) {
+	if d := intent.Job.Deadline(capture.AuthorizationWindow); !d.IsZero() && !p.clock().Before(d) {
 		s.breach("10", "%s calls for %s at %s, after the deadline %s", p.name(), id, p.clock(), d)
 	}
 	s.checkEarlier(x, r.Amount)

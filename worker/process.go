@@ -129,7 +129,7 @@ func mayBeUndone(s *capture.State, step *capture.Step) bool {
 // window is over begins with a query instead, which nothing guards: most are of
 // trades that have ended.
 func (p *Processor) open(ctx context.Context, job *capture.Job, first bool) (*reconcile.Trade, error) {
-	deadline := job.Deadline()
+	deadline := job.Deadline(capture.AuthorizationWindow)
 	if first && (deadline.IsZero() || p.Clerk.Clock().Before(deadline)) {
 		return &reconcile.Trade{ID: job.TradeID}, nil
 	}
@@ -210,7 +210,7 @@ func (p *Processor) call(ctx context.Context, intent *capture.Event) capture.Ans
 // over: the time in which the announced call may begin has passed, by the clock
 // that others go by too: the monotonic one stands still while a machine sleeps.
 func over(intent *capture.Event, now time.Time) bool {
-	deadline := intent.Job.Deadline()
+	deadline := intent.Job.Deadline(capture.AuthorizationWindow)
 	return !now.Before(intent.LeaseUntil) || !now.Round(0).Before(intent.LeaseUntil.Round(0)) || (!deadline.IsZero() && !now.Before(deadline))
 }
 

@@ -61,7 +61,7 @@ func openHeadline(events []capture.Event, s capture.State, now time.Time, p capt
 	}
 	last := lastOf(events, capture.Attempted, capture.Released)
 	h.why, h.next = waitsFor(s, last, now), nextStep(s, last, now, p)
-	deadline := s.Job.Deadline()
+	deadline := s.Job.Deadline(capture.AuthorizationWindow)
 	switch {
 	case deadline.IsZero():
 	case now.Before(deadline):
@@ -160,7 +160,7 @@ func afterFailed(o capture.Event) string {
 		return nothing + "publish a job in the currency of the authorization"
 	case capture.ReasonTradeIncorrect:
 		return nothing + "the gateway knows no such authorization: publish a job with the right trade_id"
-	case capture.ReasonFieldMissing:
+	case capture.ReasonRequestRefused:
 		return nothing + "see in its answer what the gateway misses, correct it, and use a new authorization"
 	}
 	return nothing + "the customer has to authorize the payment anew"

@@ -105,7 +105,7 @@ func expected(ctx context.Context, in *input, known *trades) itemSeq {
 				continue
 			}
 			item := reconcile.Item{
-				TradeID: row.job.TradeID, Expected: row.job.Amount, CaptureBefore: row.job.Deadline(),
+				TradeID: row.job.TradeID, Expected: row.job.Amount, CaptureBefore: row.job.Deadline(capture.AuthorizationWindow),
 				Tag: books{row.line, row.job.OrderID},
 			}
 			if !yield(item, err) || err != nil {

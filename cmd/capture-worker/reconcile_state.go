@@ -226,7 +226,7 @@ func rowOf(v reconcile.Verdict) reconcileRow {
 		row.OrderID = s.Job.OrderID
 	}
 	if row.CaptureBefore.IsZero() {
-		row.CaptureBefore = s.Job.Deadline()
+		row.CaptureBefore = s.Job.Deadline(capture.AuthorizationWindow)
 	}
 	row.CaptureBefore = row.CaptureBefore.UTC() // a book may have a zone of its own
 	switch {

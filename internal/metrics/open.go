@@ -64,7 +64,7 @@ func (o *openTrades) see(e *capture.Event) {
 		t.since = e.Time
 	}
 	if e.Job != nil {
-		t.deadline, t.amount = e.Job.Deadline(), e.Job.Amount
+		t.deadline, t.amount = e.Job.Deadline(capture.AuthorizationWindow), e.Job.Amount
 		o.currencies[t.amount.Currency()] = true
 	}
 	t.touched = o.now()
@@ -89,7 +89,7 @@ func (o *openTrades) learn(trade ledger.Trade) {
 	}
 	o.currencies[state.Job.Amount.Currency()] = true
 	o.trades[trade.ID] = openTrade{
-		since: state.OpenedAt, deadline: state.Job.Deadline(), amount: state.Job.Amount, touched: o.now(),
+		since: state.OpenedAt, deadline: state.Job.Deadline(capture.AuthorizationWindow), amount: state.Job.Amount, touched: o.now(),
 	}
 }
 
