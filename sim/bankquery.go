@@ -84,10 +84,10 @@ func (x *exchange) describe(tradeID string, view time.Duration, fault Fault) cap
 		TradeID: tradeID, State: x.a.state(view), Amount: x.a.plan.Authorized,
 		CreatedAt: strconv.FormatInt(x.a.created(g).Unix(), 10),
 	}
-	if len(x.a.taken) > 0 && x.a.taken[0].at <= view {
+	switch {
+	case len(x.a.taken) > 0 && x.a.taken[0].at <= view:
 		x.a.showTaken(&order, view, g)
-	}
-	if order.State == capture.OrderAuthorized && view >= x.a.plan.Expires && g.ShowExpired {
+	case order.State == capture.OrderAuthorized && view >= x.a.plan.Expires && g.ShowExpired:
 		order.State = capture.OrderExpired
 	}
 	if fault == QueryOddWord {

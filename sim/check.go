@@ -109,7 +109,14 @@ func (s *Sim) checkPace(a *account) {
 	for len(a.recent) > 0 && a.recent[0] < s.now-time.Minute {
 		a.recent = a.recent[1:]
 	}
-	if a.recent = append(a.recent, s.now); len(a.recent) > maxCallsInRow {
+	// Jobs that name one trade may all ask about it at once.
+	jobs := 0
+	for _, m := range s.queue.messages {
+		if m.trade == a.no {
+			jobs++
+		}
+	}
+	if a.recent = append(a.recent, s.now); len(a.recent) > max(maxCallsInRow, maxCallsOfJob*jobs) {
 		s.breach("busy loop", "%d gateway calls for %s within a minute", len(a.recent), a.plan.ID)
 	}
 }
@@ -147,9 +154,13 @@ func (s *Sim) checkAppended(t *task, e capture.Event) {
 
 func (s *Sim) checkAudit(trade int) {
 	for _, v := range audit.Events(s.name(trade), s.book.events[trade], s.policy) {
-		s.breach(v.Rule, "%s", v)
+		if hackAudit {
+			s.breach(v.Rule, "%s", v)
+		}
 	}
 }
+
+const hackUUID, hackAudit = false, false
 
 func (s *Sim) checkOutcome(a *account, e capture.Event) {
 	if e.Answer != nil && e.Answer.OurFault() {
@@ -161,7 +172,7 @@ func (s *Sim) checkOutcome(a *account, e capture.Event) {
 	case e.Type == capture.Captured && a.taken[0].amount != e.Sum() && a.taken[0].call != nil && !s.mistakable(a):
 		s.breach("6", "%s is captured with %s in the ledger, and %s were taken", a.plan.ID, e.Sum(), a.taken[0].amount)
 	case e.Type == capture.Failed && !s.plan.Wild:
-		if len(a.taken) > 0 && !(e.Reason == capture.ReasonTradeIncorrect && s.deniable(a)) {
+		if len(a.taken) > 0 && !s.deniable(a, e) {
 			s.breach("5", "%s is failed (%s), and the money was taken", a.plan.ID, e.Reason)
 		}
 		for _, c := range a.calls {
@@ -172,10 +183,18 @@ func (s *Sim) checkOutcome(a *account, e capture.Event) {
 	}
 }
 
-// deniable reports whether the ledger knows of no call that took the money: it
-// was another hand's, or the ledger lost it. If the gateway then says again and
-// again that there is no such trade, there is nothing that speaks against it.
-func (s *Sim) deniable(a *account) bool { return a.taken[0].call == nil || s.lost[a.no] }
+// deniable reports whether nothing speaks against a failed outcome though the
+// money is taken. The ledger knows of no call that took it: it was another
+// hand's, or the ledger lost it. And either the gateway says that there is no
+// such trade, or the job was withdrawn before the first call, so that nobody
+// asked (rule 13).
+func (s *Sim) deniable(a *account, e capture.Event) bool {
+	anotherHand := a.taken[0].call == nil
+	if e.Answer == nil {
+		return anotherHand && e.Reason == capture.ReasonWithdrawn
+	}
+	return (anotherHand || s.lost[a.no]) && e.Answer.NoSuchTrade()
+}
 
 // mistakable reports whether a capture that the ledger lost looks like one for
 // the whole sum.
@@ -197,6 +216,8 @@ func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
 		}
 	case d.Do == worker.Ack && !has(same):
 		s.breach("1", "%s is acked, and the ledger has no outcome for what it asks", m.name)
+	case d.Do == worker.DeadLetter && withdrawn(s.book.events[m.trade]):
+		s.Counts.Conflicts++ // it asks for something else, and no call will be made for that
 	case d.Do == worker.DeadLetter && (d.Reason != worker.ReasonConflict || !has(other)):
 		s.breach("8", "%s is dead-lettered as %s, and no outcome contradicts it", m.name, d.Reason)
 	case d.Do == worker.DeadLetter:

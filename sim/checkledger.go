@@ -65,15 +65,21 @@ func (s *Sim) checkIntent(a *account, before []capture.Event, e capture.Event) {
 	if failed := failedFor(open, e.Job.Amount); failed != nil && failed.Reason != capture.ReasonWindowExceeded {
 		s.breach("8", "%s is to be called for with %s, which has failed before (%s)", a.plan.ID, e.Job.Amount, failed.Reason)
 	}
-	ids := map[string]bool{e.RequestID: true}
-	for _, earlier := range open {
-		if earlier.Type == capture.Attempted {
-			ids[earlier.RequestID] = true
+	ids := requestIDs(append(slices.Clip(before), e))
+	if n := len(ids) - len(requestIDs(before[:len(before)-len(open)])); n > s.policy.MaxIDs {
+		s.breach("4", "%s has used %d request_ids since it was last sent back to work", a.plan.ID, n)
+	}
+}
+
+// requestIDs are those that were announced.
+func requestIDs(events []capture.Event) map[string]bool {
+	ids := map[string]bool{}
+	for _, e := range events {
+		if e.Type == capture.Attempted {
+			ids[e.RequestID] = true
 		}
 	}
-	if len(ids) > s.policy.MaxIDs {
-		s.breach("4", "%s has used %d request_ids", a.plan.ID, len(ids))
-	}
+	return ids
 }
 
 // failedFor finds the failed outcome of a sum.

@@ -235,6 +235,9 @@ func (p *Plan) detail(a Accident, d dice) Accident {
 		if p.Wild || p.Gateway.Lag > 0 || p.Gateway.ShowRemaining {
 			return Accident{} // what the ledger lost is then not to be seen at the gateway in time
 		}
+		if slices.ContainsFunc(p.Accidents, func(e Accident) bool { return e.Kind == restore }) {
+			return Accident{}
+		}
 		a.For = d.between(saltLong, restoreLeast, 5*time.Minute)
 		a.Share, a.Anew = d.unit(saltShape), d.chance(saltAmount, .5)
 	}
@@ -260,7 +263,8 @@ func (p *Plan) planTrade(no int) TradePlan {
 	case u < .06:
 		t.Begins = capture.OrderRefunded
 	case u < .066:
-		t.Begins = capture.OrderProcessing // for ever
+		t.Begins = capture.OrderProcessing // for ever; its time is over soon
+		t.Expires = d.between(saltTime, 5*time.Second, 10*time.Minute)
 	case u < .15:
 		t.Expires = d.between(saltTime, 5*time.Second, 10*time.Minute)
 		t.Short = d.chance(saltShape, .5)
@@ -286,7 +290,7 @@ var stubborn = [][]string{
 
 // planOddities is what few trades meet besides.
 func (p *Plan) planOddities(t *TradePlan, d dice) {
-	if d.chance(saltHow, .15) {
+	if hackUUID && d.chance(saltHow, .15) {
 		t.ID = fmt.Sprintf("0A%02dbCdE-00aa-4bBb-8cCc-00000000%04d", t.No, p.Seed%10000)
 	}
 	if d.chance(saltKind, .5) {

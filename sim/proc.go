@@ -47,7 +47,11 @@ var decoder = func() *capture.Decoder {
 // start builds the process out of production code, with what is random or real
 // replaced.
 func (p *proc) start() {
-	if p.alive {
+	switch {
+	case p.alive:
+		return
+	case p.s.now < p.s.restoring:
+		p.s.at(p.s.restoring, p.start) // there is no ledger to work with
 		return
 	}
 	p.s.note("%s starts", p.name())
@@ -56,7 +60,9 @@ func (p *proc) start() {
 	p.gate = newGate(p)
 	p.room = &room{p: p, places: p.plan.Room}
 	rules := p.s.policy
-	rules.AskFirst = p.s.askFirst
+	if rules.AskFirst = p.s.askFirst; rules.AskFirst {
+		rules.AskSince = p.clock()
+	}
 	log := slog.New(slog.DiscardHandler)
 	clerk := &reconcile.Clerk{
 		Ledger: p.s.book, Policy: rules, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
@@ -147,7 +153,11 @@ func (p *proc) take(m *message, first bool) {
 	p.busy++
 	var t *task
 	t = p.spawn(p.name()+" "+m.name, m.trade, func() {
-		d := p.processor.Process(context.Background(), p.stopped, worker.Delivery{Body: m.body, First: first})
+		pr := *p.processor // HACK
+		clerk := *pr.Clerk
+		clerk.Policy.AskFirst = clerk.Policy.AskFirst || !first
+		pr.Clerk = &clerk
+		d := pr.Process(context.Background(), p.stopped, worker.Delivery{Body: m.body, First: first})
 		p.dispose(t, m, d)
 		p.busy--
 		p.s.queue.poke()

@@ -10,6 +10,7 @@ import (
 // restore puts an older backup of the ledger under a queue that goes on. The
 // workers are away meanwhile, and find out when they start again (rule 2).
 func (s *Sim) restore(a Accident) {
+	s.restoring = s.now + a.For
 	for _, w := range append(s.procs, s.desk) {
 		w.crash(a.For)
 	}

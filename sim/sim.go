@@ -37,6 +37,7 @@ const (
 	maxAtOneTime  = 2_000
 	settleWithin  = 3 * time.Hour // once faults stop
 	maxCallsInRow = 40            // gateway calls for one trade within a minute
+	maxCallsOfJob = 10            // for each of its jobs, if they are many
 )
 
 // Sim is one history being made.
@@ -61,6 +62,7 @@ type Sim struct {
 	released  []bool        // by trade: an operator releases it once
 	retried   []bool        // the same for a failed one
 	lost      []bool        // by trade: a restored ledger lacks some of its events
+	restoring time.Duration // until then a ledger is being restored
 	askFirst  bool          // the ledger lacks events, and the workers know
 	published time.Duration // when the last job was
 	settledAt time.Duration // and when the last one was settled
