@@ -147,6 +147,12 @@ func (a Amount) Cmp(b Amount) (int, error) {
 	return c, nil
 }
 
+// less reports whether a is the smaller of two amounts of one currency.
+func (a Amount) less(b Amount) bool {
+	order, err := a.Cmp(b)
+	return err == nil && order < 0
+}
+
 func (a Amount) decimal() (currency.Amount, error) {
 	d, err := currency.NewAmount(a.number, a.currency)
 	if err != nil {

@@ -159,7 +159,7 @@ var decideTable = []decideRow{
 		"park as request_ids_spent", both(situation.cleared, situation.idsUsedUp), park(ReasonRequestIDsSpent)},
 	{"cleared, new id", "2, 3, 4", "queries clear the way, and the old request_id was refused (-4118), answered -1000 three times, or belongs to a failed ask",
 		"append the intent and call again, with a new request_id", both(situation.cleared, situation.mints), attempt},
-	{"cleared", "2, 3, 4", "queries made after the last call ended say authorized (one after a plain answer; `agree` of them, `spacing` apart, after the settle time, if a call may still land or an earlier one is in doubt), and nothing forbids a call: no paid notification, no withdrawal, no dead answer, fewer than five answers that settled nothing",
+	{"cleared", "2, 3, 4", "queries made after the last call ended say authorized (one after -1000 for the whole authorized sum and after a call that was not sent; else `agree` of them, `spacing` apart, after the settle time), and nothing forbids a call: no paid notification, no withdrawal, no dead answer, fewer than five answers that settled nothing",
 		"append the intent and call again, with the same request_id", situation.cleared, attempt},
 	{"ask", "2, 3, 5", "anything else",
 		"query", always, query},

@@ -74,6 +74,7 @@ const (
 	ReasonRefusalContradicted = "refusal_contradicted" // parked: refusals that Order Query does not explain
 	ReasonUnknownCode         = "unknown_code"         // parked: answers that settle nothing
 	ReasonRequestIDsSpent     = "request_ids_spent"    // parked: too many request_ids were used
+	ReasonSumLowered          = "sum_lowered"          // parked: less is authorized than before a call in doubt
 	ReasonNotifiedPaid        = "notified_paid"        // parked: a notification says paid, Order Query does not
 )
 
@@ -90,7 +91,7 @@ func FailedReasons() []string {
 func ParkedReasons() []string {
 	return []string{
 		ReasonAmountMismatch, ReasonAmountUnreadable, ReasonRequestIDRefused, ReasonRequestIDsSpent, ReasonRequestRefused,
-		ReasonRefusalContradicted, ReasonUnknownCode, ReasonNotifiedPaid, ReasonRefunded, ReasonStateUnclear,
+		ReasonRefusalContradicted, ReasonUnknownCode, ReasonSumLowered, ReasonNotifiedPaid, ReasonRefunded, ReasonStateUnclear,
 		ReasonTradeUnknown, ReasonUnresolved,
 	}
 }

@@ -76,6 +76,8 @@ func (f filler) fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(f.of("", "T1", "a b", `"<&>\`, "café", "\u2028\n\x00\x7f", "\xff", "https://shop.example/?a=1&b=2"))
+	case reflect.Bool:
+		v.SetBool(f.IntN(2) == 0)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(f.Int64() >> f.IntN(64))
 	case reflect.Pointer:

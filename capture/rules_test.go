@@ -104,6 +104,14 @@ func sees(state capture.OrderState, amount capture.Amount) capture.Finding {
 		Order: &capture.Order{TradeID: "T1", State: state, Amount: amount}}}
 }
 
+// refused lets the open call end with -4084, and Order Query explain it: less was
+// authorized than was asked.
+func (b *book) refused(job capture.Job, shown string) capture.Event {
+	b.t.Helper()
+	b.call(capture.CodeAmountExceeded, "unsettled")
+	return b.learn(&job, sees(capture.OrderAuthorized, eur(b.t, shown)), "refusal explained")
+}
+
 func silence() capture.Finding {
 	return capture.Finding{Via: capture.ViaQuery, Answer: capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}}
 }
@@ -113,7 +121,7 @@ func TestCapturedNamesTheSumThatWasTaken(t *testing.T) {
 	b := newBook(t)
 	first, corrected := jobOf(t, "30.00"), jobOf(t, "25.00")
 	b.want(first, "first call")
-	b.call(capture.CodeAmountExceeded, "refused")
+	b.refused(first, "27.00")
 	b.now = b.now.Add(time.Minute)
 	b.want(corrected, "ask")
 	e := b.learn(&corrected, sees(capture.OrderPaid, first.Amount), "paid")
@@ -128,7 +136,7 @@ func TestAuthorizedAmountNeedsACallOfThisAsk(t *testing.T) {
 	first, corrected := jobOf(t, "30.00"), jobOf(t, "25.00")
 	corrected.AuthorizedAmount = eur(t, "40.00")
 	b.want(first, "first call")
-	b.call(capture.CodeAmountExceeded, "refused")
+	b.refused(first, "27.00")
 	b.now = b.now.Add(time.Minute)
 	b.learn(&corrected, sees(capture.OrderPaid, eur(t, "40.00")), "paid otherwise")
 }
@@ -148,23 +156,28 @@ func TestNoBusyAskingAfterTheDeadline(t *testing.T) {
 	b.want(job, "not due")
 }
 
-// The gateway's window may be shorter than the job's deadline: its -4089 ends
-// the ask, and the same job is not an ask for more time.
-func TestWindowExceededBeforeOurDeadlineEndsTheAsk(t *testing.T) {
+// The gateway's window may be shorter than the job's deadline: its -4089 is
+// explained once the window is over by Order Query's created_at, whatever the job
+// says, and a job with more time of its own is no way around that.
+func TestWindowExceededBeforeOurDeadline(t *testing.T) {
 	b := newBook(t)
 	job := jobOf(t, "30.00")
 	job.CaptureBefore = noon.Add(240 * time.Hour)
 	b.want(job, "first call")
 	b.call(capture.CodeWindowExceeded, "unsettled")
 	b.now = b.now.Add(time.Minute)
-	b.learn(&job, sees(capture.OrderAuthorized, eur(t, "30.00")), "seen")
+	early := sees(capture.OrderAuthorized, eur(t, "30.00"))
+	b.learn(&job, early, "seen") // it explains nothing: our own time is not over
 	b.now = b.now.Add(6 * time.Second)
-	b.learn(&job, sees(capture.OrderAuthorized, eur(t, "30.00")), "refusal confirmed")
+	b.learn(&job, early, "seen")
+	b.want(job, "cleared")
+	b.call(capture.CodeWindowExceeded, "unsettled")
+	b.now = b.now.Add(time.Minute)
+	old := sees(capture.OrderAuthorized, eur(t, "30.00"))
+	old.Answer.Order.CreatedAt = strconv.FormatInt(b.now.Add(-capture.AuthorizationWindow).Unix(), 10)
+	b.learn(&job, old, "seen")
+	b.learn(&job, old, "window over")
 	b.want(job, "failed, same ask")
-
-	more := job
-	more.CaptureBefore = noon.Add(480 * time.Hour)
-	b.want(more, "ask")
 }
 
 // A refused call was answered: a corrected amount goes through after one
@@ -174,12 +187,12 @@ func TestCorrectedAmountAfterAPlainRefusal(t *testing.T) {
 	first, corrected := jobOf(t, "30.00"), jobOf(t, "25.00")
 	b.want(first, "first call")
 	b.now = b.now.Add(time.Second)
-	b.call(capture.CodeAmountExceeded, "refused")
+	b.refused(first, "27.00")
 	b.now = b.now.Add(time.Second)
 	b.want(corrected, "ask")
-	b.learn(&corrected, sees(capture.OrderAuthorized, eur(t, "40.00")), "seen")
+	b.learn(&corrected, sees(capture.OrderAuthorized, eur(t, "27.00")), "seen")
 	b.want(corrected, "cleared, new id")
-	b.call(capture.CodeAmountExceeded, "refused")
+	b.refused(corrected, "20.00")
 }
 
 // Evidence on a failed trade long before the corrected job does not count as
@@ -188,9 +201,9 @@ func TestCorrectedAmountIsNotGivenUpAtOnce(t *testing.T) {
 	b := newBook(t)
 	first, corrected := jobOf(t, "30.00"), jobOf(t, "25.00")
 	b.want(first, "first call")
-	b.call(capture.CodeAmountExceeded, "refused")
+	b.refused(first, "27.00")
 	b.append(capture.Event{Type: capture.Notified, TradeID: "T1"})
-	b.learn(nil, sees(capture.OrderAuthorized, eur(t, "40.00")), "seen")
+	b.learn(nil, sees(capture.OrderAuthorized, eur(t, "27.00")), "seen")
 	b.now = b.now.Add(240 * time.Hour)
 	b.learn(&corrected, silence(), "seen")
 	b.want(corrected, "cleared, new id")
@@ -201,7 +214,7 @@ func TestReleaseGoesOnWithTheAskThatWasParked(t *testing.T) {
 	b := newBook(t)
 	first, corrected := jobOf(t, "30.00"), jobOf(t, "25.00")
 	b.want(first, "first call")
-	b.call(capture.CodeAmountExceeded, "refused")
+	b.refused(first, "27.00")
 	b.now = b.now.Add(time.Minute)
 	b.learn(&corrected, silence(), "seen")
 	b.now = b.now.Add(73 * time.Hour)

@@ -171,12 +171,14 @@ func (v situation) idSpent() bool {
 func (v situation) idsUsedUp() bool { return v.mints() && v.s.IDs >= v.p.MaxIDs }
 
 // cleared: Order Query has said often enough, and late enough, that the trade
-// is still authorized, and nothing forbids another call.
+// is still authorized, and nothing forbids another call. After a refusal that no
+// query explained the settle time is over too: its cause may be passing, and
+// five calls must not be spent in seconds.
 func (v situation) cleared() bool {
 	if v.s.Agreeing.What != SawAuthorized || v.callsForbidden() {
 		return false
 	}
-	if v.mayLand() || v.idSpent() || v.refused() && v.s.Doubted {
+	if v.mayLand() || v.idSpent() || v.refused() {
 		return v.quiet(v.s.Agreeing)
 	}
 	return v.askedSinceCall(v.s.Agreeing)
@@ -184,7 +186,7 @@ func (v situation) cleared() bool {
 
 // callsForbidden: whatever Order Query says, no further capture call is made.
 func (v situation) callsForbidden() bool {
-	return v.notifiedPaid() || v.withdrawn() || v.deadAnswer() || v.s.Unsettling.Count >= v.p.MaxAnswers
+	return v.notifiedPaid() || v.withdrawn() || v.deadAnswer() || v.lowered(v.s.AuthorizedSum) || v.s.Unsettling.Count >= v.p.MaxAnswers
 }
 
 // mayLand: the last call may yet take effect. After -1000 that is so for a part
@@ -193,6 +195,12 @@ func (v situation) callsForbidden() bool {
 func (v situation) mayLand() bool {
 	internal := !v.s.Unanswered && v.s.Answer.Code == CodeInternal
 	return v.s.callLost() || internal && v.s.AuthorizedSum != v.s.Job.Amount
+}
+
+// lowered: a call is in doubt, and less is authorized than before it. That call
+// may have captured the difference, so another one would capture twice.
+func (v situation) lowered(shown Amount) bool {
+	return v.inDoubt() && !shown.IsZero() && (shown.less(v.s.HighestSum) || shown.less(v.s.Job.AuthorizedAmount))
 }
 
 // refused: the gateway said no to the open request. Order Query explains it or

@@ -74,6 +74,8 @@ type State struct {
 	// AuthorizedSum is what the last query that says authorized showed, zero if
 	// it showed no sum.
 	AuthorizedSum Amount
+	// HighestSum is the largest authorized sum that any query of the trade showed.
+	HighestSum Amount
 	// Of the queries that the gateway took: one that was never sent, or that it
 	// refused for a fault of ours, has asked nothing.
 	LastAsked  time.Time
@@ -300,6 +302,9 @@ func (s *State) queried(e *Event) {
 		s.AuthorizedSum = Amount{}
 		if order.State.Class() == OrderIsOpen {
 			s.AuthorizedSum = order.Amount
+			if s.HighestSum.IsZero() || s.HighestSum.less(order.Amount) {
+				s.HighestSum = order.Amount
+			}
 		}
 		s.createdAt(UnixSeconds(order.CreatedAt), e.Time)
 	}

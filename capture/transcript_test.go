@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,12 +17,12 @@ import (
 // (lines that start with #), commands, a line of four dashes, and what must
 // come out, up to an empty line. -update rewrites what comes out.
 //
-//	policy settle=45s agree=2 spacing=5s give-up=72h
+//	policy settle=45s agree=2 spacing=5s give-up=72h ids=3   the rest as by default
 //	job amount=30.00 authorized=40.00 before=1h   the job at hand; times count from the start
-//	deliver                       decide, and obey as far as the ledger goes
-//	answer timeout|done|not-sent|CODE call=1      of the last call, or the one named
-//	query STATE|timeout|CODE amount=30.00 took=3s by=person
-//	advance 45s, notified, released, crash
+//	deliver again=yes             decide, and obey as far as the ledger goes; again: not the first delivery
+//	answer timeout|done|not-sent|STATE|CODE call=1 excused=yes   of the last call, or the one named
+//	query STATE|timeout|CODE amount=30.00 currency=USD created=-720h took=3s by=operator excused=yes
+//	advance 45s, crash, notified paid, released, retried before=1h, withdrawn
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/transcripts/*.txt")
 	if err != nil || len(files) == 0 {
@@ -99,10 +100,13 @@ func (p *player) play(line string) {
 	case "policy":
 		p.policy = capture.Policy{Settle: p.span(args["settle"]), Agree: int(args["agree"][0] - '0'),
 			Spacing: p.span(args["spacing"]), GiveUpAfter: p.span(args["give-up"])}
+		if ids := args["ids"]; ids != "" {
+			p.policy.MaxIDs = int(ids[0] - '0')
+		}
 	case "job":
 		p.newJob(args)
 	case "deliver":
-		p.deliver()
+		p.deliver(args["again"] != "")
 	case "answer":
 		p.answer(first, args)
 	case "query":
@@ -110,9 +114,20 @@ func (p *player) play(line string) {
 	case "advance":
 		p.now = p.now.Add(p.span(first))
 	case "notified":
-		p.note(p.append(capture.Event{Type: capture.Notified, TradeID: "T1"}))
-	case "released":
-		p.note(p.append(capture.Event{Type: capture.Released, TradeID: "T1", By: "ann", Note: "asked the shop"}))
+		e := capture.Event{Type: capture.Notified, TradeID: "T1"}
+		if first != "" {
+			e.Notification = &capture.Notification{Type: "payment", State: capture.ParseOrderState(first), Amount: p.job.Amount}
+		}
+		p.note(p.append(e))
+	case "released", "withdrawn":
+		p.note(p.append(capture.Event{Type: capture.EventType(words[0]), TradeID: "T1", By: "ann", Note: "asked the shop"}))
+	case "retried":
+		e := capture.Event{Type: capture.Retried, TradeID: "T1", By: "ann", Note: "the account was wrong"}
+		if args["before"] != "" {
+			p.job.CaptureBefore = noon.Add(p.span(args["before"]))
+			e.Job = new(p.job)
+		}
+		p.note(p.append(e))
 	case "crash":
 		p.say("the worker dies; nothing is written")
 	default:
@@ -138,15 +153,17 @@ func (p *player) newJob(args map[string]string) {
 	}
 }
 
-func (p *player) deliver() {
-	step := capture.Decide(new(p.state()), new(p.job), p.now, p.policy)
+func (p *player) deliver(again bool) {
+	policy := p.policy
+	policy.AskFirst = again
+	step := capture.Decide(new(p.state()), new(p.job), p.now, policy)
 	switch step.Do {
 	case capture.DoAttempt, capture.DoSettle:
 		p.note(p.append(*step.Event))
 	case capture.DoWait:
 		p.say("wait until +%s [%s]", step.Until.Sub(noon), step.Rule)
 	default:
-		p.say("%s [%s]", step.Do, step.Rule)
+		p.say("%s [%s]", strings.TrimSpace(string(step.Do)+" "+step.Reason), step.Rule)
 	}
 }
 
@@ -161,6 +178,8 @@ func (p *player) note(e capture.Event) {
 		fmt.Fprintf(&b, " %s", e.Sum())
 	case e.Reason != "":
 		fmt.Fprintf(&b, " %s", e.Reason)
+	case e.Excused:
+		b.WriteString(", excused")
 	}
 	if e.Corrects != "" {
 		fmt.Fprintf(&b, ", corrects %s", e.Corrects)
@@ -184,7 +203,7 @@ func (p *player) judge(f capture.Finding, job *capture.Job) {
 }
 
 func (p *player) answer(word string, args map[string]string) {
-	f := capture.Finding{Via: capture.ViaCapture, Call: p.state().Call}
+	f := capture.Finding{Via: capture.ViaCapture, Call: p.state().Call, Excused: args["excused"] != ""}
 	if n := args["call"]; n != "" {
 		f.Call = int(n[0] - '0')
 	}
@@ -195,6 +214,9 @@ func (p *player) answer(word string, args map[string]string) {
 			sum = eur(p.t, a)
 		}
 		f.Answer = paidAnswer(sum)
+	case "declined":
+		f.Answer = orderAnswer(capture.OrderDeclined, p.job.Amount)
+		f.Answer.Kind = capture.AnswerRefused
 	default:
 		f.Answer = plainAnswer(word)
 	}
@@ -207,22 +229,30 @@ func plainAnswer(word string) capture.Answer {
 		return capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}
 	case word == "not-sent":
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "connection refused"}
-	case word == capture.CodeInternal:
+	case word == capture.CodeInternal, word == "-9999", word == "-9998":
 		return capture.Answer{Kind: capture.AnswerUnknown, Code: word}
 	}
 	return capture.Answer{Kind: capture.AnswerRefused, Code: word}
 }
 
 func (p *player) query(word string, args map[string]string) {
-	f := capture.Finding{Via: capture.ViaQuery}
+	f := capture.Finding{Via: capture.ViaQuery, Excused: args["excused"] != ""}
 	sum := p.job.Amount
-	if a := args["amount"]; a != "" {
+	switch a := args["amount"]; {
+	case a == "none":
+		sum = capture.Amount{}
+	case args["currency"] != "":
+		sum, _ = capture.ParseAmount(a, args["currency"])
+	case a != "":
 		sum = eur(p.t, a)
 	}
 	if word == "timeout" || strings.HasPrefix(word, "-") {
 		f.Answer = plainAnswer(word)
 	} else {
 		f.Answer = orderAnswer(capture.ParseOrderState(word), sum)
+	}
+	if created := args["created"]; created != "" {
+		f.Answer.Order.CreatedAt = strconv.FormatInt(noon.Add(p.span(created)).Unix(), 10)
 	}
 	if took := args["took"]; took != "" {
 		f.Answer.Latency = p.span(took)

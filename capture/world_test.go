@@ -9,7 +9,10 @@ import (
 )
 
 // brief is a policy with which every interesting moment is seconds away.
-var brief = capture.Policy{Settle: 4 * time.Second, Agree: 2, Spacing: time.Second, GiveUpAfter: 12 * time.Second}
+var brief = capture.Policy{
+	Settle: 4 * time.Second, Agree: 2, Spacing: time.Second, GiveUpAfter: 12 * time.Second,
+	MaxAnswers: 2, AnswersFor: 9 * time.Second, MaxIDs: 2, Final: 7 * time.Second,
+}
 
 const (
 	briefLease = 3 * time.Second
@@ -23,6 +26,7 @@ type world struct {
 	events []capture.Event
 	state  capture.State
 	job    capture.Job // the job being delivered
+	again  bool        // not for the first time
 	path   string      // the moves that led here, for a failure's message
 
 	// The truth.
@@ -30,6 +34,7 @@ type world struct {
 	taken   capture.Amount     // the money taken, zero while none is
 	foreign bool               // by another hand than ours
 	shows   time.Time          // until then a query may not see it yet
+	behind  bool               // and that is longer than the settle time
 	flying  capture.Amount     // a lost request that may still take it
 	lands   time.Time          // it does so before this, or never
 
@@ -41,7 +46,7 @@ type world struct {
 }
 
 func (w world) append(e capture.Event) world {
-	e.ID, e.Time, e.Worker = fmt.Sprintf("e%d", len(w.events)+1), w.now, "w"
+	e.ID, e.Time, e.Worker, e.TradeID = fmt.Sprintf("e%d", len(w.events)+1), w.now, "w", "T1"
 	if e.Type == capture.Attempted {
 		e.LeaseUntil = w.now.Add(briefLease)
 		if e.RequestID == "" {
@@ -100,6 +105,10 @@ func (w world) key() string {
 			fmt.Fprintf(b, " %d", max(-25*time.Second, min(d, 45*time.Second))/time.Second)
 		}
 	}
+	fmt.Fprint(b, w.again, w.behind, s.Withdrawn, s.Contradicted, s.AuthorizedSum, s.HighestSum, min(s.IDs, 3), min(s.IDCalls, 2),
+		min(s.Unsettling.Count, 2), s.Unsettling.Code, len(s.FailedRequests))
+	at(s.Unsettling.Since)
+	at(s.NotifiedPaid)
 	fmt.Fprint(b, s.Phase, min(s.Events, 1), s.Job.Amount, s.Job.AuthorizedAmount, s.RequestID == "", s.NewAsk,
 		s.Unanswered, s.Answer.Kind, s.Answer.Code, s.Doubted, min(s.Errors, 3), min(s.IDRefusals, 2), min(s.Queries, 1), s.Agreeing.What)
 	for _, t := range append(s.Agreeing.At, s.LeaseUntil, s.AnsweredAt, s.LastQuery, s.LastAsked, s.RetryAt, s.OpenedAt, s.NotifiedAt,
