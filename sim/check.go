@@ -216,6 +216,8 @@ func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
 		}
 	case d.Do == worker.Ack && !has(same):
 		s.breach("1", "%s is acked, and the ledger has no outcome for what it asks", m.name)
+	case d.Do == worker.Ack && s.hasMoreTime(m):
+		s.breach("8", "%s is acked as failed before, and it leaves more time than what failed", m.name)
 	case d.Do == worker.DeadLetter && withdrawn(s.book.events[m.trade]):
 		s.Counts.Conflicts++ // it asks for something else, and no call will be made for that
 	case d.Do == worker.DeadLetter && (d.Reason != worker.ReasonConflict || !has(other)):
@@ -223,6 +225,27 @@ func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
 	case d.Do == worker.DeadLetter:
 		s.Counts.Conflicts++
 	}
+}
+
+// hasMoreTime reports whether all that speaks against a job is that the time of
+// others was over, while it names no deadline and the gateway's is ahead.
+func (s *Sim) hasMoreTime(m *message) bool {
+	a, job := s.bank.accounts[m.trade], &m.plan.Job
+	gateway := a.created(s.plan.Gateway).Add(s.policy.Window)
+	if !job.Deadline(s.policy.Window).IsZero() || !epoch.Add(s.now+2*skewBy).Before(gateway) {
+		return false
+	}
+	var of capture.Job
+	only := true
+	for _, e := range s.book.events[m.trade] {
+		if e.Job != nil {
+			of = *e.Job
+		}
+		if e.Type.Outcome() && e.Sum() == job.Amount {
+			only = only && e.Reason == capture.ReasonWindowExceeded && !of.CaptureBefore.IsZero()
+		}
+	}
+	return only
 }
 
 // checkSettled: once faults have stopped, everything comes to an end.

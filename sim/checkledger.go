@@ -47,6 +47,10 @@ func (s *Sim) checkSequel(a *account, before []capture.Event, e capture.Event) {
 	switch e.Type {
 	case capture.Attempted:
 		s.checkIntent(a, before, e)
+	case capture.Parked:
+		if n := freshRefused(sinceReopened(before)); e.Reason == capture.ReasonRequestIDRefused && n < 2 {
+			s.breach("4", "%s is parked as %s, and %d new request_ids were refused", a.plan.ID, e.Reason, n)
+		}
 	case capture.Failed:
 		if notifiedPaid(before) {
 			s.breach("11", "%s is failed (%s), and a newer notification says paid", a.plan.ID, e.Reason)
@@ -65,10 +69,62 @@ func (s *Sim) checkIntent(a *account, before []capture.Event, e capture.Event) {
 	if failed := failedFor(open, e.Job.Amount); failed != nil && failed.Reason != capture.ReasonWindowExceeded {
 		s.breach("8", "%s is to be called for with %s, which has failed before (%s)", a.plan.ID, e.Job.Amount, failed.Reason)
 	}
+	if n := settledNothing(open); n >= s.policy.MaxAnswers {
+		s.breach("10", "%s is to be called for, and %d answers have settled nothing", a.plan.ID, n)
+	}
+	if word := deadWord(open); word != "" {
+		s.breach("5", "%s is to be called for, and a call was answered with %s", a.plan.ID, word)
+	}
 	ids := requestIDs(append(slices.Clip(before), e))
 	if n := len(ids) - len(requestIDs(before[:len(before)-len(open)])); n > s.policy.MaxIDs {
 		s.breach("4", "%s has used %d request_ids since it was last sent back to work", a.plan.ID, n)
 	}
+}
+
+// freshRefused counts the request_ids that were refused when they were sent for
+// the first time.
+func freshRefused(events []capture.Event) int {
+	n, calls := 0, map[string]int{}
+	for _, e := range events {
+		switch {
+		case e.Type == capture.Attempted:
+			calls[e.RequestID]++
+		case e.Type == capture.Answered && e.Answer.Code == capture.CodeRequestID && calls[e.RequestID] == 1:
+			n++
+		}
+	}
+	return n
+}
+
+// settledNothing counts the answers of capture calls since the last outcome that
+// say no, or nothing that is known.
+func settledNothing(events []capture.Event) int {
+	n := 0
+	for _, e := range events {
+		switch {
+		case e.Type.Outcome():
+			n = 0
+		case e.Type != capture.Answered || e.Excused || e.Answer.OurFault():
+		case e.Answer.Code == "" || e.Answer.Code == capture.CodeInternal || e.Answer.Code == capture.CodeRequestID:
+		case e.Answer.Order == nil || dead(e.Answer.Order.State):
+			n++
+		}
+	}
+	return n
+}
+
+// deadWord is the dead order state with which a call of what is asked now was
+// answered.
+func deadWord(events []capture.Event) capture.OrderState {
+	for _, e := range slices.Backward(events) {
+		switch {
+		case e.Type.Outcome() || reopens(e):
+			return ""
+		case e.Type == capture.Answered && e.Answer.Order != nil && dead(e.Answer.Order.State):
+			return e.Answer.Order.State
+		}
+	}
+	return ""
 }
 
 // requestIDs are those that were announced.

@@ -176,7 +176,7 @@ func planGateway(d dice, wild bool) GatewayPlan {
 	case u < .12:
 		g.OneCapture, g.Lag = true, d.between(saltLast+int(faultCount)+1, 0, lagBy)
 	case u < .2:
-		g.OneCapture, g.ShowRemaining = true, true
+		g.ShowRemaining = true
 	}
 	return g
 }

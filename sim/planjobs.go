@@ -14,7 +14,9 @@ import (
 func (p *Plan) planJobs(t TradePlan, n int) []JobPlan {
 	d := newDice(p.Seed, onJob, t.No, n)
 	job := capture.Job{TradeID: p.spelt(t, d), OrderID: fmt.Sprintf("A-%d", t.No+1), Amount: p.ask(t, d, n)}
-	if p.firstDice(t).chance(saltKind, .5) {
+	// Only who knows the authorized sum can tell from what remains of it that
+	// something was taken.
+	if g := p.Gateway; p.firstDice(t).chance(saltKind, .5) || g.ShowRemaining && !g.OneCapture {
 		job.AuthorizedAmount = t.Authorized
 	}
 	job.CaptureBefore = p.deadline(t, d, n)

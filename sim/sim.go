@@ -35,7 +35,7 @@ var policy = capture.Policy{
 const (
 	maxEvents     = 400_000
 	maxAtOneTime  = 2_000
-	settleWithin  = 3 * time.Hour // once faults stop
+	settleWithin  = 6 * time.Hour // once faults stop
 	maxCallsInRow = 40            // gateway calls for one trade within a minute
 	maxCallsOfJob = 10            // for each of its jobs, if they are many
 )
