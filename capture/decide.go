@@ -116,6 +116,10 @@ func (p Policy) OrDefault() Policy {
 // minted (rule 4).
 const maxErrors = 3
 
+// maxIDRefusals is how often -4118 may answer a request_id that was never sent
+// before (rule 4).
+const maxIDRefusals = 2
+
 // decideRow is a line of the decision table: the first whose condition holds
 // decides. The texts are printed in docs/state-machine.md.
 type decideRow struct {

@@ -36,6 +36,7 @@ type State struct {
 	Call       int // how many capture calls were announced
 	RequestID  string
 	LeaseUntil time.Time
+	CallSum    Amount // what the last call asked for; a later job may ask for another sum
 
 	// NewAsk: the job is one of which no call was made yet; the calls and
 	// answers below are of an ask that failed before it.
@@ -58,6 +59,12 @@ type State struct {
 	IDCalls    int // calls made with the present one
 	Errors     int // -1000 answers to the present one
 	IDRefusals int // -4118 answers to one that was never sent before
+
+	// RefusedOtherwise: a capture call was refused, and not because its time was
+	// over, since the trade last failed or was sent back to work.
+	RefusedOtherwise bool
+	// AnswerExcused: the last call was answered while the intake was paused.
+	AnswerExcused bool
 
 	// Unsettling counts the answers that settled nothing.
 	Unsettling Tally
@@ -207,6 +214,7 @@ func (s *State) reopen(e *Event) {
 	s.forgetQueries()
 	s.Outcome, s.OpenedAt, s.Dismissed, s.NotifiedPaid = nil, e.Time, false, time.Time{}
 	s.Errors, s.IDRefusals, s.IDs, s.Unsettling = 0, 0, 0, Tally{}
+	s.RefusedOtherwise = false
 	if s.Answer.Refusal() != "" {
 		s.Answer = Answer{}
 	}
@@ -221,10 +229,10 @@ func (s *State) attempted(e *Event) {
 	}
 	s.IDCalls++
 	if e.Job != nil {
-		s.Job = *e.Job
+		s.Job, s.CallSum = *e.Job, e.Job.Amount
 	}
 	s.Attempt, s.Call, s.RequestID, s.LeaseUntil = e.Attempt, e.Call, e.RequestID, e.LeaseUntil
-	s.Unanswered, s.Answer, s.AnsweredAt = true, Answer{}, time.Time{}
+	s.Unanswered, s.Answer, s.AnsweredAt, s.AnswerExcused = true, Answer{}, time.Time{}, false
 	s.Outcome, s.Phase, s.NewAsk, s.Dismissed = nil, PhaseCalling, false, false
 	s.NotifiedPaid = time.Time{}
 	s.forgetQueries()
@@ -236,6 +244,7 @@ func (s *State) answered(e *Event) {
 	}
 	s.Unanswered, s.Answer, s.AnsweredAt = false, *e.Answer, e.Time
 	s.Doubted = s.Doubted || e.Answer.Lost() || e.Answer.Code == CodeInternal
+	s.AnswerExcused = e.Excused
 	if !e.Excused {
 		s.count(e)
 	}
@@ -249,6 +258,9 @@ func (s *State) answered(e *Event) {
 
 // count holds the answer of a capture call against the trade.
 func (s *State) count(e *Event) {
+	if reason := e.Answer.Refusal(); reason != "" && reason != ReasonWindowExceeded {
+		s.RefusedOtherwise = true
+	}
 	switch a := e.Answer; {
 	case a.Code == CodeInternal:
 		s.Errors++
@@ -273,6 +285,7 @@ func (s *State) settled(e *Event) {
 	s.Outcome, s.OpenedAt, s.Dismissed = &outcome, time.Time{}, false
 	s.Unsettling = Tally{}
 	if e.Type == Failed {
+		s.RefusedOtherwise = false
 		// A fresh slice: states are values, and two must not share a tail.
 		s.FailedRequests = append(slices.Clip(slices.Clone(s.FailedRequests)), FailedRequest{Job: s.Job, Reason: e.Reason})
 	}
@@ -288,7 +301,7 @@ func (s *State) queried(e *Event) {
 		return
 	}
 	s.LastQuery = e.Answer.askedAt(e.Time)
-	if e.Excused {
+	if e.Excused && e.Answer.Kind != AnswerDone {
 		return
 	}
 	before := s.Agreeing.What
@@ -302,11 +315,18 @@ func (s *State) queried(e *Event) {
 		s.AuthorizedSum = Amount{}
 		if order.State.Class() == OrderIsOpen {
 			s.AuthorizedSum = order.Amount
-			if s.HighestSum.IsZero() || s.HighestSum.less(order.Amount) {
-				s.HighestSum = order.Amount
-			}
+			s.raise(order.Amount)
 		}
 		s.createdAt(UnixSeconds(order.CreatedAt), e.Time)
+	}
+}
+
+// raise keeps the highest authorized sum. One of another currency than the job's
+// is not above or below anything.
+func (s *State) raise(sum Amount) {
+	ours := s.Job.TradeID == "" || s.Job.Amount.Currency() == sum.Currency()
+	if ours && (s.HighestSum.Currency() != sum.Currency() || s.HighestSum.less(sum)) {
+		s.HighestSum = sum
 	}
 }
 
