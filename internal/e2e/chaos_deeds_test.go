@@ -54,7 +54,7 @@ func (c *chaos) stopWorker() bool {
 func (c *chaos) end(w *processtest.Process) {
 	c.t.Helper()
 	w.Signal(syscall.SIGTERM)
-	if code := w.Exit(shutdownTimeout + 5*time.Second); code != 0 && code != 1 {
+	if code := w.Exit(patience); code != 0 && code != 1 {
 		c.t.Errorf("%s ended with exit code %d after SIGTERM", w.Name, code)
 	}
 }

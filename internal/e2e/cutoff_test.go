@@ -58,5 +58,5 @@ func TestWorkerEndsWithItsConnection(t *testing.T) {
 	if letters := b.messages(dlqStream); len(letters) != 2 {
 		t.Errorf("%d dead letters, want the job in two parts", len(letters))
 	}
-	next.Stop(shutdownTimeout)
+	next.Stop(patience)
 }

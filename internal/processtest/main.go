@@ -6,15 +6,10 @@
 package processtest
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 )
@@ -26,9 +21,6 @@ const (
 	// to be installed.
 	NATSServer = "github.com/nats-io/nats-server/v2"
 )
-
-// buildBound is far above what a build takes on a slow machine.
-const buildBound = 5 * time.Minute
 
 // Main is what TestMain does in a package whose tests start processes. It
 // builds programs, a package's path with where its program's file name goes,
@@ -55,28 +47,14 @@ func Leftovers() goleak.Option {
 
 func buildAndRun(m *testing.M, programs map[string]*string) (int, error) {
 	if testing.Short() {
-		fmt.Println("left out by -short: the tests with real processes")
+		fmt.Println("the tests with real processes are not run with -short")
 		return 0, nil
 	}
-	dir, err := os.MkdirTemp("", "capture-worker-test-")
-	if err != nil {
-		return 1, fmt.Errorf("making a folder for the programs: %w", err)
-	}
-	defer os.RemoveAll(dir)
 	for pkg, file := range programs {
-		*file = filepath.Join(dir, path.Base(pkg))
-		if err := build(*file, pkg); err != nil {
+		var err error
+		if *file, err = Build(pkg); err != nil {
 			return 1, err
 		}
 	}
 	return m.Run(), nil
-}
-
-func build(into, pkg string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), buildBound)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", into, pkg).CombinedOutput(); err != nil {
-		return fmt.Errorf("building %s: %w\n%s", pkg, err, out)
-	}
-	return nil
 }
