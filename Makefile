@@ -26,6 +26,8 @@ lint: ## formatting, vet, staticcheck
 TESTBIN := bin/test
 # Past it something is stuck. No test has a shorter bound of its own.
 BOUND := -timeout 40m
+# So many packages run at a time: those whose tests start processes mostly wait.
+AT_ONCE := 4
 
 .PHONY: test
 test: lint ## lint, all tests with the race detector but the long ones, a short hostile demo and simulation
@@ -33,7 +35,7 @@ test: lint ## lint, all tests with the race detector but the long ones, a short 
 	go build -buildvcs=false -o $(TESTBIN)/ ./cmd/capture-worker ./sim/simulate ./internal/suite
 	$(TESTBIN)/capture-worker demo --faults hostile --jobs 100 --seed 1
 	$(TESTBIN)/simulate -quiet -seeds 500
-	$(TESTBIN)/suite -race $(BOUND) ./...
+	$(TESTBIN)/suite -race $(BOUND) -p $(AT_ONCE) ./...
 
 # The long tests are those that begin with processtest.Long(t).
 LONG = grep -rE --include='*_test.go' -B1 'processtest\.Long\(t\)' .
@@ -63,7 +65,7 @@ stress: ## the tests TIMES (3) times beside CPUS (2) programs that burn, with SY
 	@mkdir -p $(TESTBIN)
 	go build -buildvcs=false -o $(TESTBIN)/ ./internal/suite ./internal/load
 	$(TESTBIN)/load -cpus $(or $(CPUS),2) $(if $(SYNC),-sync $(TESTBIN)) -for 3h & load=$$!; trap "kill $$load" EXIT; \
-	  $(TESTBIN)/suite -times $(or $(TIMES),3) -race -count=1 $(BOUND) $(or $(PACKAGES),./...)
+	  $(TESTBIN)/suite -times $(or $(TIMES),3) -race -count=1 $(BOUND) -p $(AT_ONCE) $(or $(PACKAGES),./...)
 
 .PHONY: fuzz
 # Looking for a smaller input of the same worth would take most of the minute.

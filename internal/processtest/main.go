@@ -22,13 +22,21 @@ const (
 	NATSServer = "github.com/nats-io/nats-server/v2"
 )
 
+// atOnce is how many tests run side by side where -parallel does not say: they
+// mostly wait, for leases and settle times, also on two cores.
+const atOnce = "6"
+
 // Main is what TestMain does in a package whose tests start processes. It
 // builds programs, a package's path with where its program's file name goes,
 // runs the tests, looks for goroutines that are left, and exits. Such tests
 // take seconds: -short leaves them out, the build included.
 func Main(m *testing.M, programs map[string]*string) {
+	err := flag.Set("test.parallel", atOnce)
 	flag.Parse()
-	code, err := buildAndRun(m, programs)
+	code := 1
+	if err == nil {
+		code, err = buildAndRun(m, programs)
+	}
 	if err == nil && code == 0 {
 		err = goleak.Find(Leftovers())
 	}

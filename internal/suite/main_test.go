@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,9 +79,9 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 	for pattern, want := range map[string]int{"Good": 0, "Bad": 1, "(": 1} {
-		var out bytes.Buffer
-		if code := run(context.Background(), []string{"-dir", dir, "-run", pattern, "./..."}, &out, &out); code != want {
-			t.Errorf("-run %s: exit code %d, want %d:\n%s", pattern, code, want, out.String())
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), []string{"-dir", dir, "-run", pattern, "./..."}, &out, &errs); code != want {
+			t.Errorf("-run %s: exit code %d, want %d:\n%s%s", pattern, code, want, out.String(), errs.String())
 		}
 	}
 }
