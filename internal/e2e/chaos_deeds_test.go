@@ -67,8 +67,8 @@ func (c *chaos) pauseWorker() bool {
 		return false
 	}
 	w := c.workers[n]
-	w.Signal(syscall.SIGSTOP)
-	c.begin("paused", n, func() { w.Signal(syscall.SIGCONT) })
+	w.Pause()
+	c.begin("paused", n, func() { w.Resume() })
 	if c.dice.IntN(3) == 0 {
 		stay(8 * time.Second)
 	}

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"syscall"
 	"testing"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -73,7 +72,7 @@ func TestWorkerPausedBeyondItsLease(t *testing.T) {
 	orders := mixed(t, "pause", 100)
 	place(b, s, orders)
 	s.waitCalls(20, 0)
-	sleeper.Signal(syscall.SIGSTOP)
+	sleeper.Pause()
 	startWorker(t, "awake", env)
 	// The other takes everything over, which it may do only once the sleeper's
 	// leases are over: the audit looks at that.
@@ -81,7 +80,7 @@ func TestWorkerPausedBeyondItsLease(t *testing.T) {
 	if takenOver(b, orders) == 0 {
 		t.Error("no trade was taken over in the middle of a call: the worker was paused between jobs")
 	}
-	sleeper.Signal(syscall.SIGCONT)
+	sleeper.Resume()
 	more := plain(t, "more", 40)
 	place(b, s, more)
 	b.waitDone(patience)
