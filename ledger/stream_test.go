@@ -131,7 +131,7 @@ func checkFindings(t *testing.T, js jetstream.JetStream, name string, unfit bool
 
 func TestNoStreamIsAnErrorThatNamesIt(t *testing.T) {
 	t.Parallel()
-	l := ledger.NewJetStream(connect(t, server(t).URL()), ledger.Options{Bound: 500 * time.Millisecond})
+	l := ledger.NewJetStream(connect(t, server(t).URL()), ledger.Options{Bound: 3 * time.Second})
 	_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
 	if err == nil || errors.Is(err, ledger.ErrUncertain) || !strings.Contains(err.Error(), "CAPTURES") {
 		t.Errorf("append: %v", err)
