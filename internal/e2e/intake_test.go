@@ -100,7 +100,7 @@ func TestRequestsRefusedForAWhile(t *testing.T) {
 	place(b, s, orders)
 	w := startWorker(t, "w", workerEnv(b, s, "CAPTURE_GATEWAY_URL="+f.url))
 	w.Says(saysPaused, 1, patience)
-	w.Says("code=-3001", 1, time.Second)
+	w.Says("code=-3001", 1, patience)
 	time.Sleep(3 * time.Second) // it tries, and is refused
 	n := ended(b, orders)
 	if got := n[capture.Failed] + n[capture.Parked]; got > 3 {
@@ -123,7 +123,7 @@ func TestAccountWithoutTheTrades(t *testing.T) {
 	publishOnly(b, orders)
 	w := startWorker(t, "w", workerEnv(b, s))
 	w.Says(saysPaused, 1, patience)
-	w.Says("gateway.user", 1, time.Second)
+	w.Says("gateway.user", 1, patience)
 	time.Sleep(3 * time.Second) // longer than an authorization is believed to be dead
 	nothingEnded(b)
 	authorizeOnly(s, orders)
