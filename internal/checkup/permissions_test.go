@@ -111,6 +111,9 @@ func TestNothingNeedsToBeCreatedTwice(t *testing.T) {
 	if _, err := worker.EnsureStreams(t.Context(), js, streams()); err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := worker.EnsureControl(t.Context(), js, ledger.DefaultStream, 1, nil); err != nil {
+		t.Fatal(err)
+	}
 	if got := of(checkAs(t, srv, checkup.ForWorker), "nats"); !strings.Contains(got, "ok: this user may do what is needed for the worker") {
 		t.Errorf("got %s", got)
 	}
