@@ -51,16 +51,16 @@ func newShop(t *testing.T, o gatewaytest.Options) *shop {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Shutdown)
-	nc, err := nats.Connect(server.URL())
+	nc, err := nats.Connect(server.URL(), nats.Timeout(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.User, o.Secret = "016683", "shop-secret"
+	o.User, o.Secret, o.AllowEmptyNotifyURL = "016683", "shop-secret", true
 	sim := gatewaytest.New(o)
 	t.Cleanup(sim.Close)
 	front := httptest.NewServer(sim)
@@ -114,7 +114,7 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 	}
 	return worker.Crew{Gate: gate, Workers: []*worker.Worker{worker.New(worker.Config{
 		Consumer: consumers[0], Processor: p, Gate: gate, DeadLetters: worker.DeadLetters{JS: s.js},
-		AckWait: s.streams.AckWait, Hands: 32, ShutdownTimeout: 5 * time.Second, Log: log,
+		AckWait: s.streams.AckWait, Hands: 32, ShutdownTimeout: processtest.Patience, Log: log,
 		Observe: func(d worker.Disposition, _ time.Duration) {
 			s.became.Store(d.Do)
 			if s.observe != nil {
@@ -173,7 +173,7 @@ func (s *shop) publish(h nats.Header, body string) {
 // until polls, with a bound.
 func (s *shop) until(what string, done func() bool) {
 	s.t.Helper()
-	processtest.WaitFor(s.t, 20*time.Second, what, done)
+	processtest.WaitFor(s.t, processtest.Patience, what, done)
 }
 
 // drained reports that the consumer has no job left.
@@ -276,11 +276,11 @@ func TestJobsRestLongerWhileTheLedgerRefuses(t *testing.T) {
 		defer mu.Unlock()
 		rests = append(rests, time.Until(d.At))
 	}
-	stop := s.start(s.worker(func(p *worker.Processor) { p.Rest, p.Clerk.Ledger = 50*time.Millisecond, refusing{s.ledger} }))
+	stop := s.start(s.worker(func(p *worker.Processor) { p.Rest, p.Clerk.Ledger = 300*time.Millisecond, refusing{s.ledger} }))
 	s.authorize("T1")
 	s.until("five tries", func() bool { mu.Lock(); defer mu.Unlock(); return len(rests) >= 5 })
 	stop()
-	if rests[0] > 50*time.Millisecond || rests[3] < 200*time.Millisecond || rests[4] > 600*time.Millisecond {
+	if rests[0] > 300*time.Millisecond || rests[3] < 1200*time.Millisecond || rests[4] > 3600*time.Millisecond {
 		t.Errorf("it rested %v", rests)
 	}
 	if n := strings.Count(said.String(), "handing the job back"); n != 1 || !strings.Contains(said.String(), "trade_id=T1") {
@@ -373,7 +373,8 @@ func TestDeadLetterThatIsTooLarge(t *testing.T) {
 // A call longer than AckWait is no reason to deliver its job again.
 func TestSlowCallIsKeptInProgress(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, gatewaytest.Options{Latency: 3 * time.Second})
+	s := newShop(t, gatewaytest.Options{Latency: 9 * time.Second})
+	s.streams.AckWait = 4 * time.Second
 	s.worker(nil)
 	s.authorize("T1")
 	stop := s.start(s.worker(nil))

@@ -54,7 +54,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := capture.NewDecoder(capture.Mapping{Fields: c.Jobs.Fields, Match: c.Jobs.Match})
+	decoder, err := capture.NewDecoder(c.JobMapping())
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +146,6 @@ func newClerk(c config.Config, book ledger.Ledger, log *slog.Logger) *reconcile.
 func policyOf(c config.Config) capture.Policy {
 	return capture.Policy{
 		Settle: c.Reconcile.Settle, Agree: c.Reconcile.Agree, Spacing: c.Reconcile.Spacing,
-		GiveUpAfter: c.Worker.GiveUpAfter,
+		GiveUpAfter: c.Worker.GiveUpAfter, Window: c.Gateway.Window, Final: c.Reconcile.Final,
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/checkup"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
@@ -112,7 +111,7 @@ func streamsOf(c config.Config) worker.StreamsConfig {
 func limitsOf(c config.Config) worker.Limits {
 	return worker.Limits{
 		CallTimeout: c.Gateway.Timeout, Hands: 2 * worker.HandsFor(c.Worker.Concurrency), // half of them waiting
-		Horizon: capture.AuthorizationWindow + c.Worker.GiveUpAfter,
+		Horizon: c.Gateway.Window + c.Worker.GiveUpAfter,
 	}
 }
 

@@ -110,7 +110,7 @@ func TestRequestsRefusedForAWhile(t *testing.T) {
 	w.Says(saysIntakeAgain, 1, patience)
 	b.waitDone(patience)
 	allCaptured(b, s, orders)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 }
 
 // Acceptance: a gateway that knows none of the trades: intake stops within 20
@@ -130,7 +130,7 @@ func TestAccountWithoutTheTrades(t *testing.T) {
 	w.Says(saysIntakeAgain, 1, patience)
 	b.waitDone(patience)
 	allCaptured(b, s, orders)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 }
 
 func publishOnly(b *broker, orders []order) {
@@ -175,7 +175,7 @@ func TestDeadAuthorizationsAmongGoodOnes(t *testing.T) {
 	if n[capture.Captured] != len(good) || n[capture.Failed] != len(dead) {
 		t.Errorf("of %d good and %d dead ones: %v", len(good), len(dead), n)
 	}
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 }
 
 // deadBatch is how many authorizations are dead. 10,000 were tried by hand, see
@@ -195,7 +195,7 @@ func TestRestoredLedgerIsNoticed(t *testing.T) {
 	kept := b.messages(ledger.DefaultStream)
 	place(b, s, lost)
 	b.waitDone(patience)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 	called := s.stats().Captures
 	restoreLedger(b, kept)
 	publishOnly(b, lost)
@@ -209,7 +209,7 @@ func TestRestoredLedgerIsNoticed(t *testing.T) {
 		t.Errorf("the trades of the lost time: %v", n)
 	}
 	// A restart does not forget it; an operator ends it.
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 	w = startWorker(t, "again", workerEnv(b, s))
 	w.Says(saysLedgerBehind, 1, patience)
 	if code, out := processtest.Finish(t, patience, "resume", workerEnv(b, s), workerProgram,
@@ -223,8 +223,8 @@ func TestRestoredLedgerIsNoticed(t *testing.T) {
 	if n := s.stats().Queries - queries; n != 0 {
 		t.Errorf("%d queries for first calls after the ledger was accepted", n)
 	}
-	w.Stop(shutdownTimeout)
-	startWorker(t, "accepted", workerEnv(b, s)).Stop(shutdownTimeout)
+	w.Stop(patience)
+	startWorker(t, "accepted", workerEnv(b, s)).Stop(patience)
 	if n := ended(b, append(old, later...)); n[capture.Captured] != len(old)+len(later) {
 		t.Errorf("the others: %v", n)
 	}

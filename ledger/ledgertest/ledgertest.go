@@ -48,7 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) ledger.Ledger) {
 }
 
 // bound is for waits that end far earlier where the ledger is right.
-const bound = 20 * time.Second
+const bound = 2 * time.Minute
 
 type suite struct {
 	ledger.Ledger
