@@ -3,7 +3,6 @@ package capture_test
 import (
 	"cmp"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -271,9 +270,6 @@ func (x *explorer) check(before, after world) {
 		}
 	}
 	for _, v := range audit.Events("T1", after.events, brief) {
-		if os.Getenv("NOAUDIT") != "" {
-			break
-		}
 		x.fail(after, "%s", v)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // stopSlack is what a stop takes beyond worker.shutdown_timeout: the last
@@ -191,9 +192,7 @@ var notInstalled = regexp.MustCompile(`Command /usr/local/bin/capture-worker is 
 // systemd reads the unit without a complaint, but for the program that is not
 // installed here.
 func TestUnitIsReadBySystemd(t *testing.T) {
-	if _, err := exec.LookPath("systemd-analyze"); err != nil {
-		t.Skip("left out: systemd-analyze is not installed")
-	}
+	processtest.Needs(t, "systemd-analyze", "apt-get install systemd")
 	out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", "systemd/capture-worker.service").CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, "capture-worker") && !notInstalled.MatchString(line) {

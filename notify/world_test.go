@@ -67,7 +67,7 @@ func newWorld(t *testing.T, change func(*notify.Config, *world)) *world {
 
 // close drains, with time enough.
 func (w *world) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Patience)
 	defer cancel()
 	if err := w.handler.Close(ctx); err != nil {
 		w.t.Errorf("closing: %v", err)
@@ -210,5 +210,5 @@ func dotted(key gateway.Secret, d map[string]string) string {
 // eventually polls with a deadline.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	processtest.WaitFor(t, 5*time.Second, what, ok)
+	processtest.WaitFor(t, processtest.Patience, what, ok)
 }

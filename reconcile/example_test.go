@@ -28,7 +28,7 @@ func exampleWorld() (client *gateway.Client, clerk *reconcile.Clerk, done func()
 	sim := gatewaytest.New(gatewaytest.Options{User: "016683", Secret: "example-key", AllowEmptyNotifyURL: true})
 	server := httptest.NewServer(sim)
 	client = must(gateway.New(gateway.Config{
-		URL: server.URL + gatewaytest.PaymentsPath, User: "016683", SecretKey: "example-key", Timeout: 5 * time.Second,
+		URL: server.URL + gatewaytest.PaymentsPath, User: "016683", SecretKey: "example-key", Timeout: 30 * time.Second,
 	}))
 	sum := must(capture.ParseAmount("24.99", "EUR"))
 	if err := sim.AddTrades(

@@ -130,7 +130,7 @@ func TestNotifyFaults(t *testing.T) {
 			b := start(t, func(o *gatewaytest.Options) {
 				o.Faults = gatewaytest.Faults{fault: 1}
 				o.Timing.NotifyDelay = 60 * time.Millisecond
-				o.Timing.NotifyLateBy = 150 * time.Millisecond
+				o.Timing.NotifyLateBy = 600 * time.Millisecond
 			})
 			wantCode(t, "capture", b.capture(captureData("T1", "notify_url", in.url)), "200")
 			answered := time.Now()

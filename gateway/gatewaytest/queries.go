@@ -26,8 +26,13 @@ func (s *Simulator) query(a *account, faults Faults) delivery {
 	}
 	record := Call{At: s.opts.Clock(), Method: gateway.MethodQueryOrder, Fault: step.Fault}
 	out := delivery{how: queryWays[step.Fault]}
-	if step.Fault == QueryError {
+	switch step.Fault {
+	case QueryError:
 		step.Code = capture.CodeInternal
+	case QueryNoTrade:
+		step.Code = codeTradeID
+	case QueryOddCode:
+		step.Code = d.code(step.Fault)
 	}
 	switch {
 	case step.Code != "":
@@ -44,7 +49,7 @@ func (s *Simulator) query(a *account, faults Faults) delivery {
 // show writes Order Query's answer about the trade.
 func (s *Simulator) show(a *account, step Step, d dice) []byte {
 	now := s.opts.Clock()
-	view := now.Add(-s.opts.Timing.QueryLag)
+	view := now.Add(-s.settings.Load().queryLag)
 	if step.Fault == QueryStale {
 		view = now.Add(-s.opts.Timing.StaleBy)
 	}

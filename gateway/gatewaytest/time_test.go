@@ -57,6 +57,7 @@ func TestDefaultTimingUnderVirtualTime(t *testing.T) {
 	}{
 		{"late lands within 20 s", time.Hour, gatewaytest.Step{Fault: gatewaytest.Late}, 20 * time.Second, "authorized", "paid", 1},
 		{"late finds it expired", time.Second, gatewaytest.Step{Fault: gatewaytest.Late}, 20 * time.Second, "authorized", "expired", 0},
+		{"-1000 lands within 20 s", time.Hour, gatewaytest.Step{Fault: gatewaytest.ErrorLate}, 20 * time.Second, "authorized", "paid", 1},
 		{"pending is paid after 15 s", time.Hour, gatewaytest.Step{Fault: gatewaytest.Pending}, 15 * time.Second, "pending", "paid", 1},
 		{"nothing captured expires", 30 * 24 * time.Hour, gatewaytest.Step{Code: "-1000"}, 30 * 24 * time.Hour, "authorized", "expired", 0},
 	}

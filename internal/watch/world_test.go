@@ -52,7 +52,7 @@ func (s *sim) tell(path, body string) {
 // request asks over a connection of its own, so that nothing stays open.
 func request(t *testing.T, method, url, body string) (code int, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
@@ -93,12 +93,12 @@ func newWorld(t *testing.T, name string, s *sim) *world {
 	w.key = filepath.Join(t.TempDir(), "key")
 	w.setKey(secret)
 	w.startBroker()
-	nc, err := nats.Connect(w.natsURL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	nc, err := nats.Connect(w.natsURL(), nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	if w.js, err = jetstream.New(nc); err != nil {
+	if w.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(patience/4)); err != nil {
 		t.Fatal(err)
 	}
 	return w

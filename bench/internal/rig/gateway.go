@@ -49,7 +49,7 @@ func StartGateway(ctx context.Context, program, dir string, args ...string) (*Ga
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{Process: p, http: &http.Client{Timeout: 10 * time.Second}}
+	g := &Gateway{Process: p, http: &http.Client{Timeout: startBound}}
 	err = Until(ctx, startBound, "the simulator's address", func() (bool, error) {
 		text, _ := os.ReadFile(p.Output)
 		_, rest, found := strings.Cut(string(text), "listening on ")
