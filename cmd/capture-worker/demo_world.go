@@ -79,7 +79,7 @@ func demoConfig() config.Config {
 	c.Worker.Name = "demo"
 	c.Gateway.User, c.Gateway.SecretKey = "016683", "demo-secret-key"
 	c.Gateway.Timeout = time.Second
-	c.Reconcile.Settle, c.Reconcile.Spacing = 1500*time.Millisecond, 200*time.Millisecond
+	c.Reconcile.Settle, c.Reconcile.Spacing, c.Reconcile.Final = 1500*time.Millisecond, 200*time.Millisecond, 2*time.Second
 	c.Worker.Backoff = config.Backoff{Initial: 50 * time.Millisecond, Max: 500 * time.Millisecond, Inline: 2 * time.Second}
 	c.Worker.Retry = config.Retry{Initial: 500 * time.Millisecond, Max: 2 * time.Second}
 	c.Worker.ProbeInterval = 200 * time.Millisecond
