@@ -58,6 +58,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 		return nil, err
 	}
 	counts := metrics.New(readBuild().Version, time.Now)
+	counts.Terms(policyOf(c).OrDefault().Window, c.Worker.AttentionAfter)
 	stored := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
 	book := counts.Ledger(traces.Ledger(stored))
 	calls := counts.Gateway(traces.Gateway(client, c.Gateway.URL))
