@@ -36,6 +36,7 @@ type plant struct {
 	metrics   *metrics.Metrics
 	people    *backOffice
 	notices   notify.Config
+	notified  notify.Source // trades with notifications in the ledger
 	behind    *worker.LedgerGuard
 }
 
@@ -88,7 +89,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	keys := newKeyring(c.Gateway, client, log)
 	notices, err := noticesOf(c, parts.clerk, calls.Query, gate, keys, log)
 	notices.Tracer = traces.Notices(c.Notify.Path)
-	return &plant{js: js, crew: crew, client: client, keys: keys, ledger: book, consumers: ready.consumers, metrics: counts, people: people, notices: notices, behind: behind}, err
+	return &plant{js: js, crew: crew, client: client, keys: keys, ledger: book, consumers: ready.consumers, metrics: counts, people: people, notices: notices, notified: stored.TradesSince, behind: behind}, err
 }
 
 // laneParts is what the workers of all lanes share.
