@@ -38,6 +38,7 @@ func TestPermissionsAreEnough(t *testing.T) {
 		w.send(shipped, job{TradeID: "bad", Amount: "abc", Currency: "EUR"})
 	}
 	w.waitCaptured(4)
+	w.sim.tell("/_sim/trades", `{"trade_id":"bad","amount":"24.99","currency":"EUR"}`) // of the job that is corrected
 	w.worker.Says("msg=parked", 1, patience)
 	processtest.WaitFor(t, patience, "two dead letters", func() bool {
 		dlq, err := w.js.Stream(t.Context(), "CAPTURE_DLQ")
