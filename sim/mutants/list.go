@@ -47,7 +47,7 @@ var mutations = []mutation{
 	{"the window closes after the settle time, though a call was lost", "capture/judge.go",
 		"!refusedForTime:\n		return v.final(run)", "!refusedForTime:\n		return v.quiet(run)"},
 	{"-1000 to a part of the sum ends the request", "capture/situation.go",
-		"	return v.s.callLost() || internal && v.s.AuthorizedSum != v.s.Job.Amount", "	return v.s.callLost() || internal && false"},
+		"	return v.s.callLost() || internal && v.s.AuthorizedSum != v.s.CallSum", "	return v.s.callLost() || internal && false"},
 	{"a refused repeat counts as a refused request_id", "capture/state.go",
 		"	case a.Code == CodeRequestID && s.IDCalls == 1:", "	case a.Code == CodeRequestID:"},
 	{"request_ids without end", "capture/situation.go",
