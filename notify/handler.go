@@ -182,7 +182,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 // take keeps a verified notification. Only these take one of the places, so
 // that forgeries keep no genuine one out.
 func (h *Handler) take(w http.ResponseWriter, r *http.Request, n gateway.Notification) {
-	if h.seen.has(n.TradeID, digest(n)) {
+	if h.seen.has(capture.TradeKey(n.TradeID), digest(n), h.cfg.Clerk.Now()) {
 		h.stats.Duplicates.Add(1)
 		accept(w)
 		return

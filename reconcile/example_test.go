@@ -25,10 +25,10 @@ func must[T any](v T, err error) T {
 // exampleWorld is a gateway that holds a trade T1, paid, and T2, authorized,
 // and a ledger in which the answer to T1's capture call was lost.
 func exampleWorld() (client *gateway.Client, clerk *reconcile.Clerk, done func()) {
-	sim := gatewaytest.New(gatewaytest.Options{User: "016683", Secret: "example-key"})
+	sim := gatewaytest.New(gatewaytest.Options{User: "016683", Secret: "example-key", AllowEmptyNotifyURL: true})
 	server := httptest.NewServer(sim)
 	client = must(gateway.New(gateway.Config{
-		URL: server.URL + gatewaytest.PaymentsPath, User: "016683", SecretKey: "example-key", Timeout: 5 * time.Second,
+		URL: server.URL + gatewaytest.PaymentsPath, User: "016683", SecretKey: "example-key", Timeout: 30 * time.Second,
 	}))
 	sum := must(capture.ParseAmount("24.99", "EUR"))
 	if err := sim.AddTrades(

@@ -51,7 +51,7 @@ func (r *Resolver) Look(ctx context.Context, tradeID string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
+	finding := r.Clerk.Ask(ctx, r.Query, trade.GatewayID(tradeID))
 	result := Result{Before: trade.State, After: trade.State, Answer: finding.Answer}
 	if result.Event = capture.Judge(&trade.State, nil, finding, r.Clerk.Clock(), r.Clerk.Policy); result.Event != nil {
 		result.After.Add(result.Event)
@@ -68,7 +68,7 @@ func (r *Resolver) Resolve(ctx context.Context, tradeID string) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
+	finding := r.Clerk.Ask(ctx, r.Query, trade.GatewayID(tradeID))
 	result := Result{Before: trade.State, Answer: finding.Answer}
 	trade, result.Event, err = r.Clerk.Learn(ctx, trade, nil, finding)
 	result.After = trade.State

@@ -75,6 +75,7 @@ Faults, each with a probability in POST /_sim/faults:
 	fs.DurationVar(&f.o.Latency, "latency", 20*time.Millisecond, "of every answer")
 	fs.Float64Var(&f.scale, "time-scale", 1, "multiplies how long faults last: 0.02 makes seconds of minutes")
 	fs.BoolVar(&f.o.AutoCreate, "auto-create", false, "authorize a trade when it is first captured")
+	fs.BoolVar(&f.o.AllowEmptyNotifyURL, "allow-empty-notify-url", false, "take a capture call without a notify_url, which gets -3001 otherwise")
 	fs.BoolVar(&f.o.ForgetCalls, "forget-calls", false, "keep no record of each trade's calls, only their number; for load")
 	fs.StringVar((*string)(&f.o.RepeatedRequestID), "repeated-request-id", "replay", "replay, refuse, replay_error or rerun")
 	fs.StringVar((*string)(&f.o.PartialAmount), "partial-amount", "captured", "what Order Query shows after a partial capture: captured or authorized")

@@ -46,7 +46,7 @@ func listenForNotices(c config.Config, log *slog.Logger) (net.Listener, error) {
 	}
 	log.Info("listening for notifications", "address", l.Addr().String(), "path", c.Notify.Path)
 	if c.Gateway.NotifyURL == "" {
-		log.Warn("gateway.notify_url is not set: only jobs that name a notify_url will be notified")
+		log.Warn("gateway.notify_url is not set: nothing will be notified but jobs that name an allowed notify_url")
 	}
 	return l, nil
 }

@@ -199,7 +199,7 @@ func (r *captureRun) permitted() (capture.Amount, string) {
 	case !strings.EqualFold(r.call.Data["currency"], r.a.trade.Amount.Currency()):
 		return capture.Amount{}, capture.CodeCurrencyMismatch
 	}
-	amount, err := capture.ReadAmount(r.call.Data["amount"], r.call.Data["currency"])
+	amount, err := capture.ParseAmount(r.call.Data["amount"], r.a.trade.Amount.Currency())
 	if err != nil {
 		// No code for a malformed amount is published.
 		return capture.Amount{}, capture.CodeFieldMissing

@@ -48,12 +48,13 @@ const (
 // Form is how the body of a notification is written.
 type Form string
 
-// The three forms that were seen.
+// The forms that were seen.
 const (
-	AnyForm    Form = ""       // chosen by the seed, notification by notification
-	FormObject Form = "object" // {"sign":…,"data":{…}}
-	FormField  Form = "field"  // resultData= and the same, URL-encoded
-	FormDotted Form = "dotted" // signature.{json of the data}
+	AnyForm     Form = ""        // chosen by the seed, notification by notification
+	FormObject  Form = "object"  // {"sign":…,"data":{…}}
+	FormField   Form = "field"   // resultData= and the same, URL-encoded
+	FormEncoded Form = "encoded" // the same, URL-encoded without a name
+	FormDotted  Form = "dotted"  // signature.{json of the data}
 )
 
 // Options say how a Simulator behaves. The zero value of every field but User
@@ -88,6 +89,13 @@ type Options struct {
 	// ForgetCalls keeps no record of the calls of a trade, only their number:
 	// for load, where the record of each would be most of the memory.
 	ForgetCalls bool
+	// AllowEmptyNotifyURL takes a capture call whose notify_url is empty. The
+	// field is required, so that it gets -3001 by default, as an empty
+	// description does always.
+	AllowEmptyNotifyURL bool
+	// NotifyRendering is the way in which notifications are signed, one of
+	// gateway.Renderings; chosen by the seed among the likely ones where empty.
+	NotifyRendering string
 }
 
 // Timing holds the durations of faults and notifications. A zero field takes
@@ -159,7 +167,8 @@ func (o Options) Validate() error {
 	word("RepeatedRequestID", string(o.RepeatedRequestID), string(Replay), string(Refuse), string(ReplayError), string(Rerun))
 	word("PartialAmount", string(o.PartialAmount), string(ShowCaptured), string(ShowAuthorized))
 	word("AfterWindow", string(o.AfterWindow), string(ShowExpired), string(ShowStillAuthorized))
-	word("NotifyForm", string(o.NotifyForm), string(FormObject), string(FormField), string(FormDotted))
+	word("NotifyForm", string(o.NotifyForm), string(FormObject), string(FormField), string(FormEncoded), string(FormDotted))
+	word("NotifyRendering", o.NotifyRendering, gateway.Renderings()...)
 	if o.Latency < 0 || slices.ContainsFunc(o.Timing.fields(), func(d *time.Duration) bool { return *d < 0 }) {
 		errs = append(errs, errors.New("gateway simulator: Latency and Timing must not be negative"))
 	}

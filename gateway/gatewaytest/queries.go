@@ -1,8 +1,6 @@
 package gatewaytest
 
 import (
-	"time"
-
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
 )
@@ -68,11 +66,11 @@ func (s *Simulator) show(a *account, step Step, d dice) []byte {
 	}
 	info := queryInfo{
 		order:     describe(a.trade, state, amount, d),
-		CreatedAt: a.trade.AuthorizedAt.UTC().Format(time.DateTime),
+		CreatedAt: unixText(a.trade.AuthorizedAt),
 	}
 	if len(a.captures) > 0 && state == capture.OrderPaid {
 		info.TransactionID = "tx" + orderID(a.trade.TradeID)
-		info.PaidTime = a.captures[0].At.UTC().Format(time.DateTime)
+		info.PaidTime = unixText(a.captures[0].At)
 	}
 	return success(queryData{info}, d)
 }

@@ -35,7 +35,7 @@ func state(sim *gatewaytest.Simulator) string {
 
 func virtual(t *testing.T, expires time.Duration, play func(*testing.T, *gatewaytest.Simulator)) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := gatewaytest.New(gatewaytest.Options{User: user, Secret: secret})
+		sim := gatewaytest.New(gatewaytest.Options{User: user, Secret: secret, AllowEmptyNotifyURL: true})
 		defer sim.Close()
 		trade := gatewaytest.Trade{TradeID: "T1", Amount: euro(t, "30.00"), ExpiresAt: time.Now().Add(expires)}
 		if err := sim.AddTrades(trade); err != nil {
@@ -104,7 +104,7 @@ func TestStaleEndsAfterTenSeconds(t *testing.T) {
 
 func TestCloseEndsWhatHangsAndWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := gatewaytest.New(gatewaytest.Options{User: user, Secret: secret})
+		sim := gatewaytest.New(gatewaytest.Options{User: user, Secret: secret, AllowEmptyNotifyURL: true})
 		trade := gatewaytest.Trade{TradeID: "T1", Amount: euro(t, "30.00"), Script: []gatewaytest.Step{
 			{Fault: gatewaytest.HangBefore}, {Fault: gatewaytest.Late}, {Fault: gatewaytest.Late},
 		}}

@@ -95,12 +95,12 @@ func TestNothingNeedsToBeCreatedTwice(t *testing.T) {
 			"$JS.API.CONSUMER.CREATE.CAPTURE_JOBS.capture-worker", "$JS.API.CONSUMER.LIST.CAPTURE_JOBS")},
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
 	})
-	nc, err := nats.Connect(srv.ClientURL(), nats.UserInfo("owner", "p"))
+	nc, err := nats.Connect(srv.ClientURL(), nats.Timeout(processtest.Patience), nats.UserInfo("owner", "p"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func start(t *testing.T, o server.Options) *server.Server {
 	}
 	srv.Start()
 	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(processtest.Patience) {
 		t.Fatal("the server does not come up")
 	}
 	return srv
@@ -165,7 +165,7 @@ func checkAs(t *testing.T, srv *server.Server, role checkup.Role) []checkup.Find
 		if err != nil {
 			return nil, nil, err
 		}
-		js, err := jetstream.New(nc)
+		js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 		return nc, js, err
 	}
 	return c.Run(t.Context())

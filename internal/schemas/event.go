@@ -90,6 +90,8 @@ func (w *walker) value(name string, t reflect.Type) (object, error) {
 		return obj("type", "string"), nil
 	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64:
 		return obj("type", "integer"), nil
+	case t.Kind() == reflect.Bool:
+		return obj("type", "boolean"), nil
 	case t.Kind() == reflect.Struct:
 		return w.structure(name, t)
 	}
@@ -109,6 +111,8 @@ func typeRules() []object {
 		capture.Queried:   {[]string{"via", "answer"}, via(capture.ViaQuery)},
 		capture.Notified:  {nil, none},
 		capture.Released:  {[]string{"by"}, none},
+		capture.Retried:   {[]string{"by"}, none},
+		capture.Withdrawn: {nil, none},
 		capture.Dismissed: {[]string{"by"}, none},
 		capture.Captured:  {[]string{"amount", "currency", "via", "answer"}, none},
 		capture.Failed:    {[]string{"reason", "amount", "currency"}, obj("reason", open(capture.FailedReasons()))},

@@ -113,7 +113,7 @@ func newGuardedWorld(t *testing.T, name string) *world {
 	}
 	srv.Start()
 	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(patience) {
+	if !srv.ReadyForConnections(processtest.Patience) {
 		t.Fatal("the server does not come up")
 	}
 	nc, err := nats.Connect(w.natsURL())
@@ -121,7 +121,7 @@ func newGuardedWorld(t *testing.T, name string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	if w.js, err = jetstream.New(nc); err != nil {
+	if w.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return w
