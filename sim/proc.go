@@ -74,7 +74,7 @@ func (p *proc) start() {
 	p.processor = &worker.Processor{
 		Jobs: decoder, Clerk: clerk, Gateway: p.s.bank, Gate: p.gate, Waiter: p.room,
 		Lease: lease, Inline: inline, Rest: 5 * time.Second, NewRequestID: p.s.mint, Log: log,
-		AskSince: func() time.Time { return since },
+		AskSince: func() time.Time { return since }, Intake: &intake{p: p},
 	}
 	p.resolver = &reconcile.Resolver{Clerk: clerk, Query: p.s.bank.Query}
 	p.s.queue.poke()

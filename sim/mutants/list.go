@@ -82,6 +82,8 @@ var mutations = []mutation{
 		"	s.Errors, s.IDRefusals, s.IDs, s.Unsettling = 0, 0, 0, Tally{}", "	s.Errors, s.IDRefusals, s.IDs, s.Unsettling, s.Doubted = 0, 0, 0, Tally{}, false"},
 	{"a refusal of our key is none of our fault", "capture/answer.go",
 		"	return a.Kind == AnswerRefused && (a.Code == CodeSignature || a.Code == CodeUser)", "	return false"},
+	{"a refusal counts though the intake is paused", "capture/judge.go",
+		"return !v.notifiedPaid() && !f.Excused && c(v, f) }", "return !v.notifiedPaid() && c(v, f) }"},
 	{"a refusal of our key fails the trade", "capture/judge.go",
 		"	case CodeFieldMissing:\n", "	case CodeFieldMissing, CodeSignature, CodeUser:\n"},
 	{"the call goes out before its intent is written", "worker/process.go",
