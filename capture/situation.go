@@ -210,7 +210,10 @@ func (v situation) mayLand() bool {
 // lowered: a call is in doubt, and less is authorized than before it. That call
 // may have captured the difference, so another one would capture twice.
 func (v situation) lowered(shown Amount) bool {
-	return v.inDoubt() && !shown.IsZero() && (shown.less(v.s.HighestSum) || shown.less(v.s.Job.AuthorizedAmount))
+	if !v.inDoubt() || shown.IsZero() {
+		return false
+	}
+	return shown.less(v.s.HighestSum) || !v.s.SumAccepted && shown.less(v.s.Job.AuthorizedAmount)
 }
 
 // refused: the gateway said no to the open request. Order Query explains it or

@@ -83,6 +83,9 @@ type State struct {
 	AuthorizedSum Amount
 	// HighestSum is the largest authorized sum that any query of the trade showed.
 	HighestSum Amount
+	// SumAccepted: an operator has sent the trade back to work since, so that what
+	// the job says was authorized is of the past too.
+	SumAccepted bool
 	// Of the queries that the gateway took: one that was never sent, or that it
 	// refused for a fault of ours, has asked nothing.
 	LastAsked  time.Time
@@ -200,6 +203,7 @@ func (s *State) reopen(e *Event) {
 	s.Outcome, s.OpenedAt, s.Dismissed, s.NotifiedPaid = nil, e.Time, false, time.Time{}
 	s.Errors, s.IDRefusals, s.IDs, s.Unsettling = 0, 0, 0, Tally{}
 	s.RefusedOtherwise = false
+	s.HighestSum, s.SumAccepted = Amount{}, true
 	if s.Answer.Refusal() != "" {
 		s.Answer = Answer{}
 	}

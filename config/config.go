@@ -97,6 +97,7 @@ type Worker struct {
 	Backoff         Backoff       `key:"worker.backoff"`
 	Retry           Retry         `key:"worker.retry"`
 	GiveUpAfter     time.Duration `key:"worker.give_up_after" doc:"when an unresolved trade is parked, where no deadline is known"`
+	AttentionAfter  time.Duration `key:"worker.attention_after" default:"24h" doc:"a trade that is open longer is listed (parked list --open), counted and alerted"`
 	ProbeInterval   time.Duration `key:"worker.probe_interval" default:"5s" doc:"pause between probes of the gateway while it is down or refuses our key"`
 	RefusalRun      int           `key:"worker.refusal_run" default:"20" doc:"different trades that are refused with one code, with no capture between them, until it is taken for a fault of ours and no more jobs are taken"`
 	ShutdownTimeout time.Duration `key:"worker.shutdown_timeout" default:"25s" doc:"how long a stop waits for the calls in flight"`

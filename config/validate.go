@@ -148,6 +148,7 @@ func (v *checker) worker() {
 	v.above("worker.retry.initial", w.Retry.Initial, 0)
 	v.notAbove("worker.retry.initial", w.Retry.Initial, "worker.retry.max", w.Retry.Max)
 	v.atLeast("worker.give_up_after", w.GiveUpAfter, time.Minute)
+	v.atLeast("worker.attention_after", w.AttentionAfter, time.Minute)
 	v.atLeast("worker.probe_interval", w.ProbeInterval, 10*time.Millisecond)
 	v.between("worker.refusal_run", w.RefusalRun, 2, 1000)
 	v.atLeast("worker.shutdown_timeout", w.ShutdownTimeout, 0)

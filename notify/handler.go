@@ -64,6 +64,9 @@ type Config struct {
 	Clerk   *reconcile.Clerk
 	Query   reconcile.Query
 	Gate    Turnstile
+	// Paused reports, if set, whether the intake of jobs is paused for a fault of
+	// ours: no refusal ends a trade then.
+	Paused  func() bool
 	Sources Sources
 	Log     *slog.Logger
 	// Tracer, where set, follows what genuine notifications lead to.

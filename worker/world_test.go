@@ -117,6 +117,7 @@ type tinyGateway struct {
 	captures map[string][]gateway.CaptureRequest // every call
 	effects  map[string]capture.Amount           // what was taken
 	queries  int
+	asked    map[string]int // queries by trade
 	slow     time.Duration
 	// shown is the authorized sum that a query shows.
 	shown capture.Amount
@@ -131,7 +132,7 @@ func sum(number string) capture.Amount {
 }
 
 func newTinyGateway() *tinyGateway {
-	return &tinyGateway{captures: map[string][]gateway.CaptureRequest{}, effects: map[string]capture.Amount{}, shown: sum("24.99")}
+	return &tinyGateway{captures: map[string][]gateway.CaptureRequest{}, effects: map[string]capture.Amount{}, asked: map[string]int{}, shown: sum("24.99")}
 }
 
 func (g *tinyGateway) Capture(ctx context.Context, r gateway.CaptureRequest) capture.Answer {
@@ -171,6 +172,7 @@ func (g *tinyGateway) Query(ctx context.Context, tradeID string) capture.Answer 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.queries++
+	g.asked[tradeID]++
 	order := &capture.Order{TradeID: tradeID, State: capture.OrderAuthorized, Amount: g.shown}
 	if amount, taken := g.effects[tradeID]; taken {
 		order.State, order.Amount = capture.OrderPaid, amount

@@ -36,6 +36,7 @@ type plant struct {
 	metrics   *metrics.Metrics
 	people    *backOffice
 	notices   notify.Config
+	notified  notify.Source // trades with notifications in the ledger
 	behind    *worker.LedgerGuard
 }
 
@@ -59,6 +60,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 		return nil, err
 	}
 	counts := metrics.New(readBuild().Version, time.Now)
+	counts.Terms(policyOf(c).OrDefault().Window, c.Worker.AttentionAfter)
 	stored := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
 	book := counts.Ledger(traces.Ledger(stored))
 	calls := counts.Gateway(traces.Gateway(client, c.Gateway.URL))
@@ -87,7 +89,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	keys := newKeyring(c.Gateway, client, log)
 	notices, err := noticesOf(c, parts.clerk, calls.Query, gate, keys, log)
 	notices.Tracer = traces.Notices(c.Notify.Path)
-	return &plant{js: js, crew: crew, client: client, keys: keys, ledger: book, consumers: ready.consumers, metrics: counts, people: people, notices: notices, behind: behind}, err
+	return &plant{js: js, crew: crew, client: client, keys: keys, ledger: book, consumers: ready.consumers, metrics: counts, people: people, notices: notices, notified: stored.TradesSince, behind: behind}, err
 }
 
 // laneParts is what the workers of all lanes share.

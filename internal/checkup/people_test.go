@@ -34,6 +34,9 @@ func TestWhatWaitsForAPersonIsTold(t *testing.T) {
 	if _, err := worker.EnsureStreams(t.Context(), js, streams()); err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := worker.EnsureControl(t.Context(), js, ledger.DefaultStream, 1, nil); err != nil {
+		t.Fatal(err)
+	}
 	look := func(letters, parked string) {
 		t.Helper()
 		found := checkAs(t, srv, checkup.ForWorker)

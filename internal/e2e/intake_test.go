@@ -100,7 +100,7 @@ func TestRequestsRefusedForAWhile(t *testing.T) {
 	place(b, s, orders)
 	w := startWorker(t, "w", workerEnv(b, s, "CAPTURE_GATEWAY_URL="+f.url))
 	w.Says(saysPaused, 1, patience)
-	w.Says("code=-3001", 1, time.Second)
+	w.Says("code=-3001", 1, patience)
 	time.Sleep(3 * time.Second) // it tries, and is refused
 	n := ended(b, orders)
 	if got := n[capture.Failed] + n[capture.Parked]; got > 3 {
@@ -110,7 +110,7 @@ func TestRequestsRefusedForAWhile(t *testing.T) {
 	w.Says(saysIntakeAgain, 1, patience)
 	b.waitDone(patience)
 	allCaptured(b, s, orders)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 }
 
 // Acceptance: a gateway that knows none of the trades: intake stops within 20
@@ -123,14 +123,14 @@ func TestAccountWithoutTheTrades(t *testing.T) {
 	publishOnly(b, orders)
 	w := startWorker(t, "w", workerEnv(b, s))
 	w.Says(saysPaused, 1, patience)
-	w.Says("gateway.user", 1, time.Second)
+	w.Says("gateway.user", 1, patience)
 	time.Sleep(3 * time.Second) // longer than an authorization is believed to be dead
 	nothingEnded(b)
 	authorizeOnly(s, orders)
 	w.Says(saysIntakeAgain, 1, patience)
 	b.waitDone(patience)
 	allCaptured(b, s, orders)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 }
 
 func publishOnly(b *broker, orders []order) {
@@ -175,7 +175,7 @@ func TestDeadAuthorizationsAmongGoodOnes(t *testing.T) {
 	if n[capture.Captured] != len(good) || n[capture.Failed] != len(dead) {
 		t.Errorf("of %d good and %d dead ones: %v", len(good), len(dead), n)
 	}
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 }
 
 // deadBatch is how many authorizations are dead. 10,000 were tried by hand, see
@@ -195,7 +195,7 @@ func TestRestoredLedgerIsNoticed(t *testing.T) {
 	kept := b.messages(ledger.DefaultStream)
 	place(b, s, lost)
 	b.waitDone(patience)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 	called := s.stats().Captures
 	restoreLedger(b, kept)
 	publishOnly(b, lost)
@@ -209,7 +209,7 @@ func TestRestoredLedgerIsNoticed(t *testing.T) {
 		t.Errorf("the trades of the lost time: %v", n)
 	}
 	// A restart does not forget it; an operator ends it.
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 	w = startWorker(t, "again", workerEnv(b, s))
 	w.Says(saysLedgerBehind, 1, patience)
 	if code, out := processtest.Finish(t, patience, "resume", workerEnv(b, s), workerProgram,
@@ -223,8 +223,8 @@ func TestRestoredLedgerIsNoticed(t *testing.T) {
 	if n := s.stats().Queries - queries; n != 0 {
 		t.Errorf("%d queries for first calls after the ledger was accepted", n)
 	}
-	w.Stop(shutdownTimeout)
-	startWorker(t, "accepted", workerEnv(b, s)).Stop(shutdownTimeout)
+	w.Stop(patience)
+	startWorker(t, "accepted", workerEnv(b, s)).Stop(patience)
 	if n := ended(b, append(old, later...)); n[capture.Captured] != len(old)+len(later) {
 		t.Errorf("the others: %v", n)
 	}
