@@ -65,7 +65,7 @@ var mutations = []mutation{
 	{"withdrawn on one query, though a call was lost", "capture/judge.go",
 		"	case v.inDoubt():\n		return v.final(run)", "	case v.inDoubt():\n		return v.askedSinceCall(run)"},
 	{"only the last failed request is remembered", "capture/state.go",
-		"append(slices.Clip(slices.Clone(s.FailedRequests)), FailedRequest{Job: s.Job, Reason: e.Reason})", "[]FailedRequest{{Job: s.Job, Reason: e.Reason}}"},
+		"append(slices.Clip(slices.Clone(s.FailedRequests)), FailedRequest{Job: s.Job, Reason: e.Reason})", "append(slices.Clip(slices.Clone(s.FailedRequests[:0])), FailedRequest{Job: s.Job, Reason: e.Reason})"},
 	{"no deadline is no more time", "capture/situation.go",
 		"		return !over.IsZero()", "		return false"},
 	{"an empty ledger is always a new trade", "capture/situation.go",
