@@ -69,9 +69,10 @@ type Processor struct {
 	// NewRequestID mints a request_id: at least 24 letters and digits, never
 	// seen before.
 	NewRequestID func() string
-	// AskFirst, if set, reports whether even the first call of a trade has to be
-	// preceded by a query: the ledger may have lost events (rule 2).
-	AskFirst func() bool
+	// AskSince, if set, returns when it was noticed that the ledger may have lost
+	// events, the zero time if it has not. Even the first call of a trade is then
+	// preceded by a query, and no query of before counts (rule 2).
+	AskSince func() time.Time
 	Log      *slog.Logger
 }
 
@@ -96,7 +97,10 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	}
 	patience := p.Clerk.Clock().Add(p.Inline)
 	policy := p.Clerk.Policy
-	policy.AskFirst = !d.First || p.AskFirst != nil && p.AskFirst()
+	if p.AskSince != nil {
+		policy.AskSince = p.AskSince()
+	}
+	policy.AskFirst = !d.First || !policy.AskSince.IsZero()
 	trade, err := p.open(ctx, &job, d.First)
 	for err == nil {
 		step := capture.Decide(&trade.State, &job, p.Clerk.Clock(), policy)
