@@ -136,7 +136,7 @@ func ExampleBatch() {
 	fmt.Println("done:", cursor.Next)
 	// Output:
 	// T1 not_in_ledger: the gateway has captured 24.99 EUR, but our ledger has no outcome yet
-	// T2 not_captured: authorized and not captured; our ledger does not know the trade
+	// T2 not_captured: authorized and not captured, 29 days left; our ledger does not know the trade
 	// T3 not_captured: the gateway knows no such trade (-4024), and our ledger does not know the trade
 	// done: 3
 }

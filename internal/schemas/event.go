@@ -48,6 +48,9 @@ func (w *walker) structure(of string, t reflect.Type) (object, error) {
 	var always []string
 	for i := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if name == "-" {
+			continue // not written
+		}
 		schema, err := w.member(of, name, t.Field(i).Type)
 		if err != nil {
 			return nil, err
