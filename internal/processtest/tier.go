@@ -10,10 +10,13 @@ import (
 // `make verify`, and wherever CAPTURE_TEST=verify is set.
 func Long(t *testing.T) {
 	t.Helper()
-	if os.Getenv("CAPTURE_TEST") != "verify" {
+	if !Verify() {
 		t.Skip("run by make verify")
 	}
 }
+
+// Verify reports whether the long tests are run.
+func Verify() bool { return os.Getenv("CAPTURE_TEST") == "verify" }
 
 // Needs finds an optional program, or skips the test. What is left out for the
 // lack of which program is listed at the end of make test.
