@@ -32,7 +32,12 @@ func TestFirstCallAsksFirst(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				p := w.processor("w1")
-				p.AskFirst = func() bool { return tt.behind }
+				p.AskSince = func() time.Time {
+					if tt.behind {
+						return time.Now().Add(-time.Hour)
+					}
+					return time.Time{}
+				}
 				if d := w.redeliver(p, job, tt.first); d.Do != worker.Ack {
 					t.Errorf("%+v", d)
 				}
