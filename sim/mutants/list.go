@@ -57,7 +57,7 @@ var mutations = []mutation{
 	{"a declined call is made again", "capture/situation.go",
 		"	return v.notifiedPaid() || v.withdrawn() || v.deadAnswer() ||", "	return v.notifiedPaid() || v.withdrawn() ||"},
 	{"a lowered sum is no sign of a capture", "capture/situation.go",
-		"	if !v.inDoubt() || shown.IsZero() {", "	if true {"},
+		"	if !v.inDoubt() || shown.IsZero() {\n		return false\n	}\n	return shown.less", "	if true {\n		return false\n	}\n	return shown.less"},
 	{"a notification that says paid is only news", "capture/situation.go",
 		"{ return !v.s.NotifiedPaid.IsZero() }", "{ return false }"},
 	{"a withdrawal is not minded", "capture/situation.go",
