@@ -17,7 +17,11 @@ const module = "github.com/capture-worker/capture-worker/"
 // One that is not listed may not exist: who adds a package decides where it
 // stands.
 var allowed = map[string][]string{
-	"capture":                     {},
+	"capture":            {},
+	"cmd/capture-worker": {"internal/cli"},
+	"internal/cli": {"audit", "capture", "config", "gateway", "gateway/gatewaytest", "ledger", "notify", "reconcile", "worker",
+		"internal/checkup", "internal/metrics", "internal/natsconn", "internal/natsserver", "internal/sdnotify",
+		"internal/seldom", "internal/subject", "internal/tracing"},
 	"gateway":                     {"capture"},
 	"gateway/gatewaytest":         {"capture", "gateway"},
 	"ledger":                      {"capture"},
@@ -69,7 +73,7 @@ func TestArrowsPointInward(t *testing.T) {
 	for line := range strings.Lines(string(out)) {
 		names := strings.Fields(line)
 		of, ok := strings.CutPrefix(names[0], module)
-		if !ok || strings.HasPrefix(of, "cmd/") {
+		if !ok {
 			continue
 		}
 		seen++
