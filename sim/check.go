@@ -8,6 +8,7 @@ import (
 	"github.com/capture-worker/capture-worker/audit"
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/worker"
 )
 
@@ -227,7 +228,7 @@ func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
 		s.breach("8", "%s is acked as failed before, and it leaves more time than what failed", m.name)
 	case d.Do == worker.DeadLetter && withdrawn(s.book.events[m.trade]):
 		s.Counts.Conflicts++ // it asks for something else, and no call will be made for that
-	case d.Do == worker.DeadLetter && (d.Reason != worker.ReasonConflict || !has(other)):
+	case d.Do == worker.DeadLetter && (d.Reason != deadletter.ReasonConflict || !has(other)):
 		s.breach("8", "%s is dead-lettered as %s, and no outcome contradicts it", m.name, d.Reason)
 	case d.Do == worker.DeadLetter:
 		s.Counts.Conflicts++
