@@ -29,9 +29,12 @@ var allowed = map[string][]string{
 	"audit":                       {"capture"},
 	"reconcile":                   {"capture", "ledger", "gateway"},
 	"notify":                      {"capture", "ledger", "gateway", "reconcile"},
-	"worker":                      {"capture", "ledger", "gateway", "reconcile", "internal/seldom", "internal/subject"},
+	"worker":                      {"capture", "ledger", "gateway", "reconcile", "internal/controls", "internal/deadletter", "internal/seldom"},
+	"internal/jobstream":          {"internal/deadletter", "internal/subject"},
+	"internal/deadletter":         {"capture"},
+	"internal/controls":           {"capture", "ledger", "internal/jobstream"},
 	"config":                      {"capture", "gateway", "internal/subject"},
-	"sim":                         {"audit", "capture", "gateway", "ledger", "reconcile", "worker"},
+	"sim":                         {"audit", "capture", "gateway", "ledger", "reconcile", "worker", "internal/deadletter"},
 	"sim/simulate":                {"sim"},
 	"sim/mutants":                 {},
 	"internal/arrows":             {},
@@ -44,7 +47,7 @@ var allowed = map[string][]string{
 	"internal/schemas":            {"capture"},
 	"internal/cluster":            {},
 	"internal/e2e":                {},
-	"internal/metrics":            {"capture", "gateway", "ledger", "worker"},
+	"internal/metrics":            {"capture", "gateway", "ledger", "worker", "internal/deadletter"},
 	"internal/load":               {},
 	"internal/loopback":           {},
 	"internal/natsconn":           {"internal/seldom"},
@@ -57,7 +60,7 @@ var allowed = map[string][]string{
 	"internal/natsserver":         {"internal/loopback"},
 	"internal/sdnotify":           {},
 	"internal/watch":              {},
-	"internal/checkup":            {"capture", "config", "gateway", "ledger", "worker", "internal/natsconn", "internal/subject"},
+	"internal/checkup":            {"capture", "config", "gateway", "ledger", "internal/controls", "internal/deadletter", "internal/jobstream", "internal/natsconn", "internal/subject"},
 }
 
 func TestArrowsPointInward(t *testing.T) {

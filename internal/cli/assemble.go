@@ -12,6 +12,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/tracing"
@@ -37,7 +39,7 @@ type plant struct {
 	people    *backOffice
 	notices   notify.Config
 	notified  notify.Source // trades with notifications in the ledger
-	behind    *worker.LedgerGuard
+	behind    *controls.LedgerGuard
 }
 
 // assemble builds a worker on a connection. Missing streams and the consumer
@@ -84,7 +86,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	}
 	gauge(counts, crew)
 	gaugeIntake(counts, gate, behind)
-	people := newBackOffice(worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
+	people := newBackOffice(deadletter.Store{JS: js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
 	people.gauge(counts)
 	keys := newKeyring(c.Gateway, client, log)
 	notices, err := noticesOf(c, parts.clerk, calls.Query, gate, keys, log)
@@ -104,14 +106,14 @@ type laneParts struct {
 	traces  *tracing.Tracing
 	log     *slog.Logger
 	weights int // of all lanes together
-	behind  *worker.LedgerGuard
+	behind  *controls.LedgerGuard
 }
 
 // worker builds the worker of one lane.
 func (p laneParts) worker(lane config.Lane, consumer jetstream.Consumer) *worker.Worker {
 	hands := worker.HandsFor(p.c.Worker.Concurrency)
 	return worker.New(worker.Config{
-		Consumer: consumer, Gate: p.gate, DeadLetters: worker.DeadLetters{JS: p.js},
+		Consumer: consumer, Gate: p.gate, DeadLetters: deadletter.Store{JS: p.js},
 		Processor: &worker.Processor{
 			Jobs: p.decoder, Clerk: p.clerk, Gateway: p.gateway, Gate: p.gate.Lane(lane.Name, lane.Weight),
 			// As many jobs may wait as are worked on.

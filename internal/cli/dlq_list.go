@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/worker"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
 // letterLine is a dead letter as it is listed.
@@ -23,12 +23,12 @@ type letterLine struct {
 	Time   time.Time `json:"time"`
 	Reason string    `json:"reason"`
 	// What the job seems to be about, though it may be no job.
-	Trade       string                `json:"trade_id,omitempty"`
-	Order       string                `json:"order_id,omitempty"`
-	Subject     string                `json:"subject"`
-	Detail      string                `json:"detail"`
-	Republished *worker.Republication `json:"republished,omitempty"`
-	Dismissed   *worker.Dismissal     `json:"dismissed,omitempty"`
+	Trade       string                    `json:"trade_id,omitempty"`
+	Order       string                    `json:"order_id,omitempty"`
+	Subject     string                    `json:"subject"`
+	Detail      string                    `json:"detail"`
+	Republished *deadletter.Republication `json:"republished,omitempty"`
+	Dismissed   *deadletter.Dismissal     `json:"dismissed,omitempty"`
 
 	stream   string // where the job was published, and its sequence there
 	sequence uint64
@@ -54,7 +54,7 @@ func (f letterFilter) takes(l letterLine) bool {
 // check refuses what no letter could have: a mistyped reason would look like a
 // clean desk.
 func (f letterFilter) check() error {
-	reasons := append(capture.MalformedReasons(), worker.ReasonConflict)
+	reasons := deadletter.Reasons()
 	if f.reason != "" && !slices.Contains(reasons, f.reason) {
 		return usageError("--reason is %q: no letter has such a reason; they are %s", f.reason, strings.Join(reasons, ", "))
 	}
@@ -123,11 +123,11 @@ func checkOutput(output string) error {
 
 // list walks the letters with what was done about each.
 func (d *desk) list(ctx context.Context, each func(letterLine) error) error {
-	done, err := d.box.Handled(ctx)
+	done, err := d.box.Resolutions(ctx)
 	if err != nil {
 		return err
 	}
-	for l, err := range d.box.Letters(ctx) {
+	for l, err := range d.box.Messages(ctx) {
 		if err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func newLetterList(w io.Writer, output string) letterList {
 }
 
 // detailOf leaves out what stands in the column beside it.
-func detailOf(l worker.Letter) string {
+func detailOf(l deadletter.Message) string {
 	detail := strings.TrimPrefix(l.Detail, "malformed job ("+l.Reason+"): ")
 	if l.Part != "" {
 		detail = "part " + l.Part + " of a job too large for one letter: " + detail

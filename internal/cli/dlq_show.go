@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/capture-worker/capture-worker/worker"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
 func newDLQShowCmd(a *app) *cobra.Command {
@@ -32,7 +32,7 @@ func newDLQShowCmd(a *app) *cobra.Command {
 			return err
 		}
 		return a.withDesk(cmd, func(ctx context.Context, d *desk) error {
-			l, err := d.box.Letter(ctx, seqs[0])
+			l, err := d.box.Get(ctx, seqs[0])
 			if err != nil {
 				return err
 			}
@@ -40,7 +40,7 @@ func newDLQShowCmd(a *app) *cobra.Command {
 				_, err := cmd.OutOrStdout().Write(l.Body)
 				return err
 			}
-			done, err := d.box.Handled(ctx)
+			done, err := d.box.Resolutions(ctx)
 			if err != nil {
 				return err
 			}
@@ -51,7 +51,7 @@ func newDLQShowCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-func (d *desk) show(w io.Writer, l worker.Letter, done worker.Handled) {
+func (d *desk) show(w io.Writer, l deadletter.Message, done deadletter.Resolution) {
 	fmt.Fprintf(w, "letter   %d, put here %s UTC\n", l.Seq, l.Stored.UTC().Format(showTime))
 	fmt.Fprintf(w, "reason   %s\n", l.Reason)
 	fmt.Fprintf(w, "what     %s\n", detailOf(l))

@@ -11,9 +11,9 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 const (
@@ -125,7 +125,7 @@ func (e elsewhere) paused(ctx context.Context, lane config.Lane) []string {
 
 func (e elsewhere) inLane(ctx context.Context, lane config.Lane) (lines []string, read int, err error) {
 	passed := 0 // of those that wait, how many are no jobs
-	for w, err := range worker.Backlog(ctx, e.js, e.c.Jobs.Stream, lane.Consumer) {
+	for w, err := range jobstream.Backlog(ctx, e.js, e.c.Jobs.Stream, lane.Consumer) {
 		if err != nil {
 			return lines, read, err
 		}
@@ -158,7 +158,7 @@ func (e elsewhere) inLane(ctx context.Context, lane config.Lane) (lines []string
 // isDead: the job is one of the letters, and done with, though the consumer may
 // not know it yet. A letter that is older than the job is of another stream of
 // that name, which was made anew.
-func (e elsewhere) isDead(w worker.Waiting) bool {
+func (e elsewhere) isDead(w jobstream.Pending) bool {
 	since, ok := e.dead[w.Sequence]
 	return ok && w.Delivered && !since.Before(w.Stored)
 }

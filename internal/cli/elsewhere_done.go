@@ -10,9 +10,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 const (
@@ -35,7 +35,7 @@ func (e elsewhere) doneJobs(ctx context.Context) (lines []string, found bool) {
 	}
 	read, told := 0, map[[2]string]bool{}
 	var oldest time.Time // of what was looked at
-	for p, err := range worker.Done(ctx, e.js, e.c.Jobs.Stream, consumers) {
+	for p, err := range jobstream.Done(ctx, e.js, e.c.Jobs.Stream, consumers) {
 		if err != nil {
 			return append(lines, e.notAllDone(err, read, oldest)...), len(told) > 0
 		}
@@ -61,7 +61,7 @@ func (e elsewhere) means(trade, order string) bool {
 }
 
 // doneJob tells of one.
-func (e elsewhere) doneJob(ctx context.Context, p worker.Published, trade, order string) string {
+func (e elsewhere) doneJob(ctx context.Context, p jobstream.Message, trade, order string) string {
 	whose := "the job"
 	if order != "" {
 		whose += " of order " + order

@@ -12,8 +12,8 @@ import (
 
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/checkup"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 const (
@@ -34,7 +34,7 @@ func (e *unfitError) Error() string {
 
 // stayFit looks at the streams again and again until ctx ends. It logs what
 // does not fit any more, and calls end where the worker would not have started.
-func stayFit(ctx context.Context, look func(context.Context) ([]worker.Problem, error), end func(error), log *slog.Logger) {
+func stayFit(ctx context.Context, look func(context.Context) ([]jobstream.Problem, error), end func(error), log *slog.Logger) {
 	tick := time.NewTicker(fitEvery)
 	defer tick.Stop()
 	var told map[string]bool // nil until the first look: what it finds was logged at the start
@@ -62,7 +62,7 @@ func stayFit(ctx context.Context, look func(context.Context) ([]worker.Problem, 
 }
 
 // tellNew logs problems that were not told before, and returns the fatal ones.
-func tellNew(ctx context.Context, problems []worker.Problem, told map[string]bool, log *slog.Logger) (fatal []string) {
+func tellNew(ctx context.Context, problems []jobstream.Problem, told map[string]bool, log *slog.Logger) (fatal []string) {
 	for _, p := range problems {
 		level := slog.LevelWarn
 		if p.Fatal {
@@ -76,7 +76,7 @@ func tellNew(ctx context.Context, problems []worker.Problem, told map[string]boo
 	return fatal
 }
 
-func texts(problems []worker.Problem) map[string]bool {
+func texts(problems []jobstream.Problem) map[string]bool {
 	all := make(map[string]bool, len(problems))
 	for _, p := range problems {
 		all[p.String()] = true
@@ -86,12 +86,12 @@ func texts(problems []worker.Problem) map[string]bool {
 
 // lookOver tells what of the streams and consumers does not fit a running
 // worker, or is gone.
-func lookOver(ctx context.Context, c config.Config, js jetstream.JetStream) ([]worker.Problem, error) {
+func lookOver(ctx context.Context, c config.Config, js jetstream.JetStream) ([]jobstream.Problem, error) {
 	ctx, cancel := context.WithTimeout(ctx, fitEvery)
 	defer cancel()
-	var problems []worker.Problem
+	var problems []jobstream.Problem
 	gone := func(fatal bool, what, do string) {
-		problems = append(problems, worker.Problem{Fatal: fatal, What: what + " is gone", Do: do})
+		problems = append(problems, jobstream.Problem{Fatal: fatal, What: what + " is gone", Do: do})
 	}
 	_, findings, err := ledger.InspectStream(ctx, js, ledgerStream(c))
 	switch {
@@ -102,7 +102,7 @@ func lookOver(ctx context.Context, c config.Config, js jetstream.JetStream) ([]w
 	}
 	problems = append(problems, misfits(findings)...)
 	streams := streamsOf(c)
-	found, err := worker.Inspect(ctx, js, streams, limitsOf(c))
+	found, err := jobstream.Inspect(ctx, js, streams, limitsOf(c))
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/seldom"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -31,7 +33,7 @@ func gauge(m *metrics.Metrics, crew worker.Crew) {
 }
 
 // gaugeIntake adds what pauses jobs, or slows them down, until an operator looks.
-func gaugeIntake(m *metrics.Metrics, gate *worker.Gate, behind *worker.LedgerGuard) {
+func gaugeIntake(m *metrics.Metrics, gate *worker.Gate, behind *controls.LedgerGuard) {
 	m.Gauge("capture_intake_paused", "1 while no jobs are taken because the gateway refuses one trade after the other, which is taken for a fault of ours; /readyz and the log say which code.",
 		func() float64 { return one(gate.Paused()) })
 	m.Gauge("capture_ledger_behind", "1 while the ledger is known to have lost events, so that first calls ask Order Query before; see `capture-worker resume --ledger`.",
@@ -59,7 +61,7 @@ func countNotices(m *metrics.Metrics, s *notify.Stats) {
 
 // backOffice is the work that waits for people.
 type backOffice struct {
-	letters worker.LetterBox
+	letters deadletter.Store
 	parked  *ledger.ParkedTrades
 	log     *slog.Logger
 	unread  *seldom.Log // of events that cannot be read
@@ -67,7 +69,7 @@ type backOffice struct {
 	lettersWait, parkedWait atomic.Int64
 }
 
-func newBackOffice(letters worker.LetterBox, parked *ledger.ParkedTrades, log *slog.Logger) *backOffice {
+func newBackOffice(letters deadletter.Store, parked *ledger.ParkedTrades, log *slog.Logger) *backOffice {
 	return &backOffice{letters: letters, parked: parked, log: log, unread: seldom.Every(unreadEvery)}
 }
 
@@ -88,7 +90,7 @@ func (b *backOffice) poll(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		if n, err := b.letters.Waiting(ctx); err == nil {
+		if n, err := b.letters.Pending(ctx); err == nil {
 			b.lettersWait.Store(int64(n))
 		}
 		_, err := b.parked.Look(ctx, lookMost)

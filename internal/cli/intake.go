@@ -8,6 +8,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
 )
@@ -33,8 +34,8 @@ func mostTried(consumers []jetstream.Consumer) int {
 }
 
 // newLedgerGuard builds what finds out whether the ledger has lost events.
-func newLedgerGuard(c config.Config, js jetstream.JetStream, stored *ledger.JetStream, decoder *capture.Decoder, control *worker.Control, log *slog.Logger) *worker.LedgerGuard {
-	return &worker.LedgerGuard{
+func newLedgerGuard(c config.Config, js jetstream.JetStream, stored *ledger.JetStream, decoder *capture.Decoder, control *controls.Store, log *slog.Logger) *controls.LedgerGuard {
+	return &controls.LedgerGuard{
 		JS: js, Streams: streamsOf(c), Stream: c.Ledger.Stream, Ledger: stored, Jobs: decoder, Control: control,
 		Worker: c.Worker.Name, Log: log,
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/subject"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 const lookTimeout = 10 * time.Second
@@ -49,7 +49,7 @@ func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, na
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if create {
-		if _, err := worker.EnsureStreams(ctx, js, streamsOf(c)); err != nil {
+		if _, err := jobstream.Ensure(ctx, js, streamsOf(c)); err != nil {
 			return target{}, occupied(ctx, c, js, err)
 		}
 	}

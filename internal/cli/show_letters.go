@@ -10,8 +10,8 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 const (
@@ -28,8 +28,8 @@ func waitingLetters(ctx context.Context, js jetstream.JetStream, c config.Config
 	ctx, cancel := context.WithTimeout(ctx, lettersTimeout)
 	defer cancel()
 	var waiting []letterLine
-	box := worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream}
-	n, err := box.Waiting(ctx) // mostly there are none, and the letters are many
+	box := deadletter.Store{JS: js, Stream: c.Jobs.DLQStream}
+	n, err := box.Pending(ctx) // mostly there are none, and the letters are many
 	if err == nil && n > 0 {
 		var dec *capture.Decoder
 		if dec, err = capture.NewDecoder(mappingOf(c)); err == nil {

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 var errDisconnected = errors.New("not ready: NATS is not connected")
@@ -49,7 +49,7 @@ func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn
 	helpers.Go(func() { p.metrics.Sweep(ctx, p.ledger, 2*c.Worker.Retry.Max) })
 	helpers.Go(func() { tellSystemd(ctx, alive, ready, log) })
 	helpers.Go(func() {
-		stayFit(ctx, func(ctx context.Context) ([]worker.Problem, error) { return lookOver(ctx, c, p.js) }, end, log)
+		stayFit(ctx, func(ctx context.Context) ([]jobstream.Problem, error) { return lookOver(ctx, c, p.js) }, end, log)
 	})
 	return func() {
 		cancel()

@@ -1,4 +1,4 @@
-package worker_test
+package controls_test
 
 import (
 	"context"
@@ -11,17 +11,66 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
-// lossGuard is the guard of a worker that starts on the shop now.
-func (s *shop) lossGuard() *worker.LedgerGuard {
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, processtest.Leftovers()) }
+
+// broker is an embedded server with the streams of jobs and ledger.
+type broker struct {
+	t      *testing.T
+	js     jetstream.JetStream
+	ledger ledger.Ledger
+	cfg    jobstream.Config
+}
+
+func newBroker(t *testing.T) *broker {
+	t.Helper()
+	server, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	nc, err := nats.Connect(server.URL(), nats.Timeout(processtest.Patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	b := &broker{t: t, js: js, ledger: ledger.NewJetStream(js, ledger.Options{}), cfg: jobstream.Config{
+		Jobs: "CAPTURE_JOBS", Subjects: []string{"capture.jobs.>"}, DLQ: "CAPTURE_DLQ",
+		Consumers: []jobstream.ConsumerConfig{{Name: "capture-worker", Subjects: []string{"capture.jobs.>"}}},
+		Replicas:  1, AckWait: time.Second, MaxAckPending: 1000,
+	}}
+	if _, err := jobstream.Ensure(t.Context(), js, b.cfg); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// until polls, with a bound.
+func (s *broker) until(what string, done func() bool) {
 	s.t.Helper()
-	control, problems, err := worker.EnsureControl(s.t.Context(), s.js, ledger.DefaultStream, 1, nil)
+	processtest.WaitFor(s.t, processtest.Patience, what, done)
+}
+
+// lossGuard is the guard of a worker that starts on the shop now.
+func (s *broker) lossGuard() *controls.LedgerGuard {
+	s.t.Helper()
+	control, problems, err := controls.Ensure(s.t.Context(), s.js, ledger.DefaultStream, 1, nil)
 	if err != nil || len(problems) > 0 {
 		s.t.Fatalf("the control bucket: %v, %v", problems, err)
 	}
@@ -29,8 +78,8 @@ func (s *shop) lossGuard() *worker.LedgerGuard {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	g := &worker.LedgerGuard{
-		JS: s.js, Streams: s.streams, Stream: ledger.DefaultStream, Ledger: s.ledger, Jobs: decoder, Control: control,
+	g := &controls.LedgerGuard{
+		JS: s.js, Streams: s.cfg, Stream: ledger.DefaultStream, Ledger: s.ledger, Jobs: decoder, Control: control,
 		Worker: "w", Log: slog.New(slog.DiscardHandler),
 	}
 	g.Start(s.t.Context())
@@ -39,10 +88,12 @@ func (s *shop) lossGuard() *worker.LedgerGuard {
 
 // job publishes a job of the kind that the guard selects, and has it delivered:
 // with ack it is done, without it waits.
-func (s *shop) delivered(body string, ack bool) {
+func (s *broker) delivered(body string, ack bool) {
 	s.t.Helper()
-	s.publish(nats.Header{}, body)
-	c, err := s.js.Consumer(s.t.Context(), s.streams.Jobs, s.streams.Consumers[0].Name)
+	if _, err := s.js.Publish(s.t.Context(), "capture.jobs.shipped", []byte(body)); err != nil {
+		s.t.Fatal(err)
+	}
+	c, err := s.js.Consumer(s.t.Context(), s.cfg.Jobs, s.cfg.Consumers[0].Name)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -65,7 +116,7 @@ func jobOfKind(trade string) string {
 }
 
 // known puts a trade into the ledger.
-func (s *shop) known(trade string) {
+func (s *broker) known(trade string) {
 	s.t.Helper()
 	e := capture.Event{ID: "e-" + trade, Type: capture.Captured, TradeID: capture.TradeKey(trade), Time: time.Now(), Worker: "w"}
 	if _, err := s.ledger.Append(s.t.Context(), e, 0); err != nil {
@@ -77,19 +128,19 @@ func TestLedgerBehindItsJobs(t *testing.T) {
 	t.Parallel()
 	const uuid = "160899F3-F6D9-A8D8-AB5B-82EACDAB9C5B"
 	for name, tt := range map[string]struct {
-		meet func(*shop)
+		meet func(*broker)
 		want bool
 	}{
-		"nothing yet":             {func(*shop) {}, false},
-		"all is known":            {func(s *shop) { s.known("A"); s.delivered(jobOfKind("A"), true) }, false},
-		"known by its key":        {func(s *shop) { s.known(uuid); s.delivered(jobOfKind(uuid), true) }, false},
-		"done and not known":      {func(s *shop) { s.known("A"); s.delivered(jobOfKind("A"), true); s.delivered(jobOfKind("B"), true) }, true},
-		"a dead letter":           {func(s *shop) { s.delivered(`{"kind":"job","trade_id":"no.id"}`, true) }, false},
-		"passed over":             {func(s *shop) { s.delivered(`{"kind":"other","trade_id":"B","amount":"1","currency":"EUR"}`, true) }, false},
-		"a second job, later":     {func(s *shop) { s.known("A"); s.delivered(jobOfKind("A"), true); s.delivered(jobOfKind("A"), true) }, false},
-		"handed back, not begun":  {func(s *shop) { s.delivered(jobOfKind("B"), false) }, false},
-		"done behind one waiting": {func(s *shop) { s.delivered(jobOfKind("A"), false); s.delivered(jobOfKind("B"), true) }, true},
-		"known behind one waiting": {func(s *shop) {
+		"nothing yet":             {func(*broker) {}, false},
+		"all is known":            {func(s *broker) { s.known("A"); s.delivered(jobOfKind("A"), true) }, false},
+		"known by its key":        {func(s *broker) { s.known(uuid); s.delivered(jobOfKind(uuid), true) }, false},
+		"done and not known":      {func(s *broker) { s.known("A"); s.delivered(jobOfKind("A"), true); s.delivered(jobOfKind("B"), true) }, true},
+		"a dead letter":           {func(s *broker) { s.delivered(`{"kind":"job","trade_id":"no.id"}`, true) }, false},
+		"passed over":             {func(s *broker) { s.delivered(`{"kind":"other","trade_id":"B","amount":"1","currency":"EUR"}`, true) }, false},
+		"a second job, later":     {func(s *broker) { s.known("A"); s.delivered(jobOfKind("A"), true); s.delivered(jobOfKind("A"), true) }, false},
+		"handed back, not begun":  {func(s *broker) { s.delivered(jobOfKind("B"), false) }, false},
+		"done behind one waiting": {func(s *broker) { s.delivered(jobOfKind("A"), false); s.delivered(jobOfKind("B"), true) }, true},
+		"known behind one waiting": {func(s *broker) {
 			s.known("B")
 			s.delivered(jobOfKind("A"), false)
 			s.delivered(jobOfKind("B"), true)
@@ -97,8 +148,7 @@ func TestLedgerBehindItsJobs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t, gatewaytest.Options{})
-			s.worker(nil) // makes the streams
+			s := newBroker(t)
 			tt.meet(s)
 			if got := s.lossGuard().Behind(); got != tt.want {
 				t.Errorf("behind: %t, want %t", got, tt.want)
@@ -111,9 +161,8 @@ func TestLedgerBehindItsJobs(t *testing.T) {
 // hear of; then the same is not found again, and another loss is.
 func TestLedgerLossIsAccepted(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, gatewaytest.Options{})
-	s.worker(nil)
-	control, _, err := worker.EnsureControl(t.Context(), s.js, ledger.DefaultStream, 1, nil)
+	s := newBroker(t)
+	control, _, err := controls.Ensure(t.Context(), s.js, ledger.DefaultStream, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +172,8 @@ func TestLedgerLossIsAccepted(t *testing.T) {
 	running.Go(func() { early.Run(ctx, 20*time.Millisecond) })
 	defer running.Wait()
 	defer cancel()
-	a := worker.Acceptance{By: "ops", Reason: "reconciled", At: time.Now()}
-	if err := control.AcceptLoss(t.Context(), a, worker.LedgerMark{}); !errors.Is(err, worker.ErrNoLoss) {
+	a := controls.Acceptance{By: "ops", Reason: "reconciled", At: time.Now()}
+	if err := control.AcceptLoss(t.Context(), a, controls.LedgerMark{}); !errors.Is(err, controls.ErrNoLoss) {
 		t.Errorf("accepting what nobody found: %v, want ErrNoLoss", err)
 	}
 	s.delivered(jobOfKind("lost"), true)
@@ -161,9 +210,9 @@ func TestLedgerLossIsAccepted(t *testing.T) {
 // Operators on two machines accept codes at once: both count, for one ledger.
 func TestAcceptedCodes(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, gatewaytest.Options{})
-	open := func(stream string) *worker.Control {
-		c, _, err := worker.EnsureControl(t.Context(), s.js, stream, 1, nil)
+	s := newBroker(t)
+	open := func(stream string) *controls.Store {
+		c, _, err := controls.Ensure(t.Context(), s.js, stream, 1, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +222,7 @@ func TestAcceptedCodes(t *testing.T) {
 	var both sync.WaitGroup
 	for _, code := range []string{capture.CodeTradeID, capture.CodeFieldMissing} {
 		both.Go(func() {
-			if err := open("CAPTURES").AcceptCode(t.Context(), code, worker.Acceptance{By: "ops", At: now, Until: now.Add(time.Hour)}); err != nil {
+			if err := open("CAPTURES").AcceptCode(t.Context(), code, controls.Acceptance{By: "ops", At: now, Until: now.Add(time.Hour)}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -1,4 +1,4 @@
-package worker
+package jobstream
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
@@ -32,12 +33,12 @@ func (p Problem) String() string {
 // Limits are the settings of ours that the broker's must fit.
 type Limits struct {
 	CallTimeout time.Duration // of one gateway call
-	Hands       int           // jobs in hand at a time
+	MaxInFlight int           // jobs one worker works on at a time
 	Horizon     time.Duration // how long a job may be retried
 }
 
-// CheckLimits is Inspect where nothing may be missing.
-func CheckLimits(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l Limits) ([]Problem, error) {
+// Check is Inspect where nothing may be missing.
+func Check(ctx context.Context, js jetstream.JetStream, cfg Config, l Limits) ([]Problem, error) {
 	found, err := Inspect(ctx, js, cfg, l)
 	if err == nil {
 		err = found.missing(cfg)
@@ -72,10 +73,10 @@ func checkConsumer(c jetstream.ConsumerConfig, l Limits) []Problem {
 		add(false, "set nats.ack_wait well above gateway.timeout",
 			"ack wait %s is not longer than one gateway call may take (%s); a worker that pauses briefly is taken for dead", c.AckWait, l.CallTimeout)
 	}
-	if c.MaxAckPending > 0 && c.MaxAckPending < l.Hands {
+	if c.MaxAckPending > 0 && c.MaxAckPending < l.MaxInFlight {
 		add(true, "raise max ack pending; jobs that wait for redelivery count too, so be generous",
-			"max ack pending is %d, fewer than the %d jobs one worker holds", c.MaxAckPending, l.Hands)
-	} else if c.MaxAckPending > 0 && c.MaxAckPending < 10*l.Hands {
+			"max ack pending is %d, fewer than the %d jobs one worker holds", c.MaxAckPending, l.MaxInFlight)
+	} else if c.MaxAckPending > 0 && c.MaxAckPending < 10*l.MaxInFlight {
 		add(false, "raise max ack pending to 50000",
 			"max ack pending is %d; jobs that wait for redelivery keep their place in it and may starve new ones", c.MaxAckPending)
 	}
@@ -98,7 +99,7 @@ func checkFilter(c jetstream.ConsumerConfig, wanted ConsumerConfig) []Problem {
 
 // checkSubjects: a job on a subject that the stream does not take is stored
 // nowhere. A stream that copies others may have subjects of its own or none.
-func checkSubjects(s jetstream.StreamConfig, cfg StreamsConfig) []Problem {
+func checkSubjects(s jetstream.StreamConfig, cfg Config) []Problem {
 	if s.Mirror != nil || len(s.Sources) > 0 {
 		return nil
 	}
@@ -135,9 +136,9 @@ func checkJobs(s jetstream.StreamConfig, l Limits) []Problem {
 	return found
 }
 
-// checkReplicas: with fewer than wanted the stream stands still, or is lost, with
+// CheckReplicas: with fewer than wanted the stream stands still, or is lost, with
 // the servers that hold them.
-func checkReplicas(s jetstream.StreamConfig, wanted int) []Problem {
+func CheckReplicas(s jetstream.StreamConfig, wanted int) []Problem {
 	if s.Replicas >= wanted {
 		return nil
 	}
@@ -148,15 +149,15 @@ func checkReplicas(s jetstream.StreamConfig, wanted int) []Problem {
 func checkDLQ(s jetstream.StreamConfig) []Problem {
 	for _, subject := range s.Subjects {
 		switch subject {
-		case DeadLetterSubject + ">":
+		case deadletter.SubjectPrefix + ">":
 			return nil
-		case DeadLetterSubject + "*":
+		case deadletter.SubjectPrefix + "*":
 			return []Problem{{What: fmt.Sprintf(
 				"stream %s: it takes dead letters, but no notes of what people did about them, so dlq republish and dlq dismiss fail", s.Name),
-				Do: "let the stream take " + DeadLetterSubject + ">"}}
+				Do: "let the stream take " + deadletter.SubjectPrefix + ">"}}
 		}
 	}
 	return []Problem{{Fatal: true, What: fmt.Sprintf(
-		"stream %s: it does not take the subjects %s>, so dead letters have nowhere to go", s.Name, DeadLetterSubject),
+		"stream %s: it does not take the subjects %s>, so dead letters have nowhere to go", s.Name, deadletter.SubjectPrefix),
 		Do: "add the subject to the stream, or name another stream with jobs.dlq_stream"}}
 }

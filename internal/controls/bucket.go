@@ -1,4 +1,7 @@
-package worker
+// Package controls holds what operators accept on behalf of all workers of a
+// ledger, in a key-value bucket that they share, and the guard that compares the
+// ledger with the jobs that are done (rule 2).
+package controls
 
 import (
 	"context"
@@ -9,13 +12,15 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 )
 
-// ControlBucket is the key-value bucket in which workers and operators share what
-// is accepted. ControlStream is the stream that holds it.
+// Bucket is the key-value bucket in which workers and operators share what
+// is accepted. Stream is the stream that holds it.
 const (
-	ControlBucket = "CAPTURE_CONTROL"
-	ControlStream = "KV_" + ControlBucket
+	Bucket = "CAPTURE_CONTROL"
+	Stream = "KV_" + Bucket
 )
 
 const (
@@ -32,72 +37,81 @@ const (
 // ErrNoLoss is returned if a loss of the ledger is accepted that nobody found.
 var ErrNoLoss = errors.New("no worker has found the ledger behind its jobs")
 
-// Control is what operators tell the workers of one ledger.
-type Control struct {
+// Acceptance is what an operator accepts: a code whose refusals are to be
+// believed, or a ledger that has lost events.
+type Acceptance struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// Store is the part of the bucket that belongs to one ledger.
+type Store struct {
 	kv    jetstream.KeyValue
 	codes string // keys
 	loss  string
 }
 
-// EnsureControl finds or creates the bucket. What it finds is never altered;
+// Ensure finds or creates the bucket. What it finds is never altered;
 // what does not fit is returned.
-func EnsureControl(ctx context.Context, js jetstream.JetStream, ledgerStream string, replicas int, log *slog.Logger) (*Control, []Problem, error) {
-	kv, err := js.KeyValue(ctx, ControlBucket)
+func Ensure(ctx context.Context, js jetstream.JetStream, ledgerStream string, replicas int, log *slog.Logger) (*Store, []jobstream.Problem, error) {
+	kv, err := js.KeyValue(ctx, Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: ControlBucket, Description: "what operators of capture-worker accept",
+			Bucket: Bucket, Description: "what operators of capture-worker accept",
 			History: controlHistory, Storage: jetstream.FileStorage, Replicas: replicas,
 		})
 		if errors.Is(err, jetstream.ErrBucketExists) {
-			kv, err = js.KeyValue(ctx, ControlBucket)
+			kv, err = js.KeyValue(ctx, Bucket)
 		} else if err == nil && log != nil {
-			log.InfoContext(ctx, "created a stream", "stream", ControlStream, "subjects", []string{"$KV." + ControlBucket + ".>"})
+			log.InfoContext(ctx, "created a stream", "stream", Stream, "subjects", []string{"$KV." + Bucket + ".>"})
 		}
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("stream %s: %w", ControlStream, err)
+		return nil, nil, fmt.Errorf("stream %s: %w", Stream, err)
 	}
-	problems, err := checkControl(ctx, kv, replicas)
-	return newControl(kv, ledgerStream), problems, err
+	problems, err := check(ctx, kv, replicas)
+	return newStore(kv, ledgerStream), problems, err
 }
 
-// OpenControl finds the bucket. If there is none, the error is
+// Open finds the bucket. If there is none, the error is
 // jetstream.ErrBucketNotFound.
-func OpenControl(ctx context.Context, js jetstream.JetStream, ledgerStream string) (*Control, error) {
-	kv, err := js.KeyValue(ctx, ControlBucket)
+func Open(ctx context.Context, js jetstream.JetStream, ledgerStream string) (*Store, error) {
+	kv, err := js.KeyValue(ctx, Bucket)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", ControlStream, err)
+		return nil, fmt.Errorf("stream %s: %w", Stream, err)
 	}
-	return newControl(kv, ledgerStream), nil
+	return newStore(kv, ledgerStream), nil
 }
 
-func newControl(kv jetstream.KeyValue, ledgerStream string) *Control {
-	return &Control{kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss"}
+func newStore(kv jetstream.KeyValue, ledgerStream string) *Store {
+	return &Store{kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss"}
 }
 
-func checkControl(ctx context.Context, kv jetstream.KeyValue, replicas int) ([]Problem, error) {
+func check(ctx context.Context, kv jetstream.KeyValue, replicas int) ([]jobstream.Problem, error) {
 	status, err := kv.Status(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", ControlStream, err)
+		return nil, fmt.Errorf("stream %s: %w", Stream, err)
 	}
 	cfg := status.Config()
-	var found []Problem
+	var found []jobstream.Problem
 	if cfg.Storage == jetstream.MemoryStorage || cfg.TTL > 0 {
-		found = append(found, Problem{What: "stream " + ControlStream + ": it forgets what operators accepted, and that the ledger has lost events",
+		found = append(found, jobstream.Problem{What: "stream " + Stream + ": it forgets what operators accepted, and that the ledger has lost events",
 			Do: "use file storage and no time to live"})
 	}
-	return append(found, checkReplicas(jetstream.StreamConfig{Name: ControlStream, Replicas: cfg.Replicas}, replicas)...), nil
+	return append(found, jobstream.CheckReplicas(jetstream.StreamConfig{Name: Stream, Replicas: cfg.Replicas}, replicas)...), nil
 }
 
 // Codes returns the codes whose refusals operators accept, also those whose time
 // is over.
-func (c *Control) Codes(ctx context.Context) (map[string]Acceptance, error) {
+func (c *Store) Codes(ctx context.Context) (map[string]Acceptance, error) {
 	codes, _, err := read[map[string]Acceptance](ctx, c.kv, c.codes)
 	return codes, err
 }
 
 // AcceptCode lets all workers believe refusals with a code until a.Until.
-func (c *Control) AcceptCode(ctx context.Context, code string, a Acceptance) error {
+func (c *Store) AcceptCode(ctx context.Context, code string, a Acceptance) error {
 	return change(ctx, c.kv, c.codes, func(codes *map[string]Acceptance, _ bool) error {
 		if *codes == nil {
 			*codes = map[string]Acceptance{}
@@ -114,7 +128,7 @@ func (c *Control) AcceptCode(ctx context.Context, code string, a Acceptance) err
 
 // Loss returns what was found of a ledger that has lost events, nil if nothing
 // was.
-func (c *Control) Loss(ctx context.Context) (*LedgerLoss, error) {
+func (c *Store) Loss(ctx context.Context) (*LedgerLoss, error) {
 	loss, found, err := read[LedgerLoss](ctx, c.kv, c.loss)
 	if err != nil || !found {
 		return nil, err
@@ -123,7 +137,7 @@ func (c *Control) Loss(ctx context.Context) (*LedgerLoss, error) {
 }
 
 // putLoss tells all workers, and those to come, of a loss.
-func (c *Control) putLoss(ctx context.Context, loss LedgerLoss) error {
+func (c *Store) putLoss(ctx context.Context, loss LedgerLoss) error {
 	return change(ctx, c.kv, c.loss, func(stored *LedgerLoss, found bool) error {
 		if !found || stored.Accepted != nil {
 			*stored = loss
@@ -133,7 +147,7 @@ func (c *Control) putLoss(ctx context.Context, loss LedgerLoss) error {
 }
 
 // AcceptLoss lets all workers trust the ledger again, as it is now.
-func (c *Control) AcceptLoss(ctx context.Context, a Acceptance, now LedgerMark) error {
+func (c *Store) AcceptLoss(ctx context.Context, a Acceptance, now LedgerMark) error {
 	return change(ctx, c.kv, c.loss, func(stored *LedgerLoss, found bool) error {
 		if !found || stored.Accepted != nil {
 			return ErrNoLoss
@@ -153,7 +167,7 @@ func read[T any](ctx context.Context, kv jetstream.KeyValue, key string) (value 
 		err = json.Unmarshal(entry.Value(), &value)
 	}
 	if err != nil {
-		return value, false, fmt.Errorf("reading %s of bucket %s: %w", key, ControlBucket, err)
+		return value, false, fmt.Errorf("reading %s of bucket %s: %w", key, Bucket, err)
 	}
 	return value, true, nil
 }
@@ -173,23 +187,23 @@ func change[T any](ctx context.Context, kv jetstream.KeyValue, key string, f fun
 			err = nil
 		}
 		if err != nil {
-			return fmt.Errorf("reading %s of bucket %s: %w", key, ControlBucket, err)
+			return fmt.Errorf("reading %s of bucket %s: %w", key, Bucket, err)
 		}
 		if err := f(&value, entry != nil); err != nil {
 			return err
 		}
 		body, err := json.Marshal(value)
 		if err != nil {
-			return fmt.Errorf("encoding %s of bucket %s: %w", key, ControlBucket, err)
+			return fmt.Errorf("encoding %s of bucket %s: %w", key, Bucket, err)
 		}
 		if _, err = kv.Update(ctx, key, body, revision); err == nil {
 			return nil
 		}
 		if !conflicted(err) {
-			return fmt.Errorf("writing %s of bucket %s: %w", key, ControlBucket, err)
+			return fmt.Errorf("writing %s of bucket %s: %w", key, Bucket, err)
 		}
 	}
-	return fmt.Errorf("writing %s of bucket %s: others write it all the time", key, ControlBucket)
+	return fmt.Errorf("writing %s of bucket %s: others write it all the time", key, Bucket)
 }
 
 // conflicted: another one wrote first.

@@ -1,29 +1,25 @@
-package worker_test
+package jobstream_test
 
 import (
 	"context"
 	"fmt"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/processtest"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // What a consumer has finished is left out; what is in hand is told apart from
 // what nobody has.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, gatewaytest.Options{})
-	s.worker(nil) // makes the streams
-	for i := range 5 {
-		s.publish(nats.Header{}, fmt.Sprint(i))
-	}
-	name := s.streams.Consumers[0].Name
-	consumer, err := s.js.Consumer(t.Context(), s.streams.Jobs, name)
+	s := newBroker(t)
+	s.ensure()
+	s.publish(5)
+	name := s.cfg.Consumers[0].Name
+	consumer, err := s.js.Consumer(t.Context(), s.cfg.Jobs, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +35,7 @@ func TestBacklog(t *testing.T) {
 		}
 	}
 	var got []string
-	for w, err := range worker.Backlog(t.Context(), s.js, s.streams.Jobs, name) {
+	for w, err := range jobstream.Backlog(t.Context(), s.js, s.cfg.Jobs, name) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,14 +48,14 @@ func TestBacklog(t *testing.T) {
 	if fmt.Sprint(got) != want {
 		t.Errorf("the backlog is %v, want %s", got, want)
 	}
-	for _, err := range worker.Backlog(t.Context(), s.js, s.streams.Jobs, "nobody") {
+	for _, err := range jobstream.Backlog(t.Context(), s.js, s.cfg.Jobs, "nobody") {
 		if err == nil {
 			t.Error("a consumer that is not there has a backlog")
 		}
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, err := range worker.Backlog(ended, s.js, s.streams.Jobs, name) {
+	for _, err := range jobstream.Backlog(ended, s.js, s.cfg.Jobs, name) {
 		if err == nil {
 			t.Error("a walk goes on after its end")
 		}
@@ -67,7 +63,7 @@ func TestBacklog(t *testing.T) {
 	if info, err := consumer.Info(t.Context()); err != nil || info.NumAckPending != 1 || info.NumPending != 3 {
 		t.Errorf("looking changed the consumer: %+v, %v", info, err)
 	}
-	stream, err := s.js.Stream(t.Context(), s.streams.Jobs)
+	stream, err := s.js.Stream(t.Context(), s.cfg.Jobs)
 	if err != nil || stream.CachedInfo().State.Consumers != 1 {
 		t.Errorf("looking left a consumer behind: %v", err)
 	}
@@ -77,15 +73,13 @@ func TestBacklog(t *testing.T) {
 // them has yet to do is left out.
 func TestDone(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, gatewaytest.Options{})
-	s.worker(nil) // makes the streams
+	s := newBroker(t)
+	s.ensure()
 	const n = 300 // more than are asked for at a time
-	for i := range n {
-		s.publish(nats.Header{}, fmt.Sprint(i))
-	}
-	name := s.streams.Consumers[0].Name
+	s.publish(n)
+	name := s.cfg.Consumers[0].Name
 	done := func(ctx context.Context, consumers ...string) (sequences []uint64, failed error) {
-		for p, err := range worker.Done(ctx, s.js, s.streams.Jobs, consumers) {
+		for p, err := range jobstream.Done(ctx, s.js, s.cfg.Jobs, consumers) {
 			if err != nil {
 				return sequences, err
 			}
@@ -99,7 +93,7 @@ func TestDone(t *testing.T) {
 	if got, err := done(t.Context(), name); len(got) > 0 || err != nil {
 		t.Errorf("nothing was done, and %v is: %v", got, err)
 	}
-	consumer, err := s.js.Consumer(t.Context(), s.streams.Jobs, name)
+	consumer, err := s.js.Consumer(t.Context(), s.cfg.Jobs, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +116,7 @@ func TestDone(t *testing.T) {
 		}
 	}
 	// Another lane that takes them too has all of them before it.
-	if _, err := s.js.CreateConsumer(t.Context(), s.streams.Jobs, jetstream.ConsumerConfig{Durable: "other", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+	if _, err := s.js.CreateConsumer(t.Context(), s.cfg.Jobs, jetstream.ConsumerConfig{Durable: "other", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := done(t.Context(), name, "other"); len(got) > 0 || err != nil {

@@ -1,4 +1,4 @@
-package worker
+package jobstream
 
 import (
 	"context"
@@ -13,15 +13,15 @@ import (
 // with them, the newest first: of what they take, what Backlog leaves out for each
 // of them. It reads message by message, as Backlog does: bound it, for a stream
 // may hold what was published in weeks. An error ends the walk.
-func Done(ctx context.Context, js jetstream.JetStream, stream string, consumers []string) iter.Seq2[Published, error] {
-	return func(yield func(Published, error) bool) {
+func Done(ctx context.Context, js jetstream.JetStream, stream string, consumers []string) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
 		var jobs jetstream.Stream
 		var infos []*jetstream.ConsumerInfo
 		last := uint64(0)
 		for _, name := range consumers {
 			s, info, err := lookAt(ctx, js, stream, name)
 			if err != nil {
-				yield(Published{}, err)
+				yield(Message{}, err)
 				return
 			}
 			jobs, infos, last = s, append(infos, info), max(last, info.AckFloor.Stream)
@@ -32,9 +32,9 @@ func Done(ctx context.Context, js jetstream.JetStream, stream string, consumers 
 		first := max(jobs.CachedInfo().State.FirstSeq, 1)
 		for last = min(last, jobs.CachedInfo().State.LastSeq); last >= first; {
 			from := max(first, last-min(last, backlogAtOnce)+1)
-			found, err := messages(ctx, jobs, from, last)
+			found, err := Read(ctx, jobs, from, last)
 			if err != nil {
-				yield(Published{}, fmt.Errorf("reading stream %s: %w", stream, err))
+				yield(Message{}, fmt.Errorf("reading stream %s: %w", stream, err))
 				return
 			}
 			for _, m := range slices.Backward(found) {
@@ -52,7 +52,7 @@ func Done(ctx context.Context, js jetstream.JetStream, stream string, consumers 
 func doneBy(consumers []*jetstream.ConsumerInfo, m *jetstream.RawStreamMsg) bool {
 	taken := false
 	for _, c := range consumers {
-		if !filters(c.Config, m.Subject) {
+		if !Selects(c.Config, m.Subject) {
 			continue
 		}
 		if taken = true; m.Sequence > c.AckFloor.Stream {

@@ -1,4 +1,4 @@
-package worker
+package jobstream
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 // fit. A nil member does not exist yet; run creates it.
 type Inventory struct {
 	Jobs      *jetstream.StreamInfo
-	Consumers []*jetstream.ConsumerInfo // in the order of StreamsConfig.Consumers
+	Consumers []*jetstream.ConsumerInfo // in the order of Config.Consumers
 	DLQ       *jetstream.StreamInfo
 	Problems  []Problem
 }
 
 // Inspect compares the consumers and the streams that are there with what the
 // worker needs. It creates and changes nothing.
-func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l Limits) (Inventory, error) {
+func Inspect(ctx context.Context, js jetstream.JetStream, cfg Config, l Limits) (Inventory, error) {
 	found := Inventory{Consumers: make([]*jetstream.ConsumerInfo, len(cfg.Consumers))}
 	jobs, err := present(js.Stream(ctx, cfg.Jobs))
 	if err != nil {
@@ -29,7 +29,7 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l L
 		found.Jobs = jobs.CachedInfo()
 		found.add(checkSubjects(found.Jobs.Config, cfg))
 		found.add(checkJobs(found.Jobs.Config, l))
-		found.add(checkReplicas(found.Jobs.Config, cfg.Replicas))
+		found.add(CheckReplicas(found.Jobs.Config, cfg.Replicas))
 		if err := found.inspectConsumers(ctx, jobs, cfg, l); err != nil {
 			return found, err
 		}
@@ -41,7 +41,7 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l L
 	if dlq != nil {
 		found.DLQ = dlq.CachedInfo()
 		found.add(checkDLQ(found.DLQ.Config))
-		found.add(checkReplicas(found.DLQ.Config, cfg.Replicas))
+		found.add(CheckReplicas(found.DLQ.Config, cfg.Replicas))
 	}
 	return found, nil
 }
@@ -49,7 +49,7 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig, l L
 func (i *Inventory) add(found []Problem) { i.Problems = append(i.Problems, found...) }
 
 // missing is an error where something does not exist.
-func (i *Inventory) missing(cfg StreamsConfig) error {
+func (i *Inventory) missing(cfg Config) error {
 	if i.Jobs == nil {
 		return fmt.Errorf("stream %s: %w", cfg.Jobs, jetstream.ErrStreamNotFound)
 	}
@@ -64,7 +64,7 @@ func (i *Inventory) missing(cfg StreamsConfig) error {
 	return nil
 }
 
-func (i *Inventory) inspectConsumers(ctx context.Context, jobs jetstream.Stream, cfg StreamsConfig, l Limits) error {
+func (i *Inventory) inspectConsumers(ctx context.Context, jobs jetstream.Stream, cfg Config, l Limits) error {
 	for n, c := range cfg.Consumers {
 		consumer, err := jobs.Consumer(ctx, c.Name)
 		switch {

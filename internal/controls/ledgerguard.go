@@ -1,4 +1,4 @@
-package worker
+package controls
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -49,11 +50,11 @@ type LedgerLoss struct {
 // until an operator accepts it.
 type LedgerGuard struct {
 	JS      jetstream.JetStream
-	Streams StreamsConfig
+	Streams jobstream.Config
 	Stream  string // the ledger's
 	Ledger  ledger.Ledger
 	Jobs    *capture.Decoder
-	Control *Control
+	Control *Store
 	Worker  string
 	Log     *slog.Logger
 
@@ -252,13 +253,13 @@ func (g *LedgerGuard) newestJobs(ctx context.Context, info *jetstream.ConsumerIn
 	read := 0
 	for last := info.Delivered.Stream; last >= first && len(jobs) < lossJobs && read < lossMessages; {
 		from := max(first, last-min(last, lossJobs)+1)
-		found, err := messages(ctx, stream, from, last)
+		found, err := jobstream.Read(ctx, stream, from, last)
 		if err != nil {
 			return nil, true, fmt.Errorf("reading stream %s: %w", info.Stream, err)
 		}
 		read += len(found)
 		for _, m := range found {
-			if m == nil || !filters(info.Config, m.Subject) {
+			if m == nil || !jobstream.Selects(info.Config, m.Subject) {
 				continue
 			}
 			// What is no job is acked too, and has nothing in the ledger.

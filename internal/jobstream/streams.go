@@ -1,4 +1,4 @@
-package worker
+package jobstream
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
 // Ages of the streams that are created: jobs outlive the longest authorization
@@ -20,8 +22,8 @@ const (
 	jobsDuplicates = 10 * time.Minute
 )
 
-// StreamsConfig names what a worker needs of the broker.
-type StreamsConfig struct {
+// Config names what a worker needs of the broker.
+type Config struct {
 	Jobs      string           // stream of jobs
 	Subjects  []string         // the subjects of the jobs in it
 	Consumers []ConsumerConfig // one for each lane
@@ -41,10 +43,10 @@ type ConsumerConfig struct {
 	Subjects []string
 }
 
-// EnsureStreams finds or creates the streams and the consumers, which it
+// Ensure finds or creates the streams and the consumers, which it
 // returns in order. It never alters what it finds: what does not fit is for
-// CheckLimits to say.
-func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfig) ([]jetstream.Consumer, error) {
+// Check to say.
+func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstream.Consumer, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -66,7 +68,7 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfi
 
 // ensureConsumer finds a consumer or creates it; another worker may do so at
 // the same time.
-func ensureConsumer(ctx context.Context, jobs jetstream.Stream, cfg StreamsConfig, c ConsumerConfig) (jetstream.Consumer, error) {
+func ensureConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
 	consumer, err := jobs.Consumer(ctx, c.Name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		consumer, err = createConsumer(ctx, jobs, cfg, c)
@@ -77,7 +79,7 @@ func ensureConsumer(ctx context.Context, jobs jetstream.Stream, cfg StreamsConfi
 	return consumer, err
 }
 
-func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg StreamsConfig, c ConsumerConfig) (jetstream.Consumer, error) {
+func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
 	wanted := jetstream.ConsumerConfig{
 		Durable: c.Name, FilterSubjects: c.Subjects,
 		Description: "workers of capture-worker share it",
@@ -127,7 +129,7 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 // jobsStream keeps jobs by age, not until they are acked: removing each acked
 // message costs the broker a write, and what was asked stays readable beside
 // what became of it.
-func jobsStream(cfg StreamsConfig) jetstream.StreamConfig {
+func jobsStream(cfg Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: cfg.Jobs, Subjects: cfg.Subjects, Replicas: cfg.Replicas,
 		Description: "capture jobs, for capture-worker",
@@ -136,9 +138,9 @@ func jobsStream(cfg StreamsConfig) jetstream.StreamConfig {
 	}
 }
 
-func dlqStream(cfg StreamsConfig) jetstream.StreamConfig {
+func dlqStream(cfg Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: cfg.DLQ, Subjects: []string{DeadLetterSubject + ">"}, Replicas: cfg.Replicas,
+		Name: cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + ">"}, Replicas: cfg.Replicas,
 		Description: "jobs that capture-worker could not take, with the reason",
 		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,

@@ -1,4 +1,4 @@
-package worker_test
+package jobstream_test
 
 import (
 	"strings"
@@ -7,18 +7,17 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
-	"github.com/capture-worker/capture-worker/worker"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 )
 
-var limits = worker.Limits{CallTimeout: 30 * time.Second, Hands: 256, Horizon: 30 * 24 * time.Hour}
+var limits = jobstream.Limits{CallTimeout: 30 * time.Second, MaxInFlight: 256, Horizon: 30 * 24 * time.Hour}
 
 func TestOwnStreamsFit(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, gatewaytest.Options{})
-	s.streams.AckWait, s.streams.MaxAckPending = time.Minute, 50_000
-	s.worker(nil)
-	problems, err := worker.CheckLimits(t.Context(), s.js, s.streams, limits)
+	s := newBroker(t)
+	s.ensure()
+	problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("what we create does not fit ourselves: %v, %v", problems, err)
 	}
@@ -51,10 +50,10 @@ func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t, gatewaytest.Options{})
-			stream := jetstream.StreamConfig{Name: s.streams.Jobs, Subjects: s.streams.Subjects}
+			s := newBroker(t)
+			stream := jetstream.StreamConfig{Name: s.cfg.Jobs, Subjects: s.cfg.Subjects}
 			consumer := jetstream.ConsumerConfig{
-				Durable: s.streams.Consumers[0].Name, AckPolicy: jetstream.AckExplicitPolicy,
+				Durable: s.cfg.Consumers[0].Name, AckPolicy: jetstream.AckExplicitPolicy,
 				AckWait: time.Minute, MaxAckPending: 50_000,
 			}
 			if tc.stream != nil {
@@ -70,14 +69,14 @@ func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			after, err := worker.EnsureStreams(t.Context(), s.js, s.streams)
+			after, err := jobstream.Ensure(t.Context(), s.js, s.cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if was, is := before.CachedInfo().Config, after[0].CachedInfo().Config; was.AckWait != is.AckWait || was.MaxAckPending != is.MaxAckPending || was.MaxDeliver != is.MaxDeliver {
 				t.Errorf("the consumer was altered: %+v, now %+v", was, is)
 			}
-			problems, err := worker.CheckLimits(t.Context(), s.js, s.streams, limits)
+			problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,15 +91,14 @@ func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
 // to notice would be who publishes one again.
 func TestADeadLetterStreamWithoutNotesIsToldOf(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, gatewaytest.Options{})
-	s.streams.AckWait, s.streams.MaxAckPending = time.Minute, 50_000
-	if _, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: s.streams.DLQ, Subjects: []string{worker.DeadLetterSubject + "*"}}); err != nil {
+	s := newBroker(t)
+	if _, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: s.cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + "*"}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := worker.EnsureStreams(t.Context(), s.js, s.streams); err != nil {
+	if _, err := jobstream.Ensure(t.Context(), s.js, s.cfg); err != nil {
 		t.Fatal(err)
 	}
-	problems, err := worker.CheckLimits(t.Context(), s.js, s.streams, limits)
+	problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
 	if err != nil || len(problems) != 1 || problems[0].Fatal || !strings.Contains(problems[0].String(), "dlq dismiss") {
 		t.Errorf("problems %v, %v; want that notes are not taken, which stops nobody", problems, err)
 	}
@@ -110,17 +108,16 @@ func TestADeadLetterStreamWithoutNotesIsToldOf(t *testing.T) {
 // believes that they have three replicas has to hear that they have one.
 func TestStreamsWithTooFewReplicasAreToldOf(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, gatewaytest.Options{})
-	s.streams.AckWait, s.streams.MaxAckPending = time.Minute, 50_000
-	if _, err := worker.EnsureStreams(t.Context(), s.js, s.streams); err != nil {
+	s := newBroker(t)
+	if _, err := jobstream.Ensure(t.Context(), s.js, s.cfg); err != nil {
 		t.Fatal(err)
 	}
-	s.streams.Replicas = 3
-	problems, err := worker.CheckLimits(t.Context(), s.js, s.streams, limits)
+	s.cfg.Replicas = 3
+	problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
 	if err != nil || len(problems) != 2 {
 		t.Fatalf("problems %v, %v; want one for each stream", problems, err)
 	}
-	for i, stream := range []string{s.streams.Jobs, s.streams.DLQ} {
+	for i, stream := range []string{s.cfg.Jobs, s.cfg.DLQ} {
 		want := "stream " + stream + ": it has 1 of the 3 replicas that nats.replicas asks for; `nats stream edit " + stream + " --replicas 3`, or lower nats.replicas"
 		if got := problems[i]; got.Fatal || got.String() != want {
 			t.Errorf("got %q (fatal: %v), want %q", got, got.Fatal, want)
@@ -130,7 +127,7 @@ func TestStreamsWithTooFewReplicasAreToldOf(t *testing.T) {
 
 func TestAProblemWithoutARemedyIsOneSentence(t *testing.T) {
 	t.Parallel()
-	if got := (worker.Problem{What: "it leaks"}).String(); got != "it leaks" {
+	if got := (jobstream.Problem{What: "it leaks"}).String(); got != "it leaks" {
 		t.Errorf("got %q", got)
 	}
 }
