@@ -11,7 +11,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/metrics"
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/notify"
 	"github.com/capture-worker/capture-worker/worker"
@@ -62,13 +62,13 @@ type backOffice struct {
 	letters worker.LetterBox
 	parked  *ledger.ParkedTrades
 	log     *slog.Logger
-	unread  *seldom.Log // of events that cannot be read
+	unread  *ratelog.Limiter // of events that cannot be read
 
 	lettersWait, parkedWait atomic.Int64
 }
 
 func newBackOffice(letters worker.LetterBox, parked *ledger.ParkedTrades, log *slog.Logger) *backOffice {
-	return &backOffice{letters: letters, parked: parked, log: log, unread: seldom.Every(unreadEvery)}
+	return &backOffice{letters: letters, parked: parked, log: log, unread: ratelog.New(unreadEvery)}
 }
 
 // lookMost bounds the parked trades that are looked at in one poll.
@@ -111,7 +111,7 @@ func (b *backOffice) tellUnread(ctx context.Context, err error) {
 	if !errors.Is(err, capture.ErrEvent) {
 		return
 	}
-	if _, worth := b.unread.Worth(""); worth {
+	if _, worth := b.unread.Allow(""); worth {
 		b.log.WarnContext(ctx, "a trade in the ledger cannot be read; it is counted among those that are parked", "error", err)
 	}
 }

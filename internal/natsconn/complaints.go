@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 // complaints hears what a server says about a connection beside its answers.
 type complaints struct {
 	log      *slog.Logger
-	said     *seldom.Log
+	said     *ratelog.Limiter
 	renewing atomic.Bool
 }
 
@@ -43,16 +43,16 @@ func (c *complaints) heard(nc *nats.Conn, sub *nats.Subscription, err error) {
 // tell logs an error, and how many of its kind were not logged before it.
 func (c *complaints) tell(sub *nats.Subscription, err error) {
 	kind, _, _ := strings.Cut(err.Error(), `"`) // what follows names one of many subjects
-	unsaid, worth := c.said.Worth(kind)
-	if !worth {
+	suppressed, ok := c.said.Allow(kind)
+	if !ok {
 		return
 	}
 	args := []any{"error", err}
 	if sub != nil {
 		args = append(args, "subject", sub.Subject)
 	}
-	if unsaid > 0 {
-		args = append(args, "not_logged_before", unsaid)
+	if suppressed > 0 {
+		args = append(args, "suppressed", suppressed)
 	}
 	c.log.Error("NATS reported an error", args...)
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/natscontext"
 
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 )
 
 // DefaultStartTimeout is how long Connect tries where Config says nothing:
@@ -214,7 +214,7 @@ func handlers(log *slog.Logger) []nats.Option {
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			log.Info("reconnected to NATS", "server", Server(nc))
 		}),
-		nats.ErrorHandler((&complaints{log: log, said: seldom.Every(quiet)}).heard),
+		nats.ErrorHandler((&complaints{log: log, said: ratelog.New(quiet)}).heard),
 	}
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package watch
+package monitoring
 
 import (
 	"fmt"
@@ -81,7 +81,7 @@ func realExported(t *testing.T) exported {
 }
 
 const (
-	tableBegin = "<!-- table: go test ./internal/watch -run TestNames -update -->\n"
+	tableBegin = "<!-- table: go test ./internal/monitoring -run TestNames -update -->\n"
 	tableEnd   = "<!-- end of table -->\n"
 	page       = "../../docs/metrics.md"
 )

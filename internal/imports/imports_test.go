@@ -1,6 +1,7 @@
-// Package arrows holds the direction of imports: the domain knows nobody, and
-// whoever is further in never imports who is further out.
-package arrows
+// Package imports checks the direction of imports between the packages of this
+// module: the domain imports nothing of ours, and inner packages never import
+// outer ones.
+package imports
 
 import (
 	"os/exec"
@@ -13,9 +14,8 @@ import (
 
 const module = "github.com/capture-worker/capture-worker/"
 
-// allowed names, for each package, the packages of ours that it may import.
-// One that is not listed may not exist: who adds a package decides where it
-// stands.
+// allowed lists, for each package, the packages of this module that it may
+// import. A package that is not listed fails the test.
 var allowed = map[string][]string{
 	"capture":                     {},
 	"gateway":                     {"capture"},
@@ -25,12 +25,12 @@ var allowed = map[string][]string{
 	"audit":                       {"capture"},
 	"reconcile":                   {"capture", "ledger", "gateway"},
 	"notify":                      {"capture", "ledger", "gateway", "reconcile"},
-	"worker":                      {"capture", "ledger", "gateway", "reconcile", "internal/seldom", "internal/subject"},
+	"worker":                      {"capture", "ledger", "gateway", "reconcile", "internal/ratelog", "internal/subject"},
 	"config":                      {"capture", "gateway", "internal/subject"},
 	"sim":                         {"audit", "capture", "gateway", "ledger", "reconcile", "worker"},
 	"sim/simulate":                {"sim"},
 	"sim/mutants":                 {},
-	"internal/arrows":             {},
+	"internal/imports":            {},
 	"internal/npmtest":            {"internal/processtest"},
 	"deploy":                      {"config"},
 	"docs/examples/go/consume":    {},
@@ -42,21 +42,21 @@ var allowed = map[string][]string{
 	"internal/e2e":                {},
 	"internal/metrics":            {"capture", "gateway", "ledger", "worker"},
 	"internal/load":               {},
-	"internal/loopback":           {},
-	"internal/natsconn":           {"internal/seldom"},
-	"internal/processtest":        {"capture", "internal/loopback"},
-	"internal/seldom":             {},
+	"internal/freeport":           {},
+	"internal/natsconn":           {"internal/ratelog"},
+	"internal/processtest":        {"capture", "internal/freeport"},
+	"internal/ratelog":            {},
 	"internal/subject":            {},
 	"internal/suite":              {},
-	"internal/tracing":            {"capture", "gateway", "ledger", "worker", "internal/seldom"},
+	"internal/tracing":            {"capture", "gateway", "ledger", "worker", "internal/ratelog"},
 	"internal/redaction":          {},
-	"internal/natsserver":         {"internal/loopback"},
+	"internal/natsserver":         {"internal/freeport"},
 	"internal/sdnotify":           {},
-	"internal/watch":              {},
+	"internal/monitoring":         {},
 	"internal/checkup":            {"capture", "config", "gateway", "ledger", "worker", "internal/natsconn", "internal/subject"},
 }
 
-func TestArrowsPointInward(t *testing.T) {
+func TestImportsPointInward(t *testing.T) {
 	t.Parallel()
 	processtest.LookAtTree(t)
 	list := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", module+"...")
@@ -75,20 +75,20 @@ func TestArrowsPointInward(t *testing.T) {
 		seen++
 		may, listed := allowed[of]
 		if !listed {
-			t.Errorf("%s is not listed: say in this test what it may import", of)
+			t.Errorf("%s is not in the list allowed: add it with the packages that it may import", of)
 		}
 		for _, name := range names[1:] {
 			if ours, ok := strings.CutPrefix(name, module); ok && !slices.Contains(may, ours) {
-				t.Errorf("%s imports %s, which points outward", of, ours)
+				t.Errorf("%s imports %s, which the list allowed does not permit", of, ours)
 			}
 		}
 	}
 	if seen < 5 {
-		t.Errorf("only %d packages were looked at", seen)
+		t.Errorf("only %d packages checked", seen)
 	}
 }
 
-// The domain is pure: no clock, no I/O, no context, nothing random.
+// TestDomainIsPure checks that capture uses no clock, I/O, context or randomness.
 func TestDomainIsPure(t *testing.T) {
 	t.Parallel()
 	processtest.LookAtTree(t)

@@ -3,7 +3,7 @@
 // Package watch holds what watches a worker to what a real worker shows: the
 // metrics, the alerts, the dashboard, health, and what systemd is told. With
 // Debian's prometheus package installed, a real Prometheus looks on.
-package watch
+package monitoring
 
 import (
 	"flag"

@@ -1,4 +1,4 @@
-package loopback_test
+package freeport_test
 
 import (
 	"net"
@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/capture-worker/capture-worker/internal/loopback"
+	"github.com/capture-worker/capture-worker/internal/freeport"
 )
 
-func TestFreePortsDifferAndCanBeListenedOn(t *testing.T) {
-	ports, err := loopback.FreePorts(20)
+func TestFindReturnsDistinctFreePorts(t *testing.T) {
+	ports, err := freeport.Find(20)
 	if err != nil || len(ports) != 20 {
 		t.Fatalf("%d ports, %v", len(ports), err)
 	}
@@ -24,6 +24,6 @@ func TestFreePortsDifferAndCanBeListenedOn(t *testing.T) {
 	}
 	slices.Sort(ports)
 	if len(slices.Compact(ports)) != 20 {
-		t.Errorf("some ports came twice: %v", ports)
+		t.Errorf("duplicate ports: %v", ports)
 	}
 }
