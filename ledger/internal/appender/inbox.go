@@ -1,4 +1,4 @@
-package ledger
+package appender
 
 import (
 	"context"
@@ -12,36 +12,36 @@ import (
 )
 
 var (
-	errNoAnswer = fmt.Errorf("the server did not answer in time: %w", context.DeadlineExceeded)
-	errHungUp   = errors.New("the connection was closed before the server answered")
-	errClosed   = errors.New("the ledger is closed")
+	errNoReply    = fmt.Errorf("no reply from the server in time: %w", context.DeadlineExceeded)
+	errConnClosed = errors.New("the connection was closed before the server replied")
+	errClosed     = errors.New("the ledger is closed")
 )
 
-// receiver is told the answer to what it sent, once. It must not wait.
+// receiver gets the reply to a message, once. It must not block.
 type receiver interface {
-	// answered gets the server's message, or why there is none: errNoAnswer or
-	// errHungUp.
-	answered(m *nats.Msg, err error)
+	// replied gets the server's message, or why there is none: errNoReply or
+	// errConnClosed.
+	replied(m *nats.Msg, err error)
 }
 
-// inbox is where the server's answers come in: one subscription and one timer
-// for all that is under way. The subscription is made with the first message
-// and ends with the connection, or with close.
+// inbox receives the server's replies: one subscription and one timer for all
+// messages under way. The subscription is made with the first message and ends
+// with the connection or with close.
 type inbox struct {
 	nc      *nats.Conn
-	timeout time.Duration // for an answer
-	// paced is told what one of many messages under way at once costs.
-	paced func(cost time.Duration)
+	timeout time.Duration // for a reply
+	// sampled gets the cost of one of many messages under way at once.
+	sampled func(cost time.Duration)
 
 	mu      sync.Mutex
 	sub     *nats.Subscription
 	prefix  string // of the reply subjects; a number follows
 	last    uint64
 	waiting map[uint64]wait
-	timer   *time.Timer // runs while someone waits
-	due     time.Time   // when it does; zero where it does not run
+	timer   *time.Timer // runs while a receiver waits
+	due     time.Time   // when it fires; zero if it does not run
 	closed  bool
-	pace    pace
+	sampler latencySampler
 }
 
 type wait struct {
@@ -49,9 +49,29 @@ type wait struct {
 	until time.Time
 }
 
-// send publishes a message whose answer goes to a receiver. Where it returns an
-// error the receiver will hear nothing; otherwise the number takes the message
-// back, see forget.
+// publish makes one try to store an event by itself. When it returns, nothing
+// else reads the message. The error is that of the connection, of ctx, of
+// readAck or of a receiver.
+func (in *inbox) publish(ctx context.Context, m *Message) (seq uint64, err error) {
+	m.unbatch()
+	number, err := in.send(&m.msg, m)
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case got := <-m.result:
+		return got.seq, got.err
+	case <-ctx.Done():
+	}
+	if in.forget(number) {
+		return 0, ctx.Err()
+	}
+	got := <-m.result // the reply came at the same moment
+	return got.seq, got.err
+}
+
+// send publishes a message whose reply goes to a receiver, and returns a number
+// for forget. After an error the receiver is not called.
 func (in *inbox) send(m *nats.Msg, to receiver) (number uint64, err error) {
 	number, m.Reply, err = in.expect(to)
 	if err != nil {
@@ -65,7 +85,7 @@ func (in *inbox) send(m *nats.Msg, to receiver) (number uint64, err error) {
 	return number, nil
 }
 
-// expect enters a receiver and returns where its answer has to go.
+// expect registers a receiver and returns the subject for its reply.
 func (in *inbox) expect(to receiver) (number uint64, reply string, err error) {
 	now := time.Now()
 	until := now.Add(in.timeout)
@@ -77,12 +97,12 @@ func (in *inbox) expect(to receiver) (number uint64, reply string, err error) {
 	in.last++
 	in.waiting[in.last] = wait{to, until}
 	in.wakeAt(until)
-	in.pace.sent(now, len(in.waiting))
+	in.sampler.sent(now, len(in.waiting))
 	var b [64]byte
 	return in.last, string(strconv.AppendUint(append(b[:0], in.prefix...), in.last, 36)), nil
 }
 
-// open subscribes where that has not been done. mu is held.
+// open subscribes if that has not been done. mu is held.
 func (in *inbox) open() error {
 	if in.closed {
 		return errClosed
@@ -95,23 +115,23 @@ func (in *inbox) open() error {
 	if err != nil {
 		return err
 	}
-	sub.SetClosedHandler(func(string) { in.hungUp() })
+	sub.SetClosedHandler(func(string) { in.ended() })
 	in.sub, in.prefix, in.waiting = sub, prefix, map[uint64]wait{}
 	return nil
 }
 
-// forget takes a receiver out. It reports false where the answer was, or is
-// just being, handed over.
+// forget removes a receiver. It returns false if the reply was, or is just
+// being, delivered.
 func (in *inbox) forget(number uint64) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	_, was := in.waiting[number]
 	delete(in.waiting, number)
-	in.pace = pace{}
+	in.sampler = latencySampler{}
 	return was
 }
 
-// arrived is called with every answer, one at a time.
+// arrived is called with every reply, one at a time.
 func (in *inbox) arrived(token string, m *nats.Msg) {
 	number, err := strconv.ParseUint(token, 36, 64)
 	if err != nil {
@@ -124,15 +144,15 @@ func (in *inbox) arrived(token string, m *nats.Msg) {
 		return
 	}
 	delete(in.waiting, number)
-	cost, known := in.pace.answered(len(in.waiting))
+	cost, known := in.sampler.replied(len(in.waiting))
 	in.mu.Unlock()
-	w.to.answered(m, nil)
+	w.to.replied(m, nil)
 	if known {
-		in.paced(cost)
+		in.sampled(cost)
 	}
 }
 
-// wakeAt lets the timer run for whoever waits until then. mu is held.
+// wakeAt makes the timer fire at until, or before. mu is held.
 func (in *inbox) wakeAt(until time.Time) {
 	if !in.due.IsZero() && !until.Before(in.due) {
 		return
@@ -145,14 +165,14 @@ func (in *inbox) wakeAt(until time.Time) {
 	in.timer.Reset(time.Until(until))
 }
 
-// expire tells those whose time is over. It runs once per timeout and goes
-// through all who wait: dearer than a queue by deadline, but appending then
-// costs nothing for it.
+// expire ends the waits whose time is over. It runs once per timeout and visits
+// all waits. A queue by deadline would make that cheaper and each append more
+// expensive.
 func (in *inbox) expire() {
 	now := time.Now()
 	var late []receiver
 	in.mu.Lock()
-	in.due, in.pace = time.Time{}, pace{}
+	in.due, in.sampler = time.Time{}, latencySampler{}
 	var next time.Time
 	for number, w := range in.waiting {
 		if !now.Before(w.until) {
@@ -167,22 +187,22 @@ func (in *inbox) expire() {
 	}
 	in.mu.Unlock()
 	for _, to := range late {
-		to.answered(nil, errNoAnswer)
+		to.replied(nil, errNoReply)
 	}
 }
 
-// hungUp is called when the subscription has ended: no answer will come.
-func (in *inbox) hungUp() {
+// ended is called when the subscription has ended: no reply will come.
+func (in *inbox) ended() {
 	in.mu.Lock()
 	left := in.waiting
-	in.waiting, in.sub, in.pace = map[uint64]wait{}, nil, pace{}
+	in.waiting, in.sub, in.sampler = map[uint64]wait{}, nil, latencySampler{}
 	in.mu.Unlock()
 	for _, w := range left {
-		w.to.answered(nil, errHungUp)
+		w.to.replied(nil, errConnClosed)
 	}
 }
 
-// close ends the subscription. Whoever waits hears errHungUp.
+// close ends the subscription. Receivers that wait get errConnClosed.
 func (in *inbox) close() error {
 	in.mu.Lock()
 	sub := in.sub
