@@ -89,7 +89,7 @@ func TestAMissingPermissionIsNamed(t *testing.T) {
 			if command == "check" {
 				last = out // which has a line for each point
 			}
-			if code != 1 || !strings.Contains(last, "NATS does not permit") || !strings.Contains(last, subject) {
+			if code != 1 || !strings.Contains(last, "NATS denies a required permission") || !strings.Contains(last, subject) {
 				t.Errorf("exit code %d, want 1 and that %s is not permitted: %s", code, subject, out)
 			}
 		})

@@ -37,7 +37,7 @@ func TestTheEndOfAConnectionIsTold(t *testing.T) {
 	s := serve(t, first)
 	nc, _ := logged(t, "nats://"+s.Addr().String())
 	told := make(chan error, 2)
-	nc.Ended(func(err error) { told <- err })
+	nc.OnClosed(func(err error) { told <- err })
 	lower := options(1 << 10)
 	lower.Port = first.Port
 	if err := s.ReloadOptions(lower); err != nil {
@@ -49,7 +49,7 @@ func TestTheEndOfAConnectionIsTold(t *testing.T) {
 	if err := ending(t, told); !strings.Contains(err.Error(), "Maximum Payload") {
 		t.Errorf("it ended with %v", err)
 	}
-	nc.Ended(func(err error) { told <- err })
+	nc.OnClosed(func(err error) { told <- err })
 	if err := ending(t, told); err == nil {
 		t.Error("who asks late hears no reason")
 	}
@@ -62,7 +62,7 @@ func TestCloseIsAnEndToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := make(chan error, 1)
-	nc.Ended(func(err error) { told <- err })
+	nc.OnClosed(func(err error) { told <- err })
 	nc.Close()
 	if err := ending(t, told); !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("it ended with %v", err)

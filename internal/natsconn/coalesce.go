@@ -7,118 +7,118 @@ import (
 )
 
 const (
-	// gatherFor is how long a write waits for more to go out with it, where
-	// another went out just before.
-	gatherFor = 250 * time.Microsecond
-	// gatherMost is how much may wait.
-	gatherMost = 32 << 10
-	// writeBound is for one write; then the connection is taken for lost.
-	writeBound = 10 * time.Second
-	// closeBound is for what is still to be written when it closes.
-	closeBound = time.Second
+	// flushDelay is how long a write may wait for others if another one was sent
+	// just before.
+	flushDelay = 250 * time.Microsecond
+	// maxWaiting bounds how many bytes may wait.
+	maxWaiting = 32 << 10
+	// writeTimeout is for one write; after it the connection is lost.
+	writeTimeout = 10 * time.Second
+	// closeTimeout is for the remaining bytes at Close.
+	closeTimeout = time.Second
 )
 
-// gatheringDialer makes connections whose small writes go out together. The
-// client writes whatever it has as soon as it has anything: under load that is
-// a system call here and one at the server for every message or two.
-type gatheringDialer struct{ net.Dialer }
+// coalescingDialer dials connections that combine small writes. The client
+// library writes whatever it has at once: under load that is one system call per
+// message or two, and a read at the server for each. Combining them saves a tenth
+// of the worker's CPU per job (decision 051).
+type coalescingDialer struct{ net.Dialer }
 
-func newDialer() *gatheringDialer {
-	return &gatheringDialer{net.Dialer{Timeout: dialTimeout}}
+func newDialer() *coalescingDialer {
+	return &coalescingDialer{net.Dialer{Timeout: dialTimeout}}
 }
 
 // Dial implements nats.CustomDialer.
-func (d *gatheringDialer) Dial(network, address string) (net.Conn, error) {
+func (d *coalescingDialer) Dial(network, address string) (net.Conn, error) {
 	conn, err := d.Dialer.Dial(network, address)
 	if err != nil {
 		return nil, err
 	}
-	return gather(conn), nil
+	return coalesce(conn), nil
 }
 
-func gather(conn net.Conn) net.Conn { return &gathering{Conn: conn} }
+func coalesce(conn net.Conn) net.Conn { return &coalescingConn{Conn: conn} }
 
-// gathering is a connection that writes at once while it is calm, and what
-// comes close behind a write together. An error of a write that waited is
-// returned by the next one; nobody takes a write for a delivery.
-type gathering struct {
+// coalescingConn sends a write at once if none was sent just before. Otherwise it
+// sends it after flushDelay, together with those that follow. The error of a
+// delayed write is returned by the next one, which is enough: the protocol
+// confirms what arrived, a successful write confirms nothing.
+type coalescingConn struct {
 	net.Conn
 	mu      sync.Mutex
 	waiting []byte
-	last    time.Time // when a write went out
+	last    time.Time // of the last write to the connection
 	timer   *time.Timer
 	err     error
 }
 
-func (g *gathering) Write(b []byte) (int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.err != nil {
-		return 0, g.err
+func (c *coalescingConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return 0, c.err
 	}
-	calm := len(g.waiting) == 0 && time.Since(g.last) > gatherFor
-	if calm || len(g.waiting)+len(b) > gatherMost {
-		g.send()
-		return len(b), g.write(b)
+	idle := len(c.waiting) == 0 && time.Since(c.last) > flushDelay
+	if idle || len(c.waiting)+len(b) > maxWaiting {
+		c.flush()
+		return len(b), c.write(b)
 	}
-	if len(g.waiting) == 0 {
-		g.wake()
+	if len(c.waiting) == 0 {
+		c.scheduleFlush()
 	}
-	g.waiting = append(g.waiting, b...)
+	c.waiting = append(c.waiting, b...)
 	return len(b), nil
 }
 
-// wake has what waits written soon.
-func (g *gathering) wake() {
-	if g.timer != nil {
-		g.timer.Reset(gatherFor)
+func (c *coalescingConn) scheduleFlush() {
+	if c.timer != nil {
+		c.timer.Reset(flushDelay)
 		return
 	}
-	g.timer = time.AfterFunc(gatherFor, func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.send()
+	c.timer = time.AfterFunc(flushDelay, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.flush()
 	})
 }
 
-// send writes what waits.
-func (g *gathering) send() {
-	if len(g.waiting) == 0 || g.err != nil {
+func (c *coalescingConn) flush() {
+	if len(c.waiting) == 0 || c.err != nil {
 		return
 	}
-	_ = g.write(g.waiting) // kept for the next write
-	g.waiting = g.waiting[:0]
+	_ = c.write(c.waiting) // the next Write returns the error
+	c.waiting = c.waiting[:0]
 }
 
-func (g *gathering) write(b []byte) error {
-	if g.err != nil {
-		return g.err
+func (c *coalescingConn) write(b []byte) error {
+	if c.err != nil {
+		return c.err
 	}
-	g.last = time.Now()
-	if g.err = g.Conn.SetWriteDeadline(g.last.Add(writeBound)); g.err == nil {
-		_, g.err = g.Conn.Write(b)
+	c.last = time.Now()
+	if c.err = c.Conn.SetWriteDeadline(c.last.Add(writeTimeout)); c.err == nil {
+		_, c.err = c.Conn.Write(b)
 	}
-	return g.err
+	return c.err
 }
 
-// SetWriteDeadline does nothing: every write has its own bound.
-func (g *gathering) SetWriteDeadline(time.Time) error { return nil }
+// SetWriteDeadline does nothing: every write has its own timeout.
+func (c *coalescingConn) SetWriteDeadline(time.Time) error { return nil }
 
-// Close writes what waits, and closes.
-func (g *gathering) Close() error {
-	// Also a write under way may take no longer, or it would keep us waiting.
-	_ = g.Conn.SetWriteDeadline(time.Now().Add(closeBound))
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.waiting) > 0 && g.err == nil {
-		_, _ = g.Conn.Write(g.waiting)
-		g.waiting = nil
+// Close sends what waits and closes the connection.
+func (c *coalescingConn) Close() error {
+	// This also ends a write under way, which holds the lock.
+	_ = c.Conn.SetWriteDeadline(time.Now().Add(closeTimeout))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) > 0 && c.err == nil {
+		_, _ = c.Conn.Write(c.waiting)
+		c.waiting = nil
 	}
-	if g.timer != nil {
-		g.timer.Stop()
+	if c.timer != nil {
+		c.timer.Stop()
 	}
-	if g.err == nil {
-		g.err = net.ErrClosed
+	if c.err == nil {
+		c.err = net.ErrClosed
 	}
-	return g.Conn.Close()
+	return c.Conn.Close()
 }

@@ -65,7 +65,7 @@ func write(t *testing.T, c net.Conn, text string) {
 func TestWritesCloseTogetherGoOutTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}
-		c := natsconn.Gather(w)
+		c := natsconn.Coalesce(w)
 		write(t, c, "first")
 		w.wrote(t, "first") // nothing went before it: at once
 		write(t, c, "b")
@@ -85,7 +85,7 @@ func TestWritesCloseTogetherGoOutTogether(t *testing.T) {
 func TestALargeWriteWaitsForNothingAndKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}
-		c := natsconn.Gather(w)
+		c := natsconn.Coalesce(w)
 		large := string(make([]byte, 40<<10))
 		write(t, c, "a")
 		write(t, c, "b")
@@ -100,7 +100,7 @@ func TestALargeWriteWaitsForNothingAndKeepsTheOrder(t *testing.T) {
 func TestAWriteThatFailedLateIsToldToTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}
-		c := natsconn.Gather(w)
+		c := natsconn.Coalesce(w)
 		write(t, c, "a")
 		write(t, c, "b")
 		broken := errors.New("broken pipe")
@@ -118,7 +118,7 @@ func TestAWriteThatFailedLateIsToldToTheNext(t *testing.T) {
 func TestCloseWritesWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}
-		c := natsconn.Gather(w)
+		c := natsconn.Coalesce(w)
 		write(t, c, "a")
 		write(t, c, "b")
 		if err := c.Close(); err != nil || !w.closed {

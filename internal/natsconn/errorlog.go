@@ -13,37 +13,35 @@ import (
 )
 
 const (
-	// resubscribeAfter is the rest before a connection that lost subscriptions
-	// is made anew.
+	// resubscribeAfter is the pause before a reconnect that restores subscriptions.
 	resubscribeAfter = 5 * time.Second
-	// quiet is how long an error of one kind is not logged again.
-	quiet = 10 * time.Second
+	// errorInterval is how often errors of one kind are logged.
+	errorInterval = 10 * time.Second
 )
 
-// complaints hears what a server says about a connection beside its answers.
-type complaints struct {
-	log      *slog.Logger
-	said     *ratelog.Limiter
-	renewing atomic.Bool
+// errorLog handles the asynchronous errors of a connection.
+type errorLog struct {
+	log          *slog.Logger
+	limit        *ratelog.Limiter
+	reconnecting atomic.Bool
 }
 
-func (c *complaints) heard(nc *nats.Conn, sub *nats.Subscription, err error) {
-	c.tell(sub, err)
-	// The server has dropped a subscription, and would not take it up again
-	// when the permission is given back: answers would stay away for ever.
-	// Permissions are looked at anew with each connection.
-	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), "Subscription") && c.renewing.CompareAndSwap(false, true) {
+func (l *errorLog) handle(nc *nats.Conn, sub *nats.Subscription, err error) {
+	l.write(sub, err)
+	// The server has dropped a subscription and does not restore it when the
+	// permission is granted again. It checks permissions for each new connection,
+	// so the subscription works again after a reconnect.
+	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), "Subscription") && l.reconnecting.CompareAndSwap(false, true) {
 		time.AfterFunc(resubscribeAfter, func() {
-			c.renewing.Store(false)
-			_ = nc.ForceReconnect() // fails only where it was closed
+			l.reconnecting.Store(false)
+			_ = nc.ForceReconnect() // fails only on a closed connection
 		})
 	}
 }
 
-// tell logs an error, and how many of its kind were not logged before it.
-func (c *complaints) tell(sub *nats.Subscription, err error) {
-	kind, _, _ := strings.Cut(err.Error(), `"`) // what follows names one of many subjects
-	suppressed, ok := c.said.Allow(kind)
+func (l *errorLog) write(sub *nats.Subscription, err error) {
+	kind, _, _ := strings.Cut(err.Error(), `"`) // what follows is one of many subjects
+	suppressed, ok := l.limit.Allow(kind)
 	if !ok {
 		return
 	}
@@ -54,5 +52,5 @@ func (c *complaints) tell(sub *nats.Subscription, err error) {
 	if suppressed > 0 {
 		args = append(args, "suppressed", suppressed)
 	}
-	c.log.Error("NATS reported an error", args...)
+	l.log.Error("NATS reported an error", args...)
 }

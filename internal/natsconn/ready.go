@@ -13,85 +13,85 @@ import (
 )
 
 const (
-	// settleBound is longer than a cluster takes to elect a leader.
-	settleBound = 30 * time.Second
-	// settlePause keeps requests that are refused at once from becoming many.
-	settlePause = 500 * time.Millisecond
+	// readyTimeout is longer than a cluster takes to elect a leader.
+	readyTimeout = 30 * time.Second
+	// readyPause limits the rate of requests that are refused at once.
+	readyPause = 500 * time.Millisecond
 )
 
-// Codes of JetStream's API: no leader is known, or not yet, or it misses
-// servers that would hold replicas.
+// Error codes of the JetStream API.
 const (
+	// No leader is known, or not yet, or servers for the replicas are missing.
 	clusterNoPeers      jetstream.ErrorCode = 10005
 	clusterNotAvailable jetstream.ErrorCode = 10008
 	clusterNotLeader    jetstream.ErrorCode = 10009
-	// noCluster: several replicas are asked of a server that is alone.
+	// noCluster: several replicas were requested from a single server.
 	noCluster jetstream.ErrorCode = 10074
-	// subjectsOverlap: one of the subjects is another stream's.
+	// subjectsOverlap: another stream has one of the subjects.
 	subjectsOverlap jetstream.ErrorCode = 10065
 )
 
-// Settle repeats what asks JetStream for something, until it is answered. While
-// the servers of a cluster start, or choose a leader, requests are refused for
-// now or reach nobody who answers; a program that starts at such a moment
-// waits. What asks must be safe to repeat, for an answer may be lost after the
-// deed. Any other error ends it at once, and half a minute does: with the last
-// error. log tells of the wait, once for each reason.
-func Settle(ctx context.Context, log *slog.Logger, ask func(context.Context) error) error {
-	told := ""
-	for deadline := time.Now().Add(settleBound); ; {
-		err := ask(ctx)
-		if err == nil || ctx.Err() != nil || !notYet(err) || time.Now().After(deadline) {
+// RetryUntilReady calls request until JetStream is ready. While the servers of a
+// cluster start or elect a leader, requests are refused or get no reply. request
+// must be safe to repeat, since a reply may be lost after the request was carried
+// out. Any other error is returned at once; after 30 seconds, the last error is.
+// log reports the wait, once for each reason.
+func RetryUntilReady(ctx context.Context, log *slog.Logger, request func(context.Context) error) error {
+	logged := ""
+	for deadline := time.Now().Add(readyTimeout); ; {
+		err := request(ctx)
+		if err == nil || ctx.Err() != nil || !notReady(err) || time.Now().After(deadline) {
 			return err
 		}
-		if err.Error() != told {
-			told = err.Error()
-			log.WarnContext(ctx, "JetStream is not ready yet, trying again", "error", err)
+		if err.Error() != logged {
+			logged = err.Error()
+			log.WarnContext(ctx, "JetStream not ready, retrying", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(settlePause):
+		case <-time.After(readyPause):
 		}
 	}
 }
 
-func notYet(err error) bool { return unanswered(err) || leaderless(err) }
+func notReady(err error) bool { return noReply(err) || noLeader(err) }
 
-func unanswered(err error) bool {
+func noReply(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
 }
 
-func leaderless(err error) bool {
-	return refusedWith(err, clusterNoPeers, clusterNotAvailable, clusterNotLeader)
+func noLeader(err error) bool {
+	return hasCode(err, clusterNoPeers, clusterNotAvailable, clusterNotLeader)
 }
 
-func refusedWith(err error, codes ...jetstream.ErrorCode) bool {
+func hasCode(err error, codes ...jetstream.ErrorCode) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && slices.Contains(codes, api.ErrorCode)
 }
 
-// Overlap tells that a stream was not made because another has one of its subjects.
-func Overlap(err error) bool { return refusedWith(err, subjectsOverlap) }
+// IsSubjectOverlap reports whether a stream was not created because another stream
+// has one of its subjects.
+func IsSubjectOverlap(err error) bool { return hasCode(err, subjectsOverlap) }
 
-// Explain puts what JetStream answered, or did not answer, into words for who
-// has to act on it. That nobody is there, or leads, it wraps. Of a request
-// without an answer it tells what the server said beside the answers, if it was that the user of
-// nc may not ask that: it wraps nats.ErrPermissionViolation then and not err,
-// for asking again does not help. Other errors, and nil, stay as they are.
+// Explain adds to an error of JetStream what it means for the operator. If a
+// request got no reply and the server has reported that the user of nc lacks a
+// permission, it returns that report, which wraps nats.ErrPermissionViolation and
+// not err: another try would not help. Other errors, and nil, are returned as
+// they are.
 func Explain(nc *nats.Conn, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there, or not for this account, or it is just starting (%w)", Server(nc), err)
-	case leaderless(err):
-		return fmt.Errorf("JetStream has no leader for this just now, as while its servers start; if it stays so, look at them: %w", err)
-	case refusedWith(err, noCluster):
-		return fmt.Errorf("this server is not one of a cluster, so that a stream has one replica there: set nats.replicas to 1, or connect to a cluster: %w", err)
-	case !unanswered(err):
+		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there or for this account, or is still starting (%w)", Server(nc), err)
+	case noLeader(err):
+		return fmt.Errorf("JetStream has no leader, as while its servers start; if this lasts, check the servers: %w", err)
+	case hasCode(err, noCluster):
+		return fmt.Errorf("this server is not part of a cluster, so a stream can have only one replica: set nats.replicas to 1, or connect to a cluster: %w", err)
+	case !noReply(err):
 		return err
 	}
-	if refused := nc.LastError(); errors.Is(refused, nats.ErrPermissionViolation) {
-		return fmt.Errorf("NATS does not permit what is needed; docs/operations.md lists it (Permissions): %w", refused)
+	if denied := nc.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
+		return fmt.Errorf("NATS denies a required permission; docs/operations.md lists them (Permissions): %w", denied)
 	}
 	return err
 }

@@ -27,14 +27,14 @@ func TestSettleAsksAgainWhileNobodyLeads(t *testing.T) {
 		answers := []error{errNoPeers, errNoLeader, errNoLeader, fmt.Errorf("a request: %w", context.DeadlineExceeded), nats.ErrTimeout, nil}
 		var log strings.Builder
 		asked := 0
-		err := natsconn.Settle(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) error {
+		err := natsconn.RetryUntilReady(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) error {
 			asked++
 			return answers[asked-1]
 		})
 		if err != nil || asked != len(answers) {
 			t.Errorf("asked %d times, %v", asked, err)
 		}
-		if n := strings.Count(log.String(), "JetStream is not ready yet"); n != 4 { // once for each reason
+		if n := strings.Count(log.String(), "JetStream not ready"); n != 4 { // once for each reason
 			t.Errorf("told %d times:\n%s", n, log.String())
 		}
 	})
@@ -47,7 +47,7 @@ func TestSettleEndsAtOnceWhereWaitingIsVain(t *testing.T) {
 			errors.New("a mistake"), jetstream.ErrJetStreamNotEnabled, jetstream.ErrJetStreamNotEnabledForAccount,
 			jetstream.ErrStreamNotFound, nats.ErrConnectionClosed,
 		} {
-			if err := natsconn.Settle(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) error { return want }); !errors.Is(err, want) {
+			if err := natsconn.RetryUntilReady(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) error { return want }); !errors.Is(err, want) {
 				t.Errorf("%v became %v", want, err)
 			}
 		}
@@ -60,14 +60,14 @@ func TestSettleEndsAtOnceWhereWaitingIsVain(t *testing.T) {
 func TestSettleGivesUpAtItsBoundAndAtItsContextsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		err := natsconn.Settle(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) error { return errNoLeader })
+		err := natsconn.RetryUntilReady(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) error { return errNoLeader })
 		if waited := time.Since(begin); !errors.Is(err, errNoLeader) || waited < 30*time.Second || waited > 31*time.Second {
 			t.Errorf("after %s: %v", waited, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		begin = time.Now()
-		err = natsconn.Settle(ctx, slog.New(slog.DiscardHandler), func(context.Context) error { return errNoLeader })
+		err = natsconn.RetryUntilReady(ctx, slog.New(slog.DiscardHandler), func(context.Context) error { return errNoLeader })
 		if waited := time.Since(begin); !errors.Is(err, errNoLeader) || waited > 4*time.Second {
 			t.Errorf("with three seconds: after %s: %v", waited, err)
 		}
