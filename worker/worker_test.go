@@ -260,7 +260,7 @@ func TestMalformedJobKeepsItsBytesAndHeaders(t *testing.T) {
 // refusing is a ledger whose stream is full.
 type refusing struct{ ledger.Ledger }
 
-func (refusing) Append(context.Context, capture.Event, uint64) (uint64, error) {
+func (refusing) Append(context.Context, capture.Event, uint64, ...ledger.AppendOption) (uint64, error) {
 	return 0, errors.New("maximum bytes exceeded")
 }
 
