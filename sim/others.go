@@ -66,12 +66,12 @@ func (s *Sim) notified(trade int, d dice) {
 	}
 	p.spawn(p.name()+" notification "+id, trade, func() {
 		ctx := context.Background()
-		t, err := p.resolver.Clerk.Open(ctx, id)
+		t, err := p.resolver.Recorder.Open(ctx, id)
 		if err != nil || t.State.Events == 0 {
 			return
 		}
 		e := &capture.Event{Type: capture.Notified, Notification: &said}
-		if _, err := p.resolver.Clerk.Record(ctx, t, e); err != nil {
+		if _, err := p.resolver.Recorder.Record(ctx, t, e); err != nil {
 			return // the gateway sends it again, or the schedule finds out
 		}
 		_, _ = p.resolver.Resolve(ctx, id)
@@ -98,9 +98,9 @@ func (s *Sim) withdraw(trade, tries int) {
 	})
 	p.spawn(p.name()+" withdraws "+id, trade, func() {
 		ctx := context.Background()
-		t, err := p.resolver.Clerk.Reopen(ctx, id)
+		t, err := p.resolver.Recorder.Reopen(ctx, id)
 		if err == nil && !withdrawn(s.book.events[trade]) && t.State.Phase != capture.PhaseCaptured {
-			_, err = p.resolver.Clerk.Record(ctx, t, &capture.Event{Type: capture.Withdrawn, By: "shop", Note: "returned"})
+			_, err = p.resolver.Recorder.Record(ctx, t, &capture.Event{Type: capture.Withdrawn, By: "shop", Note: "returned"})
 		}
 		done = err == nil
 	})
@@ -132,13 +132,13 @@ func (s *Sim) release(trade, tries int) {
 	var t *task
 	t = p.spawn("operator releases "+id, trade, func() {
 		releaser := reconcile.Releaser{
-			Clerk: p.resolver.Clerk, Query: s.bank.Query, By: "somebody", Note: "looked at it",
+			Recorder: p.resolver.Recorder, Query: s.bank.Query, By: "somebody", Note: "looked at it",
 			Publish: func(_ context.Context, job capture.Job, _ string) error { return s.publishAgain(t, job) },
 		}
 		done, err := releaser.Release(context.Background(), id)
-		s.note("%s: %s %s, error: %v", t.name, done.Fate, done.Why, err)
+		s.note("%s: %s %s, error: %v", t.name, done.Result, done.Why, err)
 		was := s.released[trade]
-		s.released[trade] = err == nil && done.Fate != reconcile.WasRefused
+		s.released[trade] = err == nil && done.Result != reconcile.ResultRefused
 		if was && err != nil {
 			// Another try had worked and nobody was to try again; but this one
 			// may have opened the trade once more.
@@ -164,16 +164,16 @@ func (s *Sim) retry(trade, tries int) {
 
 // retryOnce returns nil if there is nothing more to do.
 func (s *Sim) retryOnce(t *task, id string) error {
-	ctx, clerk := context.Background(), s.desk.resolver.Clerk
-	trade, err := clerk.Reopen(ctx, id)
+	ctx, recorder := context.Background(), s.desk.resolver.Recorder
+	trade, err := recorder.Reopen(ctx, id)
 	if err == nil && pendingRetry(s.book.events[t.trade]) {
 		return s.publishAgain(t, trade.State.Job)
 	}
 	if err != nil || trade.State.Phase != capture.PhaseFailed || trade.State.Job.TradeID == "" {
 		return err
 	}
-	finding := clerk.Ask(ctx, s.bank.Query, id)
-	if trade, _, err = clerk.Learn(ctx, trade, nil, finding); err != nil || trade.State.Phase != capture.PhaseFailed {
+	finding := recorder.Ask(ctx, s.bank.Query, id)
+	if trade, _, err = recorder.Apply(ctx, trade, nil, finding); err != nil || trade.State.Phase != capture.PhaseFailed {
 		return err
 	}
 	order := finding.Answer.Order
@@ -186,7 +186,7 @@ func (s *Sim) retryOnce(t *task, id string) error {
 		return nil
 	}
 	event := &capture.Event{Type: capture.Retried, By: "somebody", Note: "the cause is gone"}
-	if trade, err = clerk.Record(ctx, trade, event); err != nil {
+	if trade, err = recorder.Record(ctx, trade, event); err != nil {
 		return err
 	}
 	return s.publishAgain(t, trade.State.Job)

@@ -64,7 +64,7 @@ func (p *proc) start() {
 		rules.AskSince = p.clock()
 	}
 	log := slog.New(slog.DiscardHandler)
-	clerk := &reconcile.Clerk{
+	recorder := &reconcile.Recorder{
 		Ledger: p.s.book, Policy: rules, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
 		Schedule: reconcile.Schedule{
 			QuickInitial: 500 * time.Millisecond, QuickMax: 10 * time.Second, QuickTotal: inline,
@@ -72,10 +72,10 @@ func (p *proc) start() {
 		},
 	}
 	p.processor = &worker.Processor{
-		Jobs: decoder, Clerk: clerk, Gateway: p.s.bank, Gate: p.gate, Waiter: p.room,
+		Jobs: decoder, Recorder: recorder, Gateway: p.s.bank, Gate: p.gate, Waiter: p.room,
 		Lease: lease, Inline: inline, Rest: 5 * time.Second, NewRequestID: p.s.mint, Log: log,
 	}
-	p.resolver = &reconcile.Resolver{Clerk: clerk, Query: p.s.bank.Query}
+	p.resolver = &reconcile.Resolver{Recorder: recorder, Query: p.s.bank.Query}
 	p.s.queue.poke()
 }
 
@@ -154,9 +154,9 @@ func (p *proc) take(m *message, first bool) {
 	var t *task
 	t = p.spawn(p.name()+" "+m.name, m.trade, func() {
 		pr := *p.processor // HACK
-		clerk := *pr.Clerk
-		clerk.Policy.AskFirst = clerk.Policy.AskFirst || !first
-		pr.Clerk = &clerk
+		recorder := *pr.Recorder
+		recorder.Policy.AskFirst = recorder.Policy.AskFirst || !first
+		pr.Recorder = &recorder
 		d := pr.Process(context.Background(), p.stopped, worker.Delivery{Body: m.body, First: first})
 		p.dispose(t, m, d)
 		p.busy--

@@ -74,8 +74,8 @@ func newDemoWorld(ctx context.Context, o demoOptions, log *slog.Logger) (w *demo
 		return w, err
 	}
 	// No setting scales the hour after which answers that settle nothing park a
-	// trade. The clerk is the one of worker, listener and gauges.
-	w.plant.notices.Clerk.Policy = w.policy()
+	// trade. The recorder is the one of worker, listener and gauges.
+	w.plant.notices.Recorder.Policy = w.policy()
 	return w, nil
 }
 
