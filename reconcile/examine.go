@@ -99,7 +99,7 @@ func (r *batchRun) judge(v *Verdict) {
 	recorder := r.Resolver.Recorder
 	now, window := recorder.Clock(), recorder.Policy.OrDefault().Window
 	v.Kind, v.Why = Compare(v.Item, v.State, v.Answer, now, Horizon{Window: window, Expiring: r.Expiring})
-	v.Deadline = deadlineOf(v.Item, v.State, v.Answer, window)
+	v.Deadline = deadlineOf(v.Item, v.State, v.Answer, now, window)
 	v.Event = nil
 	if v.State.Events == 0 {
 		return
