@@ -78,8 +78,10 @@ func checkJobSurvives(t *testing.T, d *capture.Decoder, job capture.Job) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	clean := job
+	clean.Cleaned = "" // a text that was cleaned needs it no more
 	again, err := d.Decode(nil, b)
-	if err != nil || again != job {
+	if err != nil || again != clean {
 		t.Errorf("as a message: got %+v, %v\nwant %+v", again, err, job)
 	}
 	var stored capture.Job
