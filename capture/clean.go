@@ -27,7 +27,7 @@ func cleaned(text string) string {
 		case broken && c != ' ' && b.Len() > 0:
 			b.WriteByte(' ')
 		}
-		broken = broken && c == ' '
+		broken = false
 		b.WriteRune(c)
 	}
 	return strings.TrimSpace(b.String())
