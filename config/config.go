@@ -29,6 +29,7 @@ type Config struct {
 	Reconcile Reconcile
 	Notify    Notify
 	Admin     Admin
+	Publish   Publish
 	Tracing   Tracing
 	Log       Log
 
@@ -65,6 +66,11 @@ type Jobs struct {
 	DLQStream string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the jobs that nobody can capture, subjects capture.dlq.<reason>"`
 	Fields    map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
 	Match     []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked untouched"`
+}
+
+// Publish says when the publish command asks an operator.
+type Publish struct {
+	AskAbove map[string]string `key:"publish.ask_above" doc:"sums above which publish asks at a terminal before it sends, as currency=amount: EUR=10000,JPY=1500000; none: it never asks"`
 }
 
 // Ledger says where the truth is kept, and for how long.

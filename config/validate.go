@@ -82,6 +82,7 @@ func (v *checker) jobs() {
 		v.subject("jobs.subjects", s)
 	}
 	v.mapping()
+	v.askAbove()
 	v.lanes()
 }
 

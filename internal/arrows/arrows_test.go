@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"internal/cluster":            {},
 	"internal/e2e":                {},
 	"internal/metrics":            {"capture", "gateway", "ledger", "worker"},
+	"internal/jobfile":            {"capture"},
 	"internal/loopback":           {},
 	"internal/natsconn":           {"internal/seldom"},
 	"internal/processtest":        {"capture", "internal/loopback"},
