@@ -16,10 +16,11 @@ import (
 
 func newJobsCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "jobs",
-		Short: "Look at what events would become",
-		Args:  cobra.NoArgs,
-		RunE:  chooseOne,
+		Use:     "jobs",
+		Short:   "Look at what events would become",
+		Example: "  capture-worker jobs try event.json --config capture.yaml",
+		Args:    cobra.NoArgs,
+		RunE:    chooseOne,
 	}
 	cmd.AddCommand(newJobsTryCmd(a))
 	return cmd
@@ -49,7 +50,7 @@ binary mode is written as {"headers": {"ce-type": "…"}, "body": {…}}.
 Exit codes: 0 every event is a job or is passed over; 1 it failed; 2 wrong usage
 or configuration; 3 there are events or rows that are no jobs.`,
 		Example: `  capture-worker jobs try event.json --config capture.yaml
-  capture-worker jobs try versand.csv --decimal comma --columns trade_id=Vorgang,amount=Betrag
+  capture-worker jobs try versand.csv --decimal comma --columns trade_id=Vorgang,amount=Betrag,currency=Währung
   nats stream get ORDERS 4 --json | jq -r .data | base64 -d | capture-worker jobs try -`,
 		Args: cobra.ExactArgs(1),
 	}
