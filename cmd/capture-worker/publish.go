@@ -137,11 +137,7 @@ func (p *publishing) run(ctx context.Context, path string) error {
 
 // printRows says where every row of the file went, and the sums.
 func printRows(w io.Writer, found *jobfile.Found) {
-	sums := ""
-	if !found.Sums.Empty() {
-		sums = "; " + found.Sums.String()
-	}
-	fmt.Fprintf(w, "rows: %s%s\n", found.Tally, sums)
+	fmt.Fprintf(w, "rows: %s\n", found)
 }
 
 // rows begins to read the input anew.

@@ -51,11 +51,31 @@ type Found struct {
 	Tally
 	Sums   Sums // of the good rows
 	faults faults
+	// long counts rows that take several lines, first is where the first is.
+	long  int
+	first string
+}
+
+// String says where the rows went, and which took several lines.
+func (f *Found) String() string {
+	text := f.Tally.String()
+	if f.long > 0 {
+		text += fmt.Sprintf(" (%d over several lines, first %s)", f.long, f.first)
+	}
+	if !f.Sums.Empty() {
+		text += "; " + f.Sums.String()
+	}
+	return text
 }
 
 // count counts one row.
 func (f *Found) count(r Row) {
 	f.Read++
+	if r.Lines > 1 && r.Item == 0 {
+		if f.long++; f.long == 1 {
+			f.first = r.Place()
+		}
+	}
 	switch {
 	case r.Err == nil:
 		f.Good++

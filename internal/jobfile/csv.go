@@ -86,7 +86,10 @@ func cellMapping(o Options) capture.Mapping {
 
 func (t *csvTable) row(record []string) Row {
 	line, _ := t.in.FieldPos(0)
-	r := Row{Line: line + t.skipped}
+	r := Row{Line: line + t.skipped, Lines: 1}
+	for _, cell := range record {
+		r.Lines += strings.Count(cell, "\n")
+	}
 	empty, err := t.fill(record)
 	switch {
 	case empty:

@@ -84,7 +84,7 @@ func lineRows(buf *bufio.Reader, bounded *rowLimit, dec decoder) Rows {
 		for line := 1; ; line++ {
 			bounded.reset()
 			text, err := buf.ReadSlice('\n')
-			r := Row{Line: line}
+			r := Row{Line: line, Lines: 1}
 			switch {
 			case errors.Is(err, bufio.ErrBufferFull):
 				r.Err = fmt.Errorf("the line is longer than %d bytes", maxRow)
@@ -155,6 +155,7 @@ func (v *values) rows(dec decoder) Rows {
 				yield(Row{}, fmt.Errorf("%s: %w", r.Place(), err))
 				return
 			}
+			r.Lines = v.line - r.Line + 1
 			v.decode(dec, &r)
 			if !yield(r, nil) {
 				return

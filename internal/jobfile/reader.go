@@ -19,8 +19,10 @@ type Row struct {
 	// Item is the number of a JSON value that does not stand on a line of its
 	// own, in an array say; 0 of any other row.
 	Item int
-	Job  capture.Job
-	Body []byte // the message; the row's own
+	// Lines is how many lines of the file the row takes.
+	Lines int
+	Job   capture.Job
+	Body  []byte // the message; the row's own
 	// Err is why it is no job; the other rows can still be read. It is a
 	// *SkipError of a row that is none and not meant to be one.
 	Err error
