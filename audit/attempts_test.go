@@ -9,8 +9,6 @@ import (
 )
 
 func TestCallsAndIntents(t *testing.T) {
-	deadline := asks("30.00")
-	deadline.CaptureBefore = noon.Add(time.Minute)
 	runTwins(t, []twin{
 		{"captured without an intent", "1",
 			new(story).end(0, capture.Captured, "", capture.ViaCapture, paid, brings(asks("30.00"))),
@@ -24,6 +22,12 @@ func TestCallsAndIntents(t *testing.T) {
 		{"an outcome without evidence", "1",
 			begun().add(1, capture.Event{Type: capture.Failed, Reason: "declined"}),
 			begun().end(1, capture.Failed, "declined", capture.ViaQuery, sees(capture.OrderDeclined, "30.00"))},
+	})
+}
+
+func TestCallsAreCleared(t *testing.T) {
+	deadline := before(time.Minute)
+	runTwins(t, []twin{
 		{"a first call into a ledger that holds something", "2",
 			new(story).add(0, capture.Event{Type: capture.Notified}).intent(1, 1, 1, asks("30.00")),
 			new(story).add(0, capture.Event{Type: capture.Notified}).query(1, open).intent(1, 1, 1, asks("30.00"))},

@@ -145,8 +145,6 @@ func corrects(id string) func(*capture.Event) {
 	return func(e *capture.Event) { e.Corrects = id }
 }
 
-func call(n int) func(*capture.Event) { return func(e *capture.Event) { e.Call = n } }
-
 func brings(job *capture.Job) func(*capture.Event) {
 	return func(e *capture.Event) { e.Job, e.Amount = job, job.Amount.Number() }
 }

@@ -64,6 +64,10 @@ type Policy struct {
 	// is set for a delivery that is not the first of its job, and while the
 	// ledger may have lost events (rule 2). Its zero value is the usual case.
 	AskFirst bool
+	// AskSince: queries asked before it prove nothing about calls that the ledger
+	// does not hold. It is set, to the time when that was noticed, while the
+	// ledger may have lost events; zero is the usual case.
+	AskSince time.Time
 }
 
 // DefaultPolicy is the policy where nobody sets one. It suits calls that are

@@ -31,6 +31,7 @@ type Decoder struct {
 	fields   *reading
 	match    selection
 	envelope *node
+	hosts    notifyHosts
 }
 
 // NewDecoder returns a decoder for messages of the shape that m describes.
@@ -44,7 +45,7 @@ func NewDecoder(m Mapping) (*Decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Decoder{fields: fields, match: match, envelope: envelopeNode(match.attributes)}, nil
+	return &Decoder{fields: fields, match: match, envelope: envelopeNode(match.attributes), hosts: newNotifyHosts(m.NotifyHosts)}, nil
 }
 
 // Decode reads a job from a message: plain JSON, or a CloudEvent 1.x in JSON,

@@ -2,9 +2,7 @@ package capture
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -255,6 +253,7 @@ func (r *jobReader) orderID() (text string, changed bool) {
 		r.fail(MalformedField, fieldOrderID, fmt.Sprintf("has %d characters, at most %d are allowed", n, maxOrderID))
 	}
 	text = cleaned(given)
+	r.standsAlone(fieldOrderID, text)
 	return text, text != given
 }
 
@@ -263,6 +262,7 @@ func (r *jobReader) orderID() (text string, changed bool) {
 func (r *jobReader) description() (text string, changed bool) {
 	given := r.optional(fieldDescription)
 	text = shortened(cleaned(given), maxDescription)
+	r.standsAlone(fieldDescription, text)
 	return text, text != given
 }
 
@@ -275,22 +275,18 @@ func (r *jobReader) url() string {
 	}
 	if len(text) > maxURL {
 		r.fail(MalformedURL, fieldNotifyURL, fmt.Sprintf("has %d bytes, at most %d are allowed", len(text), maxURL))
-	} else if err := checkURL(text); err != nil {
+	} else if err := r.d.hosts.check(text); err != nil {
 		r.fail(MalformedURL, fieldNotifyURL, err.Error())
 	}
+	r.standsAlone(fieldNotifyURL, text)
 	return text
 }
 
-func checkURL(text string) error {
-	if strings.IndexFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) >= 0 {
-		return errors.New("holds a space or a character outside ASCII; percent-encode it")
+// standsAlone refuses a text that the gateway could read as a neighbour of its
+// own parameter: what is signed of a call is joined raw.
+func (r *jobReader) standsAlone(field int, text string) {
+	if SignsAsSeveral(text) {
+		r.fail(MalformedField, field, "holds an & with the name of a parameter of the gateway's call and = behind it, as in &amount=; "+
+			"the signature could not tell it from that parameter: write it without the &")
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return errors.New("is not an absolute http or https URL, like https://shop.example/notify")
-	}
-	if u.User != nil {
-		return errors.New("holds a user or a password; take it out, the URL is sent to the gateway and written to the ledger")
-	}
-	return nil
 }

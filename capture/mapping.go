@@ -30,6 +30,9 @@ type Mapping struct {
 	// entries with one path, one. A path "ce-type" means the CloudEvents
 	// attribute of that name.
 	Match []Match
+	// NotifyHosts are the hosts that a job's own notify_url may name. Nil allows
+	// any, an empty list none.
+	NotifyHosts []string
 }
 
 // Field says where a field of the job comes from: from the first of Paths that

@@ -205,7 +205,10 @@ func (v situation) mayLand() bool {
 // lowered: a call is in doubt, and less is authorized than before it. That call
 // may have captured the difference, so another one would capture twice.
 func (v situation) lowered(shown Amount) bool {
-	return v.inDoubt() && !shown.IsZero() && (shown.less(v.s.HighestSum) || shown.less(v.s.Job.AuthorizedAmount))
+	if !v.inDoubt() || shown.IsZero() {
+		return false
+	}
+	return shown.less(v.s.HighestSum) || !v.s.SumAccepted && shown.less(v.s.Job.AuthorizedAmount)
 }
 
 // refused: the gateway said no to the open request. Order Query explains it or
@@ -223,7 +226,14 @@ func (v situation) deadAnswer() bool {
 // askedSinceCall: at least one of the queries was made after the last call
 // ended.
 func (v situation) askedSinceCall(a Agreement) bool {
-	return len(a.At) > 0 && !a.At[len(a.At)-1].Before(v.s.callEnded())
+	return len(a.At) > 0 && !lastOf(a).Before(later(v.s.callEnded(), v.p.AskSince))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // quiet: after the settle time, enough queries agreed, far enough apart, that
@@ -235,7 +245,7 @@ func (v situation) quiet(a Agreement) bool {
 // settled picks the agreeing queries that count: made after the settle time,
 // each at least the spacing after the one before.
 func (v situation) settled(a Agreement) []time.Time {
-	from := v.s.callEnded().Add(v.p.Settle)
+	from := later(v.s.callEnded().Add(v.p.Settle), v.p.AskSince)
 	var counted []time.Time
 	for _, at := range a.At {
 		if at.Before(from) {

@@ -16,10 +16,17 @@ import (
 // a network that loses, delays and misreports.
 type book struct {
 	s      *Sim
-	store  ledger.Memory
-	events [][]capture.Event // what is stored, per trade, for the checks
+	store  *ledger.Memory
+	log    []logged          // what is stored, in order
+	events [][]capture.Event // the same per trade, for the checks
 	seqs   [][]uint64        // and where
 	counts map[tally]int
+}
+
+type logged struct {
+	trade int
+	event capture.Event
+	after uint64
 }
 
 type tally struct {
@@ -31,7 +38,7 @@ var _ ledger.Ledger = (*book)(nil)
 
 func newBook(s *Sim) *book {
 	n := len(s.plan.Trades)
-	return &book{s: s, events: make([][]capture.Event, n), seqs: make([][]uint64, n), counts: map[tally]int{}}
+	return &book{s: s, store: &ledger.Memory{}, events: make([][]capture.Event, n), seqs: make([][]uint64, n), counts: map[tally]int{}}
 }
 
 // bump counts the occasions of a trade at a place.
@@ -107,6 +114,7 @@ func (b *book) put(t *task, e capture.Event, after uint64) (uint64, error) {
 	}
 	b.s.note("%s append %s after %d: stored as %d by %s (%s) %s", t.name, e.Type, after, seq, e.Worker, e.Rule, describe(e))
 	if t.trade >= 0 && !slices.Contains(b.seqs[t.trade], seq) {
+		b.log = append(b.log, logged{t.trade, e, after})
 		b.seqs[t.trade] = append(b.seqs[t.trade], seq)
 		b.events[t.trade] = append(b.events[t.trade], e)
 		b.s.checkAppended(t, e)
@@ -180,7 +188,7 @@ func (b *book) prefix(trade ledger.Trade, n int) ledger.Trade {
 
 func (s *Sim) trade(id string) int {
 	for i := range s.plan.Trades {
-		if s.plan.Trades[i].ID == id {
+		if capture.SameTrade(s.plan.Trades[i].ID, id) {
 			return i
 		}
 	}

@@ -2,16 +2,19 @@ package sim
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// Besides the jobs, three others touch a trade: the gateway's notifications, a
-// batch that looks at it, and a person who releases it.
+// Besides the jobs, others touch a trade: the gateway's notifications, a batch
+// that looks at it, the shop that withdraws its job, and an operator who
+// releases or retries it.
 
-// helper is the process that a notification or a person reaches.
+// helper is the process that a notification or a withdrawal reaches.
 func (s *Sim) helper(d dice) *proc {
 	var up []*proc
 	for _, p := range s.procs {
@@ -41,14 +44,26 @@ func (s *Sim) announce(trade int, paid time.Duration) {
 	s.at(at, func() { s.notified(trade, d) })
 }
 
+// rumour throws for a notification that is genuine and wrong.
+func (s *Sim) rumour(a *account) {
+	d := s.dice(onUntrue, a.no)
+	if s.meets(onUntrue, d) == NotifyUntrue {
+		s.after(d.between(saltLong, 0, 5*time.Minute), func() { s.notified(a.no, d) })
+	}
+}
+
 // notified is a verified notification: it is written down, then resolved.
 func (s *Sim) notified(trade int, d dice) {
 	p := s.helper(d)
 	if p == nil {
 		return
 	}
-	id := s.name(trade)
-	said := capture.Notification{Type: "payment", State: capture.OrderPaid}
+	id, a := s.name(trade), s.bank.accounts[trade]
+	said := capture.Notification{Type: "payment", State: capture.OrderPaid, Amount: a.plan.Authorized}
+	if len(a.taken) > 0 {
+		said.Amount = a.taken[0].amount
+		said.PaidTime = strconv.FormatInt(epoch.Add(a.taken[0].at).Unix(), 10)
+	}
 	p.spawn(p.name()+" notification "+id, trade, func() {
 		ctx := context.Background()
 		t, err := p.resolver.Clerk.Open(ctx, id)
@@ -63,31 +78,59 @@ func (s *Sim) notified(trade int, d dice) {
 	})
 }
 
+// withdraw is a withdrawal of a trade's job: an event, guarded like any other,
+// and tried until it is in the ledger or the money is taken.
+func (s *Sim) withdraw(trade, tries int) {
+	if tries >= operatorTries {
+		return
+	}
+	again := func() { s.after(30*time.Second, func() { s.withdraw(trade, tries+1) }) }
+	p := s.helper(s.dice(onRelease, trade))
+	if p == nil {
+		again()
+		return
+	}
+	id, done := s.name(trade), false
+	s.after(4*time.Minute, func() {
+		if !done {
+			s.withdraw(trade, tries+1)
+		}
+	})
+	p.spawn(p.name()+" withdraws "+id, trade, func() {
+		ctx := context.Background()
+		t, err := p.resolver.Clerk.Reopen(ctx, id)
+		if err == nil && !withdrawn(s.book.events[trade]) && t.State.Phase != capture.PhaseCaptured {
+			_, err = p.resolver.Clerk.Record(ctx, t, &capture.Event{Type: capture.Withdrawn, By: "shop", Note: "returned"})
+		}
+		done = err == nil
+	})
+}
+
 // look is what a batch reconcile does to a trade.
-func (s *Sim) look(id string) {
-	trade := s.trade(id)
+func (s *Sim) look(trade int) {
 	p := s.helper(s.dice(onNotify, trade))
 	if p == nil {
 		return
 	}
+	id := s.name(trade)
 	p.spawn(p.name()+" reconcile "+id, trade, func() {
 		_, _ = p.resolver.Resolve(context.Background(), id)
 	})
 }
 
-// releaseTries bounds how often a person tries to release one trade.
-const releaseTries = 20
+// operatorTries bounds how often one thing is tried with one trade.
+const operatorTries = 20
 
-// release sends a parked trade back, as a person would, and tries until that
+// release sends a parked trade back, as an operator would, and tries until that
 // has worked or was refused for good.
 func (s *Sim) release(trade, tries int) {
-	if s.released[trade] || tries >= releaseTries {
+	if s.released[trade] || tries >= operatorTries {
 		return
 	}
 	s.after(time.Minute, func() { s.release(trade, tries+1) })
 	p, id := s.desk, s.name(trade)
 	var t *task
-	t = p.spawn("person releases "+id, trade, func() {
+	t = p.spawn("operator releases "+id, trade, func() {
 		releaser := reconcile.Releaser{
 			Clerk: p.resolver.Clerk, Query: s.bank.Query, By: "somebody", Note: "looked at it",
 			Publish: func(_ context.Context, job capture.Job, _ string) error { return s.publishAgain(t, job) },
@@ -104,7 +147,66 @@ func (s *Sim) release(trade, tries int) {
 	})
 }
 
-// publishAgain makes the released trade's job a message once more.
+// retry sends a failed trade back, as an operator would: Order Query first.
+func (s *Sim) retry(trade, tries int) {
+	if s.retried[trade] || tries >= operatorTries {
+		return
+	}
+	s.after(time.Minute, func() { s.retry(trade, tries+1) })
+	p, id := s.desk, s.name(trade)
+	var t *task
+	t = p.spawn("operator retries "+id, trade, func() {
+		err := s.retryOnce(t, id)
+		s.note("%s: error: %v", t.name, err)
+		s.retried[trade] = err == nil
+	})
+}
+
+// retryOnce returns nil if there is nothing more to do.
+func (s *Sim) retryOnce(t *task, id string) error {
+	ctx, clerk := context.Background(), s.desk.resolver.Clerk
+	trade, err := clerk.Reopen(ctx, id)
+	if err == nil && pendingRetry(s.book.events[t.trade]) {
+		return s.publishAgain(t, trade.State.Job)
+	}
+	if err != nil || trade.State.Phase != capture.PhaseFailed || trade.State.Job.TradeID == "" {
+		return err
+	}
+	finding := clerk.Ask(ctx, s.bank.Query, id)
+	if trade, _, err = clerk.Learn(ctx, trade, nil, finding); err != nil || trade.State.Phase != capture.PhaseFailed {
+		return err
+	}
+	order := finding.Answer.Order
+	switch {
+	case finding.Answer.NoSuchTrade():
+		return nil
+	case finding.Answer.Kind != capture.AnswerDone || order == nil:
+		return errNetwork // it told nothing
+	case order.State != capture.OrderAuthorized:
+		return nil
+	}
+	event := &capture.Event{Type: capture.Retried, By: "somebody", Note: "the cause is gone"}
+	if trade, err = clerk.Record(ctx, trade, event); err != nil {
+		return err
+	}
+	return s.publishAgain(t, trade.State.Job)
+}
+
+// pendingRetry reports whether nothing followed the last retry, so that its job
+// may not be published yet.
+func pendingRetry(events []capture.Event) bool {
+	for _, e := range slices.Backward(events) {
+		switch {
+		case e.Type == capture.Retried:
+			return true
+		case e.Type == capture.Attempted || e.Type.Outcome():
+			return false
+		}
+	}
+	return false
+}
+
+// publishAgain makes the job of a trade that was sent back a message once more.
 func (s *Sim) publishAgain(t *task, job capture.Job) (err error) {
 	t.cross(onLetter, func(back func()) {
 		d := s.dice(onLetter, t.trade)

@@ -47,7 +47,11 @@ var decoder = func() *capture.Decoder {
 // start builds the process out of production code, with what is random or real
 // replaced.
 func (p *proc) start() {
-	if p.alive {
+	switch {
+	case p.alive:
+		return
+	case p.s.now < p.s.restoring:
+		p.s.at(p.s.restoring, p.start) // there is no ledger to work with
 		return
 	}
 	p.s.note("%s starts", p.name())
@@ -55,9 +59,13 @@ func (p *proc) start() {
 	p.stopped, p.halt = context.WithCancel(context.Background())
 	p.gate = newGate(p)
 	p.room = &room{p: p, places: p.plan.Room}
+	rules := p.s.policy
+	if rules.AskFirst = p.s.askFirst; rules.AskFirst {
+		rules.AskSince = p.clock()
+	}
 	log := slog.New(slog.DiscardHandler)
 	clerk := &reconcile.Clerk{
-		Ledger: p.s.book, Policy: p.s.policy, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
+		Ledger: p.s.book, Policy: rules, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
 		Schedule: reconcile.Schedule{
 			QuickInitial: 500 * time.Millisecond, QuickMax: 10 * time.Second, QuickTotal: inline,
 			SlowInitial: 15 * time.Second, SlowMax: 15 * time.Minute, Random: p.chance,
@@ -145,11 +153,16 @@ func (p *proc) take(m *message, first bool) {
 	p.busy++
 	var t *task
 	t = p.spawn(p.name()+" "+m.name, m.trade, func() {
-		d := p.processor.Process(context.Background(), p.stopped, worker.Delivery{Body: m.body, First: first})
+		pr := *p.processor // HACK
+		clerk := *pr.Clerk
+		clerk.Policy.AskFirst = clerk.Policy.AskFirst || !first
+		pr.Clerk = &clerk
+		d := pr.Process(context.Background(), p.stopped, worker.Delivery{Body: m.body, First: first})
 		p.dispose(t, m, d)
 		p.busy--
 		p.s.queue.poke()
 	})
+	t.again = !first
 	p.keep(t, m)
 }
 

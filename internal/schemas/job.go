@@ -21,25 +21,26 @@ func jobMembers() map[string]object {
 		"authorized_amount": amountSchema().with("description", "What was authorized, in the same currency. Say it when less is captured."),
 		"capture_before":    moment().with("description", "From this moment on no capture call is made. Not before authorized_at."),
 		"notify_url": obj("type", "string", "maxLength", 512, "allOf", []object{obj("pattern", asciiPattern), obj("pattern", urlPattern)},
-			"description", "Where the gateway reports changes: absolute http or https, without user and password."),
+			"not", obj("pattern", neighbourPattern),
+			"description", "Where the gateway reports changes: absolute https, without user and password, and a host that the worker's gateway.notify_hosts allows."),
 	}
 }
 
 // askedOrder and askedDescription are wider than what is written of them: a
 // worker cleans them of what cannot be printed, and cuts a description.
 func askedOrder() object {
-	return obj("type", "string", "maxLength", 128, "pattern", "^[^\ufffd]*$",
+	return obj("type", "string", "maxLength", 128, "pattern", "^[^\ufffd]*$", "not", obj("pattern", neighbourPattern),
 		"description", "The shop's name of the order. Carried into every outcome, without marks that cannot be printed. Nothing personal.")
 }
 
 func askedDescription() object {
-	return obj("type", "string",
+	return obj("type", "string", "not", obj("pattern", neighbourPattern),
 		"description", "One line for the gateway, of 255 characters: line ends and marks that cannot be printed are cleaned, a longer text is cut. "+
 			"Without it: \"order <order_id>\" or \"capture of <trade_id>\". Nothing personal.")
 }
 
 func line(limit int) object {
-	return obj("type", "string", "maxLength", limit, "pattern", linePattern())
+	return obj("type", "string", "maxLength", limit, "pattern", linePattern(), "not", obj("pattern", neighbourPattern))
 }
 
 func moment() object {
