@@ -204,3 +204,13 @@ func (q pathQuery) steps() (steps []any, ok bool) {
 	}
 	return steps, len(steps) > 0
 }
+
+// firstName is the member that the query begins with, "" if it may be any.
+func (q pathQuery) firstName() string {
+	segments := q.path.Query().Segments()
+	if len(segments) == 0 || segments[0].IsDescendant() || len(segments[0].Selectors()) != 1 {
+		return ""
+	}
+	name, _ := segments[0].Selectors()[0].(spec.Name)
+	return string(name)
+}

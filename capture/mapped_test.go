@@ -303,3 +303,38 @@ func TestEncodeByJSONPath(t *testing.T) {
 		t.Errorf("%s, %v", body, err)
 	}
 }
+
+func TestUnread(t *testing.T) {
+	for name, tt := range map[string]struct {
+		m    capture.Mapping
+		body string
+		want []string
+	}{
+		"our own shape": {capture.Mapping{}, `{"trade_id":"T1","x":1,"amount":"5","y z":{}}`, []string{"x", "y z"}},
+		"mapped":        {pathMapping(nil), pathEvent, []string{"description"}},
+		"anywhere":      {pathMapping(func(f map[string]capture.Field) { f["trade_id"] = capture.At("$..trade") }), pathEvent, nil},
+		"no JSON":       {capture.Mapping{}, `{`, nil},
+	} {
+		if got := decoderFor(t, tt.m).Unread(nil, []byte(tt.body)); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+func TestDecodeCells(t *testing.T) {
+	d := decoderFor(t, capture.Mapping{Fields: map[string]capture.Field{
+		"amount": {Paths: []string{"Betrag"}, Unit: capture.UnitMinor}, "currency": {Value: "EUR"}, "capture_before": {Paths: []string{"bis"}, Unit: capture.UnitSeconds},
+	}})
+	got, err := d.DecodeCells(&[9]string{0: "T1", 1: "2499", 3: "A\u00ad-1", 7: "1796119200"})
+	want := capture.Job{
+		TradeID: "T1", Amount: euros(t, "24.99"), OrderID: "A-1", Description: "order A-1", Cleaned: "order_id",
+		CaptureBefore: time.Unix(1796119200, 0).UTC(),
+	}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	_, err = d.DecodeCells(&[9]string{0: "T1", 1: "24.99"})
+	wantMalformed(t, err, capture.MalformedAmount, "amount")
+	_, err = d.DecodeCells(&[9]string{1: "2499"})
+	wantMalformed(t, err, capture.MalformedMissing, "trade_id")
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +42,7 @@ func newJobsTryCmd(a *app) *cobra.Command {
 		Short: "Show for each event or row what it would become",
 		Long: `try reads events or rows as the workers would with this configuration, and
 publishes nothing: for each it shows the trade, the order, the amount, the moment
-from which no capture call is made, and what was cleaned; or why it is no job; or
+from which no capture call is made, what was cleaned and what is not read; or why it is no job; or
 which condition of jobs.match passes it over. Sums per currency stand at the end.
 
 A file is read as publish reads it. An event with the headers of CloudEvents in
@@ -123,6 +124,9 @@ func (t *trying) run(ctx context.Context, path string, o jobfile.Options) error 
 	return nil
 }
 
+// maxUnread bounds the names on a line.
+const maxUnread = 8
+
 // attempted is what one event would become.
 type attempted struct {
 	Place    string       `json:"place"`
@@ -130,6 +134,7 @@ type attempted struct {
 	Why      string       `json:"why,omitempty"`
 	Job      *capture.Job `json:"job,omitempty"`
 	Deadline time.Time    `json:"deadline,omitzero"`
+	Unread   []string     `json:"unread,omitempty"`
 }
 
 func (t *trying) show(out io.Writer, row jobfile.Row, n *tried) error {
@@ -137,7 +142,7 @@ func (t *trying) show(out io.Writer, row jobfile.Row, n *tried) error {
 	_, skipped := errors.AsType[*jobfile.SkipError](row.Err)
 	switch {
 	case row.Err == nil:
-		a.Becomes, a.Job, a.Deadline = "job", &row.Job, row.Job.Deadline(t.window)
+		a.Becomes, a.Job, a.Deadline, a.Unread = "job", &row.Job, row.Job.Deadline(t.window), row.Unread
 		n.jobs++
 		n.sums.Add(row.Job.Amount, 1)
 	case errors.Is(row.Err, capture.ErrNotOurs):
@@ -177,6 +182,12 @@ func (a attempted) text() string {
 	line += fmt.Sprintf(", described as %q", a.Job.Description)
 	if a.Job.Cleaned != "" {
 		line += "; cleaned: " + a.Job.Cleaned
+	}
+	if n := len(a.Unread); n > 0 {
+		line += "; not read: " + strings.Join(a.Unread[:min(n, maxUnread)], ", ")
+		if n > maxUnread {
+			line += fmt.Sprintf(" and %d more", n-maxUnread)
+		}
 	}
 	return line
 }

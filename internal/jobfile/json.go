@@ -33,9 +33,12 @@ type decoder struct {
 	enveloped bool
 }
 
-func (d decoder) decode(body []byte) (capture.Job, error) {
-	header, body := d.open(body)
-	return d.jobs.Decode(header, body)
+func (d decoder) decode(r *Row) {
+	header, body := d.open(r.Body)
+	r.Job, r.Err = d.jobs.Decode(header, body)
+	if d.enveloped && r.Err == nil {
+		r.Unread = d.jobs.Unread(header, body)
+	}
 }
 
 // open takes a message out of {"headers": …, "body": …}, and leaves anything else
@@ -97,7 +100,7 @@ func lineRows(buf *bufio.Reader, bounded *rowLimit, dec decoder) Rows {
 				return
 			}
 			if r.Err == nil && len(r.Body) > 0 {
-				r.Job, r.Err = dec.decode(r.Body)
+				dec.decode(&r)
 			}
 			if (r.Err != nil || len(r.Body) > 0) && !yield(r, nil) {
 				return
@@ -175,7 +178,7 @@ func (v *values) decode(dec decoder, r *Row) {
 		body.Write(v.text) // the decoder says what is wrong
 	}
 	r.Body = body.Bytes()
-	r.Job, r.Err = dec.decode(r.Body)
+	dec.decode(r)
 }
 
 // next is the next byte.

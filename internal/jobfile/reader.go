@@ -23,6 +23,9 @@ type Row struct {
 	Lines int
 	Job   capture.Job
 	Body  []byte // the message; the row's own
+	// Unread are the members of a message that nothing is read from; they are
+	// listed with Options.Enveloped.
+	Unread []string
 	// Err is why it is no job; the other rows can still be read. It is a
 	// *SkipError of a row that is none and not meant to be one.
 	Err error
@@ -81,7 +84,7 @@ type Options struct {
 	// trade_id, and amounts may be missing.
 	Books bool
 	// Enveloped takes a row of JSON {"headers": …, "body": …} for a message with
-	// these headers.
+	// these headers, and lists what is not read: for operators who try a mapping.
 	Enveloped bool
 	// Note is told, once for each pass, of columns that are not read; nil tells
 	// nobody.
