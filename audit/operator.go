@@ -2,14 +2,16 @@ package audit
 
 import "github.com/capture-worker/capture-worker/capture"
 
-// checkReopened: an operator releases a parked trade, retries a failed one, and
-// says who and why (rule 8).
+// checkReopened: an operator releases a parked trade, retries a failed one, or
+// one that was withdrawn and has no outcome yet, and says who and why (rules 8
+// and 13).
 func (h *history) checkReopened(e capture.Event) {
 	want := capture.Parked
 	if e.Type == capture.Retried {
 		want = capture.Failed
 	}
-	if h.outcome == nil || h.outcome.Type != want {
+	takenBack := e.Type == capture.Retried && h.withdrawn && h.outcome == nil
+	if !takenBack && (h.outcome == nil || h.outcome.Type != want) {
 		h.add("8", e, "%s, but the trade is not %s", e.Type, want)
 	}
 	h.checkSigned(e)

@@ -166,6 +166,8 @@ func TestWithdrawn(t *testing.T) {
 		{"another request after it", "13",
 			new(story).add(0, gone).add(2, end).query(3, open).intent(4, 1, 1, asks("25.00")),
 			new(story).add(0, gone).add(2, end).operator(3, capture.Retried).query(4, open).intent(5, 1, 1, asks("30.00"))},
+		{"retried before its job came", "8",
+			new(story).operator(3, capture.Retried), new(story).add(0, gone).operator(3, capture.Retried)},
 		{"a release does not reopen it", "13",
 			parked().add(3, gone).operator(4, capture.Released).query(50, open).query(55, open).intent(56, 1, 2, asks("30.00")),
 			parked().add(3, gone).operator(4, capture.Released).query(50, open).fails(hour+1, why, open)},

@@ -70,9 +70,13 @@ func (d *document) find(queries []pathQuery, out [][]byte) error {
 // find returns the one value that the query leads to as JSON text, nil if there
 // is none.
 func (q pathQuery) find(tree any) ([]byte, error) {
+	found, err := q.selects(tree)
+	if err != nil {
+		return nil, err
+	}
 	var one any
 	count := 0
-	for _, value := range q.path.Select(tree) {
+	for _, value := range found {
 		if value != nil {
 			one = value
 			count++
@@ -86,6 +90,17 @@ func (q pathQuery) find(tree any) ([]byte, error) {
 			"Narrow the path if one of them is meant, or publish one message for each capture", count))
 	}
 	return textOf(one), nil
+}
+
+// selects applies the query. If the library panics, the event is at fault: the
+// job would be delivered again and again otherwise.
+func (q pathQuery) selects(tree any) (found []any, err error) {
+	defer func() {
+		if recover() != nil {
+			err = malformed(MalformedField, q.text, "the path cannot be applied to this event; write it in another way")
+		}
+	}()
+	return q.path.Select(tree), nil
 }
 
 // textOf is a value of a tree as JSON text. Of an array or object only the kind

@@ -116,6 +116,11 @@ func (v situation) intent() *Job {
 	if v.job == nil {
 		return &Job{}
 	}
+	if first := v.s.Job.TradeID; first != "" && first != v.job.TradeID {
+		spelt := *v.job
+		spelt.TradeID = first // as the first job wrote it, so that the gateway knows it (rule 7)
+		return &spelt
+	}
 	return v.job
 }
 

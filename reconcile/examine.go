@@ -98,7 +98,7 @@ func (r *batchRun) judge(v *Verdict) {
 	clerk := r.Resolver.Clerk
 	now, window := clerk.Clock(), clerk.Policy.OrDefault().Window
 	v.Kind, v.Why = Compare(v.Item, v.State, v.Answer, now, Horizon{Window: window, Expiring: r.Expiring})
-	v.Deadline = deadlineOf(v.Item, v.State, v.Answer, window)
+	v.Deadline = deadlineOf(v.Item, v.State, v.Answer, now, window)
 	v.Event = nil
 	if v.State.Events == 0 {
 		return

@@ -220,14 +220,14 @@ func (c comparison) authorized() (Kind, string) {
 }
 
 // deadline is the end of the time that we give ourselves to capture the trade.
-func (c comparison) deadline() time.Time { return deadlineOf(c.item, c.s, c.a, c.h.Window) }
+func (c comparison) deadline() time.Time { return deadlineOf(c.item, c.s, c.a, c.now, c.h.Window) }
 
-func deadlineOf(item Item, s capture.State, a capture.Answer, window time.Duration) time.Time {
+func deadlineOf(item Item, s capture.State, a capture.Answer, now time.Time, window time.Duration) time.Time {
 	if !item.CaptureBefore.IsZero() {
 		return item.CaptureBefore
 	}
 	deadline := s.Deadline(window)
-	if created := createdAt(a); deadline.IsZero() && !created.IsZero() {
+	if created := createdAt(a, now); deadline.IsZero() && !created.IsZero() {
 		return created.Add(window)
 	}
 	return deadline
@@ -236,7 +236,7 @@ func deadlineOf(item Item, s capture.State, a capture.Answer, window time.Durati
 // end is the end of the time that the gateway gives, as far as it is known: a
 // job's capture_before may be earlier, and a retry can move that.
 func (c comparison) end() time.Time {
-	for _, from := range []time.Time{createdAt(c.a), c.s.CreatedAt, c.s.Job.AuthorizedAt} {
+	for _, from := range []time.Time{createdAt(c.a, c.now), c.s.CreatedAt, c.s.Job.AuthorizedAt} {
 		if !from.IsZero() {
 			return from.Add(c.h.Window)
 		}
@@ -244,11 +244,17 @@ func (c comparison) end() time.Time {
 	return c.deadline()
 }
 
-func createdAt(a capture.Answer) time.Time {
+// createdAt is when the authorization was made, as Order Query says, zero if that
+// cannot be: a deadline must not come from nonsense.
+func createdAt(a capture.Answer, now time.Time) time.Time {
 	if a.Order == nil {
 		return time.Time{}
 	}
-	return capture.UnixSeconds(a.Order.CreatedAt)
+	at := capture.UnixSeconds(a.Order.CreatedAt)
+	if at.After(now.Add(24 * time.Hour)) {
+		return time.Time{}
+	}
+	return at
 }
 
 // left says how long a trade can still be captured, if that is known.

@@ -139,30 +139,37 @@ func (s *Sim) checkAppended(t *task, e capture.Event) {
 	s.checkSequel(a, events[:len(events)-1], e)
 	if e.Type.Outcome() {
 		s.Counts.outcome(e)
-		s.checkOutcome(a, e)
+		s.checkOutcome(t, a, e)
 	}
 	if e.Type.Outcome() || e.Type == capture.Attempted {
 		s.checkAudit(t.trade)
 	}
 	if e.Type == capture.Parked && a.plan.Release > 0 && !s.released[t.trade] {
-		s.after(a.plan.Release, func() { s.release(t.trade, 0) })
+		s.after(a.plan.Release, func() { s.sendBack(t.trade, 0, false) })
 	}
 	if e.Type == capture.Failed && a.plan.Retry > 0 && !s.retried[t.trade] {
-		s.after(a.plan.Retry, func() { s.retry(t.trade, 0) })
+		s.after(a.plan.Retry, func() { s.sendBack(t.trade, 0, true) })
 	}
 }
 
 func (s *Sim) checkAudit(trade int) {
 	for _, v := range audit.Events(s.name(trade), s.book.events[trade], s.policy) {
-		if hackAudit {
-			s.breach(v.Rule, "%s", v)
-		}
+		s.breach(v.Rule, "%s", v)
 	}
 }
 
-const hackUUID, hackAudit = false, true
+// refusedReasons are those of outcomes that rest on what the gateway refuses.
+var refusedReasons = []string{
+	capture.ReasonTradeIncorrect, capture.ReasonAmountExceeded, capture.ReasonCurrencyMismatch, capture.ReasonRequestRefused,
+	capture.ReasonRefusalContradicted, capture.ReasonUnknownCode, capture.ReasonTradeUnknown,
+}
 
-func (s *Sim) checkOutcome(a *account, e capture.Event) {
+func (s *Sim) checkOutcome(t *task, a *account, e capture.Event) {
+	// An answer that shows the order comes from the right account.
+	shown := e.Answer != nil && e.Answer.Kind == capture.AnswerDone && e.Type == capture.Parked
+	if t.excused && e.Via == capture.ViaQuery && slices.Contains(refusedReasons, e.Reason) && !shown {
+		s.breach("9", "%s is %s (%s) while the intake is paused", a.plan.ID, e.Type, e.Reason)
+	}
 	if e.Answer != nil && e.Answer.OurFault() {
 		s.breach("9", "%s is %s on a refusal of our key", a.plan.ID, e.Type)
 	}

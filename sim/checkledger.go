@@ -23,9 +23,18 @@ func sinceReopened(events []capture.Event) []capture.Event {
 	return events
 }
 
-// withdrawn reports whether the trade's job is withdrawn (rule 13).
+// withdrawn reports whether the trade's job is withdrawn; only a retry undoes
+// that (rule 13).
 func withdrawn(events []capture.Event) bool {
-	return slices.ContainsFunc(sinceReopened(events), func(e capture.Event) bool { return e.Type == capture.Withdrawn })
+	for _, e := range slices.Backward(events) {
+		switch e.Type {
+		case capture.Withdrawn:
+			return true
+		case capture.Retried:
+			return false
+		}
+	}
+	return false
 }
 
 // notifiedPaid reports whether a notification that says paid is newer than the

@@ -120,7 +120,7 @@ var faultTable = [faultCount]faultInfo{
 	CaptureSlow:            {"capture_slow", onCapture, .04, false, "the answer takes up to 40 s: beyond the timeout it is lost"},
 	CapturePending:         {"capture_pending", onCapture, .03, false, "accepted, paid up to 10 min later"},
 	CaptureDeclined:        {"capture_declined", onCapture, .01, false, "the capture ends as declined"},
-	CaptureDeclinedFalsely: {"capture_declined_falsely", onCapture, .006, false, "answered as declined; the order stays authorized"},
+	CaptureDeclinedFalsely: {"capture_declined_falsely", onCapture, .015, false, "answered as declined; the order stays authorized"},
 	CaptureRefused:         {"capture_refused", onCapture, .04, false, "a code of the gateway's table, though nothing is wrong"},
 	CaptureOddCode:         {"capture_odd_code", onCapture, .01, false, "one of two codes that no page has; no effect"},
 	CaptureTooLate:         {"capture_too_late", onCapture, .06, true, "no answer; takes effect one to five minutes after the call ended: beyond the settle time"},

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"time"
 
@@ -121,89 +120,35 @@ func (s *Sim) look(trade int) {
 // operatorTries bounds how often one thing is tried with one trade.
 const operatorTries = 20
 
-// release sends a parked trade back, as an operator would, and tries until that
-// has worked or was refused for good.
-func (s *Sim) release(trade, tries int) {
-	if s.released[trade] || tries >= operatorTries {
+// sendBack sends a parked trade back to work, or retries a failed one, as an
+// operator would, and tries until that has worked or was refused for good.
+func (s *Sim) sendBack(trade, tries int, retry bool) {
+	done, verb := s.released, "releases"
+	if retry {
+		done, verb = s.retried, "retries"
+	}
+	if done[trade] || tries >= operatorTries {
 		return
 	}
-	s.after(time.Minute, func() { s.release(trade, tries+1) })
+	again := func() { s.sendBack(trade, tries+1, retry) }
+	s.after(time.Minute, again)
 	p, id := s.desk, s.name(trade)
 	var t *task
-	t = p.spawn("operator releases "+id, trade, func() {
+	t = p.spawn("operator "+verb+" "+id, trade, func() {
 		releaser := reconcile.Releaser{
-			Clerk: p.resolver.Clerk, Query: s.bank.Query, By: "somebody", Note: "looked at it",
+			Clerk: p.resolver.Clerk, Query: s.bank.Query, By: "somebody", Note: "looked at it", Retry: retry,
 			Publish: func(_ context.Context, job capture.Job, _ string) error { return s.publishAgain(t, job) },
 		}
-		done, err := releaser.Release(context.Background(), id)
-		s.note("%s: %s %s, error: %v", t.name, done.Fate, done.Why, err)
-		was := s.released[trade]
-		s.released[trade] = err == nil && done.Fate != reconcile.WasRefused
+		release, err := releaser.Release(context.Background(), id)
+		s.note("%s: %s %s, error: %v", t.name, release.Fate, release.Why, err)
+		was := done[trade]
+		done[trade] = err == nil && release.Fate != reconcile.WasRefused
 		if was && err != nil {
 			// Another try had worked and nobody was to try again; but this one
 			// may have opened the trade once more.
-			s.after(time.Minute, func() { s.release(trade, tries+1) })
+			s.after(time.Minute, again)
 		}
 	})
-}
-
-// retry sends a failed trade back, as an operator would: Order Query first.
-func (s *Sim) retry(trade, tries int) {
-	if s.retried[trade] || tries >= operatorTries {
-		return
-	}
-	s.after(time.Minute, func() { s.retry(trade, tries+1) })
-	p, id := s.desk, s.name(trade)
-	var t *task
-	t = p.spawn("operator retries "+id, trade, func() {
-		err := s.retryOnce(t, id)
-		s.note("%s: error: %v", t.name, err)
-		s.retried[trade] = err == nil
-	})
-}
-
-// retryOnce returns nil if there is nothing more to do.
-func (s *Sim) retryOnce(t *task, id string) error {
-	ctx, clerk := context.Background(), s.desk.resolver.Clerk
-	trade, err := clerk.Reopen(ctx, id)
-	if err == nil && pendingRetry(s.book.events[t.trade]) {
-		return s.publishAgain(t, trade.State.Job)
-	}
-	if err != nil || trade.State.Phase != capture.PhaseFailed || trade.State.Job.TradeID == "" {
-		return err
-	}
-	finding := clerk.Ask(ctx, s.bank.Query, id)
-	if trade, _, err = clerk.Learn(ctx, trade, nil, finding); err != nil || trade.State.Phase != capture.PhaseFailed {
-		return err
-	}
-	order := finding.Answer.Order
-	switch {
-	case finding.Answer.NoSuchTrade():
-		return nil
-	case finding.Answer.Kind != capture.AnswerDone || order == nil:
-		return errNetwork // it told nothing
-	case order.State != capture.OrderAuthorized:
-		return nil
-	}
-	event := &capture.Event{Type: capture.Retried, By: "somebody", Note: "the cause is gone"}
-	if trade, err = clerk.Record(ctx, trade, event); err != nil {
-		return err
-	}
-	return s.publishAgain(t, trade.State.Job)
-}
-
-// pendingRetry reports whether nothing followed the last retry, so that its job
-// may not be published yet.
-func pendingRetry(events []capture.Event) bool {
-	for _, e := range slices.Backward(events) {
-		switch {
-		case e.Type == capture.Retried:
-			return true
-		case e.Type == capture.Attempted || e.Type.Outcome():
-			return false
-		}
-	}
-	return false
 }
 
 // publishAgain makes the job of a trade that was sent back a message once more.

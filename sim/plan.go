@@ -249,7 +249,7 @@ var sums = []string{"30.00 EUR", "30.00 EUR", "12.50 USD", "5000 JPY"}
 func (p *Plan) planTrade(no int) TradePlan {
 	d := newDice(p.Seed, onTrade, no, 0)
 	t := TradePlan{
-		No: no, ID: fmt.Sprintf("T%d", no+1), Known: !d.chance(saltHow, .02), Begins: capture.OrderAuthorized,
+		No: no, ID: p.tradeID(no), Known: !d.chance(saltHow, .02), Begins: capture.OrderAuthorized,
 		Authorized: sum(sums[d.pick(saltAmount, len(sums))]), Expires: p.Gateway.Window,
 	}
 	switch u := d.unit(saltKind); {
@@ -282,6 +282,14 @@ func (p *Plan) planTrade(no int) TradePlan {
 	return t
 }
 
+// tradeID names a trade; few have a UUID.
+func (p *Plan) tradeID(no int) string {
+	if newDice(p.Seed, onTrade, no, 101).chance(saltHow, .15) {
+		return fmt.Sprintf("0A%02dbCdE-00aa-4bBb-8cCc-00000000%04d", no, p.Seed%10000)
+	}
+	return fmt.Sprintf("T%d", no+1)
+}
+
 // stubborn are the answers that a trade may get for ever.
 var stubborn = [][]string{
 	{"-7777"}, {"-7777", "-8888"}, {capture.CodeInternal}, {capture.CodeFieldMissing}, {capture.CodeAmountExceeded},
@@ -290,9 +298,6 @@ var stubborn = [][]string{
 
 // planOddities is what few trades meet besides.
 func (p *Plan) planOddities(t *TradePlan, d dice) {
-	if hackUUID && d.chance(saltHow, .15) {
-		t.ID = fmt.Sprintf("0A%02dbCdE-00aa-4bBb-8cCc-00000000%04d", t.No, p.Seed%10000)
-	}
 	if d.chance(saltKind, .5) {
 		t.Retry = d.between(saltBack, time.Second, 20*time.Minute)
 	}

@@ -59,13 +59,13 @@ func (p *proc) start() {
 	p.stopped, p.halt = context.WithCancel(context.Background())
 	p.gate = newGate(p)
 	p.room = &room{p: p, places: p.plan.Room}
-	rules := p.s.policy
-	if rules.AskFirst = p.s.askFirst; rules.AskFirst {
-		rules.AskSince = p.clock()
+	var since time.Time // the start at which it found that the ledger lacks events
+	if p.s.askFirst {
+		since = p.clock()
 	}
 	log := slog.New(slog.DiscardHandler)
 	clerk := &reconcile.Clerk{
-		Ledger: p.s.book, Policy: rules, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
+		Ledger: p.s.book, Policy: p.s.policy, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
 		Schedule: reconcile.Schedule{
 			QuickInitial: 500 * time.Millisecond, QuickMax: 10 * time.Second, QuickTotal: inline,
 			SlowInitial: 15 * time.Second, SlowMax: 15 * time.Minute, Random: p.chance,
@@ -74,6 +74,7 @@ func (p *proc) start() {
 	p.processor = &worker.Processor{
 		Jobs: decoder, Clerk: clerk, Gateway: p.s.bank, Gate: p.gate, Waiter: p.room,
 		Lease: lease, Inline: inline, Rest: 5 * time.Second, NewRequestID: p.s.mint, Log: log,
+		AskSince: func() time.Time { return since }, Intake: &intake{p: p},
 	}
 	p.resolver = &reconcile.Resolver{Clerk: clerk, Query: p.s.bank.Query}
 	p.s.queue.poke()
@@ -153,11 +154,7 @@ func (p *proc) take(m *message, first bool) {
 	p.busy++
 	var t *task
 	t = p.spawn(p.name()+" "+m.name, m.trade, func() {
-		pr := *p.processor // HACK
-		clerk := *pr.Clerk
-		clerk.Policy.AskFirst = clerk.Policy.AskFirst || !first
-		pr.Clerk = &clerk
-		d := pr.Process(context.Background(), p.stopped, worker.Delivery{Body: m.body, First: first})
+		d := p.processor.Process(context.Background(), p.stopped, worker.Delivery{Body: m.body, First: first})
 		p.dispose(t, m, d)
 		p.busy--
 		p.s.queue.poke()

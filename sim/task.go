@@ -21,7 +21,9 @@ type task struct {
 	dead  bool
 	slot  bool // holds a gateway slot
 	trade int  // index of its trade; -1 where none
-	again bool // it works on a delivery that is not the first of its message
+	// excused: its last answer came while the intake was paused.
+	excused bool
+	again   bool // it works on a delivery that is not the first of its message
 }
 
 // killed unwinds the coroutine of a process that died. Deferred calls of

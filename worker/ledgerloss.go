@@ -58,15 +58,35 @@ type LedgerGuard struct {
 	Log     *slog.Logger
 
 	behind atomic.Bool
+	since  atomic.Pointer[time.Time] // when this process learned of it
 }
 
 // Behind reports whether every first call has to be preceded by a query.
 func (g *LedgerGuard) Behind() bool { return g.behind.Load() }
 
+// Since returns when this process learned that the ledger may have lost events,
+// the zero time if it has not.
+func (g *LedgerGuard) Since() time.Time {
+	if at := g.since.Load(); at != nil && g.Behind() {
+		return *at
+	}
+	return time.Time{}
+}
+
+// fall notes that the ledger may have lost events, and reports whether that was
+// known.
+func (g *LedgerGuard) fall() (known bool) {
+	if !g.Behind() {
+		now := time.Now()
+		g.since.Store(&now)
+	}
+	return g.behind.Swap(true)
+}
+
 // Start compares ledger and jobs. If they cannot be compared, the ledger is taken
 // for one that has lost events until they can: Run tries again.
 func (g *LedgerGuard) Start(ctx context.Context) {
-	g.behind.Store(true)
+	g.fall()
 	g.look(ctx)
 }
 
@@ -115,7 +135,7 @@ func (g *LedgerGuard) poll(ctx context.Context) {
 	switch {
 	case err != nil: // as before
 	case loss != nil && loss.Accepted == nil:
-		if !g.behind.Swap(true) {
+		if !g.fall() {
 			g.Log.ErrorContext(ctx, "another worker found the ledger behind its jobs; first calls ask Order Query before", "worker", loss.Worker)
 		}
 	case g.behind.Load() && loss != nil:

@@ -69,9 +69,10 @@ type Processor struct {
 	// NewRequestID mints a request_id: at least 24 letters and digits, never
 	// seen before.
 	NewRequestID func() string
-	// AskFirst, if set, reports whether even the first call of a trade has to be
-	// preceded by a query: the ledger may have lost events (rule 2).
-	AskFirst func() bool
+	// AskSince, if set, returns when it was noticed that the ledger may have lost
+	// events, the zero time if it has not. Even the first call of a trade is then
+	// preceded by a query, and no query of before counts (rule 2).
+	AskSince func() time.Time
 	Log      *slog.Logger
 }
 
@@ -80,6 +81,7 @@ type Delivery struct {
 	Header map[string][]string
 	Body   []byte
 	First  bool // never delivered before, as far as the broker knows
+	Fresh  int  // jobs that were not delivered yet when this one was
 }
 
 // Process is a job's way, top to bottom: decode it, open its trade, and do
@@ -95,7 +97,10 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	}
 	patience := p.Clerk.Clock().Add(p.Inline)
 	policy := p.Clerk.Policy
-	policy.AskFirst = !d.First || p.AskFirst != nil && p.AskFirst()
+	if p.AskSince != nil {
+		policy.AskSince = p.AskSince()
+	}
+	policy.AskFirst = !d.First || !policy.AskSince.IsZero()
 	trade, err := p.open(ctx, &job, d.First)
 	for err == nil {
 		step := capture.Decide(&trade.State, &job, p.Clerk.Clock(), policy)
@@ -110,6 +115,9 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 			return conflict(&job, trade, &step)
 		case capture.DoWait:
 			until := p.lookAgain(trade, step.Until)
+			if yields := p.yield(&trade.State, d.Fresh, until); yields.After(until) {
+				return Disposition{Do: Later, At: yields, Rule: step.Rule}
+			}
 			if until.After(patience) || !p.Waiter.Wait(stop, until) {
 				return Disposition{Do: Later, At: until, Rule: step.Rule}
 			}
@@ -123,6 +131,23 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 		}
 	}
 	return p.handBack(&job, err)
+}
+
+// freshPace is how long a job is taken to need, and maxYield how long a refused
+// trade gives way to fresh jobs, at most, each time that it would be looked at.
+const (
+	freshPace = 10 * time.Millisecond
+	maxYield  = 2 * time.Minute
+)
+
+// yield is when a trade that was refused is looked at again. The broker delivers
+// what waits before what is fresh: ten thousand dead authorizations, each asked
+// about twice, would come before every healthy job behind them.
+func (p *Processor) yield(s *capture.State, fresh int, until time.Time) time.Time {
+	if fresh == 0 || s.Unanswered || s.Answer.Refusal() == "" {
+		return until
+	}
+	return p.Clerk.Clock().Add(min(time.Duration(min(fresh, 1_000_000))*freshPace, maxYield))
 }
 
 // peek is how soon a job looks again at a trade that another delivery is

@@ -32,7 +32,12 @@ func TestFirstCallAsksFirst(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				p := w.processor("w1")
-				p.AskFirst = func() bool { return tt.behind }
+				p.AskSince = func() time.Time {
+					if tt.behind {
+						return time.Now().Add(-time.Hour)
+					}
+					return time.Time{}
+				}
 				if d := w.redeliver(p, job, tt.first); d.Do != worker.Ack {
 					t.Errorf("%+v", d)
 				}
@@ -142,4 +147,36 @@ func TestGateProbesAfterRetryAfterInAnOutage(t *testing.T) {
 			t.Errorf("shut for %q after %d probes, want probes that fail", w.gate.Shut(), w.probes.Load())
 		}
 	})
+}
+
+// A refused trade gives way to fresh jobs, as many as there are; any other waits
+// inside as it always does.
+func TestRefusedTradesGiveWay(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		script string
+		fresh  int
+		least  time.Duration // 0: it ends in one delivery
+		most   time.Duration
+	}{
+		"refused, nothing fresh":     {"-4084", 0, 0, 0},
+		"refused, a thousand fresh":  {"-4084", 1000, 10 * time.Second, 10 * time.Second},
+		"refused, a million fresh":   {"-4084", 1_000_000, 2 * time.Minute, 2 * time.Minute},
+		"an error, a thousand fresh": {"-1000 before", 1000, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.gateway.script = []string{tt.script}
+				d := w.processor("w1").Process(t.Context(), t.Context(), worker.Delivery{Body: []byte(job), First: true, Fresh: tt.fresh})
+				if tt.least == 0 && d.Do != worker.Ack {
+					t.Errorf("%+v, want an ack", d)
+				}
+				if wait := time.Until(d.At); tt.least > 0 && (d.Do != worker.Later || wait < tt.least || wait > tt.most) {
+					t.Errorf("%s in %s, want later in %s", d.Do, wait, tt.least)
+				}
+			})
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -232,8 +233,11 @@ func (w *Worker) process(work, stop context.Context, m jetstream.Msg, processor 
 		}
 	}()
 	meta, err := m.Metadata()
-	first := err == nil && meta.NumDelivered == 1
-	return processor.Process(work, stop, Delivery{Header: m.Headers(), Body: m.Data(), First: first})
+	first, fresh := err == nil && meta.NumDelivered == 1, 0
+	if err == nil {
+		fresh = int(min(meta.NumPending, math.MaxInt32))
+	}
+	return processor.Process(work, stop, Delivery{Header: m.Headers(), Body: m.Data(), First: first, Fresh: fresh})
 }
 
 // drain waits for the jobs in hand, and after the timeout tells them to stop.

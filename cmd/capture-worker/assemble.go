@@ -118,7 +118,7 @@ func (p laneParts) worker(lane config.Lane, consumer jetstream.Consumer) *worker
 			Waiter: worker.NewRoom(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
 			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
 			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: rand.Text, Log: p.log,
-			Intake: p.gate.Guard(), AskFirst: p.behind.Behind,
+			Intake: p.gate.Guard(), AskSince: p.behind.Since,
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
 		Share:           float64(lane.Weight) / float64(p.weights),
@@ -149,5 +149,5 @@ func policyOf(c config.Config) capture.Policy {
 	return capture.Policy{
 		Settle: c.Reconcile.Settle, Agree: c.Reconcile.Agree, Spacing: c.Reconcile.Spacing,
 		GiveUpAfter: c.Worker.GiveUpAfter, Window: c.Gateway.Window, Final: c.Reconcile.Final,
-	}
+	}.OrDefault()
 }

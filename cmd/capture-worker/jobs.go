@@ -67,7 +67,7 @@ or configuration; 3 there are events or rows that are no jobs.`,
 		if t.output != "text" && t.output != "ndjson" {
 			return usageError("--output is %q: must be text or ndjson", t.output)
 		}
-		t.cmd, t.window = cmd, capture.AuthorizationWindow
+		t.cmd, t.window = cmd, c.Gateway.Window
 		o, err := t.file.options(args[0], mappingOf(c))
 		if err != nil {
 			return err

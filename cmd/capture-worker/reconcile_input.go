@@ -108,6 +108,7 @@ func (r *reconciling) bookRows(ctx context.Context, in *jobfile.Input) (jobfile.
 
 // expected makes items of the good rows.
 func (r *reconciling) expected(ctx context.Context, in *jobfile.Input) itemSeq {
+	window := r.o.clerk.Policy.OrDefault().Window
 	return func(yield func(reconcile.Item, error) bool) {
 		all, err := r.bookRows(ctx, in)
 		if err != nil {
@@ -119,7 +120,7 @@ func (r *reconciling) expected(ctx context.Context, in *jobfile.Input) itemSeq {
 				continue
 			}
 			item := reconcile.Item{
-				TradeID: row.Job.TradeID, Expected: row.Job.Amount, CaptureBefore: row.Job.Deadline(capture.AuthorizationWindow),
+				TradeID: row.Job.TradeID, Expected: row.Job.Amount, CaptureBefore: row.Job.Deadline(window),
 				Tag: books{row.Line, row.Job.OrderID},
 			}
 			if !yield(item, err) || err != nil {
