@@ -148,6 +148,7 @@ func newClerk(c config.Config, book ledger.Ledger, log *slog.Logger) *reconcile.
 func policyOf(c config.Config) capture.Policy {
 	return capture.Policy{
 		Settle: c.Reconcile.Settle, Agree: c.Reconcile.Agree, Spacing: c.Reconcile.Spacing,
-		GiveUpAfter: c.Worker.GiveUpAfter, Window: c.Gateway.Window, Final: c.Reconcile.Final,
+		GiveUpAfter: c.Worker.GiveUpAfter, Window: c.Gateway.Window,
+		Final: c.Reconcile.Final, AnswersFor: c.Reconcile.Final,
 	}.OrDefault()
 }
