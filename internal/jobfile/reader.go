@@ -86,8 +86,8 @@ type Options struct {
 	// Enveloped takes a row of JSON {"headers": …, "body": …} for a message with
 	// these headers, and lists what is not read: for operators who try a mapping.
 	Enveloped bool
-	// Note is told, once for each pass, of columns that are not read; nil tells
-	// nobody.
+	// Note receives one line about columns that are not read, in each pass; it may
+	// be nil.
 	Note func(string)
 }
 
