@@ -108,7 +108,7 @@ func (r *reconciling) bookRows(ctx context.Context, in *jobfile.Input) (jobfile.
 
 // expected makes items of the good rows.
 func (r *reconciling) expected(ctx context.Context, in *jobfile.Input) itemSeq {
-	window := r.o.clerk.Policy.OrDefault().Window
+	window := r.o.recorder.Policy.OrDefault().Window
 	return func(yield func(reconcile.Item, error) bool) {
 		all, err := r.bookRows(ctx, in)
 		if err != nil {

@@ -16,10 +16,10 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// newClerk writes to l at noon.
-func newClerk(l ledger.Ledger, worker string) *reconcile.Clerk {
+// newRecorder writes to l at noon.
+func newRecorder(l ledger.Ledger, worker string) *reconcile.Recorder {
 	ids := 0
-	return &reconcile.Clerk{
+	return &reconcile.Recorder{
 		Ledger: l, Schedule: schedule, Worker: worker, Now: func() time.Time { return noon },
 		Policy: capture.Policy{Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour},
 		NewID:  func() string { ids++; return fmt.Sprintf("%s-%d", worker, ids) },
@@ -37,7 +37,7 @@ func amount(t *testing.T, number string) capture.Amount {
 }
 
 // announce puts the intent of a first call into the ledger.
-func announce(t *testing.T, c *reconcile.Clerk) *reconcile.Trade {
+func announce(t *testing.T, c *reconcile.Recorder) *reconcile.Trade {
 	t.Helper()
 	job := capture.Job{TradeID: "T1", Amount: amount(t, "24.99")}
 	intent := &capture.Event{
@@ -59,7 +59,7 @@ func paid(t *testing.T) capture.Answer {
 func TestRecordStampsAndTellsConflicts(t *testing.T) {
 	t.Parallel()
 	book := &ledger.Memory{}
-	first, second := newClerk(book, "first"), newClerk(book, "second")
+	first, second := newRecorder(book, "first"), newRecorder(book, "second")
 	trade := announce(t, first)
 	stored, _, err := book.Last(t.Context(), "T1")
 	if err != nil || stored.Event.ID != "first-1" || stored.Event.Worker != "first" || !stored.Event.Time.Equal(noon) || stored.Seq != trade.Seq {
@@ -78,24 +78,24 @@ func TestRecordStampsAndTellsConflicts(t *testing.T) {
 func TestLearnJudgesAgainAfterAConflict(t *testing.T) {
 	t.Parallel()
 	book := &ledger.Memory{}
-	mine, other := newClerk(book, "mine"), newClerk(book, "other")
+	mine, other := newRecorder(book, "mine"), newRecorder(book, "other")
 	stale := announce(t, mine)
 	for range 3 {
 		if _, err := other.Record(t.Context(), mustOpen(t, other), &capture.Event{Type: capture.Notified}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	after, event, err := mine.Learn(t.Context(), stale, nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)})
+	after, event, err := mine.Apply(t.Context(), stale, nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)})
 	if err != nil || event == nil || event.Type != capture.Captured || after.State.Phase != capture.PhaseCaptured {
 		t.Errorf("%+v, %v: want captured on top of the others' events", event, err)
 	}
 	// Once more changes nothing.
-	if _, event, err = mine.Learn(t.Context(), stale, nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)}); err != nil || event != nil {
+	if _, event, err = mine.Apply(t.Context(), stale, nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)}); err != nil || event != nil {
 		t.Errorf("learning it twice wrote %+v, %v", event, err)
 	}
 }
 
-func mustOpen(t *testing.T, c *reconcile.Clerk) *reconcile.Trade {
+func mustOpen(t *testing.T, c *reconcile.Recorder) *reconcile.Trade {
 	t.Helper()
 	trade, err := c.Open(t.Context(), "T1")
 	if err != nil {
@@ -107,15 +107,15 @@ func mustOpen(t *testing.T, c *reconcile.Clerk) *reconcile.Trade {
 // The ledger says what could not be appended, and to which trade: once.
 func TestRecordSaysOnceWhatWasNotAppended(t *testing.T) {
 	t.Parallel()
-	clerk := newClerk(&ledger.Memory{}, "mine")
-	trade := announce(t, clerk)
+	recorder := newRecorder(&ledger.Memory{}, "mine")
+	trade := announce(t, recorder)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := clerk.Record(ctx, trade, &capture.Event{Type: capture.Released, By: "ann", Note: "x"})
+	_, err := recorder.Record(ctx, trade, &capture.Event{Type: capture.Released, By: "ann", Note: "x"})
 	if !errors.Is(err, context.Canceled) || err.Error() != "appending released to trade T1: context canceled" {
 		t.Errorf("%v", err)
 	}
-	_, err = clerk.Record(t.Context(), &reconcile.Trade{ID: "T1"}, &capture.Event{Type: capture.Released, By: "ann", Note: "x"})
+	_, err = recorder.Record(t.Context(), &reconcile.Trade{ID: "T1"}, &capture.Event{Type: capture.Released, By: "ann", Note: "x"})
 	if about, ok := errors.AsType[*ledger.ConflictError](err); !ok || about.TradeID != "T1" || strings.Count(err.Error(), "T1") != 1 {
 		t.Errorf("%v", err)
 	}
@@ -132,8 +132,8 @@ func TestLearnGivesUpOnContention(t *testing.T) {
 		}
 		return nil
 	}}
-	clerk := newClerk(book, "mine")
-	_, _, err := clerk.Learn(t.Context(), announce(t, clerk), nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)})
+	recorder := newRecorder(book, "mine")
+	_, _, err := recorder.Apply(t.Context(), announce(t, recorder), nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)})
 	if !errors.Is(err, reconcile.ErrContended) || conflicts > 100 {
 		t.Errorf("%v after %d conflicts, want ErrContended after a bounded number", err, conflicts)
 	}
@@ -147,16 +147,16 @@ func TestALostCallIsAskedAboutSeldom(t *testing.T) {
 		capture.OrderAuthorized: {0.5, 4.5, 45, 50},
 		capture.OrderPending:    {0.5, 1.5, 3.5, 7.5, 22.5, 52.5},
 	} {
-		clerk := newClerk(&ledger.Memory{}, "mine")
-		clerk.Schedule.Random = func() float64 { return 0.5 }
+		recorder := newRecorder(&ledger.Memory{}, "mine")
+		recorder.Schedule.Random = func() float64 { return 0.5 }
 		now := noon
-		clerk.Now = func() time.Time { return now }
-		trade := announce(t, clerk)
-		trade, _, err := clerk.Learn(t.Context(), trade, nil, capture.Finding{
+		recorder.Now = func() time.Time { return now }
+		trade := announce(t, recorder)
+		trade, _, err := recorder.Apply(t.Context(), trade, nil, capture.Finding{
 			Via: capture.ViaCapture, Call: 1, Answer: capture.Answer{Kind: capture.AnswerUnknown, Why: "reset"}})
 		var asked []float64
 		for err == nil && len(asked) < len(want) {
-			step := capture.Decide(&trade.State, &trade.State.Job, now, clerk.Policy)
+			step := capture.Decide(&trade.State, &trade.State.Job, now, recorder.Policy)
 			switch step.Do {
 			case capture.DoWait:
 				now = step.Until
@@ -166,7 +166,7 @@ func TestALostCallIsAskedAboutSeldom(t *testing.T) {
 				t.Fatalf("%s, asked after %v s: %s by the row %q", state, asked, step.Do, step.Rule)
 			}
 			asked = append(asked, now.Sub(noon).Seconds())
-			trade, _, err = clerk.Learn(t.Context(), trade, nil, capture.Finding{Via: capture.ViaQuery, Asked: now, Answer: capture.Answer{
+			trade, _, err = recorder.Apply(t.Context(), trade, nil, capture.Finding{Via: capture.ViaQuery, Asked: now, Answer: capture.Answer{
 				Kind: capture.AnswerDone, Order: &capture.Order{TradeID: "T1", State: state}}})
 		}
 		if err != nil || !slices.Equal(asked, want) {
@@ -178,15 +178,15 @@ func TestALostCallIsAskedAboutSeldom(t *testing.T) {
 func TestLookWritesNothingResolveDoes(t *testing.T) {
 	t.Parallel()
 	book := &ledger.Memory{}
-	clerk := newClerk(book, "mine")
-	announce(t, clerk)
-	resolver := &reconcile.Resolver{Clerk: clerk, Query: func(context.Context, string) capture.Answer { return paid(t) }}
+	recorder := newRecorder(book, "mine")
+	announce(t, recorder)
+	resolver := &reconcile.Resolver{Recorder: recorder, Query: func(context.Context, string) capture.Answer { return paid(t) }}
 	seen, err := resolver.Look(t.Context(), "T1")
-	if err != nil || !seen.Changed() || !seen.Settled() || mustOpen(t, clerk).State.Events != 1 {
-		t.Errorf("Look: %+v, %v; the ledger has %d events", seen, err, mustOpen(t, clerk).State.Events)
+	if err != nil || !seen.Changed() || !seen.Settled() || mustOpen(t, recorder).State.Events != 1 {
+		t.Errorf("Look: %+v, %v; the ledger has %d events", seen, err, mustOpen(t, recorder).State.Events)
 	}
 	done, err := resolver.Resolve(t.Context(), "T1")
-	if err != nil || !done.Changed() || done.Event.ID == "" || mustOpen(t, clerk).State.Phase != capture.PhaseCaptured {
+	if err != nil || !done.Changed() || done.Event.ID == "" || mustOpen(t, recorder).State.Phase != capture.PhaseCaptured {
 		t.Errorf("Resolve: %+v, %v", done, err)
 	}
 	if again, err := resolver.Resolve(t.Context(), "T1"); err != nil || again.Event != nil {

@@ -19,23 +19,23 @@ func saysPaid(t *testing.T) reconcile.Query {
 	}
 }
 
-// A clerk needs a ledger, and nothing else.
-func TestClerkWithDefaults(t *testing.T) {
+// A recorder needs a ledger, and nothing else.
+func TestRecorderWithDefaults(t *testing.T) {
 	t.Parallel()
 	book := &ledger.Memory{}
-	clerk := &reconcile.Clerk{Ledger: book}
+	recorder := &reconcile.Recorder{Ledger: book}
 	job := capture.Job{TradeID: "T1", Amount: amount(t, "24.99")}
-	trade, err := clerk.Record(t.Context(), &reconcile.Trade{ID: "T1"}, &capture.Event{
+	trade, err := recorder.Record(t.Context(), &reconcile.Trade{ID: "T1"}, &capture.Event{
 		Type: capture.Attempted, Attempt: 1, Call: 1, RequestID: "request00000000000000000001", Job: &job, LeaseUntil: time.Now(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	lost := capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}}
-	if _, e, err := clerk.Learn(t.Context(), trade, &job, lost); err != nil || e == nil || !e.RetryAt.After(time.Now()) {
+	if _, e, err := recorder.Apply(t.Context(), trade, &job, lost); err != nil || e == nil || !e.RetryAt.After(time.Now()) {
 		t.Fatalf("a lost answer: %+v, %v; want another try later, not at once", e, err)
 	}
-	r := &reconcile.Resolver{Clerk: clerk, Query: saysPaid(t)}
+	r := &reconcile.Resolver{Recorder: recorder, Query: saysPaid(t)}
 	if result, err := r.Resolve(t.Context(), "T1"); err != nil || !result.Changed() {
 		t.Fatalf("resolved: %+v, %v", result, err)
 	}
@@ -55,7 +55,7 @@ func TestClerkWithDefaults(t *testing.T) {
 			t.Errorf("batch: %+v, %v", v, err)
 		}
 	}
-	for found, err := range clerk.Parked(t.Context(), reconcile.ParkedFilter{}) {
+	for found, err := range recorder.Parked(t.Context(), reconcile.ParkedFilter{}) {
 		t.Errorf("parked: %+v, %v", found, err)
 	}
 }
@@ -63,7 +63,7 @@ func TestClerkWithDefaults(t *testing.T) {
 // What has no default is named by an error, and nothing is asked or written.
 func TestFieldsWithoutDefaultAreNamed(t *testing.T) {
 	t.Parallel()
-	clerk := &reconcile.Clerk{Ledger: &ledger.Memory{}}
+	recorder := &reconcile.Recorder{Ledger: &ledger.Memory{}}
 	query := func(context.Context, string) capture.Answer { t.Error("asked"); return capture.Answer{} }
 	publish := func(context.Context, capture.Job, string) error { t.Error("published"); return nil }
 	release := func(r *reconcile.Releaser) error { _, err := r.Release(t.Context(), "T1"); return err }
@@ -79,29 +79,29 @@ func TestFieldsWithoutDefaultAreNamed(t *testing.T) {
 		}
 		return last
 	}
-	_, openErr := new(reconcile.Clerk).Open(t.Context(), "T1")
+	_, openErr := new(reconcile.Recorder).Open(t.Context(), "T1")
 	var parkedErr error
-	for _, parkedErr = range new(reconcile.Clerk).Parked(t.Context(), reconcile.ParkedFilter{}) {
+	for _, parkedErr = range new(reconcile.Recorder).Parked(t.Context(), reconcile.ParkedFilter{}) {
 	}
-	_, recordErr := new(reconcile.Clerk).Record(t.Context(), &reconcile.Trade{ID: "T1"}, &capture.Event{})
+	_, recordErr := new(reconcile.Recorder).Record(t.Context(), &reconcile.Trade{ID: "T1"}, &capture.Event{})
 	for name, tt := range map[string]struct {
 		err  error
 		want string
 	}{
-		"open":              {openErr, "Clerk.Ledger"},
-		"parked":            {parkedErr, "Clerk.Ledger"},
-		"record":            {recordErr, "Clerk.Ledger"},
-		"dismiss":           {new(reconcile.Clerk).Dismiss(t.Context(), "T1", "ann", "x"), "Clerk.Ledger"},
-		"resolve":           {resolve(&reconcile.Resolver{Query: query}), "Clerk"},
-		"resolve, no query": {resolve(&reconcile.Resolver{Clerk: clerk}), "Resolver.Query"},
-		"batch":             {run(reconcile.Batch{}), "Resolver"},
-		"batch, no query":   {run(reconcile.Batch{Resolver: &reconcile.Resolver{Clerk: clerk}}), "Resolver.Query"},
-		"preview":           {preview(&reconcile.Releaser{Clerk: clerk}), "Releaser.Query"},
-		"release, no clerk": {release(&reconcile.Releaser{Query: query, Publish: publish, By: "ann", Note: "x"}), "Clerk"},
-		"release, publish":  {release(&reconcile.Releaser{Clerk: clerk, Query: query, By: "ann", Note: "x"}), "Releaser.Publish"},
-		"release, nobody":   {release(&reconcile.Releaser{Clerk: clerk, Query: query, Publish: publish, Note: "x"}), "Releaser.By"},
-		"release, no why":   {release(&reconcile.Releaser{Clerk: clerk, Query: query, Publish: publish, By: "ann"}), "Releaser.Note"},
-		"rollout":           {roll(reconcile.Rollout{}), "Releaser"},
+		"open":                 {openErr, "Recorder.Ledger"},
+		"parked":               {parkedErr, "Recorder.Ledger"},
+		"record":               {recordErr, "Recorder.Ledger"},
+		"dismiss":              {new(reconcile.Recorder).Dismiss(t.Context(), "T1", "ann", "x"), "Recorder.Ledger"},
+		"resolve":              {resolve(&reconcile.Resolver{Query: query}), "Resolver.Recorder"},
+		"resolve, no query":    {resolve(&reconcile.Resolver{Recorder: recorder}), "Resolver.Query"},
+		"batch":                {run(reconcile.Batch{}), "Batch.Resolver"},
+		"batch, no query":      {run(reconcile.Batch{Resolver: &reconcile.Resolver{Recorder: recorder}}), "Batch.Resolver.Query"},
+		"preview":              {preview(&reconcile.Releaser{Recorder: recorder}), "Releaser.Query"},
+		"release, no recorder": {release(&reconcile.Releaser{Query: query, Publish: publish, By: "ann", Note: "x"}), "Releaser.Recorder"},
+		"release, publish":     {release(&reconcile.Releaser{Recorder: recorder, Query: query, By: "ann", Note: "x"}), "Releaser.Publish"},
+		"release, nobody":      {release(&reconcile.Releaser{Recorder: recorder, Query: query, Publish: publish, Note: "x"}), "Releaser.By"},
+		"release, no why":      {release(&reconcile.Releaser{Recorder: recorder, Query: query, Publish: publish, By: "ann"}), "Releaser.Note"},
+		"rollout":              {roll(reconcile.Rollout{}), "Rollout.Releaser"},
 	} {
 		if want := "reconcile." + tt.want + ": " + reconcile.ErrNotSet.Error(); !errors.Is(tt.err, reconcile.ErrNotSet) || !contains(tt.err, want) {
 			t.Errorf("%s: %v, want %q", name, tt.err, want)
