@@ -6,8 +6,8 @@ import (
 	"log/slog"
 )
 
-// logger hands the server's lines to slog. Unlike the server's own, its Fatalf
-// does not end the process: the embedding program decides about that.
+// logger passes the server's log lines to slog. Its Fatalf does not end the
+// process, unlike that of the server's own logger.
 type logger struct{ to *slog.Logger }
 
 func newLogger(to *slog.Logger) *logger {

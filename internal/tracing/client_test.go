@@ -71,11 +71,11 @@ func TestTroubleWithTheCollector(t *testing.T) { // alone: the SDK has one error
 		{"refuses, and echoes", func(w http.ResponseWriter, r *http.Request, _ int) bool {
 			http.Error(w, r.Header.Get("Api-Key"), http.StatusUnauthorized)
 			return true
-		}, 1, "", "the collector answers HTTP 401"},
+		}, 1, "", "the collector replied with HTTP 401"},
 		{"sends us elsewhere", func(w http.ResponseWriter, r *http.Request, _ int) bool {
 			http.Redirect(w, r, "/elsewhere?"+r.Header.Get("Api-Key"), http.StatusTemporaryRedirect)
 			return true
-		}, 1, "", "the collector answers HTTP 307"},
+		}, 1, "", "the collector replied with HTTP 307"},
 		{"takes a part", func(w http.ResponseWriter, r *http.Request, _ int) bool {
 			_, _ = w.Write([]byte{0x0a, 0x04, 0x08, 0x03, 0x12, 0x00})
 			return true

@@ -1,8 +1,7 @@
-// Package tracing continues the trace of whoever published a job, through the
-// work on it, into the events that others read. It stands beside the work: it
-// wraps the gateway and the ledger that the work goes through, and nothing of
-// the work depends on it.
+// Package tracing continues the trace of a job's publisher through the worker and
+// into the ledger's events. It wraps the gateway and the ledger that the worker
+// uses; the worker does not depend on it.
 //
-// Where no spans are to be made, the trace of the publisher is still handed on
-// to the ledger's events, which costs nothing for jobs without one.
+// If no collector is configured, no spans are created. The publisher's trace
+// context is still stored with the ledger's events.
 package tracing
