@@ -15,14 +15,14 @@ import (
 	"github.com/capture-worker/capture-worker/internal/tracing"
 )
 
-// oneSpan makes a span, and ends the tracing.
+// oneSpan creates a span and stops tracing.
 func oneSpan(t *testing.T, traces *tracing.Tracing) error {
 	t.Helper()
 	traces.Gateway(fixed{&capture.Answer{Kind: capture.AnswerDone}}, "https://g.example/P").Query(t.Context(), "t")
 	return traces.Stop()
 }
 
-func TestWhoWeAreAndWhereSpansGo(t *testing.T) {
+func TestResourceAndEndpoint(t *testing.T) {
 	for _, tt := range []struct{ name, service, env, path, want, wantPath string }{
 		{"default", "", "", "", "capture-worker", "/v1/traces"},
 		{"of the environment", "", "env-name", "/", "env-name", "/v1/traces"},
@@ -53,7 +53,7 @@ func TestWhoWeAreAndWhereSpansGo(t *testing.T) {
 	}
 }
 
-func TestTroubleWithTheCollector(t *testing.T) { // alone: the SDK has one error handler for the process
+func TestCollectorErrors(t *testing.T) { // alone: the SDK has one error handler for the process
 	secret := "collector-key-8c1f"
 	for _, tt := range []struct {
 		name     string
@@ -108,7 +108,7 @@ func TestTroubleWithTheCollector(t *testing.T) { // alone: the SDK has one error
 	}
 }
 
-// A collector that is away or hangs costs no job, and a stop only its bound.
+// A collector that is down or hangs delays no job, and Stop only for its bound.
 func TestStopIsBounded(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
@@ -178,7 +178,7 @@ func TestHeadersFromEnv(t *testing.T) {
 	}
 }
 
-// gRPC would double the binary, and nobody here speaks it.
+// gRPC would double the size of the binary, and is not used.
 func TestNoGRPCInTheProgram(t *testing.T) {
 	t.Parallel()
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/capture-worker")

@@ -19,7 +19,7 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// fixed is a gateway with one answer.
+// fixed is a gateway that always gives the same answer.
 type fixed struct{ answer *capture.Answer }
 
 func (g fixed) Capture(context.Context, gateway.CaptureRequest) capture.Answer { return *g.answer }
@@ -60,7 +60,7 @@ func mustAppend(t *testing.T, book ledger.Ledger, ctx context.Context, e capture
 	return seq
 }
 
-// work does what a worker does for a job that is captured at once.
+// work does what a worker does for a job that is captured with the first call.
 func work(t *testing.T, traces *tracing.Tracing, book ledger.Ledger, m message, answer capture.Answer) {
 	t.Helper()
 	ctx, done := traces.Jobs("CAPTURE_JOBS", "capture-worker")(t.Context(), m)
@@ -82,7 +82,7 @@ func TestSpansOfAJob(t *testing.T) {
 
 	job := c.span(t, "process CAPTURE_JOBS")
 	if hex.EncodeToString(job.TraceId) != traceID || hex.EncodeToString(job.ParentSpanId) != "b7ad6b7169203331" || job.Kind != tracepb.Span_SPAN_KIND_CONSUMER {
-		t.Errorf("the job's span does not continue the publisher's: %v", job)
+		t.Errorf("the job's span is not a child of the publisher's: %v", job)
 	}
 	wantAttributes(t, job, map[string]string{
 		"messaging.system": "nats", "messaging.operation.type": "process", "messaging.operation.name": "process",
@@ -104,7 +104,7 @@ func TestSpansOfAJob(t *testing.T) {
 	})
 	for _, s := range []*tracepb.Span{call, outcome, c.span(t, "publish captures.{trade_id}.attempted")} {
 		if string(s.ParentSpanId) != string(job.SpanId) || string(s.TraceId) != string(job.TraceId) {
-			t.Errorf("span %q is not inside the job's", s.Name)
+			t.Errorf("span %q is not a child of the job's", s.Name)
 		}
 	}
 	trade, err := book.Load(t.Context(), "t")
@@ -113,12 +113,12 @@ func TestSpansOfAJob(t *testing.T) {
 	}
 	want := "00-" + traceID + "-" + hex.EncodeToString(outcome.SpanId) + "-01"
 	if got := trade.Headers["traceparent"]; len(got) != 1 || got[0] != want {
-		t.Errorf("the outcome carries %v, want %s", got, want)
+		t.Errorf("the headers of the outcome are %v, want %s", got, want)
 	}
 }
 
-// One text that is no UTF-8 would lose all spans of the request it is in.
-func TestWhatOthersWroteCannotLoseSpans(t *testing.T) {
+// One text with invalid UTF-8 would lose all spans of its request.
+func TestInvalidTextLosesNoSpans(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"caf\xe9-1", strings.Repeat("出货", 100)} {
 		c := newCollector(t)
@@ -130,7 +130,7 @@ func TestWhatOthersWroteCannotLoseSpans(t *testing.T) {
 	}
 }
 
-func TestFaultsAreSeen(t *testing.T) {
+func TestErrorStatus(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
@@ -159,7 +159,7 @@ func TestFaultsAreSeen(t *testing.T) {
 	}
 }
 
-func TestTroubleOfTheLedgerAndDeadLetters(t *testing.T) {
+func TestErrorTypes(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, nil)
@@ -192,9 +192,10 @@ func TestTroubleOfTheLedgerAndDeadLetters(t *testing.T) {
 	}
 }
 
-// A notification comes in a trace of its own, linked to the trade's; what it
-// leads to stays in the trade's, whoever sent a trace with it.
-func TestNotificationsAndTheTradesTrace(t *testing.T) {
+// A notification starts a trace of its own with a link to the trade's trace,
+// whatever trace context it came with. The work that follows is in the trade's
+// trace.
+func TestNotifications(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, nil)
@@ -222,7 +223,7 @@ func TestNotificationsAndTheTradesTrace(t *testing.T) {
 	received := c.span(t, "POST /notify")
 	wantAttributes(t, received, map[string]string{"http.route": "/notify", "http.response.status_code": "200", "capture.trade_id": "t"})
 	if len(received.ParentSpanId) > 0 || len(received.Links) != 1 || hex.EncodeToString(received.Links[0].TraceId) != traceID {
-		t.Errorf("the notification is not a trace of its own with a link to the trade's: %v", received)
+		t.Errorf("want a trace of its own with a link to the trade's: %v", received)
 	}
 	for _, name := range []string{"publish captures.{trade_id}.notified", "POST v3.QueryOrder", "publish captures.{trade_id}.captured"} {
 		if s := c.span(t, name); hex.EncodeToString(s.TraceId) != traceID {
@@ -231,12 +232,12 @@ func TestNotificationsAndTheTradesTrace(t *testing.T) {
 	}
 	kept := c.span(t, "publish captures.{trade_id}.notified")
 	if len(kept.Links) != 1 || string(kept.Links[0].TraceId) != string(received.TraceId) {
-		t.Errorf("what was kept has no link to its notification: %v", kept.Links)
+		t.Errorf("the stored event has no link to its notification: %v", kept.Links)
 	}
 }
 
-// A second job for a trade is another trace: its span links to the first.
-func TestAnotherJobLinksToTheTradesTrace(t *testing.T) {
+// A second job for a trade has another trace, with a link to the first.
+func TestSecondJobLinksToTheTradesTrace(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, nil)
@@ -258,7 +259,7 @@ func TestAnotherJobLinksToTheTradesTrace(t *testing.T) {
 	wantAttributes(t, job, map[string]string{"capture.trade_id": "t"})
 }
 
-// Who continues a trace keeps its publisher's choice; the others are sampled.
+// Traces of publishers keep their sampling decision; others are sampled here.
 func TestSampling(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
@@ -270,11 +271,11 @@ func TestSampling(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := trade.Headers["traceparent"]; len(got) != 1 || got[0][len(got[0])-3:] != "-00" {
-		t.Errorf("an unsampled trace is handed on as %v", got)
+		t.Errorf("an unsampled trace is continued as %v", got)
 	}
 	work(t, traces, traces.Ledger(&ledger.Memory{}), message{header: nats.Header{"traceparent": {publisher}}}, capture.Answer{Kind: capture.AnswerDone})
 	stop(t, traces)
 	if n, _ := c.count(); n != 4 {
-		t.Errorf("%d spans, want the 4 of the job that its publisher traces", n)
+		t.Errorf("%d spans, want the 4 of the sampled job", n)
 	}
 }

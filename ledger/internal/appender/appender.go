@@ -125,7 +125,7 @@ func (a *Appender) Release(m *Message) {
 	a.pool.Put(m)
 }
 
-// Publish makes one try to store the event, singly or in a batch. Classify says
+// Publish makes one try to store the event, singly or in a batch. Classify returns
 // what an error means for the event.
 func (a *Appender) Publish(ctx context.Context, m *Message) (seq uint64, err error) {
 	if !a.enqueue(m) {
