@@ -63,7 +63,7 @@ func (g crashingGateway) Query(ctx context.Context, tradeID string) capture.Answ
 func (w *world) crash(n int) (where string) {
 	b := &bomb{at: n}
 	p := w.processor("doomed")
-	p.Clerk.Ledger = crashingLedger{w.ledger, b}
+	p.Recorder.Ledger = crashingLedger{w.ledger, b}
 	p.Gateway = crashingGateway{w.gateway, b}
 	defer func() {
 		if broke := recover(); broke != nil && broke != any(errCrash) {
