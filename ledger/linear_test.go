@@ -28,8 +28,8 @@ func contention(t *testing.T, ledgers []ledger.Ledger, calls int, reader ledger.
 	t.Helper()
 	h := newHistory()
 	var wg sync.WaitGroup
-	for n, book := range ledgers {
-		c := newClient(t, n, book, h)
+	for n, l := range ledgers {
+		c := newClient(t, n, l, h)
 		wg.Go(func() {
 			for range calls {
 				c.act(fmt.Sprintf("t%d", c.dice.IntN(linearTrades)))
@@ -221,10 +221,10 @@ func TestBrokenLedgersAreFound(t *testing.T) {
 		t.Run(breaks, func(t *testing.T) {
 			t.Parallel()
 			memory := &ledger.Memory{}
-			book := broken{Ledger: memory, breaks: breaks, calls: &atomic.Int64{}}
-			h := contention(t, repeat(book, 4), 60, memory)
+			l := broken{Ledger: memory, breaks: breaks, calls: &atomic.Int64{}}
+			h := contention(t, repeat(l, 4), 60, memory)
 			if got := h.check(t); got != porcupine.Illegal {
-				t.Errorf("the check says %s, want %s", got, porcupine.Illegal)
+				t.Errorf("the check returned %s, want %s", got, porcupine.Illegal)
 			}
 		})
 	}

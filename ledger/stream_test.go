@@ -118,7 +118,7 @@ func checkFindings(t *testing.T, js jetstream.JetStream, name string, unfit bool
 			t.Errorf("found %v", found)
 		}
 	} else if len(found) != 1 || found[0].Unfit != unfit || !strings.Contains(found[0].Text, says) || !strings.Contains(found[0].Text, name) {
-		t.Errorf("found %v, want one (unfit: %v) that says %q", found, unfit, says)
+		t.Errorf("found %v, want one (unfit: %v) that contains %q", found, unfit, says)
 	}
 	after, err := js.Stream(t.Context(), name)
 	if err != nil {
@@ -199,7 +199,7 @@ func TestUndecodableEvent(t *testing.T) {
 	}
 	for _, err := range []error{loadErr, lastErr, watchErr} {
 		if !errors.Is(err, capture.ErrEvent) || !strings.Contains(err.Error(), where) {
-			t.Errorf("got %v, want one that says %s", err, where)
+			t.Errorf("got %v, want one that contains %s", err, where)
 		}
 	}
 	if _, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0); !errors.Is(err, ledger.ErrConflict) {

@@ -32,13 +32,13 @@ const (
 
 // world is a broker, a simulated gateway and a NATS client.
 type world struct {
-	t    *testing.T
-	url  string
-	js   jetstream.JetStream
-	book *ledger.JetStream
-	sim  *gatewaytest.Simulator
-	env  []string // of the workers
-	jobs map[string]*capture.Job
+	t      *testing.T
+	url    string
+	js     jetstream.JetStream
+	ledger *ledger.JetStream
+	sim    *gatewaytest.Simulator
+	env    []string // of the workers
+	jobs   map[string]*capture.Job
 }
 
 // newWorld connects to a broker and starts a simulated gateway.
@@ -58,7 +58,7 @@ func newWorld(t *testing.T, url string, o gatewaytest.Options) *world {
 	if w.js, err = jetstream.New(nc); err != nil {
 		t.Fatal(err)
 	}
-	w.book = ledger.NewJetStream(w.js, ledger.Options{Bound: patience})
+	w.ledger = ledger.NewJetStream(w.js, ledger.Options{Bound: patience})
 	w.env = append([]string{
 		"CAPTURE_NATS_URL=" + url, "CAPTURE_GATEWAY_URL=" + server.URL + gatewaytest.PaymentsPath,
 		"CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example/notify", "CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
@@ -176,7 +176,7 @@ func (w *world) audited() audit.Report {
 	w.t.Helper()
 	collector := audit.NewCollector(processtest.Policy, 20)
 	for id, job := range w.jobs {
-		loaded, err := w.book.LoadLatest(w.t.Context(), id)
+		loaded, err := w.ledger.LoadLatest(w.t.Context(), id)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func (w *world) audited() audit.Report {
 		_ = report.WriteTable(&table) // a Builder takes everything
 		w.t.Errorf("the audit of %d trades has findings:\n%s", len(w.jobs), table.String())
 	}
-	for id, err := range w.book.Trades(w.t.Context(), ledger.Filter{}) {
+	for id, err := range w.ledger.Trades(w.t.Context(), ledger.Filter{}) {
 		if err != nil {
 			w.t.Fatal(err)
 		}

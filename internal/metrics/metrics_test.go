@@ -103,9 +103,9 @@ func attempted(t *testing.T, trade string, at time.Time) capture.Event {
 func TestEventsMoneyAndUnsettledTrades(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("v1", func() time.Time { return began })
-	book := m.Ledger(&ledger.Memory{})
+	l := m.Ledger(&ledger.Memory{})
 	add := func(e capture.Event, after uint64) {
-		if _, err := book.Append(t.Context(), e, after); err != nil {
+		if _, err := l.Append(t.Context(), e, after); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,7 +113,7 @@ func TestEventsMoneyAndUnsettledTrades(t *testing.T) {
 	add(attempted(t, "T2", began.Add(2*time.Hour)), 0)
 	other := attempted(t, "T2", began)
 	other.ID = "of-another-worker"
-	if _, err := book.Append(t.Context(), other, 0); err == nil {
+	if _, err := l.Append(t.Context(), other, 0); err == nil {
 		t.Fatal("no conflict")
 	}
 	text := read(t, m)
@@ -149,11 +149,11 @@ func TestUnsettledTradesOfAnEarlierProcess(t *testing.T) {
 	}
 	for _, load := range []string{"Load", "LoadLatest"} {
 		m := metrics.New("v1", time.Now)
-		book := m.Ledger(shared)
+		l := m.Ledger(shared)
 		for _, trade := range []string{"T1", "T2", "T3"} {
-			reader := book.Load
+			reader := l.Load
 			if load == "LoadLatest" {
-				reader = book.LoadLatest
+				reader = l.LoadLatest
 			}
 			if _, err := reader(t.Context(), trade); err != nil {
 				t.Fatal(err)
@@ -193,20 +193,20 @@ func TestOverdueTrades(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := metrics.New("v1", time.Now)
 		m.Terms(10*24*time.Hour, time.Hour)
-		book := m.Ledger(&ledger.Memory{})
+		l := m.Ledger(&ledger.Memory{})
 		sum, err := capture.ParseAmount("24.99", "EUR")
 		if err != nil {
 			t.Fatal(err)
 		}
 		job := capture.Job{TradeID: "T1", Amount: sum}
-		seq, err := book.Append(t.Context(), capture.Event{ID: "E1", Type: capture.Attempted, TradeID: "T1", Time: time.Now(), Job: &job}, 0)
+		seq, err := l.Append(t.Context(), capture.Event{ID: "E1", Type: capture.Attempted, TradeID: "T1", Time: time.Now(), Job: &job}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
 		wantSeries(t, read(t, m), `capture_unsettled_overdue_trades 0`, `capture_unsettled_nearest_deadline_timestamp_seconds 0`)
 		made := time.Now().Add(-time.Hour)
-		_, err = book.Append(t.Context(), capture.Event{ID: "E2", Type: capture.Queried, TradeID: "T1", Time: time.Now(), Answer: &capture.Answer{
+		_, err = l.Append(t.Context(), capture.Event{ID: "E2", Type: capture.Queried, TradeID: "T1", Time: time.Now(), Answer: &capture.Answer{
 			Kind: capture.AnswerDone, Order: &capture.Order{State: capture.OrderAuthorized, CreatedAt: strconv.FormatInt(made.Unix(), 10)},
 		}}, seq)
 		if err != nil {

@@ -116,7 +116,7 @@ func (w *world) readyReturns(code int, text string) {
 	var got string
 	w.t.Cleanup(func() {
 		if w.t.Failed() {
-			w.t.Logf("/readyz said %d %s", gotCode, got)
+			w.t.Logf("/readyz returned %d %s", gotCode, got)
 		}
 	})
 	processtest.WaitFor(w.t, patience, "/readyz to say "+text, func() bool {

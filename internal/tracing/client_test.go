@@ -94,15 +94,15 @@ func TestCollectorErrors(t *testing.T) { // alone: the SDK has one error handler
 				o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			})
 			err := oneSpan(t, traces)
-			told := fmt.Sprint(err) + log.String()
+			output := fmt.Sprint(err) + log.String()
 			if _, n := c.count(); n != tt.requests {
 				t.Errorf("%d requests, want %d", n, tt.requests)
 			}
-			if !strings.Contains(told, tt.log) {
-				t.Errorf("told %q, want %q", told, tt.log)
+			if !strings.Contains(output, tt.log) {
+				t.Errorf("output %q, want %q", output, tt.log)
 			}
-			if strings.Contains(told, secret) {
-				t.Errorf("the collector's key is shown: %s", told)
+			if strings.Contains(output, secret) {
+				t.Errorf("the collector's key is shown: %s", output)
 			}
 		})
 	}
@@ -133,7 +133,7 @@ func TestStopIsBounded(t *testing.T) {
 				t.Errorf("the stop took %s", took)
 			}
 			if name == "hangs" && err == nil {
-				t.Error("nobody is told that spans are lost")
+				t.Error("no error for lost spans")
 			}
 		})
 	}

@@ -51,9 +51,9 @@ func event(typ capture.EventType, n int) capture.Event {
 	return e
 }
 
-func mustAppend(t *testing.T, book ledger.Ledger, ctx context.Context, e capture.Event, after uint64) uint64 {
+func mustAppend(t *testing.T, l ledger.Ledger, ctx context.Context, e capture.Event, after uint64) uint64 {
 	t.Helper()
-	seq, err := book.Append(ctx, e, after)
+	seq, err := l.Append(ctx, e, after)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,12 +61,12 @@ func mustAppend(t *testing.T, book ledger.Ledger, ctx context.Context, e capture
 }
 
 // work does what a worker does for a job that is captured with the first call.
-func work(t *testing.T, traces *tracing.Tracing, book ledger.Ledger, m message, answer capture.Answer) {
+func work(t *testing.T, traces *tracing.Tracing, l ledger.Ledger, m message, answer capture.Answer) {
 	t.Helper()
 	ctx, done := traces.Jobs("CAPTURE_JOBS", "capture-worker")(t.Context(), m)
-	seq := mustAppend(t, book, ctx, event(capture.Attempted, 1), 0)
+	seq := mustAppend(t, l, ctx, event(capture.Attempted, 1), 0)
 	traces.Gateway(fixed{&answer}, "https://g.example:8443/Payments?token=abc").Capture(ctx, gateway.CaptureRequest{TradeID: "t"})
-	mustAppend(t, book, ctx, event(capture.Captured, 2), seq)
+	mustAppend(t, l, ctx, event(capture.Captured, 2), seq)
 	done(worker.Disposition{Do: worker.Ack, Rule: "paid"})
 }
 
@@ -74,10 +74,10 @@ func TestSpansOfAJob(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, nil)
-	book := traces.Ledger(&ledger.Memory{})
+	l := traces.Ledger(&ledger.Memory{})
 	m := message{header: nats.Header{"Traceparent": {publisher}, "Nats-Msg-Id": {"m-1"}}, body: "{}"}
 	paid := capture.Order{TradeID: "t", State: capture.OrderPaid}
-	work(t, traces, book, m, capture.Answer{Kind: capture.AnswerDone, Code: "200", HTTPStatus: 200, Order: &paid})
+	work(t, traces, l, m, capture.Answer{Kind: capture.AnswerDone, Code: "200", HTTPStatus: 200, Order: &paid})
 	stop(t, traces)
 
 	job := c.span(t, "process CAPTURE_JOBS")
@@ -107,7 +107,7 @@ func TestSpansOfAJob(t *testing.T) {
 			t.Errorf("span %q is not a child of the job's", s.Name)
 		}
 	}
-	trade, err := book.Load(t.Context(), "t")
+	trade, err := l.Load(t.Context(), "t")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,8 +167,8 @@ func TestErrorTypes(t *testing.T) {
 	for typ, err := range map[capture.EventType]error{
 		capture.Attempted: ledger.ErrConflict, capture.Answered: ledger.ErrUncertain, capture.Parked: failing,
 	} {
-		book := traces.Ledger(ledgertest.Faulty{Ledger: &ledger.Memory{}, Before: func(ledgertest.Call) error { return err }})
-		if _, got := book.Append(t.Context(), event(typ, 1), 0); !errors.Is(got, err) {
+		l := traces.Ledger(ledgertest.Faulty{Ledger: &ledger.Memory{}, Before: func(ledgertest.Call) error { return err }})
+		if _, got := l.Append(t.Context(), event(typ, 1), 0); !errors.Is(got, err) {
 			t.Errorf("%v became %v", err, got)
 		}
 	}
@@ -199,25 +199,25 @@ func TestNotifications(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, nil)
-	book := traces.Ledger(&ledger.Memory{})
+	l := traces.Ledger(&ledger.Memory{})
 	ctx, _ := (&tracing.Tracing{}).Jobs("S", "c")(t.Context(), message{header: nats.Header{"traceparent": {publisher}}})
-	seq := mustAppend(t, book, ctx, event(capture.Attempted, 1), 0)
+	seq := mustAppend(t, l, ctx, event(capture.Attempted, 1), 0)
 
 	notices := traces.Notices("/notify")
 	foreign, _ := (&tracing.Tracing{}).Jobs("S", "c")(t.Context(), message{header: nats.Header{"traceparent": {other}}})
 	ctx, done := notices.Received(foreign, "t")
-	if _, err := book.Load(ctx, "t"); err != nil {
+	if _, err := l.Load(ctx, "t"); err != nil {
 		t.Fatal(err)
 	}
-	seq = mustAppend(t, book, ctx, event(capture.Notified, 2), seq)
+	seq = mustAppend(t, l, ctx, event(capture.Notified, 2), seq)
 	done(nil)
 
 	ctx = notices.Resolving(t.Context(), "t")
-	if _, err := book.Load(ctx, "t"); err != nil {
+	if _, err := l.Load(ctx, "t"); err != nil {
 		t.Fatal(err)
 	}
 	traces.Gateway(fixed{&capture.Answer{Kind: capture.AnswerDone}}, "https://g.example/P").Query(ctx, "t")
-	mustAppend(t, book, ctx, event(capture.Captured, 3), seq)
+	mustAppend(t, l, ctx, event(capture.Captured, 3), seq)
 	stop(t, traces)
 
 	received := c.span(t, "POST /notify")
@@ -241,12 +241,12 @@ func TestSecondJobLinksToTheTradesTrace(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, nil)
-	book := traces.Ledger(&ledger.Memory{})
+	l := traces.Ledger(&ledger.Memory{})
 	ctx, _ := (&tracing.Tracing{}).Jobs("S", "c")(t.Context(), message{header: nats.Header{"traceparent": {publisher}}})
-	mustAppend(t, book, ctx, event(capture.Captured, 1), 0)
+	mustAppend(t, l, ctx, event(capture.Captured, 1), 0)
 	ctx, done := traces.Jobs("S", "c")(t.Context(), message{})
 	for range 3 {
-		if _, err := book.LoadLatest(ctx, "t"); err != nil {
+		if _, err := l.LoadLatest(ctx, "t"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -264,9 +264,9 @@ func TestSampling(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, func(o *tracing.Options) { o.Sample = 0 })
-	book := traces.Ledger(&ledger.Memory{})
-	work(t, traces, book, message{}, capture.Answer{Kind: capture.AnswerDone})
-	trade, err := book.Load(t.Context(), "t")
+	l := traces.Ledger(&ledger.Memory{})
+	work(t, traces, l, message{}, capture.Answer{Kind: capture.AnswerDone})
+	trade, err := l.Load(t.Context(), "t")
 	if err != nil {
 		t.Fatal(err)
 	}
