@@ -79,7 +79,7 @@ func (h *Handler) kept(ctx context.Context, id string, s capture.State, n gatewa
 	h.stats.Kept.Add(1)
 	h.seen.put(id, digest(n), h.cfg.Recorder.Clock())
 	if s.Phase == capture.PhaseCaptured {
-		h.cfg.Log.WarnContext(ctx, "the gateway says something new about a captured trade; the outcome stands",
+		h.cfg.Log.WarnContext(ctx, "the gateway reports something new about a captured trade; the outcome stands",
 			"trade_id", id, "type", n.Type, "state", string(n.State))
 		return
 	}
