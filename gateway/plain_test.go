@@ -150,7 +150,7 @@ type plainEnvelope struct {
 	message    string
 	responseID string
 	data       plainMembers // nil if data is no object
-	conflict      string
+	conflict   string
 }
 
 func plainReadEnvelope(body []byte, httpStatus int) (plainEnvelope, bool) {
