@@ -12,7 +12,7 @@ import (
 
 const (
 	// requestTimeout bounds one request to the server.
-	requestTimeout = 10 * time.Second
+	requestTimeout = 5 * time.Second
 	// idleWait bounds the wait for the next message, and for a whole batch.
 	idleWait = 5 * time.Second
 	// ackWait is above what a batch takes; what comes twice is passed over.
@@ -52,30 +52,37 @@ type feed struct {
 	held  bool   // the consumer has been ours
 }
 
+// bounded makes one request to the server. One that was under way when the
+// connection broke gets no answer.
+func bounded[T any](ctx context.Context, request func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return request(ctx)
+}
+
 // session reads until something fails. The error is never nil.
 func (f *feed) session(ctx context.Context) error {
-	setup, cancel := context.WithTimeout(ctx, 6*requestTimeout)
-	defer cancel()
-	stream, err := f.js.Stream(setup, f.stream)
+	stream, err := bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return f.js.Stream(ctx, f.stream) })
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", f.stream, err)
 	}
-	from, err := f.from(setup, stream)
+	from, err := f.from(ctx, stream)
 	if err != nil {
 		return err
 	}
 	if f.ends && from.Applied >= f.until {
 		return errFilled
 	}
-	if err := f.claim(setup, stream); err != nil {
+	if err := f.claim(ctx, stream); err != nil {
 		return err
 	}
-	consumer, err := stream.CreateConsumer(setup, f.config(from))
+	consumer, err := bounded(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		return stream.CreateConsumer(ctx, f.config(from))
+	})
 	if err != nil {
 		return fmt.Errorf("making consumer %s of stream %s: %w", f.consumer, f.stream, err)
 	}
 	f.held = true
-	cancel()
 	pending := consumer.CachedInfo().NumPending
 	f.progress.note(from, pending)
 	if f.ends && pending == 0 { // the last ones were removed
@@ -113,7 +120,7 @@ func (f *feed) config(from Place) jetstream.ConsumerConfig {
 // reads with is left alone.
 func (f *feed) claim(ctx context.Context, stream jetstream.Stream) error {
 	name := fmt.Sprintf("consumer %s of stream %s", f.consumer, f.stream)
-	existing, err := stream.Consumer(ctx, f.consumer)
+	existing, err := bounded(ctx, func(ctx context.Context) (jetstream.Consumer, error) { return stream.Consumer(ctx, f.consumer) })
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil
 	}
@@ -128,7 +135,8 @@ func (f *feed) claim(ctx context.Context, stream jetstream.Stream) error {
 			return fmt.Errorf("%w: %s", err, name)
 		}
 	}
-	if err := stream.DeleteConsumer(ctx, f.consumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+	_, err = bounded(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, stream.DeleteConsumer(ctx, f.consumer) })
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("removing %s: %w", name, err)
 	}
 	return nil
@@ -147,7 +155,7 @@ func unused(ctx context.Context, c jetstream.Consumer) error {
 	defer tick.Stop()
 	still, before := 0, c.CachedInfo().Delivered.Consumer
 	for range looks * quiet {
-		info, err := c.Info(ctx)
+		info, err := bounded(ctx, c.Info)
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil
 		}
@@ -252,9 +260,9 @@ func (f *feed) fetch(ctx context.Context, ask func(context.Context) (jetstream.M
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	bounded, cancel := context.WithTimeout(ctx, idleWait)
+	wait, cancel := context.WithTimeout(ctx, idleWait)
 	defer cancel()
-	batch, err := ask(bounded)
+	batch, err := ask(wait)
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +278,7 @@ func (f *feed) fetch(ctx context.Context, ask func(context.Context) (jetstream.M
 				return nil, err
 			}
 			return msgs, ctx.Err()
-		case <-bounded.Done(): // what comes later is missed, and asked for again
+		case <-wait.Done(): // what comes later is missed, and asked for again
 			return msgs, ctx.Err()
 		}
 	}

@@ -80,10 +80,24 @@ func (f *Follower) Progress(source Source) Progress {
 // a database that is away. It ends with an error that wraps ErrRebuild if a
 // stream is not the one that the model holds, ErrSuperseded or ErrFollowed if
 // another process does the same work.
-func (f *Follower) Run(ctx context.Context) error { return f.run(ctx, false) }
+func (f *Follower) Run(ctx context.Context) error { return f.until(ctx, false) }
 
 // Rebuild empties the model and fills it; otherwise it is Run.
-func (f *Follower) Rebuild(ctx context.Context) error { return f.run(ctx, true) }
+func (f *Follower) Rebuild(ctx context.Context) error { return f.until(ctx, true) }
+
+// until takes what fails because ctx ended for a stop, as which it is meant.
+func (f *Follower) until(ctx context.Context, empty bool) error {
+	err := f.run(ctx, empty)
+	if ctx.Err() != nil && !final(err) {
+		return nil
+	}
+	return err
+}
+
+// final reports whether there is no point in another try.
+func final(err error) bool {
+	return errors.Is(err, ErrRebuild) || errors.Is(err, ErrSuperseded) || errors.Is(err, ErrFollowed)
+}
 
 func (f *Follower) run(ctx context.Context, empty bool) error {
 	events := &feed{
@@ -115,19 +129,13 @@ func (f *Follower) run(ctx context.Context, empty bool) error {
 		feed.w = w
 		group.Go(func() error { return f.keep(both, feed) })
 	}
-	err = group.Wait()
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return nil
-	}
-	return err
+	return group.Wait()
 }
 
 // prepare makes sure that nobody else fills the model, before the model is
 // taken over, and notes where a feed that ends is to end.
 func (f *Follower) prepare(ctx context.Context, feed *feed) error {
-	ctx, cancel := context.WithTimeout(ctx, 6*requestTimeout)
-	defer cancel()
-	stream, err := f.c.JS.Stream(ctx, feed.stream)
+	stream, err := bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return f.c.JS.Stream(ctx, feed.stream) })
 	if errors.Is(err, jetstream.ErrStreamNotFound) && !f.c.Filled {
 		return nil // it may come
 	}
@@ -157,10 +165,10 @@ func (f *Follower) keep(ctx context.Context, feed *feed) error {
 		switch {
 		case errors.Is(err, errFilled):
 			return nil
+		case final(err):
+			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrRebuild), errors.Is(err, ErrSuperseded), errors.Is(err, ErrFollowed):
-			return err
 		case f.c.JS.Conn().IsClosed():
 			return fmt.Errorf("following stream %s: %w", feed.stream, err)
 		}

@@ -83,7 +83,7 @@ func compare(ctx context.Context, stream jetstream.Stream, have Place) error {
 // sameMessage reports whether the last message that the records hold is in the
 // stream as it was; one that is gone has expired or was removed.
 func sameMessage(ctx context.Context, stream jetstream.Stream, have Place) (bool, error) {
-	m, err := stream.GetMsg(ctx, have.Applied)
+	m, err := bounded(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return stream.GetMsg(ctx, have.Applied) })
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return true, nil
 	}
@@ -105,13 +105,11 @@ type Lag struct {
 // request to the server. The error is a ChangedError if the stream has gone
 // back, or is another one.
 func (s *Store) Lag(ctx context.Context, js jetstream.JetStream, source Source, streamName string) (Lag, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	p, err := s.Place(ctx, source)
 	if err != nil {
 		return Lag{}, err
 	}
-	stream, err := js.Stream(ctx, streamName)
+	stream, err := bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, streamName) })
 	if err != nil {
 		return Lag{}, fmt.Errorf("stream %s: %w", streamName, err)
 	}
