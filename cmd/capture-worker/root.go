@@ -64,6 +64,7 @@ and found differences, bad rows or trades that were refused.`,
 		newParkedCmd(a),
 		newDLQCmd(a),
 		newPublishCmd(a),
+		newRecordsCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)

@@ -50,7 +50,10 @@ type Follower struct {
 }
 
 // progress is how far one source has been read, for metrics.
-type progress struct{ applied, pending, first, until atomic.Uint64 }
+type progress struct {
+	applied, pending, first, until atomic.Uint64
+	lag                            atomic.Pointer[Lag]
+}
 
 // Progress is how far a source has been read.
 type Progress struct {
@@ -58,6 +61,9 @@ type Progress struct {
 	Pending        uint64 // messages stored and not applied, as of the last batch
 	Until          uint64 // with Config.Filled: where it ends
 }
+
+// lagEvery is how often the streams are asked how far they are.
+const lagEvery = 10 * time.Second
 
 // NewFollower returns a follower, which begins with Run.
 func NewFollower(c Config) *Follower {
@@ -74,6 +80,19 @@ func (f *Follower) Progress(source Source) Progress {
 		p = &f.dlq
 	}
 	return Progress{First: p.first.Load(), Applied: p.applied.Load(), Pending: p.pending.Load(), Until: p.until.Load()}
+}
+
+// Lag returns how far the model was behind a source when that was last looked
+// at, a few seconds ago; it is not ok before the first look.
+func (f *Follower) Lag(source Source) (lag Lag, ok bool) {
+	p := &f.ledger
+	if source == SourceDeadLetters {
+		p = &f.dlq
+	}
+	if l := p.lag.Load(); l != nil {
+		return *l, true
+	}
+	return Lag{}, false
 }
 
 // Run fills the model until ctx ends, which is no error. It outlasts a server or
@@ -128,6 +147,9 @@ func (f *Follower) run(ctx context.Context, empty bool) error {
 	for _, feed := range feeds {
 		feed.w = w
 		group.Go(func() error { return f.keep(both, feed) })
+		if !f.c.Filled {
+			group.Go(func() error { return f.watchLag(both, feed) })
+		}
 	}
 	return group.Wait()
 }
@@ -182,6 +204,27 @@ func (f *Follower) keep(ctx context.Context, feed *feed) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(min(firstPause<<min(try, 10), maxPause)):
+		}
+	}
+}
+
+// watchLag looks how far behind the model is. A stream that goes back while it
+// is followed is noticed here.
+func (f *Follower) watchLag(ctx context.Context, feed *feed) error {
+	tick := time.NewTicker(lagEvery)
+	defer tick.Stop()
+	for {
+		lag, err := f.c.Store.Lag(ctx, f.c.JS, feed.source, feed.stream)
+		switch {
+		case errors.Is(err, ErrRebuild):
+			return err
+		case err == nil: // else the last one stands; the feed has said why
+			feed.progress.lag.Store(&lag)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
 		}
 	}
 }
