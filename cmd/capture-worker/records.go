@@ -161,6 +161,9 @@ func lookAtRecords(ctx context.Context, js jetstream.JetStream, c config.Config)
 	var rows []recordsStatus
 	for source, stream := range map[records.Source]string{records.SourceLedger: c.Ledger.Stream, records.SourceDeadLetters: c.Jobs.DLQStream} {
 		lag, err := store.Lag(ctx, js, source, stream)
+		if source == records.SourceDeadLetters && errors.Is(err, jetstream.ErrStreamNotFound) {
+			err = nil // nothing was dead-lettered yet
+		}
 		row := recordsStatus{Source: string(source), Stream: stream, Applied: lag.Applied, Last: lag.Last, Missing: lag.Messages, AsOf: lag.Stored}
 		if errors.Is(err, records.ErrRebuild) {
 			row.Problem = err.Error()

@@ -47,9 +47,10 @@ type feed struct {
 	apply    func(context.Context, *Writer, []jetstream.Msg) error
 	progress *progress
 
-	ends  bool   // when all up to until is applied
-	until uint64 // the stream's last sequence at the start
-	held  bool   // the consumer has been ours
+	absent bool   // there is no such stream, and so nothing to read
+	ends   bool   // when all up to until is applied
+	until  uint64 // the stream's last sequence at the start
+	held   bool   // the consumer has been ours
 }
 
 // bounded makes one request to the server. One that was under way when the

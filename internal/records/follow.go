@@ -145,6 +145,9 @@ func (f *Follower) run(ctx context.Context, empty bool) error {
 	}
 	group, both := errgroup.WithContext(ctx)
 	for _, feed := range feeds {
+		if feed.absent {
+			continue
+		}
 		feed.w = w
 		group.Go(func() error { return f.keep(both, feed) })
 		if !f.c.Filled {
@@ -158,8 +161,9 @@ func (f *Follower) run(ctx context.Context, empty bool) error {
 // taken over, and notes where a feed that ends is to end.
 func (f *Follower) prepare(ctx context.Context, feed *feed) error {
 	stream, err := bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return f.c.JS.Stream(ctx, feed.stream) })
-	if errors.Is(err, jetstream.ErrStreamNotFound) && !f.c.Filled {
-		return nil // it may come
+	if errors.Is(err, jetstream.ErrStreamNotFound) && (!f.c.Filled || feed.source == SourceDeadLetters) {
+		feed.absent = f.c.Filled // else it may come
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", feed.stream, err)
