@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"internal/natsserver":         {"internal/loopback"},
 	"internal/sdnotify":           {},
 	"internal/watch":              {},
-	"internal/pgtest":             {"internal/processtest"},
+	"internal/pgtest":             {"internal/loopback", "internal/processtest"},
 	"internal/records":            {"capture", "ledger", "worker", "internal/seldom"},
 	"internal/checkup":            {"capture", "config", "gateway", "ledger", "worker", "internal/natsconn", "internal/subject"},
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/capture-worker/capture-worker/internal/loopback"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
@@ -30,7 +31,7 @@ const (
 // Server is a Postgres server of one test's own, on loopback. It syncs nothing
 // to the disk: what survives a kill of its processes is all that tests need.
 type Server struct {
-	t    *testing.T
+	t    testing.TB
 	bin  string
 	dir  string
 	port int
@@ -41,14 +42,17 @@ type Server struct {
 }
 
 // Start starts a server, and skips the test with the reason if there is none.
-func Start(t *testing.T) *Server {
+func Start(t testing.TB) *Server {
 	t.Helper()
 	bin := programs()
 	if bin == "" {
 		t.Skip("no Postgres server: Debian's package postgresql is not installed")
 	}
-	s := &Server{t: t, bin: bin, port: processtest.FreePort(t)}
-	var err error
+	ports, err := loopback.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{t: t, bin: bin, port: ports[0]}
 	if s.cred, err = credential(); err != nil {
 		t.Skip("no Postgres server: " + err.Error())
 	}

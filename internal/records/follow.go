@@ -102,7 +102,13 @@ func (f *Follower) Lag(source Source) (lag Lag, ok bool) {
 func (f *Follower) Run(ctx context.Context) error { return f.until(ctx, false) }
 
 // Rebuild empties the model and fills it; otherwise it is Run.
-func (f *Follower) Rebuild(ctx context.Context) error { return f.until(ctx, true) }
+func (f *Follower) Rebuild(ctx context.Context) error {
+	err := f.until(ctx, true)
+	if err != nil || !f.c.Filled || ctx.Err() != nil {
+		return err
+	}
+	return f.c.Store.analyze(ctx)
+}
 
 // until takes what fails because ctx ended for a stop, as which it is meant.
 func (f *Follower) until(ctx context.Context, empty bool) error {

@@ -76,3 +76,17 @@ func (s *Store) checkSchema(ctx context.Context) error {
 	}
 	return nil
 }
+
+// analyze counts what the tables hold, by which the database plans its queries.
+func (s *Store) analyze(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	text := "PRAGMA optimize"
+	if s.d.postgres {
+		text = "ANALYZE"
+	}
+	if _, err := s.w.ExecContext(ctx, text); err != nil {
+		return fmt.Errorf("analyzing the records in %s: %w", s.d.where, err)
+	}
+	return nil
+}

@@ -99,7 +99,7 @@ func entriesOf(t *testing.T, events ...capture.Event) []Entry {
 	return entries
 }
 
-func amount(t *testing.T, number, currency string) capture.Amount {
+func amount(t testing.TB, number, currency string) capture.Amount {
 	t.Helper()
 	a, err := capture.ParseAmount(number, currency)
 	if err != nil {
@@ -108,13 +108,13 @@ func amount(t *testing.T, number, currency string) capture.Amount {
 	return a
 }
 
-func jobOf(t *testing.T, trade, order, number, currency string) *capture.Job {
+func jobOf(t testing.TB, trade, order, number, currency string) *capture.Job {
 	t.Helper()
 	return &capture.Job{TradeID: trade, Amount: amount(t, number, currency), OrderID: order, AuthorizedAt: epoch.Add(-time.Hour)}
 }
 
 // story of a trade that is captured by its first call.
-func capturedEvents(t *testing.T, trade, order, number, currency string, at time.Time) []capture.Event {
+func capturedEvents(t testing.TB, trade, order, number, currency string, at time.Time) []capture.Event {
 	t.Helper()
 	job := jobOf(t, trade, order, number, currency)
 	return []capture.Event{
