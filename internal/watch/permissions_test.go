@@ -127,7 +127,8 @@ func newGuardedWorld(t *testing.T, name string) *world {
 	return w
 }
 
-// permissionsOfThePage are those of the workers and those of people.
+// permissionsOfThePage are those of the workers and those of people, and behind
+// them those of the records, which internal/records tries.
 func permissionsOfThePage(t *testing.T) (lists []*server.Permissions) {
 	t.Helper()
 	page, err := os.ReadFile(operations)
@@ -135,8 +136,8 @@ func permissionsOfThePage(t *testing.T) (lists []*server.Permissions) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(page), "```\npublish: ")
-	if len(blocks) != 3 {
-		t.Fatalf("%s has %d lists of permissions, want 2", operations, len(blocks)-1)
+	if len(blocks) != 4 {
+		t.Fatalf("%s has %d lists of permissions, want 3", operations, len(blocks)-1)
 	}
 	for _, block := range blocks[1:] {
 		block, _, _ = strings.Cut(block, "```")
