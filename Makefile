@@ -21,18 +21,55 @@ lint: ## formatting, vet, staticcheck
 	go vet ./...
 	go tool -modfile=tools/go.mod staticcheck ./...
 
+# Programs of the tests. Those whose tests start processes build into it too:
+# what is here already is not built again.
+TESTBIN := bin/test
+# Past it something is stuck. No test has a shorter bound of its own.
+BOUND := -timeout 40m
+# So many packages run at a time: those whose tests start processes mostly wait.
+AT_ONCE := 4
+
 .PHONY: test
-test: lint ## lint, tests with the race detector, a short hostile demo and simulation
-	go test -race -timeout 15m ./...
-	cd deploy/kubernetes && go vet ./... && go test ./...
-	cd bench && go vet ./... && go test ./...
-	cd bench/peers/contest && go vet . && go test .
-	go run ./cmd/capture-worker demo --faults hostile --jobs 100 --seed 1
-	$(MAKE) sim
+test: lint ## lint, all tests with the race detector but the long ones, a short hostile demo and simulation
+	@mkdir -p $(TESTBIN)
+	go build -buildvcs=false -o $(TESTBIN)/ ./cmd/capture-worker ./sim/simulate ./internal/suite
+	$(TESTBIN)/capture-worker demo --faults hostile --jobs 100 --seed 1
+	$(TESTBIN)/simulate -quiet -seeds 500
+	$(TESTBIN)/suite -race $(BOUND) -p $(AT_ONCE) ./...
+
+# The long tests are those that begin with processtest.Long(t).
+LONG = grep -rE --include='*_test.go' -B1 'processtest\.Long\(t\)' .
+
+.PHONY: verify
+verify: ## what make test has no time for: long tests, chaos, mutants, 2,000 seeds twice, fuzz, the other modules
+	@mkdir -p $(TESTBIN)
+	go build -buildvcs=false -o $(TESTBIN)/ ./sim/simulate ./internal/suite
+	CAPTURE_TEST=verify $(TESTBIN)/suite -race $(BOUND) \
+	  -run "^($$($(LONG) | grep -oE 'func Test\w+' | sed 's/func //' | sort | paste -sd'|'))$$" \
+	  $$($(LONG) | grep -oE '^[^:]+_test.go' | sort -u | xargs -n1 dirname | sort -u)
+	$(MAKE) chaos LENGTH=1m
+	$(MAKE) mutants
+	$(TESTBIN)/simulate -quiet -seeds 2000 >$(TESTBIN)/once.txt || { cat $(TESTBIN)/once.txt; exit 1; }
+	$(TESTBIN)/simulate -quiet -seeds 2000 >$(TESTBIN)/again.txt
+	diff -I ' seeds in ' $(TESTBIN)/once.txt $(TESTBIN)/again.txt # histories depend on their seeds only
+	$(MAKE) fuzz FUZZTIME=50000x # some seconds; by the clock it fails now and then where the machine is busy
+	cd deploy/kubernetes && go vet ./...
+	$(TESTBIN)/suite -dir deploy/kubernetes $(BOUND) ./...
+	cd bench && go vet ./...
+	$(TESTBIN)/suite -dir bench $(BOUND) ./...
+	cd bench/peers/contest && go vet ./...
+	$(TESTBIN)/suite -dir bench/peers/contest $(BOUND) ./...
+
+.PHONY: stress
+stress: ## the tests TIMES (3) times beside CPUS (2) programs that burn, with SYNC=1 one that writes and syncs; tells what failed how often
+	@mkdir -p $(TESTBIN)
+	go build -buildvcs=false -o $(TESTBIN)/ ./internal/suite ./internal/load
+	$(TESTBIN)/load -cpus $(or $(CPUS),2) $(if $(SYNC),-sync $(TESTBIN)) -for 3h & load=$$!; trap "kill $$load" EXIT; \
+	  $(TESTBIN)/suite -times $(or $(TIMES),3) -race -count=1 $(BOUND) -p $(AT_ONCE) $(or $(PACKAGES),./...)
 
 .PHONY: fuzz
 # Looking for a smaller input of the same worth would take most of the minute.
-fuzz: ## a minute for each fuzz target; FUZZTIME=10s to change it
+fuzz: ## a minute for each fuzz target; FUZZTIME=10s or 50000x to change it
 	@set -e; grep -rho --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | grep -q . || { echo "no fuzz target was found"; exit 1; }
 	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/^func //' | sort); do \
@@ -40,8 +77,8 @@ fuzz: ## a minute for each fuzz target; FUZZTIME=10s to change it
 	  done; done
 
 .PHONY: chaos
-chaos: ## the tests with real processes, with three minutes of trouble; CHAOS_SEED=7 repeats the order of it
-	CHAOS=long go test -race -count=1 -timeout 30m -v -run . ./internal/e2e
+chaos: ## real processes in trouble of every kind for three minutes; LENGTH=1h, CHAOS_SEED=7 to repeat the order of it
+	CHAOS=$(or $(LENGTH),3m) go test -race -count=1 -timeout 0 -v -run '^TestChaos$$' ./internal/e2e
 
 .PHONY: scaling
 scaling: ## captures a second of 1, 2 and 4 workers, on one server and on three; takes ten minutes

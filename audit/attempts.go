@@ -11,12 +11,15 @@ const (
 	minRequestID = 24
 	// maxErrors is how many -1000 answers spend a request_id.
 	maxErrors = 3
+	// maxIDsRefused is how many new request_ids may be answered -4118.
+	maxIDsRefused = 2
 )
 
 func (h *history) checkAttempt(e capture.Event) {
 	h.checkIntent(e)
 	h.checkNumbers(e)
 	h.checkOpen(e)
+	h.checkAllowed(e)
 	h.checkCleared(e)
 }
 
@@ -29,15 +32,11 @@ func (h *history) checkIntent(e capture.Event) {
 	if !e.LeaseUntil.After(e.Time) {
 		h.add("1", e, "the intent has no lease")
 	}
-	switch {
-	case e.Job == nil:
+	if e.Job == nil {
 		h.add("1", e, "the intent does not hold its job")
-	case e.Job.TradeID != h.trade:
-		h.add("1", e, "the intent holds a job of trade %q", e.Job.TradeID)
-	default:
-		if d := e.Job.Deadline(capture.AuthorizationWindow); !d.IsZero() && !e.Time.Before(d) {
-			h.add("10", e, "a capture call at %s, after the deadline %s", e.Time, d)
-		}
+	}
+	if d := h.deadlineOf(e.Job); !d.IsZero() && !e.Time.Before(d) {
+		h.add("10", e, "a capture call at %s, after the deadline %s", e.Time, d)
 	}
 }
 
@@ -69,16 +68,17 @@ func (h *history) checkNumbers(e capture.Event) {
 	}
 }
 
-// checkMinted: a new request_id has a reason (rule 4).
+// checkMinted: a new request_id has a reason, and there is room for it (rule 4).
 func (h *history) checkMinted(e capture.Event, before call) {
-	for _, c := range h.calls {
-		if c.event.RequestID == e.RequestID {
-			h.add("4", e, "request_id %s is that of an earlier attempt", e.RequestID)
-			return
-		}
+	if h.sent(e.RequestID) {
+		h.add("4", e, "request_id %s is that of an earlier attempt", e.RequestID)
+		return
 	}
-	if h.outcome != nil || h.newAsk {
-		return // another ask has a request_id of its own
+	if n := h.stretch.ids; n >= h.p.MaxIDs {
+		h.add("4", e, "a new request_id after %d, more than a trade may use", n)
+	}
+	if h.outcome != nil || h.newJob || h.reopened {
+		return // another request, or an operator's retry, may have one of its own
 	}
 	id := before.event.RequestID
 	switch {
@@ -89,43 +89,76 @@ func (h *history) checkMinted(e capture.Event, before call) {
 	}
 }
 
-// checkOpen: nothing stands in the way of a call (rule 8).
+// checkOpen: no outcome stands in the way of a call (rule 8).
 func (h *history) checkOpen(e capture.Event) {
 	c := h.last()
 	switch {
 	case h.outcome == nil:
-		if c != nil && c.event.Job != nil && e.Job != nil && e.Job.Amount != c.event.Job.Amount && !h.released {
+		if c != nil && c.event.Job != nil && e.Job != nil && e.Job.Amount != c.event.Job.Amount && !h.reopened {
 			h.add("8", e, "a retry asks for %s, the call before asked for %s", e.Job.Amount, c.event.Job.Amount)
 		}
 	case h.outcome.Type == capture.Parked:
-		h.add("8", e, "a capture call for a parked trade that nobody released")
+		h.add("8", e, "a capture call for a parked trade that no operator released")
 	case h.outcome.Type == capture.Failed && e.Job != nil && !h.asksAnew(*e.Job):
-		h.add("8", e, "a capture call for a failed trade that asks the same again")
+		h.add("8", e, "a capture call for a failed trade that asks for what failed before")
 	case h.outcome.Type == capture.Failed && c != nil && e.RequestID == c.event.RequestID:
-		h.add("4", e, "another ask with the request_id of the failed one")
+		h.add("4", e, "another request with the request_id of the failed one")
 	}
 }
 
-// asksAnew: another amount, or a later deadline where time was what failed.
+// asksAnew: the job asks for none of the requests that failed. More time counts
+// if time was what one failed for, and no deadline is more time than one that
+// was over.
 func (h *history) asksAnew(job capture.Job) bool {
-	if job.Amount != h.outcome.Sum() {
+	for _, f := range h.failed {
+		if job.Amount == f.sum && !(f.window && h.moreTime(&job, f)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (h *history) moreTime(job *capture.Job, f request) bool {
+	if h.ownDeadline(job).IsZero() && f.limited {
 		return true
 	}
-	later := h.asked == nil || job.Deadline(capture.AuthorizationWindow).After(h.asked.Deadline(capture.AuthorizationWindow))
-	return h.outcome.Reason == capture.ReasonWindowExceeded && later
+	deadline := h.deadlineOf(job)
+	return !f.deadline.IsZero() && (deadline.IsZero() || deadline.After(f.deadline))
+}
+
+// checkAllowed: nothing that was learned since the start, or since the trade was
+// sent back, forbids further calls (rules 4, 5, 10, 11, 13).
+func (h *history) checkAllowed(e capture.Event) {
+	if h.withdrawn {
+		h.add("13", e, "a capture call for a withdrawn job")
+	}
+	if t := h.stretch.notifiedPaid; !t.IsZero() {
+		h.add("11", e, "a capture call, though a notification of %s says paid", t)
+	}
+	if n := h.round.inconclusive.n; n >= h.p.MaxAnswers {
+		h.add("10", e, "a capture call after %d answers that settled nothing", n)
+	}
+	if h.round.dead != "" {
+		h.add("5", e, "a capture call after an answer that said %s", h.round.dead)
+	}
+	if h.round.idsRefused >= maxIDsRefused {
+		h.add("4", e, "a capture call after %d new request_ids were refused", h.round.idsRefused)
+	}
 }
 
 // checkCleared: the first call needs an empty ledger; each other one a query
-// that says authorized, after the call before it ended, and more of them where
-// that call was lost (rules 2 and 3).
+// that says authorized, after the call before it ended, and more of them if
+// that call may still land (rules 2 and 3).
 func (h *history) checkCleared(e capture.Event) {
 	c := h.last()
 	switch {
-	case c == nil && h.seen == 0:
+	case c == nil && h.seen == 0 && !h.p.AskFirst:
 	case !h.askedSince(lookOpen):
 		h.add("2", e, "no query said authorized since the last call ended")
-	case c != nil && c.lost() && !h.quiet(lookOpen):
-		h.add("3", e, "the last call was lost, and not %d queries, %s apart, say authorized after %s",
+	case h.lowered():
+		h.add("3", e, "a capture call, though one in doubt may have lowered the authorized sum to %s", h.shownSum())
+	case c != nil && h.lost(c) && !h.quiet(lookOpen):
+		h.add("3", e, "the last call may still land, and not %d queries, %s apart, say authorized after %s",
 			h.p.Agree, h.p.Spacing, c.ended.Add(h.p.Settle))
 	}
 	if c != nil && c.answer == nil && e.Time.Before(c.ended) {
@@ -142,14 +175,5 @@ func (h *history) checkAnswer(e capture.Event) {
 		h.add("1", e, "an answer to call %d, which the ledger does not announce", e.Call)
 	case e.Call == c.event.Call && c.answer != nil:
 		h.add("7", e, "call %d is answered twice", e.Call)
-	}
-}
-
-func (h *history) checkRelease(e capture.Event) {
-	if h.outcome == nil || h.outcome.Type != capture.Parked {
-		h.add("8", e, "released, but the trade is not parked")
-	}
-	if e.By == "" || e.Note == "" {
-		h.add("8", e, "released without saying who or why")
 	}
 }

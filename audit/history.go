@@ -2,7 +2,6 @@ package audit
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -10,56 +9,94 @@ import (
 
 // history is what a reader remembers while walking the events of one trade.
 type history struct {
-	trade string
+	trade string // the spelling that the ledger uses
 	p     capture.Policy
 	found []Violation
 
-	seen  int             // events read
-	ids   map[string]bool // their ids
-	first time.Time       // of the stretch: since the start, a release or an outcome
+	seen      int             // events read
+	ids       map[string]bool // their ids
+	spelling  string          // of the trade_id in the first job
+	createdAt time.Time       // of the authorization, as Order Query showed it
 
-	calls    []call
-	looks    []look          // Order Queries since the last call's end, release or outcome
-	asked    *capture.Job    // what the trade is about
-	ever     []capture.Job   // every ask
-	outcome  *capture.Event  // the one that stands
-	released bool            // since the last call
-	newAsk   bool            // the trade failed and ended again for another job, not called yet
-	errors   map[string]int  // -1000 answers by request_id
-	refused  map[string]bool // request_ids answered -4118
-	rejected int             // -4118 answers since the start or the last release
+	calls   []call
+	looks   []look          // Order Queries since the last call's end, release, retry or outcome
+	asked   *capture.Job    // what the trade is about
+	ever    []capture.Job   // every job of the trade
+	outcome *capture.Event  // the one that stands
+	newJob  bool            // the trade failed and ended again for another job, not called yet
+	errors  map[string]int  // -1000 answers by request_id
+	refused map[string]bool // request_ids answered -4118
+	failed  []request       // the requests that failed, since the start or the last retry
+
+	highest   sums // authorized sums, as queries show and jobs say them
+	withdrawn bool // by nobody retried since
+	reopened  bool // released or retried, not called since
+
+	stretch stretch
+	round   round
+}
+
+// stretch is the time since the start of the trade, or since an operator last
+// sent it back to work. The counts that park a trade begin anew with it.
+type stretch struct {
+	first        time.Time // of the first event since then or since the last outcome
+	ids          int       // new request_ids used
+	idsRefused   int       // -4118 to a request_id that was never sent before
+	inconclusive tally     // all that may count as an answer that settles nothing
+	notifiedPaid time.Time // a notification that says paid, newer than the last intent
+}
+
+// round is the time since the start, or since the trade last failed or was sent
+// back. What forbids a further call begins anew with it.
+type round struct {
+	firstCall    int   // index of its first call
+	inconclusive tally // what surely counts as an answer that settles nothing
+	idsRefused   int
+	dead         capture.OrderState // what a capture call's answer said of the order
+}
+
+// tally counts and remembers when it began.
+type tally struct {
+	n     int
+	first time.Time
+}
+
+func (t *tally) add(at time.Time) {
+	if t.n == 0 {
+		t.first = at
+	}
+	t.n++
+}
+
+// request is what a failed trade was asked.
+type request struct {
+	sum      capture.Amount
+	deadline time.Time
+	limited  bool // its own job says the deadline
+	window   bool // it failed because its time was over
 }
 
 // call is one announced capture call.
 type call struct {
 	event     capture.Event
+	fresh     bool            // its request_id was never sent before
 	answer    *capture.Answer // nil: none in the ledger
 	ended     time.Time       // when it was over at the latest
 	overtaken bool            // the trade went on without its answer
+	highest   sums            // authorized sums shown right before and since the call, or since a release or retry
+	excused   bool            // answered while the intake was paused for a fault of ours
 }
-
-// look is one Order Query that told something.
-type look struct {
-	asked time.Time // when it was sent
-	what  string
-}
-
-// What a look may show, as far as it matters here.
-const (
-	lookOpen    = "authorized"
-	lookNoTrade = "no such trade"
-	lookOther   = "other"
-)
 
 // Events checks the events of one trade, in ledger order, against the rules
-// that can be read off them: 1 to 8, 10 and 11. Times are those of the events;
-// p is the policy the worker ran with. A trade that is still under way breaks
-// no rule by that.
+// that can be read off them: 1 to 11 and 13. Times are those of the events; p
+// is the policy the worker ran with. A trade that is still under way breaks no
+// rule by that.
 func Events(trade string, events []capture.Event, p capture.Policy) []Violation {
 	h := &history{
-		trade: trade, p: p.OrDefault(), ids: map[string]bool{},
+		trade: key(trade), p: p.OrDefault(), ids: map[string]bool{}, highest: sums{},
 		errors: map[string]int{}, refused: map[string]bool{},
 	}
+	h.begin(time.Time{})
 	for _, e := range events {
 		h.read(e)
 	}
@@ -75,8 +112,11 @@ func (h *history) add(rule string, e capture.Event, format string, args ...any) 
 func (h *history) read(e capture.Event) {
 	h.identity(e)
 	h.afterCaptured(e)
-	if h.first.IsZero() {
-		h.first = e.Time
+	if h.stretch.first.IsZero() {
+		h.stretch.first = e.Time
+	}
+	if e.Job != nil {
+		h.highest.raise(e.Job.AuthorizedAmount)
 	}
 	if e.Job != nil && h.asked == nil {
 		h.asked = e.Job
@@ -90,41 +130,29 @@ func (h *history) read(e capture.Event) {
 		h.answered(e)
 	case capture.Queried:
 		h.look(e)
-	case capture.Released:
-		h.checkRelease(e)
-		h.outcome, h.looks, h.released, h.rejected, h.first = nil, nil, true, 0, e.Time
+		h.checkLook(e)
+	case capture.Notified:
+		h.notified(e)
+	case capture.Released, capture.Retried:
+		h.checkReopened(e)
+		h.reopen(e)
+	case capture.Withdrawn:
+		h.withdrawn = true
 	case capture.Dismissed:
 		h.checkDismissal(e)
 	case capture.Captured, capture.Failed, capture.Parked:
 		h.look(e)
+		h.countOutcome(e)
 		h.checkOutcome(e)
 		h.settled(e)
 	}
 	h.seen++
 }
 
-// identity: one trade, one sequence of events (rule 7).
-func (h *history) identity(e capture.Event) {
-	if e.TradeID != h.trade {
-		h.add("7", e, "an event of trade %q among those of %q", e.TradeID, h.trade)
-	}
-	if e.ID == "" || h.ids[e.ID] {
-		h.add("7", e, "the id of the event is missing or used twice")
-	}
-	h.ids[e.ID] = true
-}
-
-// afterCaptured: captured stands (rules 8 and 11).
-func (h *history) afterCaptured(e capture.Event) {
-	if h.outcome == nil || h.outcome.Type != capture.Captured {
-		return
-	}
-	switch {
-	case e.Type == capture.Attempted:
-		h.add("8", e, "a capture call for a trade that is captured")
-	case e.Type.Outcome() || e.Type == capture.Released:
-		h.add("11", e, "%s after captured: captured is never taken back", e.Type)
-	}
+// begin starts a stretch and a round.
+func (h *history) begin(at time.Time) {
+	h.stretch = stretch{first: at}
+	h.round = round{firstCall: len(h.calls)}
 }
 
 func (h *history) attempted(e capture.Event) {
@@ -135,8 +163,23 @@ func (h *history) attempted(e capture.Event) {
 		h.asked = e.Job
 		h.ever = append(h.ever, *e.Job)
 	}
-	h.calls = append(h.calls, call{event: e, ended: e.LeaseUntil})
-	h.outcome, h.looks, h.released, h.newAsk = nil, nil, false, false
+	c := call{event: e, ended: e.LeaseUntil, fresh: !h.sent(e.RequestID), highest: sums{}}
+	c.highest.raise(h.shownSum())
+	if c.fresh {
+		h.stretch.ids++
+	}
+	h.calls = append(h.calls, c)
+	h.outcome, h.looks, h.reopened, h.newJob = nil, nil, false, false
+}
+
+// sent reports whether a call carried the request_id.
+func (h *history) sent(requestID string) bool {
+	for _, c := range h.calls {
+		if c.event.RequestID == requestID {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *history) answered(e capture.Event) {
@@ -144,59 +187,58 @@ func (h *history) answered(e capture.Event) {
 	if c == nil || e.Answer == nil || e.Call != c.event.Call {
 		return
 	}
-	c.answer, c.ended = e.Answer, e.Time
+	h.end(c, e)
 	h.looks = nil
-	switch e.Answer.Code {
-	case capture.CodeInternal:
-		h.errors[c.event.RequestID]++
-	case capture.CodeRequestID:
-		h.refused[c.event.RequestID] = true
-		h.rejected++
-	}
 }
 
-// look remembers what an Order Query showed. It is taken for as old as its
-// question.
-func (h *history) look(e capture.Event) {
-	if e.Via != capture.ViaQuery || e.Answer == nil {
+// end takes the answer to a capture call.
+func (h *history) end(c *call, e capture.Event) {
+	c.answer, c.ended, c.excused = e.Answer, e.Time, e.Excused
+	h.countAnswer(c, e)
+}
+
+func (h *history) notified(e capture.Event) {
+	n := e.Notification
+	if n == nil || n.State.Class() != capture.OrderIsPaid || n.Type == "refund" {
 		return
 	}
-	if c := h.last(); c != nil && c.answer == nil && !e.Time.Before(c.ended) {
-		c.overtaken = true
-	}
-	what, told := sight(*e.Answer)
-	if told {
-		h.looks = append(h.looks, look{asked: e.Time.Add(-e.Answer.Latency), what: what})
+	if h.stretch.notifiedPaid.IsZero() {
+		h.stretch.notifiedPaid = e.Time
 	}
 }
 
-func sight(a capture.Answer) (what string, told bool) {
-	switch {
-	case a.Kind == capture.AnswerRefused && a.Code == capture.CodeTradeID:
-		return lookNoTrade, true
-	case a.Kind != capture.AnswerDone || a.Order == nil:
-		return "", false
-	case a.Order.State == capture.OrderAuthorized:
-		return lookOpen, true
+func (h *history) reopen(e capture.Event) {
+	h.outcome, h.looks, h.reopened = nil, nil, true
+	for i := range h.calls {
+		h.calls[i].highest = sums{} // the operator has looked at what was captured
 	}
-	return lookOther, true
-}
-
-func (h *history) settled(e capture.Event) {
-	if c := h.last(); c != nil {
-		switch {
-		case e.Via == capture.ViaCapture && e.Call == c.event.Call && e.Answer != nil:
-			c.answer, c.ended = e.Answer, e.Time
-		case c.answer == nil:
-			c.overtaken = true
-		}
+	if e.Type == capture.Retried {
+		h.withdrawn, h.failed = false, nil
 	}
 	if e.Job != nil {
 		h.asked = e.Job
 		h.ever = append(h.ever, *e.Job)
-		h.newAsk = len(h.calls) > 0
 	}
-	h.outcome, h.looks, h.first = &e, nil, time.Time{}
+	h.begin(e.Time)
+}
+
+func (h *history) settled(e capture.Event) {
+	if c := h.last(); c != nil && c.answer == nil {
+		c.overtaken = true
+	}
+	if e.Job != nil {
+		h.asked = e.Job
+		h.ever = append(h.ever, *e.Job)
+		h.newJob = len(h.calls) > 0
+	}
+	if e.Type == capture.Failed {
+		h.failed = append(h.failed, request{
+			sum: e.Sum(), deadline: h.deadlineOf(h.asked), window: e.Reason == capture.ReasonWindowExceeded,
+			limited: h.asked != nil && !h.ownDeadline(h.asked).IsZero(),
+		})
+		h.round = round{firstCall: len(h.calls)}
+	}
+	h.outcome, h.looks, h.stretch.first = &e, nil, time.Time{}
 }
 
 func (h *history) last() *call {
@@ -206,9 +248,9 @@ func (h *history) last() *call {
 	return &h.calls[len(h.calls)-1]
 }
 
-// ask is the job the trade is about at this event: the intent's, or what the
-// event itself brings for another ask.
-func (h *history) ask(e capture.Event) (capture.Job, bool) {
+// job is what the trade is about at this event: the intent's job, or what the
+// event itself brings for another request.
+func (h *history) job(e capture.Event) (capture.Job, bool) {
 	switch {
 	case e.Job != nil:
 		return *e.Job, true
@@ -218,53 +260,27 @@ func (h *history) ask(e capture.Event) (capture.Job, bool) {
 	return capture.Job{}, false
 }
 
-// lost: the call ended without an answer that ends it.
-func (c *call) lost() bool {
-	switch {
-	case c.answer == nil:
-		return true
-	case c.answer.Kind == capture.AnswerRefused, c.answer.Kind == capture.AnswerNotSent:
-		return false
+// deadlineOf is the moment from which no capture call is made for a job: what
+// the job says, else the end of the gateway's window as Order Query shows its
+// beginning (rule 10). It is zero if nothing says.
+func (h *history) deadlineOf(job *capture.Job) time.Time {
+	if job == nil {
+		return time.Time{}
 	}
-	return c.answer.Code != capture.CodeInternal
+	deadline := h.ownDeadline(job)
+	if deadline.IsZero() && !h.createdAt.IsZero() {
+		deadline = h.createdAt.Add(h.p.Window)
+	}
+	return deadline
 }
 
-// clean: the gateway said no, or never saw the call.
-func (c *call) clean() bool {
-	return c.answer != nil && (c.answer.Kind == capture.AnswerRefused || c.answer.Kind == capture.AnswerNotSent)
-}
-
-// quiet counts the latest looks that all show what, were asked after the
-// settle time, and keep the spacing (rule 3).
-func (h *history) quiet(what string) bool {
-	from := time.Time{}
-	if c := h.last(); c != nil {
-		from = c.ended.Add(h.p.Settle)
-	}
-	counted := 0
-	for _, l := range h.run(what) {
-		if l.asked.Before(from) {
-			continue
+// ownDeadline is what the job itself says, zero if it says nothing.
+func (h *history) ownDeadline(job *capture.Job) time.Time {
+	deadline := job.CaptureBefore
+	if !job.AuthorizedAt.IsZero() {
+		if end := job.AuthorizedAt.Add(h.p.Window); deadline.IsZero() || end.Before(deadline) {
+			deadline = end
 		}
-		counted++
-		from = l.asked.Add(h.p.Spacing)
 	}
-	return counted >= h.p.Agree
-}
-
-// run is the tail of the looks that agree on what.
-func (h *history) run(what string) []look {
-	i := len(h.looks)
-	for i > 0 && h.looks[i-1].what == what {
-		i--
-	}
-	return h.looks[i:]
-}
-
-// askedSince: the latest looks show what, and one of them was asked after the
-// last call. It need not be the last that was written down: a worker that stood
-// still writes an old look down late.
-func (h *history) askedSince(what string) bool {
-	c := h.last()
-	return slices.ContainsFunc(h.run(what), func(l look) bool { return c == nil || !l.asked.Before(c.ended) })
+	return deadline
 }

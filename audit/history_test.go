@@ -3,6 +3,7 @@ package audit_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -17,6 +18,14 @@ var (
 
 func eur(s string) capture.Amount {
 	a, err := capture.ParseAmount(s, "EUR")
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func usd(s string) capture.Amount {
+	a, err := capture.ParseAmount(s, "USD")
 	if err != nil {
 		panic(err)
 	}
@@ -82,17 +91,59 @@ func no(code string) capture.Answer {
 }
 
 var (
-	open    = sees(capture.OrderAuthorized, "30.00")
-	paid    = sees(capture.OrderPaid, "30.00")
-	timeout = capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}
-	errored = capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
+	open     = sees(capture.OrderAuthorized, "30.00")
+	paid     = sees(capture.OrderPaid, "30.00")
+	whole    = sees(capture.OrderAuthorized, "40.00") // of which 30.00 is a part
+	less     = sees(capture.OrderAuthorized, "20.00")
+	sumless  = capture.Answer{Kind: capture.AnswerDone, Code: "200", Order: &capture.Order{State: capture.OrderAuthorized}}
+	declined = capture.Answer{Kind: capture.AnswerRefused, Code: "200", Order: &capture.Order{State: capture.OrderDeclined}}
+	noTrade  = no(capture.CodeTradeID)
+	odd      = capture.Answer{Kind: capture.AnswerUnknown, Code: "-9999"} // a code that the table does not have
+	timeout  = capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}
+	errored  = capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
 )
+
+const day = 24 * time.Hour
+
+// created is an authorized order whose authorization was made at an offset from
+// noon.
+func created(offset time.Duration) capture.Answer {
+	a := sees(capture.OrderAuthorized, "30.00")
+	a.Order.CreatedAt = strconv.FormatInt(noon.Add(offset).Unix(), 10)
+	return a
+}
+
+func authorizedAt(offset time.Duration) *capture.Job {
+	job := asks("30.00")
+	job.AuthorizedAt = noon.Add(offset)
+	return job
+}
+
+// before is the job of 30.00 with a deadline so long after noon.
+func before(d time.Duration) *capture.Job {
+	job := asks("30.00")
+	job.CaptureBefore = noon.Add(d)
+	return job
+}
+
+// excused marks the last event as one that came while the intake was paused.
+func (s *story) excused() *story {
+	return s.change(func(e *capture.Event) { e.Excused = true })
+}
+
+// says is a verified notification.
+func (s *story) says(sec float64, state capture.OrderState) *story {
+	return s.add(sec, capture.Event{Type: capture.Notified, Notification: &capture.Notification{Type: "payment", State: state}})
+}
+
+// operator adds an act of an operator.
+func (s *story) operator(sec float64, t capture.EventType) *story {
+	return s.add(sec, capture.Event{Type: t, By: "ann", Note: "asked the shop"})
+}
 
 func corrects(id string) func(*capture.Event) {
 	return func(e *capture.Event) { e.Corrects = id }
 }
-
-func call(n int) func(*capture.Event) { return func(e *capture.Event) { e.Call = n } }
 
 func brings(job *capture.Job) func(*capture.Event) {
 	return func(e *capture.Event) { e.Job, e.Amount = job, job.Amount.Number() }

@@ -129,7 +129,7 @@ func Standing(events []capture.Event) *capture.Event {
 		switch {
 		case e.Type.Outcome():
 			return &e
-		case e.Type == capture.Released || e.Type == capture.Attempted:
+		case e.Type == capture.Released || e.Type == capture.Retried || e.Type == capture.Attempted:
 			return nil
 		}
 	}

@@ -44,28 +44,6 @@ func ParseAmount(number, code string) (Amount, error) {
 	return newAmount(number, whole, frac, code, digits)
 }
 
-// ReadAmount reads an amount as a gateway writes it: "1", "1.0" and "1.000"
-// are the same euro. It differs from ParseAmount only in taking decimals
-// beyond the currency's as long as they are zeros. Errors wrap ErrAmount.
-func ReadAmount(number, code string) (Amount, error) {
-	code = strings.ToUpper(strings.TrimSpace(code))
-	digits, err := currencyDigits(code)
-	if err != nil {
-		return Amount{}, err
-	}
-	whole, frac, err := splitDecimal(strings.TrimSpace(number))
-	if err != nil {
-		return Amount{}, err
-	}
-	if len(frac) > digits {
-		if strings.Trim(frac[digits:], "0") != "" {
-			return Amount{}, fmt.Errorf("%w: %s has more decimals than %s", ErrAmount, quoted(number), code)
-		}
-		frac = frac[:digits]
-	}
-	return newAmount(number, whole, frac, code, digits)
-}
-
 func currencyDigits(code string) (int, error) {
 	// bojanz takes "" as a valid currency, meaning none.
 	if code == "" || !currency.IsValid(code) {

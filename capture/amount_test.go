@@ -55,6 +55,14 @@ func TestReadAmount(t *testing.T) {
 	tests := []struct{ number, code, want string }{
 		{"1", "EUR", "1.00 EUR"}, {"1.0", "eur", "1.00 EUR"}, {" 1.000 ", " Eur ", "1.00 EUR"},
 		{"24.9900", "EUR", "24.99 EUR"}, {"500.00", "JPY", "500 JPY"}, {"1.2340", "KWD", "1.234 KWD"},
+		{"2.499e1", "EUR", "24.99 EUR"}, {"2.499E+1", "EUR", "24.99 EUR"}, {"2499e-2", "EUR", "24.99 EUR"},
+		{"1e3", "EUR", "1000.00 EUR"}, {"1.0E+3", "JPY", "1000 JPY"}, {"5e-2", "EUR", "0.05 EUR"}, {"0.00001e+5", "EUR", "1.00 EUR"},
+		{"007", "EUR", "7.00 EUR"}, {"00.50", "EUR", "0.50 EUR"}, {"24.99" + strings.Repeat("0", 100), "EUR", "24.99 EUR"},
+		{"24.989999999999998", "EUR", "24.99 EUR"}, {"24.990000000000002", "EUR", "24.99 EUR"},
+		{"0.30000000000000004", "EUR", "0.30 EUR"}, {"0.010000000000000000208", "EUR", "0.01 EUR"},
+		{"9.99999999999", "EUR", "10.00 EUR"}, {"0.0099999999", "EUR", "0.01 EUR"}, {"0.99999999999", "JPY", "1 JPY"},
+		{"24.99000001", "EUR", "24.99 EUR"}, {"24.98999999", "EUR", "24.99 EUR"}, // a millionth of a cent, and no more
+		{"999999999999999.990000000", "EUR", "999999999999999.99 EUR"},
 	}
 	for _, tt := range tests {
 		a, err := capture.ReadAmount(tt.number, tt.code)
@@ -62,7 +70,11 @@ func TestReadAmount(t *testing.T) {
 			t.Errorf("ReadAmount(%q, %q) = %v, %v; want %s", tt.number, tt.code, a, err, tt.want)
 		}
 	}
-	for _, number := range []string{"1.001", "-1", "1e3", "0.00", "1,00", "", "0.001"} {
+	for _, number := range []string{
+		"1.001", "-1", "+1", "0.00", "1,00", "1,000.00", "", "0.001", "-0", "0e5", "1e-9", "1e", "e1", "1e+", "1e1e1", "1e1.5",
+		".5", "5.", ".", "0x10", "1e16", "1e32767", "1e99999", "1e-32768", "NaN", "INF", "Array", "24.990000011", "24.989999989",
+		"24.995", "999999999999999.9999999999", "1000000000000000", "0.00000001", "1_000", "１",
+	} {
 		if a, err := capture.ReadAmount(number, "EUR"); !errors.Is(err, capture.ErrAmount) {
 			t.Errorf("ReadAmount(%q, EUR) = %v, %v; want ErrAmount", number, a, err)
 		}

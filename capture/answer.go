@@ -57,6 +57,10 @@ type Answer struct {
 	// Order is what the gateway said of the order, nil where it said nothing
 	// readable.
 	Order *Order `json:"order,omitempty"`
+	// RetryAfter is how long the gateway asked not to be called again, by anyone
+	// and about any trade: the Retry-After of a 429 or 503, bounded. It is not
+	// stored.
+	RetryAfter time.Duration `json:"-"`
 }
 
 // OurFault reports a refusal that says something about our key or user and
@@ -85,6 +89,9 @@ const (
 	OrderExpired    OrderState = "expired"
 	OrderCancelled  OrderState = "cancelled"
 	OrderRefunded   OrderState = "refunded"
+	// Words of the vendor's library that no page explains.
+	OrderNew       OrderState = "new"
+	OrderCompleted OrderState = "completed"
 )
 
 // maxOrderState bounds a word that the gateway chose and we write down.
@@ -115,19 +122,21 @@ type OrderClass string
 const (
 	OrderIsPaid    OrderClass = "paid"        // the money is taken
 	OrderIsOpen    OrderClass = "authorized"  // not captured, as far as this view goes
-	OrderIsMoving  OrderClass = "in progress" // pending, processing, verify: wait
+	OrderIsMoving  OrderClass = "in progress" // new, pending, processing, verify: wait
 	OrderIsDead    OrderClass = "dead"        // declined, failed, expired, cancelled
-	OrderIsUnclear OrderClass = "unclear"     // refunded, or a word we don't know
+	OrderIsUnclear OrderClass = "unclear"     // refunded, completed, or a word we don't know
 )
 
-// Class sorts the state.
+// Class sorts the state. "completed" is unclear: the vendor's library has the
+// word and no page says whether it means that the money was taken, so that it
+// neither captures nor fails a trade; an operator looks.
 func (s OrderState) Class() OrderClass {
 	switch s {
 	case OrderPaid:
 		return OrderIsPaid
 	case OrderAuthorized:
 		return OrderIsOpen
-	case OrderPending, OrderProcessing, OrderVerify:
+	case OrderNew, OrderPending, OrderProcessing, OrderVerify:
 		return OrderIsMoving
 	case OrderDeclined, OrderFailed, OrderExpired, OrderCancelled:
 		return OrderIsDead

@@ -64,6 +64,10 @@ type Policy struct {
 	// is set for a delivery that is not the first of its job, and while the
 	// ledger may have lost events (rule 2). Its zero value is the usual case.
 	AskFirst bool
+	// AskSince: queries asked before it prove nothing about calls that the ledger
+	// does not hold. It is set, to the time when that was noticed, while the
+	// ledger may have lost events; zero is the usual case.
+	AskSince time.Time
 }
 
 // DefaultPolicy is the policy where nobody sets one. It suits calls that are
@@ -111,6 +115,10 @@ func (p Policy) OrDefault() Policy {
 // maxErrors is how often -1000 may answer one request_id before a new one is
 // minted (rule 4).
 const maxErrors = 3
+
+// maxIDRefusals is how often -4118 may answer a request_id that was never sent
+// before (rule 4).
+const maxIDRefusals = 2
 
 // decideRow is a line of the decision table: the first whose condition holds
 // decides. The texts are printed in docs/state-machine.md.

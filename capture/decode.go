@@ -33,6 +33,7 @@ type Decoder struct {
 	fields   *node
 	match    selection
 	envelope *node
+	hosts    notifyHosts
 }
 
 // NewDecoder returns a decoder for messages of the shape that m describes.
@@ -46,7 +47,7 @@ func NewDecoder(m Mapping) (*Decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Decoder{paths: paths, fields: fields, match: match, envelope: envelopeNode(match.attributes)}
+	d := &Decoder{paths: paths, fields: fields, match: match, envelope: envelopeNode(match.attributes), hosts: newNotifyHosts(m.NotifyHosts)}
 	for i, name := range fieldNames {
 		_, d.mapped[i] = m.Fields[name]
 	}

@@ -114,9 +114,13 @@ func TestDecodeTakes(t *testing.T) {
 			base(func(j *capture.Job) { j.Description = "café ☕\u00a0№7" })},
 		{"a zone and a fraction", `{"trade_id":"T1","amount":"5","currency":"EUR","authorized_at":"2026-11-02T12:00:00.25+02:00"}`,
 			base(func(j *capture.Job) { j.AuthorizedAt = time.Date(2026, 11, 2, 10, 0, 0, 250e6, time.UTC) })},
+		{"signs of a query, but no parameter of ours", `{"trade_id":"T1","amount":"5","currency":"EUR","description":"amount=1 & more; a&amounts=2&Amount=3&amount","notify_url":"https://SHOP.example:8443/n?amount=1&id=2&token=&x"}`,
+			base(func(j *capture.Job) {
+				j.Description, j.NotifyURL = "amount=1 & more; a&amounts=2&Amount=3&amount", "https://SHOP.example:8443/n?amount=1&id=2&token=&x"
+			})},
 		{"all of the authorization", `{"trade_id":"T1","amount":"5","currency":"EUR","authorized_amount":"5.00"}`,
 			base(func(j *capture.Job) { j.AuthorizedAmount = j.Amount })},
-		{"http and a port", `{"trade_id":"T1","amount":"5","currency":"EUR","notify_url":"http://127.0.0.1:8080/n?a=b"}`,
+		{"http to this machine, and a port", `{"trade_id":"T1","amount":"5","currency":"EUR","notify_url":"http://127.0.0.1:8080/n?a=b"}`,
 			base(func(j *capture.Job) { j.NotifyURL = "http://127.0.0.1:8080/n?a=b" })},
 	}
 	d := decoderFor(t, capture.Mapping{})
@@ -213,7 +217,12 @@ var fieldCases = []struct {
 		"https://shop.example/a b", "https://shop.example/é", "https://shop.example:port/", "javascript:alert(1)", "https:shop.example",
 		"https://user@shop.example/", "https://user:hunter2@shop.example/", "https://shop.example/\n", "https://shop.example/" + strings.Repeat("x", 500),
 	}},
-	{"notify_url", capture.MalformedField, []any{80, []string{"https://shop.example"}}},
+	{"notify_url", capture.MalformedURL, []any{"http://shop.example/n", "HTTP://shop.example/n", "http://127.0.0.1.shop.example/n", "http://localhost.shop.example/", "http://10.0.0.1/"}},
+	{"notify_url", capture.MalformedField, []any{80, []string{"https://shop.example"}, "https://shop.example/?a=1&amount=2", "https://shop.example/n&user=1"}},
+	{"description", capture.MalformedField, []any{
+		"x&amount=1", "&currency=EUR", "a&b&description=", "x&method=v3.Capture", "&notify_url=https://e.example", "&request_id=1", "&time=1", "&trade_id=T2", "&user=1",
+	}},
+	{"order_id", capture.MalformedField, []any{"A&amount=1", "A&&time="}},
 }
 
 func TestDecodeRefusesFields(t *testing.T) {
@@ -276,5 +285,44 @@ func TestValidTradeID(t *testing.T) {
 		if got := capture.ValidTradeID(id); got != want {
 			t.Errorf("ValidTradeID(%q) = %v, want %v", id, got, want)
 		}
+	}
+}
+
+// TestNotifyHosts: a job's own notify_url names a host that is allowed, if there
+// is a list at all.
+func TestNotifyHosts(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		hosts []string
+		url   string
+		ok    bool
+	}{
+		{"no list", nil, "https://anyone.example/n", true},
+		{"empty list", []string{}, "https://shop.example/n", false},
+		{"allowed", []string{"shop.example"}, "https://shop.example/n", true},
+		{"allowed, the last", []string{"a.example", "b.example", "shop.example"}, "https://shop.example:8443/n", true},
+		{"letter case and the dot at the end", []string{"Shop.Example"}, "https://SHOP.example./n", true},
+		{"another host", []string{"shop.example"}, "https://evil.example/n", false},
+		{"a host below", []string{"shop.example"}, "https://x.shop.example/n", false},
+		{"a host that begins alike", []string{"shop.example"}, "https://shop.example.evil.example/n", false},
+		{"the host in the path", []string{"shop.example"}, "https://evil.example/shop.example", false},
+		{"this machine, in the list", []string{"127.0.0.1"}, "http://127.0.0.1:8080/n", true},
+		{"this machine, IPv6", []string{"[::1]"}, "http://[::1]:8080/n", true},
+		{"this machine, not in the list", []string{"shop.example"}, "http://127.0.0.1:8080/n", false},
+		{"plain http", []string{"shop.example"}, "http://shop.example/n", false},
+		{"none of its own", []string{}, "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := decoderFor(t, capture.Mapping{NotifyHosts: tt.hosts}).Decode(nil, []byte(jobWith("notify_url", tt.url)))
+			if tt.ok && err != nil {
+				t.Error(err)
+			}
+			if !tt.ok {
+				bad := wantMalformed(t, err, capture.MalformedURL, "notify_url")
+				if strings.Contains(bad.Detail, "evil") || strings.Contains(bad.Detail, tt.url) {
+					t.Errorf("repeats the address: %s", bad.Detail)
+				}
+			}
+		})
 	}
 }

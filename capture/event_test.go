@@ -28,7 +28,7 @@ func sampleEvent(t testing.TB, kind capture.EventType) capture.Event {
 		e.Via, e.Answer = capture.ViaQuery, &capture.Answer{Kind: capture.AnswerDone, Code: "200", Order: &capture.Order{State: capture.OrderAuthorized}}
 	case capture.Notified:
 		e.Notification = &capture.Notification{Type: "payment", State: capture.OrderPaid, Amount: euros(t, "24.90")}
-	case capture.Released, capture.Dismissed:
+	case capture.Released, capture.Retried, capture.Withdrawn, capture.Dismissed:
 		e.By, e.Note = "ada", "the bank confirmed"
 	case capture.Captured, capture.Failed, capture.Parked:
 		e.Reason, e.Amount, e.Currency, e.OrderID, e.Corrects = "because", "24.90", "EUR", "A-1", "E0"

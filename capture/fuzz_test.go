@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -141,6 +143,40 @@ func FuzzAmount(f *testing.F) {
 		var back capture.Amount
 		if err := json.Unmarshal(b, &back); err != nil || back != a {
 			t.Errorf("%s became %v, %v", b, back, err)
+		}
+	})
+}
+
+// FuzzReadAmount: whatever is read lies within a millionth of a minor unit of
+// what was written, held against fractions of math/big.
+func FuzzReadAmount(f *testing.F) {
+	for _, number := range []string{
+		"24.99", "2.499e1", "24.989999999999998", "1E-2", "0.0099999999", "999999999999999.99", "1e14", "00.10", "9.9999999999e-1", "24.99000001", "0.000000001e7",
+	} {
+		for _, code := range []string{"EUR", "JPY", "KWD"} {
+			f.Add(number, code)
+		}
+	}
+	f.Fuzz(func(t *testing.T, number, code string) {
+		a, err := capture.ReadAmount(number, code)
+		if err != nil {
+			if !errors.Is(err, capture.ErrAmount) || !a.IsZero() || len(err.Error()) > 600 {
+				t.Fatalf("got %v with error %.700v", a, err)
+			}
+			return
+		}
+		if again, err := capture.ParseAmount(a.Number(), a.Currency()); err != nil || again != a {
+			t.Fatalf("%q became %v, which is not canonical: %v", number, a, err)
+		}
+		want, ok := new(big.Rat).SetString(strings.TrimSpace(number))
+		got, _ := new(big.Rat).SetString(a.Number())
+		if !ok {
+			t.Fatalf("%q became %v, and is no number", number, a)
+		}
+		_, frac, _ := strings.Cut(a.Number(), ".")
+		unit := new(big.Rat).SetFrac(big.NewInt(1), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(len(frac)+6)), nil))
+		if off := new(big.Rat).Sub(want, got); off.Abs(off).Cmp(unit) > 0 {
+			t.Errorf("%q became %v", number, a)
 		}
 	})
 }

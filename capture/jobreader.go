@@ -2,9 +2,7 @@ package capture
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -196,6 +194,7 @@ func (r *jobReader) line(field, limit int) string {
 			r.fail(MalformedField, field, fmt.Sprintf("holds %U, a character that cannot be printed; it must be one line of plain text", c))
 		}
 	}
+	r.standsAlone(field, text)
 	return text
 }
 
@@ -225,22 +224,18 @@ func (r *jobReader) url() string {
 	}
 	if len(text) > maxURL {
 		r.fail(MalformedURL, fieldNotifyURL, fmt.Sprintf("has %d bytes, at most %d are allowed", len(text), maxURL))
-	} else if err := checkURL(text); err != nil {
+	} else if err := r.d.hosts.check(text); err != nil {
 		r.fail(MalformedURL, fieldNotifyURL, err.Error())
 	}
+	r.standsAlone(fieldNotifyURL, text)
 	return text
 }
 
-func checkURL(text string) error {
-	if strings.IndexFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) >= 0 {
-		return errors.New("holds a space or a character outside ASCII; percent-encode it")
+// standsAlone refuses a text that the gateway could read as a neighbour of its
+// own parameter: what is signed of a call is joined raw.
+func (r *jobReader) standsAlone(field int, text string) {
+	if SignsAsSeveral(text) {
+		r.fail(MalformedField, field, "holds an & with the name of a parameter of the gateway's call and = behind it, as in &amount=; "+
+			"the signature could not tell it from that parameter: write it without the &")
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return errors.New("is not an absolute http or https URL, like https://shop.example/notify")
-	}
-	if u.User != nil {
-		return errors.New("holds a user or a password; take it out, the URL is sent to the gateway and written to the ledger")
-	}
-	return nil
 }

@@ -331,7 +331,7 @@ func windowClosedOn(v situation, f *Finding) bool {
 		return false
 	case !v.windowOver() && !(refusedForTime && v.gatewayWindowOver()):
 		return false
-	case v.inDoubt() || v.refused() && !refusedForTime:
+	case v.inDoubt() || v.s.RefusedOtherwise || v.refused() && !refusedForTime:
 		return v.final(run)
 	default:
 		return v.askedSinceCall(run)
@@ -379,8 +379,7 @@ func sumLowered(v situation, f *Finding) bool {
 
 func secondIDRefused(v situation, f *Finding) bool {
 	sight, _ := f.Answer.sight()
-	return sight == SawAuthorized && !v.newAsk() &&
-		v.s.Answer.Code == CodeRequestID && v.s.IDRefusals >= 2 && v.askedSinceCall(v.seenWith(f))
+	return sight == SawAuthorized && v.newIDsRefused() && v.askedSinceCall(v.seenWith(f))
 }
 
 // unsettlingWith is the count of answers that settled nothing with this one.

@@ -28,6 +28,9 @@ type Mapping struct {
 	// entries with one path, one. A path "ce-type" means the CloudEvents
 	// attribute of that name.
 	Match []Match
+	// NotifyHosts are the hosts that a job's own notify_url may name. Nil allows
+	// any, an empty list none.
+	NotifyHosts []string
 }
 
 // Match is a path and the value that it must lead to: a string, or a number or

@@ -18,8 +18,8 @@ const (
 	MalformedAmount     = "bad_amount"       // not a plain positive decimal, or above the authorization
 	MalformedCurrency   = "bad_currency"     // not an upper-case ISO 4217 code
 	MalformedTime       = "bad_time"         // not RFC 3339, or times that contradict each other
-	MalformedURL        = "bad_url"          // not an absolute http or https URL
-	MalformedField      = "bad_field"        // wrong JSON type, too long, or not printable
+	MalformedURL        = "bad_url"          // not an absolute https URL, or of a host that is not allowed
+	MalformedField      = "bad_field"        // wrong JSON type, too long, not printable, or read as another parameter
 	MalformedCloudEvent = "bad_cloudevent"   // an event that CloudEvents 1.x does not allow, or with no JSON in it
 	MalformedTooLarge   = "too_large"        // too many bytes, or nested too deep
 )

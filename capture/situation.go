@@ -116,6 +116,11 @@ func (v situation) intent() *Job {
 	if v.job == nil {
 		return &Job{}
 	}
+	if first := v.s.Job.TradeID; first != "" && first != v.job.TradeID {
+		spelt := *v.job
+		spelt.TradeID = first // as the first job wrote it, so that the gateway knows it (rule 7)
+		return &spelt
+	}
 	return v.job
 }
 
@@ -167,6 +172,11 @@ func (v situation) idSpent() bool {
 	return v.s.Answer.Code == CodeRequestID || v.s.Errors >= maxErrors
 }
 
+// newIDsRefused: the gateway refuses request_ids that it cannot have seen.
+func (v situation) newIDsRefused() bool {
+	return !v.newAsk() && v.s.Answer.Code == CodeRequestID && v.s.IDRefusals >= maxIDRefusals
+}
+
 // idsUsedUp: the next call would need a request_id more than a trade may use.
 func (v situation) idsUsedUp() bool { return v.mints() && v.s.IDs >= v.p.MaxIDs }
 
@@ -186,7 +196,7 @@ func (v situation) cleared() bool {
 
 // callsForbidden: whatever Order Query says, no further capture call is made.
 func (v situation) callsForbidden() bool {
-	return v.notifiedPaid() || v.withdrawn() || v.deadAnswer() || v.lowered(v.s.AuthorizedSum) || v.s.Unsettling.Count >= v.p.MaxAnswers
+	return v.notifiedPaid() || v.withdrawn() || v.deadAnswer() || v.newIDsRefused() || v.lowered(v.s.AuthorizedSum) || v.s.Unsettling.Count >= v.p.MaxAnswers
 }
 
 // mayLand: the last call may yet take effect. After -1000 that is so for a part
@@ -194,13 +204,16 @@ func (v situation) callsForbidden() bool {
 // first.
 func (v situation) mayLand() bool {
 	internal := !v.s.Unanswered && v.s.Answer.Code == CodeInternal
-	return v.s.callLost() || internal && v.s.AuthorizedSum != v.s.Job.Amount
+	return v.s.callLost() || internal && v.s.AuthorizedSum != v.s.CallSum
 }
 
 // lowered: a call is in doubt, and less is authorized than before it. That call
 // may have captured the difference, so another one would capture twice.
 func (v situation) lowered(shown Amount) bool {
-	return v.inDoubt() && !shown.IsZero() && (shown.less(v.s.HighestSum) || shown.less(v.s.Job.AuthorizedAmount))
+	if !v.inDoubt() || shown.IsZero() {
+		return false
+	}
+	return shown.less(v.s.HighestSum) || !v.s.SumAccepted && shown.less(v.s.Job.AuthorizedAmount)
 }
 
 // refused: the gateway said no to the open request. Order Query explains it or
@@ -211,12 +224,21 @@ func (v situation) refused() bool {
 
 // deadAnswer: the capture call itself was answered with a dead order state, as
 // declined. Calling again is not the way on.
-func (v situation) deadAnswer() bool { return v.refused() && v.s.Answer.Code == CodeSuccess }
+func (v situation) deadAnswer() bool {
+	return v.refused() && v.s.Answer.Code == CodeSuccess && !v.s.AnswerExcused
+}
 
 // askedSinceCall: at least one of the queries was made after the last call
 // ended.
 func (v situation) askedSinceCall(a Agreement) bool {
-	return len(a.At) > 0 && !a.At[len(a.At)-1].Before(v.s.callEnded())
+	return len(a.At) > 0 && !lastOf(a).Before(later(v.s.callEnded(), v.p.AskSince))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // quiet: after the settle time, enough queries agreed, far enough apart, that
@@ -228,7 +250,7 @@ func (v situation) quiet(a Agreement) bool {
 // settled picks the agreeing queries that count: made after the settle time,
 // each at least the spacing after the one before.
 func (v situation) settled(a Agreement) []time.Time {
-	from := v.s.callEnded().Add(v.p.Settle)
+	from := later(v.s.callEnded().Add(v.p.Settle), v.p.AskSince)
 	var counted []time.Time
 	for _, at := range a.At {
 		if at.Before(from) {

@@ -36,6 +36,7 @@ type State struct {
 	Call       int // how many capture calls were announced
 	RequestID  string
 	LeaseUntil time.Time
+	CallSum    Amount // what the last call asked for; a later job may ask for another sum
 
 	// NewAsk: the job is one of which no call was made yet; the calls and
 	// answers below are of an ask that failed before it.
@@ -59,6 +60,12 @@ type State struct {
 	Errors     int // -1000 answers to the present one
 	IDRefusals int // -4118 answers to one that was never sent before
 
+	// RefusedOtherwise: a capture call was refused, and not because its time was
+	// over, since the trade last failed or was sent back to work.
+	RefusedOtherwise bool
+	// AnswerExcused: the last call was answered while the intake was paused.
+	AnswerExcused bool
+
 	// Unsettling counts the answers that settled nothing.
 	Unsettling Tally
 
@@ -76,6 +83,9 @@ type State struct {
 	AuthorizedSum Amount
 	// HighestSum is the largest authorized sum that any query of the trade showed.
 	HighestSum Amount
+	// SumAccepted: an operator has sent the trade back to work since, so that what
+	// the job says was authorized is of the past too.
+	SumAccepted bool
 	// Of the queries that the gateway took: one that was never sent, or that it
 	// refused for a fault of ours, has asked nothing.
 	LastAsked  time.Time
@@ -126,21 +136,6 @@ func (t Tally) with(code string, at time.Time) Tally {
 	t.Count++
 	return t
 }
-
-// Agreement is a run of Order Queries that said the same.
-type Agreement struct {
-	What Sight
-	At   []time.Time
-}
-
-// Sight is what a query showed, as far as agreement goes.
-type Sight string
-
-// The sights that have to agree before anything follows from them.
-const (
-	SawAuthorized Sight = "authorized"
-	SawNoTrade    Sight = "no such trade"
-)
 
 // Fold adds up the events of a trade in ledger order.
 func Fold(events []Event) State {
@@ -207,6 +202,8 @@ func (s *State) reopen(e *Event) {
 	s.forgetQueries()
 	s.Outcome, s.OpenedAt, s.Dismissed, s.NotifiedPaid = nil, e.Time, false, time.Time{}
 	s.Errors, s.IDRefusals, s.IDs, s.Unsettling = 0, 0, 0, Tally{}
+	s.RefusedOtherwise = false
+	s.HighestSum, s.SumAccepted = Amount{}, true
 	if s.Answer.Refusal() != "" {
 		s.Answer = Answer{}
 	}
@@ -221,10 +218,10 @@ func (s *State) attempted(e *Event) {
 	}
 	s.IDCalls++
 	if e.Job != nil {
-		s.Job = *e.Job
+		s.Job, s.CallSum = *e.Job, e.Job.Amount
 	}
 	s.Attempt, s.Call, s.RequestID, s.LeaseUntil = e.Attempt, e.Call, e.RequestID, e.LeaseUntil
-	s.Unanswered, s.Answer, s.AnsweredAt = true, Answer{}, time.Time{}
+	s.Unanswered, s.Answer, s.AnsweredAt, s.AnswerExcused = true, Answer{}, time.Time{}, false
 	s.Outcome, s.Phase, s.NewAsk, s.Dismissed = nil, PhaseCalling, false, false
 	s.NotifiedPaid = time.Time{}
 	s.forgetQueries()
@@ -236,6 +233,7 @@ func (s *State) answered(e *Event) {
 	}
 	s.Unanswered, s.Answer, s.AnsweredAt = false, *e.Answer, e.Time
 	s.Doubted = s.Doubted || e.Answer.Lost() || e.Answer.Code == CodeInternal
+	s.AnswerExcused = e.Excused
 	if !e.Excused {
 		s.count(e)
 	}
@@ -249,6 +247,9 @@ func (s *State) answered(e *Event) {
 
 // count holds the answer of a capture call against the trade.
 func (s *State) count(e *Event) {
+	if reason := e.Answer.Refusal(); reason != "" && reason != ReasonWindowExceeded {
+		s.RefusedOtherwise = true
+	}
 	switch a := e.Answer; {
 	case a.Code == CodeInternal:
 		s.Errors++
@@ -267,119 +268,21 @@ func (s *State) settled(e *Event) {
 	if e.Via == ViaCapture && e.Answer != nil && e.Call == s.Call {
 		s.Unanswered, s.Answer, s.AnsweredAt = false, *e.Answer, e.Time
 	}
+	if e.Via == ViaQuery && e.Answer != nil {
+		s.shown(e)
+	}
 	s.Doubted = s.Doubted || s.Unanswered
 	s.forgetQueries()
 	outcome := *e
 	s.Outcome, s.OpenedAt, s.Dismissed = &outcome, time.Time{}, false
 	s.Unsettling = Tally{}
 	if e.Type == Failed {
+		s.RefusedOtherwise = false
 		// A fresh slice: states are values, and two must not share a tail.
 		s.FailedRequests = append(slices.Clip(slices.Clone(s.FailedRequests)), FailedRequest{Job: s.Job, Reason: e.Reason})
 	}
 	s.NewAsk = s.NewAsk || (e.Job != nil && s.Call > 0)
 	s.Phase = Phase(e.Type)
-}
-
-func (s *State) queried(e *Event) {
-	s.Doubted = s.Doubted || (s.Unanswered && !e.Time.Before(s.LeaseUntil))
-	s.Queries++
-	s.LastQuery, s.RetryAt = e.Time, e.RetryAt
-	if e.Answer == nil {
-		return
-	}
-	s.LastQuery = e.Answer.askedAt(e.Time)
-	if e.Excused {
-		return
-	}
-	before := s.Agreeing.What
-	s.Agreeing = s.Agreeing.with(*e.Answer, s.LastQuery)
-	s.Contradicted = s.Contradicted || before != "" && s.Agreeing.What != before
-	s.asked(e.Answer)
-	if e.Answer.unsettling(ViaQuery) {
-		s.Unsettling = s.Unsettling.with(e.Answer.Code, e.Time)
-	}
-	if order := e.Answer.Order; e.Answer.Kind == AnswerDone && order != nil {
-		s.AuthorizedSum = Amount{}
-		if order.State.Class() == OrderIsOpen {
-			s.AuthorizedSum = order.Amount
-			if s.HighestSum.IsZero() || s.HighestSum.less(order.Amount) {
-				s.HighestSum = order.Amount
-			}
-		}
-		s.createdAt(UnixSeconds(order.CreatedAt), e.Time)
-	}
-}
-
-// oldest is how long before it is seen an authorization may have been made, to
-// be believed: a deadline must not come from nonsense.
-const oldest = 400 * 24 * time.Hour
-
-func (s *State) createdAt(at, seen time.Time) {
-	if at.After(seen.Add(-oldest)) && at.Before(seen.Add(24*time.Hour)) {
-		s.CreatedAt = at
-	}
-}
-
-// Deadline returns the moment from which no capture call of the trade is made:
-// the job's, else the end of the window that began at CreatedAt, else the zero
-// time.
-func (s *State) Deadline(window time.Duration) time.Time { return s.deadlineOf(&s.Job, window) }
-
-func (s *State) deadlineOf(job *Job, window time.Duration) time.Time {
-	deadline := job.Deadline(window)
-	if deadline.IsZero() && !s.CreatedAt.IsZero() {
-		return s.CreatedAt.Add(window)
-	}
-	return deadline
-}
-
-func (s *State) asked(answer *Answer) {
-	if answer.Kind == AnswerNotSent || answer.OurFault() {
-		return
-	}
-	s.LastAsked = s.LastQuery
-	switch sight, _ := answer.sight(); {
-	case sight != "":
-		s.SilentFrom = time.Time{}
-	case s.SilentFrom.IsZero():
-		s.SilentFrom = s.LastAsked
-	}
-}
-
-// with adds one query. A query that told nothing neither agrees nor
-// contradicts; one that told something else starts over.
-func (a Agreement) with(answer Answer, at time.Time) Agreement {
-	sight, told := answer.sight()
-	switch {
-	case !told:
-		return a
-	case sight == "":
-		return Agreement{}
-	case sight != a.What:
-		return Agreement{What: sight, At: []time.Time{at}}
-	}
-	// A fresh slice: states are values, and two must not share a tail.
-	run := make([]time.Time, len(a.At), len(a.At)+1)
-	copy(run, a.At)
-	return Agreement{What: sight, At: append(run, at)}
-}
-
-// askedAt is when the question was sent whose answer came at the given time.
-// An answer says what was true then, and may have travelled long.
-func (a Answer) askedAt(came time.Time) time.Time { return came.Add(-a.Latency) }
-
-// sight sorts the answer to an Order Query; told is false where it says
-// nothing about the trade.
-func (a Answer) sight() (sight Sight, told bool) {
-	switch {
-	case a.NoSuchTrade():
-		return SawNoTrade, true
-	case a.Kind != AnswerDone || a.Order == nil:
-		return "", false
-	case a.Order.State.Class() == OrderIsOpen:
-		return SawAuthorized, true
-	}
-	return "", true
 }
 
 func (s *State) forgetQueries() {

@@ -105,7 +105,7 @@ func (w world) key() string {
 			fmt.Fprintf(b, " %d", max(-25*time.Second, min(d, 45*time.Second))/time.Second)
 		}
 	}
-	fmt.Fprint(b, w.again, w.behind, s.Withdrawn, s.Contradicted, s.AuthorizedSum, s.HighestSum, min(s.IDs, 3), min(s.IDCalls, 2),
+	fmt.Fprint(b, w.again, w.behind, s.RefusedOtherwise, s.AnswerExcused, s.CallSum, s.Withdrawn, s.Contradicted, s.AuthorizedSum, s.HighestSum, s.SumAccepted, min(s.IDs, 3), min(s.IDCalls, 2),
 		min(s.Unsettling.Count, 2), s.Unsettling.Code, len(s.FailedRequests))
 	at(s.Unsettling.Since)
 	at(s.NotifiedPaid)

@@ -15,8 +15,6 @@ import (
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
-const authorizationWindow = capture.AuthorizationWindow
-
 // checker collects the problems of one configuration. Its methods are the
 // rules that more than one key keeps.
 type checker struct {
@@ -173,6 +171,32 @@ func (v *checker) plainHTTP() {
 	ip, _ := netip.ParseAddr(u.Hostname())
 	if u.Hostname() != "localhost" && !ip.Unmap().IsLoopback() {
 		v.add("gateway.url", "is plain http to another machine: others may read and forge what is sent", "use https://, or set gateway.allow_plain_http for a simulator")
+	}
+}
+
+// notifyURL keeps the rules for the address that is sent with capture calls.
+func (v *checker) notifyURL() {
+	text := v.c.Gateway.NotifyURL
+	if text == "" {
+		return
+	}
+	u, err := capture.ReadNotifyURL(text)
+	switch {
+	case err != nil:
+		v.add("gateway.notify_url", err.Error(), "")
+	case u.Fragment != "":
+		v.add("gateway.notify_url", "must not hold a # part", "")
+	case capture.SignsAsSeveral(text):
+		v.add("gateway.notify_url", "holds an & with the name of a parameter of the gateway's call behind it, which the signature could not tell from that parameter", "name the parameter of your own address otherwise")
+	}
+}
+
+// host holds a key to names of hosts or addresses, without port and path.
+func (v *checker) host(key, host string) {
+	u, err := url.Parse("https://" + host)
+	ip, _ := netip.ParseAddr(strings.Trim(host, "[]"))
+	if !ip.IsValid() && (err != nil || u.Host != host || u.Hostname() != host || strings.ContainsFunc(host, notInNames) || strings.Contains(host, "*")) {
+		v.add(key, fmt.Sprintf("%q is not the name of a host", cut(host)), "write names alone, such as shop.example, without https://, port and path")
 	}
 }
 

@@ -83,7 +83,10 @@ type Gateway struct {
 	PreviousSecretKey     gateway.Secret `key:"gateway.previous_secret_key" doc:"the key before the last rotation; notifications signed with it are still believed"`
 	PreviousSecretKeyFile string         `key:"gateway.previous_secret_key_file" doc:"path of a file that holds gateway.previous_secret_key"`
 	AllowPlainHTTP        bool           `key:"gateway.allow_plain_http" default:"false" doc:"permit http:// to another machine, for a simulator; never for the live gateway"`
-	NotifyURL             string         `key:"gateway.notify_url" kind:"url" doc:"where the gateway reports changes, for jobs that name no address"`
+	NotifyURL             string         `key:"gateway.notify_url" kind:"url" doc:"where the gateway reports changes, for jobs that name no address; https, or http to this machine; run needs it"`
+	AllowEmptyNotifyURL   bool           `key:"gateway.allow_empty_notify_url" default:"false" doc:"let run do without gateway.notify_url: calls are then sent without an address, which the gateway calls a required field"`
+	NotifyHosts           []string       `key:"gateway.notify_hosts" doc:"hosts that a job's own notify_url may name; none: that of gateway.notify_url"`
+	Window                time.Duration  `key:"gateway.window" doc:"how long the gateway keeps an authorization open for its capture"`
 	Timeout               time.Duration  `key:"gateway.timeout" default:"30s" doc:"bound of one call; a short one makes answers unknown"`
 	Rate                  float64        `key:"gateway.rate" default:"0" doc:"calls per second and process; 0 is no limit"`
 }
@@ -95,7 +98,9 @@ type Worker struct {
 	Backoff         Backoff       `key:"worker.backoff"`
 	Retry           Retry         `key:"worker.retry"`
 	GiveUpAfter     time.Duration `key:"worker.give_up_after" doc:"when an unresolved trade is parked, where no deadline is known"`
+	AttentionAfter  time.Duration `key:"worker.attention_after" default:"24h" doc:"a trade that is open longer is listed (parked list --open), counted and alerted"`
 	ProbeInterval   time.Duration `key:"worker.probe_interval" default:"5s" doc:"pause between probes of the gateway while it is down or refuses our key"`
+	RefusalRun      int           `key:"worker.refusal_run" default:"20" doc:"different trades that are refused with one code, with no capture between them, until it is taken for a fault of ours and no more jobs are taken"`
 	ShutdownTimeout time.Duration `key:"worker.shutdown_timeout" default:"25s" doc:"how long a stop waits for the calls in flight"`
 }
 
@@ -117,6 +122,7 @@ type Reconcile struct {
 	Settle  time.Duration `key:"reconcile.settle" doc:"how long a request without an answer may still land; above gateway.timeout"`
 	Agree   int           `key:"reconcile.agree" doc:"queries that must agree on \"authorized\" before such a capture is sent again"`
 	Spacing time.Duration `key:"reconcile.spacing" doc:"pause between these queries"`
+	Final   time.Duration `key:"reconcile.final" doc:"how long after the last call queries must agree before a trade in doubt is failed because its time is over"`
 }
 
 // Notify is the listener for the gateway's notifications.

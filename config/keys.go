@@ -113,8 +113,12 @@ func policyDefault(name string) (value any, ok bool) {
 		return p.Agree, true
 	case "reconcile.spacing":
 		return p.Spacing, true
+	case "reconcile.final":
+		return p.Final, true
 	case "worker.give_up_after":
 		return p.GiveUpAfter, true
+	case "gateway.window":
+		return p.Window, true
 	}
 	return nil, false
 }

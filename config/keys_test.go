@@ -177,8 +177,11 @@ func TestFlagsOfSections(t *testing.T) {
 // Who decides without a configuration decides as the default one does.
 func TestPolicyDefaultsAreThoseOfTheDecision(t *testing.T) {
 	c := config.Defaults()
-	got := capture.Policy{Settle: c.Reconcile.Settle, Agree: c.Reconcile.Agree, Spacing: c.Reconcile.Spacing, GiveUpAfter: c.Worker.GiveUpAfter}
-	if got != capture.DefaultPolicy() {
+	got := capture.Policy{
+		Settle: c.Reconcile.Settle, Agree: c.Reconcile.Agree, Spacing: c.Reconcile.Spacing, GiveUpAfter: c.Worker.GiveUpAfter,
+		Window: c.Gateway.Window, Final: c.Reconcile.Final,
+	}
+	if got.Window == 0 || got.Final == 0 || got.OrDefault() != capture.DefaultPolicy() {
 		t.Errorf("got %+v, want %+v", got, capture.DefaultPolicy())
 	}
 }

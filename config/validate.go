@@ -15,6 +15,9 @@ const (
 	NeedGateway Need = iota
 	// NeedRecords: the command works with the records' database.
 	NeedRecords
+	// NeedNotifyURL: the command makes capture calls, of which notify_url is a
+	// required field.
+	NeedNotifyURL
 )
 
 // Validate says whether the configuration can work: each value allowed, and
@@ -40,6 +43,8 @@ func (c Config) Validate(needs ...Need) error {
 			v.gatewayNeeded()
 		case NeedRecords:
 			v.recordsNeeded()
+		case NeedNotifyURL:
+			v.notifyURLNeeded()
 		}
 	}
 	return v.problems.asError()
@@ -93,9 +98,9 @@ func (v *checker) jobs() {
 
 func (v *checker) ledger() {
 	// What the ledger has forgotten, a late copy of a job would start anew.
-	least := authorizationWindow + v.c.Worker.GiveUpAfter
+	least := v.c.Gateway.Window + v.c.Worker.GiveUpAfter
 	if age := v.c.Ledger.MaxAge; age != 0 && age < least {
-		v.add("ledger.max_age", "must be 0 (forever) or at least the 30 days of an authorization and worker.give_up_after together ("+FormatDuration(least)+")", "keep the ledger longer: it is the audit trail too")
+		v.add("ledger.max_age", "must be 0 (forever) or at least gateway.window and worker.give_up_after together ("+FormatDuration(least)+")", "keep the ledger longer: it is the audit trail too")
 	}
 }
 
@@ -105,9 +110,11 @@ func (v *checker) gateway() {
 		v.webAddress("gateway.url", g.URL, "that begins with https://")
 		v.plainHTTP()
 	}
-	if g.NotifyURL != "" {
-		v.webAddress("gateway.notify_url", g.NotifyURL, "that begins with https://")
+	v.notifyURL()
+	for _, host := range g.NotifyHosts {
+		v.host("gateway.notify_hosts", host)
 	}
+	v.atLeast("gateway.window", g.Window, time.Hour)
 	v.above("gateway.timeout", g.Timeout, 0)
 	if g.Timeout >= v.c.NATS.AckWait {
 		v.add("gateway.timeout", "must be shorter than nats.ack_wait ("+v.text("nats.ack_wait")+"), or a job is delivered to another worker in the middle of its call", "raise nats.ack_wait")
@@ -129,6 +136,13 @@ func (v *checker) gatewayNeeded() {
 	}
 }
 
+func (v *checker) notifyURLNeeded() {
+	if g := v.c.Gateway; g.NotifyURL == "" && !g.AllowEmptyNotifyURL {
+		v.add("gateway.notify_url", "is not set, and is a required field of every capture call",
+			"set CAPTURE_GATEWAY_NOTIFY_URL to the https address under which the gateway reaches this worker or your own listener, or set gateway.allow_empty_notify_url")
+	}
+}
+
 func (v *checker) worker() {
 	w := v.c.Worker
 	v.workerName()
@@ -139,7 +153,9 @@ func (v *checker) worker() {
 	v.above("worker.retry.initial", w.Retry.Initial, 0)
 	v.notAbove("worker.retry.initial", w.Retry.Initial, "worker.retry.max", w.Retry.Max)
 	v.atLeast("worker.give_up_after", w.GiveUpAfter, time.Minute)
+	v.atLeast("worker.attention_after", w.AttentionAfter, time.Minute)
 	v.atLeast("worker.probe_interval", w.ProbeInterval, 10*time.Millisecond)
+	v.between("worker.refusal_run", w.RefusalRun, 2, 1000)
 	v.atLeast("worker.shutdown_timeout", w.ShutdownTimeout, 0)
 }
 
@@ -150,6 +166,9 @@ func (v *checker) reconcile() {
 	}
 	v.between("reconcile.agree", r.Agree, 2, 10)
 	v.above("reconcile.spacing", r.Spacing, 0)
+	if r.Final < r.Settle {
+		v.add("reconcile.final", "must not be below reconcile.settle ("+v.text("reconcile.settle")+")", "a request that is still on its way would be taken for lost")
+	}
 }
 
 func (v *checker) listeners() {

@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // stopSlack is what a stop takes beyond worker.shutdown_timeout: the last
@@ -87,7 +88,7 @@ func load(t *testing.T, env map[string]string, secretFile string, o config.Optio
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Validate(config.NeedGateway); err != nil {
+	if err := c.Validate(config.NeedGateway, config.NeedNotifyURL); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -171,7 +172,7 @@ func unit(t *testing.T) map[string][]string {
 
 func TestUnitRunsTheWorker(t *testing.T) {
 	u := unit(t)
-	env := map[string]string{"CAPTURE_GATEWAY_URL": "https://mapi.yabandpay.com/Payments", "CAPTURE_GATEWAY_USER": "016683"}
+	env := map[string]string{"CAPTURE_GATEWAY_URL": "https://mapi.yabandpay.com/Payments", "CAPTURE_GATEWAY_NOTIFY_URL": "https://captures.shop.example/notify", "CAPTURE_GATEWAY_USER": "016683"}
 	for _, assignment := range u["Environment"] {
 		name, value, _ := strings.Cut(assignment, "=")
 		env[name] = value
@@ -191,9 +192,7 @@ var notInstalled = regexp.MustCompile(`Command /usr/local/bin/capture-worker is 
 // systemd reads the unit without a complaint, but for the program that is not
 // installed here.
 func TestUnitIsReadBySystemd(t *testing.T) {
-	if _, err := exec.LookPath("systemd-analyze"); err != nil {
-		t.Skip("left out: systemd-analyze is not installed")
-	}
+	processtest.Needs(t, "systemd-analyze", "apt-get install systemd")
 	out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", "systemd/capture-worker.service").CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, "capture-worker") && !notInstalled.MatchString(line) {

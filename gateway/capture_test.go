@@ -46,7 +46,19 @@ var captureCases = []answerCase{
 	{"paid, one cent off", 200, strings.Replace(paidBody, `"24.9"`, `"24.91"`, 1), capture.AnswerUnknown, "200", "paid with another amount: 24.91 EUR, not 24.90 EUR"},
 	{"paid, other currency", 200, strings.Replace(paidBody, `"currency":"EUR"`, `"currency":"CHF"`, 1), capture.AnswerUnknown, "200", "24.9 CHF"},
 	{"paid, no amount", 200, strings.Replace(paidBody, `"amount":"24.9",`, ``, 1), capture.AnswerUnknown, "200", "another amount"},
-	{"paid, exponent", 200, strings.Replace(paidBody, `"24.9"`, `2.49e1`, 1), capture.AnswerUnknown, "200", "2.49e1"},
+	{"paid, exponent", 200, strings.Replace(paidBody, `"24.9"`, `2.49e1`, 1), capture.AnswerDone, "200", "paid"},
+	{"paid, noise of a float", 200, strings.Replace(paidBody, `"24.9"`, `24.899999999999999`, 1), capture.AnswerDone, "200", "paid"},
+	{"paid, amount of words", 200, strings.Replace(paidBody, `"24.9"`, `"24,90"`, 1), capture.AnswerUnknown, "200", "24,90 EUR"},
+	{"paid, amount an object", 200, strings.Replace(paidBody, `"24.9"`, `{"value":24.9}`, 1), capture.AnswerUnknown, "200", `{"value":24.9} EUR`},
+	{"paid, trade in capitals", 200, strings.Replace(paidBody, trade, strings.ToUpper(trade), 1), capture.AnswerDone, "200", "paid"},
+	{"new", 200, captured("new"), capture.AnswerUnknown, "200", "accepted, not yet paid: new"},
+	{"completed", 200, captured("completed"), capture.AnswerUnknown, "200", "none of a capture: completed"},
+	{"state twice", 200, success(`{"trade_id":"` + trade + `","amount":"24.90","currency":"EUR","state":"declined","state":"paid"}`), capture.AnswerUnknown, "", "state stands twice"},
+	{"amount twice", 200, strings.Replace(paidBody, `"amount":"24.9",`, `"amount":"24.9","amount":"20",`, 1), capture.AnswerUnknown, "", "amount stands twice"},
+	{"currency twice", 200, strings.Replace(paidBody, `"currency":"EUR",`, `"currency":"EUR","curr\u0065ncy":"CHF",`, 1), capture.AnswerUnknown, "", "currency stands twice"},
+	{"trade twice", 200, strings.Replace(paidBody, `"amount":"24.9",`, `"amount":"24.9","trade_id":"T2",`, 1), capture.AnswerUnknown, "", "trade_id stands twice"},
+	{"data twice", 200, strings.TrimSuffix(captured("paid"), "}") + `,"data":{}}`, capture.AnswerUnknown, "", "data stands twice"},
+	{"twice the same", 200, success(`{"trade_id":"` + trade + `","amount":"24.90","amount":24.90,"currency":"EUR","state":"paid","state":" paid"}`), capture.AnswerDone, "200", "paid"},
 	{"paid, other trade", 200, strings.Replace(paidBody, trade, "T2", 1), capture.AnswerUnknown, "200", "another trade: T2"},
 	{"paid, no trade", 200, success(`{"amount":"24.90","currency":"EUR","state":"paid"}`), capture.AnswerUnknown, "200", "another trade"},
 	{"declined, other trade", 200, strings.Replace(captured("declined"), trade, "T2", 1), capture.AnswerUnknown, "200", "another trade"},
@@ -81,8 +93,21 @@ var envelopeCases = []answerCase{
 	{"status a zero", 200, `{"status":0,"code":"-4024","data":"none"}`, capture.AnswerRefused, "-4024", ""},
 	{"our key, HTTP 403", 403, refusal("-403"), capture.AnswerRefused, "-403", ""},
 	{"our user, HTTP 401", 401, refusal("-2001"), capture.AnswerRefused, "-2001", ""},
+	{"trade id, HTTP 404", 404, refusal("-4024"), capture.AnswerRefused, "-4024", "trade ID"},
+	{"amount, HTTP 422", 422, refusal("-4084"), capture.AnswerRefused, "-4084", "amount"},
+	{"internal, HTTP 400", 400, refusal("-1000"), capture.AnswerUnknown, "-1000", "internal error"},
+	{"a new code, HTTP 400", 400, refusal("-7777"), capture.AnswerUnknown, "-7777", "table does not have"},
+	{"a new code, HTTP 503", 503, refusal("-7777"), capture.AnswerUnknown, "-7777", "HTTP 503: an HTTP status that is no success, with code -7777"},
+	{"a new code, HTTP 302", 302, refusal("-7777"), capture.AnswerUnknown, "-7777", "HTTP 302"},
+	{"refusal, HTTP 500", 500, refusal("-4084"), capture.AnswerUnknown, "", "with code -4084"},
+	{"refusal, HTTP 302", 302, refusal("-4084"), capture.AnswerUnknown, "", "with code -4084"},
+	{"refusal, HTTP 400, status true", 400, `{"status":true,"code":"-4084"}`, capture.AnswerUnknown, "", "no success"},
+	{"code twice", 200, `{"status":false,"code":"-4084","code":"-1000"}`, capture.AnswerUnknown, "", "code stands twice"},
+	{"status twice", 200, `{"status":true,"status":false,"code":"-4084"}`, capture.AnswerUnknown, "", "status stands twice"},
+	{"code twice, not listed", 500, `{"status":false,"code":"-7777","code":"-7778"}`, capture.AnswerUnknown, "", "code stands twice"},
+	{"code twice the same", 200, `{"status":false,"code":"-4084","code":-4084}`, capture.AnswerRefused, "-4084", ""},
 	{"our key, HTTP 502", 502, refusal("-403"), capture.AnswerUnknown, "", "HTTP 502: an HTTP status that is no success, with code -403"},
-	{"refusal, HTTP 400", 400, refusal("-4084"), capture.AnswerUnknown, "", "with code -4084"},
+	{"refusal, HTTP 400", 400, refusal("-4084"), capture.AnswerRefused, "-4084", "amount"},
 	{"internal", 200, refusal("-1000"), capture.AnswerUnknown, "-1000", "internal error"},
 	{"internal, HTTP 500", 500, refusal("-1000"), capture.AnswerUnknown, "", "with code -1000"},
 	{"a new code", 200, refusal("-7777"), capture.AnswerUnknown, "-7777", "table does not have"},
@@ -135,6 +160,27 @@ func check(t *testing.T, got capture.Answer, want answerCase) {
 	}
 }
 
+// TestCaptureTellsWhen: whatever else an answer tells of the order is read,
+// wherever it stands, if it is about the same trade.
+func TestCaptureTellsWhen(t *testing.T) {
+	const told = `"paid_time":"1720684260","transaction_id":"TX","created_at":1720000000`
+	for name, tc := range map[string]struct {
+		data string
+		want [3]string
+	}{
+		"beside the state": {`,` + told + `}`, [3]string{"1720684260", "TX", "1720000000"}},
+		"one level down":   {`,"transaction_info":{` + told + `}}`, [3]string{"1720684260", "TX", "1720000000"}},
+		"createDate":       {`,"createDate":"1720000000"}`, [3]string{"", "", "1720000000"}},
+		"of another trade": {`,"transaction_info":{"trade_id":"T2",` + told + `}}`, [3]string{}},
+	} {
+		body := strings.Replace(captured("paid"), "}}", tc.data+"}", 1)
+		got := serve(t, saying(200, body)).Capture(t.Context(), request(t))
+		if got.Kind != capture.AnswerDone || [3]string{got.Order.PaidTime, got.Order.TransactionID, got.Order.CreatedAt} != tc.want {
+			t.Errorf("%s: %s (%s), order %+v", name, got.Kind, got.Why, got.Order)
+		}
+	}
+}
+
 func TestCaptureTellsTheOrder(t *testing.T) {
 	got := serve(t, saying(200, paidBody)).Capture(t.Context(), request(t))
 	want := capture.Order{
@@ -155,8 +201,8 @@ func TestCaptureTellsTheOrder(t *testing.T) {
 	}
 }
 
-// An object of more members than any answer that was seen: none is lost, and of
-// several with one name the last one counts, wherever they stand.
+// An object of more members than any answer that was seen: none is lost, and a
+// member that contradicts another is found wherever they stand.
 func TestAnswerOfManyMembers(t *testing.T) {
 	var many strings.Builder
 	for i := range 40 {
@@ -171,6 +217,10 @@ func TestAnswerOfManyMembers(t *testing.T) {
 			t.Fatal("the example has another shape")
 		}
 		got := serve(t, saying(200, body)).Capture(t.Context(), request(t))
+		if got.Kind != capture.AnswerUnknown || got.Code != "" || got.Order != nil {
+			t.Errorf("%s: %s (%s), order %+v", name, got.Kind, got.Why, got.Order)
+		}
+		got = serve(t, saying(200, strings.Replace(body, "declined", "paid", 1))).Capture(t.Context(), request(t))
 		if got.Kind != capture.AnswerDone || got.Order == nil || got.Order.State != capture.OrderPaid {
 			t.Errorf("%s: %s (%s), order %+v", name, got.Kind, got.Why, got.Order)
 		}

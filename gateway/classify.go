@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
@@ -29,6 +30,8 @@ func (x *exchange) answer(q *question) capture.Answer {
 		unknown(&a, "no answer: %v", x.err)
 	case x.err != nil:
 		unknown(&a, "HTTP %d, and the answer could not be read: %v", x.status, x.err)
+	case x.encoding != "":
+		unknown(&a, "HTTP %d%s, packed as %q, which was not asked for and is not read", x.status, x.again(), cleanText(x.encoding, maxCode))
 	default:
 		x.judge(&a, q)
 	}
@@ -47,6 +50,9 @@ func (x *exchange) judge(a *capture.Answer, q *question) {
 	a.Message, a.ResponseID = e.message, e.responseID
 	if why := e.doubt(); why != "" {
 		unknown(a, "HTTP %d%s: %s", x.status, x.again(), why)
+		if e.counted() {
+			a.Code = e.code
+		}
 		return
 	}
 	// From here on the code is believed. Before, it is left out of the answer:
@@ -75,20 +81,21 @@ var refusals = map[string]string{
 	capture.CodeTradeID:          "the trade ID is incorrect",
 }
 
-// doubt says why an envelope is not believed, "" where it is.
+// doubt says why an envelope is not believed, "" if it is.
 //
-// An HTTP error together with an envelope comes from a proxy, or from a
-// gateway that broke midway; neither proves what became of the request. The
-// two codes about our key and user are believed with a 4xx all the same: the
-// gateway checks them before anything else, and they end no trade, they stop
-// the worker before it burns more of them.
+// A refusal in an HTTP 4xx is the gateway's own: what stands in front of it does
+// not know its codes. A 5xx comes from a proxy, or from a gateway that broke
+// midway, and does not prove what became of the request; nor does a success
+// whose HTTP status says the opposite.
 func (e *envelope) doubt() string {
 	ok := e.httpStatus >= 200 && e.httpStatus <= 299
-	ourFault := e.status == no && (e.code == capture.CodeSignature || e.code == capture.CodeUser)
+	clientError := e.httpStatus >= 400 && e.httpStatus <= 499
 	switch {
+	case e.twice != "":
+		return "an answer that contradicts itself: " + e.twice + " stands twice with different values"
 	case e.code == "":
 		return "an answer without a code"
-	case !ok && !(ourFault && e.httpStatus >= 400 && e.httpStatus <= 499):
+	case !ok && !(clientError && e.status == no):
 		return "an HTTP status that is no success, with code " + e.code
 	case e.status == unsaid:
 		return "an answer without a status, with code " + e.code
@@ -98,6 +105,14 @@ func (e *envelope) doubt() string {
 	return ""
 }
 
+// counted reports whether the code of a doubted envelope is kept all the same: a
+// code that the table does not have settles nothing whatever the HTTP status,
+// and must be counted, so that a trade does not meet it for a month.
+func (e *envelope) counted() bool {
+	listed := e.code == capture.CodeSuccess || e.code == capture.CodeInternal || refusals[e.code] != ""
+	return e.twice == "" && e.status == no && e.code != "" && !listed
+}
+
 // judge sorts a believed envelope by its code.
 func (e *envelope) judge(a *capture.Answer, q *question, r *reading) {
 	why, final := refusals[e.code]
@@ -105,7 +120,9 @@ func (e *envelope) judge(a *capture.Answer, q *question, r *reading) {
 	case e.code == capture.CodeSuccess && q.method == MethodCapture && !e.hasData:
 		unknown(a, "a success without data")
 	case e.code == capture.CodeSuccess && q.method == MethodCapture:
-		judgeCapture(a, q, &r.data)
+		judgeCapture(a, q, r)
+	case e.code == capture.CodeSuccess && !e.hasInfo:
+		unknown(a, "a success without transaction_info")
 	case e.code == capture.CodeSuccess:
 		judgeQuery(a, q, r)
 	case final:
@@ -118,10 +135,11 @@ func (e *envelope) judge(a *capture.Answer, q *question, r *reading) {
 }
 
 // judgeCapture says what a success means for a capture.
-func judgeCapture(a *capture.Answer, q *question, data *members) {
-	order := data.order()
+func judgeCapture(a *capture.Answer, q *question, r *reading) {
+	order := r.data.order()
+	r.order.addFrom(order)
 	a.Order = order
-	if order.TradeID != q.tradeID {
+	if !capture.SameTrade(order.TradeID, q.tradeID) {
 		unknown(a, "an answer about another trade: %s", order.TradeID)
 		return
 	}
@@ -132,7 +150,7 @@ func judgeCapture(a *capture.Answer, q *question, data *members) {
 		refused(a, "the capture ended as %s", order.State)
 	case capture.OrderIsPaid:
 		if order.Amount != q.amount {
-			unknown(a, "paid with another amount: %s %s, not %s", data.text("amount"), data.text("currency"), q.amount)
+			unknown(a, "paid with another amount: %s %s, not %s", r.data.shown("amount"), r.data.shown("currency"), q.amount)
 			return
 		}
 		a.Kind, a.Why = capture.AnswerDone, "paid"
@@ -141,22 +159,27 @@ func judgeCapture(a *capture.Answer, q *question, data *members) {
 	}
 }
 
-// judgeQuery says what a success means for an Order Query.
+// judgeQuery says what a success means for an Order Query. Paid, but with an
+// amount or a trade that cannot be read, is done without an amount: asking again
+// would give the same, and what was sent stands in AmountText.
 func judgeQuery(a *capture.Answer, q *question, r *reading) {
-	info := &r.order
-	if !r.data.object("transaction_info", info) {
-		unknown(a, "a success without transaction_info")
-		return
-	}
-	order := info.order()
+	order := r.order.order()
+	r.data.addFrom(order)
+	paid := order.State == capture.OrderPaid
 	switch {
-	case order.TradeID != q.tradeID:
+	case paid && order.TradeID == "":
+		a.Order = order
+		order.Amount = capture.Amount{}
+		order.AmountText = strings.TrimSpace(r.order.shown("amount") + " " + r.order.shown("currency") + ", no trade_id")
+		a.Kind, a.Why = capture.AnswerDone, "the order is paid, with a trade that cannot be read"
+	case !capture.SameTrade(order.TradeID, q.tradeID):
+		a.Order = order
 		unknown(a, "an answer about another trade: %s", order.TradeID)
 	case order.State == "":
 		unknown(a, "an order without a state")
-	case order.State == capture.OrderPaid && order.Amount.IsZero():
+	case paid && order.Amount.IsZero():
 		a.Order = order
-		unknown(a, "paid, with an amount that cannot be read: %s %s", info.text("amount"), info.text("currency"))
+		a.Kind, a.Why = capture.AnswerDone, "the order is paid, with an amount that cannot be read: "+order.AmountText
 	default:
 		a.Order = order
 		a.Kind, a.Why = capture.AnswerDone, "the order is "+string(order.State)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,9 +68,11 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 type CaptureRequest struct {
 	TradeID string
 	Amount  capture.Amount
-	// Description is required by the gateway.
+	// Description is required by the gateway: an empty one is sent as "capture of"
+	// and the trade.
 	Description string
-	// NotifyURL is where the gateway POSTs changes of state; "" for nowhere.
+	// NotifyURL is where the gateway POSTs changes of state. It is required too;
+	// an empty one is sent as it is, and may be refused with -3001.
 	NotifyURL string
 	// RequestID is the caller's: unique among all captures of the account, the
 	// same when the same attempt is sent again, at least 24 letters and digits.
@@ -88,10 +91,11 @@ var errUntil = errors.New("the call's time is over: no full answer before it had
 // Refused carries a code of the gateway's table, or 200 with the Order that
 // was declined, failed, expired or cancelled. Not sent means that no byte of
 // the request left this machine. All else is unknown, an accepted but unpaid
-// capture (Code 200 and the Order) and an answer about another trade, amount
-// or currency included. Code is set only where the HTTP status and the
-// envelope's status agree with it; a code that is not believed is named in
-// Why. A request without trade, amount or request_id is not sent.
+// capture (Code 200 and the Order), an answer about another trade, amount or
+// currency, and one that contradicts itself included. Code is set only if the
+// HTTP status (2xx, or 4xx with a refusal) and the envelope's status agree with
+// it, or if the gateway's table does not have it; any other code is named in
+// Why alone. A request without trade, amount or request_id is not sent.
 func (c *Client) Capture(ctx context.Context, r CaptureRequest) capture.Answer {
 	if r.TradeID == "" || r.Amount.IsZero() || r.RequestID == "" {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id, an amount or a request_id"}
@@ -103,7 +107,7 @@ func (r *CaptureRequest) question() *question {
 	return &question{method: MethodCapture, tradeID: r.TradeID, amount: r.Amount, data: []param{
 		{"amount", r.Amount.Number()},
 		{"currency", r.Amount.Currency()},
-		{"description", r.Description},
+		{"description", cmp.Or(r.Description, "capture of "+r.TradeID)},
 		{"notify_url", r.NotifyURL},
 		{"request_id", r.RequestID},
 		{"trade_id", r.TradeID},
@@ -112,9 +116,10 @@ func (r *CaptureRequest) question() *question {
 
 // Query asks the gateway what became of a trade (v3.QueryOrder).
 //
-// Done carries the Order, whatever its state; its Amount is zero where none
-// could be read, which for a paid order makes the answer unknown instead.
-// Refused, unknown and not sent are as in [Client.Capture].
+// Done carries the Order, whatever its state; its Amount is zero if none could
+// be read, and AmountText is what was sent then. So it is also for a paid order
+// whose trade_id is missing or no text. Refused, unknown and not sent are as in
+// [Client.Capture].
 func (c *Client) Query(ctx context.Context, tradeID string) capture.Answer {
 	if tradeID == "" {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id"}
@@ -143,6 +148,7 @@ func (c *Client) call(ctx context.Context, q *question, until time.Time) capture
 	got.hideSign(sign)
 	answer := got.answer(q)
 	redact(&answer, string(key.secret), sign)
+	answer.RetryAfter = got.wait(c.config.Clock())
 	answer.Latency = time.Since(start)
 	return answer
 }

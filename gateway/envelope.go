@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -15,6 +16,10 @@ type envelope struct {
 	message    string
 	responseID string
 	hasData    bool // data is an object
+	hasInfo    bool // and holds transaction_info, an object
+	// twice names a member that stands twice with different values: such an
+	// answer contradicts itself.
+	twice string
 }
 
 // readEnvelope reads an answer, and what is in its data.
@@ -31,6 +36,8 @@ func readEnvelope(body []byte, httpStatus int, r *reading) (envelope, error) {
 		responseID: m.text("response_id"),
 		hasData:    m.object("data", data),
 	}
+	e.hasInfo = data.object("transaction_info", &r.order)
+	e.twice = cmp.Or(m.twice(), data.twice(), r.order.twice())
 	// Printed examples leave open on which level these two are.
 	if e.responseID == "" {
 		e.responseID = data.text("response_id")
@@ -44,22 +51,50 @@ func readEnvelope(body []byte, httpStatus int, r *reading) (envelope, error) {
 	return e, nil
 }
 
-// order reads what an answer says of an order. Its amount is zero where none
-// can be read.
+// order reads what an answer says of an order. If its amount cannot be read, it
+// is zero and AmountText says what was sent.
 func (m *members) order() *capture.Order {
-	amount, err := capture.ReadAmount(m.text("amount"), m.text("currency"))
-	if err != nil {
-		amount = capture.Amount{}
-	}
-	return &capture.Order{
+	o := &capture.Order{
 		TradeID:            m.text("trade_id"),
 		OrderID:            m.text("order_id"),
 		State:              capture.ParseOrderState(m.text("state")),
-		Amount:             amount,
 		SettlementAmount:   m.text("settlement_amount"),
 		SettlementCurrency: m.text("settlement_currency"),
 		ExchangeRate:       m.text("exchange_rate"),
 		TransactionID:      m.text("transaction_id"),
 		PaidTime:           m.text("paid_time"),
+		CreatedAt:          cmp.Or(m.text("created_at"), m.text("createDate")),
 	}
+	o.Amount, o.AmountText = readAmount(m.shown("amount"), m.shown("currency"))
+	return o
+}
+
+// readAmount returns the amount, or else the text of what was sent.
+func readAmount(number, code string) (capture.Amount, string) {
+	amount, err := capture.ReadAmount(number, code)
+	if err == nil {
+		return amount, ""
+	}
+	return capture.Amount{}, strings.TrimSpace(number + " " + code)
+}
+
+// addFrom fills in what else is told of the same order on another level of an
+// answer: the printed examples leave open where each member stands.
+func (m *members) addFrom(o *capture.Order) {
+	if id := m.text("trade_id"); id != "" && !capture.SameTrade(id, o.TradeID) {
+		return
+	}
+	add := func(to *string, name string) {
+		if *to == "" {
+			*to = m.text(name)
+		}
+	}
+	add(&o.OrderID, "order_id")
+	add(&o.SettlementAmount, "settlement_amount")
+	add(&o.SettlementCurrency, "settlement_currency")
+	add(&o.ExchangeRate, "exchange_rate")
+	add(&o.TransactionID, "transaction_id")
+	add(&o.PaidTime, "paid_time")
+	add(&o.CreatedAt, "created_at")
+	add(&o.CreatedAt, "createDate")
 }

@@ -25,6 +25,8 @@ func blankRequest(config Config) (*http.Request, error) {
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json")
+	// A compressed answer is not read, so that none can grow beyond maxAnswer.
+	r.Header.Set("Accept-Encoding", "identity")
 	r.Header.Set("User-Agent", config.UserAgent)
 	return r, nil
 }
@@ -47,6 +49,7 @@ type exchange struct {
 	connected  atomic.Bool
 	status     int // 0 where no response came
 	retryAfter string
+	encoding   string // the Content-Encoding, "" if the body is as it was written
 	body       []byte
 	err        error
 }
@@ -75,6 +78,7 @@ func (x *exchange) read(ctx context.Context, resp *http.Response) {
 	defer resp.Body.Close()
 	x.status = resp.StatusCode
 	x.retryAfter = resp.Header.Get("Retry-After")
+	x.encoding = contentEncoding(resp.Header)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:

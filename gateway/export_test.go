@@ -54,12 +54,34 @@ func read(status int, body []byte, q *question) capture.Answer {
 
 func HasHexRun(s string, n int) bool { return hasHexRun(s, n) }
 
-// SignedMembers are the members of an object as a notification signs them, nil
-// where it is none.
+// SignedMembers are the members of an object as the plain rendering signs them,
+// nil if it is none.
 func SignedMembers(b []byte) map[string]string {
 	var m members
 	if m.read(b) != nil {
 		return nil
 	}
-	return signedMembers(&m)
+	params := map[string]string{}
+	for _, s := range renderingNamed("plain").sign(m.unique()) {
+		params[s.name] = s.text
+	}
+	return params
+}
+
+func renderingNamed(name string) rendering {
+	for _, r := range renderings {
+		if r.name == name {
+			return r
+		}
+	}
+	panic("no rendering " + name)
+}
+
+// Rendered is the string that a rendering signs of an object.
+func Rendered(name string, b []byte) string {
+	var m members
+	if err := m.read(b); err != nil {
+		panic(err)
+	}
+	return string(renderingNamed(name).sign(m.unique()).appendTo(nil))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 const (
@@ -37,7 +38,7 @@ func request(t testing.TB) gateway.CaptureRequest {
 func dial(t testing.TB, url string, change func(*gateway.Config)) *gateway.Client {
 	t.Helper()
 	config := gateway.Config{
-		URL: url, User: user, SecretKey: secret, Timeout: 10 * time.Second,
+		URL: url, User: user, SecretKey: secret, Timeout: processtest.Patience,
 		Clock: func() time.Time { return time.Unix(1720684254, 0) },
 	}
 	if change != nil {

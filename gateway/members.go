@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -147,6 +148,52 @@ func (m *members) text(name string) string {
 		return string(raw)
 	}
 	return ""
+}
+
+// shown returns what text does, and any other value but null as it is written.
+func (m *members) shown(name string) string {
+	if text := m.text(name); text != "" {
+		return text
+	}
+	if raw := m.get(name); len(raw) > 0 && raw[0] != 'n' && raw[0] != '"' {
+		return string(raw)
+	}
+	return ""
+}
+
+// decisive are the members on which the meaning of an answer hangs.
+var decisive = [...]string{"status", "code", "state", "amount", "currency", "trade_id", "data", "transaction_info"}
+
+// twice names a decisive member that stands twice with different values, "" if
+// none does. A string and a number of the same text are one value.
+func (m *members) twice() string {
+	var first [len(decisive)][]byte
+	for i := range m.count {
+		s := m.at(i)
+		name := m.from[s.name+1 : s.nameEnd-1]
+		if s.escaped {
+			name = unquote(m.from[s.name:s.nameEnd])
+		}
+		at := slices.Index(decisive[:], string(name))
+		if at < 0 {
+			continue
+		}
+		value := m.from[s.value:s.valueEnd]
+		if first[at] != nil && !bytes.Equal(meaning(first[at]), meaning(value)) {
+			return decisive[at]
+		}
+		first[at] = value
+	}
+	return ""
+}
+
+// meaning is the text of a string without the spaces around it, or the value as
+// it is written.
+func meaning(raw []byte) []byte {
+	if raw[0] != '"' {
+		return raw
+	}
+	return bytes.TrimSpace(unquote(raw))
 }
 
 // object reads a member into inner. It returns false where that is no object.

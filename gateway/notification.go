@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
-	"strings"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
@@ -25,11 +23,16 @@ var (
 type Notification struct {
 	Type          string // payment, refund
 	User          string
-	TradeID       string // capture.ValidTradeID holds
+	TradeID       string // capture.ValidTradeID holds; in the sender's letter case
 	OrderID       string
 	TransactionID string
 	State         capture.OrderState
-	Amount        capture.Amount // zero where none can be read
+	Amount        capture.Amount // zero if none can be read
+	AmountText    string         // what was sent then: amount and currency
+	PaidTime      string         // Unix seconds, as they were sent
+	// Rendering names the way of signing that verified it, one of [Renderings].
+	// What it does not sign is read nowhere above.
+	Rendering string
 	// Key is the index of the secret that verified it.
 	Key int
 }
@@ -38,9 +41,11 @@ type Notification struct {
 // signature with the first of the secrets that fits: pass the current and,
 // while keys are being changed, the previous one. Empty secrets are skipped.
 //
-// It knows the three forms that were seen: {"sign":…,"data":{…}}, the same
-// URL-encoded after resultData=, and signature.{json of the data}. The content
-// type is not looked at, the size of the body is the caller's to bound.
+// It knows the forms that were seen: {"sign":…,"data":{…}}, the same URL-encoded
+// after resultData= or without a name, and signature.{json of the data}. What is
+// signed varies too; each of the [Renderings] is tried, and only what the one
+// that fits has signed is read. The content type is not looked at, the size of
+// the body is the caller's to bound.
 //
 // Errors wrap [ErrNotification] or [ErrSignature]; they hold nothing of the
 // body. The reply to a notification that was kept is "ok" in plain text,
@@ -50,18 +55,15 @@ func ParseNotification(body []byte, secrets ...Secret) (Notification, error) {
 	if err != nil {
 		return Notification{}, fmt.Errorf("%w: %w", ErrNotification, err)
 	}
-	params := signedMembers(data)
-	key := slices.IndexFunc(secrets, func(s Secret) bool {
-		return s != "" && signedBy(s, sign, params)
-	})
+	signed, rendering, key := verify(sign, data, secrets)
 	if key < 0 {
 		return Notification{}, ErrSignature
 	}
-	if ambiguous(params) {
+	if signed.ambiguous() {
 		return Notification{}, fmt.Errorf("%w: a name or value in it could be read as several members", ErrNotification)
 	}
-	n := readNotification(data)
-	n.Key = key
+	n := readNotification(signed)
+	n.Key, n.Rendering = key, rendering
 	if !capture.ValidTradeID(n.TradeID) {
 		return Notification{}, fmt.Errorf("%w: it has no usable trade_id", ErrNotification)
 	}
@@ -73,15 +75,29 @@ const formPrefix = "resultData="
 // signLength is the length of a signature in hex.
 const signLength = 64
 
-func splitNotification(body []byte) (sign string, data *members, err error) {
-	if form, ok := bytes.CutPrefix(body, []byte(formPrefix)); ok {
+// decodeForm takes the URL encoding off a body: the value of resultData, or the
+// whole without a name.
+func decodeForm(body []byte) ([]byte, error) {
+	form, named := bytes.CutPrefix(body, []byte(formPrefix))
+	switch {
+	case named:
 		form, _, _ = bytes.Cut(form, []byte("&"))
-		// The error would quote the body.
-		decoded, err := url.QueryUnescape(string(form))
-		if err != nil {
-			return "", nil, errors.New("resultData is not URL-encoded")
-		}
-		body = []byte(decoded)
+	case bytes.IndexByte(body, '{') >= 0, bytes.IndexByte(body, '%') < 0:
+		return body, nil
+	default:
+		// Whoever takes the body for a name writes the = of its empty value.
+		form = bytes.TrimSuffix(form, []byte("="))
+	}
+	decoded, err := url.QueryUnescape(string(form))
+	if err != nil {
+		return nil, errors.New("it is not URL-encoded") // the error would quote the body
+	}
+	return []byte(decoded), nil
+}
+
+func splitNotification(body []byte) (sign string, data *members, err error) {
+	if body, err = decodeForm(body); err != nil {
+		return "", nil, err
 	}
 	data, found := new(members), true
 	if len(body) > signLength && body[signLength] == '.' && body[0] != '{' {
@@ -103,61 +119,25 @@ func splitNotification(body []byte) (sign string, data *members, err error) {
 	return sign, data, nil
 }
 
-// signedMembers renders the members of data as they are signed. All that were
-// seen are strings; the rest is rendered as PHP would join it (unverified).
-func signedMembers(data *members) map[string]string {
-	params := make(map[string]string, data.count)
-	for name, value := range data.all() {
-		params[name] = signedValue(value)
-	}
-	return params
-}
-
-func signedValue(raw []byte) string {
-	switch raw[0] {
-	case 'n', 'f': // null, false
-		return ""
-	case 't':
-		return "1"
-	case '"':
-		return string(unquote(raw))
-	}
-	return string(raw)
-}
-
 // notified are the members that we read.
-var notified = []string{"type", "user", "order_id", "trade_id", "transaction_id", "amount", "currency", "state"}
+var notified = []string{"type", "user", "order_id", "trade_id", "transaction_id", "amount", "currency", "state", "paid_time"}
 
-// ambiguous reports that a value holds &name= of a member that we read, or a
-// name holds & or =. The signed string is joined raw, so that whoever chooses a
-// description could otherwise have it read as members of its own, and the true
-// ones as part of a made-up one.
-func ambiguous(params map[string]string) bool {
-	for name, value := range params {
-		if strings.ContainsAny(name, "&=") {
-			return true
-		}
-		if strings.Contains(value, "&") && slices.ContainsFunc(notified, func(member string) bool {
-			return strings.Contains(value, "&"+member+"=")
-		}) {
-			return true
-		}
-	}
-	return false
-}
-
-func readNotification(data *members) Notification {
-	order := data.order()
+// readNotification reads what the signature covers.
+func readNotification(signed signedMembers) Notification {
 	field := func(name string) string {
-		return cleanText(hideRuns(data.text(name), signatures, signLength), maxField)
+		return cleanText(hideRuns(signed.evidence(name), signatures, signLength), maxField)
 	}
-	return Notification{
+	state := capture.ParseOrderState(signed.evidence("state"))
+	n := Notification{
 		Type:          field("type"),
 		User:          field("user"),
 		TradeID:       field("trade_id"),
 		OrderID:       field("order_id"),
 		TransactionID: field("transaction_id"),
-		State:         capture.OrderState(cleanText(hideRuns(string(order.State), cutSignatures, cutLength), maxCode)),
-		Amount:        order.Amount,
+		PaidTime:      field("paid_time"),
+		State:         capture.OrderState(cleanText(hideRuns(string(state), cutSignatures, cutLength), maxCode)),
 	}
+	n.Amount, n.AmountText = readAmount(signed.evidence("amount"), signed.evidence("currency"))
+	n.AmountText = cleanText(hideRuns(n.AmountText, signatures, signLength), maxField)
+	return n
 }

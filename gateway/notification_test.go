@@ -42,7 +42,7 @@ func TestNotificationInEveryForm(t *testing.T) {
 	data := paidNotice()
 	want := gateway.Notification{
 		Type: "payment", User: user, OrderID: "2350", TradeID: trade, TransactionID: "TX",
-		State: capture.OrderPaid, Amount: money(t, "24.90", "EUR"),
+		State: capture.OrderPaid, Amount: money(t, "24.90", "EUR"), Rendering: "library",
 	}
 	for name, body := range forms(t, gateway.Sign(secret, data), data) {
 		for key, keys := range [][]gateway.Secret{{secret, "old"}, {"new", secret}} {
@@ -147,7 +147,7 @@ func TestNotificationThatReadsTwoWaysIsRefused(t *testing.T) {
 
 func TestNotificationMembersThatAreNoStrings(t *testing.T) {
 	signed := map[string]string{"trade_id": trade, "amount": "24.90", "currency": "EUR", "state": "paid", "order_id": "2350",
-		"a": "", "b": "1", "c": "", "d": "[1,2]"}
+		"a": "", "b": "1", "c": "", "d": "Array"}
 	data := `{"trade_id":"` + trade + `","amount":24.90,"currency":"EUR","state":"paid","order_id":2350,"a":null,"b":true,"c":false,"d":[1,2]}`
 	got, err := gateway.ParseNotification([]byte(gateway.Sign(secret, signed)+"."+data), secret)
 	if err != nil || got.Amount != money(t, "24.90", "EUR") || got.OrderID != "2350" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -39,9 +40,12 @@ func plainRead(status int, body []byte, judge func(capture.Answer, plainEnvelope
 }
 
 func (e plainEnvelope) answer(a capture.Answer, judge func(capture.Answer, plainEnvelope) capture.Answer) capture.Answer {
-	believed := envelope{httpStatus: e.httpStatus, status: e.status, code: e.code}
+	believed := envelope{httpStatus: e.httpStatus, status: e.status, code: e.code, twice: e.twice}
 	a.Message, a.ResponseID = e.message, e.responseID
 	if why := believed.doubt(); why != "" {
+		if believed.counted() {
+			a.Code = e.code
+		}
 		return plainUnknown(a, "HTTP %d: %s", e.httpStatus, why)
 	}
 	a.Code = e.code
@@ -105,13 +109,48 @@ func (m plainMembers) flag(name string) flag {
 	return unsaid
 }
 
+func (m plainMembers) shown(name string) string {
+	text, raw := m.text(name), m[name]
+	if text == "" && len(raw) > 0 && raw[0] != '"' && raw[0] != 'n' {
+		return string(raw)
+	}
+	return text
+}
+
+// plainTwice finds the first decisive member that stands twice and differs.
+func plainTwice(b []byte) string {
+	dec := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return ""
+	}
+	first := map[string]string{}
+	for dec.More() {
+		name, err := dec.Token()
+		var raw json.RawMessage
+		if err != nil || dec.Decode(&raw) != nil {
+			return ""
+		}
+		value, text := string(raw), ""
+		if json.Unmarshal(raw, &text) == nil && raw[0] == '"' {
+			value = strings.TrimSpace(text)
+		}
+		known, again := first[name.(string)]
+		if again && known != value && slices.Contains(decisive[:], name.(string)) {
+			return name.(string)
+		}
+		first[name.(string)] = value
+	}
+	return ""
+}
+
 type plainEnvelope struct {
 	httpStatus int
 	status     flag
 	code       string
 	message    string
 	responseID string
-	data       plainMembers // nil where data is no object
+	data       plainMembers // nil if data is no object
+	twice      string
 }
 
 func plainReadEnvelope(body []byte, httpStatus int) (plainEnvelope, bool) {
@@ -127,6 +166,13 @@ func plainReadEnvelope(body []byte, httpStatus int) (plainEnvelope, bool) {
 		responseID: m.text("response_id"),
 		data:       m.object("data"),
 	}
+	e.twice = plainTwice(body)
+	if e.twice == "" && e.data != nil {
+		e.twice = plainTwice(m["data"])
+		if e.twice == "" && e.data.object("transaction_info") != nil {
+			e.twice = plainTwice(e.data["transaction_info"])
+		}
+	}
 	// Printed examples leave open on which level these two are.
 	if e.responseID == "" {
 		e.responseID = e.data.text("response_id")
@@ -140,31 +186,41 @@ func plainReadEnvelope(body []byte, httpStatus int) (plainEnvelope, bool) {
 	return e, true
 }
 
-func (m plainMembers) order() *capture.Order {
-	amount, err := capture.ReadAmount(m.text("amount"), m.text("currency"))
+// order reads the members of an order, those that are told elsewhere last.
+func (m plainMembers) order(elsewhere plainMembers) *capture.Order {
+	o := &capture.Order{TradeID: m.text("trade_id"), State: capture.ParseOrderState(m.text("state"))}
+	amount, err := capture.ReadAmount(m.shown("amount"), m.shown("currency"))
 	if err != nil {
-		amount = capture.Amount{}
+		amount, o.AmountText = capture.Amount{}, strings.TrimSpace(m.shown("amount")+" "+m.shown("currency"))
 	}
-	return &capture.Order{
-		TradeID:            m.text("trade_id"),
-		OrderID:            m.text("order_id"),
-		State:              capture.ParseOrderState(m.text("state")),
-		Amount:             amount,
-		SettlementAmount:   m.text("settlement_amount"),
-		SettlementCurrency: m.text("settlement_currency"),
-		ExchangeRate:       m.text("exchange_rate"),
-		TransactionID:      m.text("transaction_id"),
-		PaidTime:           m.text("paid_time"),
+	o.Amount = amount
+	levels := []plainMembers{m}
+	if id := elsewhere.text("trade_id"); id == "" || strings.EqualFold(id, o.TradeID) {
+		levels = append(levels, elsewhere)
 	}
+	find := func(names ...string) string {
+		for _, level := range levels {
+			for _, name := range names {
+				if text := level.text(name); text != "" {
+					return text
+				}
+			}
+		}
+		return ""
+	}
+	o.OrderID, o.TransactionID = find("order_id"), find("transaction_id")
+	o.SettlementAmount, o.SettlementCurrency = find("settlement_amount"), find("settlement_currency")
+	o.ExchangeRate, o.PaidTime, o.CreatedAt = find("exchange_rate"), find("paid_time"), find("created_at", "createDate")
+	return o
 }
 
 func plainJudgeCapture(a capture.Answer, e plainEnvelope, r CaptureRequest) capture.Answer {
 	if e.data == nil {
 		return plainUnknown(a, "a success without data")
 	}
-	order := e.data.order()
+	order := e.data.order(e.data.object("transaction_info"))
 	a.Order = order
-	if order.TradeID != r.TradeID {
+	if !strings.EqualFold(order.TradeID, r.TradeID) {
 		return plainUnknown(a, "an answer about another trade: %s", order.TradeID)
 	}
 	switch order.State.Class() {
@@ -175,7 +231,7 @@ func plainJudgeCapture(a capture.Answer, e plainEnvelope, r CaptureRequest) capt
 	case capture.OrderIsPaid:
 		if order.Amount != r.Amount {
 			return plainUnknown(a, "paid with another amount: %s %s, not %s",
-				e.data.text("amount"), e.data.text("currency"), r.Amount)
+				e.data.shown("amount"), e.data.shown("currency"), r.Amount)
 		}
 		a.Kind, a.Why = capture.AnswerDone, "paid"
 		return a
@@ -188,18 +244,23 @@ func plainJudgeQuery(a capture.Answer, e plainEnvelope, tradeID string) capture.
 	if info == nil {
 		return plainUnknown(a, "a success without transaction_info")
 	}
-	order := info.order()
+	order := info.order(e.data)
+	a.Order = order
 	switch {
-	case order.TradeID != tradeID:
+	case order.State == capture.OrderPaid && order.TradeID == "":
+		order.Amount = capture.Amount{}
+		order.AmountText = strings.TrimSpace(info.shown("amount") + " " + info.shown("currency") + ", no trade_id")
+		a.Kind, a.Why = capture.AnswerDone, "the order is paid, with a trade that cannot be read"
+	case !strings.EqualFold(order.TradeID, tradeID):
 		return plainUnknown(a, "an answer about another trade: %s", order.TradeID)
 	case order.State == "":
+		a.Order = nil
 		return plainUnknown(a, "an order without a state")
 	case order.State == capture.OrderPaid && order.Amount.IsZero():
-		a.Order = order
-		return plainUnknown(a, "paid, with an amount that cannot be read: %s %s", info.text("amount"), info.text("currency"))
+		a.Kind, a.Why = capture.AnswerDone, "the order is paid, with an amount that cannot be read: "+order.AmountText
+	default:
+		a.Kind, a.Why = capture.AnswerDone, "the order is "+string(order.State)
 	}
-	a.Order = order
-	a.Kind, a.Why = capture.AnswerDone, "the order is "+string(order.State)
 	return a
 }
 
@@ -219,7 +280,9 @@ func plainRedact(a *capture.Answer, secret, sign string) {
 		return
 	}
 	o := *a.Order
-	for _, s := range []*string{&o.OrderID, &o.SettlementAmount, &o.SettlementCurrency, &o.ExchangeRate, &o.TransactionID, &o.PaidTime} {
+	for _, s := range []*string{
+		&o.OrderID, &o.SettlementAmount, &o.SettlementCurrency, &o.ExchangeRate, &o.TransactionID, &o.PaidTime, &o.CreatedAt, &o.AmountText,
+	} {
 		clean(s, maxField)
 	}
 	if a.Kind == capture.AnswerUnknown {
@@ -258,6 +321,9 @@ func PlainSigned(b []byte) map[string]string {
 	}
 	params := make(map[string]string, len(data))
 	for name, raw := range data {
+		if name == "sign" {
+			continue
+		}
 		switch string(raw) {
 		case "null", "false":
 			params[name] = ""
@@ -272,8 +338,11 @@ func PlainSigned(b []byte) map[string]string {
 
 func plainScalar(raw json.RawMessage) string {
 	var s string
-	if json.Unmarshal(raw, &s) == nil {
+	switch {
+	case json.Unmarshal(raw, &s) == nil:
 		return s
+	case raw[0] == '{' || raw[0] == '[':
+		return "Array"
 	}
 	return string(raw)
 }

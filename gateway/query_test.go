@@ -18,14 +18,21 @@ var queryCases = []answerCase{
 	{"paid", 200, seen("Paid"), capture.AnswerDone, "200", "the order is paid"},
 	{"refunded", 200, seen("refunded"), capture.AnswerDone, "200", "refunded"},
 	{"a new word", 200, seen("on_hold"), capture.AnswerDone, "200", "on_hold"},
-	{"paid, no amount", 200, order(`"trade_id":"` + trade + `","state":"paid"`), capture.AnswerUnknown, "200", "cannot be read"},
-	{"paid, odd amount", 200, strings.Replace(seen("paid"), `"30"`, `"30,00"`, 1), capture.AnswerUnknown, "200", "30,00"},
-	{"paid, odd currency", 200, strings.Replace(seen("paid"), `EUR`, `EURO`, 1), capture.AnswerUnknown, "200", "EURO"},
+	{"paid, no amount", 200, order(`"trade_id":"` + trade + `","state":"paid"`), capture.AnswerDone, "200", "cannot be read"},
+	{"paid, odd amount", 200, strings.Replace(seen("paid"), `"30"`, `"30,00"`, 1), capture.AnswerDone, "200", "30,00"},
+	{"paid, odd currency", 200, strings.Replace(seen("paid"), `EUR`, `EURO`, 1), capture.AnswerDone, "200", "EURO"},
 	{"authorized, no amount", 200, order(`"trade_id":"` + trade + `","state":"authorized"`), capture.AnswerDone, "200", ""},
 	{"no state", 200, seen(""), capture.AnswerUnknown, "200", "without a state"},
 	{"state of spaces", 200, seen("  "), capture.AnswerUnknown, "200", "without a state"},
 	{"state in capitals only", 200, order(`"trade_id":"` + trade + `","STATE":"paid","amount":"1","currency":"EUR"`), capture.AnswerUnknown, "200", "without a state"},
 	{"other trade", 200, strings.Replace(seen("paid"), trade, "T2", 1), capture.AnswerUnknown, "200", "an answer about another trade: T2"},
+	{"trade in capitals", 200, strings.Replace(seen("authorized"), trade, strings.ToUpper(trade), 1), capture.AnswerDone, "200", ""},
+	{"paid, no trade", 200, order(`"state":"paid","amount":"30","currency":"EUR"`), capture.AnswerDone, "200", "a trade that cannot be read"},
+	{"paid, trade an object", 200, order(`"trade_id":{},"state":"paid","amount":"30","currency":"EUR"`), capture.AnswerDone, "200", "a trade that cannot be read"},
+	{"new", 200, seen("new"), capture.AnswerDone, "200", "the order is new"},
+	{"completed", 200, seen("completed"), capture.AnswerDone, "200", "completed"},
+	{"state twice", 200, strings.Replace(seen("paid"), `"order_id"`, `"state":"authorized","order_id"`, 1), capture.AnswerUnknown, "", "state stands twice"},
+	{"info twice", 200, success(`{"transaction_info":{"state":"failed"},"transaction_info":{"trade_id":"` + trade + `","state":"paid"}}`), capture.AnswerUnknown, "", "transaction_info stands twice"},
 	{"no trade", 200, order(`"state":"authorized"`), capture.AnswerUnknown, "200", "another trade"},
 	{"no info", 200, success(`{}`), capture.AnswerUnknown, "200", "without transaction_info"},
 	{"info a list", 200, success(`{"transaction_info":[]}`), capture.AnswerUnknown, "200", "without transaction_info"},
@@ -38,6 +45,28 @@ func TestQueryReadsEveryAnswer(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			check(t, serve(t, saying(tc.status, tc.body)).Query(t.Context(), trade), tc)
 		})
+	}
+}
+
+// TestPaidUnreadable: the raw text is kept, cleaned and bounded, and there is no
+// amount that could be taken for one.
+func TestPaidUnreadable(t *testing.T) {
+	for name, tc := range map[string]struct{ members, want string }{
+		"comma":       {`"trade_id":"` + trade + `","amount":"30,00","currency":"EUR"`, "30,00 EUR"},
+		"negative":    {`"trade_id":"` + trade + `","amount":-30,"currency":"EUR"`, "-30 EUR"},
+		"three cents": {`"trade_id":"` + trade + `","amount":30.001,"currency":"EUR"`, "30.001 EUR"},
+		"object":      {`"trade_id":"` + trade + `","amount":{"v":1},"currency":["EUR"]`, `{"v":1} ["EUR"]`},
+		"boolean":     {`"trade_id":"` + trade + `","amount":true,"currency":"EUR"`, "true EUR"},
+		"no currency": {`"trade_id":"` + trade + `","amount":"30"`, "30"},
+		"nothing":     {`"trade_id":"` + trade + `","amount":null`, ""},
+		"no trade":    {`"amount":"30.00","currency":"EUR"`, "30.00 EUR, no trade_id"},
+		"long":        {`"trade_id":"` + trade + `","amount":"` + strings.Repeat("x", 5000) + `\n","currency":"EUR"`, strings.Repeat("x", 128)},
+		"a signature": {`"trade_id":"` + trade + `","amount":"` + ourSign + `","currency":"EUR"`, "[hidden] EUR"},
+	} {
+		got := serve(t, saying(200, order(tc.members+`,"state":"paid"`))).Query(t.Context(), trade)
+		if got.Kind != capture.AnswerDone || got.Order == nil || !got.Order.Amount.IsZero() || got.Order.AmountText != tc.want {
+			t.Errorf("%s: %s (%s), order %+v", name, got.Kind, got.Why, got.Order)
+		}
 	}
 }
 

@@ -102,7 +102,9 @@ func redact(a *capture.Answer, secret, sign string) {
 		return
 	}
 	o := a.Order
-	for _, s := range []*string{&o.OrderID, &o.SettlementAmount, &o.SettlementCurrency, &o.ExchangeRate, &o.TransactionID, &o.PaidTime} {
+	for _, s := range []*string{
+		&o.OrderID, &o.SettlementAmount, &o.SettlementCurrency, &o.ExchangeRate, &o.TransactionID, &o.PaidTime, &o.CreatedAt, &o.AmountText,
+	} {
 		clean(s, maxField)
 	}
 	if a.Kind == capture.AnswerUnknown {

@@ -59,6 +59,17 @@ func TestCaptureSendsWhatItSigns(t *testing.T) {
 	}
 }
 
+// A required field is not sent empty.
+func TestCaptureSendsADescription(t *testing.T) {
+	client, got := spy(t)
+	r := request(t)
+	r.Description = ""
+	client.Capture(t.Context(), r)
+	if got.body.Data["description"] != "capture of "+trade {
+		t.Errorf("description %q", got.body.Data["description"])
+	}
+}
+
 func TestQuerySendsTheTradeAlone(t *testing.T) {
 	client, got := spy(t)
 	client.Query(t.Context(), trade)
@@ -77,7 +88,7 @@ func TestRequestIsOnePlainPOST(t *testing.T) {
 	if r.Header.Get("Content-Type") != "application/json" || r.UserAgent() != "capture-worker" {
 		t.Errorf("headers %v", r.Header)
 	}
-	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key", "Accept-Encoding", "Expect"} {
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key", "Expect"} {
 		if _, sent := r.Header[name]; sent {
 			t.Errorf("sends %s", name)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // counting starts a gateway that counts the connections made to it.
@@ -104,7 +105,7 @@ func breaking(t *testing.T, requests, connections *atomic.Int32) string {
 
 func answerOnce(conn net.Conn, requests *atomic.Int32) {
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(processtest.Patience))
 	buffered := bufio.NewReader(conn)
 	for range 2 {
 		r, err := http.ReadRequest(buffered)

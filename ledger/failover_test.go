@@ -51,7 +51,7 @@ func newLeaders(t *testing.T, open opener) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for w := range 4 {
-		l := open(connect(t, c.URL()), ledger.Options{Timeout: 500 * time.Millisecond, Bound: 20 * time.Second})
+		l := open(connect(t, c.URL()), ledger.Options{Timeout: 500 * time.Millisecond, Bound: processtest.Patience})
 		wg.Go(func() { contend(t, l, "t", w, stop, told) })
 	}
 	for range 4 {
@@ -64,7 +64,7 @@ func newLeaders(t *testing.T, open opener) {
 	close(stop)
 	wg.Wait()
 
-	got, err := ledger.NewJetStream(js, ledger.Options{}).LoadLatest(t.Context(), "t")
+	got, err := ledger.NewJetStream(js, patient).LoadLatest(t.Context(), "t")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestLoadLatestDoesNotLag(t *testing.T) {
 	ensure(t, connect(t, c.URL()), ledger.StreamConfig{Replicas: 3})
 	var clients []*ledger.JetStream
 	for _, s := range c.Servers {
-		clients = append(clients, ledger.NewJetStream(connect(t, s.URL()), ledger.Options{}))
+		clients = append(clients, ledger.NewJetStream(connect(t, s.URL()), patient))
 	}
 	var last uint64
 	for n := range 60 {
@@ -154,5 +154,5 @@ func hasError(b []byte) bool {
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	processtest.WaitFor(t, 30*time.Second, what, ok)
+	processtest.WaitFor(t, processtest.Patience, what, ok)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
@@ -72,7 +73,7 @@ func TestWhoWaitsHearsOfTheEnd(t *testing.T) {
 			ensure(t, direct, ledger.StreamConfig{})
 			p := startProxy(t, url)
 			js := connect(t, p.url)
-			l := ledger.NewJetStream(js, ledger.Options{Timeout: time.Minute})
+			l := ledger.NewJetStream(js, ledger.Options{Timeout: 5 * processtest.Patience})
 			p.lose(nil, always(anAck, drop))
 			told := make(chan error, 1)
 			go func() {
@@ -89,7 +90,7 @@ func TestWhoWaitsHearsOfTheEnd(t *testing.T) {
 				if !errors.Is(err, c.want) {
 					t.Errorf("got %v, want %v", err, c.want)
 				}
-			case <-time.After(30 * time.Second):
+			case <-time.After(processtest.Patience):
 				t.Fatal("it still waits")
 			}
 		})
@@ -123,7 +124,11 @@ func TestWhatAServerMayAnswer(t *testing.T) {
 			if _, err := js.Conn().Subscribe("captures.>", func(m *nats.Msg) { _ = m.Respond([]byte(c.answer)) }); err != nil {
 				t.Fatal(err)
 			}
-			l := ledger.NewJetStream(js, ledger.Options{Timeout: 100 * time.Millisecond, Bound: 100 * time.Millisecond})
+			o := patient
+			if c.fails == uncertain { // found out by waiting for better answers
+				o = ledger.Options{Timeout: 100 * time.Millisecond, Bound: 100 * time.Millisecond}
+			}
+			l := ledger.NewJetStream(js, o)
 			seq, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
 			if seq != c.seq || (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
 				t.Errorf("got %d, %v; want %d, %q", seq, err, c.seq, c.fails)

@@ -16,6 +16,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
@@ -91,7 +92,7 @@ func (h *history) check(t *testing.T) porcupine.CheckResult {
 	t.Helper()
 	result := porcupine.Ok
 	for trade, ops := range h.trades() {
-		got, info := porcupine.CheckOperationsVerbose(model, ops, 20*time.Second)
+		got, info := porcupine.CheckOperationsVerbose(model, ops, processtest.Patience)
 		switch got {
 		case porcupine.Ok:
 		case porcupine.Unknown:

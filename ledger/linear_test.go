@@ -13,6 +13,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -51,7 +52,7 @@ func (h *history) lookLast(t *testing.T, reader ledger.Ledger, number int) {
 		c.read(callLatest, trade)
 		end = max(end, c.right(trade))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), processtest.Patience)
 	defer cancel()
 	for entry, err := range reader.Watch(ctx, 1) {
 		if err != nil {
@@ -107,7 +108,7 @@ func linearizable(t *testing.T, open opener) {
 		books = append(books, open(connect(t, p.url), impatient))
 		p.lose(stalling(n), nil)
 	}
-	h := contention(t, books, 80, ledger.NewJetStream(direct, ledger.Options{}))
+	h := contention(t, books, 80, ledger.NewJetStream(direct, patient))
 	h.mustHold(t)
 	if h.fate["uncertain"] == 0 {
 		t.Errorf("no append was uncertain: %v", h.fate)
@@ -155,7 +156,7 @@ func linearizableReplicated(t *testing.T, open opener) {
 		}
 	})
 	t.Cleanup(wg.Wait)
-	h := contention(t, books, 100, ledger.NewJetStream(js, ledger.Options{}))
+	h := contention(t, books, 100, ledger.NewJetStream(js, patient))
 	close(over)
 	h.mustHold(t)
 }

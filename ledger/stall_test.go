@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
@@ -47,7 +48,7 @@ func TestAWriteThatStandsStill(t *testing.T) {
 	line := &stallingLine{left: &atomic.Int32{}, marks: [][]byte{[]byte("Nats-Batch-Sequence: 3\r"), []byte("captures.t1")}}
 	line.left.Store(5)
 	l := ledger.InBatches(ledger.NewJetStream(connect(t, url, nats.SetCustomDialer(line)),
-		ledger.Options{Timeout: 100 * time.Millisecond, Bound: 20 * time.Second}))
+		ledger.Options{Timeout: 100 * time.Millisecond, Bound: processtest.Patience}))
 	const n = 250
 	var wg sync.WaitGroup
 	for _, a := range firsts(n) {

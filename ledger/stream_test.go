@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
@@ -130,7 +131,7 @@ func checkFindings(t *testing.T, js jetstream.JetStream, name string, unfit bool
 
 func TestNoStreamIsAnErrorThatNamesIt(t *testing.T) {
 	t.Parallel()
-	l := ledger.NewJetStream(connect(t, server(t).URL()), ledger.Options{Bound: 500 * time.Millisecond})
+	l := ledger.NewJetStream(connect(t, server(t).URL()), ledger.Options{Bound: 3 * time.Second})
 	_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
 	if err == nil || errors.Is(err, ledger.ErrUncertain) || !strings.Contains(err.Error(), "CAPTURES") {
 		t.Errorf("append: %v", err)
@@ -156,7 +157,7 @@ func TestEventsAreCloudEvents(t *testing.T) {
 	if _, err := ledger.NewJetStream(js, ledger.Options{Source: "till"}).Append(ctx, e, 0); err != nil {
 		t.Fatal(err)
 	}
-	msg, err := sub.NextMsg(5 * time.Second)
+	msg, err := sub.NextMsg(processtest.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +312,7 @@ func TestInADomain(t *testing.T) {
 	}
 	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(processtest.Patience) {
 		t.Fatal("the server did not start")
 	}
 	nc := connect(t, s.ClientURL()).Conn()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 	"github.com/capture-worker/capture-worker/notify"
 )
@@ -175,7 +176,7 @@ func TestServeOverHTTP(t *testing.T) {
 	address, stop := serve(t, w, notify.DefaultLimits())
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: processtest.Patience}
 	w.announced("T1", time.Now())
 	for path, status := range map[string]int{"/notify": http.StatusOK, "/": http.StatusNotFound, "/notify/x": http.StatusNotFound} {
 		answer, err := client.Post("http://"+address+path, "application/json", strings.NewReader(signed(secret, data("T1", "paid"))))
@@ -202,7 +203,7 @@ func TestSlowSendersAreCutOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	limits := notify.DefaultLimits()
-	limits.ReadHeader, limits.Read, limits.Idle, limits.Connections = 50*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond, 2
+	limits.ReadHeader, limits.Read, limits.Idle, limits.Connections = time.Second, 2*time.Second, time.Second, 2
 	address, stop := serve(t, w, limits)
 	for name, sent := range map[string]string{
 		"nothing":     "",
@@ -214,10 +215,10 @@ func TestSlowSendersAreCutOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		conn.SetDeadline(time.Now().Add(processtest.Patience))
 		io.WriteString(conn, sent) // may be cut off in the middle
 		if _, err := io.Copy(io.Discard, conn); errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
-			t.Errorf("%s: still connected after 5 s", name)
+			t.Errorf("%s: still connected after %s", name, processtest.Patience)
 		}
 		conn.Close()
 	}

@@ -64,6 +64,9 @@ type Config struct {
 	Clerk   *reconcile.Clerk
 	Query   reconcile.Query
 	Gate    Turnstile
+	// Paused reports, if set, whether the intake of jobs is paused for a fault of
+	// ours: no refusal ends a trade then.
+	Paused  func() bool
 	Sources Sources
 	Log     *slog.Logger
 	// Tracer, where set, follows what genuine notifications lead to.
@@ -182,7 +185,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 // take keeps a verified notification. Only these take one of the places, so
 // that forgeries keep no genuine one out.
 func (h *Handler) take(w http.ResponseWriter, r *http.Request, n gateway.Notification) {
-	if h.seen.has(n.TradeID, digest(n)) {
+	if h.seen.has(capture.TradeKey(n.TradeID), digest(n), h.cfg.Clerk.Now()) {
 		h.stats.Duplicates.Add(1)
 		accept(w)
 		return

@@ -65,6 +65,7 @@ func newResolver(cfg Config, stats *Stats) *resolver {
 
 // add asks for a trade to be resolved. It never waits.
 func (r *resolver) add(trade string) {
+	trade = capture.TradeKey(trade)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if t := r.known[trade]; t != nil {
@@ -78,6 +79,13 @@ func (r *resolver) add(trade string) {
 	t := &task{trade: trade, due: r.now()}
 	r.known[trade] = t
 	r.push(t)
+}
+
+// has reports whether a trade waits to be resolved, or is in work.
+func (r *resolver) has(trade string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known[trade] != nil
 }
 
 func (r *resolver) now() time.Time { return r.cfg.Clerk.Clock() }
@@ -192,6 +200,11 @@ func (r *resolver) look(t *task) (again time.Time) {
 			return end
 		}
 		return later
+	case pursued(trade.State):
+		if until := r.notBefore(trade.State); !until.IsZero() {
+			t.looks = 0
+			return until
+		}
 	}
 	leave, err := r.cfg.Gate.Enter(ctx)
 	if err != nil {
@@ -202,7 +215,7 @@ func (r *resolver) look(t *task) (again time.Time) {
 }
 
 func (r *resolver) ask(ctx context.Context, t *task, trade *reconcile.Trade, later time.Time) time.Time {
-	asking := reconcile.Resolver{Clerk: r.cfg.Clerk, Query: func(ctx context.Context, id string) capture.Answer {
+	asking := reconcile.Resolver{Clerk: r.cfg.Clerk, Excused: r.cfg.Paused, Query: func(ctx context.Context, id string) capture.Answer {
 		return r.cfg.Gate.Call(ctx, func(ctx context.Context) capture.Answer { return r.cfg.Query(ctx, id) })
 	}}
 	result, err := asking.Resolve(ctx, t.trade)
@@ -217,10 +230,27 @@ func (r *resolver) ask(ctx context.Context, t *task, trade *reconcile.Trade, lat
 	if result.Changed() {
 		r.stats.Changed.Add(1)
 	}
+	if pursued(result.After) {
+		// It has an end of its own: after an hour it is parked.
+		t.looks = 0
+		if until := r.notBefore(result.After); !until.IsZero() {
+			return until
+		}
+		return later
+	}
 	// Nobody else comes back to a trade with an outcome; an open one has its
 	// own schedule.
 	if unheard := result.Answer.Kind != capture.AnswerDone && !result.Answer.NoSuchTrade(); unheard && trade.State.Outcome != nil {
 		return later
+	}
+	return time.Time{}
+}
+
+// notBefore is when a pursued trade is asked about next by the table of
+// decisions, zero if that is now.
+func (r *resolver) notBefore(s capture.State) time.Time {
+	if step := capture.Decide(&s, &s.Job, r.now(), r.cfg.Clerk.Policy); step.Do == capture.DoWait {
+		return step.Until
 	}
 	return time.Time{}
 }

@@ -58,13 +58,18 @@ func Serve(ctx context.Context, l net.Listener, path string, h *Handler, limits 
 			err = errors.Join(err, served)
 		}
 	}
-	drain, cancel := context.WithTimeout(context.Background(), drainBound)
+	h.Drain()
+	return err
+}
+
+// Drain closes the handler within a bound.
+func (h *Handler) Drain() {
+	bound, cancel := context.WithTimeout(context.Background(), drainBound)
 	defer cancel()
 	// Queries that are cut short lose nothing: the evidence is in the ledger.
-	if closeErr := h.Close(drain); closeErr != nil {
-		h.cfg.Log.WarnContext(ctx, "some notified trades were left to their own schedule", "error", closeErr)
+	if err := h.Close(bound); err != nil {
+		h.cfg.Log.Warn("notified trades left for scheduled retry at shutdown", "error", err)
 	}
-	return err
 }
 
 // shutDown waits for the answers under way, then cuts what is left: a sender

@@ -35,7 +35,12 @@ type world struct {
 	state   atomic.Pointer[capture.OrderState] // what Order Query says
 	shut    atomic.Bool
 	slow    chan struct{} // where set, queries wait for it
+	ahead   atomic.Int64  // of the real clock
 }
+
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+
+func (w *world) later(d time.Duration) { w.ahead.Add(int64(d)) }
 
 func newWorld(t *testing.T, change func(*notify.Config, *world)) *world {
 	t.Helper()
@@ -50,7 +55,7 @@ func newWorld(t *testing.T, change func(*notify.Config, *world)) *world {
 		change(&cfg, w)
 	}
 	w.clerk = &reconcile.Clerk{
-		Ledger: w.ledger, Worker: "listener", Now: time.Now, Log: cfg.Log,
+		Ledger: w.ledger, Worker: "listener", Now: w.now, Log: cfg.Log,
 		Policy:   capture.Policy{Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour},
 		Schedule: reconcile.Schedule{QuickInitial: time.Second, QuickMax: time.Second, QuickTotal: time.Second, SlowInitial: time.Minute, SlowMax: time.Minute},
 		NewID:    func() string { return fmt.Sprintf("e%d", ids.Add(1)) },
@@ -62,7 +67,7 @@ func newWorld(t *testing.T, change func(*notify.Config, *world)) *world {
 
 // close drains, with time enough.
 func (w *world) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Patience)
 	defer cancel()
 	if err := w.handler.Close(ctx); err != nil {
 		w.t.Errorf("closing: %v", err)
@@ -205,5 +210,5 @@ func dotted(key gateway.Secret, d map[string]string) string {
 // eventually polls with a deadline.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	processtest.WaitFor(t, 5*time.Second, what, ok)
+	processtest.WaitFor(t, processtest.Patience, what, ok)
 }

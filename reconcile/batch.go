@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -29,11 +30,13 @@ const windowPerHand = 16
 // for trades that the ledger knows and for those that it does not.
 //
 // A query that tells nothing is asked again with backoff, Tries in all, and
-// then its item is KindUnknown. When the gateway is in trouble altogether
-// (-1000, 429 or timeouts one after the other) all queries pause, and one at a
-// time tries whether it is back; Waiting is told of it, and after GiveUp the run
-// ends with ErrGatewayDown. When the gateway refuses our signature or user, the run ends
-// at once with a HaltError.
+// then its item is KindUnknown. When many in a row tell nothing, a probe about
+// another trade finds out whether the gateway is in trouble altogether (-1000,
+// 429, timeouts) or these trades are. If it is the gateway, all queries pause, and
+// a probe at a time tries whether it is back; Waiting is told of it. After GiveUp
+// no more is asked: the rest is yielded as KindUnknown and Unasked, and the run
+// ends with ErrGatewayDown. When the gateway refuses our signature or user, the
+// run ends at once with a HaltError.
 type Batch struct {
 	Resolver *Resolver // must be set
 	// Write appends the outcomes that follow to the ledger. Nothing else is
@@ -82,6 +85,10 @@ func (b *Batch) Run(ctx context.Context, items iter.Seq2[Item, error], cursor *C
 		}
 		if err := cmp.Or(context.Cause(r.ctx), r.readErr); err != nil {
 			yield(Verdict{}, err)
+			return
+		}
+		if err := r.gaveUp.Load(); err != nil {
+			yield(Verdict{}, *err)
 		}
 	}
 }
@@ -99,7 +106,9 @@ type batchRun struct {
 	verdicts chan Verdict
 	gone     chan struct{} // closed when nobody takes verdicts any more
 	running  sync.WaitGroup
-	readErr  error // of the input; read it when verdicts is closed
+	readErr  error                  // of the input; read it when verdicts is closed
+	told     atomic.Pointer[string] // a trade about which a query told something
+	gaveUp   atomic.Pointer[error]  // ErrGatewayDown, since no more is asked
 
 	mu     sync.Mutex
 	done   map[int64]bool // yielded, behind the oldest
@@ -129,7 +138,7 @@ func (b *Batch) begin(ctx context.Context, cursor *Cursor) *batchRun {
 		limit = rate.Limit(r.Rate)
 	}
 	r.limiter = rate.NewLimiter(limit, 1)
-	r.brake = &brake{now: r.Resolver.Clerk.Clock, giveUp: r.GiveUp, waiting: r.Waiting}
+	r.brake = &brake{now: r.Resolver.Clerk.Clock, giveUp: r.GiveUp, waiting: r.Waiting, probe: r.probe}
 	r.window = make(chan struct{}, windowPerHand*r.Concurrency)
 	r.order = make(chan int64, cap(r.window))
 	r.work, r.verdicts, r.gone = make(chan numbered), make(chan Verdict), make(chan struct{})

@@ -192,7 +192,7 @@ func TestBatchTellsThatItWaits(t *testing.T) {
 			}
 			told = append(told, until)
 		}
-		_, err := collect(t, b.Run(t.Context(), trades(1_000_000), nil))
+		_, err := collect(t, b.Run(t.Context(), trades(5000), nil))
 		if !errors.Is(err, reconcile.ErrGatewayDown) || len(told) != 2 {
 			t.Fatalf("told of %d outages, of 2: %v; the end: %v", len(told), told, err)
 		}

@@ -25,7 +25,7 @@ var ErrContended = errors.New("the trade is being written by others")
 // the next append has to follow. It is shared and never changed: who writes
 // gets a new one.
 type Trade struct {
-	ID    string
+	ID    string // the capture.TradeKey
 	State capture.State
 	Seq   uint64
 	// MayLag: it was read in a way that may miss what others have just
@@ -39,6 +39,15 @@ func (t *Trade) with(e *capture.Event, seq uint64) *Trade {
 	after := &Trade{ID: t.ID, State: t.State, Seq: seq}
 	after.State.Add(e)
 	return after
+}
+
+// GatewayID returns the name under which the gateway knows the trade: as its
+// job wrote it, or as it was asked for if the ledger holds no job.
+func (t *Trade) GatewayID(askedFor string) string {
+	if id := t.State.Job.TradeID; id != "" {
+		return id
+	}
+	return askedFor
 }
 
 // Clerk writes to the ledger for one worker or one person: it stamps events
@@ -75,11 +84,12 @@ func (c *Clerk) Open(ctx context.Context, tradeID string) (*Trade, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	loaded, err := c.Ledger.Load(ctx, tradeID)
+	key := capture.TradeKey(tradeID)
+	loaded, err := c.Ledger.Load(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
-	return &Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq, MayLag: true}, nil
+	return &Trade{ID: key, State: loaded.State(), Seq: loaded.Seq, MayLag: true}, nil
 }
 
 // Reopen reads a trade with all that was written before the call.
@@ -92,11 +102,12 @@ func (c *Clerk) reopen(ctx context.Context, tradeID string) (*Trade, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	loaded, err := c.Ledger.LoadLatest(ctx, tradeID)
+	key := capture.TradeKey(tradeID)
+	loaded, err := c.Ledger.LoadLatest(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("reading the ledger again: %w", err)
 	}
-	return &Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, nil
+	return &Trade{ID: key, State: loaded.State(), Seq: loaded.Seq}, nil
 }
 
 // Record fills in a drafted event, which is recorded once, appends it and
@@ -132,6 +143,11 @@ func (c *Clerk) append(ctx context.Context, t *Trade, e *capture.Event) (seq uin
 // was had is thrown away. The event is the one that was written, nil where
 // there was nothing to write.
 func (c *Clerk) Learn(ctx context.Context, t *Trade, job *capture.Job, f capture.Finding) (*Trade, *capture.Event, error) {
+	return c.learn(ctx, t, job, f, nil)
+}
+
+// learn is Learn that lets sign complete each draft.
+func (c *Clerk) learn(ctx context.Context, t *Trade, job *capture.Job, f capture.Finding, sign func(*capture.Event)) (*Trade, *capture.Event, error) {
 	came := c.Clock()
 	for range maxRereads {
 		e := capture.Judge(&t.State, job, f, came, c.Policy)
@@ -140,6 +156,9 @@ func (c *Clerk) Learn(ctx context.Context, t *Trade, job *capture.Job, f capture
 		}
 		// However long the reading again takes, the answer gets no younger.
 		e.Time = came
+		if sign != nil {
+			sign(e)
+		}
 		after, err := c.Record(ctx, t, e)
 		if err == nil {
 			return after, e, nil

@@ -25,9 +25,9 @@ type Cursor struct {
 	Ahead map[int64]string `json:"ahead,omitempty"`
 }
 
-// Done notes that nothing is left to do about a verdict.
+// Done notes that nothing is left to do about a verdict, unless it is Unasked.
 func (c *Cursor) Done(v Verdict) {
-	if v.Position < c.Next {
+	if v.Unasked || v.Position < c.Next {
 		return
 	}
 	if c.Ahead == nil {

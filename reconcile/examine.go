@@ -54,7 +54,7 @@ func Items(items ...Item) iter.Seq2[Item, error] {
 
 // examine looks at one item. An error ends the run.
 func (r *batchRun) examine(n numbered) (Verdict, error) {
-	v := Verdict{Item: n.Item, Position: n.at}
+	v := Verdict{Item: n.Item, Position: n.at, Deadline: n.CaptureBefore}
 	if !capture.ValidTradeID(n.TradeID) {
 		v.Kind, v.Why = KindUnknown, "not a trade id: one is 1 to 64 of A-Z a-z 0-9 _ -"
 		return v, nil
@@ -69,8 +69,13 @@ func (r *batchRun) examine(n numbered) (Verdict, error) {
 		v.Kind, v.Why = KindSkipped, "not selected"
 		return v, nil
 	}
-	finding, tries, err := r.ask(n.TradeID)
+	finding, tries, err := r.ask(trade.GatewayID(n.TradeID))
 	v.Answer, v.Tries, v.asked = finding.Answer, tries, finding.Asked
+	if errors.Is(err, ErrGatewayDown) {
+		r.gaveUp.CompareAndSwap(nil, &err)
+		v.Kind, v.Unasked, v.Why = KindUnknown, true, "not asked: "+err.Error()
+		return v, nil
+	}
 	if err != nil {
 		return v, err
 	}
@@ -91,8 +96,9 @@ func (r *batchRun) examine(n numbered) (Verdict, error) {
 // judge fills in what follows from the answer and the ledger as it was read.
 func (r *batchRun) judge(v *Verdict) {
 	clerk := r.Resolver.Clerk
-	now := clerk.Clock()
-	v.Kind, v.Why = Compare(v.Item, v.State, v.Answer, now, r.Expiring)
+	now, window := clerk.Clock(), clerk.Policy.OrDefault().Window
+	v.Kind, v.Why = Compare(v.Item, v.State, v.Answer, now, Horizon{Window: window, Expiring: r.Expiring})
+	v.Deadline = deadlineOf(v.Item, v.State, v.Answer, now, window)
 	v.Event = nil
 	if v.State.Events == 0 {
 		return
@@ -152,25 +158,41 @@ func (r *batchRun) ask(tradeID string) (found capture.Finding, tries int, err er
 }
 
 func (r *batchRun) askOnce(tradeID string) (capture.Finding, error) {
-	trial, err := r.brake.enter(r.ctx)
-	if err != nil {
+	if err := r.brake.enter(r.ctx); err != nil {
 		return capture.Finding{}, err
 	}
 	if err := r.limiter.Wait(r.ctx); err != nil {
-		r.brake.leave(trial, nil)
 		return capture.Finding{}, endOf(r.ctx, err)
 	}
 	found := r.Resolver.Clerk.Ask(r.ctx, r.Resolver.Query, tradeID)
 	answer := found.Answer
 	if r.ctx.Err() != nil && !told(answer) {
-		r.brake.leave(trial, nil)
 		return found, context.Cause(r.ctx)
 	}
-	r.brake.leave(trial, &answer)
+	r.brake.leave(answer)
 	if answer.OurFault() {
 		return found, &HaltError{Answer: answer}
 	}
+	if told(answer) {
+		r.told.Store(&tradeID)
+	}
 	return found, nil
+}
+
+// probeTrade is asked about if no trade of the batch has told anything yet. The
+// gateway does not know it and says so.
+const probeTrade = "capture-worker-probe"
+
+// probe asks about a trade that told something before.
+func (r *batchRun) probe(ctx context.Context) bool {
+	if r.limiter.Wait(ctx) != nil {
+		return false
+	}
+	id := probeTrade
+	if known := r.told.Load(); known != nil {
+		id = *known
+	}
+	return told(r.Resolver.Query(ctx, id))
 }
 
 // endOf is why the run ends. The limiter has an error of its own for a wait

@@ -25,10 +25,10 @@ func must[T any](v T, err error) T {
 // exampleWorld is a gateway that holds a trade T1, paid, and T2, authorized,
 // and a ledger in which the answer to T1's capture call was lost.
 func exampleWorld() (client *gateway.Client, clerk *reconcile.Clerk, done func()) {
-	sim := gatewaytest.New(gatewaytest.Options{User: "016683", Secret: "example-key"})
+	sim := gatewaytest.New(gatewaytest.Options{User: "016683", Secret: "example-key", AllowEmptyNotifyURL: true})
 	server := httptest.NewServer(sim)
 	client = must(gateway.New(gateway.Config{
-		URL: server.URL + gatewaytest.PaymentsPath, User: "016683", SecretKey: "example-key", Timeout: 5 * time.Second,
+		URL: server.URL + gatewaytest.PaymentsPath, User: "016683", SecretKey: "example-key", Timeout: 30 * time.Second,
 	}))
 	sum := must(capture.ParseAmount("24.99", "EUR"))
 	if err := sim.AddTrades(
@@ -136,7 +136,7 @@ func ExampleBatch() {
 	fmt.Println("done:", cursor.Next)
 	// Output:
 	// T1 not_in_ledger: the gateway has captured 24.99 EUR, but our ledger has no outcome yet
-	// T2 not_captured: authorized and not captured; our ledger does not know the trade
+	// T2 not_captured: authorized and not captured, 29 days left; our ledger does not know the trade
 	// T3 not_captured: the gateway knows no such trade (-4024), and our ledger does not know the trade
 	// done: 3
 }

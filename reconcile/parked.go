@@ -10,22 +10,23 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// ParkedTrade is a trade that waits for a person.
+// ParkedTrade is a trade that waits for an operator, or one that has failed.
 type ParkedTrade struct {
 	TradeID   string
 	OrderID   string // the shop's
 	Reason    string
 	Amount    capture.Amount // that was asked for
-	Since     time.Time      // when it was parked
-	Deadline  time.Time      // of the authorization, zero where none is known
-	Dismissed bool           // a person has closed the case
+	Since     time.Time      // when it was parked, or failed
+	Deadline  time.Time      // of the authorization, zero if none is known
+	Dismissed bool           // an operator has closed the case
 }
 
-// ParkedFilter selects parked trades. The zero value selects all that nobody
-// has dismissed.
+// ParkedFilter selects parked trades, or failed ones. The zero value selects all
+// that nobody has dismissed.
 type ParkedFilter struct {
 	Reason    string
-	OlderThan time.Duration // parked at least so long ago
+	OlderThan time.Duration // ended at least so long ago
+	Since     time.Time     // ended at this time or later
 	Currency  string
 	Min, Max  capture.Amount // of one currency; only trades of it are selected
 	Dismissed bool           // also the dismissed ones
@@ -36,6 +37,7 @@ func (f ParkedFilter) Takes(t ParkedTrade, now time.Time) bool {
 	switch {
 	case f.Reason != "" && t.Reason != f.Reason,
 		f.OlderThan > 0 && t.Since.After(now.Add(-f.OlderThan)),
+		t.Since.Before(f.Since),
 		f.Currency != "" && t.Amount.Currency() != f.Currency,
 		t.Dismissed && !f.Dismissed,
 		!within(t.Amount, f.Min, f.Max):
@@ -61,12 +63,21 @@ func within(a, least, most capture.Amount) bool {
 // Parked walks the parked trades that the filter selects, those parked first
 // first. It only reads. An error ends the walk.
 func (c *Clerk) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
+	return c.walkEnded(ctx, capture.Parked, f)
+}
+
+// Failed walks the failed trades that the filter selects, as Parked does.
+func (c *Clerk) Failed(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
+	return c.walkEnded(ctx, capture.Failed, f)
+}
+
+func (c *Clerk) walkEnded(ctx context.Context, outcome capture.EventType, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
 	return func(yield func(ParkedTrade, error) bool) {
 		if err := c.check(); err != nil {
 			yield(ParkedTrade{}, err)
 			return
 		}
-		for id, err := range ledger.TradesWith(ctx, c.Ledger, capture.Parked) {
+		for id, err := range ledger.TradesWith(ctx, c.Ledger, outcome) {
 			var trade *Trade
 			if err == nil {
 				trade, err = c.Open(ctx, id)
@@ -75,24 +86,49 @@ func (c *Clerk) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrad
 				yield(ParkedTrade{}, err)
 				return
 			}
-			found, parked := trade.parked()
-			if parked && f.Takes(found, c.Clock()) && !yield(found, nil) {
+			found, ok := c.ended(trade, capture.Phase(outcome))
+			if ok && f.Takes(found, c.Clock()) && !yield(found, nil) {
 				return
 			}
 		}
 	}
 }
 
-// parked describes a trade that is parked.
-func (t *Trade) parked() (ParkedTrade, bool) {
+// ended describes a trade that has ended in a phase.
+func (c *Clerk) ended(t *Trade, phase capture.Phase) (ParkedTrade, bool) {
 	s := t.State
-	if s.Phase != capture.PhaseParked || s.Outcome == nil {
+	if s.Phase != phase || s.Outcome == nil {
 		return ParkedTrade{TradeID: t.ID}, false
 	}
 	return ParkedTrade{
 		TradeID: t.ID, OrderID: s.Outcome.OrderID, Reason: s.Outcome.Reason, Amount: s.Outcome.Sum(),
-		Since: s.Outcome.Time, Deadline: s.Job.Deadline(capture.AuthorizationWindow), Dismissed: s.Dismissed,
+		Since: s.Outcome.Time, Deadline: c.deadline(&s), Dismissed: s.Dismissed,
 	}, true
+}
+
+// deadline is the end of the time to capture a trade, zero if none is known.
+func (c *Clerk) deadline(s *capture.State) time.Time {
+	return s.Deadline(c.Policy.OrDefault().Window)
+}
+
+// NotFailedError says that there is nothing to retry.
+type NotFailedError struct {
+	TradeID string
+	Phase   capture.Phase
+	Known   bool // the ledger knows the trade
+}
+
+func (e *NotFailedError) Error() string {
+	if !e.Known {
+		return fmt.Sprintf("trade %s: the ledger does not know it", e.TradeID)
+	}
+	switch e.Phase {
+	case capture.PhaseCaptured:
+		return fmt.Sprintf("trade %s has not failed; it is captured", e.TradeID)
+	case capture.PhaseParked:
+		return fmt.Sprintf("trade %s has not failed; it is parked: `capture-worker parked release %s`", e.TradeID, e.TradeID)
+	}
+	return fmt.Sprintf("trade %s has not failed; it is open, and a worker that has its job goes on with it by itself", e.TradeID)
 }
 
 // NotParkedError says that there is no case to act on.

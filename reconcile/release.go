@@ -11,7 +11,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Fate says what became of a parked trade that was to be released.
+// Fate says what became of a trade that was to be sent back to work.
 type Fate string
 
 // The fates.
@@ -19,7 +19,9 @@ const (
 	// WasReleased: the release is in the ledger and the job is published. In a
 	// preview: it would be.
 	WasReleased Fate = "released"
-	// WasResumed: it was released before, and nothing followed; the job is
+	// WasRetried is WasReleased of a failed trade.
+	WasRetried Fate = "retried"
+	// WasResumed: it was sent back before, and nothing followed; the job is
 	// published again.
 	WasResumed Fate = "published again"
 	// WasSettled: Order Query told the outcome, which is in the ledger now.
@@ -27,6 +29,9 @@ const (
 	// WasRefused: it stays as it is, and Release.Why says why.
 	WasRefused Fate = "refused"
 )
+
+// SentBack reports whether the trade is, or would be, open again.
+func (f Fate) SentBack() bool { return f == WasReleased || f == WasRetried }
 
 // Release is what became of one trade.
 type Release struct {
@@ -37,8 +42,9 @@ type Release struct {
 	ID     string         // names the release: the same when it is resumed
 }
 
-// Releaser sends parked trades back to the workers. All fields must be set but
-// Publish, By and Note for a Preview: else the error is ErrNotSet.
+// Releaser sends parked trades back to the workers (released) or, with Retry,
+// failed and withdrawn ones (retried). Clerk and Query must be set, for Release
+// Publish, By and Note too: else the error is ErrNotSet.
 type Releaser struct {
 	Clerk *Clerk
 	Query Query
@@ -47,9 +53,15 @@ type Releaser struct {
 	Publish func(ctx context.Context, job capture.Job, id string) error
 	By      string // who
 	Note    string // and why
-	// Dismissed lets trades be released whose case a person has closed. Without
+	// Dismissed lets trades be released whose case an operator has closed. Without
 	// it they are refused: what was settled by hand must not be captured too.
 	Dismissed bool
+	// Retry sends failed trades back, and withdrawn ones, instead of parked ones.
+	Retry bool
+	// Before, if set, is the new time by which a retried trade must be captured.
+	// It can make up for a capture_before that was too early, not for the end of
+	// the authorization.
+	Before time.Time
 }
 
 // Preview says what Release would do. It asks Order Query and writes nothing.
@@ -57,31 +69,23 @@ func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error)
 	if err := r.check(); err != nil {
 		return Release{}, err
 	}
-	trade, pending, err := r.load(ctx, tradeID)
-	if err != nil {
-		return Release{}, err
+	trade, done, err := r.load(ctx, tradeID)
+	if err != nil || done.Fate != "" {
+		return done, err
 	}
-	found, parked := trade.parked()
-	switch {
-	case pending != nil:
-		return Release{ParkedTrade: describe(trade), Fate: WasResumed, Why: "it was released before, and no call followed", ID: releaseID(tradeID, pending.Time)}, nil
-	case !parked:
-		return refuseNotParked(trade), nil
-	}
-	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
-	answer := finding.Answer
+	finding := r.Clerk.Ask(ctx, r.Query, trade.GatewayID(tradeID))
 	after := trade.State
 	if e := capture.Judge(&trade.State, nil, finding, r.Clerk.Clock(), r.Clerk.Policy); e != nil {
 		after.Add(e)
 	}
-	return r.verdict(found, after, answer)
+	return r.verdict(done.ParkedTrade, after, finding.Answer)
 }
 
-// Release asks Order Query about a parked trade. Where the trade is still
-// authorized and there is time, it appends a released event with who and why,
-// and publishes the job. Where the query tells an outcome, that is written
-// instead. In any other case, and above all where the query tells nothing, the
-// release is refused. So is one of a trade whose case is closed, unless Dismissed
+// Release asks Order Query about a trade. If the trade is still authorized and
+// there is time, it appends a released or retried event with who and why, and
+// publishes the job. If the query tells an outcome, that is written instead, with
+// the same who and why. In any other case, and above all if the query tells
+// nothing, the trade is refused. So is one whose case is closed, unless Dismissed
 // is set.
 //
 // When the job could not be published after the event was written, the error
@@ -91,62 +95,98 @@ func (r *Releaser) Release(ctx context.Context, tradeID string) (Release, error)
 	if err := r.mayRelease(); err != nil {
 		return Release{}, err
 	}
-	trade, pending, err := r.load(ctx, tradeID)
-	if err != nil {
-		return Release{}, err
-	}
-	found, parked := trade.parked()
+	trade, done, err := r.load(ctx, tradeID)
 	switch {
-	case pending != nil:
-		done := Release{ParkedTrade: describe(trade), Fate: WasResumed, Why: "it was released before, and no call followed", ID: releaseID(tradeID, pending.Time)}
-		return r.publish(ctx, trade, done)
-	case !parked:
-		return refuseNotParked(trade), nil
-	}
-	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
-	answer := finding.Answer
-	trade, _, err = r.Clerk.Learn(ctx, trade, nil, finding)
-	if err != nil {
+	case err != nil:
 		return Release{}, err
+	case done.Fate == WasResumed:
+		return r.publish(ctx, trade, done)
+	case done.Fate != "":
+		return done, nil
 	}
-	done, err := r.verdict(found, trade.State, answer)
-	if err != nil || done.Fate != WasReleased {
+	finding := r.Clerk.Ask(ctx, r.Query, trade.GatewayID(tradeID))
+	// Of a trade that was withdrawn before its job came an answer proves nothing.
+	if trade.State.Job.TradeID != "" || !r.Retry {
+		if trade, _, err = r.Clerk.learn(ctx, trade, nil, finding, r.sign); err != nil {
+			return Release{}, err
+		}
+	}
+	done, err = r.verdict(done.ParkedTrade, trade.State, finding.Answer)
+	if err != nil || !done.Fate.SentBack() {
 		return done, err
 	}
-	released := &capture.Event{Type: capture.Released, By: r.By, Note: r.Note, OrderID: found.OrderID}
-	trade, err = r.Clerk.Record(ctx, trade, released)
+	opening := r.event(trade)
+	trade, err = r.Clerk.Record(ctx, trade, opening)
 	if errors.Is(err, ledger.ErrConflict) {
-		done.Fate, done.Why = WasRefused, "someone else has written to it meanwhile; look at it again"
+		done.Fate, done.Why = WasRefused, changedMeanwhile
 		return done, nil
 	}
 	if err != nil {
 		return Release{}, err
 	}
-	done.ID = releaseID(tradeID, trade.State.OpenedAt)
+	done.ID = releaseID(trade.ID, opening.Time)
 	return r.publish(ctx, trade, done)
 }
 
-// PublishError says that a trade is released in the ledger, and that its job
+const changedMeanwhile = "someone else has written to it meanwhile; look at it again"
+
+// sign puts who and why into an outcome that the release brought to light:
+// no released event says it then.
+func (r *Releaser) sign(e *capture.Event) {
+	if e.Type.Outcome() {
+		e.By, e.Note = r.By, r.Note
+	}
+}
+
+// event is what opens the trade again.
+func (r *Releaser) event(t *Trade) *capture.Event {
+	e := &capture.Event{Type: r.opens(), By: r.By, Note: r.Note, OrderID: t.State.Job.OrderID}
+	if r.Retry && !r.Before.IsZero() && t.State.Job.TradeID != "" {
+		job := t.State.Job
+		job.CaptureBefore = r.Before
+		e.Job = &job
+	}
+	return e
+}
+
+func (r *Releaser) opens() capture.EventType {
+	if r.Retry {
+		return capture.Retried
+	}
+	return capture.Released
+}
+
+// PublishError says that a trade is open again in the ledger, and that its job
 // is not known to be published.
 type PublishError struct {
 	TradeID string
+	Retry   bool // retried, not released
 	Err     error
 }
 
 func (e *PublishError) Error() string {
-	return fmt.Sprintf("trade %s is released in the ledger, but its job is not published: %v; release it again, which only publishes the job", e.TradeID, e.Err)
+	what, again := "released", "release"
+	if e.Retry {
+		what, again = "retried", "retry"
+	}
+	return fmt.Sprintf("trade %s is %s in the ledger, but its job is not published: %v; %s it again, which only publishes the job", e.TradeID, what, e.Err, again)
 }
 
 // Unwrap returns why.
 func (e *PublishError) Unwrap() error { return e.Err }
 
 func (r *Releaser) publish(ctx context.Context, trade *Trade, done Release) (Release, error) {
-	if trade.State.Job.TradeID == "" {
+	switch {
+	case trade.State.Job.TradeID != "":
+	case r.Retry:
+		done.Why += "; the ledger holds no job of it: it is captured when its job is published"
+		return done, nil
+	default:
 		done.Fate, done.Why = WasRefused, "the ledger does not hold its job; publish the job anew"
 		return done, nil
 	}
 	if err := r.Publish(ctx, trade.State.Job, done.ID); err != nil {
-		return done, &PublishError{TradeID: trade.ID, Err: err}
+		return done, &PublishError{TradeID: trade.ID, Retry: r.Retry, Err: err}
 	}
 	return done, nil
 }
@@ -156,89 +196,63 @@ func releaseID(tradeID string, at time.Time) string {
 	return fmt.Sprintf("%s-%d", tradeID, at.UnixNano())
 }
 
-// load reads a trade, and the release that nothing followed, if there is one.
-func (r *Releaser) load(ctx context.Context, tradeID string) (*Trade, *capture.Event, error) {
-	loaded, err := r.Clerk.Ledger.LoadLatest(ctx, tradeID)
+// load reads a trade. The release has a fate already if the trade is no case for
+// this, or if it was sent back before and nothing followed.
+func (r *Releaser) load(ctx context.Context, tradeID string) (*Trade, Release, error) {
+	key := capture.TradeKey(tradeID)
+	loaded, err := r.Clerk.Ledger.LoadLatest(ctx, key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the ledger of trade %s: %w", tradeID, err)
+		return nil, Release{}, fmt.Errorf("reading the ledger of trade %s: %w", tradeID, err)
 	}
-	return &Trade{ID: tradeID, State: loaded.State(), Seq: loaded.Seq}, pendingRelease(loaded.Events), nil
+	trade := &Trade{ID: key, State: loaded.State(), Seq: loaded.Seq}
+	if e := pendingRelease(loaded.Events, r.opens()); e != nil {
+		why := fmt.Sprintf("it was %s before, and no call followed", r.opens())
+		return trade, Release{ParkedTrade: r.Clerk.describe(trade), Fate: WasResumed, Why: why, ID: releaseID(key, e.Time)}, nil
+	}
+	found, ok := r.candidate(trade)
+	if !ok {
+		return trade, Release{ParkedTrade: r.Clerk.describe(trade), Fate: WasRefused, Why: r.refusal(trade)}, nil
+	}
+	return trade, Release{ParkedTrade: found}, nil
 }
 
-// pendingRelease is the last release, unless a call was announced or an
-// outcome written after it. A job that a worker holds by now does no harm by
-// coming once more.
-func pendingRelease(events []capture.Event) *capture.Event {
+// candidate reports whether the trade is one that is sent back.
+func (r *Releaser) candidate(t *Trade) (ParkedTrade, bool) {
+	if !r.Retry {
+		return r.Clerk.ended(t, capture.PhaseParked)
+	}
+	if s := t.State; s.Withdrawn && s.Outcome == nil {
+		found := r.Clerk.describe(t)
+		found.Reason, found.Since = capture.ReasonWithdrawn, s.OpenedAt
+		return found, true
+	}
+	return r.Clerk.ended(t, capture.PhaseFailed)
+}
+
+func (r *Releaser) refusal(t *Trade) string {
+	known := t.State.Events > 0
+	if r.Retry {
+		return (&NotFailedError{TradeID: t.ID, Phase: t.State.Phase, Known: known}).Error()
+	}
+	return (&NotParkedError{TradeID: t.ID, Phase: t.State.Phase, Known: known}).Error()
+}
+
+// pendingRelease is the last event of the type that sends back, unless a call
+// was announced, an outcome written or the job withdrawn after it. A job that a
+// worker holds by now does no harm by coming once more.
+func pendingRelease(events []capture.Event, opens capture.EventType) *capture.Event {
 	for _, e := range slices.Backward(events) {
 		switch {
-		case e.Type == capture.Released:
+		case e.Type == opens:
 			return &e
-		case e.Type == capture.Attempted || e.Type.Outcome():
+		case e.Type == capture.Attempted || e.Type == capture.Withdrawn || e.Type.Outcome():
 			return nil
 		}
 	}
 	return nil
 }
 
-func describe(t *Trade) ParkedTrade {
+func (c *Clerk) describe(t *Trade) ParkedTrade {
 	job := t.State.Job
-	return ParkedTrade{TradeID: t.ID, OrderID: job.OrderID, Amount: job.Amount, Deadline: job.Deadline(capture.AuthorizationWindow)}
-}
-
-func refuseNotParked(t *Trade) Release {
-	err := &NotParkedError{TradeID: t.ID, Phase: t.State.Phase, Known: t.State.Events > 0}
-	return Release{ParkedTrade: describe(t), Fate: WasRefused, Why: err.Error()}
-}
-
-// verdict says what an answer means for a release. after is the trade with the
-// answer taken into account.
-func (r *Releaser) verdict(found ParkedTrade, after capture.State, a capture.Answer) (Release, error) {
-	done := Release{ParkedTrade: found, Fate: WasRefused, Answer: a}
-	switch {
-	case a.OurFault():
-		return done, &HaltError{Answer: a}
-	case after.Outcome != nil && after.Outcome.Type != capture.Parked:
-		done.Fate = WasSettled
-		done.Why = fmt.Sprintf("Order Query tells the outcome: %s", settledText(*after.Outcome))
-	case after.Phase != capture.PhaseParked:
-		done.Why = "someone else has written to it meanwhile; look at it again"
-	default:
-		done.Fate, done.Why = releasable(found, a, r.Clerk.Clock())
-		// Or closed while the gateway was asked.
-		if done.Fate == WasReleased && (found.Dismissed || after.Dismissed) && !r.Dismissed {
-			done.Fate = WasRefused
-			done.Why = "still authorized, but a person has closed its case, and may have settled it another way; look at it, and release it as a dismissed one (--dismissed) if it is to be captured for all that"
-		}
-	}
-	return done, nil
-}
-
-func settledText(e capture.Event) string {
-	if e.Type == capture.Captured {
-		return fmt.Sprintf("captured %s", e.Sum())
-	}
-	return fmt.Sprintf("%s (%s)", e.Type, e.Reason)
-}
-
-// releasable holds a parked trade that stays parked after the query against
-// what a release is for: another capture call.
-func releasable(t ParkedTrade, a capture.Answer, now time.Time) (Fate, string) {
-	switch {
-	case a.NoSuchTrade():
-		return WasRefused, "the gateway knows no such trade (-4024)"
-	case a.Kind != capture.AnswerDone || a.Order == nil:
-		return WasRefused, "Order Query told nothing (" + whyOf(a) + "), so it may be paid; try again later"
-	}
-	switch a.Order.State.Class() {
-	case capture.OrderIsPaid:
-		return WasRefused, fmt.Sprintf("the gateway has captured %s, the job asks for %s; settle it by hand, then dismiss it", a.Order.Amount, t.Amount)
-	case capture.OrderIsMoving:
-		return WasRefused, fmt.Sprintf("the gateway says %s, so a capture is under way; wait for its end", a.Order.State)
-	case capture.OrderIsOpen:
-		if !t.Deadline.IsZero() && !now.Before(t.Deadline) {
-			return WasRefused, fmt.Sprintf("its authorization ended %s, so no call would follow; ask again in a minute: when enough queries agree, its end is written", t.Deadline.UTC().Format(time.RFC3339))
-		}
-		return WasReleased, "still authorized"
-	}
-	return WasRefused, fmt.Sprintf("the gateway says %q; settle it by hand, then dismiss it", a.Order.State)
+	return ParkedTrade{TradeID: t.ID, OrderID: job.OrderID, Amount: job.Amount, Deadline: c.deadline(&t.State)}
 }

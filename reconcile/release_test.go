@@ -162,6 +162,25 @@ func TestReleaseSaysWhoAndWhy(t *testing.T) {
 	}
 }
 
+// The outcome that the query of a release proves says who asked, and why.
+func TestReleaseThatSettlesSaysWhoAndWhy(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[capture.OrderState]capture.EventType{
+		capture.OrderPaid: capture.Captured, capture.OrderExpired: capture.Failed,
+	} {
+		d := newDesk(t, "T1")
+		d.answer["T1"] = saw(state, deskSum(t, "24.90"))
+		if _, err := d.releaser().Release(t.Context(), "T1"); err != nil {
+			t.Fatal(err)
+		}
+		trade, _ := d.book.Load(t.Context(), "T1")
+		last := trade.Events[len(trade.Events)-1]
+		if last.Type != want || last.By != "ann" || last.Note != "the gateway is back" || last.Corrects == "" {
+			t.Errorf("%s: the last event is %+v", state, last)
+		}
+	}
+}
+
 func TestReleaseIsRefusedPastTheDeadlineAndWhereNothingIsParked(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -37,10 +37,19 @@ func (r Result) Settled() bool { return r.After.Outcome != nil }
 // Changed reports whether the look brings an outcome that was not there.
 func (r Result) Changed() bool { return r.Event != nil && r.Event.Type.Outcome() }
 
-// Resolver asks about trades that the ledger knows. Both fields must be set.
+// Resolver asks about trades that the ledger knows. Clerk and Query must be set.
 type Resolver struct {
 	Clerk *Clerk
 	Query Query
+	// Excused reports, if set, whether the intake of jobs is paused for a fault of
+	// ours: what is refused then is not held against a trade.
+	Excused func() bool
+}
+
+func (r *Resolver) ask(ctx context.Context, trade *Trade, askedFor string) capture.Finding {
+	finding := r.Clerk.Ask(ctx, r.Query, trade.GatewayID(askedFor))
+	finding.Excused = r.Excused != nil && r.Excused()
+	return finding
 }
 
 // Look asks Order Query about a trade and says what follows. It writes
@@ -51,7 +60,7 @@ func (r *Resolver) Look(ctx context.Context, tradeID string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
+	finding := r.ask(ctx, trade, tradeID)
 	result := Result{Before: trade.State, After: trade.State, Answer: finding.Answer}
 	if result.Event = capture.Judge(&trade.State, nil, finding, r.Clerk.Clock(), r.Clerk.Policy); result.Event != nil {
 		result.After.Add(result.Event)
@@ -68,7 +77,7 @@ func (r *Resolver) Resolve(ctx context.Context, tradeID string) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	finding := r.Clerk.Ask(ctx, r.Query, tradeID)
+	finding := r.ask(ctx, trade, tradeID)
 	result := Result{Before: trade.State, Answer: finding.Answer}
 	trade, result.Event, err = r.Clerk.Learn(ctx, trade, nil, finding)
 	result.After = trade.State

@@ -28,7 +28,8 @@ type Rollout struct {
 	Releaser *Releaser // must be set
 	Rate     float64   // trades per second; 0 is no limit
 	// Canary is how many trades are released first. The others follow when all
-	// of these have an outcome other than parked. 0: nobody waits.
+	// of these have an outcome other than parked, of a retry other than failed
+	// too. 0: nobody waits.
 	Canary   int
 	Patience time.Duration // how long it waits for them; 0 is DefaultCanaryPatience
 	// Waiting is told, where it is set, that the canaries are waited for.
@@ -59,7 +60,7 @@ func (r *Rollout) Run(ctx context.Context, trades []string) iter.Seq2[Release, e
 			if !yield(done, err) || err != nil {
 				return
 			}
-			if done.Fate != WasReleased || len(canaries) >= r.Canary {
+			if !done.Fate.SentBack() || len(canaries) >= r.Canary {
 				continue
 			}
 			canaries = append(canaries, id)
@@ -110,8 +111,8 @@ func (r *Rollout) look(ctx context.Context, canaries []string) (open []string, e
 		switch {
 		case outcome == nil:
 			open = append(open, id)
-		case outcome.Type == capture.Parked:
-			return nil, fmt.Errorf("%w: %s is parked again (%s)", ErrCanary, id, outcome.Reason)
+		case outcome.Type == capture.Parked, r.Releaser.Retry && outcome.Type == capture.Failed:
+			return nil, fmt.Errorf("%w: %s is %s again (%s)", ErrCanary, id, outcome.Type, outcome.Reason)
 		}
 	}
 	return open, nil

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -15,7 +16,8 @@ const (
 	// KindAgreed: the gateway, the ledger and what was expected say the same.
 	KindAgreed Kind = "agreed"
 	// KindNotCaptured: no money was taken, and nobody claims the contrary but
-	// the one who expects it.
+	// the one who expects it. A failed trade that is still authorized is one of
+	// these, as long as there is time: `retry` may capture it after all.
 	KindNotCaptured Kind = "not_captured"
 	// KindNotInLedger: the gateway has captured it, our ledger does not say so.
 	KindNotInLedger Kind = "not_in_ledger"
@@ -66,6 +68,11 @@ type Verdict struct {
 	Answer capture.Answer
 	Tries  int
 	asked  time.Time
+	// Unasked: the run had given up on the gateway. Cursor.Done leaves it to the
+	// next run.
+	Unasked bool
+	// Deadline is the end of the time to capture it, zero if none is known.
+	Deadline time.Time
 	// Event is the outcome that follows for the ledger, nil where none does.
 	// Written says that it is in the ledger now.
 	Event   *capture.Event
@@ -85,11 +92,17 @@ func capturedBy(s capture.State) capture.Amount {
 	return s.Outcome.Sum()
 }
 
+// Horizon says what counts as late.
+type Horizon struct {
+	Window   time.Duration // how long an authorization can be captured; 0 is capture.AuthorizationWindow
+	Expiring time.Duration // a trade that is not captured with less time left is KindExpiring
+}
+
 // Compare says how the gateway's answer to an Order Query, the ledger and what
-// was expected agree, and why, in words. It is pure. A trade that is not
-// captured and whose deadline is less than expiring ahead is KindExpiring.
-func Compare(item Item, s capture.State, a capture.Answer, now time.Time, expiring time.Duration) (Kind, string) {
-	c := comparison{item: item, s: s, a: a, now: now, expiring: expiring, captured: s.Phase == capture.PhaseCaptured}
+// was expected agree, and why, in words. It is pure.
+func Compare(item Item, s capture.State, a capture.Answer, now time.Time, h Horizon) (Kind, string) {
+	h.Window = cmp.Or(h.Window, capture.AuthorizationWindow)
+	c := comparison{item: item, s: s, a: a, now: now, h: h, captured: s.Phase == capture.PhaseCaptured}
 	switch {
 	case a.NoSuchTrade():
 		return c.noSuchTrade()
@@ -114,7 +127,7 @@ type comparison struct {
 	s        capture.State
 	a        capture.Answer
 	now      time.Time
-	expiring time.Duration
+	h        Horizon
 	captured bool // says the ledger
 }
 
@@ -164,7 +177,7 @@ func (c comparison) paid() (Kind, string) {
 	seen, ours, expected := c.a.Order.Amount, capturedBy(c.s), c.item.Expected
 	switch {
 	case seen.IsZero():
-		return KindUnknown, "the gateway says paid, without an amount that can be read"
+		return KindUnknown, fmt.Sprintf("the gateway says paid, without an amount that can be read (%q)", c.a.Order.AmountText)
 	case c.captured && !c.sameMoney(seen, ours):
 		return KindAmountDiffers, fmt.Sprintf("the gateway shows %s, our ledger %s captured", seen, ours)
 	case c.captured && c.expected() && expected != ours:
@@ -187,21 +200,86 @@ func (c comparison) sameMoney(seen, want capture.Amount) bool {
 }
 
 func (c comparison) authorized() (Kind, string) {
-	deadline := c.item.CaptureBefore
-	if deadline.IsZero() {
-		deadline = c.s.Job.Deadline(capture.AuthorizationWindow)
+	deadline := c.deadline()
+	if c.failed() {
+		deadline = c.end()
 	}
+	over := !deadline.IsZero() && !deadline.After(c.now)
 	switch {
 	case c.captured:
 		return KindNotAtGateway, fmt.Sprintf("our ledger says captured %s, but the gateway still shows authorized", capturedBy(c.s))
-	case c.failed() && !c.expected():
+	case c.failed() && !c.expected() && (over || c.s.Withdrawn):
 		return KindAgreed, "not captured; " + c.ledger()
-	case deadline.IsZero() || deadline.Sub(c.now) > c.expiring:
-		return KindNotCaptured, "authorized and not captured; " + c.ledger()
-	case !deadline.After(c.now):
+	case over:
 		return KindNotCaptured, fmt.Sprintf("not captured before its deadline %s; %s", deadline.UTC().Format(time.RFC3339), c.ledger())
+	case deadline.IsZero() || deadline.Sub(c.now) > c.h.Expiring:
+		return KindNotCaptured, "authorized and not captured" + c.left(deadline) + "; " + c.ledger() + c.retry()
 	}
-	return KindExpiring, fmt.Sprintf("not captured, and the authorization ends %s; %s", deadline.UTC().Format(time.RFC3339), c.ledger())
+	return KindExpiring, fmt.Sprintf("not captured, and the authorization ends %s%s; %s%s",
+		deadline.UTC().Format(time.RFC3339), c.left(deadline), c.ledger(), c.retry())
+}
+
+// deadline is the end of the time that we give ourselves to capture the trade.
+func (c comparison) deadline() time.Time { return deadlineOf(c.item, c.s, c.a, c.now, c.h.Window) }
+
+func deadlineOf(item Item, s capture.State, a capture.Answer, now time.Time, window time.Duration) time.Time {
+	if !item.CaptureBefore.IsZero() {
+		return item.CaptureBefore
+	}
+	deadline := s.Deadline(window)
+	if created := createdAt(a, now); deadline.IsZero() && !created.IsZero() {
+		return created.Add(window)
+	}
+	return deadline
+}
+
+// end is the end of the time that the gateway gives, as far as it is known: a
+// job's capture_before may be earlier, and a retry can move that.
+func (c comparison) end() time.Time {
+	for _, from := range []time.Time{createdAt(c.a, c.now), c.s.CreatedAt, c.s.Job.AuthorizedAt} {
+		if !from.IsZero() {
+			return from.Add(c.h.Window)
+		}
+	}
+	return c.deadline()
+}
+
+// createdAt is when the authorization was made, as Order Query says, zero if that
+// cannot be: a deadline must not come from nonsense.
+func createdAt(a capture.Answer, now time.Time) time.Time {
+	if a.Order == nil {
+		return time.Time{}
+	}
+	at := capture.UnixSeconds(a.Order.CreatedAt)
+	if at.After(now.Add(24 * time.Hour)) {
+		return time.Time{}
+	}
+	return at
+}
+
+// left says how long a trade can still be captured, if that is known.
+func (c comparison) left(deadline time.Time) string {
+	const day = 24 * time.Hour
+	switch left := deadline.Sub(c.now); {
+	case deadline.IsZero(), left > 90*day: // nobody is in a hurry
+		return ""
+	case left < 2*day:
+		return fmt.Sprintf(", %d hours left", left/time.Hour)
+	default:
+		return fmt.Sprintf(", %d days left", left/day)
+	}
+}
+
+// retry says how a failed trade is captured after all.
+func (c comparison) retry() string {
+	if !c.failed() {
+		return ""
+	}
+	text := "; `capture-worker retry " + c.item.TradeID
+	if d := c.s.Deadline(c.h.Window); !d.IsZero() && !d.After(c.now) {
+		text += " --before …"
+	}
+	return text + "` sends it back to work"
 }
 
 func (c comparison) dead() (Kind, string) {

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,13 @@ func says(t *testing.T, state capture.OrderState, number string) capture.Answer 
 		o.Amount = amount(t, number)
 	}
 	return capture.Answer{Kind: capture.AnswerDone, Code: capture.CodeSuccess, Order: o}
+}
+
+// madeAt is an authorized order that says when it was made.
+func madeAt(t *testing.T, at time.Time) capture.Answer {
+	a := says(t, "authorized", "30.00")
+	a.Order.CreatedAt = strconv.FormatInt(at.Unix(), 10)
+	return a
 }
 
 // inLedger is a trade of ours for 24.99, authorized for 30.00, in a phase.
@@ -35,6 +43,9 @@ func TestCompareFindsEachKind(t *testing.T) {
 	nothing := capture.State{}
 	captured, failed := inLedger(t, capture.PhaseCaptured), inLedger(t, capture.PhaseFailed)
 	open, parked := inLedger(t, capture.PhaseAnswered), inLedger(t, capture.PhaseParked)
+	late, withdrawn, undated := failed, failed, open
+	late.Job.CaptureBefore, undated.Job.CaptureBefore = noon.Add(-time.Hour), time.Time{}
+	withdrawn.Withdrawn = true
 	noTrade := capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}
 	silent := capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}
 	for _, c := range []struct {
@@ -66,7 +77,12 @@ func TestCompareFindsEachKind(t *testing.T) {
 		{"authorized, deadline near", "", open, says(t, "authorized", "30.00"), 72 * time.Hour, reconcile.KindExpiring, "ends 20"},
 		{"authorized, deadline not near enough", "", open, says(t, "authorized", "30.00"), 47 * time.Hour, reconcile.KindNotCaptured, ""},
 		{"failed on both sides", "", failed, says(t, "expired", "30.00"), 0, reconcile.KindAgreed, "expired"},
-		{"failed, still authorized", "", failed, says(t, "authorized", "30.00"), 0, reconcile.KindAgreed, "not captured"},
+		{"failed, still authorized", "", failed, says(t, "authorized", "30.00"), 0, reconcile.KindNotCaptured, "2 days left; our ledger says failed; `capture-worker retry T1` sends"},
+		{"failed, authorized and hardly any time", "", failed, says(t, "authorized", "30.00"), 72 * time.Hour, reconcile.KindExpiring, "2 days left"},
+		{"failed, and its time is over", "", late, says(t, "authorized", "30.00"), 0, reconcile.KindAgreed, "not captured"},
+		{"failed, and the gateway gives more time", "", late, madeAt(t, noon.Add(-10*24*time.Hour)), 0, reconcile.KindNotCaptured, "20 days left; our ledger says failed; `capture-worker retry T1 --before …`"},
+		{"withdrawn, still authorized", "", withdrawn, says(t, "authorized", "30.00"), 0, reconcile.KindAgreed, "not captured"},
+		{"authorized, deadline from the gateway", "", undated, madeAt(t, noon.Add(-29*24*time.Hour)), 48 * time.Hour, reconcile.KindExpiring, "24 hours left"},
 		{"failed, but expected", "24.99", failed, says(t, "expired", "30.00"), 0, reconcile.KindNotCaptured, "expired"},
 		{"failed, unknown there", "", failed, noTrade, 0, reconcile.KindAgreed, "no such trade"},
 		{"failed, unknown there, but expected", "24.99", failed, noTrade, 0, reconcile.KindNotCaptured, "knows no such trade (-4024), and our ledger says failed"},
@@ -81,7 +97,7 @@ func TestCompareFindsEachKind(t *testing.T) {
 			if c.expected != "" {
 				item.Expected = amount(t, c.expected)
 			}
-			kind, why := reconcile.Compare(item, c.state, c.answer, noon, c.expiring)
+			kind, why := reconcile.Compare(item, c.state, c.answer, noon, reconcile.Horizon{Expiring: c.expiring})
 			if kind != c.want || why == "" || !strings.Contains(why, c.why) {
 				t.Errorf("%s: %s, want %s with %q", kind, why, c.want, c.why)
 			}

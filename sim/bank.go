@@ -2,6 +2,8 @@ package sim
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -14,6 +16,9 @@ type bank struct {
 	accounts     []*account
 	downUntil    time.Duration
 	refusesUntil time.Duration // our key
+	foreignUntil time.Duration // another account's: it knows none of our trades
+	codeUntil    time.Duration // every capture call is refused with code
+	code         string
 }
 
 type account struct {
@@ -53,6 +58,7 @@ type call struct {
 	sent   time.Duration
 	ended  time.Duration // when its worker stopped listening
 	live   bool          // may still take effect
+	failed bool          // answered -1000
 }
 
 // sighting is an Order Query that told its worker of an authorized trade.
@@ -73,6 +79,8 @@ func newBank(s *Sim) *bank {
 
 func (b *bank) down() bool    { return b.s.now < b.downUntil }
 func (b *bank) refuses() bool { return b.s.now < b.refusesUntil }
+func (b *bank) foreign() bool { return b.s.now < b.foreignUntil }
+func (b *bank) coding() bool  { return b.s.now < b.codeUntil }
 
 // state is what the account's state was at a moment.
 func (a *account) state(at time.Duration) capture.OrderState {
@@ -85,9 +93,28 @@ func (a *account) state(at time.Duration) capture.OrderState {
 	return state
 }
 
-// open: a capture could still take effect.
+// open reports whether a capture could still take effect.
 func (a *account) open(at time.Duration) bool {
 	return a.plan.Known && a.state(at) == capture.OrderAuthorized && at < a.plan.Expires
+}
+
+// left is what is still authorized, in the currency's smallest unit.
+func (a *account) left() int {
+	left := minor(a.plan.Authorized)
+	for _, e := range a.taken {
+		left -= minor(e.amount)
+	}
+	return left
+}
+
+// minor is an amount in its currency's smallest unit. The sums of plans are
+// written with all their digits.
+func minor(a capture.Amount) int {
+	n, err := strconv.Atoi(strings.ReplaceAll(a.Number(), ".", ""))
+	if err != nil {
+		panic(err)
+	}
+	return n
 }
 
 // Capture implements worker.Gateway.

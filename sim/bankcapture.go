@@ -34,17 +34,36 @@ func (x *exchange) send(r gateway.CaptureRequest, fault Fault, d dice, limit tim
 	}
 	c := &call{id: r.RequestID, amount: r.Amount, sent: x.s.now, live: true, ended: x.s.now + limit}
 	x.a.calls = append(x.a.calls, c)
-	switch {
-	case x.s.bank.down():
+	x.s.rumour(x.a)
+	if x.s.bank.down() {
 		c.live = false
 		after, answer := x.lose(d, limit)
 		x.end(c, after, limit, answer)
-	case x.s.bank.refuses():
-		c.live = false
-		x.end(c, there+again, limit, coded([]string{capture.CodeSignature, capture.CodeUser}[d.pick(saltHow, 2)]))
-	default:
+	} else if code := x.turnedAway(c, d); code != "" {
+		c.live, c.failed = false, code == capture.CodeInternal
+		x.end(c, there+again, limit, coded(code))
+	} else {
 		x.arrive(c, fault, d, there, again, limit)
 	}
+}
+
+// turnedAway returns the code of a call that the gateway refuses whatever it
+// asks for, "" if it looks at the call.
+func (x *exchange) turnedAway(c *call, d dice) string {
+	b, never := x.s.bank, x.a.plan.Stubborn
+	switch {
+	case b.refuses():
+		return []string{capture.CodeSignature, capture.CodeUser}[d.pick(saltHow, 2)]
+	case b.foreign():
+		return capture.CodeTradeID
+	case len(never) > 0:
+		code := never[(len(x.a.calls)-1)%len(never)]
+		x.a.remember(c.id, stored{code: code})
+		return code
+	case b.coding():
+		return b.code
+	}
+	return ""
 }
 
 // end brings the answer of a call; from then on its worker listens no more.
@@ -60,21 +79,30 @@ func (x *exchange) arrive(c *call, fault Fault, d dice, there, again, limit time
 	case CaptureErrorBefore, CaptureRefused, CaptureOddCode:
 		c.live = false
 		code := capture.CodeInternal
+		c.failed = fault == CaptureErrorBefore
 		if fault == CaptureRefused {
 			code = refusedWith[d.pick(saltHow, len(refusedWith))]
 			if !x.a.plan.Taken.IsZero() {
 				code = capture.CodeTradeID // the one that may hide "captured"
 			}
 		} else if fault == CaptureOddCode {
-			code = "-7777"
+			code = oddCode(d)
 		}
 		if fault != CaptureOddCode {
 			x.a.remember(c.id, stored{code: code})
 		}
 		x.end(c, there+again, limit, coded(code))
 	case CaptureErrorAfter:
+		c.failed = true
 		x.s.after(there, func() { x.run(c, false) })
 		x.end(c, there+again, limit, coded(capture.CodeInternal))
+	case CaptureErrorLate:
+		c.failed = true
+		x.end(c, there+again, limit, coded(capture.CodeInternal))
+		x.s.after(min(there+again, limit)+d.between(saltLong, 0, errorBy), func() { x.run(c, false) })
+	case CaptureDeclinedFalsely:
+		c.live = false
+		x.end(c, there+again, limit, told(capture.AnswerRefused, capture.Order{TradeID: x.a.plan.ID, State: capture.OrderDeclined, Amount: c.amount}))
 	case CaptureLostBefore:
 		c.live = false
 		x.end(c, after, limit, vague)
@@ -99,6 +127,11 @@ func (x *exchange) arrive(c *call, fault Fault, d dice, there, again, limit time
 		x.answerLater(c, there, again, limit, func() capture.Answer { return x.run(c, true) })
 	}
 }
+
+// oddCode is one of two codes that no page of the gateway has.
+func oddCode(d dice) string { return []string{"-7777", "-8888"}[d.pick(saltHow, 2)] }
+
+func dead(state capture.OrderState) bool { return state.Class() == capture.OrderIsDead }
 
 var refusedWith = []string{
 	capture.CodeRequestID, capture.CodeRequestID, capture.CodeRequestID, capture.CodeRequestID, capture.CodeRequestID,
@@ -162,11 +195,11 @@ func (x *exchange) allowed(c *call) string {
 		return capture.CodeTradeID
 	case len(a.taken) > 0 && a.taken[0].call == nil:
 		return capture.CodeTradeID
-	case len(a.taken) > 0 && g.OneCapture:
+	case len(a.taken) > 0 && (g.OneCapture || err == nil && minor(c.amount) > a.left()):
 		return g.SecondCode
 	case x.s.now >= a.plan.Expires:
 		return capture.CodeWindowExceeded
-	case len(a.taken) == 0 && state != capture.OrderAuthorized:
+	case len(a.taken) == 0 && state != capture.OrderAuthorized, len(a.taken) > 0 && dead(state):
 		return capture.CodeTradeID
 	case err != nil:
 		return capture.CodeCurrencyMismatch

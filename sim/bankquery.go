@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -28,8 +30,8 @@ func (x *exchange) query(tradeID string, limit time.Duration) {
 	case x.s.bank.refuses():
 		x.tell(there+again, limit, coded(capture.CodeSignature))
 		return
-	case fault == QueryError:
-		x.tell(there+again, limit, coded(capture.CodeInternal))
+	case x.turnedDown(fault, d) != "":
+		x.tell(there+again, limit, coded(x.turnedDown(fault, d)))
 		return
 	case fault == QueryStill:
 		x.still = d.between(saltLong, 5*time.Second, 4*time.Minute)
@@ -37,7 +39,7 @@ func (x *exchange) query(tradeID string, limit time.Duration) {
 		again = d.between(saltLong, time.Second, 25*time.Second)
 	}
 	x.s.after(there, func() {
-		view := x.s.now
+		view := x.s.now - x.s.plan.Gateway.Lag
 		if fault == QueryStale {
 			view -= d.between(saltLong, 0, staleBy)
 		}
@@ -47,6 +49,22 @@ func (x *exchange) query(tradeID string, limit time.Duration) {
 			x.s.after(min(again, max(limit-there, 0)), func() { x.saw(asked) })
 		}
 	})
+}
+
+// turnedDown returns the code of a query that is told nothing else, "" if it is.
+func (x *exchange) turnedDown(fault Fault, d dice) string {
+	switch {
+	case x.s.bank.foreign(), fault == QueryNoTrade:
+		return capture.CodeTradeID
+	case x.a != nil && len(x.a.plan.StubbornQuery) > 0:
+		never := x.a.plan.StubbornQuery
+		return never[x.s.book.counts[tally{onQuery, x.a.no}]%len(never)]
+	case fault == QueryError:
+		return capture.CodeInternal
+	case fault == QueryOddCode:
+		return oddCode(d)
+	}
+	return ""
 }
 
 // saw remembers that a worker was told of an authorized trade.
@@ -61,15 +79,56 @@ func (x *exchange) describe(tradeID string, view time.Duration, fault Fault) cap
 	if x.a == nil || !x.a.plan.Known {
 		return coded(capture.CodeTradeID)
 	}
-	order := capture.Order{TradeID: tradeID, State: x.a.state(view), Amount: x.a.plan.Authorized}
-	if len(x.a.taken) > 0 && x.a.taken[0].at <= view && !x.s.plan.Gateway.ShowAuthorized {
-		order.Amount = x.a.taken[0].amount
+	g := x.s.plan.Gateway
+	order := capture.Order{
+		TradeID: tradeID, State: x.a.state(view), Amount: x.a.plan.Authorized,
+		CreatedAt: strconv.FormatInt(x.a.created(g).Unix(), 10),
 	}
-	if order.State == capture.OrderAuthorized && view >= x.a.plan.Expires && x.s.plan.Gateway.ShowExpired {
+	switch {
+	case len(x.a.taken) > 0 && x.a.taken[0].at <= view:
+		x.a.showTaken(&order, view, g)
+	case order.State == capture.OrderAuthorized && view >= x.a.plan.Expires && g.ShowExpired:
 		order.State = capture.OrderExpired
 	}
 	if fault == QueryOddWord {
 		order.State = "in_clearing"
 	}
+	if fault == QueryUnreadable && order.State == capture.OrderPaid {
+		order.Amount, order.AmountText = capture.Amount{}, "3e1.x EUR"
+	}
 	return told(capture.AnswerDone, order)
+}
+
+// created is when the authorization was made, by the gateway's clock.
+func (a *account) created(g GatewayPlan) time.Time {
+	if a.plan.Short {
+		return epoch.Add(-time.Hour)
+	}
+	return epoch.Add(a.plan.Expires - g.Window)
+}
+
+// remainsFor is how long a gateway with ShowRemaining does so.
+const remainsFor = 10 * time.Minute
+
+// showTaken is what Order Query shows after a capture.
+func (a *account) showTaken(order *capture.Order, view time.Duration, g GatewayPlan) {
+	took := a.taken[0]
+	if paid := order.State == capture.OrderPaid; paid {
+		order.PaidTime = strconv.FormatInt(epoch.Add(took.at).Unix(), 10)
+	}
+	switch {
+	case g.ShowRemaining && a.left() > 0 && took.call != nil && view < took.at+remainsFor:
+		order.State, order.Amount, order.PaidTime = capture.OrderAuthorized, amountOf(a.left(), a.plan.Authorized.Currency()), ""
+	case !g.ShowAuthorized:
+		order.Amount = took.amount
+	}
+}
+
+// amountOf is the opposite of minor.
+func amountOf(n int, currency string) capture.Amount {
+	text := fmt.Sprintf("%d %s", n, currency)
+	if currency != "JPY" {
+		text = fmt.Sprintf("%d.%02d %s", n/100, n%100, currency)
+	}
+	return sum(text)
 }

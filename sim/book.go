@@ -16,10 +16,17 @@ import (
 // a network that loses, delays and misreports.
 type book struct {
 	s      *Sim
-	store  ledger.Memory
-	events [][]capture.Event // what is stored, per trade, for the checks
+	store  *ledger.Memory
+	log    []logged          // what is stored, in order
+	events [][]capture.Event // the same per trade, for the checks
 	seqs   [][]uint64        // and where
 	counts map[tally]int
+}
+
+type logged struct {
+	trade int
+	event capture.Event
+	after uint64
 }
 
 type tally struct {
@@ -31,7 +38,7 @@ var _ ledger.Ledger = (*book)(nil)
 
 func newBook(s *Sim) *book {
 	n := len(s.plan.Trades)
-	return &book{s: s, events: make([][]capture.Event, n), seqs: make([][]uint64, n), counts: map[tally]int{}}
+	return &book{s: s, store: &ledger.Memory{}, events: make([][]capture.Event, n), seqs: make([][]uint64, n), counts: map[tally]int{}}
 }
 
 // bump counts the occasions of a trade at a place.
@@ -107,11 +114,25 @@ func (b *book) put(t *task, e capture.Event, after uint64) (uint64, error) {
 	}
 	b.s.note("%s append %s after %d: stored as %d by %s (%s) %s", t.name, e.Type, after, seq, e.Worker, e.Rule, describe(e))
 	if t.trade >= 0 && !slices.Contains(b.seqs[t.trade], seq) {
+		e = asStored(e)
+		b.log = append(b.log, logged{t.trade, e, after})
 		b.seqs[t.trade] = append(b.seqs[t.trade], seq)
 		b.events[t.trade] = append(b.events[t.trade], e)
 		b.s.checkAppended(t, e)
 	}
 	return seq, err
+}
+
+// asStored is an event as whoever reads the ledger gets it.
+func asStored(e capture.Event) capture.Event {
+	text, err := e.Encode()
+	if err != nil {
+		panic(err) // it was appended
+	}
+	if e, err = capture.DecodeEvent(text); err != nil {
+		panic(err)
+	}
+	return e
 }
 
 func describe(e capture.Event) string {
@@ -153,7 +174,7 @@ func (b *book) read(_ context.Context, on place, tradeID string) (trade ledger.T
 			case LoadFails, LatestFails:
 				err = errNetwork
 			default:
-				trade, err = b.store.Load(context.Background(), tradeID)
+				trade = b.whole(tradeID)
 			}
 			if n := len(trade.Events); fault == LoadStale && n > 0 {
 				behind := 1 + d.pick(saltHow, 2)
@@ -169,6 +190,17 @@ func (b *book) read(_ context.Context, on place, tradeID string) (trade ledger.T
 	return trade, err
 }
 
+// whole is what Load of the store returns. It is put together from events that
+// were decoded once, which is most of the time that a history takes.
+func (b *book) whole(tradeID string) ledger.Trade {
+	i := b.s.trade(tradeID)
+	trade := ledger.Trade{ID: tradeID, Events: slices.Clip(b.events[i])}
+	if n := len(b.seqs[i]); n > 0 {
+		trade.Seq = b.seqs[i][n-1]
+	}
+	return trade
+}
+
 // prefix is the trade as it was when it had n events.
 func (b *book) prefix(trade ledger.Trade, n int) ledger.Trade {
 	old := ledger.Trade{ID: trade.ID, Events: trade.Events[:n]}
@@ -180,7 +212,7 @@ func (b *book) prefix(trade ledger.Trade, n int) ledger.Trade {
 
 func (s *Sim) trade(id string) int {
 	for i := range s.plan.Trades {
-		if s.plan.Trades[i].ID == id {
+		if capture.SameTrade(s.plan.Trades[i].ID, id) {
 			return i
 		}
 	}

@@ -21,8 +21,13 @@ type Violation struct {
 // String returns the violation as one line.
 func (v Violation) String() string { return fmt.Sprintf("rule %s at %s: %s", v.Rule, v.At, v.Detail) }
 
-// breach ends the history; the first violation stands.
+// breach ends the history; the first violation stands. A plan that measures
+// counts it and goes on.
 func (s *Sim) breach(rule, format string, args ...any) {
+	if s.plan.Measure && rule != "busy loop" && rule != "liveness" {
+		s.Counts.broken(rule)
+		return
+	}
 	if s.found == nil {
 		s.found = &Violation{Rule: rule, Detail: fmt.Sprintf(format, args...), At: s.now}
 		s.note("VIOLATION %s", s.found)
@@ -55,7 +60,14 @@ func (s *Sim) checkCalling(x *exchange, r gateway.CaptureRequest) {
 	if d := intent.Job.Deadline(capture.AuthorizationWindow); !d.IsZero() && !p.clock().Before(d) {
 		s.breach("10", "%s calls for %s at %s, after the deadline %s", p.name(), id, p.clock(), d)
 	}
-	s.checkEarlier(x.a)
+	s.checkEarlier(x, r.Amount)
+}
+
+// harmless reports whether a call that may still take effect cannot take money
+// beside the next: both ask for all that is authorized, and the gateway
+// answered the earlier one with -1000 (rule 3).
+func (a *account) harmless(earlier *call, asks capture.Amount) bool {
+	return earlier.failed && earlier.amount == asks && asks == a.plan.Authorized
 }
 
 func announced(events []capture.Event, id string) bool {
@@ -74,13 +86,17 @@ func lastIntent(events []capture.Event) *capture.Event {
 // checkEarlier: no earlier call may still take effect, and a query that was
 // asked after the last of them ended said authorized. Clocks that differ may
 // deceive the worker about "after" by as much.
-func (s *Sim) checkEarlier(a *account) {
+func (s *Sim) checkEarlier(x *exchange, asks capture.Amount) {
+	a := x.a
 	ended := time.Duration(-1)
 	for _, c := range a.calls {
-		if c.live {
+		if c.live && !a.harmless(c, asks) {
 			s.breach("3", "%s is called for while the call of %s may still take effect", a.plan.ID, c.sent)
 		}
 		ended = max(ended, c.ended)
+	}
+	if ended < 0 && x.t.again && len(a.looks) == 0 {
+		s.breach("2", "%s is called for by a delivery that is not the first, and nobody has asked", a.plan.ID)
 	}
 	asked := func(l sighting) bool { return l.asked >= ended-2*skewBy }
 	if ended >= 0 && !slices.ContainsFunc(a.looks, asked) {
@@ -93,7 +109,14 @@ func (s *Sim) checkPace(a *account) {
 	for len(a.recent) > 0 && a.recent[0] < s.now-time.Minute {
 		a.recent = a.recent[1:]
 	}
-	if a.recent = append(a.recent, s.now); len(a.recent) > maxCallsInRow {
+	// Jobs that name one trade may all ask about it at once.
+	jobs := 0
+	for _, m := range s.queue.messages {
+		if m.trade == a.no {
+			jobs++
+		}
+	}
+	if a.recent = append(a.recent, s.now); len(a.recent) > max(maxCallsInRow, maxCallsOfJob*jobs) {
 		s.breach("busy loop", "%d gateway calls for %s within a minute", len(a.recent), a.plan.ID)
 	}
 }
@@ -111,17 +134,21 @@ func (s *Sim) checkTaken(a *account) {
 // checkAppended holds a new event of the ledger against the truth, and all
 // events of its trade against the rules.
 func (s *Sim) checkAppended(t *task, e capture.Event) {
-	a := s.bank.accounts[t.trade]
+	a, events := s.bank.accounts[t.trade], s.book.events[t.trade]
 	s.Counts.row(e.Rule)
+	s.checkSequel(a, events[:len(events)-1], e)
 	if e.Type.Outcome() {
 		s.Counts.outcome(e)
-		s.checkOutcome(a, e)
+		s.checkOutcome(t, a, e)
 	}
 	if e.Type.Outcome() || e.Type == capture.Attempted {
 		s.checkAudit(t.trade)
 	}
 	if e.Type == capture.Parked && a.plan.Release > 0 && !s.released[t.trade] {
-		s.after(a.plan.Release, func() { s.release(t.trade, 0) })
+		s.after(a.plan.Release, func() { s.sendBack(t.trade, 0, false) })
+	}
+	if e.Type == capture.Failed && a.plan.Retry > 0 && !s.retried[t.trade] {
+		s.after(a.plan.Retry, func() { s.sendBack(t.trade, 0, true) })
 	}
 }
 
@@ -131,17 +158,28 @@ func (s *Sim) checkAudit(trade int) {
 	}
 }
 
-func (s *Sim) checkOutcome(a *account, e capture.Event) {
+// refusedReasons are those of outcomes that rest on what the gateway refuses.
+var refusedReasons = []string{
+	capture.ReasonTradeIncorrect, capture.ReasonAmountExceeded, capture.ReasonCurrencyMismatch, capture.ReasonRequestRefused,
+	capture.ReasonRefusalContradicted, capture.ReasonUnknownCode, capture.ReasonTradeUnknown,
+}
+
+func (s *Sim) checkOutcome(t *task, a *account, e capture.Event) {
+	// An answer that shows the order comes from the right account.
+	shown := e.Answer != nil && e.Answer.Kind == capture.AnswerDone && e.Type == capture.Parked
+	if t.excused && e.Via == capture.ViaQuery && slices.Contains(refusedReasons, e.Reason) && !shown {
+		s.breach("9", "%s is %s (%s) while the intake is paused", a.plan.ID, e.Type, e.Reason)
+	}
 	if e.Answer != nil && e.Answer.OurFault() {
 		s.breach("9", "%s is %s on a refusal of our key", a.plan.ID, e.Type)
 	}
 	switch {
 	case e.Type == capture.Captured && len(a.taken) == 0:
 		s.breach("6", "%s is captured in the ledger, and no money was taken", a.plan.ID)
-	case e.Type == capture.Captured && a.taken[0].amount != e.Sum() && a.taken[0].call != nil:
+	case e.Type == capture.Captured && a.taken[0].amount != e.Sum() && a.taken[0].call != nil && !s.mistakable(a):
 		s.breach("6", "%s is captured with %s in the ledger, and %s were taken", a.plan.ID, e.Sum(), a.taken[0].amount)
 	case e.Type == capture.Failed && !s.plan.Wild:
-		if len(a.taken) > 0 {
+		if len(a.taken) > 0 && !s.deniable(a, e) {
 			s.breach("5", "%s is failed (%s), and the money was taken", a.plan.ID, e.Reason)
 		}
 		for _, c := range a.calls {
@@ -151,6 +189,23 @@ func (s *Sim) checkOutcome(a *account, e capture.Event) {
 		}
 	}
 }
+
+// deniable reports whether nothing speaks against a failed outcome though the
+// money is taken. The ledger knows of no call that took it: it was another
+// hand's, or the ledger lost it. And either the gateway says that there is no
+// such trade, or the job was withdrawn before the first call, so that nobody
+// asked (rule 13).
+func (s *Sim) deniable(a *account, e capture.Event) bool {
+	anotherHand := a.taken[0].call == nil
+	if e.Answer == nil {
+		return anotherHand && e.Reason == capture.ReasonWithdrawn
+	}
+	return (anotherHand || s.lost[a.no]) && e.Answer.NoSuchTrade()
+}
+
+// mistakable reports whether a capture that the ledger lost looks like one for
+// the whole sum.
+func (s *Sim) mistakable(a *account) bool { return s.lost[a.no] && s.plan.Gateway.ShowAuthorized }
 
 // checkDisposed: nothing is acked or dead-lettered before an outcome that
 // allows it (rules 1 and 8).
@@ -168,11 +223,36 @@ func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
 		}
 	case d.Do == worker.Ack && !has(same):
 		s.breach("1", "%s is acked, and the ledger has no outcome for what it asks", m.name)
+	case d.Do == worker.Ack && s.hasMoreTime(m):
+		s.breach("8", "%s is acked as failed before, and it leaves more time than what failed", m.name)
+	case d.Do == worker.DeadLetter && withdrawn(s.book.events[m.trade]):
+		s.Counts.Conflicts++ // it asks for something else, and no call will be made for that
 	case d.Do == worker.DeadLetter && (d.Reason != worker.ReasonConflict || !has(other)):
 		s.breach("8", "%s is dead-lettered as %s, and no outcome contradicts it", m.name, d.Reason)
 	case d.Do == worker.DeadLetter:
 		s.Counts.Conflicts++
 	}
+}
+
+// hasMoreTime reports whether all that speaks against a job is that the time of
+// others was over, while it names no deadline and the gateway's is ahead.
+func (s *Sim) hasMoreTime(m *message) bool {
+	a, job := s.bank.accounts[m.trade], &m.plan.Job
+	gateway := a.created(s.plan.Gateway).Add(s.policy.Window)
+	if !job.Deadline(s.policy.Window).IsZero() || !epoch.Add(s.now+2*skewBy).Before(gateway) {
+		return false
+	}
+	var of capture.Job
+	only := true
+	for _, e := range s.book.events[m.trade] {
+		if e.Job != nil {
+			of = *e.Job
+		}
+		if e.Type.Outcome() && e.Sum() == job.Amount {
+			only = only && e.Reason == capture.ReasonWindowExceeded && !of.CaptureBefore.IsZero()
+		}
+	}
+	return only
 }
 
 // checkSettled: once faults have stopped, everything comes to an end.

@@ -8,11 +8,12 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/capture-worker/capture-worker/audit"
 	"github.com/capture-worker/capture-worker/capture"
 )
 
 // accidentKinds in the order of their counts.
-var accidentKinds = [...]accidentKind{crash, freeze, stopGently, outage, badKey}
+var accidentKinds = [...]accidentKind{crash, freeze, stopGently, outage, badKey, foreign, refusal, restore}
 
 func (k accidentKind) index() int {
 	for i, other := range accidentKinds {
@@ -40,7 +41,14 @@ type Counts struct {
 	Failed      int
 	Parked      int
 	Corrected   int
-	LeftOpen    int            // trades that an overtaken delivery opened again
+	LeftOpen    int            // trades that are open in a restored ledger, and whose jobs are done
+	Trades      int            // at the end
+	ParkedOnce  int            // of those: parked at some time
+	ParkedLast  int            // and still parked
+	FailedLast  int            // failed at the end
+	FailedPaid  int            // and of those: though paid
+	Twice       int            // captured twice
+	Broken      map[string]int // broken rules, of plans that measure
 	Rows        map[string]int // of the tables of package capture: how often each decided
 	Settling    time.Duration  // the longest time to settle once faults had stopped
 }
@@ -54,6 +62,35 @@ func (c *Counts) row(name string) {
 		c.Rows = map[string]int{}
 	}
 	c.Rows[name]++
+}
+
+// trade counts how a trade ended.
+func (c *Counts) trade(events []capture.Event, taken int) {
+	c.Trades++
+	if taken > 1 {
+		c.Twice++
+	}
+	if slices.ContainsFunc(events, func(e capture.Event) bool { return e.Type == capture.Parked }) {
+		c.ParkedOnce++
+	}
+	last := audit.Standing(events)
+	switch {
+	case last == nil:
+	case last.Type == capture.Parked:
+		c.ParkedLast++
+	case last.Type == capture.Failed:
+		c.FailedLast++
+		if taken > 0 {
+			c.FailedPaid++
+		}
+	}
+}
+
+func (c *Counts) broken(rule string) {
+	if c.Broken == nil {
+		c.Broken = map[string]int{}
+	}
+	c.Broken[rule]++
 }
 
 func (c *Counts) outcome(e capture.Event) {
@@ -84,13 +121,14 @@ func (c *Counts) Add(o Counts) {
 	c.Parked += o.Parked
 	c.Corrected += o.Corrected
 	c.LeftOpen += o.LeftOpen
+	c.Trades += o.Trades
+	c.ParkedOnce += o.ParkedOnce
+	c.ParkedLast += o.ParkedLast
+	c.FailedLast += o.FailedLast
+	c.FailedPaid += o.FailedPaid
+	c.Twice += o.Twice
 	c.Settling = max(c.Settling, o.Settling)
-	if c.Rows == nil {
-		c.Rows = map[string]int{}
-	}
-	for name, n := range o.Rows {
-		c.Rows[name] += n
-	}
+	c.Rows, c.Broken = added(c.Rows, o.Rows), added(c.Broken, o.Broken)
 	for i := range c.Crossings {
 		c.Crossings[i] += o.Crossings[i]
 		c.CrashPoints[i] += o.CrashPoints[i]
@@ -103,7 +141,17 @@ func (c *Counts) Add(o Counts) {
 	}
 }
 
-// Table writes the sums for people.
+func added(to, from map[string]int) map[string]int {
+	if to == nil {
+		to = map[string]int{}
+	}
+	for name, n := range from {
+		to[name] += n
+	}
+	return to
+}
+
+// Table writes the sums as a table.
 func (c Counts) Table() string {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -115,7 +163,16 @@ func (c Counts) Table() string {
 	row("outcomes failed", c.Failed)
 	row("outcomes parked", c.Parked)
 	row("outcomes corrected", c.Corrected)
-	row("trades left open by an overtaken delivery", c.LeftOpen)
+	row("trades", c.Trades)
+	row("trades parked at some time", c.ParkedOnce)
+	row("trades parked at the end", c.ParkedLast)
+	row("trades failed at the end", c.FailedLast)
+	row("trades failed at the end, though paid", c.FailedPaid)
+	row("trades captured twice", c.Twice)
+	row("trades left open by a restored ledger", c.LeftOpen)
+	for _, rule := range slices.Sorted(maps.Keys(c.Broken)) {
+		row("broken: rule "+rule, c.Broken[rule])
+	}
 	row("jobs in conflict", c.Conflicts)
 	row("boundaries crossed, both ways", c.Crossed)
 	row("crashes", c.Crashes)

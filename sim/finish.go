@@ -1,28 +1,26 @@
 package sim
 
 import (
-	"slices"
-
 	"github.com/capture-worker/capture-worker/audit"
 	"github.com/capture-worker/capture-worker/capture"
 )
 
 // finish looks at what is left when nothing happens any more.
 func (s *Sim) finish() {
-	if s.found != nil {
+	if s.found != nil && !s.plan.Measure {
 		return
 	}
 	if s.patience == settleWithin {
 		s.Counts.Settling = max(s.Counts.Settling, s.settledAt-max(s.plan.FaultsEnd, s.published))
 	}
-	if s.plan.Wild {
-		// Truth may come late (rule 11): a reconcile over all trades brings it.
-		s.now = max(s.now, s.plan.FaultsEnd)
-		for i := range s.plan.Trades {
-			s.look(s.name(i))
+	// Truth may come late (rule 11): a reconcile over all trades brings it.
+	s.now = max(s.now, s.plan.FaultsEnd)
+	for i := range s.plan.Trades {
+		if s.plan.Wild || s.lost[i] {
+			s.look(i)
 		}
-		s.play()
 	}
+	s.play()
 	for _, m := range s.queue.messages {
 		if !m.settled {
 			s.breach("liveness", "%s is never settled", m.name)
@@ -30,6 +28,7 @@ func (s *Sim) finish() {
 	}
 	for i, a := range s.bank.accounts {
 		s.checkEnd(i, a)
+		s.Counts.trade(s.book.events[i], len(a.taken))
 	}
 }
 
@@ -40,16 +39,16 @@ func (s *Sim) checkEnd(trade int, a *account) {
 	job, asked := onlyJob(a.plan)
 	last := audit.Standing(events)
 	switch {
-	case !asked && len(events) == 0:
-		return
-	case last == nil && failedBefore(events):
-		s.Counts.LeftOpen++
+	case last == nil && !asked:
+		return // nobody wants it captured; it may be withdrawn
+	case last == nil && s.lost[trade]:
+		s.Counts.LeftOpen++ // its job was done before the ledger forgot; reconcile lists it
 		return
 	case last == nil:
 		s.breach("liveness", "%s has no outcome", a.plan.ID)
 		return
-	case !a.plan.Taken.IsZero():
-		return // another hand took it: checkOutcome has compared the sums
+	case !a.plan.Taken.IsZero(), s.lost[trade]:
+		return // another hand took it, or an intent that is lost: checkOutcome has compared the sums
 	}
 	truth := audit.Truth{TradeID: a.plan.ID, State: a.state(s.now)}
 	for _, e := range a.taken {
@@ -58,17 +57,6 @@ func (s *Sim) checkEnd(trade int, a *account) {
 	for _, v := range audit.Compare(events, truth, job) {
 		s.breach(v.Rule, "%s", v)
 	}
-}
-
-// failedBefore: the ask that is open has failed once, and its job was settled
-// on that. A delivery of the job that had been overtaken then found the trade
-// failed for another ask, and opened it again: docs/simulation.md, "A known
-// limit".
-func failedBefore(events []capture.Event) bool {
-	intent := lastIntent(events)
-	return intent != nil && slices.ContainsFunc(events, func(e capture.Event) bool {
-		return e.Type == capture.Failed && e.Sum() == intent.Job.Amount
-	})
 }
 
 // onlyJob is the job of a trade whose jobs all ask the same; nil where they

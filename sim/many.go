@@ -16,6 +16,8 @@ type Many struct {
 	// CrashPoints makes each seed's history once as it is, and then once for
 	// every crossing of a boundary in it, with the worker dying right there.
 	CrashPoints bool
+	// Plan says what a seed means; nil is NewPlan.
+	Plan func(seed uint64) Plan
 	// Done is how many seeds are done, for who wants to show progress.
 	Done atomic.Int64
 }
@@ -63,7 +65,11 @@ func (m *Many) Run(ctx context.Context) Report {
 
 // seed makes the history of one seed, and those of its crash points.
 func (m *Many) seed(seed uint64) (Counts, *Plan) {
-	p := NewPlan(seed)
+	plan := m.Plan
+	if plan == nil {
+		plan = NewPlan
+	}
+	p := plan(seed)
 	base := Run(p, nil)
 	if base.Violation != nil {
 		return base.Counts, &p

@@ -2,16 +2,18 @@ package sim
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// Besides the jobs, three others touch a trade: the gateway's notifications, a
-// batch that looks at it, and a person who releases it.
+// Besides the jobs, others touch a trade: the gateway's notifications, a batch
+// that looks at it, the shop that withdraws its job, and an operator who
+// releases or retries it.
 
-// helper is the process that a notification or a person reaches.
+// helper is the process that a notification or a withdrawal reaches.
 func (s *Sim) helper(d dice) *proc {
 	var up []*proc
 	for _, p := range s.procs {
@@ -41,14 +43,26 @@ func (s *Sim) announce(trade int, paid time.Duration) {
 	s.at(at, func() { s.notified(trade, d) })
 }
 
+// rumour throws for a notification that is genuine and wrong.
+func (s *Sim) rumour(a *account) {
+	d := s.dice(onUntrue, a.no)
+	if s.meets(onUntrue, d) == NotifyUntrue {
+		s.after(d.between(saltLong, 0, 5*time.Minute), func() { s.notified(a.no, d) })
+	}
+}
+
 // notified is a verified notification: it is written down, then resolved.
 func (s *Sim) notified(trade int, d dice) {
 	p := s.helper(d)
 	if p == nil {
 		return
 	}
-	id := s.name(trade)
-	said := capture.Notification{Type: "payment", State: capture.OrderPaid}
+	id, a := s.name(trade), s.bank.accounts[trade]
+	said := capture.Notification{Type: "payment", State: capture.OrderPaid, Amount: a.plan.Authorized}
+	if len(a.taken) > 0 {
+		said.Amount = a.taken[0].amount
+		said.PaidTime = strconv.FormatInt(epoch.Add(a.taken[0].at).Unix(), 10)
+	}
 	p.spawn(p.name()+" notification "+id, trade, func() {
 		ctx := context.Background()
 		t, err := p.resolver.Clerk.Open(ctx, id)
@@ -63,48 +77,81 @@ func (s *Sim) notified(trade int, d dice) {
 	})
 }
 
+// withdraw is a withdrawal of a trade's job: an event, guarded like any other,
+// and tried until it is in the ledger or the money is taken.
+func (s *Sim) withdraw(trade, tries int) {
+	if tries >= operatorTries {
+		return
+	}
+	again := func() { s.after(30*time.Second, func() { s.withdraw(trade, tries+1) }) }
+	p := s.helper(s.dice(onRelease, trade))
+	if p == nil {
+		again()
+		return
+	}
+	id, done := s.name(trade), false
+	s.after(4*time.Minute, func() {
+		if !done {
+			s.withdraw(trade, tries+1)
+		}
+	})
+	p.spawn(p.name()+" withdraws "+id, trade, func() {
+		ctx := context.Background()
+		t, err := p.resolver.Clerk.Reopen(ctx, id)
+		if err == nil && !withdrawn(s.book.events[trade]) && t.State.Phase != capture.PhaseCaptured {
+			_, err = p.resolver.Clerk.Record(ctx, t, &capture.Event{Type: capture.Withdrawn, By: "shop", Note: "returned"})
+		}
+		done = err == nil
+	})
+}
+
 // look is what a batch reconcile does to a trade.
-func (s *Sim) look(id string) {
-	trade := s.trade(id)
+func (s *Sim) look(trade int) {
 	p := s.helper(s.dice(onNotify, trade))
 	if p == nil {
 		return
 	}
+	id := s.name(trade)
 	p.spawn(p.name()+" reconcile "+id, trade, func() {
 		_, _ = p.resolver.Resolve(context.Background(), id)
 	})
 }
 
-// releaseTries bounds how often a person tries to release one trade.
-const releaseTries = 20
+// operatorTries bounds how often one thing is tried with one trade.
+const operatorTries = 20
 
-// release sends a parked trade back, as a person would, and tries until that
-// has worked or was refused for good.
-func (s *Sim) release(trade, tries int) {
-	if s.released[trade] || tries >= releaseTries {
+// sendBack sends a parked trade back to work, or retries a failed one, as an
+// operator would, and tries until that has worked or was refused for good.
+func (s *Sim) sendBack(trade, tries int, retry bool) {
+	done, verb := s.released, "releases"
+	if retry {
+		done, verb = s.retried, "retries"
+	}
+	if done[trade] || tries >= operatorTries {
 		return
 	}
-	s.after(time.Minute, func() { s.release(trade, tries+1) })
+	again := func() { s.sendBack(trade, tries+1, retry) }
+	s.after(time.Minute, again)
 	p, id := s.desk, s.name(trade)
 	var t *task
-	t = p.spawn("person releases "+id, trade, func() {
+	t = p.spawn("operator "+verb+" "+id, trade, func() {
 		releaser := reconcile.Releaser{
-			Clerk: p.resolver.Clerk, Query: s.bank.Query, By: "somebody", Note: "looked at it",
+			Clerk: p.resolver.Clerk, Query: s.bank.Query, By: "somebody", Note: "looked at it", Retry: retry,
 			Publish: func(_ context.Context, job capture.Job, _ string) error { return s.publishAgain(t, job) },
 		}
-		done, err := releaser.Release(context.Background(), id)
-		s.note("%s: %s %s, error: %v", t.name, done.Fate, done.Why, err)
-		was := s.released[trade]
-		s.released[trade] = err == nil && done.Fate != reconcile.WasRefused
+		release, err := releaser.Release(context.Background(), id)
+		s.note("%s: %s %s, error: %v", t.name, release.Fate, release.Why, err)
+		was := done[trade]
+		done[trade] = err == nil && release.Fate != reconcile.WasRefused
 		if was && err != nil {
 			// Another try had worked and nobody was to try again; but this one
 			// may have opened the trade once more.
-			s.after(time.Minute, func() { s.release(trade, tries+1) })
+			s.after(time.Minute, again)
 		}
 	})
 }
 
-// publishAgain makes the released trade's job a message once more.
+// publishAgain makes the job of a trade that was sent back a message once more.
 func (s *Sim) publishAgain(t *task, job capture.Job) (err error) {
 	t.cross(onLetter, func(back func()) {
 		d := s.dice(onLetter, t.trade)

@@ -15,6 +15,7 @@ type Plan struct {
 	// Wild plans break the assumptions that the rules rest on: requests land
 	// after the settle time. They are held to less: see docs/simulation.md.
 	Wild      bool
+	Measure   bool // broken rules are counted, and the history goes on
 	Mood      string
 	Odds      [faultCount]float64
 	Off       [faultCount]bool // switched off, without shifting the others
@@ -34,10 +35,13 @@ type Plan struct {
 // live gateway.
 type GatewayPlan struct {
 	Repeated       repeatMode
-	SecondCode     string // of a second capture, where OneCapture holds
-	OneCapture     bool   // else the gateway captures once per request_id
-	ShowAuthorized bool   // Order Query shows the authorized amount
-	ShowExpired    bool   // Order Query shows expired after the window
+	SecondCode     string        // of a second capture, where OneCapture holds
+	OneCapture     bool          // else it captures as long as the authorized sum allows
+	ShowAuthorized bool          // Order Query shows the authorized amount
+	ShowRemaining  bool          // for a while Order Query shows a captured trade as authorized, with what is left
+	ShowExpired    bool          // Order Query shows expired after the window
+	Lag            time.Duration // how old every query's view is; only with OneCapture
+	Window         time.Duration // for which it keeps authorizations, and the workers know
 }
 
 // repeatMode says how a request_id is met that was seen before.
@@ -47,7 +51,7 @@ const (
 	replay      repeatMode = "replay"
 	refuse      repeatMode = "refuse"
 	replayError repeatMode = "replay_error"
-	rerun       repeatMode = "rerun" // as if it were new; only with OneCapture
+	rerun       repeatMode = "rerun" // as if it were new
 )
 
 // WorkerPlan is one worker process.
@@ -68,9 +72,16 @@ type TradePlan struct {
 	Begins     capture.OrderState // its state there
 	Taken      capture.Amount     // what another hand captured before the start
 	Expires    time.Duration
+	Short      bool // it expires long before the window that is known
 	Jobs       []JobPlan
 	Looks      []time.Duration // when a batch reconcile looks at it
-	Release    time.Duration   // how long after parking a person releases it; 0 is never
+	Release    time.Duration   // how long after parking an operator releases it; 0 is never
+	Retry      time.Duration   // how long after failing an operator retries it; 0 is never
+	Withdraw   time.Duration   // when its job is withdrawn; 0 is never
+	// The codes that every capture call and every query get, in turn and for
+	// ever; empty: none.
+	Stubborn      []string
+	StubbornQuery []string
 }
 
 // JobPlan is one message.
@@ -87,6 +98,9 @@ type Accident struct {
 	Worker int
 	At     time.Duration
 	For    time.Duration
+	Code   string  // of refusal: what every capture call gets
+	Share  float64 // of restore: of the ledger's events, those that the backup had
+	Anew   bool    // of restore: the consumer is made anew, too
 }
 
 type accidentKind string
@@ -97,6 +111,9 @@ const (
 	stopGently accidentKind = "stop"
 	outage     accidentKind = "gateway down"
 	badKey     accidentKind = "key refused"
+	foreign    accidentKind = "wrong account"
+	refusal    accidentKind = "calls refused"
+	restore    accidentKind = "ledger restored"
 )
 
 // epoch is far ahead of every real clock, so that a deadline in simulated time
@@ -127,7 +144,7 @@ func NewPlan(seed uint64) Plan {
 var moods = []struct {
 	name  string
 	scale float64
-}{{"calm", 0}, {"rough", .5}, {"rough", .5}, {"hostile", 1}, {"hostile", 1}, {"hostile", 1}, {"brutal", 2}, {"brutal", 2}}
+}{{"calm", 0}, {"rough", .5}, {"rough", .5}, {"hostile", 1}, {"hostile", 1}, {"hostile", 1}, {"brutal", 1.8}, {"brutal", 1.8}}
 
 // setOdds leaves some faults out altogether, so that the others have time to
 // meet each other.
@@ -149,9 +166,17 @@ func planGateway(d dice, wild bool) GatewayPlan {
 		OneCapture:     wild || d.chance(saltMore, .4),
 		ShowAuthorized: d.chance(saltAmount, .4),
 		ShowExpired:    d.chance(saltExtra, .5),
+		Window:         capture.AuthorizationWindow,
 	}
-	if !g.OneCapture && g.Repeated == rerun {
-		g.Repeated = replay
+	if d.chance(saltLast+int(faultCount)+2, .1) {
+		g.Window = d.between(saltLast+int(faultCount)+3, 20*time.Minute, 2*time.Hour)
+	}
+	switch u := d.unit(saltLast + int(faultCount)); {
+	case wild:
+	case u < .12:
+		g.OneCapture, g.Lag = true, d.between(saltLast+int(faultCount)+1, 0, lagBy)
+	case u < .2:
+		g.ShowRemaining = true
 	}
 	return g
 }
@@ -171,7 +196,7 @@ func (p *Plan) planAccidents(d dice) {
 	if p.Mood == "calm" {
 		return
 	}
-	kinds := []accidentKind{crash, crash, crash, freeze, freeze, stopGently, outage, badKey}
+	kinds := []accidentKind{crash, crash, crash, freeze, freeze, stopGently, outage, badKey, foreign, refusal, refusal, restore}
 	for i := range d.pick(saltStall, 5) {
 		a := newDice(p.Seed, onPlan, 3, i)
 		accident := Accident{
@@ -182,12 +207,41 @@ func (p *Plan) planAccidents(d dice) {
 		if a.chance(saltHow, .5) {
 			accident.At = a.between(saltTime, 0, 3*time.Second) // while the first jobs are on their way
 		}
-		if (accident.Kind == outage || accident.Kind == badKey) && a.chance(saltMore, .3) {
+		if accident.Kind.everybody() && accident.Kind != restore && a.chance(saltMore, .3) {
 			accident.For = a.between(saltLong, 0, p.FaultsEnd)
 		}
 		accident.For = min(accident.For, max(p.FaultsEnd-accident.At, time.Second))
-		p.Accidents = append(p.Accidents, accident)
+		if accident = p.detail(accident, a); accident.Kind != "" {
+			p.Accidents = append(p.Accidents, accident)
+		}
 	}
+}
+
+// everybody reports whether the accident befalls all workers alike.
+func (k accidentKind) everybody() bool {
+	switch k {
+	case outage, badKey, foreign, refusal, restore:
+		return true
+	}
+	return false
+}
+
+// detail fills in what is particular to a kind of accident.
+func (p *Plan) detail(a Accident, d dice) Accident {
+	switch a.Kind {
+	case refusal:
+		a.Code = []string{capture.CodeFieldMissing, capture.CodeAmountExceeded, capture.CodeTradeID, "-7777"}[d.pick(saltShape, 4)]
+	case restore:
+		if p.Wild || p.Gateway.Lag > 0 || p.Gateway.ShowRemaining {
+			return Accident{} // what the ledger lost is then not to be seen at the gateway in time
+		}
+		if slices.ContainsFunc(p.Accidents, func(e Accident) bool { return e.Kind == restore }) {
+			return Accident{}
+		}
+		a.For = d.between(saltLong, restoreLeast, 5*time.Minute)
+		a.Share, a.Anew = d.unit(saltShape), d.chance(saltAmount, .5)
+	}
+	return a
 }
 
 var sums = []string{"30.00 EUR", "30.00 EUR", "12.50 USD", "5000 JPY"}
@@ -195,8 +249,8 @@ var sums = []string{"30.00 EUR", "30.00 EUR", "12.50 USD", "5000 JPY"}
 func (p *Plan) planTrade(no int) TradePlan {
 	d := newDice(p.Seed, onTrade, no, 0)
 	t := TradePlan{
-		No: no, ID: fmt.Sprintf("T%d", no+1), Known: !d.chance(saltHow, .02), Begins: capture.OrderAuthorized,
-		Authorized: sum(sums[d.pick(saltAmount, len(sums))]), Expires: capture.AuthorizationWindow,
+		No: no, ID: p.tradeID(no), Known: !d.chance(saltHow, .02), Begins: capture.OrderAuthorized,
+		Authorized: sum(sums[d.pick(saltAmount, len(sums))]), Expires: p.Gateway.Window,
 	}
 	switch u := d.unit(saltKind); {
 	case !t.Known:
@@ -209,9 +263,11 @@ func (p *Plan) planTrade(no int) TradePlan {
 	case u < .06:
 		t.Begins = capture.OrderRefunded
 	case u < .066:
-		t.Begins = capture.OrderProcessing // for ever
+		t.Begins = capture.OrderProcessing // for ever; its time is over soon
+		t.Expires = d.between(saltTime, 5*time.Second, 10*time.Minute)
 	case u < .15:
 		t.Expires = d.between(saltTime, 5*time.Second, 10*time.Minute)
+		t.Short = d.chance(saltShape, .5)
 	}
 	for i := range 1 + d.pick(saltMore, 3)*d.pick(saltExtra, 2) {
 		t.Jobs = append(t.Jobs, p.planJobs(t, i)...)
@@ -222,7 +278,44 @@ func (p *Plan) planTrade(no int) TradePlan {
 	if d.chance(saltWho, .8) {
 		t.Release = d.between(saltBack, time.Second, 20*time.Minute)
 	}
+	p.planOddities(&t, newDice(p.Seed, onTrade, no, 100))
 	return t
+}
+
+// tradeID names a trade; few have a UUID.
+func (p *Plan) tradeID(no int) string {
+	if newDice(p.Seed, onTrade, no, 101).chance(saltHow, .15) {
+		return fmt.Sprintf("0A%02dbCdE-00aa-4bBb-8cCc-00000000%04d", no, p.Seed%10000)
+	}
+	return fmt.Sprintf("T%d", no+1)
+}
+
+// stubborn are the answers that a trade may get for ever.
+var stubborn = [][]string{
+	{"-7777"}, {"-7777", "-8888"}, {capture.CodeInternal}, {capture.CodeFieldMissing}, {capture.CodeAmountExceeded},
+	{capture.CodeFieldMissing, "-7777"}, {capture.CodeWindowExceeded}, {capture.CodeRequestID}, {capture.CodeInternal, capture.CodeRequestID},
+}
+
+// planOddities is what few trades meet besides.
+func (p *Plan) planOddities(t *TradePlan, d dice) {
+	if d.chance(saltKind, .5) {
+		t.Retry = d.between(saltBack, time.Second, 20*time.Minute)
+	}
+	if d.chance(saltTime, .06) {
+		t.Withdraw = d.between(saltLong, time.Millisecond, 5*time.Second)
+		if d.chance(saltMore, .5) {
+			t.Withdraw = d.between(saltLong, time.Second, 10*time.Minute)
+		}
+	}
+	if t.Begins != capture.OrderAuthorized || p.Mood == "calm" {
+		return
+	}
+	switch u := d.unit(saltShape); {
+	case u < .03:
+		t.Stubborn = stubborn[d.pick(saltWay, len(stubborn))]
+	case u < .04:
+		t.StubbornQuery = [][]string{{"-7777"}, {"-7777", "-8888"}}[d.pick(saltWay, 2)]
+	}
 }
 
 func sum(s string) capture.Amount {
@@ -241,13 +334,14 @@ func sum(s string) capture.Amount {
 // processing for ever: the same decisions, without thousands of queries.
 const soonGivenUp = 2 * time.Hour
 
-// stuck: some trade has no other end than being given up.
+// stuck reports whether some trade has no other end than being given up.
 func (p Plan) stuck() bool {
 	return slices.ContainsFunc(p.Trades, func(t TradePlan) bool { return t.Begins == capture.OrderProcessing })
 }
 
 func (p Plan) policy() capture.Policy {
 	with := policy
+	with.Window = p.Gateway.Window
 	if p.stuck() {
 		with.GiveUpAfter = soonGivenUp
 	}
@@ -256,8 +350,15 @@ func (p Plan) policy() capture.Policy {
 
 // patience is how long settling may take once faults have stopped.
 func (p Plan) patience() time.Duration {
-	if p.stuck() {
+	switch {
+	case slices.ContainsFunc(p.Trades, func(t TradePlan) bool { return len(t.Stubborn)+len(t.StubbornQuery) > 0 }):
+		return settleWithin + stubbornFor
+	case p.stuck():
 		return settleWithin + soonGivenUp
 	}
 	return settleWithin
 }
+
+// stubbornFor is how long it takes to use up the request_ids of a trade that is
+// always answered -1000.
+const stubbornFor = 15 * time.Hour

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -12,8 +13,10 @@ import (
 // publishers repeat themselves.
 func (p *Plan) planJobs(t TradePlan, n int) []JobPlan {
 	d := newDice(p.Seed, onJob, t.No, n)
-	job := capture.Job{TradeID: t.ID, OrderID: "A-" + t.ID, Amount: p.ask(t, d, n)}
-	if p.firstDice(t).chance(saltKind, .5) {
+	job := capture.Job{TradeID: p.spelt(t, d), OrderID: fmt.Sprintf("A-%d", t.No+1), Amount: p.ask(t, d, n)}
+	// Only who knows the authorized sum can tell from what remains of it that
+	// something was taken.
+	if g := p.Gateway; p.firstDice(t).chance(saltKind, .5) || g.ShowRemaining && !g.OneCapture {
 		job.AuthorizedAmount = t.Authorized
 	}
 	job.CaptureBefore = p.deadline(t, d, n)
@@ -37,6 +40,26 @@ func (p *Plan) planJobs(t TradePlan, n int) []JobPlan {
 		again.At += d.between(saltBack, 0, time.Minute)
 		jobs = append(jobs, again)
 	}
+	if n > 0 && d.chance(saltLast+2, .3) {
+		jobs = append(jobs, p.alternating(t.Jobs, j, d)...)
+	}
+	return jobs
+}
+
+// alternating repeats two jobs of one trade in turn, as two publishers that
+// disagree do.
+func (p *Plan) alternating(earlier []JobPlan, j JobPlan, d dice) []JobPlan {
+	if len(earlier) == 0 {
+		return nil
+	}
+	pair, at := []JobPlan{earlier[0], j}, j.At
+	var jobs []JobPlan
+	for i := range 4 {
+		at += d.between(saltLast+3+i, 0, time.Minute)
+		again := pair[i%2]
+		again.At = at
+		jobs = append(jobs, again)
+	}
 	return jobs
 }
 
@@ -47,6 +70,14 @@ func jobPlan(job capture.Job, at time.Duration) JobPlan {
 		panic(err) // a job that was read or made by us can be written
 	}
 	return JobPlan{At: at, Job: job, Body: body}
+}
+
+// spelt is the trade_id as one job writes it: that of a UUID in any letter case.
+func (p *Plan) spelt(t TradePlan, d dice) string {
+	if capture.TradeKey(t.ID) == t.ID {
+		return t.ID
+	}
+	return []string{t.ID, strings.ToLower(t.ID), strings.ToUpper(t.ID)}[d.pick(saltLast, 3)]
 }
 
 // firstDice are those that all jobs of a trade share.
@@ -85,6 +116,8 @@ func (p *Plan) deadline(t TradePlan, d dice, n int) time.Time {
 		return epoch.Add(first.between(saltLong, 24*time.Hour, 29*24*time.Hour))
 	case n > 0 && d.chance(saltLong, .3):
 		return epoch.Add(d.between(saltLong, time.Hour, 48*time.Hour)) // more time
+	case n > 0 && d.chance(saltLast+1, .3):
+		return time.Time{} // no deadline is more time than one that was over
 	case u < .95:
 		return epoch.Add(first.between(saltLong, 5*time.Second, 6*time.Minute))
 	}

@@ -47,7 +47,11 @@ var decoder = func() *capture.Decoder {
 // start builds the process out of production code, with what is random or real
 // replaced.
 func (p *proc) start() {
-	if p.alive {
+	switch {
+	case p.alive:
+		return
+	case p.s.now < p.s.restoring:
+		p.s.at(p.s.restoring, p.start) // there is no ledger to work with
 		return
 	}
 	p.s.note("%s starts", p.name())
@@ -55,6 +59,10 @@ func (p *proc) start() {
 	p.stopped, p.halt = context.WithCancel(context.Background())
 	p.gate = newGate(p)
 	p.room = &room{p: p, places: p.plan.Room}
+	var since time.Time // the start at which it found that the ledger lacks events
+	if p.s.askFirst {
+		since = p.clock()
+	}
 	log := slog.New(slog.DiscardHandler)
 	clerk := &reconcile.Clerk{
 		Ledger: p.s.book, Policy: p.s.policy, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
@@ -66,6 +74,7 @@ func (p *proc) start() {
 	p.processor = &worker.Processor{
 		Jobs: decoder, Clerk: clerk, Gateway: p.s.bank, Gate: p.gate, Waiter: p.room,
 		Lease: lease, Inline: inline, Rest: 5 * time.Second, NewRequestID: p.s.mint, Log: log,
+		AskSince: func() time.Time { return since }, Intake: &intake{p: p},
 	}
 	p.resolver = &reconcile.Resolver{Clerk: clerk, Query: p.s.bank.Query}
 	p.s.queue.poke()
@@ -150,6 +159,7 @@ func (p *proc) take(m *message, first bool) {
 		p.busy--
 		p.s.queue.poke()
 	})
+	t.again = !first
 	p.keep(t, m)
 }
 

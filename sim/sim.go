@@ -28,14 +28,16 @@ const (
 
 var policy = capture.Policy{
 	Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour,
+	MaxAnswers: 5, AnswersFor: time.Hour, MaxIDs: 10, Final: time.Hour,
 }
 
 // Bounds on a history; beyond them something runs in circles or stands still.
 const (
 	maxEvents     = 400_000
 	maxAtOneTime  = 2_000
-	settleWithin  = 3 * time.Hour // once faults stop
+	settleWithin  = 6 * time.Hour // once faults stop
 	maxCallsInRow = 40            // gateway calls for one trade within a minute
+	maxCallsOfJob = 10            // for each of its jobs, if they are many
 )
 
 // Sim is one history being made.
@@ -51,13 +53,17 @@ type Sim struct {
 	bank    *bank
 	book    *book
 	procs   []*proc // the workers
-	desk    *proc   // where a person sits; it takes no jobs
+	desk    *proc   // where an operator sits; it takes no jobs
 	events  int
 	minted  int
 	ids     int
 	asked   map[string]string // request_id to trade
 
-	released  []bool        // by trade: a person releases it once
+	released  []bool        // by trade: an operator releases it once
+	retried   []bool        // the same for a failed one
+	lost      []bool        // by trade: a restored ledger lacks some of its events
+	restoring time.Duration // until then a ledger is being restored
+	askFirst  bool          // the ledger lacks events, and the workers know
 	published time.Duration // when the last job was
 	settledAt time.Duration // and when the last one was settled
 	patience  time.Duration // how long settling may take
@@ -73,6 +79,7 @@ type Sim struct {
 // nil it gets a line for everything that happens.
 func Run(p Plan, history io.Writer) Result {
 	s := &Sim{plan: p, history: history, asked: map[string]string{}, released: make([]bool, len(p.Trades))}
+	s.retried, s.lost = make([]bool, len(p.Trades)), make([]bool, len(p.Trades))
 	s.bank, s.book, s.queue = newBank(s), newBook(s), &queue{s: s}
 	for i := range p.Workers {
 		s.procs = append(s.procs, newProc(s, i))
@@ -108,11 +115,14 @@ func (s *Sim) stage() {
 			s.at(j.At, func() { s.queue.publish(i, j) })
 		}
 		for _, at := range t.Looks {
-			s.at(at, func() { s.look(t.ID) })
+			s.at(at, func() { s.look(i) })
+		}
+		if t.Withdraw > 0 {
+			s.at(t.Withdraw, func() { s.withdraw(i, 0) })
 		}
 	}
 	for _, a := range s.plan.Accidents {
-		if a.Worker < len(s.procs) || a.Kind == outage || a.Kind == badKey {
+		if a.Worker < len(s.procs) || a.Kind.everybody() {
 			s.at(a.At, func() { s.befall(a) })
 		}
 	}
@@ -126,6 +136,12 @@ func (s *Sim) befall(a Accident) {
 		s.bank.downUntil = max(s.bank.downUntil, s.now+a.For)
 	case badKey:
 		s.bank.refusesUntil = max(s.bank.refusesUntil, s.now+a.For)
+	case foreign:
+		s.bank.foreignUntil = max(s.bank.foreignUntil, s.now+a.For)
+	case refusal:
+		s.bank.codeUntil, s.bank.code = s.now+a.For, a.Code
+	case restore:
+		s.restore(a)
 	case crash:
 		s.procs[a.Worker].crash(a.For)
 	case freeze:

@@ -58,6 +58,35 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
+// A gateway that refuses every repeated request_id and answers a quarter of the
+// calls with -1000 gets every trade captured, and none parked (rule 4).
+func TestRepeatsRefused(t *testing.T) {
+	n := 1000 / raced // of 20 trades each
+	if testing.Short() {
+		n = 50
+	}
+	got := check(t, &sim.Many{Start: 1, Seeds: n, Plan: sim.RepeatsRefused}).Counts
+	if got.ParkedOnce+got.FailedLast > 0 || got.Captured != got.Trades {
+		t.Errorf("of %d trades %d captured, %d parked, %d failed", got.Trades, got.Captured, got.ParkedOnce, got.FailedLast)
+	}
+}
+
+// On a hostile day nothing is captured twice, nothing that was paid is failed,
+// and few trades wait for an operator. docs/simulation.md has the figure.
+func TestHostileDay(t *testing.T) {
+	n := 400 / raced // of 20 trades each
+	if testing.Short() {
+		n = 50
+	}
+	got := check(t, &sim.Many{Start: 1, Seeds: n, Plan: sim.HostileDay}).Counts
+	if got.Twice+got.FailedPaid > 0 || len(got.Broken) > 0 {
+		t.Errorf("%d captured twice, %d failed though paid, broken rules %v", got.Twice, got.FailedPaid, got.Broken)
+	}
+	if most := 1 + got.Trades/200; got.ParkedOnce > most || got.FailedLast > 1+got.Trades/2000 {
+		t.Errorf("of %d trades %d parked (at most %d), %d failed", got.Trades, got.ParkedOnce, most, got.FailedLast)
+	}
+}
+
 // silentRows write nothing and end nothing, so nobody counts them.
 var silentRows = []string{"ask", "already captured", "late answer"}
 

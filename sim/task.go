@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"iter"
 	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
 )
 
 // task is one activity: a coroutine that runs production code until it crosses
@@ -19,6 +21,9 @@ type task struct {
 	dead  bool
 	slot  bool // holds a gateway slot
 	trade int  // index of its trade; -1 where none
+	// excused: its last answer came while the intake was paused.
+	excused bool
+	again   bool // it works on a delivery that is not the first of its message
 }
 
 // killed unwinds the coroutine of a process that died. Deferred calls of
@@ -159,11 +164,12 @@ func (p *proc) clock() time.Time { return epoch.Add(p.s.now + p.plan.Skew) }
 // trueTime is the simulated time at which the worker's clock shows t.
 func (p *proc) trueTime(t time.Time) time.Duration { return t.Sub(epoch) - p.plan.Skew }
 
+// name is how the ledger names a trade.
 func (s *Sim) name(trade int) string {
 	if trade < 0 {
 		return "-"
 	}
-	return s.plan.Trades[trade].ID
+	return capture.TradeKey(s.plan.Trades[trade].ID)
 }
 
 func (s *Sim) nextID() string { s.ids++; return fmt.Sprintf("e%d", s.ids) }

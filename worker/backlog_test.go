@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/worker"
 )
 
@@ -27,7 +27,7 @@ func TestBacklog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	batch, err := consumer.Fetch(2, jetstream.FetchMaxWait(10*time.Second))
+	batch, err := consumer.Fetch(2, jetstream.FetchMaxWait(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestDone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	batch, err := consumer.Fetch(n-5, jetstream.FetchMaxWait(10*time.Second))
+	batch, err := consumer.Fetch(n-5, jetstream.FetchMaxWait(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,6 +49,7 @@ type GateConfig struct {
 	Rate        float64       // calls per second; 0 is no limit
 	ProbeEvery  time.Duration // between probes while shut
 	Query       func(ctx context.Context, tradeID string) capture.Answer
+	Intake      *Intake // pauses jobs because of what is refused; nil: nothing does
 	Log         *slog.Logger
 }
 
@@ -76,6 +77,8 @@ type Gate struct {
 	lastTrade string
 	vain      int           // probes that failed since it shut
 	shutNow   chan struct{} // wakes the prober
+	held      bool          // shut because the gateway asked not to be called
+	heldUntil time.Time     // until then
 }
 
 // NewGate returns an open gate. Run must be running for it to open again after
@@ -99,6 +102,9 @@ func NewGate(cfg GateConfig) *Gate {
 		tell:      newGateLog(cfg.Log),
 	}
 	g.slots.patience = cfg.SlotWait
+	if cfg.Intake != nil {
+		cfg.Intake.halted = g.Halted
+	}
 	g.all = g.lane("", 1)
 	g.breaker = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Name: "gateway", MaxRequests: 1, Interval: breakerWindow,
@@ -133,7 +139,24 @@ func (g *Gate) lane(name string, weight int) *laneGate {
 type laneGate struct {
 	gate       *Gate
 	turn, slot *lane
+	probe      bool // goes through also while the intake is paused
 }
+
+// shut returns why this lane's calls may not be made, "" if they may.
+func (l *laneGate) shut() string {
+	if l.probe {
+		return l.gate.unusable()
+	}
+	return l.gate.Shut()
+}
+
+// probing is the lane for a job that is let through while the intake is paused.
+func (l *laneGate) probing() Turnstile {
+	return &laneGate{gate: l.gate, turn: l.turn, slot: l.slot, probe: true}
+}
+
+// probing is laneGate.probing, beside all lanes.
+func (g *Gate) probing() Turnstile { return g.all.probing() }
 
 // Enter implements Turnstile, beside all lanes. While the gate is shut it
 // returns an error that wraps ErrShut at once: a job must not sit in hand
@@ -143,25 +166,18 @@ func (g *Gate) Enter(ctx context.Context) (leave func(), err error) { return g.a
 // Enter is Gate.Enter for one lane.
 func (l *laneGate) Enter(ctx context.Context) (leave func(), err error) {
 	g := l.gate
-	if err := g.shutError(); err != nil {
-		return nil, err
+	if reason := l.shut(); reason != "" {
+		return nil, fmt.Errorf("%w: %s", ErrShut, reason)
 	}
 	if err := g.turns.enter(ctx, l.turn); err != nil {
 		return nil, err
 	}
 	// It may have shut in the meantime; an intent should not be written now.
-	if err := g.shutError(); err != nil {
+	if reason := l.shut(); reason != "" {
 		g.turns.leave()
-		return nil, err
+		return nil, fmt.Errorf("%w: %s", ErrShut, reason)
 	}
 	return g.turns.leave, nil
-}
-
-func (g *Gate) shutError() error {
-	if reason := g.Shut(); reason != "" {
-		return fmt.Errorf("%w: %s", ErrShut, reason)
-	}
-	return nil
 }
 
 // Call implements Turnstile, beside all lanes. A call that cannot begin is
@@ -177,7 +193,7 @@ func (l *laneGate) Call(ctx context.Context, call func(context.Context) capture.
 		return notSent("no gateway slot became free in time")
 	}
 	defer g.slots.leave()
-	if reason := g.Shut(); reason != "" {
+	if reason := l.shut(); reason != "" {
 		return notSent(reason)
 	}
 	report, err := g.breaker.Allow()
@@ -221,6 +237,9 @@ func (g *Gate) assess(a capture.Answer) error {
 		g.mu.Lock()
 		g.saw = sawIn(a)
 		g.mu.Unlock()
+	}
+	if a.RetryAfter > 0 {
+		g.hold(a.RetryAfter)
 	}
 	switch {
 	case a.OurFault():
@@ -273,11 +292,69 @@ func (g *Gate) down() string {
 	return fmt.Sprintf("%s: it answers, but only with code %.20s", gatewayDown, g.onlyCode)
 }
 
-// Shut returns why the gate is shut, "" while it is open.
+// maxHold bounds how long the gateway may ask not to be called.
+const maxHold = 5 * time.Minute
+
+// hold shuts the gate for as long as the gateway asked not to be called, by
+// anyone: a job that called again sooner would only be told the same.
+func (g *Gate) hold(wait time.Duration) {
+	wait = min(wait, maxHold)
+	g.mu.Lock()
+	if until := time.Now().Add(wait); until.After(g.heldUntil) {
+		g.heldUntil = until
+	}
+	open := g.reason == ""
+	g.held = g.held || open
+	g.mu.Unlock()
+	if open {
+		g.shut(fmt.Sprintf("the gateway asks not to be called for %s (Retry-After)", wait.Round(time.Second)), false)
+	}
+}
+
+// Shut returns why no jobs are taken, "" while they are: the gateway cannot be
+// used, or the intake is paused because of what it refuses.
 func (g *Gate) Shut() string {
+	if reason := g.unusable(); reason != "" {
+		return reason
+	}
+	if g.cfg.Intake != nil {
+		return g.cfg.Intake.PausedFor()
+	}
+	return ""
+}
+
+// unusable returns why the gateway is not to be called, "" if it may be.
+func (g *Gate) unusable() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.reason
+}
+
+// Down reports that the gateway gives no useful answers, or asked not to be
+// called.
+func (g *Gate) Down() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.reason != "" && !g.halted
+}
+
+// Guard returns the guard of the intake, nil if there is none.
+func (g *Gate) Guard() IntakeGuard {
+	if g.cfg.Intake == nil {
+		return nil
+	}
+	return g.cfg.Intake.Guard()
+}
+
+// Paused reports that no jobs are taken because of what the gateway refuses.
+func (g *Gate) Paused() bool { return g.cfg.Intake != nil && g.cfg.Intake.PausedFor() != "" }
+
+// await waits until jobs may be taken. With a permit it is one job.
+func (g *Gate) await(ctx context.Context) (*permit, error) {
+	if err := g.WaitOpen(ctx); err != nil || g.cfg.Intake == nil {
+		return nil, err
+	}
+	return g.cfg.Intake.await(ctx)
 }
 
 // Calls is how many gateway calls are in flight.
@@ -294,7 +371,8 @@ func (g *Gate) Halted() bool {
 	return g.reason != "" && g.halted
 }
 
-// WaitOpen waits until the gate is open or ctx ends.
+// WaitOpen waits until the gateway may be called or ctx ends. It does not wait
+// for an intake that is paused.
 func (g *Gate) WaitOpen(ctx context.Context) error {
 	for {
 		g.mu.Lock()
@@ -320,6 +398,9 @@ func (g *Gate) shut(reason string, halted bool) {
 		g.well, g.vain = 0, 0
 		g.tell.shut(reason, g.saw)
 	}
+	if !first {
+		g.held = false // the time alone does not open it any more
+	}
 	g.reason, g.halted = reason, halted
 	g.mu.Unlock()
 	if !first {
@@ -336,7 +417,7 @@ func (g *Gate) open() {
 	defer g.mu.Unlock()
 	if g.reason != "" {
 		g.tell.opened(g.reason)
-		g.reason = ""
+		g.reason, g.held = "", false
 		close(g.reopened)
 	}
 }
@@ -344,6 +425,11 @@ func (g *Gate) open() {
 // Run probes whenever the gate is shut, until ctx ends.
 func (g *Gate) Run(ctx context.Context) {
 	defer g.turns.close()
+	var intake sync.WaitGroup
+	defer intake.Wait()
+	if g.cfg.Intake != nil {
+		intake.Go(func() { g.cfg.Intake.Run(ctx) })
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -360,14 +446,29 @@ func (g *Gate) Run(ctx context.Context) {
 			g.probe(ctx)
 		}
 		tick := time.NewTicker(g.cfg.ProbeEvery)
-		for g.Shut() != "" && ctx.Err() == nil {
+		for g.unusable() != "" && ctx.Err() == nil {
 			select {
 			case <-ctx.Done():
 			case <-tick.C:
-				g.probe(ctx)
+				g.tryOpen(ctx)
 			}
 		}
 		tick.Stop()
+	}
+}
+
+// tryOpen opens a gate that was held once the time is over, without a question;
+// any other needs a probe that passes.
+func (g *Gate) tryOpen(ctx context.Context) {
+	g.mu.Lock()
+	held, wait := g.held, time.Until(g.heldUntil)
+	g.mu.Unlock()
+	switch {
+	case wait > 0: // as it asked
+	case held:
+		g.open()
+	default:
+		g.probe(ctx)
 	}
 }
 

@@ -32,7 +32,7 @@ func TestJobsWay(t *testing.T) {
 		{"timeout after the effect", []string{"timeout after"}, []capture.EventType{a, n, c}, 1, 1},
 		{"not sent", []string{"not sent"}, []capture.EventType{a, n, q, a, c}, 2, 1},
 		{"our fault", []string{"fault"}, []capture.EventType{a, n, q, a, c}, 2, 1},
-		{"refused", []string{"-4084"}, []capture.EventType{a, capture.Failed}, 1, 1},
+		{"refused, and explained", []string{"-4084"}, []capture.EventType{a, n, capture.Failed}, 1, 1},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestSecondJob(t *testing.T) {
 			if d := w.redeliver(p, other, true); d.Do != worker.Ack {
 				t.Errorf("%+v, want an ack", d)
 			}
-			want := []capture.EventType{capture.Attempted, capture.Failed, capture.Queried, capture.Attempted, capture.Captured}
+			want := []capture.EventType{capture.Attempted, capture.Answered, capture.Failed, capture.Queried, capture.Attempted, capture.Captured}
 			if got := w.types("T1"); !slices.Equal(got, want) {
 				t.Errorf("events %v, want %v", got, want)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -105,11 +106,20 @@ func (w *Worker) Run(ctx context.Context) {
 	keeping.Wait()
 }
 
-// pull takes jobs while the gate is open, until ctx ends.
+// pull takes jobs while the gate is open, and single ones while the intake is
+// paused and tries them, until ctx ends.
 func (w *Worker) pull(ctx, work context.Context) {
 	trouble := seldom.Every(pullQuiet)
-	for ctx.Err() == nil && w.cfg.Gate.WaitOpen(ctx) == nil {
-		err := w.take(ctx, work)
+	for ctx.Err() == nil {
+		permit, err := w.cfg.Gate.await(ctx)
+		switch {
+		case err != nil:
+			return
+		case permit != nil:
+			err = w.try(ctx, work, permit)
+		default:
+			err = w.take(ctx, work)
+		}
 		if err != nil && ctx.Err() == nil {
 			if _, worth := trouble.Worth(err.Error()); worth {
 				w.cfg.Log.WarnContext(ctx, "pulling jobs failed; trying again", "error", err)
@@ -176,7 +186,15 @@ func (w *Worker) pass(work, stop context.Context, m jetstream.Msg) {
 
 // handle sees one delivery through.
 func (w *Worker) handle(work, stop context.Context, m jetstream.Msg) {
-	held := &holding{Turnstile: w.cfg.Processor.Gate, Waiter: w.cfg.Processor.Waiter, hands: w.hands, staged: true}
+	processor := *w.cfg.Processor
+	w.see(work, stop, m, &processor, nil)
+}
+
+// see sees one delivery through with a processor of its own. amend, if set, may
+// change what becomes of it.
+func (w *Worker) see(work, stop context.Context, m jetstream.Msg, processor *Processor, amend func(Disposition) Disposition) {
+	held := &holding{Turnstile: processor.Gate, Waiter: processor.Waiter, hands: w.hands, staged: true}
+	processor.Gate, processor.Waiter = held, held
 	defer held.drop()
 	if stop.Err() != nil {
 		w.dispose(work, m, Disposition{Do: Later})
@@ -186,7 +204,11 @@ func (w *Worker) handle(work, stop context.Context, m jetstream.Msg) {
 	defer w.keeper.drop(m)
 	begin := time.Now()
 	work, done := w.trace(work, m)
-	d := w.dispose(work, m, w.process(work, stop, m, held))
+	d := w.process(work, stop, m, processor)
+	if amend != nil {
+		d = amend(d)
+	}
+	d = w.dispose(work, m, d)
 	done(d)
 	if w.cfg.Observe != nil {
 		w.cfg.Observe(d, time.Since(begin))
@@ -202,7 +224,7 @@ func (w *Worker) trace(ctx context.Context, m jetstream.Msg) (context.Context, f
 
 // process keeps a job that breaks us from breaking the others: it rests, and
 // what broke is logged.
-func (w *Worker) process(work, stop context.Context, m jetstream.Msg, held *holding) (d Disposition) {
+func (w *Worker) process(work, stop context.Context, m jetstream.Msg, processor *Processor) (d Disposition) {
 	defer func() {
 		if broke := recover(); broke != nil {
 			w.cfg.Log.ErrorContext(work, "a job broke its processing; it will be delivered again",
@@ -211,10 +233,11 @@ func (w *Worker) process(work, stop context.Context, m jetstream.Msg, held *hold
 		}
 	}()
 	meta, err := m.Metadata()
-	first := err == nil && meta.NumDelivered == 1
-	processor := *w.cfg.Processor
-	processor.Gate, processor.Waiter = held, held
-	return processor.Process(work, stop, Delivery{Header: m.Headers(), Body: m.Data(), First: first})
+	first, fresh := err == nil && meta.NumDelivered == 1, 0
+	if err == nil {
+		fresh = int(min(meta.NumPending, math.MaxInt32))
+	}
+	return processor.Process(work, stop, Delivery{Header: m.Headers(), Body: m.Data(), First: first, Fresh: fresh})
 }
 
 // drain waits for the jobs in hand, and after the timeout tells them to stop.

@@ -117,11 +117,22 @@ type tinyGateway struct {
 	captures map[string][]gateway.CaptureRequest // every call
 	effects  map[string]capture.Amount           // what was taken
 	queries  int
+	asked    map[string]int // queries by trade
 	slow     time.Duration
+	// shown is the authorized sum that a query shows.
+	shown capture.Amount
+}
+
+func sum(number string) capture.Amount {
+	a, err := capture.ParseAmount(number, "EUR")
+	if err != nil {
+		panic(err)
+	}
+	return a
 }
 
 func newTinyGateway() *tinyGateway {
-	return &tinyGateway{captures: map[string][]gateway.CaptureRequest{}, effects: map[string]capture.Amount{}}
+	return &tinyGateway{captures: map[string][]gateway.CaptureRequest{}, effects: map[string]capture.Amount{}, asked: map[string]int{}, shown: sum("24.99")}
 }
 
 func (g *tinyGateway) Capture(ctx context.Context, r gateway.CaptureRequest) capture.Answer {
@@ -151,6 +162,7 @@ func (g *tinyGateway) Capture(ctx context.Context, r gateway.CaptureRequest) cap
 	case "not sent":
 		return capture.Answer{Kind: capture.AnswerNotSent}
 	case "-4084":
+		g.shown = sum("20.00")
 		return capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeAmountExceeded}
 	}
 	return capture.Answer{Kind: capture.AnswerUnknown, Why: what}
@@ -160,7 +172,8 @@ func (g *tinyGateway) Query(ctx context.Context, tradeID string) capture.Answer 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.queries++
-	order := &capture.Order{TradeID: tradeID, State: capture.OrderAuthorized}
+	g.asked[tradeID]++
+	order := &capture.Order{TradeID: tradeID, State: capture.OrderAuthorized, Amount: g.shown}
 	if amount, taken := g.effects[tradeID]; taken {
 		order.State, order.Amount = capture.OrderPaid, amount
 	}

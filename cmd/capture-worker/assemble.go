@@ -36,6 +36,8 @@ type plant struct {
 	metrics   *metrics.Metrics
 	people    *backOffice
 	notices   notify.Config
+	notified  notify.Source // trades with notifications in the ledger
+	behind    *worker.LedgerGuard
 }
 
 // assemble builds a worker on a connection. Missing streams and the consumer
@@ -45,7 +47,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	if err != nil {
 		return nil, err
 	}
-	consumers, err := prepareBroker(ctx, c, js, log)
+	ready, err := prepareBroker(ctx, c, js, log)
 	if err != nil {
 		return nil, err
 	}
@@ -53,36 +55,41 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := capture.NewDecoder(capture.Mapping{Fields: c.Jobs.Fields, Match: c.Jobs.Match})
+	decoder, err := capture.NewDecoder(c.JobMapping())
 	if err != nil {
 		return nil, err
 	}
 	counts := metrics.New(readBuild().Version, time.Now)
+	counts.Terms(policyOf(c).OrDefault().Window, c.Worker.AttentionAfter)
 	stored := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
 	book := counts.Ledger(traces.Ledger(stored))
 	calls := counts.Gateway(traces.Gateway(client, c.Gateway.URL))
+	behind := newLedgerGuard(c, js, stored, decoder, ready.control, log)
+	behind.Start(ctx)
 	gate := worker.NewGate(worker.GateConfig{
 		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
 		// What the lease leaves beside a whole call.
 		SlotWait: c.Gateway.Timeout + leaseSlack,
 		Query:    calls.Query, Log: log,
+		Intake: newIntake(c, stored, calls.Query, ready, log),
 	})
-	parts := laneParts{c: c, js: js, decoder: decoder, clerk: newClerk(c, book, log), gateway: calls, gate: gate, counts: counts, traces: traces, log: log}
+	parts := laneParts{c: c, js: js, decoder: decoder, clerk: newClerk(c, book, log), gateway: calls, gate: gate, counts: counts, traces: traces, log: log, behind: behind}
 	crew := worker.Crew{Gate: gate}
 	lanes := c.LaneList()
 	for _, lane := range lanes {
 		parts.weights += lane.Weight
 	}
 	for i, lane := range lanes {
-		crew.Workers = append(crew.Workers, parts.worker(lane, consumers[i]))
+		crew.Workers = append(crew.Workers, parts.worker(lane, ready.consumers[i]))
 	}
 	gauge(counts, crew)
+	gaugeIntake(counts, gate, behind)
 	people := newBackOffice(worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
 	people.gauge(counts)
 	keys := newKeyring(c.Gateway, client, log)
 	notices, err := noticesOf(c, parts.clerk, calls.Query, gate, keys, log)
 	notices.Tracer = traces.Notices(c.Notify.Path)
-	return &plant{js: js, crew: crew, client: client, keys: keys, ledger: book, consumers: consumers, metrics: counts, people: people, notices: notices}, err
+	return &plant{js: js, crew: crew, client: client, keys: keys, ledger: book, consumers: ready.consumers, metrics: counts, people: people, notices: notices, notified: stored.TradesSince, behind: behind}, err
 }
 
 // laneParts is what the workers of all lanes share.
@@ -97,6 +104,7 @@ type laneParts struct {
 	traces  *tracing.Tracing
 	log     *slog.Logger
 	weights int // of all lanes together
+	behind  *worker.LedgerGuard
 }
 
 // worker builds the worker of one lane.
@@ -110,6 +118,7 @@ func (p laneParts) worker(lane config.Lane, consumer jetstream.Consumer) *worker
 			Waiter: worker.NewRoom(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
 			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
 			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: rand.Text, Log: p.log,
+			Intake: p.gate.Guard(), AskSince: p.behind.Since,
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
 		Share:           float64(lane.Weight) / float64(p.weights),
@@ -139,6 +148,6 @@ func newClerk(c config.Config, book ledger.Ledger, log *slog.Logger) *reconcile.
 func policyOf(c config.Config) capture.Policy {
 	return capture.Policy{
 		Settle: c.Reconcile.Settle, Agree: c.Reconcile.Agree, Spacing: c.Reconcile.Spacing,
-		GiveUpAfter: c.Worker.GiveUpAfter,
-	}
+		GiveUpAfter: c.Worker.GiveUpAfter, Window: c.Gateway.Window, Final: c.Reconcile.Final,
+	}.OrDefault()
 }

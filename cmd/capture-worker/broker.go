@@ -8,7 +8,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/checkup"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
@@ -18,34 +17,43 @@ import (
 
 // prepareBroker finds or creates what the worker needs of JetStream, and says
 // what of it does not fit. It waits a while for a cluster that has no leader.
-func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (consumers []jetstream.Consumer, err error) {
+func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, err error) {
 	var problems []worker.Problem
 	err = natsconn.Settle(ctx, log, func(ctx context.Context) (err error) {
-		consumers, problems, err = findOrCreate(ctx, c, js, log)
+		ready, problems, err = findOrCreate(ctx, c, js, log)
 		return natsconn.Explain(js.Conn(), err)
 	})
 	if err != nil {
-		return nil, err
+		return broker{}, err
 	}
-	return consumers, report(problems, log)
+	return ready, report(problems, log)
 }
 
-func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) ([]jetstream.Consumer, []worker.Problem, error) {
+// broker is what a worker needs of JetStream.
+type broker struct {
+	consumers []jetstream.Consumer
+	control   *worker.Control
+}
+
+func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, problems []worker.Problem, err error) {
 	if err := ledgerLost(ctx, c, js); err != nil {
-		return nil, nil, err
+		return ready, nil, err
 	}
 	book, streams := ledgerStream(c), streamsOf(c)
 	book.Log, streams.Log = log, log
 	findings, err := ledger.EnsureStream(ctx, js, book)
 	if err != nil {
-		return nil, nil, occupied(ctx, c, js, err)
+		return ready, nil, occupied(ctx, c, js, err)
 	}
-	consumers, err := worker.EnsureStreams(ctx, js, streams)
-	if err != nil {
-		return nil, nil, occupied(ctx, c, js, err)
+	if ready.consumers, err = worker.EnsureStreams(ctx, js, streams); err != nil {
+		return ready, nil, occupied(ctx, c, js, err)
 	}
-	problems, err := worker.CheckLimits(ctx, js, streams, limitsOf(c))
-	return consumers, append(problems, misfits(findings)...), err
+	var unfit []worker.Problem
+	if ready.control, unfit, err = worker.EnsureControl(ctx, js, c.Ledger.Stream, c.NATS.Replicas, log); err != nil {
+		return ready, nil, err
+	}
+	problems, err = worker.CheckLimits(ctx, js, streams, limitsOf(c))
+	return ready, append(append(problems, misfits(findings)...), unfit...), err
 }
 
 // occupied says of a stream that cannot be made for another has its subjects
@@ -103,7 +111,7 @@ func streamsOf(c config.Config) worker.StreamsConfig {
 func limitsOf(c config.Config) worker.Limits {
 	return worker.Limits{
 		CallTimeout: c.Gateway.Timeout, Hands: 2 * worker.HandsFor(c.Worker.Concurrency), // half of them waiting
-		Horizon: capture.AuthorizationWindow + c.Worker.GiveUpAfter,
+		Horizon: c.Gateway.Window + c.Worker.GiveUpAfter,
 	}
 }
 

@@ -78,7 +78,7 @@ func newChecker(c config.Config, role checkup.Role, stderr io.Writer) *checkup.C
 			return nc.Conn, js, err
 		},
 	}
-	if checker.Missing = c.Validate(config.NeedGateway); checker.Missing != nil {
+	if checker.Missing = c.Validate(config.NeedGateway, config.NeedNotifyURL); checker.Missing != nil {
 		return checker
 	}
 	client, err := newGatewayClient(c)

@@ -35,7 +35,7 @@ also asks for what run needs to call the gateway.`,
 			return err
 		}
 		if check {
-			return c.Validate(config.NeedGateway)
+			return c.Validate(config.NeedGateway, config.NeedNotifyURL)
 		}
 		return c.Validate()
 	})

@@ -15,7 +15,7 @@ import (
 )
 
 // demoBound is far above what a demo takes: past it something is stuck.
-const demoBound = 5 * time.Minute
+const demoBound = 10 * time.Minute
 
 // demoOptions are the knobs of a demo.
 type demoOptions struct {
@@ -53,10 +53,7 @@ or configuration.`,
 		if err := o.check(); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeoutCause(cmd.Context(), demoBound,
-			fmt.Errorf("the demo was not over after %s", demoBound))
-		defer cancel()
-		result, err := runDemo(ctx, o, cmd.ErrOrStderr())
+		result, err := runDemo(cmd.Context(), o, cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}
@@ -107,6 +104,10 @@ type demoResult struct {
 // runDemo makes the world, lets the worker work until every job has come to
 // its end, and audits.
 func runDemo(ctx context.Context, o demoOptions, stderr io.Writer) (demoResult, error) {
+	// It bounds each question to JetStream too: a busy machine may take long to
+	// answer one.
+	ctx, cancel := context.WithTimeoutCause(ctx, demoBound, fmt.Errorf("the demo was not over after %s", demoBound))
+	defer cancel()
 	log := slog.New(slog.DiscardHandler)
 	if o.verbose {
 		log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))

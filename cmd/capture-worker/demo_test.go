@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // A hostile day of 2,000 orders with notifications on: every trade is settled,
 // every ledger keeps the rules and agrees with the gateway's truth.
 func TestHostileDay(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a quarter of a minute")
-	}
+	processtest.Long(t)
 	t.Parallel()
 	o := demoOptions{jobs: 2000, faults: "hostile", seed: 11, latency: 10 * time.Millisecond}
 	result, err := runDemo(t.Context(), o, &bytes.Buffer{})

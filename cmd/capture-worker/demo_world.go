@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/audit"
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
@@ -74,9 +75,18 @@ func newDemoWorld(ctx context.Context, o demoOptions, log *slog.Logger) (w *demo
 	if w.plant, err = assemble(ctx, w.config, w.nc, &tracing.Tracing{}, log); err != nil {
 		return w, err
 	}
+	// No setting scales the hour after which answers that settle nothing park a
+	// trade. The clerk is the one of worker, listener and gauges.
+	w.plant.notices.Clerk.Policy = w.policy()
 	w.config.NATS.StoreDir = w.dir
 	w.stopRecords = embedRecords(ctx, w.config, w.plant.metrics, log)
 	return w, nil
+}
+
+func (w *demoWorld) policy() capture.Policy {
+	p := policyOf(w.config)
+	p.AnswersFor = 3 * time.Second
+	return p
 }
 
 // demoConfig is the default configuration with its times scaled down.
@@ -85,7 +95,7 @@ func demoConfig() config.Config {
 	c.Worker.Name = "demo"
 	c.Gateway.User, c.Gateway.SecretKey = "016683", "demo-secret-key"
 	c.Gateway.Timeout = time.Second
-	c.Reconcile.Settle, c.Reconcile.Spacing = 1500*time.Millisecond, 200*time.Millisecond
+	c.Reconcile.Settle, c.Reconcile.Spacing, c.Reconcile.Final = 1500*time.Millisecond, 200*time.Millisecond, 2*time.Second
 	c.Worker.Backoff = config.Backoff{Initial: 50 * time.Millisecond, Max: 500 * time.Millisecond, Inline: 2 * time.Second}
 	c.Worker.Retry = config.Retry{Initial: 500 * time.Millisecond, Max: 2 * time.Second}
 	c.Worker.ProbeInterval = 200 * time.Millisecond
@@ -229,7 +239,7 @@ func (w *demoWorld) deadLetters(ctx context.Context) (int, error) {
 
 // audit checks every trade's ledger against the rules and the simulator.
 func (w *demoWorld) audit(ctx context.Context, orders []demoOrder) (audit.Report, error) {
-	collector := audit.NewCollector(policyOf(w.config), 20)
+	collector := audit.NewCollector(w.policy(), 20)
 	for _, o := range orders {
 		trade, err := w.plant.ledger.LoadLatest(ctx, o.trade.TradeID)
 		if err != nil {

@@ -52,7 +52,7 @@ func (a *app) withDesk(cmd *cobra.Command, use func(context.Context, *desk) erro
 }
 
 func mappingOf(c config.Config) capture.Mapping {
-	return capture.Mapping{Fields: c.Jobs.Fields, Match: c.Jobs.Match}
+	return c.JobMapping()
 }
 
 // job reads the job of a letter, as a worker would today.

@@ -43,7 +43,7 @@ type letterFilter struct {
 func (f letterFilter) takes(l letterLine) bool {
 	switch {
 	case f.reason != "" && l.Reason != f.reason,
-		f.trade != "" && l.Trade != f.trade,
+		f.trade != "" && !capture.SameTrade(l.Trade, f.trade),
 		f.order != "" && l.Order != f.order,
 		!l.waits() && !f.all:
 		return false

@@ -69,7 +69,7 @@ func (e elsewhere) mistaken() []string {
 }
 
 func (e elsewhere) isAbout(trade, order string) bool {
-	return e.trade != "" && trade == e.trade || e.order != "" && order == e.order
+	return e.trade != "" && capture.SameTrade(trade, e.trade) || e.order != "" && order == e.order
 }
 
 // letters tells of the dead letters; found is whether there is any.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
@@ -71,7 +72,7 @@ func (e elsewhere) doneJob(ctx context.Context, p worker.Published, trade, order
 // names says which trade a job names, how that stands, and how to see more.
 func (e elsewhere) names(ctx context.Context, trade string) string {
 	text := "it names trade " + trade
-	known, err := e.book.LoadLatest(ctx, trade)
+	known, err := e.book.LoadLatest(ctx, capture.TradeKey(trade))
 	switch {
 	case err != nil:
 		text += fmt.Sprintf(", of which the ledger could not be asked (%v)", natsconn.Explain(e.js.Conn(), err))

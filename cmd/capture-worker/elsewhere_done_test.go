@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -34,7 +34,7 @@ func doneWith(t *testing.T, jobs ...string) (jetstream.JetStream, config.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	batch, err := consumer.Fetch(len(jobs), jetstream.FetchMaxWait(10*time.Second))
+	batch, err := consumer.Fetch(len(jobs), jetstream.FetchMaxWait(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

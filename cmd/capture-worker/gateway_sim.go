@@ -27,8 +27,10 @@ type simFlags struct {
 	listen string
 	faults string
 	scale  float64
-	o      gatewaytest.Options
-	secret string
+	// queryLag is set apart from the scaled times.
+	queryLag time.Duration
+	o        gatewaytest.Options
+	secret   string
 }
 
 func newGatewaySimCmd(a *app) *cobra.Command {
@@ -43,8 +45,10 @@ meets calls with faults.
   POST /Payments               the gateway: v3.Capture, v3.QueryOrder
   POST /_sim/trades            authorize trades: one object or an array
   GET  /_sim/trades[/ID]       the truth: what took effect, and every call
-  GET, POST /_sim/faults       the knobs, an outage ("down": reset, hang, 502) and
-                               the latency of every answer ("latency": "20ms")
+  GET, POST /_sim/faults       the knobs, an outage ("down": reset, hang, 502), the
+                               latency of every answer ("latency": "20ms"), how old
+                               a query's view is ("query_lag": "15m") and a code for
+                               every capture call ("refuse": "-3001")
   POST /_sim/script/ID         what the next calls of a trade meet: a step or an array
   POST /_sim/secret            rotate the account's key: {"secret":"…"}
   GET  /_sim/stats             counts of calls and of captures that took effect
@@ -71,9 +75,12 @@ Faults, each with a probability in POST /_sim/faults:
 	fs.DurationVar(&f.o.Latency, "latency", 20*time.Millisecond, "of every answer")
 	fs.Float64Var(&f.scale, "time-scale", 1, "multiplies how long faults last: 0.02 makes seconds of minutes")
 	fs.BoolVar(&f.o.AutoCreate, "auto-create", false, "authorize a trade when it is first captured")
+	fs.BoolVar(&f.o.AllowEmptyNotifyURL, "allow-empty-notify-url", false, "take a capture call without a notify_url, which gets -3001 otherwise")
 	fs.BoolVar(&f.o.ForgetCalls, "forget-calls", false, "keep no record of each trade's calls, only their number; for load")
-	fs.StringVar((*string)(&f.o.RepeatedRequestID), "repeated-request-id", "replay", "replay, refuse or replay_error")
+	fs.StringVar((*string)(&f.o.RepeatedRequestID), "repeated-request-id", "replay", "replay, refuse, replay_error or rerun")
 	fs.StringVar((*string)(&f.o.PartialAmount), "partial-amount", "captured", "what Order Query shows after a partial capture: captured or authorized")
+	fs.BoolVar(&f.o.PartialCaptures, "partial-captures", false, "let further captures take effect as long as the authorized sum allows")
+	fs.DurationVar(&f.queryLag, "query-lag", 0, "how old every Order Query's view is; not scaled")
 	fs.StringVar(&f.o.SecondCapture, "second-capture", capture.CodeTradeID, "code for another capture of a captured trade")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		if err := f.complete(); err != nil {
@@ -100,6 +107,7 @@ func (f *simFlags) complete() (err error) {
 		return usageError("--faults: %w", err)
 	}
 	f.o.Secret, f.o.Timing = gateway.Secret(f.secret), gatewaytest.DefaultTiming().Scaled(f.scale)
+	f.o.Timing.QueryLag = f.queryLag
 	if err := f.o.Validate(); err != nil {
 		return &exitError{exitUsage, err}
 	}

@@ -27,7 +27,15 @@ func gauge(m *metrics.Metrics, crew worker.Crew) {
 		func() float64 { return float64(gate.Waiting()) })
 	m.Halt(gate.Halted)
 	m.Gauge("capture_gateway_down", "1 while the gateway gives no useful answers and no jobs are taken.",
-		func() float64 { return one(gate.Shut() != "" && !gate.Halted()) })
+		func() float64 { return one(gate.Down()) })
+}
+
+// gaugeIntake adds what pauses jobs, or slows them down, until an operator looks.
+func gaugeIntake(m *metrics.Metrics, gate *worker.Gate, behind *worker.LedgerGuard) {
+	m.Gauge("capture_intake_paused", "1 while no jobs are taken because the gateway refuses one trade after the other, which is taken for a fault of ours; /readyz and the log say which code.",
+		func() float64 { return one(gate.Paused()) })
+	m.Gauge("capture_ledger_behind", "1 while the ledger is known to have lost events, so that first calls ask Order Query before; see `capture-worker resume --ledger`.",
+		func() float64 { return one(behind.Behind()) })
 }
 
 func one(yes bool) float64 {

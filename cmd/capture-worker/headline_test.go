@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,8 @@ func TestHeadline(t *testing.T) {
 	running[0].LeaseUntil = headlineNow.Add(time.Minute)
 	unknown := &capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
 	answered := capture.Event{Type: capture.Answered, Time: ago(time.Minute), Call: 1, Answer: unknown, RetryAt: headlineNow.Add(time.Minute)}
+	withdrawn := capture.Event{Type: capture.Withdrawn, Time: ago(30 * time.Second), By: "ann", Note: "returned"}
+	paidNotice := capture.Event{Type: capture.Notified, Time: ago(10 * time.Second), Notification: &capture.Notification{State: capture.OrderPaid}}
 	late := story()
 	late[0].Job.AuthorizedAt = ago(31 * 24 * time.Hour)
 	for name, c := range map[string]struct {
@@ -68,7 +71,18 @@ func TestHeadline(t *testing.T) {
 		"parked":   {story(ended(capture.Parked, capture.ReasonUnresolved)), "parked (unresolved): 24.99 EUR, 2026-11-02", "", "`capture-worker parked release T-1 --reason '…'`"},
 		"mismatch": {story(ended(capture.Parked, capture.ReasonAmountMismatch)), "parked (amount_mismatch)", "", "by hand, then `capture-worker parked dismiss T-1"},
 		"dismissed": {story(ended(capture.Parked, capture.ReasonRefunded), capture.Event{Type: capture.Dismissed, Time: ago(0), By: "ann", Note: "settled"}),
-			"; a person has closed the case", "", "nothing: ann closed it, 2026-11-02 12:00:00 UTC: settled"},
+			"; an operator has closed the case", "", "nothing: ann closed it, 2026-11-02 12:00:00 UTC: settled"},
+		"withdrawn": {story(answered, withdrawn), "open: 24.99 EUR", "its job is withdrawn by ann: returned", "Order Query is asked again from 2026-11-02 12:01:00 UTC on"},
+		"withdrawn in time": {story(capture.Event{Type: capture.Withdrawn, Time: ago(time.Second), By: "ann", Note: "returned"}, ended(capture.Failed, capture.ReasonWithdrawn)), "failed (withdrawn): 24.99 EUR", "before any capture call",
+			"only `capture-worker retry T-1 --reason '…'` reopens it"},
+		"retried": {story(ended(capture.Failed, capture.ReasonTradeIncorrect), capture.Event{Type: capture.Retried, Time: ago(0), By: "ann", Note: "right account now"}),
+			"open: 24.99 EUR", "ann sent it back to the workers: right account now", "the worker that takes its job asks Order Query;"},
+		"wrong account": {story(ended(capture.Failed, capture.ReasonTradeIncorrect)), "failed (trade_incorrect)", "", "`capture-worker retry T-1 --reason '…'`"},
+		"failed, notified": {story(ended(capture.Failed, capture.ReasonTradeIncorrect), paidNotice), "failed (trade_incorrect): 24.99 EUR, 2026-11-02 11:59:30 UTC; a notification says paid", "",
+			"Order Query is asked until it says paid too; if it does not, the trade is parked from 2026-11-02 12:59:50 UTC on"},
+		"notified paid": {story(ended(capture.Parked, capture.ReasonNotifiedPaid)), "parked (notified_paid)", "", "ask the gateway's support"},
+		"unreadable":    {story(ended(capture.Parked, capture.ReasonAmountUnreadable)), "parked (amount_unreadable)", "", "`capture-worker parked dismiss T-1"},
+		"fields":        {story(ended(capture.Parked, capture.ReasonRequestRefused)), "parked (request_refused)", "", "`capture-worker parked release T-1"},
 		"released": {story(answered, ended(capture.Parked, capture.ReasonUnresolved), capture.Event{Type: capture.Released, Time: ago(0), By: "ann", Note: "it is back"}),
 			"open: 24.99 EUR, no outcome since 2026-11-02 12:00:00 UTC", "ann sent it back to the workers: it is back", "the worker that takes its job asks Order Query;"},
 	} {
@@ -89,7 +103,11 @@ func released(more ...capture.Event) []capture.Event {
 }
 
 func authorized(at time.Time) capture.Event {
-	order := &capture.Order{TradeID: "T-1", State: capture.OrderAuthorized}
+	whole, err := capture.ReadAmount("24.99", "EUR")
+	if err != nil {
+		panic(err)
+	}
+	order := &capture.Order{TradeID: "T-1", State: capture.OrderAuthorized, Amount: whole}
 	return capture.Event{Type: capture.Queried, Time: at, Via: capture.ViaQuery, Answer: &capture.Answer{Kind: capture.AnswerDone, Order: order}}
 }
 
@@ -120,11 +138,44 @@ func TestHeadlineTellsTheNextStep(t *testing.T) {
 		"released, answered":  {released(second, answered(2, ago(30*time.Second))), "the answer to capture call 2 settled nothing", "Order Query is asked again from 2026-11-02 12:01:00 UTC on; it can"},
 		"cleared": {story(answered(1, ago(30*time.Second)), cleared), "the answer to capture call 1 settled nothing",
 			"the worker that has its job makes capture call 2 now, for Order Query says authorized; if"},
-		"gave up": {old, "capture call 1 ended without an answer", "the worker that has its job parks it now; if"},
+		"gave up": {old, "capture call 1 ended without an answer", "the worker that has its job writes parked (unresolved) now; if"},
 	} {
 		h := headlineOf(c.events, capture.Fold(c.events), headlineNow, capture.Policy{})
 		if !strings.HasPrefix(h.why, c.why) || !strings.HasPrefix(h.next, c.then) {
 			t.Errorf("%s:\n%s\n%s\n%s", name, h.state, h.why, h.next)
+		}
+	}
+}
+
+// When it was paid, and when we learned it, are two times; the gateway's own
+// names and sums come from whatever answer had them.
+func TestTimelineTellsWhenItWasPaid(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	for name, tt := range map[string]struct {
+		paid time.Time
+		want string
+	}{
+		"today":      {ago(4 * time.Minute), "paid at the gateway 11:56:00, learned 11:59:30"},
+		"before":     {ago(day), "paid at the gateway 2026-11-01 12:00:00, learned 2026-11-02 11:59:30"},
+		"not said":   {time.Time{}, ""},
+		"not a time": {time.Unix(-5, 0), ""},
+	} {
+		end := ended(capture.Captured, "")
+		end.Via, end.Answer = capture.ViaCapture, &capture.Answer{Kind: capture.AnswerDone, Order: &capture.Order{
+			State: capture.OrderPaid, OrderID: "G-1", SettlementAmount: "26.90", SettlementCurrency: "USD", ExchangeRate: "1.0764",
+		}}
+		notice := capture.Event{Type: capture.Notified, Time: ago(40 * time.Second), Notification: &capture.Notification{
+			State: capture.OrderPaid, TransactionID: "X-9", PaidTime: strconv.FormatInt(tt.paid.Unix(), 10),
+		}}
+		var out bytes.Buffer
+		if err := printTimeline(&out, ledger.Trade{ID: "T-1", Events: story(notice, end)}, nil, capture.Policy{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{tt.want, "gateway order G-1, transaction X-9, settlement 26.90 USD, rate 1.0764"} {
+			if !strings.Contains(out.String(), want) || tt.want == "" && strings.Contains(out.String(), "learned") {
+				t.Errorf("%s: %q is missing:\n%s", name, want, out.String())
+			}
 		}
 	}
 }

@@ -32,7 +32,7 @@ func writeKey(t *testing.T, path, key string) {
 
 func within(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	processtest.WaitFor(t, 15*time.Second, what, done)
+	processtest.WaitFor(t, processtest.Patience, what, done)
 }
 
 func TestKeyringFollowsItsFiles(t *testing.T) {

@@ -29,7 +29,7 @@ func noticesOf(c config.Config, clerk *reconcile.Clerk, query reconcile.Query, g
 		return notify.Config{}, fmt.Errorf("notify.trusted_proxies: %w", err)
 	}
 	return notify.Config{
-		Secrets: keys.secrets, Clerk: clerk, Query: query, Gate: gate, Log: log,
+		Secrets: keys.secrets, Clerk: clerk, Query: query, Gate: gate, Paused: gate.Paused, Log: log,
 		Sources: notify.Sources{Allow: allow, ProxyHeader: c.Notify.ProxyHeader, TrustedProxies: proxies},
 	}, nil
 }
@@ -46,7 +46,7 @@ func listenForNotices(c config.Config, log *slog.Logger) (net.Listener, error) {
 	}
 	log.Info("listening for notifications", "address", l.Addr().String(), "path", c.Notify.Path)
 	if c.Gateway.NotifyURL == "" {
-		log.Warn("gateway.notify_url is not set: only jobs that name a notify_url will be notified")
+		log.Warn("gateway.notify_url is not set: nothing will be notified but jobs that name an allowed notify_url")
 	}
 	return l, nil
 }
@@ -69,22 +69,27 @@ func listenAt(what, address string) (net.Listener, error) {
 	return nil, fmt.Errorf("listening for %s at %q: %w", what, address, err)
 }
 
-// work runs the worker, and the listener for notifications where there is one,
-// until ctx ends or one of them fails; both stop together.
+// work runs the worker, what follows up notified trades, and the listener for
+// notifications if there is one, until ctx ends or one of them fails; all stop
+// together.
 func (p *plant) work(ctx context.Context, notices net.Listener, path string) error {
-	if notices == nil {
-		countNotices(p.metrics, &notify.Stats{})
-		p.crew.Run(ctx)
-		return nil
-	}
 	handler := notify.New(p.notices)
 	countNotices(p.metrics, handler.Stats())
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		handler.Follow(ctx, p.notified)
+		return nil
+	})
 	group.Go(func() error {
 		p.crew.Run(ctx)
 		return nil
 	})
 	group.Go(func() error {
+		if notices == nil {
+			<-ctx.Done()
+			handler.Drain()
+			return nil
+		}
 		return notify.Serve(ctx, notices, path, handler, notify.DefaultLimits())
 	})
 	return group.Wait()

@@ -40,7 +40,7 @@ func TestNotificationsReachTheWorker(t *testing.T) {
 		}
 		return n
 	}
-	processtest.WaitFor(t, 20*time.Second, "a notification of the gateway that is answered with ok", func() bool { return delivered() > 0 })
+	processtest.WaitFor(t, processtest.Patience, "a notification of the gateway that is answered with ok", func() bool { return delivered() > 0 })
 	if code := postTo(t, world.config.Gateway.NotifyURL); code != http.StatusUnauthorized {
 		t.Errorf("a forged notification was answered %d", code)
 	}
@@ -57,7 +57,7 @@ func TestNotificationsReachTheWorker(t *testing.T) {
 func postTo(t *testing.T, url string) int {
 	t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true}
-	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: processtest.Patience}
 	forged := `{"sign":"` + strings.Repeat("0", 64) + `","data":{"trade_id":"T1","state":"paid"}}`
 	answer, err := client.Post(url, "application/json", strings.NewReader(forged))
 	if err != nil {

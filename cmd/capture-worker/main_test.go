@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // leakChecked looks for goroutines that outlive the tests.
@@ -67,12 +67,12 @@ func stored(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: stored STREAM FILE")
 	}
-	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
+	nc, err := nats.Connect(ts.Getenv("NATS_URL"), nats.Timeout(processtest.Patience))
 	ts.Check(err)
 	defer nc.Close()
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 	ts.Check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Patience)
 	defer cancel()
 	stream, err := js.Stream(ctx, args[0])
 	ts.Check(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -77,10 +78,11 @@ func checkTrades(ids []string) error {
 		if err := ledger.CheckTradeID(id); err != nil {
 			return usageError("%w", err)
 		}
-		if seen[id] {
+		key := capture.TradeKey(id)
+		if seen[key] {
 			return usageError("trade %s is named twice", id)
 		}
-		seen[id] = true
+		seen[key] = true
 	}
 	return nil
 }

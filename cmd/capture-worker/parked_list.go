@@ -17,18 +17,24 @@ import (
 func newParkedListCmd(a *app) *cobra.Command {
 	var f parkedFlags
 	var output string
+	var open bool
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the parked trades, with their money",
+		Short: "List the parked trades, with their money, or those that are open too long",
+		Long: `Lists the trades that are parked, or with --open those that have no outcome for
+longer than worker.attention_after (--older-than), why, and what comes next. That
+reads the whole ledger and takes its time on a large one.`,
 		Example: `  capture-worker parked list
+  capture-worker parked list --open
   capture-worker parked list --reason unresolved --older-than 24h
   capture-worker parked list --currency EUR --amount-min 100 -o csv`,
 		Args: cobra.NoArgs,
 	}
 	f.add(cmd, "reason")
-	cmd.Flags().BoolVar(&f.dismissed, "dismissed", false, "also those whose case a person has closed")
+	cmd.Flags().BoolVar(&f.dismissed, "dismissed", false, "also those whose case an operator has closed")
+	cmd.Flags().BoolVar(&open, "open", false, "the trades that are open too long, instead of the parked ones")
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table, csv or json")
-	addSettings(cmd, "nats", "ledger", "log")
+	addSettings(cmd, "nats", "worker", "reconcile", "ledger", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(output); err != nil {
 			return err
@@ -36,6 +42,12 @@ func newParkedListCmd(a *app) *cobra.Command {
 		filter, err := f.filter()
 		if err != nil {
 			return err
+		}
+		if open && (f.reason != "" || f.dismissed) {
+			return usageError("--reason and --dismissed are about parked trades; an open one has neither")
+		}
+		if open {
+			return a.withOffice(cmd, func(ctx context.Context, o *office) error { return listOpen(ctx, o, cmd.OutOrStdout(), filter, output) })
 		}
 		return a.withOffice(cmd, func(ctx context.Context, o *office) error {
 			list := newParkedList(cmd.OutOrStdout(), output)

@@ -94,7 +94,7 @@ func (p *publishing) prepare(path string) error {
 		p.format = formatNDJSON // what CSV becomes, the workers would not read
 	}
 	var err error
-	p.dec, err = capture.NewDecoder(capture.Mapping{Fields: p.c.Jobs.Fields, Match: p.c.Jobs.Match})
+	p.dec, err = capture.NewDecoder(p.c.JobMapping())
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"maps"
 	"math"
+
+	"github.com/capture-worker/capture-worker/capture"
 )
 
 const (
@@ -84,7 +86,7 @@ func (t *trades) meet(in rows) rows {
 	return func(yield func(row, error) bool) {
 		for r, err := range in {
 			if err == nil && r.err == nil {
-				if trade := t.hash(r.job.TradeID); t.looksAt(trade) && t.met.add(trade) {
+				if trade := t.hash(capture.TradeKey(r.job.TradeID)); t.looksAt(trade) && t.met.add(trade) {
 					t.watch(trade)
 				}
 			}
@@ -125,7 +127,7 @@ func (t *trades) compareRest(in rows) rows {
 
 // agrees compares a row with those of its trade that came before.
 func (t *trades) agrees(r *row) bool {
-	trade := t.hash(r.job.TradeID)
+	trade := t.hash(capture.TradeKey(r.job.TradeID))
 	a, watched := t.watched[trade]
 	if !watched { // it is there once, or disagrees, or is left for later
 		return !t.looksAt(trade) || t.unmarked(r, trade)
@@ -170,7 +172,7 @@ func (t *trades) mark(in rows) rows {
 	return func(yield func(row, error) bool) {
 		for r, err := range in {
 			if err == nil && r.err == nil {
-				t.unmarked(&r, t.hash(r.job.TradeID))
+				t.unmarked(&r, t.hash(capture.TradeKey(r.job.TradeID)))
 			}
 			if !yield(r, err) {
 				return

@@ -42,7 +42,8 @@ the parked ones; those that were begun less than --min-age ago are left to their
 worker. --all looks at the settled ones too, --since at those with an event since
 then (24h, or 2026-11-02T10:00:00Z).
 
-The findings: agreed; not_captured; not_in_ledger (captured, and our ledger does
+The findings: agreed; not_captured (a failed trade that is still authorized and
+can be retried too); not_in_ledger (captured, and our ledger does
 not say so); not_at_gateway (in our ledger, not at the gateway); amount_differs;
 expiring (not captured, and less than --expiring is left); unknown.
 
@@ -51,8 +52,10 @@ proves. What is done is kept in --state while it runs: interrupted and started
 again within twelve hours, it goes on where it was: what was asked in vain is
 asked again. The file is removed when all is asked.
 
-While the gateway gives no useful answers it waits, says so on standard error,
-and breaks off after --give-up (15m). What is done is kept then too.
+Trades about which the gateway tells nothing are unknown, and it goes on past
+them. While the gateway tells nothing about any trade it waits, says so on
+standard error, and after --give-up (15m) prints what it has learned, the rest as
+unknown, and breaks off. What is done is kept then too.
 
 Exit codes: 0 all agreed; 1 it failed or broke off; 2 wrong usage or
 configuration; 3 it found differences, bad rows or, with --audit, broken rules.
@@ -151,6 +154,12 @@ func (r *reconciling) run(ctx context.Context) error {
 	}
 	defer r.journal.close()
 	if err := r.compare(ctx, items(), total); err != nil {
+		if errors.Is(err, reconcile.ErrGatewayDown) {
+			// What was learned is of use, and what was not is named.
+			if _, printErr := r.report(); printErr != nil {
+				return printErr
+			}
+		}
 		return r.broken(err)
 	}
 	// Not after the report: what reads it may end before it is over, and us with

@@ -43,7 +43,7 @@ func (r *reconciling) items(ctx context.Context) (items func() itemSeq, total in
 		in.close()
 		return nil, 0, nil, err
 	}
-	return func() itemSeq { return expected(ctx, in, r.trades) }, total, in.close, nil
+	return func() itemSeq { return expected(ctx, in, r.trades, r.o.clerk.Policy.OrDefault().Window) }, total, in.close, nil
 }
 
 // checkInput reads the whole file before anything is asked, lists its bad rows
@@ -89,8 +89,9 @@ func bookRows(in *input, note func(string)) (rows, error) {
 	return readRows(in, formatCSV, dec, note)
 }
 
-// expected makes items of the good rows.
-func expected(ctx context.Context, in *input, known *trades) itemSeq {
+// expected makes items of the good rows. window is how long an authorization can
+// be captured.
+func expected(ctx context.Context, in *input, known *trades, window time.Duration) itemSeq {
 	return func(yield func(reconcile.Item, error) bool) {
 		all, err := bookRows(in, func(string) {})
 		if err != nil {
@@ -105,7 +106,7 @@ func expected(ctx context.Context, in *input, known *trades) itemSeq {
 				continue
 			}
 			item := reconcile.Item{
-				TradeID: row.job.TradeID, Expected: row.job.Amount, CaptureBefore: row.job.Deadline(capture.AuthorizationWindow),
+				TradeID: row.job.TradeID, Expected: row.job.Amount, CaptureBefore: row.job.Deadline(window),
 				Tag: books{row.line, row.job.OrderID},
 			}
 			if !yield(item, err) || err != nil {

@@ -153,7 +153,9 @@ func (s *journal) note(row reconcileRow, at place) {
 	for int64(len(s.at)) <= row.Position {
 		s.at = append(s.at, place{})
 	}
-	s.rows++
+	if !row.Unasked {
+		s.rows++
+	}
 	s.cursor.Done(reconcile.Verdict{Item: reconcile.Item{TradeID: row.TradeID}, Position: row.Position})
 	if row.Finding != reconcile.KindSkipped {
 		s.at[row.Position] = at
@@ -203,14 +205,15 @@ type reconcileRow struct {
 	GatewayAmount capture.Amount `json:"gateway_amount,omitzero"`
 	CaptureBefore time.Time      `json:"capture_before,omitzero"`
 	Written       bool           `json:"written,omitempty"`
-	Mended        bool           `json:"mended,omitempty"` // written, and agreed since
+	Mended        bool           `json:"mended,omitempty"`  // written, and agreed since
+	Unasked       bool           `json:"unasked,omitempty"` // it had given up on the gateway
 	Why           string         `json:"why"`
 }
 
 func rowOf(v reconcile.Verdict) reconcileRow {
 	row := reconcileRow{
 		Position: v.Position, TradeID: v.TradeID, Finding: v.Kind, Expected: v.Expected,
-		CaptureBefore: v.CaptureBefore, Written: v.Written, Why: v.Why,
+		CaptureBefore: v.Deadline, Written: v.Written, Unasked: v.Unasked, Why: v.Why,
 	}
 	if b, ok := v.Tag.(books); ok {
 		row.Line, row.OrderID = b.line, b.orderID
@@ -224,9 +227,6 @@ func rowOf(v reconcile.Verdict) reconcileRow {
 	}
 	if row.OrderID == "" {
 		row.OrderID = s.Job.OrderID
-	}
-	if row.CaptureBefore.IsZero() {
-		row.CaptureBefore = s.Job.Deadline(capture.AuthorizationWindow)
 	}
 	row.CaptureBefore = row.CaptureBefore.UTC() // a book may have a zone of its own
 	switch {

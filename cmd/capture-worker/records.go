@@ -27,7 +27,7 @@ It ends on SIGTERM or SIGINT. It also ends if the ledger is not the one that the
 database holds, as after a backup was restored: see records rebuild.
 
 Exit codes: 0 good; 1 it failed; 2 wrong usage or configuration.`,
-		Example: `  capture-worker records              # with CAPTURE_RECORDS_DSN=/var/lib/capture/records.db
+		Example: `  capture-worker records
   capture-worker records status
   capture-worker records rebuild`,
 		Args: cobra.NoArgs,
@@ -39,7 +39,7 @@ Exit codes: 0 good; 1 it failed; 2 wrong usage or configuration.`,
 			return runRecords(cmd.Context(), c, newLogger(c.Log, cmd.ErrOrStderr()))
 		}),
 	}
-	addSettings(cmd, "nats", "jobs", "ledger", "records", "log")
+	addSettings(cmd, "nats", "jobs", "ledger", "gateway", "records", "log")
 	cmd.AddCommand(newRecordsRebuildCmd(a), newRecordsStatusCmd(a))
 	return cmd
 }
@@ -50,7 +50,7 @@ func openRecords(ctx context.Context, c config.Config) (*records.Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, natsconn.DefaultStartTimeout)
 	defer cancel()
 	for {
-		store, err := records.Open(ctx, string(c.Records.DSN), records.Options{})
+		store, err := records.Open(ctx, string(c.Records.DSN), records.Options{Window: c.Gateway.Window})
 		if err == nil || errors.Is(err, records.ErrDSN) {
 			return store, err
 		}
@@ -75,7 +75,7 @@ afterwards; copy the database first if it holds older trades.`,
 		Example: "  capture-worker records rebuild",
 		Args:    cobra.NoArgs,
 	}
-	addSettings(cmd, "nats", "jobs", "ledger", "records", "log")
+	addSettings(cmd, "nats", "jobs", "ledger", "gateway", "records", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
 			store, err := openRecords(ctx, c)

@@ -34,10 +34,11 @@ flight within worker.shutdown_timeout and hands the rest back.`,
 		Example: `  # against a simulator: capture-worker gateway-sim --listen 127.0.0.1:8700
   export CAPTURE_GATEWAY_URL=http://127.0.0.1:8700/Payments
   export CAPTURE_GATEWAY_USER=016683 CAPTURE_GATEWAY_SECRET_KEY=example-secret-key
+  export CAPTURE_NOTIFY_LISTEN=127.0.0.1:8080 CAPTURE_GATEWAY_NOTIFY_URL=http://127.0.0.1:8080/notify
   capture-worker run --embedded`,
 		Args: cobra.NoArgs,
 		RunE: a.do(func(cmd *cobra.Command, _ []string) error {
-			c, err := a.load(cmd, config.NeedGateway)
+			c, err := a.load(cmd, config.NeedGateway, config.NeedNotifyURL)
 			if err != nil {
 				return err
 			}

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,7 +36,7 @@ func tellSimulator(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: sim PATH FILE")
 	}
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: processtest.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Post(ts.Getenv("SIM")+"/_sim/"+args[0], "application/json", strings.NewReader(ts.ReadFile(args[1])))
 	ts.Check(err)
 	resp.Body.Close()
@@ -48,9 +47,9 @@ func tellSimulator(ts *testscript.TestScript, neg bool, args []string) {
 
 // scriptBroker connects to the script's server.
 func scriptBroker(ts *testscript.TestScript) (js jetstream.JetStream, done func()) {
-	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
+	nc, err := nats.Connect(ts.Getenv("NATS_URL"), nats.Timeout(processtest.Patience))
 	ts.Check(err)
-	js, err = jetstream.New(nc)
+	js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 	ts.Check(err)
 	return js, nc.Close
 }
@@ -62,7 +61,7 @@ func fillLedger(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	js, done := scriptBroker(ts)
 	defer done()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Patience)
 	defer cancel()
 	_, err := ledger.EnsureStream(ctx, js, ledger.StreamConfig{})
 	ts.Check(err)
@@ -83,7 +82,7 @@ func published(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	js, done := scriptBroker(ts)
 	defer done()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), processtest.Patience)
 	defer cancel()
 	for line := range strings.Lines(ts.ReadFile(args[1])) {
 		_, err := js.Publish(ctx, args[0], []byte(strings.TrimSpace(line)))
@@ -118,7 +117,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: until TEXT PROGRAM ARGS...")
 	}
 	var last error
-	if !processtest.Comes(20*time.Second, func() bool {
+	if !processtest.Comes(processtest.Patience, func() bool {
 		last = ts.Exec(args[1], args[2:]...)
 		return strings.Contains(ts.ReadFile("stdout"), args[0])
 	}) {

@@ -95,7 +95,7 @@ func (s showing) trade(ctx context.Context, id string) error {
 	if err := ledger.CheckTradeID(id); err != nil {
 		return usageError("%w; the order of a shop is named with --order", err)
 	}
-	found, err := s.book.LoadLatest(ctx, id)
+	found, err := s.book.LoadLatest(ctx, capture.TradeKey(id))
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func waitingLetters(ctx context.Context, js jetstream.JetStream, c config.Config
 func lettersOf(all []letterLine, trade string) []letterLine {
 	var about []letterLine
 	for _, l := range all {
-		if l.Trade == trade {
+		if capture.SameTrade(l.Trade, trade) {
 			about = append(about, l)
 		}
 	}

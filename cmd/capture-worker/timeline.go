@@ -37,7 +37,7 @@ func printTimeline(w io.Writer, t ledger.Trade, letters []letterLine, p capture.
 	var then capture.State
 	for _, e := range t.Events {
 		then.Add(&e)
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(showTime), e.Type, describe(e, againAt(then, e, p)), e.Rule, writer(e))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(showTime), e.Type, describe(withFacts(e, t.Events), againAt(then, e, p)), e.Rule, writer(e))
 	}
 	return table.Flush()
 }
@@ -77,13 +77,27 @@ func describe(e capture.Event, again time.Time) string {
 		if e.Corrects != "" {
 			add("corrects %s", e.Corrects)
 		}
+		for _, text := range []string{paidText(e), identities(e)} {
+			if text != "" {
+				add("%s", text)
+			}
+		}
 	case capture.Notified:
 		if n := e.Notification; n != nil {
-			add("the gateway reports %s %s", n.State, n.Amount)
+			add("the gateway reports %s %s", n.State, notifiedAmount(*n))
+			if paid := capture.UnixSeconds(n.PaidTime); !paid.IsZero() {
+				add("paid at the gateway %s", paid.Format(time.DateTime))
+			}
 		}
 	}
 	if e.Answer != nil {
 		add("%s: %s", e.Via, tellAnswer(*e.Answer))
+	}
+	if e.Excused {
+		add("not counted: the intake of jobs was paused")
+	}
+	if e.Type == capture.Retried && e.Job != nil && !e.Job.CaptureBefore.IsZero() {
+		add("to be captured before %s", moment(e.Job.CaptureBefore))
 	}
 	if e.Note != "" {
 		add("%s", e.Note)
@@ -98,8 +112,11 @@ func tellAnswer(a capture.Answer) string {
 	words := strings.ReplaceAll(string(a.Kind), "_", " ")
 	if a.Order != nil && a.Order.State != "" {
 		words += ", " + string(a.Order.State)
-		if !a.Order.Amount.IsZero() {
+		switch {
+		case !a.Order.Amount.IsZero():
 			words += " " + a.Order.Amount.String()
+		case a.Order.AmountText != "":
+			words += fmt.Sprintf(" %q", a.Order.AmountText)
 		}
 	}
 	if a.Code != "" && a.Code != capture.CodeSuccess {

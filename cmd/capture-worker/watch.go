@@ -43,6 +43,7 @@ func watchOver(ctx context.Context, c config.Config, p *plant, nc *natsconn.Conn
 		helpers.Go(func() { backlog(ctx, p.metrics, lane.Label(), p.consumers[i]) })
 	}
 	helpers.Go(func() { p.people.poll(ctx) })
+	helpers.Go(func() { p.behind.Run(ctx, c.Worker.ProbeInterval) })
 	// Others settle some of the trades that were begun here; look after they
 	// had the time for it.
 	helpers.Go(func() { p.metrics.Sweep(ctx, p.ledger, 2*c.Worker.Retry.Max) })

@@ -101,12 +101,12 @@ func TestAdminFaultsAndOutage(t *testing.T) {
 		}
 	}
 	b.admin("POST", "/_sim/faults", `{"down":"hang"}`, 200)
-	for _, bad := range []string{`{"earthquake":1}`, `{"late":2}`, `{"down":"maybe"}`, `{"preset":"stormy"}`, `{"late":"much"}`, `{"latency":"-1s"}`, `{"latency":20}`, `[]`} {
+	for _, bad := range []string{`{"earthquake":1}`, `{"late":2}`, `{"down":"maybe"}`, `{"preset":"stormy"}`, `{"late":"much"}`, `{"latency":"-1s"}`, `{"latency":20}`, `{"query_lag":"-1s"}`, `{"refuse":"no"}`, `[]`} {
 		b.admin("POST", "/_sim/faults", bad, 400)
 	}
 	var got map[string]any
 	json.Unmarshal(b.admin("GET", "/_sim/faults", "", 200), &got)
-	if got["query_error"] != 1.0 || got["late"] != 0.0 || got["down"] != "hang" || got["latency"] != "0s" || len(got) != len(gatewaytest.Knobs())+2 {
+	if got["query_error"] != 1.0 || got["late"] != 0.0 || got["down"] != "hang" || got["latency"] != "0s" || got["query_lag"] != "0s" || got["refuse"] != "" || len(got) != len(gatewaytest.Knobs())+4 {
 		t.Errorf("faults %v", got)
 	}
 	b.admin("POST", "/_sim/faults", `{"preset":"calm","down":""}`, 200)

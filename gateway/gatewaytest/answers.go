@@ -2,7 +2,9 @@ package gatewaytest
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
@@ -125,6 +127,9 @@ func describe(t Trade, state capture.OrderState, amount capture.Amount, d dice) 
 		State: string(state), TradeID: t.TradeID,
 	}
 }
+
+// unixText is a time as the gateway sends it: Unix seconds in a string.
+func unixText(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
 // orderID is the gateway's own number of a trade, the same whatever the seed.
 func orderID(tradeID string) string {

@@ -1,7 +1,9 @@
 package gatewaytest
 
 import (
+	"math/big"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +21,8 @@ var captureWays = map[Fault]struct {
 	run bool
 }{
 	NoFault: {byAnswer, true}, Slow: {bySlowAnswer, true}, Pending: {byAnswer, true},
-	ErrorBefore: {byAnswer, false}, ErrorAfter: {byAnswer, true},
+	ErrorBefore: {byAnswer, false}, ErrorAfter: {byAnswer, true}, ErrorLate: {byAnswer, false},
+	Refused: {byAnswer, false}, OddCode: {byAnswer, false},
 	HangBefore: {byHang, false}, HangAfter: {byHang, true},
 	ResetBefore: {byReset, false}, ResetAfter: {byReset, true},
 	TruncatedBefore: {byTruncation, false}, TruncatedAfter: {byTruncation, true},
@@ -36,6 +39,9 @@ func (s *Simulator) capture(a *account, call paymentCall, faults Faults) deliver
 	d := newDice(s.opts.Seed, a.trade.TradeID, OnCapture, ordinal)
 	if !scripted {
 		step.Fault = d.fault(faults, OnCapture, saltFault)
+		if code := s.settings.Load().refuse; code != "" {
+			step = Step{Code: code}
+		}
 	}
 	if step.Fault != NoFault {
 		s.stats.faults.Add(1)
@@ -79,10 +85,19 @@ func (r *captureRun) play(step Step, end *outcome) delivery {
 		out.body = failure(step.Code, r.dice)
 		return out
 	case r.fault == Late:
-		r.landLater()
+		r.landLater(r.s.opts.Timing.LateBy/4, r.s.opts.Timing.LateBy)
 		if r.dice.pick(saltHang, 2) == 0 {
 			out.how = byReset
 		}
+		return out
+	case r.fault == ErrorLate:
+		r.landLater(0, r.s.opts.Timing.ErrorLateBy)
+		end.code = capture.CodeInternal
+		out.body = failure(end.code, r.dice)
+		return out
+	case r.fault == Refused || r.fault == OddCode:
+		end.code = r.dice.code(r.fault)
+		out.body = failure(end.code, r.dice)
 		return out
 	case !way.run:
 		out.body = failure(capture.CodeInternal, r.dice)
@@ -126,6 +141,7 @@ func (r *captureRun) run() (code string, effect bool) {
 	}
 	if earlier := r.a.answered(r.call.Data["request_id"]); earlier != nil {
 		switch {
+		case r.s.opts.RepeatedRequestID == Rerun:
 		case r.s.opts.RepeatedRequestID == Refuse:
 			return capture.CodeRequestID, false
 		case r.s.opts.RepeatedRequestID == ReplayError:
@@ -172,17 +188,18 @@ func (r *captureRun) store(end stored) {
 // permitted returns the amount to capture, or the code of the refusal.
 func (r *captureRun) permitted() (capture.Amount, string) {
 	state := r.a.stateAt(r.now, r.now, ShowStillAuthorized)
+	again := len(r.a.captures) > 0 && r.s.opts.PartialCaptures && state.Class() == capture.OrderIsPaid
 	switch {
-	case len(r.a.captures) > 0:
+	case len(r.a.captures) > 0 && !again:
 		return capture.Amount{}, r.s.opts.SecondCapture
 	case state == capture.OrderExpired || !r.now.Before(r.a.trade.ExpiresAt):
 		return capture.Amount{}, capture.CodeWindowExceeded
-	case state != capture.OrderAuthorized:
+	case state != capture.OrderAuthorized && !again:
 		return capture.Amount{}, codeTradeID
 	case !strings.EqualFold(r.call.Data["currency"], r.a.trade.Amount.Currency()):
 		return capture.Amount{}, capture.CodeCurrencyMismatch
 	}
-	amount, err := capture.ReadAmount(r.call.Data["amount"], r.call.Data["currency"])
+	amount, err := capture.ParseAmount(r.call.Data["amount"], r.a.trade.Amount.Currency())
 	if err != nil {
 		// No code for a malformed amount is published.
 		return capture.Amount{}, capture.CodeFieldMissing
@@ -190,7 +207,33 @@ func (r *captureRun) permitted() (capture.Amount, string) {
 	if above, err := amount.Cmp(r.a.trade.Amount); err != nil || above > 0 {
 		return capture.Amount{}, capture.CodeAmountExceeded
 	}
+	if again && !r.a.leaves(amount) {
+		return capture.Amount{}, r.s.opts.SecondCapture
+	}
 	return amount, ""
+}
+
+// leaves reports whether the authorized sum has room for another capture.
+func (a *account) leaves(amount capture.Amount) bool {
+	left := value(a.trade.Amount)
+	for _, took := range a.captures {
+		left.Sub(left, value(took.Amount))
+	}
+	return value(amount).Cmp(left) <= 0
+}
+
+func value(a capture.Amount) *big.Rat {
+	v, ok := new(big.Rat).SetString(a.Number())
+	if !ok {
+		return new(big.Rat) // the zero Amount has no number
+	}
+	return v
+}
+
+// captureOf is the capture that the call made, or repeats.
+func (r *captureRun) captureOf() Effect {
+	i := slices.IndexFunc(r.a.captures, func(e Effect) bool { return e.RequestID == r.call.Data["request_id"] })
+	return r.a.captures[max(i, 0)]
 }
 
 // take captures the money and announces it.
@@ -212,14 +255,14 @@ func (r *captureRun) answer(code string) []byte {
 		return failure(code, r.dice)
 	}
 	state := r.a.stateAt(r.now, r.now, ShowExpired)
-	return success(captureData{order: describe(r.a.trade, state, r.a.captures[0].Amount, r.dice)}, r.dice)
+	return success(captureData{order: describe(r.a.trade, state, r.captureOf().Amount, r.dice)}, r.dice)
 }
 
-// landLater lets the request arrive after its client has given up on it. What
-// it finds then decides: a trade captured meanwhile, or expired, stays so.
-func (r *captureRun) landLater() {
-	by := r.s.opts.Timing.LateBy
-	delay := by/4 + time.Duration(r.dice.unit(saltDelay)*float64(by-by/4))
+// landLater lets the request arrive after its client has given up on it, or was
+// told -1000. What it finds then decides: a trade captured meanwhile, or
+// expired, stays so.
+func (r *captureRun) landLater(least, most time.Duration) {
+	delay := least + time.Duration(r.dice.unit(saltDelay)*float64(most-least))
 	late := *r
 	ok := r.s.life.after(delay, func() {
 		if !late.s.known(late.a) {
@@ -231,7 +274,7 @@ func (r *captureRun) landLater() {
 		code, effect := late.run()
 		late.s.record(late.a, func() Call {
 			landed := late.s.newCall(late.call, late.now)
-			landed.Method, landed.Fault = gateway.MethodCapture+" (landed)", Late
+			landed.Method, landed.Fault = gateway.MethodCapture+" (landed)", late.fault
 			landed.Code, landed.TookEffect = code, effect
 			return landed
 		})

@@ -193,3 +193,28 @@ func TestTheClientAgrees(t *testing.T) {
 		t.Fatalf("query: %+v", got)
 	}
 }
+
+// TestEmptyNotifyURL: the field is required, and an empty one is no value, unless
+// the simulator is told otherwise.
+func TestEmptyNotifyURL(t *testing.T) {
+	for allow, code := range map[bool]string{false: "-3001", true: "200"} {
+		b := start(t, func(o *gatewaytest.Options) { o.AllowEmptyNotifyURL = allow })
+		wantCode(t, "empty", b.capture(captureData("T1")), code)
+		wantCode(t, "with an address", b.capture(captureData("T1", "notify_url", "https://shop.example/n")), "200")
+	}
+}
+
+// TestTimesAreUnixSeconds: in strings, as the gateway sends them.
+func TestTimesAreUnixSeconds(t *testing.T) {
+	b := start(t, nil)
+	at := time.Unix(1720684254, 0)
+	b.add(gatewaytest.Trade{TradeID: "T2", Amount: euro(t, "30.00"), AuthorizedAt: at, ExpiresAt: time.Now().Add(time.Hour)})
+	if got := b.query("T2"); got.field("created_at") != "1720684254" || got.field("paid_time") != "" {
+		t.Errorf("created_at %s, paid_time %s", got.field("created_at"), got.field("paid_time"))
+	}
+	before := time.Now().Unix()
+	wantCode(t, "capture", b.capture(captureData("T2")), "200")
+	if paid := capture.UnixSeconds(b.query("T2").field("paid_time")); paid.Unix() < before || paid.Unix() > time.Now().Unix() {
+		t.Errorf("paid_time is %s", paid)
+	}
+}

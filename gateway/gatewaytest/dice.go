@@ -3,6 +3,8 @@ package gatewaytest
 import (
 	"hash/fnv"
 	"strconv"
+
+	"github.com/capture-worker/capture-worker/capture"
 )
 
 // dice gives the chances of one call. They depend on nothing but the seed, the
@@ -42,7 +44,20 @@ const (
 	saltAmount
 	saltHang
 	saltResponse
+	saltRefusal
 )
+
+// code is what a call gets that is refused without a reason.
+func (d dice) code(f Fault) string {
+	codes := []string{"-7777", "-8888"}
+	if f == Refused {
+		codes = []string{
+			capture.CodeFieldMissing, capture.CodeAmountExceeded, capture.CodeCurrencyMismatch,
+			capture.CodeWindowExceeded, capture.CodeTradeID,
+		}
+	}
+	return codes[d.pick(saltRefusal, len(codes))]
+}
 
 // fault throws for the faults of one target, in the order of Knobs.
 func (d dice) fault(f Faults, on Target, salt uint64) Fault {

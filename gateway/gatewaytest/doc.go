@@ -21,6 +21,9 @@
 //	knob                 of       what happens
 //	error_before         capture  -1000; the capture did not take effect
 //	error_after          capture  -1000; the capture took effect
+//	error_late           capture  -1000; the capture lands within Timing.ErrorLateBy of the answer
+//	refused              capture  a refusal of the gateway's table (-3001, -4084, -4085, -4089, -4024), though nothing is wrong; no effect
+//	odd_code             capture  one of two codes that no page documents; no effect
 //	hang_before          capture  no answer until the client goes away; no effect
 //	hang_after           capture  no answer until the client goes away; took effect
 //	reset_before         capture  the connection is reset; no effect
@@ -40,6 +43,8 @@
 //	query_502            query    HTTP 502 with a page of HTML
 //	query_stale          query    shows the state as it was Timing.StaleBy ago
 //	query_unknown_state  query    shows a state that no page documents
+//	query_no_trade       query    -4024, as if there were no such trade
+//	query_odd_code       query    one of two codes that no page documents
 //	query_slow           query    the answer comes Timing.SlowBy later
 //	notify_early         notify   sent before the capture call is answered
 //	notify_late          notify   sent Timing.NotifyLateBy after the capture
@@ -57,9 +62,10 @@
 //
 // What could not be checked against the live gateway can be played each way:
 //
-//	Options.RepeatedRequestID  replay, refuse (-4118), replay_error
+//	Options.RepeatedRequestID  replay, refuse (-4118), replay_error, rerun
 //	Options.PartialAmount      Order Query shows the captured or the authorized amount
 //	Options.SecondCapture      the code of another capture of a captured trade
+//	Options.PartialCaptures    further captures take effect as long as the authorized sum allows
 //	Options.AfterWindow        Order Query shows expired or authorized after the window
 //	Options.Timing.QueryLag    how late Order Query sees what happened
 //	Options.NotifyForm         one of the three forms of a notification, or any
@@ -86,10 +92,12 @@
 //	GET  /_sim/trades       every truth; ?captured=true|false, ?format=ndjson
 //	GET  /_sim/trades/{id}  the truth of one trade
 //	POST /_sim/script/{id}  add a step or an array of steps
-//	GET  /_sim/faults       the knobs, the outage and the latency
+//	GET  /_sim/faults       the knobs, the outage, the latency, the lag and the refusal
 //	POST /_sim/faults       change those named; "preset" sets all, "down" is
 //	                        "reset", "hang", "502" or "" for up; "latency" is
-//	                        waited before every answer, such as "20ms"
+//	                        waited before every answer, such as "20ms";
+//	                        "query_lag" is how old every query's view is;
+//	                        "refuse" is a code for every capture call, "" for none
 //	POST /_sim/reset        forget all trades, request_ids and counts; the knobs stay
 //	GET  /_sim/stats        counts since the start or the last reset, and "at", the
 //	                        moment they were taken

@@ -17,6 +17,9 @@ const (
 
 	ErrorBefore     Fault = "error_before"
 	ErrorAfter      Fault = "error_after"
+	ErrorLate       Fault = "error_late"
+	Refused         Fault = "refused"
+	OddCode         Fault = "odd_code"
 	HangBefore      Fault = "hang_before"
 	HangAfter       Fault = "hang_after"
 	ResetBefore     Fault = "reset_before"
@@ -37,6 +40,8 @@ const (
 	Query502          Fault = "query_502"
 	QueryStale        Fault = "query_stale"
 	QueryUnknownState Fault = "query_unknown_state"
+	QueryNoTrade      Fault = "query_no_trade"
+	QueryOddCode      Fault = "query_odd_code"
 	QuerySlow         Fault = "query_slow"
 
 	NotifyEarly      Fault = "notify_early"
@@ -67,6 +72,9 @@ type Knob struct {
 var knobs = []Knob{
 	{ErrorBefore, OnCapture, "-1000; the capture did not take effect"},
 	{ErrorAfter, OnCapture, "-1000; the capture took effect"},
+	{ErrorLate, OnCapture, "-1000; the capture lands within Timing.ErrorLateBy of the answer"},
+	{Refused, OnCapture, "a refusal of the gateway's table (-3001, -4084, -4085, -4089, -4024), though nothing is wrong; no effect"},
+	{OddCode, OnCapture, "one of two codes that no page documents; no effect"},
 	{HangBefore, OnCapture, "no answer until the client goes away; no effect"},
 	{HangAfter, OnCapture, "no answer until the client goes away; took effect"},
 	{ResetBefore, OnCapture, "the connection is reset; no effect"},
@@ -86,6 +94,8 @@ var knobs = []Knob{
 	{Query502, OnQuery, "HTTP 502 with a page of HTML"},
 	{QueryStale, OnQuery, "shows the state as it was Timing.StaleBy ago"},
 	{QueryUnknownState, OnQuery, "shows a state that no page documents"},
+	{QueryNoTrade, OnQuery, "-4024, as if there were no such trade"},
+	{QueryOddCode, OnQuery, "one of two codes that no page documents"},
 	{QuerySlow, OnQuery, "the answer comes Timing.SlowBy later"},
 	{NotifyEarly, OnNotify, "sent before the capture call is answered"},
 	{NotifyLate, OnNotify, "sent Timing.NotifyLateBy after the capture"},
@@ -143,15 +153,15 @@ var presets = map[string]Faults{
 		HTML502Before: .01, HTML502After: .005, Slow: .02,
 		QueryError: .02, QueryReset: .01, Query502: .01,
 	},
-	// 30 % of capture calls and 15 % of queries meet something. An unknown
-	// state parks a trade until a person or a notification comes: rare.
+	// A third of the capture calls and 15 % of the queries meet something. An
+	// unknown state parks a trade until an operator or a notification comes: rare.
 	"hostile": {
-		ErrorBefore: .03, ErrorAfter: .03, HangBefore: .01, HangAfter: .01,
+		ErrorBefore: .03, ErrorAfter: .02, ErrorLate: .02, Refused: .01, OddCode: .01, HangBefore: .01, HangAfter: .01,
 		ResetBefore: .02, ResetAfter: .02, TruncatedBefore: .01, TruncatedAfter: .01,
 		HTML502Before: .02, HTML502After: .02, Status429Before: .02, Status429After: .01,
 		Late: .02, Slow: .04, Pending: .03,
 		QueryError: .04, QueryHang: .01, QueryReset: .02, Query502: .03,
-		QueryStale: .03, QueryUnknownState: .005, QuerySlow: .015,
+		QueryStale: .02, QueryUnknownState: .005, QuerySlow: .01, QueryNoTrade: .01, QueryOddCode: .005,
 		NotifyEarly: .1, NotifyLate: .1, NotifyTwice: .1, NotifyOutOfOrder: .1,
 		NotifyLost: .1, NotifyForged: .1,
 	},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +18,16 @@ func TestCaptureFaults(t *testing.T) {
 	isError := func(a answer) bool { return a.code() == "-1000" && !a.Status }
 	is200 := func(a answer) bool { return a.code() == "200" && a.field("state") == "paid" }
 	isPending := func(a answer) bool { return a.code() == "200" && a.field("state") == "pending" }
+	isOdd := func(a answer) bool { return a.code() == "-7777" || a.code() == "-8888" }
+	isRefused := func(a answer) bool {
+		return slices.Contains([]string{"-3001", "-4084", "-4085", "-4089", "-4024"}, a.code())
+	}
 	tests := map[gatewaytest.Fault]struct {
 		seen  func(answer) bool
 		taken int
 	}{
+		gatewaytest.Refused:         {isRefused, 0},
+		gatewaytest.OddCode:         {isOdd, 0},
 		gatewaytest.NoFault:         {is200, 1},
 		gatewaytest.ErrorBefore:     {isError, 0},
 		gatewaytest.ErrorAfter:      {isError, 1},
@@ -38,7 +45,7 @@ func TestCaptureFaults(t *testing.T) {
 		gatewaytest.Pending:         {isPending, 1},
 	}
 	for _, k := range gatewaytest.Knobs() {
-		if _, ok := tests[k.Name]; !ok && k.On == gatewaytest.OnCapture && k.Name != gatewaytest.Late {
+		if _, ok := tests[k.Name]; !ok && k.On == gatewaytest.OnCapture && k.Name != gatewaytest.Late && k.Name != gatewaytest.ErrorLate {
 			t.Errorf("%s has no test", k.Name)
 		}
 	}
@@ -67,6 +74,8 @@ func TestCaptureFaults(t *testing.T) {
 
 func TestQueryFaults(t *testing.T) {
 	tests := map[gatewaytest.Fault]func(answer) bool{
+		gatewaytest.QueryNoTrade:      func(a answer) bool { return a.code() == "-4024" },
+		gatewaytest.QueryOddCode:      func(a answer) bool { return a.code() == "-7777" || a.code() == "-8888" },
 		gatewaytest.NoFault:           func(a answer) bool { return a.field("state") == "paid" },
 		gatewaytest.QueryError:        func(a answer) bool { return a.code() == "-1000" },
 		gatewaytest.QueryHang:         isBroken,

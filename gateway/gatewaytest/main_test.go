@@ -30,8 +30,8 @@ const (
 
 // quick makes every fault fast enough for a test.
 var quick = gatewaytest.Timing{
-	LateBy: 80 * time.Millisecond, StaleBy: time.Hour, HangMax: 50 * time.Millisecond,
-	SlowBy: 60 * time.Millisecond, PendingFor: 100 * time.Millisecond,
+	LateBy: 800 * time.Millisecond, StaleBy: time.Hour, HangMax: 50 * time.Millisecond,
+	SlowBy: 60 * time.Millisecond, PendingFor: 500 * time.Millisecond,
 	NotifyDelay: 5 * time.Millisecond, NotifyLateBy: 60 * time.Millisecond, NotifyRetry: 5 * time.Millisecond,
 }
 
@@ -45,13 +45,13 @@ type bench struct {
 // start serves a simulator with trade T1 of 30.00 EUR.
 func start(t *testing.T, change func(*gatewaytest.Options)) *bench {
 	t.Helper()
-	o := gatewaytest.Options{User: user, Secret: secret, Timing: quick}
+	o := gatewaytest.Options{User: user, Secret: secret, Timing: quick, AllowEmptyNotifyURL: true}
 	if change != nil {
 		change(&o)
 	}
 	sim := gatewaytest.New(o)
 	server := httptest.NewServer(sim)
-	web := &http.Client{Transport: &http.Transport{}, Timeout: 5 * time.Second}
+	web := &http.Client{Transport: &http.Transport{}, Timeout: processtest.Patience}
 	t.Cleanup(func() { sim.Close(); web.CloseIdleConnections(); server.Close() })
 	b := &bench{t: t, sim: sim, url: server.URL, web: web}
 	b.add(gatewaytest.Trade{TradeID: "T1", Amount: euro(t, "30.00")})
@@ -184,10 +184,10 @@ func wantCode(t *testing.T, what string, a answer, code string) {
 	}
 }
 
-// eventually polls, for at most five seconds.
+// eventually polls, with a bound.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	processtest.WaitFor(t, 5*time.Second, what, holds)
+	processtest.WaitFor(t, processtest.Patience, what, holds)
 }
 
 var errTruncated = io.ErrUnexpectedEOF

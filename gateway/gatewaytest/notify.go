@@ -3,19 +3,18 @@ package gatewaytest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/gateway"
 )
 
 const (
@@ -160,21 +159,6 @@ func (n *notifier) post(v *notice) error {
 	return nil
 }
 
-// notifyBody writes one of the forms, signed with the secret.
-func notifyBody(form Form, secret gateway.Secret, data map[string]string) (contentType string, body []byte) {
-	sign := gateway.Sign(secret, data)
-	switch form {
-	case FormDotted:
-		return "text/plain", append([]byte(sign+"."), encode(data)...)
-	case FormField:
-		object := encode(map[string]any{"sign": sign, "data": data})
-		return "application/x-www-form-urlencoded", []byte("resultData=" + url.QueryEscape(string(object)))
-	}
-	return "application/json", encode(map[string]any{"sign": sign, "data": json.RawMessage(encode(data))})
-}
-
-var forms = []Form{FormObject, FormField, FormDotted}
-
 // plan sends a notification of the trade's state after a delay, and notes it
 // in the truth. The account is locked.
 func (r *captureRun) plan(kind string, state capture.OrderState, amount capture.Amount, delay time.Duration) {
@@ -197,12 +181,18 @@ func (r *captureRun) plan(kind string, state capture.OrderState, amount capture.
 		r.s.stats.refusedNotify.Add(1)
 		return
 	}
-	v.contentType, v.body = notifyBody(form, secret, map[string]string{
-		"type": "payment", "user": r.s.opts.User, "order_id": orderID(r.a.trade.TradeID),
-		"trade_id": r.a.trade.TradeID, "transaction_id": "tx" + orderID(r.a.trade.TradeID),
-		"amount": shownAmount(amount, d), "currency": amount.Currency(), "state": string(state),
-	})
+	v.contentType, v.body = notifyBody(form, r.s.rendering(d), secret, r.notifiedMembers(state, amount, d))
 	r.s.notify.later(delay, v)
+}
+
+// paidTime is when the trade was or will be paid. The account is locked.
+func (r *captureRun) paidTime() time.Time {
+	for _, c := range slices.Backward(r.a.changes) {
+		if c.state == capture.OrderPaid {
+			return c.at
+		}
+	}
+	return r.now
 }
 
 // announce plans what is told of a capture that has just taken effect and is

@@ -22,6 +22,8 @@ const (
 	Refuse RepeatedMode = "refuse"
 	// ReplayError: whatever was answered is answered again, also a -1000.
 	ReplayError RepeatedMode = "replay_error"
+	// Rerun: as if it were new.
+	Rerun RepeatedMode = "rerun"
 )
 
 // AmountMode says which amount Order Query shows after a partial capture.
@@ -46,12 +48,13 @@ const (
 // Form is how the body of a notification is written.
 type Form string
 
-// The three forms that were seen.
+// The forms that were seen.
 const (
-	AnyForm    Form = ""       // chosen by the seed, notification by notification
-	FormObject Form = "object" // {"sign":…,"data":{…}}
-	FormField  Form = "field"  // resultData= and the same, URL-encoded
-	FormDotted Form = "dotted" // signature.{json of the data}
+	AnyForm     Form = ""        // chosen by the seed, notification by notification
+	FormObject  Form = "object"  // {"sign":…,"data":{…}}
+	FormField   Form = "field"   // resultData= and the same, URL-encoded
+	FormEncoded Form = "encoded" // the same, URL-encoded without a name
+	FormDotted  Form = "dotted"  // signature.{json of the data}
 )
 
 // Options say how a Simulator behaves. The zero value of every field but User
@@ -75,7 +78,10 @@ type Options struct {
 	// SecondCapture is the code that another capture of a captured trade gets;
 	// -4024 where empty (unverified; -1000 and -4084 are as likely).
 	SecondCapture string
-	NotifyForm    Form
+	// PartialCaptures lets further captures of a trade take effect as long as the
+	// authorized sum allows them (unverified).
+	PartialCaptures bool
+	NotifyForm      Form
 	// AutoCreate lets a capture of an unknown trade create it, authorized for
 	// that amount, instead of answering -4024. Order Query says authorized of
 	// what no call has reached yet, but for capture-worker-probe.
@@ -83,12 +89,20 @@ type Options struct {
 	// ForgetCalls keeps no record of the calls of a trade, only their number:
 	// for load, where the record of each would be most of the memory.
 	ForgetCalls bool
+	// AllowEmptyNotifyURL takes a capture call whose notify_url is empty. The
+	// field is required, so that it gets -3001 by default, as an empty
+	// description does always.
+	AllowEmptyNotifyURL bool
+	// NotifyRendering is the way in which notifications are signed, one of
+	// gateway.Renderings; chosen by the seed among the likely ones where empty.
+	NotifyRendering string
 }
 
 // Timing holds the durations of faults and notifications. A zero field takes
 // the value of DefaultTiming; for an immediate effect set a nanosecond.
 type Timing struct {
 	LateBy       time.Duration // a late request lands within this
+	ErrorLateBy  time.Duration // a request answered -1000 (error_late) lands within this
 	StaleBy      time.Duration // how old a stale query's view is
 	QueryLag     time.Duration // how old every query's view is; 0 by default
 	HangMax      time.Duration // a hanging connection is closed after this
@@ -103,7 +117,7 @@ type Timing struct {
 // inside a client's settle time of 45 seconds.
 func DefaultTiming() Timing {
 	return Timing{
-		LateBy: 20 * time.Second, StaleBy: 10 * time.Second, HangMax: 2 * time.Minute,
+		LateBy: 20 * time.Second, ErrorLateBy: 20 * time.Second, StaleBy: 10 * time.Second, HangMax: 2 * time.Minute,
 		SlowBy: 3 * time.Second, PendingFor: 15 * time.Second,
 		NotifyDelay: 500 * time.Millisecond, NotifyLateBy: 30 * time.Second, NotifyRetry: 2 * time.Second,
 	}
@@ -120,7 +134,7 @@ func (t Timing) Scaled(factor float64) Timing {
 
 func (t *Timing) fields() []*time.Duration {
 	return []*time.Duration{
-		&t.LateBy, &t.StaleBy, &t.QueryLag, &t.HangMax, &t.SlowBy,
+		&t.LateBy, &t.ErrorLateBy, &t.StaleBy, &t.QueryLag, &t.HangMax, &t.SlowBy,
 		&t.PendingFor, &t.NotifyDelay, &t.NotifyLateBy, &t.NotifyRetry,
 	}
 }
@@ -150,10 +164,11 @@ func (o Options) Validate() error {
 	if o.User == "" || o.Secret == "" {
 		errs = append(errs, errors.New("gateway simulator: User and Secret must be set"))
 	}
-	word("RepeatedRequestID", string(o.RepeatedRequestID), string(Replay), string(Refuse), string(ReplayError))
+	word("RepeatedRequestID", string(o.RepeatedRequestID), string(Replay), string(Refuse), string(ReplayError), string(Rerun))
 	word("PartialAmount", string(o.PartialAmount), string(ShowCaptured), string(ShowAuthorized))
 	word("AfterWindow", string(o.AfterWindow), string(ShowExpired), string(ShowStillAuthorized))
-	word("NotifyForm", string(o.NotifyForm), string(FormObject), string(FormField), string(FormDotted))
+	word("NotifyForm", string(o.NotifyForm), string(FormObject), string(FormField), string(FormEncoded), string(FormDotted))
+	word("NotifyRendering", o.NotifyRendering, gateway.Renderings()...)
 	if o.Latency < 0 || slices.ContainsFunc(o.Timing.fields(), func(d *time.Duration) bool { return *d < 0 }) {
 		errs = append(errs, errors.New("gateway simulator: Latency and Timing must not be negative"))
 	}

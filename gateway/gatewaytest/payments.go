@@ -29,14 +29,10 @@ type paymentCall struct {
 	Data   map[string]string `json:"data"`
 }
 
-// requiredData are the members of data by method; those that map to false must
-// be there and may be empty.
-var requiredData = map[string]map[string]bool{
-	gateway.MethodCapture: {
-		"trade_id": true, "amount": true, "currency": true, "description": true,
-		"request_id": true, "notify_url": false,
-	},
-	gateway.MethodQueryOrder: {"trade_id": true},
+// requiredData are the members of data that a method needs, none of them empty.
+var requiredData = map[string][]string{
+	gateway.MethodCapture:    {"trade_id", "amount", "currency", "description", "request_id", "notify_url"},
+	gateway.MethodQueryOrder: {"trade_id"},
 }
 
 func (s *Simulator) servePayments(w http.ResponseWriter, r *http.Request) {
@@ -98,9 +94,10 @@ func (s *Simulator) check(call paymentCall) string {
 	if !ok {
 		return codeMethod
 	}
-	for name, filled := range required {
+	for _, name := range required {
 		value, present := call.Data[name]
-		if !present || filled && value == "" {
+		mayBeEmpty := name == "notify_url" && s.opts.AllowEmptyNotifyURL
+		if !present || value == "" && !mayBeEmpty {
 			return capture.CodeFieldMissing
 		}
 	}
@@ -156,7 +153,7 @@ func (s *Simulator) awaited(trade string) delivery {
 	d := newDice(s.opts.Seed, trade, OnQuery, 0)
 	info := queryInfo{
 		order:     order{OrderID: orderID(trade), TradeID: trade, State: string(capture.OrderAuthorized)},
-		CreatedAt: s.opts.Clock().UTC().Format(time.DateTime),
+		CreatedAt: unixText(s.opts.Clock()),
 	}
 	return delivery{body: success(queryData{info}, d)}
 }

@@ -1,8 +1,6 @@
 package gatewaytest
 
 import (
-	"time"
-
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
 )
@@ -28,8 +26,13 @@ func (s *Simulator) query(a *account, faults Faults) delivery {
 	}
 	record := Call{At: s.opts.Clock(), Method: gateway.MethodQueryOrder, Fault: step.Fault}
 	out := delivery{how: queryWays[step.Fault]}
-	if step.Fault == QueryError {
+	switch step.Fault {
+	case QueryError:
 		step.Code = capture.CodeInternal
+	case QueryNoTrade:
+		step.Code = codeTradeID
+	case QueryOddCode:
+		step.Code = d.code(step.Fault)
 	}
 	switch {
 	case step.Code != "":
@@ -46,7 +49,7 @@ func (s *Simulator) query(a *account, faults Faults) delivery {
 // show writes Order Query's answer about the trade.
 func (s *Simulator) show(a *account, step Step, d dice) []byte {
 	now := s.opts.Clock()
-	view := now.Add(-s.opts.Timing.QueryLag)
+	view := now.Add(-s.settings.Load().queryLag)
 	if step.Fault == QueryStale {
 		view = now.Add(-s.opts.Timing.StaleBy)
 	}
@@ -63,11 +66,11 @@ func (s *Simulator) show(a *account, step Step, d dice) []byte {
 	}
 	info := queryInfo{
 		order:     describe(a.trade, state, amount, d),
-		CreatedAt: a.trade.AuthorizedAt.UTC().Format(time.DateTime),
+		CreatedAt: unixText(a.trade.AuthorizedAt),
 	}
 	if len(a.captures) > 0 && state == capture.OrderPaid {
 		info.TransactionID = "tx" + orderID(a.trade.TradeID)
-		info.PaidTime = a.captures[0].At.UTC().Format(time.DateTime)
+		info.PaidTime = unixText(a.captures[0].At)
 	}
 	return success(queryData{info}, d)
 }

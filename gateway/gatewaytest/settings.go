@@ -15,14 +15,21 @@ type settings struct {
 	faults  Faults
 	down    Down
 	latency time.Duration
+	// queryLag is how old every query's view is.
+	queryLag time.Duration
+	refuse   string // the code that every capture call gets, "" for none
 }
 
 func (c settings) validate() error {
 	var negative error
-	if c.latency < 0 {
-		negative = fmt.Errorf("gateway simulator: the latency %s is negative", c.latency)
+	if c.latency < 0 || c.queryLag < 0 {
+		negative = fmt.Errorf("gateway simulator: the latency %s or the query lag %s is negative", c.latency, c.queryLag)
 	}
-	return errors.Join(c.faults.Validate(), c.down.Validate(), negative)
+	var code error
+	if c.refuse != "" && !errorCode.MatchString(c.refuse) {
+		code = fmt.Errorf("gateway simulator: the code %q is not a negative integer", c.refuse)
+	}
+	return errors.Join(c.faults.Validate(), c.down.Validate(), negative, code)
 }
 
 // change applies f to a copy, and keeps it if it is valid.
@@ -58,6 +65,17 @@ func (s *Simulator) SetLatency(d time.Duration) error {
 	return s.change(func(c *settings) error { c.latency = d; return nil })
 }
 
+// SetQueryLag changes how old the view of every query is.
+func (s *Simulator) SetQueryLag(d time.Duration) error {
+	return s.change(func(c *settings) error { c.queryLag = d; return nil })
+}
+
+// SetRefuse lets every capture call of a known trade be refused with the code,
+// without effect, from now on; an empty code ends that. Scripts come first.
+func (s *Simulator) SetRefuse(code string) error {
+	return s.change(func(c *settings) error { c.refuse = code; return nil })
+}
+
 // Reset forgets all trades, request_ids and counts, and returns how many
 // trades there were. Faults, outage, latency and secret stay. What is under
 // way for a forgotten trade ends as it would have, but a late landing or a
@@ -77,10 +95,10 @@ func (s *Simulator) Reset() (forgotten int) {
 // known reports whether a is a trade that was not forgotten.
 func (s *Simulator) known(a *account) bool { return s.account(a.trade.TradeID) == a }
 
-// showFaults writes every knob with its probability, down and latency.
+// showFaults writes every knob with its probability, and the other settings.
 func (s *Simulator) showFaults(w http.ResponseWriter, _ *http.Request) {
 	now := s.settings.Load()
-	all := map[string]any{"down": now.down, "latency": now.latency.String()}
+	all := map[string]any{"down": now.down, "latency": now.latency.String(), "query_lag": now.queryLag.String(), "refuse": now.refuse}
 	for _, k := range knobs {
 		all[string(k.Name)] = now.faults[k.Name]
 	}
@@ -128,12 +146,19 @@ func (c *settings) set(name string, raw json.RawMessage) (err error) {
 		return nil
 	case "down":
 		return json.Unmarshal(raw, &c.down)
-	case "latency":
+	case "refuse":
+		return json.Unmarshal(raw, &c.refuse)
+	case "latency", "query_lag":
 		var text string
 		if err := json.Unmarshal(raw, &text); err != nil {
 			return err
 		}
-		c.latency, err = time.ParseDuration(text)
+		d, err := time.ParseDuration(text)
+		if name == "latency" {
+			c.latency = d
+		} else {
+			c.queryLag = d
+		}
 		return err
 	}
 	var p float64

@@ -81,7 +81,7 @@ func New(o Options) *Simulator {
 	s := &Simulator{
 		opts: o, life: newLifecycle(), trades: map[string]*account{}, requests: map[string]string{},
 	}
-	s.settings.Store(&settings{faults: maps.Clone(o.Faults), down: o.Down, latency: o.Latency})
+	s.settings.Store(&settings{faults: maps.Clone(o.Faults), down: o.Down, latency: o.Latency, queryLag: o.Timing.QueryLag})
 	s.secret.Store(&o.Secret)
 	s.notify = newNotifier(s)
 	s.mux = s.routes()

@@ -35,7 +35,7 @@ func state(sim *gatewaytest.Simulator) string {
 
 func virtual(t *testing.T, expires time.Duration, play func(*testing.T, *gatewaytest.Simulator)) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := gatewaytest.New(gatewaytest.Options{User: user, Secret: secret})
+		sim := gatewaytest.New(gatewaytest.Options{User: user, Secret: secret, AllowEmptyNotifyURL: true})
 		defer sim.Close()
 		trade := gatewaytest.Trade{TradeID: "T1", Amount: euro(t, "30.00"), ExpiresAt: time.Now().Add(expires)}
 		if err := sim.AddTrades(trade); err != nil {
@@ -57,6 +57,7 @@ func TestDefaultTimingUnderVirtualTime(t *testing.T) {
 	}{
 		{"late lands within 20 s", time.Hour, gatewaytest.Step{Fault: gatewaytest.Late}, 20 * time.Second, "authorized", "paid", 1},
 		{"late finds it expired", time.Second, gatewaytest.Step{Fault: gatewaytest.Late}, 20 * time.Second, "authorized", "expired", 0},
+		{"-1000 lands within 20 s", time.Hour, gatewaytest.Step{Fault: gatewaytest.ErrorLate}, 20 * time.Second, "authorized", "paid", 1},
 		{"pending is paid after 15 s", time.Hour, gatewaytest.Step{Fault: gatewaytest.Pending}, 15 * time.Second, "pending", "paid", 1},
 		{"nothing captured expires", 30 * 24 * time.Hour, gatewaytest.Step{Code: "-1000"}, 30 * 24 * time.Hour, "authorized", "expired", 0},
 	}
@@ -103,7 +104,7 @@ func TestStaleEndsAfterTenSeconds(t *testing.T) {
 
 func TestCloseEndsWhatHangsAndWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := gatewaytest.New(gatewaytest.Options{User: user, Secret: secret})
+		sim := gatewaytest.New(gatewaytest.Options{User: user, Secret: secret, AllowEmptyNotifyURL: true})
 		trade := gatewaytest.Trade{TradeID: "T1", Amount: euro(t, "30.00"), Script: []gatewaytest.Step{
 			{Fault: gatewaytest.HangBefore}, {Fault: gatewaytest.Late}, {Fault: gatewaytest.Late},
 		}}

@@ -103,6 +103,7 @@ func (c *Checker) broker(ctx context.Context) {
 	if c.account(ctx, js) {
 		c.ledger(ctx, js)
 		c.streams(ctx, js)
+		c.control(ctx, js)
 		c.people(ctx, js)
 	}
 	// Last: it knows by then what is missing and would have to be created, and

@@ -119,11 +119,11 @@ func TestBrokerIsLookedAtAndLeftAlone(t *testing.T) {
 	}
 	defer s.Shutdown()
 	connect := func(context.Context) (*nats.Conn, jetstream.JetStream, error) {
-		nc, err := nats.Connect(s.URL())
+		nc, err := nats.Connect(s.URL(), nats.Timeout(processtest.Patience))
 		if err != nil {
 			return nil, nil, err
 		}
-		js, err := jetstream.New(nc)
+		js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 		return nc, js, err
 	}
 	nc, js, err := connect(t.Context())

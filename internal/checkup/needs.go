@@ -35,6 +35,9 @@ type need struct {
 // releasedSubject is where `parked release` publishes where nobody says it.
 const releasedSubject = "capture.jobs.released"
 
+// controlSubject is where the values of the control bucket are published.
+const controlSubject = "$KV." + worker.ControlBucket + ".>"
+
 // needs builds the list for one configuration.
 type needs struct {
 	list []need
@@ -70,7 +73,8 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	inbox = inbox[:strings.LastIndex(inbox, ".")]
 	n.list = append(n.list, need{listen: true, subjects: []string{inbox + ".*", inbox + ".*.*"}, all: inbox + ".>", purpose: "hear the answers of the broker"})
 	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
-	n.call("find the streams", "STREAM.INFO."+jobs, "STREAM.INFO."+book, "STREAM.INFO."+dlq)
+	n.call("find the streams", "STREAM.INFO."+jobs, "STREAM.INFO."+book, "STREAM.INFO."+dlq, "STREAM.INFO."+worker.ControlStream)
+	n.call("read what operators accept", "DIRECT.GET."+worker.ControlStream+".>")
 	n.call("read the ledger", "STREAM.MSG.GET."+book, "DIRECT.GET."+book)
 	for _, wanted := range c.Streams.Consumers {
 		n.call("find consumer "+wanted.Name, "CONSUMER.INFO."+jobs+"."+wanted.Name)
@@ -85,7 +89,7 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 
 func (c *Checker) workerNeeds(n *needs) {
 	jobs, book := c.Streams.Jobs, c.Config.Ledger.Stream
-	for _, stream := range []string{jobs, book, c.Streams.DLQ} {
+	for _, stream := range []string{jobs, book, c.Streams.DLQ, worker.ControlStream} {
 		if c.isAbsent("stream " + stream) {
 			n.call("create stream "+stream+": there is none yet", "STREAM.CREATE."+stream)
 		}
@@ -103,11 +107,13 @@ func (c *Checker) workerNeeds(n *needs) {
 		need := n.publish("say what became of a job; without it each is delivered again and again", ack+".*.*.*.*.*")
 		need.all, need.reply = ack+".>", true
 	}
+	n.call("see at the start that the ledger knows the newest jobs", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
+	n.publish("tell other workers that the ledger has lost events", controlSubject)
 	c.events(n, "write down what happens; without a record nothing is captured", capture.Attempted, capture.Answered,
 		capture.Queried, capture.Notified, capture.Captured, capture.Failed, capture.Parked)
 	letters := n.publish("put away jobs that nobody can capture")
 	letters.all = worker.DeadLetterSubject + ">"
-	for _, reason := range append(capture.MalformedReasons(), worker.ReasonConflict) {
+	for _, reason := range append(capture.MalformedReasons(), worker.ReasonConflict, worker.ReasonWithdrawn) {
 		letters.subjects = append(letters.subjects, worker.DeadLetterSubject+reason)
 	}
 }
@@ -131,6 +137,7 @@ func (c *Checker) peopleNeed(n *needs) {
 	first := len(n.list)
 	c.events(n, "write down what `parked` and `reconcile --write` learn",
 		capture.Released, capture.Dismissed, capture.Captured, capture.Failed, capture.Parked)
+	n.publish("say what is accepted (`resume`)", controlSubject)
 	n.publish("note what `dlq republish` and `dlq dismiss` did", worker.RepublishedSubject+"*", worker.DismissedSubject+"*")
 	n.publish("send jobs (`publish`, `dlq republish`)", slices.Clone(c.Streams.Subjects)...)
 	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return subject.Takes(s, releasedSubject) }) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/checkup"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
 )
@@ -18,12 +19,12 @@ import (
 // once it was dealt with.
 func TestWhatWaitsForAPersonIsTold(t *testing.T) {
 	srv := startBroker(t, nil)
-	nc, err := nats.Connect(srv.ClientURL(), nats.UserInfo("owner", "p"))
+	nc, err := nats.Connect(srv.ClientURL(), nats.Timeout(processtest.Patience), nats.UserInfo("owner", "p"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +32,9 @@ func TestWhatWaitsForAPersonIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := worker.EnsureStreams(t.Context(), js, streams()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := worker.EnsureControl(t.Context(), js, ledger.DefaultStream, 1, nil); err != nil {
 		t.Fatal(err)
 	}
 	look := func(letters, parked string) {

@@ -21,7 +21,8 @@ import (
 var narrow = strings.Fields(`captures.*.attempted captures.*.answered captures.*.queried captures.*.notified captures.*.captured captures.*.failed
 	captures.*.parked capture.dlq.* $JS.API.STREAM.INFO.* $JS.API.STREAM.CREATE.* $JS.API.CONSUMER.CREATE.CAPTURE_JOBS.capture-worker
 	$JS.API.CONSUMER.INFO.CAPTURE_JOBS.capture-worker $JS.API.CONSUMER.LIST.CAPTURE_JOBS $JS.API.CONSUMER.MSG.NEXT.CAPTURE_JOBS.capture-worker
-	$JS.ACK.CAPTURE_JOBS.capture-worker.*.*.*.*.* $JS.API.STREAM.MSG.GET.CAPTURES $JS.API.DIRECT.GET.CAPTURES $JS.API.INFO $SYS.REQ.USER.INFO`)
+	$JS.ACK.CAPTURE_JOBS.capture-worker.*.*.*.*.* $JS.API.STREAM.MSG.GET.CAPTURES $JS.API.DIRECT.GET.CAPTURES $JS.API.INFO $SYS.REQ.USER.INFO
+	$JS.API.STREAM.MSG.GET.CAPTURE_JOBS $JS.API.DIRECT.GET.CAPTURE_JOBS $JS.API.DIRECT.GET.KV_CAPTURE_CONTROL.> $KV.CAPTURE_CONTROL.>`)
 
 func without(subjects []string, gone ...string) (rest []string) {
 	for _, s := range subjects {
@@ -95,12 +96,12 @@ func TestNothingNeedsToBeCreatedTwice(t *testing.T) {
 			"$JS.API.CONSUMER.CREATE.CAPTURE_JOBS.capture-worker", "$JS.API.CONSUMER.LIST.CAPTURE_JOBS")},
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
 	})
-	nc, err := nats.Connect(srv.ClientURL(), nats.UserInfo("owner", "p"))
+	nc, err := nats.Connect(srv.ClientURL(), nats.Timeout(processtest.Patience), nats.UserInfo("owner", "p"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +109,9 @@ func TestNothingNeedsToBeCreatedTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := worker.EnsureStreams(t.Context(), js, streams()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := worker.EnsureControl(t.Context(), js, ledger.DefaultStream, 1, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := of(checkAs(t, srv, checkup.ForWorker), "nats"); !strings.Contains(got, "ok: this user may do what is needed for the worker") {
@@ -141,7 +145,7 @@ func start(t *testing.T, o server.Options) *server.Server {
 	}
 	srv.Start()
 	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(processtest.Patience) {
 		t.Fatal("the server does not come up")
 	}
 	return srv
@@ -165,7 +169,7 @@ func checkAs(t *testing.T, srv *server.Server, role checkup.Role) []checkup.Find
 		if err != nil {
 			return nil, nil, err
 		}
-		js, err := jetstream.New(nc)
+		js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 		return nc, js, err
 	}
 	return c.Run(t.Context())

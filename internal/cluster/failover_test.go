@@ -57,7 +57,7 @@ func finish(w *world, running []*processtest.Process) {
 	w.t.Helper()
 	w.waitDone(patience)
 	for _, p := range running {
-		p.Stop(stopBound)
+		p.Stop(patience)
 	}
 	report := w.audited()
 	if want := len(w.jobs) - report.Failed - report.Parked; report.Captured != want || report.Parked > 0 {
@@ -142,11 +142,15 @@ func (w *world) leaderOfLedger() string { return w.info(ledger.DefaultStream).Cl
 
 func (w *world) leaderOfConsumer() string {
 	w.t.Helper()
-	consumer, err := w.js.Consumer(w.t.Context(), jobsStream, consumerName)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return consumer.CachedInfo().Cluster.Leader
+	var leader string
+	processtest.WaitFor(w.t, patience, "a leader of "+consumerName, func() bool {
+		consumer, err := w.js.Consumer(w.t.Context(), jobsStream, consumerName)
+		if err == nil && consumer.CachedInfo().Cluster != nil {
+			leader = consumer.CachedInfo().Cluster.Leader
+		}
+		return leader != ""
+	})
+	return leader
 }
 
 func (w *world) info(stream string) *jetstream.StreamInfo {

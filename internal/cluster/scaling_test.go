@@ -102,7 +102,7 @@ func (s setting) measure(t *testing.T) float64 {
 	after, took := effects(), time.Since(began)
 	w.waitDone(patience)
 	for _, p := range running {
-		p.Stop(stopBound)
+		p.Stop(patience)
 	}
 	if report := w.audited(); report.Captured != jobs {
 		t.Errorf("%d of %d jobs are captured", report.Captured, jobs)

@@ -4,17 +4,12 @@ package cluster
 
 import (
 	"testing"
-	"time"
 
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // patience is the bound of waits whose length is not what a test is about.
-const patience = 60 * time.Second
-
-// stopBound is somewhat more than the shutdown timeout of
-// processtest.ScaledTimes.
-const stopBound = 15 * time.Second
+const patience = processtest.Patience
 
 // startWorker starts `capture-worker run` and returns once it takes jobs.
 func startWorker(t *testing.T, name string, env ...string) *processtest.Process {

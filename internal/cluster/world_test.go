@@ -50,7 +50,7 @@ func newWorld(t *testing.T, url string, o gatewaytest.Options) *world {
 	t.Cleanup(w.sim.Close)
 	server := httptest.NewServer(w.sim)
 	t.Cleanup(server.Close)
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	nc, err := nats.Connect(url, nats.Timeout(patience/4), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,10 +58,10 @@ func newWorld(t *testing.T, url string, o gatewaytest.Options) *world {
 	if w.js, err = jetstream.New(nc); err != nil {
 		t.Fatal(err)
 	}
-	w.book = ledger.NewJetStream(w.js, ledger.Options{})
+	w.book = ledger.NewJetStream(w.js, ledger.Options{Bound: patience})
 	w.env = append([]string{
 		"CAPTURE_NATS_URL=" + url, "CAPTURE_GATEWAY_URL=" + server.URL + gatewaytest.PaymentsPath,
-		"CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
+		"CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example/notify", "CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
 	}, processtest.ScaledTimes()...)
 	return w
 }

@@ -5,7 +5,6 @@ package e2e
 import (
 	"fmt"
 	"testing"
-	"time"
 )
 
 // A worker that gathers its appends into batches, since the server syncs each
@@ -21,7 +20,7 @@ func TestWorkerKilledWhileItGathers(t *testing.T) {
 	s := startSim(t, "--faults", "rough", "--seed", "11", "--latency", "30ms")
 	orders := mixed(t, "batch", kills*wave)
 	env := workerEnv(b, s, "CAPTURE_WORKER_CONCURRENCY=128")
-	startWorker(t, "streams", env).Stop(shutdownTimeout) // it creates the streams
+	startWorker(t, "streams", env).Stop(patience) // it creates the streams
 	for i := range kills {
 		place(b, s, orders[i*wave:(i+1)*wave]) // all at once, or too few are under way for a batch
 		before := s.calls()
@@ -30,7 +29,7 @@ func TestWorkerKilledWhileItGathers(t *testing.T) {
 		w.Kill()
 	}
 	startWorker(t, "survivor", env)
-	b.waitDone(90 * time.Second)
+	b.waitDone(patience)
 	settled(b, s, orders)
 	if n := takenOver(b, orders); n < kills {
 		t.Errorf("%d trades were taken over in the middle of a call, want at least %d: the kills came between jobs", n, kills)

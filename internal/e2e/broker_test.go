@@ -61,19 +61,22 @@ func (b *broker) start() {
 	b.process.Says("Server is ready", 1, patience)
 }
 
+// answerBound is for one answer of the broker, which may be lost with it.
+const answerBound = patience / 4
+
 // connect connects our own client, which outlives the server.
 func (b *broker) connect() {
 	b.t.Helper()
-	nc, err := nats.Connect(b.url, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond),
+	nc, err := nats.Connect(b.url, nats.Timeout(answerBound), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond),
 		nats.RetryOnFailedConnect(true))
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(nc.Close)
-	if b.js, err = jetstream.New(nc); err != nil {
+	if b.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(answerBound)); err != nil {
 		b.t.Fatal(err)
 	}
-	b.book = ledger.NewJetStream(b.js, ledger.Options{})
+	b.book = ledger.NewJetStream(b.js, ledger.Options{Bound: patience})
 }
 
 // publish publishes one message and waits until it is stored.

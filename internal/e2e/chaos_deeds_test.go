@@ -54,7 +54,7 @@ func (c *chaos) stopWorker() bool {
 func (c *chaos) end(w *processtest.Process) {
 	c.t.Helper()
 	w.Signal(syscall.SIGTERM)
-	if code := w.Exit(shutdownTimeout + 5*time.Second); code != 0 && code != 1 {
+	if code := w.Exit(patience); code != 0 && code != 1 {
 		c.t.Errorf("%s ended with exit code %d after SIGTERM", w.Name, code)
 	}
 }
@@ -67,8 +67,8 @@ func (c *chaos) pauseWorker() bool {
 		return false
 	}
 	w := c.workers[n]
-	w.Signal(syscall.SIGSTOP)
-	c.begin("paused", n, func() { w.Signal(syscall.SIGCONT) })
+	w.Pause()
+	c.begin("paused", n, func() { w.Resume() })
 	if c.dice.IntN(3) == 0 {
 		stay(8 * time.Second)
 	}

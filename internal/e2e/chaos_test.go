@@ -15,21 +15,27 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// The chaos is short among the other tests and long with CHAOS=long; the order
-// of its deeds comes from CHAOS_SEED, and is different each time when it is long.
+// The chaos is short among the other tests, or as long as CHAOS says; the order
+// of its deeds comes from CHAOS_SEED, and is different each time where CHAOS is
+// set.
 const (
 	shortChaos = 10 * time.Second
-	longChaos  = 3 * time.Minute
 
 	chaosWave    = 25
 	chaosBacklog = 250 // no wave is published beyond it
 )
 
-func chaosLength() time.Duration {
-	if os.Getenv("CHAOS") == "long" {
-		return longChaos
+func chaosLength(t *testing.T) time.Duration {
+	t.Helper()
+	given := os.Getenv("CHAOS")
+	if given == "" {
+		return shortChaos
 	}
-	return shortChaos
+	length, err := time.ParseDuration(given)
+	if err != nil {
+		t.Fatalf("CHAOS: %v", err)
+	}
+	return length
 }
 
 func chaosSeed(t *testing.T) uint64 {
@@ -41,7 +47,7 @@ func chaosSeed(t *testing.T) uint64 {
 		}
 		return seed
 	}
-	if chaosLength() == longChaos {
+	if os.Getenv("CHAOS") != "" {
 		return uint64(time.Now().Unix())
 	}
 	return 1
@@ -55,11 +61,11 @@ func chaosSeed(t *testing.T) uint64 {
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	c := startChaos(t, chaosSeed(t))
-	for end := time.Now().Add(chaosLength()); time.Now().Before(end); {
+	for end := time.Now().Add(chaosLength(t)); time.Now().Before(end); {
 		c.round()
 	}
 	c.calm(0)
-	c.b.waitDone(3 * time.Minute)
+	c.b.waitDone(2 * patience)
 	for _, w := range c.workers {
 		c.end(w)
 	}
@@ -112,7 +118,7 @@ func deeds() []deed {
 
 func startChaos(t *testing.T, seed uint64) *chaos {
 	t.Helper()
-	t.Logf("chaos for %s with CHAOS_SEED=%d", chaosLength(), seed)
+	t.Logf("chaos for %s with CHAOS_SEED=%d", chaosLength(t), seed)
 	c := &chaos{
 		t: t, seed: seed, dice: rand.New(rand.NewPCG(seed, 1)), done: map[string]int{},
 		b: startBroker(t), s: startSim(t, "--faults", "hostile", "--seed", strconv.FormatUint(seed, 10), "--latency", "50ms"),

@@ -4,9 +4,7 @@ package e2e
 
 import (
 	"fmt"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
@@ -29,7 +27,7 @@ func TestWorkerKilledTenTimes(t *testing.T) {
 		w.Kill()
 	}
 	startWorker(t, "survivor", env)
-	b.waitDone(90 * time.Second)
+	b.waitDone(patience)
 	report := settled(b, s, orders)
 	if report.Trades != kills*wave {
 		t.Errorf("%d trades were audited, want %d", report.Trades, kills*wave)
@@ -59,7 +57,7 @@ func TestBrokerKilledUnderLoad(t *testing.T) {
 	}
 	b.waitDone(patience)
 	settled(b, s, orders)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 }
 
 // Acceptance: no trade captured twice, whatever happens to a worker. Here one
@@ -74,19 +72,19 @@ func TestWorkerPausedBeyondItsLease(t *testing.T) {
 	orders := mixed(t, "pause", 100)
 	place(b, s, orders)
 	s.waitCalls(20, 0)
-	sleeper.Signal(syscall.SIGSTOP)
+	sleeper.Pause()
 	startWorker(t, "awake", env)
 	// The other takes everything over, which it may do only once the sleeper's
 	// leases are over: the audit looks at that.
-	b.waitDone(90 * time.Second)
+	b.waitDone(patience)
 	if takenOver(b, orders) == 0 {
 		t.Error("no trade was taken over in the middle of a call: the worker was paused between jobs")
 	}
-	sleeper.Signal(syscall.SIGCONT)
+	sleeper.Resume()
 	more := plain(t, "more", 40)
 	place(b, s, more)
 	b.waitDone(patience)
-	sleeper.Stop(shutdownTimeout)
+	sleeper.Stop(patience)
 	settled(b, s, append(orders, more...))
 }
 
@@ -100,7 +98,7 @@ func TestRedeliveryOfFinishedJobsCallsNobody(t *testing.T) {
 	first := startWorker(t, "first", workerEnv(b, s))
 	place(b, s, orders)
 	b.waitDone(patience)
-	first.Stop(shutdownTimeout)
+	first.Stop(patience)
 	// The consumer is lost with its memory of what was acked.
 	if err := b.js.DeleteConsumer(t.Context(), jobsStream, consumerName); err != nil {
 		t.Fatal(err)
@@ -108,7 +106,7 @@ func TestRedeliveryOfFinishedJobsCallsNobody(t *testing.T) {
 	before := s.calls()
 	second := startWorker(t, "second", workerEnv(b, s))
 	b.waitDone(patience)
-	second.Stop(shutdownTimeout)
+	second.Stop(patience)
 	// A first delivery announces its call without looking first; the ledger
 	// refuses the announcement, and nothing is called.
 	if after := s.calls(); after != before {

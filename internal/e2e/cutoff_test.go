@@ -45,10 +45,10 @@ func TestWorkerEndsWithItsConnection(t *testing.T) {
 	s := startSim(t)
 	env := workerEnv(b, s)
 	w := startWorker(t, "cut-off", env)
-	w.Signal(syscall.SIGSTOP)
+	w.Pause()
 	b.publish(jobsSubject, []byte(strings.Repeat("x", 6<<10)))
 	limit(4 << 10)
-	w.Signal(syscall.SIGCONT)
+	w.Resume()
 	if code := w.Exit(patience); code != 1 {
 		t.Errorf("it ended with %d, want 1", code)
 	}
@@ -58,5 +58,5 @@ func TestWorkerEndsWithItsConnection(t *testing.T) {
 	if letters := b.messages(dlqStream); len(letters) != 2 {
 		t.Errorf("%d dead letters, want the job in two parts", len(letters))
 	}
-	next.Stop(shutdownTimeout)
+	next.Stop(patience)
 }

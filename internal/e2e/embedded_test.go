@@ -25,7 +25,7 @@ func TestEmbeddedKeepsTheLedger(t *testing.T) {
 	shows(t, b, 0, "captured", orders[0].trade.TradeID)
 	shows(t, b, 1, "the ledger knows no trade", "nobody-asked-for-it")
 	shows(t, b, 2, "not a trade id", "no.trade")
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 	shows(t, b, 1, "connecting to NATS", orders[0].trade.TradeID)
 
 	w = startWorker(t, "second", env, "--embedded")
@@ -38,7 +38,7 @@ func TestEmbeddedKeepsTheLedger(t *testing.T) {
 	w = startWorker(t, "third", env, "--embedded")
 	b.waitDone(patience)
 	allCaptured(b, s, orders)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 }
 
 // shows runs `capture-worker show` as a person does.

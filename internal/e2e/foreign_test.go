@@ -65,7 +65,7 @@ func foreignStream(t *testing.T, ownConsumer bool) {
 	if events := b.events("shop-0000"); len(events) == 0 || events[0].OrderID != "A-shop-0000" {
 		t.Errorf("the ledger does not know the shop's order: %v", events)
 	}
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 	streamAfter, consumerAfter := ordersConfig(b, ownConsumer)
 	if !reflect.DeepEqual(streamBefore, streamAfter) {
 		t.Errorf("the stream was altered:\n%+v\n%+v", streamBefore, streamAfter)

@@ -8,7 +8,6 @@
 package e2e
 
 import (
-	"flag"
 	"testing"
 
 	"github.com/capture-worker/capture-worker/internal/processtest"
@@ -20,13 +19,6 @@ var (
 	natsProgram   string
 )
 
-// atOnce is how many tests run side by side where -parallel does not say: they
-// mostly wait for leases and settle times, also on two cores.
-const atOnce = "4"
-
 func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", atOnce); err != nil {
-		panic(err)
-	}
 	processtest.Main(m, map[string]*string{processtest.Worker: &workerProgram, processtest.NATSServer: &natsProgram})
 }

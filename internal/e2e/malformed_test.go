@@ -45,7 +45,7 @@ func TestMalformedJobsAreDeadLettered(t *testing.T) {
 		place(b, s, good[i:i+1])
 	}
 	b.waitDone(patience)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 	letters := b.messages(dlqStream)
 	if len(letters) != len(malformed) {
 		t.Errorf("%d dead letters, want %d", len(letters), len(malformed))

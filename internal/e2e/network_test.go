@@ -63,9 +63,9 @@ func TestGatewayLineCut(t *testing.T) {
 		}
 		n.set(lineUp)
 	}
-	b.waitDone(90 * time.Second)
+	b.waitDone(patience)
 	settled(b, s, orders)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 }
 
 // Acceptance: a worker's network to NATS is stuck for longer than its ack wait
@@ -81,7 +81,7 @@ func TestBrokerLineStuckBeyondTheLease(t *testing.T) {
 	s.waitCalls(15, 0)
 	n.set(lineStuck)
 	startWorker(t, "other", workerEnv(b, s, "CAPTURE_WORKER_CONCURRENCY=16"))
-	b.waitDone(90 * time.Second)
+	b.waitDone(patience)
 	if takenOver(b, orders) == 0 {
 		t.Error("no trade was taken over: nothing was in hand when the line got stuck")
 	}
@@ -89,7 +89,7 @@ func TestBrokerLineStuckBeyondTheLease(t *testing.T) {
 	more := plain(t, "more", 40)
 	place(b, s, more)
 	b.waitDone(patience)
-	stuck.Stop(shutdownTimeout)
+	stuck.Stop(patience)
 	settled(b, s, append(orders, more...))
 }
 
@@ -113,7 +113,7 @@ func TestBrokerLineCut(t *testing.T) {
 	}
 	b.waitDone(patience)
 	settled(b, s, orders)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 }
 
 // roomFor is the ledger's stream, of a person's own making, that is full after
@@ -155,7 +155,7 @@ func TestLedgerFull(t *testing.T) {
 	if _, err := b.js.UpdateStream(t.Context(), roomFor(-1)); err != nil {
 		t.Fatal(err)
 	}
-	b.waitDone(90 * time.Second)
+	b.waitDone(patience)
 	allCaptured(b, s, orders)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 }

@@ -60,7 +60,7 @@ func killRecords(t *testing.T, dsn string, killDatabase func()) {
 	b.waitDone(2 * patience)
 	store := modelReaches(t, b, dsn)
 	sameAsTheLedger(t, b, store)
-	p.Stop(shutdownTimeout)
+	p.Stop(patience)
 }
 
 // modelReaches waits until the records hold all that the ledger does.

@@ -5,7 +5,6 @@ package e2e
 import (
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
@@ -28,7 +27,7 @@ func TestStopUnderLoadHandsJobsOver(t *testing.T) {
 	orders := plain(t, "stop", 200)
 	place(b, s, orders)
 	s.waitCalls(40, 0)
-	leaver.Stop(shutdownTimeout)
+	leaver.Stop(patience)
 	if info, err := b.consumer(jobsStream); err != nil || info.NumPending+uint64(info.NumAckPending) == 0 {
 		t.Errorf("nothing was left to hand over (%v): the test stops too late", err)
 	}
@@ -42,7 +41,7 @@ func TestStopUnderLoadHandsJobsOver(t *testing.T) {
 	if shares["leaver"] < 10 || shares["stayer"] < 10 {
 		t.Errorf("the workers captured %v, want a share each", shares)
 	}
-	stayer.Stop(shutdownTimeout)
+	stayer.Stop(patience)
 }
 
 // Acceptance: worker.shutdown_timeout bounds the stop also when the gateway
@@ -61,13 +60,13 @@ func TestStopWithHangingGateway(t *testing.T) {
 	place(b, s, orders)
 	s.waitCalls(8, 0)
 	w.Signal(syscall.SIGTERM)
-	if code := w.Exit(3*time.Second + 2*time.Second); code != 0 || w.Out.Count("the shutdown timeout is over") != 1 {
+	if code := w.Exit(patience); code != 0 || w.Out.Count("the shutdown timeout is over") != 1 {
 		t.Errorf("exit code %d, want 0 and a word about the jobs that were still in hand", code)
 	}
 	if n := b.eventTypes(); n[capture.Failed]+n[capture.Parked] > 0 {
 		t.Errorf("the stop failed %d trades and parked %d", n[capture.Failed], n[capture.Parked])
 	}
 	startWorker(t, "next", hanging)
-	b.waitDone(60 * time.Second)
+	b.waitDone(patience)
 	allCaptured(b, s, orders)
 }

@@ -41,7 +41,7 @@ func works(t *testing.T, b *broker, s *sim, w *processtest.Process) {
 	place(b, s, orders)
 	b.waitDone(patience)
 	allCaptured(b, s, orders)
-	w.Stop(shutdownTimeout)
+	w.Stop(patience)
 	if w.Out.Count(simSecret) > 0 {
 		t.Error("the secret key is in the log")
 	}

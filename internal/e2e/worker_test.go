@@ -4,27 +4,20 @@ package e2e
 
 import (
 	"testing"
-	"time"
 
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// patience is the bound of waits whose length is not what a test is about. It
-// is long, because test machines are slow.
-const patience = 45 * time.Second
-
-// As processtest.ScaledTimes says.
-const (
-	shutdownTimeout = 10 * time.Second
-	probeInterval   = 200 * time.Millisecond
-)
+// patience bounds every wait here, a stop's too: that worker.shutdown_timeout
+// bounds a stop is seen by what the worker says.
+const patience = processtest.Patience
 
 // necessary is the environment that design and README promise to be enough.
 // Metrics go to a free port, because tests run side by side.
 func necessary(b *broker, s *sim) []string {
 	return []string{
 		"CAPTURE_NATS_URL=" + b.url, "CAPTURE_GATEWAY_URL=" + s.url,
-		"CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
+		"CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example/notify", "CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
 		"CAPTURE_ADMIN_LISTEN=127.0.0.1:0",
 	}
 }

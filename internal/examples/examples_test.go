@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/npmtest"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 func TestGoExamples(t *testing.T) {
@@ -43,9 +44,7 @@ func TestNodeExamples(t *testing.T) {
 // checked.
 func TestPythonExamplesAreRead(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("left out: python3 is not installed")
-	}
+	processtest.Needs(t, "python3", "apt-get install python3")
 	files, err := filepath.Glob("../../docs/examples/python/*.py")
 	if err != nil || len(files) != 2 {
 		t.Fatalf("found %v: %v", files, err)

@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, processtest.Leftovers()) }
 
 // patience is the bound of waits whose length is not what a test is about.
-const patience = 45 * time.Second
+const patience = processtest.Patience
 
 // broker is a JetStream server with the streams of the program. Who comes
 // without a name may do what docs/integration.md says that a neighbour needs.
@@ -46,15 +46,15 @@ func newBroker(t *testing.T) *broker {
 	}
 	srv.Start()
 	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(patience) {
+	if !srv.ReadyForConnections(processtest.Patience) {
 		t.Fatal("the server does not come up")
 	}
-	nc, err := nats.Connect(srv.ClientURL(), nats.UserInfo("owner", "owner"))
+	nc, err := nats.Connect(srv.ClientURL(), nats.Timeout(processtest.Patience), nats.UserInfo("owner", "owner"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

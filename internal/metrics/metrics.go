@@ -56,6 +56,12 @@ func New(version string, now func() time.Time) *Metrics {
 	return m
 }
 
+// Terms sets how long an authorization can be captured, and how long a trade may
+// be open before it wants attention. Call it before anything is counted.
+func (m *Metrics) Terms(window, attention time.Duration) {
+	m.open.window, m.open.long = window, attention
+}
+
 func (m *Metrics) makeJobs() {
 	m.deliveries = counters("capture_deliveries_total", "Deliveries of jobs, by what became of them. Acknowledged ones with the reason not_selected are events that jobs.match passes over.", "verb", "reason")
 	m.jobSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -183,6 +184,37 @@ func TestBacklogOfALane(t *testing.T) {
 	m.Backlog("live", metrics.Backlog{Ready: 5, Delivered: 3, Redelivered: 2, Paused: true})
 	wantSeries(t, read(t, m), `capture_jobs_ready{lane="live"} 5`, `capture_jobs_delivered{lane="live"} 3`,
 		`capture_jobs_redelivered{lane="live"} 2`, `capture_lane_paused{lane="live"} 1`)
+}
+
+// A trade that is open for long is counted apart.
+func TestOverdueTrades(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := metrics.New("v1", time.Now)
+		m.Terms(10*24*time.Hour, time.Hour)
+		book := m.Ledger(&ledger.Memory{})
+		sum, err := capture.ParseAmount("24.99", "EUR")
+		if err != nil {
+			t.Fatal(err)
+		}
+		job := capture.Job{TradeID: "T1", Amount: sum}
+		seq, err := book.Append(t.Context(), capture.Event{ID: "E1", Type: capture.Attempted, TradeID: "T1", Time: time.Now(), Job: &job}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		wantSeries(t, read(t, m), `capture_unsettled_overdue_trades 0`, `capture_unsettled_nearest_deadline_timestamp_seconds 0`)
+		made := time.Now().Add(-time.Hour)
+		_, err = book.Append(t.Context(), capture.Event{ID: "E2", Type: capture.Queried, TradeID: "T1", Time: time.Now(), Answer: &capture.Answer{
+			Kind: capture.AnswerDone, Order: &capture.Order{State: capture.OrderAuthorized, CreatedAt: strconv.FormatInt(made.Unix(), 10)},
+		}}, seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		wantSeries(t, read(t, m), `capture_unsettled_overdue_trades 1`,
+			fmt.Sprintf("capture_unsettled_nearest_deadline_timestamp_seconds %g", float64(made.Add(10*24*time.Hour).Unix())))
+	})
 }
 
 // A trade that another process settled does not stay unsettled here for ever.

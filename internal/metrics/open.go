@@ -16,12 +16,14 @@ import (
 // while are looked up in the ledger (Sweep).
 type openTrades struct {
 	now    func() time.Time
+	window time.Duration // of an authorization
+	long   time.Duration // open for longer, a trade wants attention
 	mu     sync.Mutex
 	trades map[string]openTrade
 	// currencies that were ever at risk keep their series, at zero.
 	currencies map[string]bool
 
-	oldest, deadline, count, risk *prometheus.Desc
+	oldest, deadline, count, overdue, risk *prometheus.Desc
 }
 
 type openTrade struct {
@@ -31,18 +33,25 @@ type openTrade struct {
 	touched  time.Time
 }
 
+// DefaultAttention is how long a trade may be open before it wants attention, if
+// nobody sets it.
+const DefaultAttention = 24 * time.Hour
+
 // maxOpen bounds the memory. Far beyond it the numbers only say "very many",
 // which is what a person needs to hear.
 const maxOpen = 200_000
 
 func newOpenTrades(now func() time.Time) *openTrades {
 	return &openTrades{
-		now: now, trades: map[string]openTrade{}, currencies: map[string]bool{},
+		now: now, window: capture.AuthorizationWindow, long: DefaultAttention,
+		trades: map[string]openTrade{}, currencies: map[string]bool{},
 		oldest: prometheus.NewDesc("capture_unsettled_oldest_timestamp_seconds",
 			"When the oldest unsettled trade of this process was begun; 0 where there is none.", nil, nil),
 		deadline: prometheus.NewDesc("capture_unsettled_nearest_deadline_timestamp_seconds",
 			"The nearest authorization deadline among the unsettled trades of this process; 0 where none is known.", nil, nil),
 		count: prometheus.NewDesc("capture_unsettled_trades", "Unsettled trades of this process.", nil, nil),
+		overdue: prometheus.NewDesc("capture_unsettled_overdue_trades",
+			"Unsettled trades of this process that are open longer than worker.attention_after.", nil, nil),
 		risk: prometheus.NewDesc("capture_unsettled_money",
 			"Money of the unsettled trades of this process, in units of the currency.", []string{"currency"}, nil),
 	}
@@ -64,8 +73,11 @@ func (o *openTrades) see(e *capture.Event) {
 		t.since = e.Time
 	}
 	if e.Job != nil {
-		t.deadline, t.amount = e.Job.Deadline(capture.AuthorizationWindow), e.Job.Amount
+		t.deadline, t.amount = e.Job.Deadline(o.window), e.Job.Amount
 		o.currencies[t.amount.Currency()] = true
+	}
+	if created := createdAt(e); t.deadline.IsZero() && !created.IsZero() {
+		t.deadline = created.Add(o.window)
 	}
 	t.touched = o.now()
 	o.trades[e.TradeID] = t
@@ -89,13 +101,13 @@ func (o *openTrades) learn(trade ledger.Trade) {
 	}
 	o.currencies[state.Job.Amount.Currency()] = true
 	o.trades[trade.ID] = openTrade{
-		since: state.OpenedAt, deadline: state.Job.Deadline(capture.AuthorizationWindow), amount: state.Job.Amount, touched: o.now(),
+		since: state.OpenedAt, deadline: state.Deadline(o.window), amount: state.Job.Amount, touched: o.now(),
 	}
 }
 
 // Describe is prometheus.Collector.
 func (o *openTrades) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{o.oldest, o.deadline, o.count, o.risk} {
+	for _, d := range []*prometheus.Desc{o.oldest, o.deadline, o.count, o.overdue, o.risk} {
 		ch <- d
 	}
 }
@@ -105,6 +117,7 @@ func (o *openTrades) Collect(ch chan<- prometheus.Metric) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var oldest, nearest time.Time
+	overdue, limit := 0, o.now().Add(-o.long)
 	risk := map[string]float64{}
 	for currency := range o.currencies {
 		risk[currency] = 0
@@ -112,6 +125,9 @@ func (o *openTrades) Collect(ch chan<- prometheus.Metric) {
 	for _, t := range o.trades {
 		oldest, nearest = earlier(oldest, t.since), earlier(nearest, t.deadline)
 		risk[t.amount.Currency()] += units(t.amount.Number())
+		if t.since.Before(limit) {
+			overdue++
+		}
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
@@ -119,9 +135,18 @@ func (o *openTrades) Collect(ch chan<- prometheus.Metric) {
 	gauge(o.oldest, seconds(oldest))
 	gauge(o.deadline, seconds(nearest))
 	gauge(o.count, float64(len(o.trades)))
+	gauge(o.overdue, float64(overdue))
 	for currency, sum := range risk {
 		gauge(o.risk, sum, currency)
 	}
+}
+
+// createdAt is when the authorization was made, as far as the event says.
+func createdAt(e *capture.Event) time.Time {
+	if e.Answer == nil || e.Answer.Order == nil {
+		return time.Time{}
+	}
+	return capture.UnixSeconds(e.Answer.Order.CreatedAt)
 }
 
 // earlier returns the earlier of two times, where zero means none.

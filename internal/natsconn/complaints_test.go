@@ -63,7 +63,7 @@ func TestAPermissionThatCameBack(t *testing.T) {
 	permit(&server.Permissions{Subscribe: &server.SubjectPermission{Deny: []string{"_INBOX.>"}}})
 	eventually(t, "the refusal", func() bool { return strings.Contains(out.String(), "Permissions Violation for Subscription") })
 	permit(nil)
-	processtest.WaitFor(t, 30*time.Second, "an answer after the permission came back", answered)
+	processtest.WaitFor(t, processtest.Patience, "an answer after the permission came back", answered)
 }
 
 func TestManyComplaintsOfOneKindAreOneLine(t *testing.T) {

@@ -19,7 +19,7 @@ func ending(t *testing.T, told <-chan error) error {
 	select {
 	case err := <-told:
 		return err
-	case <-time.After(10 * time.Second):
+	case <-time.After(processtest.Patience):
 		t.Fatal("nobody was told of the end")
 		return nil
 	}

@@ -31,6 +31,9 @@ type Cluster struct {
 	Servers []*Server
 }
 
+// clusterBound is far above what an election takes, on a busy machine too.
+const clusterBound = 2 * time.Minute
+
 // StartCluster runs n servers with stores under dir and returns when they have
 // elected a leader and every one of them is up to date.
 func StartCluster(n int, dir string) (*Cluster, error) {
@@ -46,7 +49,7 @@ func StartCluster(n int, dir string) (*Cluster, error) {
 	for i, port := range ports[:n] {
 		name := fmt.Sprintf("node-%d", i+1)
 		s, err := launch(Options{
-			Name: name, StoreDir: filepath.Join(dir, name), Port: ports[n+i],
+			Name: name, StoreDir: filepath.Join(dir, name), Port: ports[n+i], ReadyTimeout: clusterBound,
 			cluster: &clusterOptions{port: port, routes: routes},
 		}.withDefaults())
 		if err != nil {
@@ -55,7 +58,7 @@ func StartCluster(n int, dir string) (*Cluster, error) {
 		}
 		c.Servers = append(c.Servers, s)
 	}
-	if err := c.waitReady(DefaultReadyTimeout); err != nil {
+	if err := c.waitReady(clusterBound); err != nil {
 		c.Shutdown()
 		return nil, err
 	}
@@ -103,7 +106,7 @@ func (c *Cluster) Restart(servers ...int) error {
 			return err
 		}
 	}
-	return c.waitReady(DefaultReadyTimeout)
+	return c.waitReady(clusterBound)
 }
 
 // relaunch tries for a while: a client that tries to reconnect may hold the

@@ -29,7 +29,7 @@ func start(t *testing.T, o natsserver.Options) *natsserver.Server {
 
 func connect(t *testing.T, url string) jetstream.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,15 +41,39 @@ func connect(t *testing.T, url string) jetstream.JetStream {
 	return js
 }
 
+// soon asks until there is an answer: while a cluster elects, requests are lost.
+func soon(t *testing.T, what string, ask func() error) {
+	t.Helper()
+	var last error
+	if !processtest.Comes(processtest.Patience, func() bool { last = ask(); return last == nil }) {
+		t.Fatalf("%s: %v", what, last)
+	}
+}
+
 func publish(t *testing.T, js jetstream.JetStream, replicas int) {
 	t.Helper()
-	_, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: replicas})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.Publish(t.Context(), "s.a", []byte("x")); err != nil {
-		t.Fatal(err)
-	}
+	soon(t, "making the stream", func() error {
+		_, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: replicas})
+		return err
+	})
+	soon(t, "publishing", func() error {
+		_, err := js.Publish(t.Context(), "s.a", []byte("x"), jetstream.WithMsgID("x"))
+		return err
+	})
+}
+
+// stream finds what publish has made.
+func stream(t *testing.T, js jetstream.JetStream) *jetstream.StreamInfo {
+	t.Helper()
+	var info *jetstream.StreamInfo
+	soon(t, "finding the stream", func() error {
+		s, err := js.Stream(t.Context(), "S")
+		if err == nil {
+			info = s.CachedInfo()
+		}
+		return err
+	})
+	return info
 }
 
 func TestWhatWasStoredSurvivesARestart(t *testing.T) {
@@ -64,11 +88,7 @@ func TestWhatWasStoredSurvivesARestart(t *testing.T) {
 	if second.URL() != first.URL() {
 		t.Errorf("it listens at %s, before at %s", second.URL(), first.URL())
 	}
-	stream, err := connect(t, second.URL()).Stream(t.Context(), "S")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := stream.CachedInfo().State.Msgs; got != 1 {
+	if got := stream(t, connect(t, second.URL())).State.Msgs; got != 1 {
 		t.Errorf("%d messages after the restart, want 1", got)
 	}
 }
@@ -80,11 +100,11 @@ func TestATakenAddressIsSaid(t *testing.T) {
 	}
 	defer l.Close()
 	began := time.Now()
-	_, err = natsserver.Start(natsserver.Options{StoreDir: t.TempDir(), Port: l.Addr().(*net.TCPAddr).Port})
+	_, err = natsserver.Start(natsserver.Options{StoreDir: t.TempDir(), Port: l.Addr().(*net.TCPAddr).Port, ReadyTimeout: processtest.Patience})
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("want an error that names %s, got %v", l.Addr(), err)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > processtest.Patience/2 {
 		t.Errorf("it took %s to say so", took)
 	}
 }
@@ -112,11 +132,7 @@ func TestAClusterReplicates(t *testing.T) {
 	t.Cleanup(c.Shutdown)
 	js := connect(t, c.URL())
 	publish(t, js, 3)
-	stream, err := js.Stream(t.Context(), "S")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := len(stream.CachedInfo().Cluster.Replicas); got != 2 {
+	if got := len(stream(t, js).Cluster.Replicas); got != 2 {
 		t.Errorf("the leader has %d replicas, want 2", got)
 	}
 }
@@ -137,11 +153,7 @@ func TestAServerOfAClusterComesBack(t *testing.T) {
 	if got := c.Servers[1].URL(); got != before {
 		t.Errorf("it listens at %s, before at %s", got, before)
 	}
-	stream, err := connect(t, before).Stream(t.Context(), "S")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := stream.CachedInfo().State.Msgs; got != 1 {
+	if got := stream(t, connect(t, before)).State.Msgs; got != 1 {
 		t.Errorf("%d messages after the restart, want 1", got)
 	}
 }

@@ -1,7 +1,30 @@
 package processtest
 
-import "syscall"
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
 
 // dieWithUs ends a process when the test program dies without cleaning up, as
 // it does at the test timeout.
 func dieWithUs() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+
+// stopped tells whether every thread of a process stands still. On a busy
+// machine some run on for a while after SIGSTOP was sent.
+func stopped(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, thread := range threads {
+		text, readErr := os.ReadFile(thread)
+		if readErr != nil {
+			return false
+		}
+		// 123 (a name, with ) in it) T …
+		if end := bytes.LastIndexByte(text, ')'); end < 0 || !bytes.HasPrefix(text[end+1:], []byte(" T")) {
+			return false
+		}
+	}
+	return err == nil && len(threads) > 0
+}

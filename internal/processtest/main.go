@@ -6,15 +6,10 @@
 package processtest
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 )
@@ -27,16 +22,21 @@ const (
 	NATSServer = "github.com/nats-io/nats-server/v2"
 )
 
-// buildBound is far above what a build takes on a slow machine.
-const buildBound = 5 * time.Minute
+// atOnce is how many tests run side by side where -parallel does not say: they
+// mostly wait, for leases and settle times, also on two cores.
+const atOnce = "6"
 
 // Main is what TestMain does in a package whose tests start processes. It
 // builds programs, a package's path with where its program's file name goes,
 // runs the tests, looks for goroutines that are left, and exits. Such tests
 // take seconds: -short leaves them out, the build included.
 func Main(m *testing.M, programs map[string]*string) {
+	err := flag.Set("test.parallel", atOnce)
 	flag.Parse()
-	code, err := buildAndRun(m, programs)
+	code := 1
+	if err == nil {
+		code, err = buildAndRun(m, programs)
+	}
 	if err == nil && code == 0 {
 		err = goleak.Find(Leftovers())
 	}
@@ -55,28 +55,14 @@ func Leftovers() goleak.Option {
 
 func buildAndRun(m *testing.M, programs map[string]*string) (int, error) {
 	if testing.Short() {
-		fmt.Println("left out by -short: the tests with real processes")
+		fmt.Println("the tests with real processes are not run with -short")
 		return 0, nil
 	}
-	dir, err := os.MkdirTemp("", "capture-worker-test-")
-	if err != nil {
-		return 1, fmt.Errorf("making a folder for the programs: %w", err)
-	}
-	defer os.RemoveAll(dir)
 	for pkg, file := range programs {
-		*file = filepath.Join(dir, path.Base(pkg))
-		if err := build(*file, pkg); err != nil {
+		var err error
+		if *file, err = Build(pkg); err != nil {
 			return 1, err
 		}
 	}
 	return m.Run(), nil
-}
-
-func build(into, pkg string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), buildBound)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", into, pkg).CombinedOutput(); err != nil {
-		return fmt.Errorf("building %s: %w\n%s", pkg, err, out)
-	}
-	return nil
 }

@@ -77,6 +77,19 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
+// Pause stops the process in its tracks, and returns when it stands still.
+func (p *Process) Pause() {
+	p.t.Helper()
+	p.Signal(syscall.SIGSTOP)
+	WaitFor(p.t, Patience, p.Name+" to stand still", func() bool { return stopped(p.cmd.Process.Pid) })
+}
+
+// Resume lets it go on.
+func (p *Process) Resume() {
+	p.t.Helper()
+	p.Signal(syscall.SIGCONT)
+}
+
 // Kill ends the process as a crash does, and waits until it is gone.
 func (p *Process) Kill() {
 	p.t.Helper()

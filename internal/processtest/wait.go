@@ -10,6 +10,12 @@ import (
 	"github.com/capture-worker/capture-worker/internal/loopback"
 )
 
+// Patience bounds every wait whose length is not what a test is about: the time
+// that a machine may take on which everything is slow. It is long, because a
+// wait that ends well ends at once, and one that is too short tells of the
+// machine and not of the program.
+const Patience = 2 * time.Minute
+
 // WaitFor waits until the condition holds, and fails the test when it does not
 // in time.
 func WaitFor(t *testing.T, within time.Duration, what string, holds func() bool) {

@@ -25,7 +25,7 @@ func TestStartsThatFail(t *testing.T) {
 		return path
 	}
 	key := write("key", gatewayKey)
-	good := []string{"CAPTURE_GATEWAY_URL=http://127.0.0.1:1/P", "CAPTURE_GATEWAY_USER=016683", "CAPTURE_ADMIN_LISTEN=off", "CAPTURE_LOG_LEVEL=debug"}
+	good := []string{"CAPTURE_GATEWAY_URL=http://127.0.0.1:1/P", "CAPTURE_GATEWAY_USER=016683", "CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example/notify", "CAPTURE_ADMIN_LISTEN=off", "CAPTURE_LOG_LEVEL=debug"}
 	for _, tt := range []struct {
 		name string
 		env  []string

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -21,7 +20,7 @@ import (
 )
 
 // patience bounds waits whose length is not what a test is about.
-const patience = 45 * time.Second
+const patience = processtest.Patience
 
 // broker is a NATS server that asks for a password, or for a token.
 func startBroker(t *testing.T, o server.Options) *server.Server {
@@ -37,7 +36,7 @@ func startBroker(t *testing.T, o server.Options) *server.Server {
 		srv.Shutdown()
 		srv.WaitForShutdown()
 	})
-	if !srv.ReadyForConnections(patience) {
+	if !srv.ReadyForConnections(processtest.Patience) {
 		t.Fatal("the NATS server does not start")
 	}
 	return srv
@@ -45,12 +44,12 @@ func startBroker(t *testing.T, o server.Options) *server.Server {
 
 func connect(t *testing.T, srv *server.Server) jetstream.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(srv.ClientURL(), nats.UserInfo("shop", natsPassword))
+	nc, err := nats.Connect(srv.ClientURL(), nats.Timeout(processtest.Patience), nats.UserInfo("shop", natsPassword))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,6 +48,9 @@ func (w *walker) structure(of string, t reflect.Type) (object, error) {
 	var always []string
 	for i := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if name == "-" {
+			continue // no member of the event
+		}
 		schema, err := w.member(of, name, t.Field(i).Type)
 		if err != nil {
 			return nil, err
@@ -90,6 +93,8 @@ func (w *walker) value(name string, t reflect.Type) (object, error) {
 		return obj("type", "string"), nil
 	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64:
 		return obj("type", "integer"), nil
+	case t.Kind() == reflect.Bool:
+		return obj("type", "boolean"), nil
 	case t.Kind() == reflect.Struct:
 		return w.structure(name, t)
 	}
@@ -109,6 +114,8 @@ func typeRules() []object {
 		capture.Queried:   {[]string{"via", "answer"}, via(capture.ViaQuery)},
 		capture.Notified:  {nil, none},
 		capture.Released:  {[]string{"by"}, none},
+		capture.Retried:   {[]string{"by"}, none},
+		capture.Withdrawn: {nil, none},
 		capture.Dismissed: {[]string{"by"}, none},
 		capture.Captured:  {[]string{"amount", "currency", "via", "answer"}, none},
 		capture.Failed:    {[]string{"reason", "amount", "currency"}, obj("reason", open(capture.FailedReasons()))},

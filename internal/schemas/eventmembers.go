@@ -8,7 +8,7 @@ func says(text string, more ...any) object { return obj("description", text).wit
 func eventMembers() map[string]object {
 	all := map[string]object{
 		"event.id":           says("Unique. A message may come twice: remember it.", "minLength", 1),
-		"event.type":         says("What is said, and the last token of the subject. Outcomes: captured (the money is taken), failed (surely no money), parked (a person must look).", "anyOf", []object{obj("enum", capture.EventTypes()), obj("pattern", wordPattern)}),
+		"event.type":         says("What is said, and the last token of the subject. Outcomes: captured (the money is taken), failed (surely no money), parked (an operator must look).", "anyOf", []object{obj("enum", capture.EventTypes()), obj("pattern", wordPattern)}),
 		"event.trade_id":     says("The gateway's name of the authorization.", "pattern", tradeIDPattern),
 		"event.time":         says("By the writer's clock. The order of a trade's events is that of the stream's sequences."),
 		"event.worker":       says("Who wrote it."),
@@ -17,7 +17,7 @@ func eventMembers() map[string]object {
 		"event.call":         says("The number of the capture call.", "minimum", 1),
 		"event.request_id":   says("The request_id of the latest attempt."),
 		"event.lease_until":  says("Of attempted: the call has ended by then, whoever makes it."),
-		"event.job":          says("What was asked for: of attempted, and of the first event that knows the job."),
+		"event.job":          says("What was asked for: of attempted, of the first event that knows the job, and of retried if the operator gave it more time."),
 		"event.via":          says("The call that the answer came from.", "anyOf", open([]capture.Via{capture.ViaCapture, capture.ViaQuery})[0].value),
 		"event.answer":       says("The evidence: what one gateway call told."),
 		"event.retry_at":     says("Of answered and queried: nothing is asked before it, unless a notification comes, or queries agree: then the settle time and their spacing decide."),
@@ -27,14 +27,18 @@ func eventMembers() map[string]object {
 		"event.order_id":     says("The shop's name of the order, from the job."),
 		"event.corrects":     says("The id of the outcome that this one corrects.", "minLength", 1),
 		"event.notification": says("Of notified: what a verified notification said. It ends nothing by itself."),
-		"event.by":           says("Of released and dismissed: which person.", "minLength", 1),
-		"event.note":         says("Of released and dismissed: why."),
+		"event.excused":      says("Of answered and queried: the intake of jobs was paused for a fault of ours; the answer counts for nothing against the trade."),
+		"event.by":           says("Of released, retried, withdrawn and dismissed: who.", "minLength", 1),
+		"event.note":         says("Of released, retried, withdrawn and dismissed: why."),
 
 		"notification.type":           says("payment or refund."),
 		"notification.order_id":       says("The gateway's name of the order."),
 		"notification.transaction_id": says("The gateway's name of the transaction."),
 		"notification.state":          orderState(),
 		"notification.amount":         says("As the gateway told it."),
+		"notification.amount_text":    says("The amount and currency as they were sent, if they could not be read as money."),
+		"notification.paid_time":      says("When it was paid, in Unix seconds, as it was sent."),
+		"notification.rendering":      says("The form of the signed text that the signature agreed with."),
 	}
 	for name, about := range answerMembers() {
 		all[name] = about
@@ -62,7 +66,9 @@ func answerMembers() map[string]object {
 		"order.settlement_currency": says("As the gateway told it."),
 		"order.exchange_rate":       says("As the gateway told it."),
 		"order.transaction_id":      says("The gateway's name of the transaction."),
-		"order.paid_time":           says("As the gateway told it, with its clock and zone."),
+		"order.paid_time":           says("When it was paid, in Unix seconds, as the gateway told it."),
+		"order.created_at":          says("When the authorization was given, in Unix seconds, as the gateway told it."),
+		"order.amount_text":         says("The amount and currency as the gateway told them, if they could not be read as money."),
 	}
 }
 

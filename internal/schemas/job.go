@@ -21,12 +21,13 @@ func jobMembers() map[string]object {
 		"authorized_amount": amountSchema().with("description", "What was authorized, in the same currency. Say it when less is captured."),
 		"capture_before":    moment().with("description", "From this moment on no capture call is made. Not before authorized_at."),
 		"notify_url": obj("type", "string", "maxLength", 512, "allOf", []object{obj("pattern", asciiPattern), obj("pattern", urlPattern)},
-			"description", "Where the gateway reports changes: absolute http or https, without user and password."),
+			"not", obj("pattern", neighbourPattern),
+			"description", "Where the gateway reports changes: absolute https, without user and password, and a host that the worker's gateway.notify_hosts allows."),
 	}
 }
 
 func line(limit int) object {
-	return obj("type", "string", "maxLength", limit, "pattern", linePattern())
+	return obj("type", "string", "maxLength", limit, "pattern", linePattern(), "not", obj("pattern", neighbourPattern))
 }
 
 func moment() object {

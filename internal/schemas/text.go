@@ -26,9 +26,14 @@ const (
 	// eventTimePattern is what our own clock is written as.
 	eventTimePattern = `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`
 	// urlPattern: a host, neither user nor password before it, a port of digits.
-	urlPattern   = `^[Hh][Tt][Tt][Pp][Ss]?://([^/?#@:\[][^/?#@:]*|\[[^\]/?#@]*\])(:[0-9]*)?([/?#].*)?$`
-	asciiPattern = `^[!-~]*$`
-	wordPattern  = `^[A-Za-z0-9_-]{1,64}$`
+	// It is https, or http to this machine.
+	urlPattern = `^([Hh][Tt][Tt][Pp][Ss]://([^/?#@:\[][^/?#@:]*|\[[^\]/?#@]*\])` +
+		`|[Hh][Tt][Tt][Pp]://([Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]|127(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]))(:[0-9]*)?([/?#].*)?$`
+	// neighbourPattern: &name= of a parameter of the gateway's call, which its
+	// signature could not tell from that parameter.
+	neighbourPattern = `&(amount|currency|description|method|notify_url|request_id|time|trade_id|user)=`
+	asciiPattern     = `^[!-~]*$`
+	wordPattern      = `^[A-Za-z0-9_-]{1,64}$`
 )
 
 // linePattern refuses the characters that cannot be printed, as far as they

@@ -13,6 +13,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/internal/schemas/schematest"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
@@ -57,12 +58,12 @@ func connect(t *testing.T) jetstream.JetStream {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Shutdown)
-	nc, err := nats.Connect(server.URL())
+	nc, err := nats.Connect(server.URL(), nats.Timeout(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func TestDeadLetterFitsTheContract(t *testing.T) {
 	if _, err := js.Publish(ctx, "capture.jobs.shipped", []byte("no job"), jetstream.WithMsgID("row-1")); err != nil {
 		t.Fatal(err)
 	}
-	m, err := jobs.Next(jetstream.FetchMaxWait(10 * time.Second))
+	m, err := jobs.Next(jetstream.FetchMaxWait(processtest.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 )
 
@@ -26,7 +27,7 @@ func TestSend(t *testing.T) {
 	if err := sdnotify.Send(sdnotify.Stopping); err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(processtest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	got := make([]byte, 100)

@@ -129,7 +129,7 @@ func TestStopIsBounded(t *testing.T) {
 			traces := startTracing(t, c, func(o *tracing.Options) { o.Endpoint = url })
 			begin := time.Now()
 			err := oneSpan(t, traces)
-			if took := time.Since(begin); took > 9*time.Second {
+			if took := time.Since(begin); took > 30*time.Second {
 				t.Errorf("the stop took %s", took)
 			}
 			if name == "hangs" && err == nil {

@@ -99,7 +99,7 @@ func TestWatchdogFallsSilent(t *testing.T) {
 	w, sd := newWorld(t, "hung", startSim(t)), newSystemd(t)
 	w.worker = processtest.Start(t, "worker", w.env("NOTIFY_SOCKET="+sd.socket, "WATCHDOG_USEC=200000"), program, "run")
 	processtest.WaitFor(t, patience, "WATCHDOG", func() bool { return sd.count("WATCHDOG=1") > 0 })
-	w.worker.Signal(syscall.SIGSTOP)
+	w.worker.Pause()
 	last, since := sd.count("WATCHDOG=1"), time.Now()
 	processtest.WaitFor(t, patience, "silence of a second", func() bool {
 		if n := sd.count("WATCHDOG=1"); n != last {
@@ -107,7 +107,7 @@ func TestWatchdogFallsSilent(t *testing.T) {
 		}
 		return time.Since(since) > time.Second
 	})
-	w.worker.Signal(syscall.SIGCONT)
+	w.worker.Resume()
 	processtest.WaitFor(t, patience, "WATCHDOG again", func() bool { return sd.count("WATCHDOG=1") > last })
 }
 

@@ -24,7 +24,7 @@ func TestLiveJobsPassABatch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "lanes", startSim(t, "--latency", "20ms"))
 	w.run("CAPTURE_JOBS_SUBJECTS="+shipped+","+batch, "CAPTURE_JOBS_LANES=live="+shipped+",batch="+batch,
-		"CAPTURE_JOBS_WEIGHTS=live=4,batch=1", "CAPTURE_WORKER_CONCURRENCY=8", "CAPTURE_GATEWAY_RATE=200")
+		"CAPTURE_JOBS_WEIGHTS=live=4,batch=1", "CAPTURE_WORKER_CONCURRENCY=8", "CAPTURE_GATEWAY_RATE=100")
 	const each = 40
 	w.liveTimes("warm", 5)
 	alone := w.liveTimes("alone", each)
@@ -37,8 +37,8 @@ func TestLiveJobsPassABatch(t *testing.T) {
 	ratio := float64(nth(beside, .9)) / float64(nth(alone, .9))
 	t.Logf("a live job alone: p50 %s, p90 %s; beside a batch: p50 %s, p90 %s; ratio of the p90 %.1f; %d batch jobs done",
 		nth(alone, .5), nth(alone, .9), nth(beside, .5), nth(beside, .9), ratio, done)
-	// In turn with the batch a live job would wait for all of it: half a
-	// minute. The floor is for a machine on which alone is very quick.
+	// In turn with the batch a live job would wait for all of it: most of
+	// a minute. The floor is for a machine on which alone is very quick.
 	if p := nth(beside, .9); ratio > 20 && p > time.Second {
 		t.Errorf("live jobs take %.1f times as long beside a batch", ratio)
 	}

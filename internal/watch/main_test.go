@@ -8,7 +8,6 @@ package watch
 import (
 	"flag"
 	"testing"
-	"time"
 
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
@@ -19,7 +18,7 @@ var update = flag.Bool("update", false, "write the table of docs/metrics.md anew
 var program string
 
 // patience bounds waits whose length is not what a test is about.
-const patience = time.Minute
+const patience = processtest.Patience
 
 func TestMain(m *testing.M) {
 	processtest.Main(m, map[string]*string{processtest.Worker: &program})

@@ -122,7 +122,7 @@ var (
 	word     = regexp.MustCompile(`\b[a-zA-Z_:][a-zA-Z0-9_:]*\b`)
 
 	// words of PromQL that our queries use, and the labels that Prometheus adds.
-	spoken = strings.Fields("sum min max count rate increase max_over_time histogram_quantile time absent and or unless")
+	spoken = strings.Fields("sum min max count rate increase max_over_time group_left histogram_quantile time absent and or unless")
 	added  = []string{"job", "instance"}
 )
 

@@ -33,10 +33,12 @@ func TestPermissionsAreEnough(t *testing.T) {
 	w.send(shipped, plainJob("again"))
 	w.sim.tell("/_sim/trades", `{"trade_id":"unclear","amount":"24.99","currency":"EUR","script":["error_before","query_unknown_state"]}`)
 	w.send(shipped, plainJob("unclear")) // parked
+	w.sim.tell("/_sim/trades", `{"trade_id":"bad","amount":"24.99","currency":"EUR"}`)
 	for range 2 {
 		w.send(shipped, job{TradeID: "bad", Amount: "abc", Currency: "EUR"})
 	}
 	w.waitCaptured(4)
+	w.sim.tell("/_sim/trades", `{"trade_id":"bad","amount":"24.99","currency":"EUR"}`) // of the job that is corrected
 	w.worker.Says("msg=parked", 1, patience)
 	processtest.WaitFor(t, patience, "two dead letters", func() bool {
 		dlq, err := w.js.Stream(t.Context(), "CAPTURE_DLQ")
@@ -60,6 +62,9 @@ func TestPermissionsAreEnough(t *testing.T) {
 		{"publish " + rows(t), "1 sent to CAPTURE_JOBS"},
 	} {
 		w.people(c.command, c.says)
+		if strings.HasPrefix(c.command, "lane resume") { // what was republished
+			w.waitCaptured(5)
+		}
 	}
 	w.checkedAs("worker", 0, "this user may do what is needed for the worker", "not publish")
 	w.checkedAs("people", 1, "this user may not publish to $JS.ACK.CAPTURE_JOBS.capture-worker.>", "subscribe to")
@@ -113,7 +118,7 @@ func newGuardedWorld(t *testing.T, name string) *world {
 	}
 	srv.Start()
 	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(patience) {
+	if !srv.ReadyForConnections(processtest.Patience) {
 		t.Fatal("the server does not come up")
 	}
 	nc, err := nats.Connect(w.natsURL())
@@ -121,7 +126,7 @@ func newGuardedWorld(t *testing.T, name string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	if w.js, err = jetstream.New(nc); err != nil {
+	if w.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return w

@@ -104,18 +104,14 @@ func (p *prometheus) firing() map[string]bool {
 	return list
 }
 
-// alertBound allows for the ten seconds after which a lane is looked at again,
-// and for a busy machine.
-const alertBound = 90 * time.Second
-
 func (p *prometheus) fires(alert, job string) {
 	p.t.Helper()
-	processtest.WaitFor(p.t, alertBound, alert+" to fire for "+job, func() bool { return p.firing()[alert+" "+job] })
+	processtest.WaitFor(p.t, patience, alert+" to fire for "+job, func() bool { return p.firing()[alert+" "+job] })
 }
 
 func (p *prometheus) stops(alert, job string) {
 	p.t.Helper()
-	processtest.WaitFor(p.t, alertBound, alert+" to stop for "+job, func() bool { return !p.firing()[alert+" "+job] })
+	processtest.WaitFor(p.t, patience, alert+" to stop for "+job, func() bool { return !p.firing()[alert+" "+job] })
 }
 
 // everShown reports whether a query had a result at any time of the walk.
@@ -140,7 +136,7 @@ func (p *prometheus) quiet() {
 			p.t.Logf("fired when last looked at: %s", strings.Join(names, ", "))
 		}
 	})
-	processtest.WaitFor(p.t, alertBound, "no alert to fire where nothing is wrong", func() bool {
+	processtest.WaitFor(p.t, patience, "no alert to fire where nothing is wrong", func() bool {
 		names = slices.Sorted(maps.Keys(p.firing()))
 		return len(names) == 0
 	})

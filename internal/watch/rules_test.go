@@ -10,17 +10,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"go.yaml.in/yaml/v3"
 )
 
 // needs finds a program of Debian's prometheus package.
 func needs(t *testing.T, name string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("left out: %s is not installed (apt-get install prometheus)", name)
-	}
-	return path
+	return processtest.Needs(t, name, "apt-get install prometheus")
 }
 
 // Whoever is woken reads what it is about and where to go on.

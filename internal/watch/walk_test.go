@@ -94,7 +94,7 @@ func faultOutage(_ *testing.T, w *world, p *prometheus) {
 func faultErrors(t *testing.T, w *world, p *prometheus) {
 	w.sim.tell("/_sim/faults", `{"error_before":0.6}`)
 	sent := 3
-	processtest.WaitFor(t, alertBound, "CaptureGatewayErrors to fire", func() bool {
+	processtest.WaitFor(t, patience, "CaptureGatewayErrors to fire", func() bool {
 		w.jobs(shipped, fmt.Sprintf("errors-%d", sent), 5)
 		sent += 5
 		return p.firing()["CaptureGatewayErrors "+w.name]

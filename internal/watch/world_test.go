@@ -52,7 +52,7 @@ func (s *sim) tell(path, body string) {
 // request asks over a connection of its own, so that nothing stays open.
 func request(t *testing.T, method, url, body string) (code int, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
@@ -93,12 +93,12 @@ func newWorld(t *testing.T, name string, s *sim) *world {
 	w.key = filepath.Join(t.TempDir(), "key")
 	w.setKey(secret)
 	w.startBroker()
-	nc, err := nats.Connect(w.natsURL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	nc, err := nats.Connect(w.natsURL(), nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	if w.js, err = jetstream.New(nc); err != nil {
+	if w.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(patience/4)); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -128,7 +128,7 @@ func (w *world) setKey(key string) {
 // env has scaled times.
 func (w *world) env(more ...string) []string {
 	own := append(processtest.ScaledTimes(),
-		"CAPTURE_NATS_URL="+w.natsURL(), "CAPTURE_GATEWAY_URL="+w.sim.url, "CAPTURE_GATEWAY_USER="+user,
+		"CAPTURE_NATS_URL="+w.natsURL(), "CAPTURE_GATEWAY_URL="+w.sim.url, "CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example/notify", "CAPTURE_GATEWAY_USER="+user,
 		"CAPTURE_GATEWAY_SECRET_KEY_FILE="+w.key, "CAPTURE_ADMIN_LISTEN="+w.admin, "CAPTURE_WORKER_NAME="+w.name,
 		"CAPTURE_WORKER_SHUTDOWN_TIMEOUT=5s")
 	return append(own, more...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,6 +147,47 @@ func walkLeft(t *testing.T, s *suite) {
 			t.Fatal(err)
 		}
 		break
+	}
+}
+
+// tail: other tests may append to the same ledger at the same time, so that the
+// newest events are looked for among more than were asked for here.
+func tail(t *testing.T, s *suite) {
+	l, ok := s.Ledger.(ledger.Tailer)
+	if !ok {
+		t.Skip("this ledger has no Tail")
+	}
+	trade := s.trade()
+	var seq uint64
+	var want []uint64
+	for n := range 30 {
+		seq = s.append(t, Event(trade, capture.Queried, n), seq)
+		want = append(want, seq)
+	}
+	found, err := l.Tail(t.Context(), ledger.MaxTail+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) > ledger.MaxTail {
+		t.Errorf("%d events, more than MaxTail", len(found))
+	}
+	var got []uint64
+	for i, e := range found {
+		if i > 0 && e.Seq <= found[i-1].Seq {
+			t.Fatalf("sequence %d after %d", e.Seq, found[i-1].Seq)
+		}
+		if e.Event.TradeID == trade {
+			got = append(got, e.Seq)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the tail has the events %v of the trade, want %v", got, want)
+	}
+	if few, err := l.Tail(t.Context(), 3); err != nil || len(few) != 3 {
+		t.Errorf("a tail of three: %d events, %v", len(few), err)
+	}
+	if none, err := l.Tail(t.Context(), 0); err != nil || len(none) != 0 {
+		t.Errorf("a tail of none: %d events, %v", len(none), err)
 	}
 }
 

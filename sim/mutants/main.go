@@ -107,7 +107,7 @@ func hunt(ctx context.Context, root string, m mutation, seeds int) (seed int, ru
 }
 
 // huntBound ends a mutant that neither finishes nor breaks.
-const huntBound = 4 * time.Minute
+const huntBound = 15 * time.Minute
 
 var verdict = regexp.MustCompile(`(?m)^seed (\d+): rule (.+?) at `)
 

@@ -2,10 +2,7 @@ package main
 
 import (
 	"slices"
-	"strings"
 	"testing"
-
-	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // The list follows the code: each text is still there, once.
@@ -23,20 +20,6 @@ func TestListFitsTheCode(t *testing.T) {
 			t.Errorf("%s: %v", m.name, err)
 		}
 	}
-}
-
-// A test of the tests: each bug is found, but for the rare ones, which make
-// mutants has the time for.
-func TestEachBugIsFound(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the simulation once for each bug")
-	}
-	processtest.LookAtTree(t)
-	var out, errs strings.Builder
-	if code := run(t.Context(), []string{"-quick"}, &out, &errs); code != 0 {
-		t.Errorf("exit code %d\n%s", code, out.String())
-	}
-	t.Log("\n" + out.String())
 }
 
 func TestAnUnknownTextIsLoud(t *testing.T) {

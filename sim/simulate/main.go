@@ -3,6 +3,8 @@
 //	simulate -seeds 100000            seeds 1 to 100000
 //	simulate -seeds 50 -crash         and each crash point of each of them
 //	simulate -seed 4711               the history of one seed
+//	simulate -day hostile             a day of one shop per seed, and what it parks
+//	simulate -day repeats             a quarter of the calls -1000, repeats refused
 //
 // Exit codes: 0 no rule was broken, 1 one was, 2 wrong usage.
 package main
@@ -27,6 +29,7 @@ type options struct {
 	one     uint64
 	crashAt int
 	quiet   bool
+	day     string
 }
 
 func run(args []string, out, errs io.Writer) int {
@@ -40,17 +43,26 @@ func run(args []string, out, errs io.Writer) int {
 	flags.Uint64Var(&o.one, "seed", 0, "print the history of this seed alone")
 	flags.IntVar(&o.crashAt, "crash-at", 0, "with -seed: the crash point to run")
 	flags.BoolVar(&o.quiet, "quiet", false, "no progress; of a failure only one line, not shrunken")
+	flags.StringVar(&o.day, "day", "", "what a seed means: hostile, repeats, or empty for anything")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return 2
 	}
+	plan, known := days[o.day]
+	if !known {
+		fmt.Fprintf(errs, "-day is %q: must be hostile, repeats or empty\n", o.day)
+		return 2
+	}
+	o.many.Plan = plan
 	if o.one > 0 {
 		return one(&o, out)
 	}
 	return many(&o, out, errs)
 }
 
+var days = map[string]func(uint64) sim.Plan{"": sim.NewPlan, "hostile": sim.HostileDay, "repeats": sim.RepeatsRefused}
+
 func one(o *options, out io.Writer) int {
-	p := sim.NewPlan(o.one)
+	p := o.many.Plan(o.one)
 	p.CrashAt = o.crashAt
 	r := sim.Run(p, nil)
 	r.Describe(out)

@@ -76,7 +76,7 @@ func workerEnv(extra []string) func(Setting) []string {
 	return func(s Setting) []string {
 		return append([]string{
 			"CAPTURE_NATS_URL=" + s.NATS, "CAPTURE_GATEWAY_URL=" + s.Gateway,
-			"CAPTURE_GATEWAY_USER=" + rig.User, "CAPTURE_GATEWAY_SECRET_KEY=" + rig.Secret,
+			"CAPTURE_GATEWAY_ALLOW_EMPTY_NOTIFY_URL=true", "CAPTURE_GATEWAY_USER=" + rig.User, "CAPTURE_GATEWAY_SECRET_KEY=" + rig.Secret,
 			"CAPTURE_WORKER_CONCURRENCY=" + strconv.Itoa(s.Concurrency),
 			"CAPTURE_ADMIN_LISTEN=127.0.0.1:0",
 		}, extra...)

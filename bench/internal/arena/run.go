@@ -16,7 +16,7 @@ import (
 )
 
 // readyBound is how long a worker may take until it takes jobs.
-const readyBound = 60 * time.Second
+const readyBound = 2 * time.Minute
 
 // startWorkers starts capture-worker processes on the one durable consumer and
 // waits until all of them take jobs.

@@ -28,7 +28,7 @@ type server struct {
 func (s *server) pid() int { return s.process.PID() }
 
 // serverBound is how long a server may take until it answers.
-const serverBound = 30 * time.Second
+const serverBound = 2 * time.Minute
 
 // Where the search for free ports begins, for servers that must be told one:
 // below those that the kernel hands out by itself.

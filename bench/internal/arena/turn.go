@@ -15,8 +15,8 @@ import (
 
 const (
 	pollEvery  = 20 * time.Millisecond
-	stallBound = 20 * time.Second // without one capture
-	drainBound = 30 * time.Second // for the acks of the last jobs
+	stallBound = time.Minute     // without one capture
+	drainBound = 2 * time.Minute // for the acks of the last jobs
 	// samplesWanted is how many acks of a turn the server reports, if it has
 	// as many: enough for a p99, few enough to cost nothing.
 	samplesWanted = 4000

@@ -13,7 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const startBound = 20 * time.Second
+// startBound is far above what a start takes, and an answer of the server, on
+// a busy machine too.
+const startBound = 2 * time.Minute
 
 // Broker is a nats-server process with JetStream on files, and a connection to
 // it.
@@ -61,10 +63,10 @@ func (b *Broker) connect(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if b.NC, err = nats.Connect(b.URL, nats.MaxReconnects(-1), nats.Name("bench")); err != nil {
+	if b.NC, err = nats.Connect(b.URL, nats.MaxReconnects(-1), nats.Timeout(startBound), nats.Name("bench")); err != nil {
 		return fmt.Errorf("connecting to the nats-server: %w", err)
 	}
-	b.JS, err = jetstream.New(b.NC, jetstream.WithPublishAsyncMaxPending(publishAhead))
+	b.JS, err = jetstream.New(b.NC, jetstream.WithPublishAsyncMaxPending(publishAhead), jetstream.WithDefaultTimeout(startBound))
 	return err
 }
 

@@ -45,11 +45,11 @@ type Counts struct {
 // StartGateway starts a simulator on a free port.
 func StartGateway(ctx context.Context, program, dir string, args ...string) (*Gateway, error) {
 	p, err := Start(Command{Name: "gateway-sim", Path: program, Dir: dir, Env: []string{"GOGC=" + gatewayGC}, Args: append([]string{
-		"gateway-sim", "--forget-calls", "--listen", "127.0.0.1:0", "--auto-create", "--latency", "0s", "--user", User, "--secret", Secret}, args...)})
+		"gateway-sim", "--forget-calls", "--listen", "127.0.0.1:0", "--auto-create", "--allow-empty-notify-url", "--latency", "0s", "--user", User, "--secret", Secret}, args...)})
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{Process: p, http: &http.Client{Timeout: 10 * time.Second}}
+	g := &Gateway{Process: p, http: &http.Client{Timeout: startBound}}
 	err = Until(ctx, startBound, "the simulator's address", func() (bool, error) {
 		text, _ := os.ReadFile(p.Output)
 		_, rest, found := strings.Cut(string(text), "listening on ")

@@ -18,7 +18,7 @@ import (
 )
 
 // stopBound is how long a process may take to end once it was asked.
-const stopBound = 10 * time.Second
+const stopBound = time.Minute
 
 // Process is a program that was started. It does not outlive this one.
 type Process struct {

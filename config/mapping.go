@@ -1,0 +1,33 @@
+package config
+
+import (
+	"net/url"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// JobMapping says how jobs are read: where their fields are, which events are
+// jobs, and which hosts their own notify_url may name.
+func (c Config) JobMapping() capture.Mapping {
+	return capture.Mapping{Fields: c.Jobs.Fields, Match: c.Jobs.Match, NotifyHosts: c.notifyHosts()}
+}
+
+// notifyHosts is nil, which allows any host, only if nothing is configured for
+// capture calls at all: a program that publishes jobs cannot know then what the
+// workers allow, and they judge.
+func (c Config) notifyHosts() []string {
+	g := c.Gateway
+	switch {
+	case len(g.NotifyHosts) > 0:
+		return g.NotifyHosts
+	case g.NotifyURL != "":
+		u, err := url.Parse(g.NotifyURL)
+		if err != nil {
+			return []string{}
+		}
+		return []string{u.Hostname()}
+	case g.AllowEmptyNotifyURL:
+		return []string{}
+	}
+	return nil
+}

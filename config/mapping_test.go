@@ -1,0 +1,28 @@
+package config_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/capture-worker/capture-worker/config"
+)
+
+// TestNotifyHosts: a job's own notify_url may name the hosts that are set, else
+// that of gateway.notify_url, else none; any only where no worker is configured.
+func TestNotifyHosts(t *testing.T) {
+	const address = "CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example:8443/notify"
+	for name, tt := range map[string]struct {
+		env  []string
+		want []string
+	}{
+		"nothing set":         {nil, nil},
+		"of the address":      {[]string{address}, []string{"shop.example"}},
+		"set":                 {[]string{address, "CAPTURE_GATEWAY_NOTIFY_HOSTS=a.example, b.example"}, []string{"a.example", "b.example"}},
+		"none, and none sent": {[]string{"CAPTURE_GATEWAY_ALLOW_EMPTY_NOTIFY_URL=true"}, []string{}},
+	} {
+		got := load(t, config.Options{Env: env(tt.env...)}).JobMapping().NotifyHosts
+		if !slices.Equal(got, tt.want) || (got == nil) != (tt.want == nil) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}

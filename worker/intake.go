@@ -1,0 +1,424 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+// ErrPaused is what every error wraps that says that no calls may be made while
+// the intake of jobs is paused.
+var ErrPaused = errors.New("job intake paused")
+
+// DefaultRefusalRun is how many different trades are refused with one code, with
+// no capture between them, until it is taken for a fault of ours.
+const DefaultRefusalRun = 20
+
+const (
+	// requestRun is the same for a request that we built wrong: it has nothing
+	// to do with the trade.
+	requestRun = 3
+	// proofLasts is how long it is believed that our account is the right one.
+	proofLasts = time.Minute
+	// intakeSlow bounds how far the pauses between tries grow, as a multiple of
+	// the first.
+	intakeSlow = 12
+	// settledTail and deepTail are how many of the ledger's newest events are
+	// read: to see what other workers met, and to find a captured trade.
+	settledTail = 500
+	deepTail    = ledger.MaxTail
+	// tailWait bounds the reading.
+	tailWait = 5 * time.Second
+)
+
+// IntakeLedger is what an Intake reads of the ledger.
+type IntakeLedger interface {
+	ledger.Tailer
+	Load(ctx context.Context, tradeID string) (ledger.Trade, error)
+}
+
+// IntakeConfig configures an Intake.
+type IntakeConfig struct {
+	Run        int           // different trades in a row; DefaultRefusalRun if 0
+	ProbeEvery time.Duration // between tries while paused; they grow apart from there
+	// Settle is how long a run may still grow before one of its trades is failed,
+	// if no trade is known that was captured before.
+	Settle time.Duration
+	Most   int // jobs that may wait because they were refused while paused; 0 is 10,000
+	Query  func(ctx context.Context, tradeID string) capture.Answer
+	Ledger IntakeLedger // nil: only what this process meets counts
+	// Accepted, if set, returns the codes that operators accept, and until when.
+	Accepted func(ctx context.Context) (map[string]Acceptance, error)
+	Log      *slog.Logger
+}
+
+// Intake decides whether the refusals of the gateway are about the trades or
+// about us (rule 9). It counts different trades that are refused with one code,
+// without a capture between them. On a run it asks about a trade that was
+// captured before: if the gateway knows it, our account is the right one, and
+// work goes on. If not, or if no such trade is known, or if it is the request
+// that is refused, it pauses the intake of jobs. While it is paused no refusal
+// counts against a trade, and it finds out by itself when to go on.
+type Intake struct {
+	cfg    IntakeConfig
+	halted func() bool // the gateway refuses our key or user
+	born   time.Time   // what was captured before proves nothing: the settings may be others
+
+	mu       sync.Mutex
+	runs     map[string]*refusalRun // by code
+	known    knownTrade
+	provenAt time.Time // when the gateway last knew it, or captured a trade
+	lookedAt time.Time // when the ledger was last searched for a captured trade
+	accepted map[string]Acceptance
+	pause    *intakePause  // nil while jobs are taken
+	changed  chan struct{} // closed when pause changes, or a probe ends
+	checking chan struct{} // closed when the check that is under way ends; nil if none is
+	started  chan struct{} // closed when the ledger was read at the start
+	log      intakeLog
+}
+
+// refusalRun is the different trades that were refused with one code since the
+// last capture.
+type refusalRun struct {
+	trades   map[string]time.Time // by key, when refused; no more than are needed to call it a run
+	youngest time.Time            // when the last one joined
+}
+
+// knownTrade is the last trade that was captured, as the gateway spells it.
+type knownTrade struct {
+	tradeID string
+	at      time.Time
+}
+
+// intakePause is why and since when no jobs are taken.
+type intakePause struct {
+	kind   pauseKind
+	code   string
+	reason string
+	since  time.Time
+
+	probing bool      // one job is let through
+	next    time.Time // when the next probe is due
+	wait    time.Duration
+	tried   map[string]triedTrade // by key
+}
+
+// triedTrade was refused while the intake was paused, or led to the pause.
+type triedTrade struct {
+	times int
+	next  time.Time // not before then again
+}
+
+type pauseKind int
+
+const (
+	// pauseAccount: the gateway does not say that it knows a trade that was
+	// captured before. It is asked about until it does.
+	pauseAccount pauseKind = iota
+	// pauseUnproven: no captured trade is known. One job at a time is let through,
+	// each trade once, until one is captured.
+	pauseUnproven
+	// pauseRequest: the request is refused, about which a query says nothing. One
+	// job at a time is let through, more and more seldom.
+	pauseRequest
+)
+
+// NewIntake returns an intake that takes jobs. Run must be running for it to
+// resume by itself.
+func NewIntake(cfg IntakeConfig) *Intake {
+	if cfg.Run <= 0 {
+		cfg.Run = DefaultRefusalRun
+	}
+	if cfg.Most <= 0 {
+		cfg.Most = 10_000
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Intake{
+		cfg: cfg, halted: func() bool { return false }, born: time.Now(),
+		runs: map[string]*refusalRun{}, accepted: map[string]Acceptance{},
+		changed: make(chan struct{}), started: make(chan struct{}), log: newIntakeLog(cfg.Log),
+	}
+}
+
+// PausedFor returns why no jobs are taken, "" while they are.
+func (i *Intake) PausedFor() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.pause == nil {
+		return ""
+	}
+	return i.pause.reason
+}
+
+// pauseLocked stops the intake of jobs because of a code.
+func (i *Intake) pauseLocked(kind pauseKind, code string) {
+	if i.pause != nil {
+		return
+	}
+	now := time.Now()
+	p := &intakePause{kind: kind, code: code, since: now, wait: i.cfg.ProbeEvery, tried: map[string]triedTrade{}}
+	p.next = now
+	switch kind {
+	case pauseAccount:
+		p.reason = fmt.Sprintf("the gateway refuses one trade after the other with code %s, and does not confirm that it knows one that was captured before: check gateway.url and gateway.user", code)
+		p.next = now.Add(p.wait)
+	case pauseUnproven:
+		p.reason = fmt.Sprintf("the gateway refuses one trade after the other with code %s, and no trade is known that was captured before: one job at a time is tried; check gateway.url and gateway.user", code)
+	case pauseRequest:
+		p.reason = fmt.Sprintf("the gateway refuses our requests with code %s: one job at a time is tried; check the settings that go into a request", code)
+		p.next = now.Add(p.wait)
+	}
+	if run := i.runs[code]; run != nil {
+		for key := range run.trades {
+			p.tried[key] = triedTrade{times: 1, next: now.Add(p.wait)}
+		}
+	}
+	i.pause = p
+	i.log.paused(p)
+	i.changeLocked()
+}
+
+// resumeLocked takes jobs again.
+func (i *Intake) resumeLocked(why string) {
+	if i.pause == nil {
+		return
+	}
+	i.log.resumed(i.pause, why)
+	i.pause = nil
+	i.changeLocked()
+}
+
+func (i *Intake) changeLocked() {
+	close(i.changed)
+	i.changed = make(chan struct{})
+}
+
+// Guard returns the guard of jobs that are worked on as usual.
+func (i *Intake) Guard() IntakeGuard { return &intakeGuard{Intake: i} }
+
+// intakeGuard is the intake as one delivery meets it, or all that are no probe.
+type intakeGuard struct {
+	*Intake
+	probe    bool
+	key      string // of a probe: the trade
+	admitted bool
+}
+
+// Admit implements IntakeGuard.
+func (g *intakeGuard) Admit(tradeID string) error {
+	i := g.Intake
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.pause == nil {
+		return nil
+	}
+	if !g.probe {
+		return fmt.Errorf("%w: %s", ErrPaused, i.pause.reason)
+	}
+	g.key = capture.TradeKey(tradeID)
+	if !g.admitted && time.Now().Before(i.pause.tried[g.key].next) {
+		return fmt.Errorf("%w: this trade was tried", ErrPaused)
+	}
+	g.admitted = true
+	return nil
+}
+
+// delay lets a job that was tried rest until its trade is due again.
+func (g *intakeGuard) delay(d Disposition) Disposition {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if d.Do != Later || g.pause == nil {
+		return d
+	}
+	if next := g.pause.tried[g.key].next; next.After(d.At) {
+		d.At = next
+	}
+	return d
+}
+
+// Observe implements IntakeGuard. It may read the ledger and ask the gateway
+// about another trade before it returns.
+func (g *intakeGuard) Observe(ctx context.Context, tradeID string, via capture.Via, a capture.Answer) (excused bool) {
+	i := g.Intake
+	if code := i.note(tradeID, via, a, g.probe); code != "" {
+		i.check(ctx, code)
+	}
+	if a.Kind != capture.AnswerDone {
+		i.waitForCheck(ctx)
+	}
+	return i.excuses()
+}
+
+// excuses reports whether refusals are believed to be our own fault now.
+func (i *Intake) excuses() bool {
+	if i.halted() {
+		return true
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.pause != nil
+}
+
+// note counts an answer, and returns a code that has become a run.
+func (i *Intake) note(tradeID string, via capture.Via, a capture.Answer, probe bool) (suspect string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if paid(a) {
+		i.paidLocked(tradeID, via)
+		return ""
+	}
+	code := refusalCode(a)
+	if i.pause != nil {
+		i.notePausedLocked(tradeID, a, code, probe)
+	}
+	if code != capture.CodeFieldMissing && a.Kind == capture.AnswerRefused && !a.OurFault() {
+		delete(i.runs, capture.CodeFieldMissing) // not in a row
+	}
+	if code == "" || i.acceptedLocked(code) {
+		return ""
+	}
+	i.joinLocked(code, capture.TradeKey(tradeID), time.Now())
+	n := len(i.runs[code].trades)
+	if n >= i.limit(code) || n%max(i.limit(code)/4, 1) == 0 {
+		return code
+	}
+	return ""
+}
+
+// joinLocked adds a trade to the run of a code.
+func (i *Intake) joinLocked(code, key string, at time.Time) {
+	run := i.runs[code]
+	if run == nil {
+		run = &refusalRun{trades: map[string]time.Time{}}
+		i.runs[code] = run
+	}
+	if _, known := run.trades[key]; known {
+		return
+	}
+	if at.After(run.youngest) {
+		run.youngest = at
+	}
+	if len(run.trades) < i.limit(code) {
+		run.trades[key] = at
+	}
+}
+
+// paidLocked: a capture ends every run. One that a query tells of may be of an
+// earlier time; it proves the account, and nothing about our requests.
+func (i *Intake) paidLocked(tradeID string, via capture.Via) {
+	now := time.Now()
+	i.known = knownTrade{tradeID: tradeID, at: now}
+	i.provenAt = now
+	for code := range i.runs {
+		if via == capture.ViaCapture || !aboutRequest(code) {
+			delete(i.runs, code)
+		}
+	}
+	if i.pause != nil && (via == capture.ViaCapture || !aboutRequest(i.pause.code)) {
+		i.resumeLocked("a trade was captured")
+	}
+}
+
+// notePausedLocked takes what came of a call while paused.
+func (i *Intake) notePausedLocked(tradeID string, a capture.Answer, code string, probe bool) {
+	p := i.pause
+	if p.kind == pauseRequest && a.Kind == capture.AnswerRefused && code != p.code && !a.OurFault() {
+		i.resumeLocked("a request was understood")
+		return
+	}
+	if code == "" {
+		return
+	}
+	key := capture.TradeKey(tradeID)
+	tried := p.tried[key]
+	tried.times++
+	tried.next = time.Now().Add(i.restLocked(tried.times))
+	p.tried[key] = tried
+	if !probe {
+		return // it was under way when the intake was paused
+	}
+	if p.kind == pauseRequest || len(p.tried) >= i.cfg.Most {
+		p.wait = min(2*p.wait, intakeSlow*i.cfg.ProbeEvery)
+		p.next = time.Now().Add(p.wait)
+	}
+}
+
+// restLocked is how long a trade rests that was refused so often while paused. The
+// broker delivers what was delivered before first: the more trades wait, the more
+// seldom each of them comes, so that new ones have their turn.
+func (i *Intake) restLocked(times int) time.Duration {
+	rest := i.cfg.ProbeEvery << min(times-1, 5)
+	return min(max(rest, time.Duration(len(i.pause.tried))*restPerTrade), maxTriedRest)
+}
+
+const (
+	restPerTrade = 50 * time.Millisecond
+	maxTriedRest = 10 * time.Minute
+)
+
+func (i *Intake) limit(code string) int {
+	if code == capture.CodeFieldMissing {
+		return min(requestRun, i.cfg.Run)
+	}
+	return i.cfg.Run
+}
+
+// refusalCode is the code of a refusal that may be about us instead of the
+// trade, "" if it is none. One that the order's own state explains is none.
+func refusalCode(a capture.Answer) string {
+	if a.Kind != capture.AnswerRefused {
+		return ""
+	}
+	switch a.Code {
+	case capture.CodeFieldMissing, capture.CodeRequestID, capture.CodeTradeID, capture.CodeAmountExceeded,
+		capture.CodeCurrencyMismatch, capture.CodeWindowExceeded:
+		return a.Code
+	}
+	return ""
+}
+
+// aboutRequest reports codes that refuse the request itself: asking about another
+// trade proves nothing.
+func aboutRequest(code string) bool {
+	return code == capture.CodeFieldMissing || code == capture.CodeRequestID
+}
+
+func paid(a capture.Answer) bool {
+	return a.Kind == capture.AnswerDone && a.Order != nil && a.Order.State.Class() == capture.OrderIsPaid
+}
+
+// Acceptance is what an operator accepts: a code whose refusals are to be
+// believed, or a ledger that has lost events.
+type Acceptance struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+func (i *Intake) acceptedLocked(code string) bool {
+	a, ok := i.accepted[code]
+	return ok && time.Now().Before(a.Until)
+}
+
+// accept takes what operators accept now.
+func (i *Intake) accept(accepted map[string]Acceptance) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.accepted = maps.Clone(accepted)
+	if i.pause == nil || !i.acceptedLocked(i.pause.code) {
+		return
+	}
+	a := i.accepted[i.pause.code]
+	delete(i.runs, i.pause.code)
+	i.resumeLocked(fmt.Sprintf("%s accepts the code until %s: %s", a.By, a.Until.UTC().Format(time.RFC3339), a.Reason))
+}
