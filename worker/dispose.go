@@ -13,7 +13,7 @@ import (
 // is stored. A signal that is lost costs a redelivery, which the ledger absorbs.
 func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) Disposition {
 	if d.Do == DeadLetter {
-		letter, err := w.cfg.DeadLetters.Put(ctx, m, d)
+		letter, err := w.cfg.DeadLetters.Put(ctx, m, d.Reason, d.Detail)
 		if err != nil {
 			return w.dispose(ctx, m, w.letterLater(ctx, m, d, err))
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/seldom"
 )
 
@@ -50,7 +51,7 @@ type Config struct {
 	Consumer        jetstream.Consumer
 	Processor       *Processor
 	Gate            *Gate
-	DeadLetters     DeadLetters
+	DeadLetters     deadletter.Store
 	AckWait         time.Duration // the consumer's
 	Hands           int           // jobs worked on at a time; those that wait inside come on top
 	Share           float64       // of the gate's rate, while other lanes have jobs too; 0 is all of it

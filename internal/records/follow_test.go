@@ -16,11 +16,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/pgtest"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 const fillBound = time.Minute
@@ -196,7 +196,7 @@ func TestFollowsTheStreams(t *testing.T) {
 		s := openStore(t, fresh(t))
 		r := b.follow(t, s)
 		b.append(t, events[400:])
-		b.deadLetter(t, worker.DismissedSubject+"1", `{"letter":1,"by":"ann","note":"a test"}`)
+		b.deadLetter(t, deadletter.DismissedSubject+"1", `{"letter":1,"by":"ann","note":"a test"}`)
 		reaches(t, s, SourceLedger, 700)
 		reaches(t, s, SourceDeadLetters, 2)
 		b.holds(t, s)

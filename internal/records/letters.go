@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/worker"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
 // Letter is a message of the stream of dead letters.
@@ -71,23 +71,23 @@ type resolution struct {
 // read sorts one message. A note that cannot be read was not written by us, and
 // tells of nothing that was done.
 func (b *letterBatch) read(m *Letter) error {
-	letter, note, err := worker.ReadDeadLetter(m.Seq, m.Stored, m.Subject, m.Header, m.Body)
+	letter, note, err := deadletter.Read(m.Seq, m.Stored, m.Subject, m.Header, m.Body)
 	switch {
 	case err != nil:
 		b.w.s.o.Log.Warn("unreadable note in the dead letters", "sequence", m.Seq, "error", err)
-	case note == nil:
-		return b.letter(&letter)
 	case note.Republished != nil:
 		r := note.Republished
 		b.note(m, r.Letter, ActRepublish, "republished", r.By, r.Note, r.Time, r.TradeID, amountOf(r.Amount, r.Money))
 	case note.Dismissed != nil:
 		d := note.Dismissed
 		b.note(m, d.Letter, ActDismissDeadLetter, "dismissed", d.By, d.Note, d.Time, "", capture.Amount{})
+	default:
+		return b.letter(&letter)
 	}
 	return nil
 }
 
-func (b *letterBatch) letter(l *worker.Letter) error {
+func (b *letterBatch) letter(l *deadletter.Message) error {
 	trade, order := b.decoder.Hint(l.Header, l.Body)
 	var sum capture.Amount
 	if job, err := b.decoder.Decode(l.Header, l.Body); err == nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/worker"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
 // Batches of any size, some of them repeated, add up to what single events do.
@@ -246,15 +246,16 @@ func TestDeadLettersAndWhatWasDoneAboutThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		header := nats.Header{worker.HeaderReason: {"conflict"}, worker.HeaderSubject: {"capture.jobs.shipped"}, worker.HeaderStream: {"CAPTURE_JOBS"}, worker.HeaderSequence: {"7"}, "X-Own": {"1"}}
+		header := nats.Header{deadletter.HeaderReason: {"conflict"}, deadletter.HeaderSubject: {"capture.jobs.shipped"}, deadletter.HeaderStream: {"CAPTURE_JOBS"}, deadletter.HeaderSequence: {"7"}, "X-Own": {"1"}}
 		good := []byte(`{"trade_id":"160899F3-F6D9-A8D8-AB5B-82EACDAB9C5B","amount":"24.99","currency":"EUR","order_id":"A-1"}`)
 		letters := []Letter{
 			{Seq: 1, Stored: epoch, Subject: "capture.dlq.conflict", Header: header, Body: good},
 			{Seq: 2, Stored: epoch, Subject: "capture.dlq.not_json", Body: []byte("\x00\xff not json")},
 			{Seq: 3, Stored: epoch, Subject: "capture.dlq.not_json", Body: nil},
-			{Seq: 5, Stored: epoch, Subject: worker.RepublishedSubject + "1", Body: []byte(`{"letter":1,"trade_id":"t1","amount":"24.99","currency":"EUR","by":"ann","note":"fixed","time":"2026-11-03T10:00:00Z"}`)},
-			{Seq: 6, Stored: epoch, Subject: worker.DismissedSubject + "2", Body: []byte(`{"letter":2,"by":"bob","note":"a test","time":"2026-11-04T10:00:00Z"}`)},
-			{Seq: 7, Stored: epoch, Subject: worker.DismissedSubject + "3", Body: []byte(`nonsense`)},
+			{Seq: 5, Stored: epoch, Subject: deadletter.RepublishedSubject + "1", Body: []byte(`{"letter":1,"trade_id":"t1","amount":"24.99","currency":"EUR","by":"ann","note":"fixed","time":"2026-11-03T10:00:00Z"}`)},
+			{Seq: 6, Stored: epoch, Subject: deadletter.DismissedSubject + "2", Body: []byte(`{"letter":2,"by":"bob","note":"a test","time":"2026-11-04T10:00:00Z"}`)},
+			{Seq: 7, Stored: epoch, Subject: deadletter.DismissedSubject + "3", Body: []byte(`nonsense`)},
+			{Seq: 8, Stored: epoch, Subject: deadletter.DismissedSubject + "3", Body: []byte(`null`)},
 		}
 		for range 2 { // the second time it is a repetition
 			if err := w.ApplyLetters(t.Context(), letters, decoder); err != nil {
@@ -287,7 +288,7 @@ func TestDeadLettersAndWhatWasDoneAboutThem(t *testing.T) {
 		if err != nil || len(acts.Items) != 2 || acts.Items[0].Act != ActDismissDeadLetter || acts.Items[1].Letter != 1 || acts.Items[1].Trade != "t1" {
 			t.Errorf("acts %+v, %v", acts, err)
 		}
-		if p, err := s.Place(t.Context(), SourceDeadLetters); err != nil || p.Applied != 7 {
+		if p, err := s.Place(t.Context(), SourceDeadLetters); err != nil || p.Applied != 8 {
 			t.Errorf("place %+v, %v", p, err)
 		}
 	})
