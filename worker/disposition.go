@@ -81,7 +81,7 @@ func (p *Processor) handBack(job *capture.Job, err error) Disposition {
 	if errors.Is(err, context.Canceled) {
 		return Disposition{Do: Later}
 	}
-	d := Disposition{Do: Later, At: p.Clerk.Clock().Add(p.Rest)}
+	d := Disposition{Do: Later, At: p.Recorder.Clock().Add(p.Rest)}
 	if !errors.Is(err, ErrShut) && !errors.Is(err, ErrPaused) {
 		d.Trouble, d.TradeID = err, job.TradeID
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -75,7 +74,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 		Query:    calls.Query, Log: log,
 		Intake: newIntake(c, stored, calls.Query, ready, log),
 	})
-	parts := laneParts{c: c, js: js, decoder: decoder, clerk: newClerk(c, book, log), gateway: calls, gate: gate, counts: counts, traces: traces, log: log, behind: behind}
+	parts := laneParts{c: c, js: js, decoder: decoder, recorder: newRecorder(c, book, log), gateway: calls, gate: gate, counts: counts, traces: traces, log: log, behind: behind}
 	crew := worker.Crew{Gate: gate}
 	lanes := c.LaneList()
 	for _, lane := range lanes {
@@ -89,24 +88,24 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	people := newBackOffice(deadletter.Store{JS: js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
 	people.gauge(counts)
 	keys := newKeyring(c.Gateway, client, log)
-	notices, err := noticesOf(c, parts.clerk, calls.Query, gate, keys, log)
+	notices, err := noticesOf(c, parts.recorder, calls.Query, gate, keys, log)
 	notices.Tracer = traces.Notices(c.Notify.Path)
 	return &plant{js: js, crew: crew, client: client, keys: keys, ledger: book, consumers: ready.consumers, metrics: counts, people: people, notices: notices, notified: stored.TradesSince, behind: behind}, err
 }
 
 // laneParts is what the workers of all lanes share.
 type laneParts struct {
-	c       config.Config
-	js      jetstream.JetStream
-	decoder *capture.Decoder
-	clerk   *reconcile.Clerk
-	gateway worker.Gateway
-	gate    *worker.Gate
-	counts  *metrics.Metrics
-	traces  *tracing.Tracing
-	log     *slog.Logger
-	weights int // of all lanes together
-	behind  *controls.LedgerGuard
+	c        config.Config
+	js       jetstream.JetStream
+	decoder  *capture.Decoder
+	recorder *reconcile.Recorder
+	gateway  worker.Gateway
+	gate     *worker.Gate
+	counts   *metrics.Metrics
+	traces   *tracing.Tracing
+	log      *slog.Logger
+	weights  int // of all lanes together
+	behind   *controls.LedgerGuard
 }
 
 // worker builds the worker of one lane.
@@ -115,11 +114,11 @@ func (p laneParts) worker(lane config.Lane, consumer jetstream.Consumer) *worker
 	return worker.New(worker.Config{
 		Consumer: consumer, Gate: p.gate, DeadLetters: deadletter.Store{JS: p.js},
 		Processor: &worker.Processor{
-			Jobs: p.decoder, Clerk: p.clerk, Gateway: p.gateway, Gate: p.gate.Lane(lane.Name, lane.Weight),
+			Jobs: p.decoder, Recorder: p.recorder, Gateway: p.gateway, Gate: p.gate.Lane(lane.Name, lane.Weight),
 			// As many jobs may wait as are worked on.
 			Waiter: worker.NewRoom(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
 			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
-			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: rand.Text, Log: p.log,
+			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: gateway.NewRequestID, Log: p.log,
 			Intake: p.gate.Guard(), AskSince: p.behind.Since,
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
@@ -137,8 +136,8 @@ func newGatewayClient(c config.Config) (*gateway.Client, error) {
 	})
 }
 
-func newClerk(c config.Config, book ledger.Ledger, log *slog.Logger) *reconcile.Clerk {
-	return &reconcile.Clerk{
+func newRecorder(c config.Config, book ledger.Ledger, log *slog.Logger) *reconcile.Recorder {
+	return &reconcile.Recorder{
 		Ledger: book, Policy: policyOf(c), Worker: c.Worker.Name, Now: time.Now, NewID: nuid.Next, Log: log,
 		Schedule: reconcile.Schedule{
 			QuickInitial: c.Worker.Backoff.Initial, QuickMax: c.Worker.Backoff.Max, QuickTotal: c.Worker.Backoff.Inline,

@@ -21,7 +21,7 @@ import (
 // what of it does not fit. It waits a while for a cluster that has no leader.
 func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, err error) {
 	var problems []jobstream.Problem
-	err = natsconn.Settle(ctx, log, func(ctx context.Context) (err error) {
+	err = natsconn.RetryUntilReady(ctx, log, func(ctx context.Context) (err error) {
 		ready, problems, err = findOrCreate(ctx, c, js, log)
 		return natsconn.Explain(js.Conn(), err)
 	})
@@ -62,7 +62,7 @@ func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, 
 // which one that is: mostly the name of ours is mistyped.
 func occupied(ctx context.Context, c config.Config, js jetstream.JetStream, err error) error {
 	stream, named := streamIn(c, err)
-	if !named || !natsconn.Overlap(err) {
+	if !named || !natsconn.IsSubjectOverlap(err) {
 		return err
 	}
 	if err := ownedBy(ctx, stream, js); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/metrics"
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/notify"
 	"github.com/capture-worker/capture-worker/worker"
@@ -64,13 +64,13 @@ type backOffice struct {
 	letters deadletter.Store
 	parked  *ledger.ParkedTrades
 	log     *slog.Logger
-	unread  *seldom.Log // of events that cannot be read
+	unread  *ratelog.Limiter // of events that cannot be read
 
 	lettersWait, parkedWait atomic.Int64
 }
 
 func newBackOffice(letters deadletter.Store, parked *ledger.ParkedTrades, log *slog.Logger) *backOffice {
-	return &backOffice{letters: letters, parked: parked, log: log, unread: seldom.Every(unreadEvery)}
+	return &backOffice{letters: letters, parked: parked, log: log, unread: ratelog.New(unreadEvery)}
 }
 
 // lookMost bounds the parked trades that are looked at in one poll.
@@ -113,7 +113,7 @@ func (b *backOffice) tellUnread(ctx context.Context, err error) {
 	if !errors.Is(err, capture.ErrEvent) {
 		return
 	}
-	if _, worth := b.unread.Worth(""); worth {
+	if _, worth := b.unread.Allow(""); worth {
 		b.log.WarnContext(ctx, "a trade in the ledger cannot be read; it is counted among those that are parked", "error", err)
 	}
 }

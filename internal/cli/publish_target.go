@@ -35,7 +35,7 @@ func checkSubject(name string, jobs config.Jobs) error {
 		return usageError("--subject is %q: must be one subject without wildcards, such as capture.jobs.batch", name)
 	}
 	for _, pattern := range jobs.Subjects {
-		if subject.Takes(pattern, name) {
+		if subject.Covers(pattern, name) {
 			return nil
 		}
 	}
@@ -61,7 +61,7 @@ func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, na
 		return target{}, fmt.Errorf("looking for stream %s: %w", c.Jobs.Stream, err)
 	}
 	found := stream.CachedInfo().Config
-	if !slices.ContainsFunc(found.Subjects, func(pattern string) bool { return subject.Takes(pattern, name) }) {
+	if !slices.ContainsFunc(found.Subjects, func(pattern string) bool { return subject.Covers(pattern, name) }) {
 		return target{}, fmt.Errorf("stream %s takes %s, not %s; choose another --subject or jobs.stream", found.Name, strings.Join(found.Subjects, ","), name)
 	}
 	return target{found.Name, name, found.Duplicates}, nil

@@ -43,7 +43,7 @@ func runRecords(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer nc.Close()
-	nc.Ended(func(err error) { end(&cutOffError{err}) })
+	nc.OnClosed(func(err error) { end(fmt.Errorf("the connection to NATS was closed: %w", err)) })
 	js, err := nc.JetStream()
 	if err != nil {
 		return err
@@ -76,7 +76,10 @@ func runRecords(ctx context.Context, c config.Config, log *slog.Logger) error {
 	log.InfoContext(ctx, "following the ledger", "stream", c.Ledger.Stream, "database", store.Where(), "consumer", c.Records.Consumer, "version", readBuild().Version)
 	err = follower.Run(ctx)
 	log.InfoContext(ctx, "records stopped", "applied", follower.Progress(records.SourceLedger).Applied)
-	return errors.Join(ownEnd(ctx), err)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
 }
 
 // watchRecords serves metrics and health of the records command, and tells

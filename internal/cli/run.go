@@ -77,7 +77,7 @@ func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Lo
 		return err
 	}
 	defer nc.Close()
-	nc.Ended(func(err error) { end(&cutOffError{err}) })
+	nc.OnClosed(func(err error) { end(&cutOffError{err}) })
 	traces, stopTraces, err := startTracing(ctx, c, log)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/capture-worker/capture-worker/internal/loopback"
+	"github.com/capture-worker/capture-worker/internal/freeport"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
@@ -46,15 +46,15 @@ func Start(t testing.TB) *Server {
 	t.Helper()
 	bin := programs()
 	if bin == "" {
-		t.Skip("no Postgres server: Debian's package postgresql is not installed")
+		t.Skip("left out: postgres is not installed (apt-get install postgresql)")
 	}
-	ports, err := loopback.FreePorts(1)
+	ports, err := freeport.Find(1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &Server{t: t, bin: bin, port: ports[0]}
 	if s.cred, err = credential(); err != nil {
-		t.Skip("no Postgres server: " + err.Error())
+		t.Skip("left out: postgres: " + err.Error())
 	}
 	// Not t.TempDir, which other users may not enter.
 	if s.dir, err = os.MkdirTemp("", "capture-worker-pg-"); err != nil {

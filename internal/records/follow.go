@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -190,7 +190,7 @@ func (p *progress) note(at Place, pending uint64) {
 // keep runs one session of a feed after the other, until ctx ends or there is no
 // point in another.
 func (f *Follower) keep(ctx context.Context, feed *feed) error {
-	trouble := seldom.Every(logEvery)
+	trouble := ratelog.New(logEvery)
 	for try := 0; ; try++ {
 		began := time.Now()
 		err := feed.session(ctx)
@@ -207,7 +207,7 @@ func (f *Follower) keep(ctx context.Context, feed *feed) error {
 		if time.Since(began) > maxPause {
 			try = 0
 		}
-		if suppressed, worth := trouble.Worth(err.Error()); worth {
+		if suppressed, allowed := trouble.Allow(err.Error()); allowed {
 			f.c.Log.WarnContext(ctx, "records interrupted, will go on", "stream", feed.stream, "error", err, "suppressed", suppressed)
 		}
 		select {
