@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
 )
 
 func newDLQShowCmd(a *app) *cobra.Command {
@@ -57,7 +58,7 @@ func (d *desk) show(w io.Writer, l deadletter.Message, done deadletter.Resolutio
 	fmt.Fprintf(w, "what     %s\n", detailOf(l))
 	fmt.Fprintf(w, "came     on %s, sequence %d of stream %s\n", l.Subject, l.Sequence, l.Stream)
 	if job, err := d.job(l); err != nil {
-		fmt.Fprintf(w, "today    still not to be read: %s\n", reason(err))
+		fmt.Fprintf(w, "today    still not to be read: %s\n", jobfile.Reason(err))
 		if trade, order := d.dec.Hint(l.Header, l.Body); trade != "" || order != "" {
 			fmt.Fprintf(w, "about    it seems, trade %s, order %s\n", orDash(trade), orDash(order))
 		}

@@ -86,6 +86,7 @@ and found differences, bad rows or trades that were refused.`,
 		newRetryCmd(a),
 		newDLQCmd(a),
 		newPublishCmd(a),
+		newJobsCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)

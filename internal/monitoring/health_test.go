@@ -133,7 +133,7 @@ func (w *world) readyReturns(code int, text string) {
 func TestHealthThroughHaltOutageAndDrain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "health", startSim(t))
-	w.run("CAPTURE_WORKER_CONCURRENCY=4", "CAPTURE_GATEWAY_TIMEOUT=4s", "CAPTURE_RECONCILE_SETTLE=5s", "CAPTURE_NATS_ACK_WAIT=10s")
+	w.run("CAPTURE_WORKER_CONCURRENCY=4", "CAPTURE_GATEWAY_TIMEOUT=4s", "CAPTURE_RECONCILE_SETTLE=5s", "CAPTURE_RECONCILE_FINAL=5s", "CAPTURE_NATS_ACK_WAIT=10s")
 	w.readyReturns(200, "ok")
 
 	w.setKey("not-the-right-key-at-all")

@@ -33,7 +33,6 @@ func TestPermissionsAreEnough(t *testing.T) {
 	w.send(shipped, plainJob("again"))
 	w.sim.post("/_sim/trades", `{"trade_id":"unclear","amount":"24.99","currency":"EUR","script":["error_before","query_unknown_state"]}`)
 	w.send(shipped, plainJob("unclear")) // parked
-	w.sim.post("/_sim/trades", `{"trade_id":"bad","amount":"24.99","currency":"EUR"}`)
 	for range 2 {
 		w.send(shipped, job{TradeID: "bad", Amount: "abc", Currency: "EUR"})
 	}

@@ -1,4 +1,4 @@
-package cli
+package jobfile
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ func TestInputReadTwice(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("TMPDIR", c.folder)
-			in, err := openInput(t.Context(), "-", bytes.NewReader(c.text))
+			in, err := Open(t.Context(), "-", bytes.NewReader(c.text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -41,11 +41,11 @@ func TestInputReadTwice(t *testing.T) {
 				if got, err := io.ReadAll(in); err != nil || !bytes.Equal(got, c.text) {
 					t.Errorf("%d bytes and %v, want the %d that came", len(got), err, len(c.text))
 				}
-				if err := in.rewind(); err != nil {
+				if err := in.Rewind(); err != nil {
 					t.Fatal(err)
 				}
 			}
-			in.close()
+			in.Close()
 			if n := files(); n != 0 {
 				t.Errorf("%d files are left", n)
 			}
@@ -55,13 +55,13 @@ func TestInputReadTwice(t *testing.T) {
 
 func TestInputThatCannotBeKept(t *testing.T) {
 	t.Setenv("TMPDIR", "/nowhere")
-	_, err := openInput(t.Context(), "-", io.LimitReader(endless{}, inMemory+1))
+	_, err := Open(t.Context(), "-", io.LimitReader(endless{}, inMemory+1))
 	if err == nil || !strings.Contains(err.Error(), "TMPDIR") {
 		t.Errorf("%v, want what to do about it", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := openInput(ended, "-", endless{}); err == nil {
+	if _, err := Open(ended, "-", endless{}); err == nil {
 		t.Error("an endless input is read although nobody waits for it any more")
 	}
 }

@@ -1,4 +1,4 @@
-package cli
+package jobfile
 
 import (
 	"slices"
@@ -21,7 +21,7 @@ func FuzzRows(f *testing.F) {
 		`{"trade_id":"t-1","amount":"1.00","currency":"EUR"}` + "\n\n" + `{"trade_id":"t-1","amount":"2.00","currency":"EUR"}`,
 		`{"trade_id":"t-1","amount":"1.00","currency":"EUR","AMOUNT":"9"}` + "\r\n{\n", "[{}]", " \t{\"a\":\"\x1b\"}",
 	} {
-		for _, format := range []string{formatAuto, formatCSV, formatNDJSON} {
+		for _, format := range []string{FormatAuto, FormatCSV, FormatNDJSON} {
 			f.Add(text, format)
 		}
 	}
@@ -30,10 +30,10 @@ func FuzzRows(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, text, format string) {
-		if !slices.Contains([]string{formatAuto, formatCSV, formatNDJSON}, format) {
+		if !slices.Contains([]string{FormatAuto, FormatCSV, FormatNDJSON}, format) {
 			return
 		}
-		in, err := readRows(strings.NewReader(text), format, dec, func(note string) { assertPrintable(t, note) })
+		in, err := Read(strings.NewReader(text), Options{Format: format, Note: func(note string) { assertPrintable(t, note) }})
 		if err != nil {
 			assertPrintable(t, err.Error())
 			return
@@ -44,24 +44,24 @@ func FuzzRows(f *testing.F) {
 				assertPrintable(t, err.Error())
 				return // an error is the end
 			}
-			if r.line <= last || r.line > limit {
-				t.Fatalf("a row at line %d follows one at line %d, of %d lines", r.line, last, limit)
+			if r.Line <= last || r.Line > limit {
+				t.Fatalf("a row at line %d follows one at line %d, of %d lines", r.Line, last, limit)
 			}
-			last = r.line
+			last = r.Line
 			assertRow(t, r, dec)
 		}
 	})
 }
 
-func assertRow(t *testing.T, r row, dec *capture.Decoder) {
+func assertRow(t *testing.T, r Row, dec *capture.Decoder) {
 	t.Helper()
-	if r.err != nil {
-		assertPrintable(t, reason(r.err))
+	if r.Err != nil {
+		assertPrintable(t, Reason(r.Err))
 		return
 	}
-	again, err := dec.Decode(nil, r.body)
-	if err != nil || again != r.job {
-		t.Fatalf("line %d: checked as %+v, published as %+v, %v", r.line, r.job, again, err)
+	again, err := dec.Decode(nil, r.Body)
+	if err != nil || again != r.Job {
+		t.Fatalf("line %d: checked as %+v, published as %+v, %v", r.Line, r.Job, again, err)
 	}
 }
 

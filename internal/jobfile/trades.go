@@ -1,6 +1,7 @@
-package cli
+package jobfile
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -12,13 +13,22 @@ import (
 
 const (
 	filterBits = 26      // 8 MiB
-	maxWatched = 1 << 18 // some 10 MB
+	maxWatched = 1 << 18 // some 25 MB
 	maxDoubted = 100_000 // more of them are no slips
 )
 
 var errDoubted = fmt.Errorf("more than %d trades are asked for with two amounts; is it the right file?", maxDoubted)
 
-// trades finds the trades that an input asks for with different amounts. A
+// errTwice marks a row whose trade is there twice.
+var errTwice = errors.New("a trade is there twice")
+
+// twiceError is such a row.
+type twiceError struct{ text string }
+
+func (e *twiceError) Error() string        { return e.text }
+func (e *twiceError) Is(target error) bool { return target == errTwice }
+
+// Trades finds the trades that an input asks for with different amounts. A
 // trade is captured once, so that of two such rows neither is sent: nobody can
 // say which one is meant.
 //
@@ -28,65 +38,82 @@ var errDoubted = fmt.Errorf("more than %d trades are asked for with two amounts;
 // of the range, and further ones the rest. The chance that two of a million
 // trades share a hash is below one in ten million, and would make a good row
 // look bad, not the other way round.
-type trades struct {
+type Trades struct {
 	seed     maphash.Seed
 	met      filter
 	from, to uint64 // the hashes that are looked at, both included
 	max      int    // of watched
 	watched  map[uint64]asked
 	doubted  map[uint64]int // the line of the first row of a trade whose rows disagree
-	late     int            // rows that were taken for good before a doubt came up
 	once     bool           // a trade may not be there twice at all
+	found    *Found         // is told of rows that were taken for good before a doubt came up
+	seen     uint32         // rows that agrees has looked at
 }
 
 // asked is what the rows of one trade ask, as long as they agree.
 type asked struct {
 	line, amount uint32 // of the first row
 	rows         uint32
+	sum          capture.Amount
 }
 
-func newTrades(bits, most int) *trades {
-	return &trades{
+// NewTrades returns one that has seen nothing. With once a trade may not be
+// there twice at all, else its rows must agree.
+func NewTrades(once bool) *Trades {
+	t := newTrades(filterBits, maxWatched)
+	t.once = once
+	return t
+}
+
+func newTrades(bits, most int) *Trades {
+	return &Trades{
 		seed: maphash.MakeSeed(), met: newFilter(bits), to: math.MaxUint64,
 		max: most, watched: map[uint64]asked{}, doubted: map[uint64]int{},
 	}
 }
 
-// checkAll reads an input from its start as often as it takes to know each row
-// that cannot be sent, and lists and counts those.
-func (t *trades) checkAll(begin func() (rows, error), list io.Writer) (found tally, err error) {
-	pass := func(through func(rows) rows, list io.Writer) (tally, error) {
+// CheckAll reads a file from its start as often as it takes to know each row
+// that cannot be sent, lists those and counts all.
+func (t *Trades) CheckAll(begin func() (Rows, error), list io.Writer) (*Found, error) {
+	found := &Found{}
+	t.found = found
+	err := t.passes(begin, found)
+	found.faults.list(list)
+	return found, err
+}
+
+func (t *Trades) passes(begin func() (Rows, error), found *Found) error {
+	pass := func(through func(Rows) Rows, each func(Row)) error {
 		in, err := begin()
 		if err != nil {
-			return tally{}, err
+			return err
 		}
-		return checkRows(through(in), list)
+		return check(through(in), each)
 	}
 	for first := true; first || t.more(); first = false {
-		if _, err := pass(t.meet, io.Discard); err != nil {
-			return found, err
+		if err := pass(t.meet, func(Row) {}); err != nil {
+			return err
 		}
-		if first {
-			found, err = pass(t.compare, list)
-		} else {
-			var bad tally
-			bad, err = pass(t.compareRest, list)
-			found.turnBad(bad.bad)
+		through, each := t.compare, found.count
+		if !first {
+			through, each = t.compareRest, func(r Row) {
+				found.turnBad(r, 1)
+				found.faults.add(r)
+			}
 		}
-		if err != nil {
-			return found, err
+		if err := pass(through, each); err != nil {
+			return err
 		}
 	}
-	found.turnBad(t.late)
-	return found, nil
+	return nil
 }
 
 // meet hands on all rows and watches the trades that may be there twice.
-func (t *trades) meet(in rows) rows {
-	return func(yield func(row, error) bool) {
+func (t *Trades) meet(in Rows) Rows {
+	return func(yield func(Row, error) bool) {
 		for r, err := range in {
-			if err == nil && r.err == nil {
-				if trade := t.hash(capture.TradeKey(r.job.TradeID)); t.looksAt(trade) && t.met.add(trade) {
+			if err == nil && r.Err == nil {
+				if trade := t.trade(&r); t.looksAt(trade) && t.met.add(trade) {
 					t.watch(trade)
 				}
 			}
@@ -97,7 +124,7 @@ func (t *trades) meet(in rows) rows {
 	}
 }
 
-func (t *trades) watch(trade uint64) {
+func (t *Trades) watch(trade uint64) {
 	t.watched[trade] = asked{}
 	for len(t.watched) > t.max {
 		t.to = t.from + (t.to-t.from)/2
@@ -106,11 +133,11 @@ func (t *trades) watch(trade uint64) {
 }
 
 // compare hands on all rows, with what is wrong with them.
-func (t *trades) compare(in rows) rows {
-	return func(yield func(row, error) bool) {
+func (t *Trades) compare(in Rows) Rows {
+	return func(yield func(Row, error) bool) {
 		for r, err := range in {
-			if err == nil && r.err == nil && !t.agrees(&r) && len(t.doubted) > maxDoubted {
-				r, err = row{}, errDoubted
+			if err == nil && r.Err == nil && !t.agrees(&r) && len(t.doubted) > maxDoubted {
+				r, err = Row{}, errDoubted
 			}
 			if !yield(r, err) || err != nil {
 				return
@@ -120,28 +147,29 @@ func (t *trades) compare(in rows) rows {
 }
 
 // compareRest hands on the rows that were good in the passes before and are not.
-func (t *trades) compareRest(in rows) rows {
-	good := only(in, func(r row) bool { return r.err == nil })
-	return only(t.compare(good), func(r row) bool { return r.err != nil })
+func (t *Trades) compareRest(in Rows) Rows {
+	good := only(in, func(r Row) bool { return r.Err == nil })
+	return only(t.compare(good), func(r Row) bool { return r.Err != nil })
 }
 
 // agrees compares a row with those of its trade that came before.
-func (t *trades) agrees(r *row) bool {
-	trade := t.hash(capture.TradeKey(r.job.TradeID))
+func (t *Trades) agrees(r *Row) bool {
+	trade := t.trade(r)
 	a, watched := t.watched[trade]
 	if !watched { // it is there once, or disagrees, or is left for later
 		return !t.looksAt(trade) || t.unmarked(r, trade)
 	}
-	amount := uint32(t.hash(r.job.Amount.String()))
+	amount := uint32(t.hash(r.Job.Amount.String()))
 	if t.once {
-		amount = uint32(r.line) // so that no two rows agree
+		t.seen++
+		amount = t.seen // so that no two rows agree
 	}
 	switch {
 	case a.rows == 0:
-		a.line, a.amount = uint32(r.line), amount
+		a.line, a.amount, a.sum = uint32(r.Line), amount, r.Job.Amount
 	case a.amount != amount:
 		t.doubted[trade] = int(a.line)
-		t.late += int(a.rows)
+		t.found.turnBad(Row{Job: capture.Job{Amount: a.sum}}, int(a.rows))
 		delete(t.watched, trade)
 		return t.unmarked(r, trade)
 	}
@@ -152,7 +180,7 @@ func (t *trades) agrees(r *row) bool {
 
 // more reports whether a part of the trades is left for further passes, and
 // begins with it.
-func (t *trades) more() bool {
+func (t *Trades) more() bool {
 	clear(t.watched)
 	clear(t.met)
 	if t.to == math.MaxUint64 {
@@ -163,16 +191,24 @@ func (t *trades) more() bool {
 	return true
 }
 
-func (t *trades) hash(s string) uint64 { return maphash.String(t.seed, s) }
+func (t *Trades) hash(s string) uint64 { return maphash.String(t.seed, s) }
 
-func (t *trades) looksAt(trade uint64) bool { return trade >= t.from && trade <= t.to }
+// trade is the hash of a row's trade, or of its order if it names no trade.
+func (t *Trades) trade(r *Row) uint64 {
+	if r.Job.TradeID == "" {
+		return t.hash("order " + r.Job.OrderID)
+	}
+	return t.hash(capture.TradeKey(r.Job.TradeID))
+}
 
-// mark marks the rows of doubted trades, once all are known.
-func (t *trades) mark(in rows) rows {
-	return func(yield func(row, error) bool) {
+func (t *Trades) looksAt(trade uint64) bool { return trade >= t.from && trade <= t.to }
+
+// Mark marks the rows of doubted trades, once all are known.
+func (t *Trades) Mark(in Rows) Rows {
+	return func(yield func(Row, error) bool) {
 		for r, err := range in {
-			if err == nil && r.err == nil {
-				t.unmarked(&r, t.hash(capture.TradeKey(r.job.TradeID)))
+			if err == nil && r.Err == nil {
+				t.unmarked(&r, t.trade(&r))
 			}
 			if !yield(r, err) {
 				return
@@ -183,13 +219,13 @@ func (t *trades) mark(in rows) rows {
 
 // unmarked reports whether nothing is known against the trade of a row; else it
 // marks the row.
-func (t *trades) unmarked(r *row, trade uint64) bool {
+func (t *Trades) unmarked(r *Row, trade uint64) bool {
 	line, is := t.doubted[trade]
 	switch {
 	case is && t.once:
-		r.err = fmt.Errorf("trade %s is on line %d too: a trade is captured once, and none of its rows is compared", r.job.TradeID, line)
+		r.Err = &twiceError{fmt.Sprintf("trade %s is on line %d too: a trade is captured once, and none of its rows is compared", r.Job.TradeID, line)}
 	case is:
-		r.err = fmt.Errorf("trade %s is on line %d too, with another amount: a trade is captured once, and none of its rows is sent", r.job.TradeID, line)
+		r.Err = &twiceError{fmt.Sprintf("trade %s is on line %d too, with another amount: a trade is captured once, and none of its rows is sent", r.Job.TradeID, line)}
 	}
 	return !is
 }
