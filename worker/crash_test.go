@@ -32,9 +32,9 @@ type crashingLedger struct {
 	bomb *bomb
 }
 
-func (l crashingLedger) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+func (l crashingLedger) Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error) {
 	l.bomb.cross("before appending " + string(e.Type))
-	seq, err := l.Ledger.Append(ctx, e, after)
+	seq, err := l.Ledger.Append(ctx, e, after, opts...)
 	l.bomb.cross("after appending " + string(e.Type))
 	return seq, err
 }

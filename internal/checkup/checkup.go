@@ -16,8 +16,8 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // Level says how bad a finding is.
@@ -51,8 +51,8 @@ type Checker struct {
 	// of the gateway are not complete, and Missing says so.
 	Query   func(ctx context.Context, tradeID string) capture.Answer
 	Missing error
-	Streams worker.StreamsConfig
-	Limits  worker.Limits
+	Streams jobstream.Config
+	Limits  jobstream.Limits
 	// For is what the user of NATS is there for; "" is ForWorker.
 	For Role
 

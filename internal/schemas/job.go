@@ -26,6 +26,19 @@ func jobMembers() map[string]object {
 	}
 }
 
+// askedOrder and askedDescription accept more than the ledger has: a worker removes
+// unprintable characters and cuts a description.
+func askedOrder() object {
+	return obj("type", "string", "maxLength", 128, "pattern", "^[^\ufffd]*$", "not", obj("pattern", parameterPattern),
+		"description", "The shop's order number. Copied to every outcome, without unprintable characters. No personal data.")
+}
+
+func askedDescription() object {
+	return obj("type", "string", "not", obj("pattern", parameterPattern),
+		"description", "One line for the gateway, of up to 255 characters: line ends and unprintable characters are removed, a longer text is cut. "+
+			"Default: \"order <order_id>\" or \"capture of <trade_id>\". No personal data.")
+}
+
 func line(limit int) object {
 	return obj("type", "string", "maxLength", limit, "pattern", linePattern(), "not", obj("pattern", parameterPattern))
 }
@@ -38,6 +51,8 @@ func moment() object {
 // a mapping accepts.
 func Job() ([]byte, error) {
 	members := jobMembers()
+	members["order_id"] = askedOrder()
+	members["description"] = askedDescription()
 	var properties object
 	for _, name := range capture.JobFields() {
 		schema := members[name]
@@ -95,5 +110,7 @@ func writtenJob() object {
 	for _, name := range capture.JobFields() {
 		properties = properties.with(name, members[name])
 	}
+	properties = properties.with("cleaned", obj("type", "string", "enum", []string{"order_id", "description", "order_id,description"},
+		"description", "The members whose text was cleaned when the job was read."))
 	return obj("type", "object", "properties", properties, "required", required)
 }
