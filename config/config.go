@@ -2,7 +2,7 @@
 // its default, its meaning and the rules it must keep.
 //
 // The tags of the struct are the only source: the defaults, the environment
-// variables, the flags, the printed configuration and the table of the README
+// variables, the flags, the printed configuration and the table of docs/configuration.md
 // are all made from them. To add a setting, add a field.
 //
 // A setting is taken from the first of these that has it: a flag, an
