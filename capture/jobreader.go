@@ -103,7 +103,7 @@ func (r *jobReader) fail(reason string, field int, detail string) {
 	}
 }
 
-// text returns a field's text; ok is false where it is absent or null.
+// text returns a field's text; ok is false if it is absent or null.
 func (r *jobReader) text(field int) (text string, ok bool) {
 	raw := r.raw[field]
 	if r.err != nil || isNull(raw) {
@@ -130,7 +130,7 @@ func (r *jobReader) text(field int) (text string, ok bool) {
 	return "", false
 }
 
-// number takes a number of somebody else's event by its text, digit by digit.
+// number takes a number of a foreign event by its text, digit by digit.
 func (r *jobReader) number(field int, raw []byte) (string, bool) {
 	if bytes.ContainsAny(raw, "eE") {
 		reason := MalformedAmount
@@ -182,8 +182,8 @@ func (r *jobReader) amount(field int, number, code string) Amount {
 	return a
 }
 
-// line reads a line of text. What is wrong with it is told without repeating
-// it: it may be about a person.
+// line reads a line of text. The error does not repeat the
+// text, which may hold personal data.
 func (r *jobReader) line(field, limit int) string {
 	text := r.optional(field)
 	if n := utf8.RuneCountInString(text); n > limit {
@@ -231,7 +231,7 @@ func (r *jobReader) url() string {
 	return text
 }
 
-// standsAlone refuses a text that the gateway could read as a neighbour of its
+// standsAlone refuses a text that the gateway could read as a parameter beside its
 // own parameter: what is signed of a call is joined raw.
 func (r *jobReader) standsAlone(field int, text string) {
 	if SignsAsSeveral(text) {

@@ -53,6 +53,7 @@ var allowed = map[string][]string{
 	"internal/natsserver":         {"internal/loopback"},
 	"internal/sdnotify":           {},
 	"internal/watch":              {},
+	"internal/wording":            {},
 	"internal/checkup":            {"capture", "config", "gateway", "ledger", "worker", "internal/natsconn", "internal/subject"},
 }
 

@@ -34,7 +34,7 @@ func (m *Metrics) Halt(halted func() bool) {
 	for code, reason := range haltReasons() {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "capture_halted",
-			Help:        "1 while the gateway refuses our key (signature) or user and no jobs are taken: a person is needed.",
+			Help:        "1 while the gateway refuses our key (signature) or user and no jobs are taken: an operator is needed.",
 			ConstLabels: prometheus.Labels{"reason": reason},
 		}, func() float64 { return one(halted() && m.faultCode.Load() == code) }))
 	}

@@ -81,7 +81,7 @@ func (m *Metrics) makeJobs() {
 	m.ready = gauges("capture_jobs_ready", "Jobs in the stream that were not delivered yet, for all workers.", "lane")
 	m.delivered = gauges("capture_jobs_delivered", "Jobs delivered and not done, those that wait for a retry included, for all workers.", "lane")
 	m.again = gauges("capture_jobs_redelivered", "Of the delivered jobs, those that were delivered more than once, for all workers.", "lane")
-	m.paused = gauges("capture_lane_paused", "1 while somebody has paused the lane.", "lane")
+	m.paused = gauges("capture_lane_paused", "1 while the lane is paused.", "lane")
 	m.deliveries.WithLabelValues(string(worker.Ack), "")
 	m.deliveries.WithLabelValues(string(worker.Ack), worker.NotSelected)
 	m.deliveries.WithLabelValues(string(worker.Later), "")
