@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -55,7 +56,7 @@ type IntakeConfig struct {
 	Query  func(ctx context.Context, tradeID string) capture.Answer
 	Ledger IntakeLedger // nil: only what this process meets counts
 	// Accepted, if set, returns the codes that operators accept, and until when.
-	Accepted func(ctx context.Context) (map[string]Acceptance, error)
+	Accepted func(ctx context.Context) (map[string]controls.Acceptance, error)
 	Log      *slog.Logger
 }
 
@@ -76,7 +77,7 @@ type Intake struct {
 	known    knownTrade
 	provenAt time.Time // when the gateway last knew it, or captured a trade
 	lookedAt time.Time // when the ledger was last searched for a captured trade
-	accepted map[string]Acceptance
+	accepted map[string]controls.Acceptance
 	pause    *intakePause  // nil while jobs are taken
 	changed  chan struct{} // closed when pause changes, or a probe ends
 	checking chan struct{} // closed when the check that is under way ends; nil if none is
@@ -108,6 +109,8 @@ type intakePause struct {
 	next    time.Time // when the next probe is due
 	wait    time.Duration
 	tried   map[string]triedTrade // by key
+	lastTry time.Time
+	every   time.Duration // between two tries, as they come on this machine
 }
 
 // triedTrade was refused while the intake was paused, or led to the pause.
@@ -144,7 +147,7 @@ func NewIntake(cfg IntakeConfig) *Intake {
 	}
 	return &Intake{
 		cfg: cfg, halted: func() bool { return false }, born: time.Now(),
-		runs: map[string]*refusalRun{}, accepted: map[string]Acceptance{},
+		runs: map[string]*refusalRun{}, accepted: map[string]controls.Acceptance{},
 		changed: make(chan struct{}), started: make(chan struct{}), log: newIntakeLog(cfg.Log),
 	}
 }
@@ -346,18 +349,29 @@ func (i *Intake) notePausedLocked(tradeID string, a capture.Answer, code string,
 	if !probe {
 		return // it was under way when the intake was paused
 	}
+	p.paceLocked(time.Now())
 	if p.kind == pauseRequest || len(p.tried) >= i.cfg.Most {
 		p.wait = min(2*p.wait, intakeSlow*i.cfg.ProbeEvery)
 		p.next = time.Now().Add(p.wait)
 	}
 }
 
+// paceLocked measures how fast jobs are tried. A pause between two tries that is
+// much longer than the others counts for little.
+func (p *intakePause) paceLocked(now time.Time) {
+	if !p.lastTry.IsZero() {
+		p.every += (min(now.Sub(p.lastTry), 4*max(p.every, restPerTrade)) - p.every) / 4
+	}
+	p.lastTry = now
+}
+
 // restLocked is how long a trade rests that was refused so often while paused. The
-// broker delivers what was delivered before first: the more trades wait, the more
-// seldom each of them comes, so that new ones have their turn.
+// broker delivers first what was delivered before: trades that wait come back at
+// half the rate at which jobs are tried, so that new ones have their turn.
 func (i *Intake) restLocked(times int) time.Duration {
 	rest := i.cfg.ProbeEvery << min(times-1, 5)
-	return min(max(rest, time.Duration(len(i.pause.tried))*restPerTrade), maxTriedRest)
+	turn := max(restPerTrade, 2*i.pause.every)
+	return min(max(rest, time.Duration(len(i.pause.tried))*turn), maxTriedRest)
 }
 
 const (
@@ -396,22 +410,13 @@ func paid(a capture.Answer) bool {
 	return a.Kind == capture.AnswerDone && a.Order != nil && a.Order.State.Class() == capture.OrderIsPaid
 }
 
-// Acceptance is what an operator accepts: a code whose refusals are to be
-// believed, or a ledger that has lost events.
-type Acceptance struct {
-	By     string    `json:"by"`
-	Reason string    `json:"reason"`
-	At     time.Time `json:"at"`
-	Until  time.Time `json:"until,omitzero"`
-}
-
 func (i *Intake) acceptedLocked(code string) bool {
 	a, ok := i.accepted[code]
 	return ok && time.Now().Before(a.Until)
 }
 
 // accept takes what operators accept now.
-func (i *Intake) accept(accepted map[string]Acceptance) {
+func (i *Intake) accept(accepted map[string]controls.Acceptance) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.accepted = maps.Clone(accepted)

@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // The oldest server whose JetStream does what the ledger's guard needs.
@@ -86,7 +86,7 @@ func (c *Checker) store(tier string, t jetstream.Tier) {
 func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 	ctx, cancel := context.WithTimeout(ctx, step)
 	defer cancel()
-	found, err := worker.Inspect(ctx, js, c.Streams, c.Limits)
+	found, err := jobstream.Inspect(ctx, js, c.Streams, c.Limits)
 	if err != nil {
 		c.add(Error, "jobs", "look at the server's log and the account's permissions", "%v", natsconn.Explain(js.Conn(), err))
 		return

@@ -7,8 +7,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // Stream is one of the three that run makes where they are missing.
@@ -25,7 +25,7 @@ func StreamsOf(c config.Config) []Stream {
 	return []Stream{
 		{"ledger.stream", c.Ledger.Stream, []string{ledger.Subject("*", "*")}, takeOut},
 		{"jobs.stream", c.Jobs.Stream, c.Jobs.Subjects, "correct jobs.subjects"},
-		{"jobs.dlq_stream", c.Jobs.DLQStream, []string{worker.DeadLetterSubject + ">"}, takeOut},
+		{"jobs.dlq_stream", c.Jobs.DLQStream, []string{deadletter.SubjectPrefix + ">"}, takeOut},
 	}
 }
 

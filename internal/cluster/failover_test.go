@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/processtest"
@@ -60,7 +61,10 @@ func finish(w *world, running []*processtest.Process) {
 		p.Stop(patience)
 	}
 	report := w.audited()
-	if want := len(w.jobs) - report.Failed - report.Parked; report.Captured != want || report.Parked > 0 {
+	// A job above its authorization, refused after a call whose answer was lost, is
+	// parked: our own capture may have lowered the sum (rule 5).
+	inDoubt := report.ParkedByReason[capture.ReasonRefusalContradicted]
+	if want := len(w.jobs) - report.Failed - report.Parked; report.Captured != want || report.Parked > inDoubt {
 		w.t.Errorf("captured %d of %d, parked %v", report.Captured, len(w.jobs), report.ParkedByReason)
 	}
 }
@@ -129,7 +133,7 @@ func TestAWorkerThatStartsTooEarlyWaitsForALeader(t *testing.T) {
 	c.Servers[0].Shutdown()
 	c.Servers[1].Shutdown()
 	p := launchWorker(t, "early", append(w.env, "CAPTURE_NATS_REPLICAS=3")...)
-	p.Says("JetStream is not ready yet", 1, patience)
+	p.Says("JetStream not ready", 1, patience)
 	if err := c.Restart(0, 1); err != nil {
 		t.Fatal(err)
 	}
