@@ -53,7 +53,7 @@ reads the whole ledger and takes its time on a large one.`,
 			list := newParkedList(cmd.OutOrStdout(), output)
 			waiting, now := 0, time.Now()
 			for trade, err := range o.recorder.Parked(ctx, reconcile.ParkedFilter{Dismissed: true}) {
-				if err == nil && filter.Takes(trade, now) {
+				if err == nil && filter.Matches(trade, now) {
 					err = list.add(trade)
 				}
 				if err != nil {

@@ -37,7 +37,7 @@ type reconciling struct {
 	bad     int       // rows of the input that are none
 }
 
-const reconcileLong = `Compares what the gateway says of each trade (Order Query) with the ledger and,
+const reconcileLong = `Compares what the gateway reports of each trade (Order Query) with the ledger and,
 with --input, with what somebody's books expect: a CSV with the columns trade_id,
 amount and currency, and optionally order_id and capture_before. Columns of other
 names are read with --columns, a decimal comma with --decimal comma. An order_id

@@ -74,7 +74,7 @@ func tellSystemd(ctx context.Context, alive, ready probe, log *slog.Logger) {
 		}
 	}
 	tell(log, sdnotify.Ready)
-	every := sdnotify.WatchdogEvery()
+	every := sdnotify.WatchdogInterval()
 	if every == 0 {
 		return
 	}

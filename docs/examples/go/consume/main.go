@@ -1,5 +1,5 @@
 // Command consume books the outcomes of captures into a folder, one file per
-// event, until it is told to stop:
+// event, until SIGINT or SIGTERM:
 //
 //	consume FOLDER
 //
@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		if err := book(args[0], m); err != nil {
 			fmt.Fprintln(os.Stderr, "consume: trying again in 5s:", err)
-			_ = m.NakWithDelay(5 * time.Second) // where it is lost, AckWait does the same
+			_ = m.NakWithDelay(5 * time.Second) // if it is lost, AckWait does the same
 			continue
 		}
 		if err := m.DoubleAck(ctx); err != nil {

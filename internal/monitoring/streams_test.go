@@ -16,9 +16,9 @@ const (
 	consumerName  = "capture-worker"
 )
 
-// TestStreamsThatAreChangedUnderAWorker: it ends with the reason, as it would
-// not have started; what a start can mend is mended by the next.
-func TestStreamsThatAreChangedUnderAWorker(t *testing.T) {
+// TestStreamsChangedWhileRunning: the worker ends with the reason for which it would
+// not have started. The next start restores what a start can restore.
+func TestStreamsChangedWhileRunning(t *testing.T) {
 	t.Parallel()
 	s := startSim(t)
 	t.Run("a consumer that drops jobs", func(t *testing.T) {
@@ -54,8 +54,8 @@ func TestStreamsThatAreChangedUnderAWorker(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, "lost", s)
 		w.run()
-		w.sim.tell("/_sim/trades", `{"trade_id":"waits","amount":"24.99","currency":"EUR","script":[`+strings.Repeat(`"error_before",`, 99)+`"error_before"]}`)
-		w.send(shipped, plainJob("waits")) // the first job of all, not done when the others are
+		w.sim.post("/_sim/trades", `{"trade_id":"waits","amount":"24.99","currency":"EUR","script":[`+strings.Repeat(`"error_before",`, 99)+`"error_before"]}`)
+		w.send(shipped, plainJob("waits")) // the first job, not acknowledged when the others are
 		w.jobs(shipped, "lost", 3)
 		w.waitCaptured(3)
 		if err := w.js.DeleteStream(t.Context(), ledger.DefaultStream); err != nil {
@@ -76,13 +76,13 @@ func TestStreamsThatAreChangedUnderAWorker(t *testing.T) {
 		if err := w.js.DeleteConsumer(t.Context(), shippedStream, consumerName); err != nil {
 			t.Fatal(err)
 		}
-		w.run() // begins anew
+		w.run() // creates the streams again
 		w.worker.Signal(syscall.SIGTERM)
 		w.worker.EndsWell(patience)
 	})
 }
 
-// endsUnfit waits for the worker to end by itself, and for the reason.
+// endsUnfit waits until the worker ends by itself with the reason.
 func (w *world) endsUnfit(reason string) {
 	w.t.Helper()
 	w.worker.Says("capture-worker: JetStream was changed under the worker", 1, patience)

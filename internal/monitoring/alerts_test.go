@@ -12,9 +12,9 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// Acceptance: a real Prometheus looks at real workers; each alert is made to
-// fire by a fault, and stops when the fault is over. Each fault has a world of
-// its own, so that they can all happen at once.
+// Acceptance: a real Prometheus scrapes real workers. Each alert fires during its
+// fault and stops after it. Each fault has a world of its own, so that all can run
+// at the same time.
 func TestEveryAlertFiresAndStops(t *testing.T) {
 	t.Parallel()
 	needs(t, "prometheus")
@@ -34,7 +34,7 @@ func TestEveryAlertFiresAndStops(t *testing.T) {
 		list = append(list, worlds[name])
 	}
 	p := startPrometheus(t, list)
-	p.fires("CaptureWorkerAbsent", "") // none was started yet
+	p.fires("CaptureWorkerAbsent", "") // no worker was started yet
 	for _, w := range list {
 		w.run()
 	}
@@ -56,18 +56,18 @@ func TestEveryAlertFiresAndStops(t *testing.T) {
 	showsEverything(t, p)
 }
 
-// showsEverything: each query of the dashboard had something to show, but for
-// those of notifications, which nobody sends here.
+// showsEverything checks that each query of the dashboard had a result, except those
+// of notifications, which are not sent here.
 func showsEverything(t *testing.T, p *prometheus) {
 	t.Helper()
 	for _, q := range dashboardQueries(t) {
 		if q.where != "panel Notifications" && !p.everShown(q.expr) {
-			t.Errorf("%s showed nothing all the time: %s", q.where, q.expr)
+			t.Errorf("%s never had a result: %s", q.where, q.expr)
 		}
 	}
 }
 
-// A wrong key halts; the right one, put into the file, ends it.
+// A wrong key pauses the intake; the right one in the key file resumes it.
 func faultKey(t *testing.T, w *world, p *prometheus) {
 	w.setKey("not-the-right-key-at-all")
 	w.worker.Finds("(took up a changed key)", patience)
@@ -77,40 +77,40 @@ func faultKey(t *testing.T, w *world, p *prometheus) {
 	p.stops("CaptureHalted", w.name)
 	w.waitCaptured(23)
 	if p.firing()["CaptureNotReady "+w.name] {
-		t.Error("a halt is told twice")
+		t.Error("the pause is logged twice")
 	}
 }
 
 func faultOutage(_ *testing.T, w *world, p *prometheus) {
-	w.sim.tell("/_sim/faults", `{"down":"reset"}`)
+	w.sim.post("/_sim/faults", `{"down":"reset"}`)
 	w.jobs(shipped, "outage", 60)
 	p.fires("CaptureGatewayDown", w.name)
-	w.sim.tell("/_sim/faults", `{"down":""}`)
+	w.sim.post("/_sim/faults", `{"down":""}`)
 	p.stops("CaptureGatewayDown", w.name)
 	w.waitCaptured(63)
 }
 
-// Six of ten captures are answered with -1000, as long as the alert is quiet.
+// Six of ten captures are answered with -1000 until the alert fires.
 func faultErrors(t *testing.T, w *world, p *prometheus) {
-	w.sim.tell("/_sim/faults", `{"error_before":0.6}`)
+	w.sim.post("/_sim/faults", `{"error_before":0.6}`)
 	sent := 3
 	processtest.WaitFor(t, patience, "CaptureGatewayErrors to fire", func() bool {
 		w.jobs(shipped, fmt.Sprintf("errors-%d", sent), 5)
 		sent += 5
 		return p.firing()["CaptureGatewayErrors "+w.name]
 	})
-	w.sim.tell("/_sim/faults", `{}`)
+	w.sim.post("/_sim/faults", `{}`)
 	p.stops("CaptureGatewayErrors", w.name)
 	w.waitCaptured(sent)
 }
 
-// The gateway says processing for a while about an old authorization.
+// The gateway returns processing for an old authorization for a while.
 func faultDeadline(_ *testing.T, w *world, p *prometheus) {
 	script := `"error_before"`
 	for range 30 {
 		script += `,{"on":"query","state":"processing"}`
 	}
-	w.sim.tell("/_sim/trades", `{"trade_id":"old","amount":"24.99","currency":"EUR","script":[`+script+`]}`)
+	w.sim.post("/_sim/trades", `{"trade_id":"old","amount":"24.99","currency":"EUR","script":[`+script+`]}`)
 	j := plainJob("old")
 	j.AuthorizedAt = time.Now().Add(12*time.Hour - capture.AuthorizationWindow).UTC()
 	w.send(shipped, j)
@@ -119,20 +119,20 @@ func faultDeadline(_ *testing.T, w *world, p *prometheus) {
 	w.waitCaptured(4)
 }
 
-// What is no job, and a trade that somebody has refunded.
+// A message that is not a job, and a trade that was refunded.
 func faultLetters(_ *testing.T, w *world, p *prometheus) {
-	w.sim.tell("/_sim/trades", `{"trade_id":"back","amount":"24.99","currency":"EUR","state":"refunded"}`)
+	w.sim.post("/_sim/trades", `{"trade_id":"back","amount":"24.99","currency":"EUR","state":"refunded"}`)
 	w.send(shipped, map[string]string{"hello": "world"})
 	w.send(shipped, plainJob("back"))
 	p.fires("CaptureDeadLettersGrowing", w.name)
 	p.fires("CaptureParkedGrowing", w.name)
 	p.stops("CaptureDeadLettersGrowing", w.name)
 	p.stops("CaptureParkedGrowing", w.name)
-	// They wait until somebody deals with them.
+	// They wait for an operator.
 	p.fires("CaptureDeadLettersWaiting", w.name)
 	p.fires("CaptureParkedWaiting", w.name)
 	w.command("parked", "dismiss", "back", "--reason", "test", "--by", "test")
-	w.sim.tell("/_sim/trades", `{"trade_id":"bad","amount":"24.99","currency":"EUR"}`)
+	w.sim.post("/_sim/trades", `{"trade_id":"bad","amount":"24.99","currency":"EUR"}`)
 	w.command("dlq", "republish", "1", "--fixed", fixed(w.t), "--reason", "test", "--by", "test")
 	p.stops("CaptureDeadLettersWaiting", w.name)
 	p.stops("CaptureParkedWaiting", w.name)
@@ -150,7 +150,7 @@ func faultFullLedger(t *testing.T, w *world, p *prometheus) {
 			t.Fatal(err)
 		}
 	}
-	setLimit(6) // as many as are in it
+	setLimit(6) // the number of messages in it
 	w.jobs(shipped, "full", 5)
 	p.fires("CaptureLedgerAppendsFailing", w.name)
 	setLimit(-1)
@@ -158,7 +158,7 @@ func faultFullLedger(t *testing.T, w *world, p *prometheus) {
 	w.waitCaptured(8)
 }
 
-// A rate limit that is far too low: jobs wait, none is done for long.
+// A rate limit that is far too low: jobs wait, and none completes for long.
 func faultSlow(_ *testing.T, w *world, p *prometheus) {
 	w.worker.Stop(patience)
 	w.run("CAPTURE_GATEWAY_RATE=0.02", "CAPTURE_WORKER_CONCURRENCY=1")
@@ -179,7 +179,7 @@ func faultPause(t *testing.T, w *world, p *prometheus) {
 		t.Errorf("%d trades were captured through a paused lane", n-3)
 	}
 	if p.firing()["CaptureNoProgress "+w.name] {
-		t.Error("a lane that was paused on purpose wakes somebody")
+		t.Error("an alert fires for a lane that an operator has paused")
 	}
 	w.command("lane", "resume", "all")
 	w.waitCaptured(23)

@@ -15,8 +15,8 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// oneWins: writers that all think to know the last event. Exactly one is
-// believed, round after round, and all losers are told.
+// oneWins: several writers append after the same event. In each round exactly one
+// succeeds, and the others get ErrConflict.
 func oneWins(t *testing.T, s *suite) {
 	const writers, rounds = 8, 25
 	trade := s.trade()
@@ -39,7 +39,7 @@ func oneWins(t *testing.T, s *suite) {
 		}
 		wg.Wait()
 		if wins.Load() != 1 {
-			t.Fatalf("round %d: %d writers won", round, wins.Load())
+			t.Fatalf("round %d: %d writers succeeded", round, wins.Load())
 		}
 		seq = won.Load()
 	}
@@ -110,7 +110,7 @@ func walkOnce(t *testing.T, s *suite) {
 	met := walk(t, s, ledger.Filter{})
 	for _, trade := range made {
 		if met[trade] != 1 {
-			t.Fatalf("trade %s was met %d times", trade, met[trade])
+			t.Fatalf("trade %s was yielded %d times", trade, met[trade])
 		}
 	}
 }
@@ -131,10 +131,10 @@ func walkSince(t *testing.T, s *suite) {
 
 	met := walk(t, s, ledger.Filter{Since: since})
 	if met[old] != 0 || met[touched] != 1 || met[fresh] != 1 {
-		t.Errorf("met old %d, touched %d, fresh %d times; want 0, 1, 1", met[old], met[touched], met[fresh])
+		t.Errorf("yielded old %d, touched %d, fresh %d times; want 0, 1, 1", met[old], met[touched], met[fresh])
 	}
 	if met := walk(t, s, ledger.Filter{Since: time.Now().Add(time.Hour)}); len(met) != 0 {
-		t.Errorf("met %d trades of the future", len(met))
+		t.Errorf("yielded %d trades with a Since in the future", len(met))
 	}
 }
 
@@ -150,8 +150,8 @@ func walkLeft(t *testing.T, s *suite) {
 	}
 }
 
-// tail: other tests may append to the same ledger at the same time, so that the
-// newest events are looked for among more than were asked for here.
+// tail: other tests may append to the same ledger at the same time, so the test
+// reads more events than it has appended.
 func tail(t *testing.T, s *suite) {
 	l, ok := s.Ledger.(ledger.Tailer)
 	if !ok {
@@ -221,8 +221,8 @@ func watchFollows(t *testing.T, s *suite) {
 	}
 }
 
-// watchNew appends until the watch, which begins at a moment unknown here,
-// sees an event; then it must see every one that follows.
+// watchNew appends until the watch, whose start time is not known here, yields an
+// event. Then it must yield every later one.
 func watchNew(t *testing.T, s *suite) {
 	ctx, cancel := context.WithTimeout(t.Context(), bound)
 	defer cancel()
@@ -290,6 +290,6 @@ func cancelled(t *testing.T, s *suite) {
 		break
 	}
 	if got := s.load(t, trade); len(got.Events) != 0 {
-		t.Error("a cancelled append left a trace")
+		t.Error("a cancelled append was stored")
 	}
 }

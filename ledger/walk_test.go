@@ -10,8 +10,8 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Both readings of it, that of a stream and that of any ledger, name each
-// trade once, in the order of its first event of the type.
+// TestTradesWith: both implementations yield each trade once, in the order of its
+// first event of the type.
 func TestTradesWith(t *testing.T) {
 	js := connect(t, server(t).URL())
 	ensure(t, js, ledger.StreamConfig{})
@@ -52,7 +52,7 @@ func tradesWith(t *testing.T, l ledger.Ledger) {
 	}
 	for id := range ledger.TradesWith(t.Context(), l, capture.Parked) {
 		if id != "T2" {
-			t.Errorf("broken off at %s, want T2", id)
+			t.Errorf("stopped at %s, want T2", id)
 		}
 		break
 	}

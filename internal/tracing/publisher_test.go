@@ -23,25 +23,25 @@ const (
 	traceID   = "0af7651916cd43dd8448eb211c80319c"
 )
 
-// through sends a job through tracing that makes no spans, and returns the
-// headers of the event that is appended for it.
-func through(t *testing.T, m message) nats.Header {
+// eventHeaders passes a job through tracing without spans, and returns the headers
+// of the event that is appended for it.
+func eventHeaders(t *testing.T, m message) nats.Header {
 	t.Helper()
 	off := &tracing.Tracing{}
 	ctx, done := off.Jobs("CAPTURE_JOBS", "capture-worker")(t.Context(), m)
-	book := off.Ledger(&ledger.Memory{})
-	if _, err := book.Append(ctx, ledgertest.Event("t", capture.Captured, 1), 0); err != nil {
+	l := off.Ledger(&ledger.Memory{})
+	if _, err := l.Append(ctx, ledgertest.Event("t", capture.Captured, 1), 0); err != nil {
 		t.Fatal(err)
 	}
 	done(worker.Disposition{Do: worker.Ack})
-	trade, err := book.Load(t.Context(), "t")
+	trade, err := l.Load(t.Context(), "t")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return trade.Headers
 }
 
-func TestThePublishersTraceIsHandedOn(t *testing.T) {
+func TestPublishersTraceIsContinued(t *testing.T) {
 	t.Parallel()
 	structured := `{"specversion":"1.0","traceparent":"` + publisher + `","tracestate":"a=1","data":{"traceparent":"` + other + `"}}`
 	for _, tt := range []struct {
@@ -52,12 +52,12 @@ func TestThePublishersTraceIsHandedOn(t *testing.T) {
 	}{
 		{"as the standard writes it", nats.Header{"traceparent": {publisher}, "tracestate": {"a=1,b=2"}}, "", publisher, "a=1,b=2"},
 		{"as net/http writes it", nats.Header{"Traceparent": {publisher}, "Tracestate": {"a=1"}}, "", publisher, "a=1"},
-		{"as nobody should write it", nats.Header{"TRACEPARENT": {" " + publisher}}, "", publisher, ""},
+		{"in upper case with a space", nats.Header{"TRACEPARENT": {" " + publisher}}, "", publisher, ""},
 		{"CloudEvent in headers", nats.Header{"ce-specversion": {"1.0"}, "Ce-Traceparent": {publisher}, "CE-tracestate": {"a=1"}}, "", publisher, "a=1"},
 		{"CloudEvent in the body", nil, structured, publisher, "a=1"},
-		{"the message's counts before the event's", nats.Header{"traceparent": {other}, "ce-traceparent": {publisher}}, structured, other, ""},
-		{"a bad one does not hide the event's", nats.Header{"traceparent": {"nonsense"}}, structured, publisher, "a=1"},
-		{"a bad state does not hide the parent", nats.Header{"traceparent": {publisher}, "tracestate": {"=,="}}, "", publisher, ""},
+		{"message headers take precedence over the event", nats.Header{"traceparent": {other}, "ce-traceparent": {publisher}}, structured, other, ""},
+		{"an invalid header does not hide the event's", nats.Header{"traceparent": {"nonsense"}}, structured, publisher, "a=1"},
+		{"an invalid state does not hide the parent", nats.Header{"traceparent": {publisher}, "tracestate": {"=,="}}, "", publisher, ""},
 		{"no trace", nats.Header{"Shop": {"x"}}, `{"trade_id":"t"}`, "", ""},
 		{"no headers", nil, "", "", ""},
 		{"not a CloudEvent", nil, `{"traceparent":"` + publisher + `"}`, "", ""},
@@ -67,7 +67,7 @@ func TestThePublishersTraceIsHandedOn(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := tracing.Carrier(through(t, message{header: tt.header, body: tt.body}))
+			h := tracing.Carrier(eventHeaders(t, message{header: tt.header, body: tt.body}))
 			if got := h.Get("traceparent"); got != tt.parent {
 				t.Errorf("traceparent is %q, want %q", got, tt.parent)
 			}
@@ -78,7 +78,7 @@ func TestThePublishersTraceIsHandedOn(t *testing.T) {
 	}
 }
 
-func TestCarrierKeepsOneSpelling(t *testing.T) {
+func TestCarrierIgnoresCase(t *testing.T) {
 	t.Parallel()
 	c := tracing.Carrier{"TraceParent": {"a"}, "x": {"b"}}
 	c.Set("traceparent", "c")
@@ -87,8 +87,8 @@ func TestCarrierKeepsOneSpelling(t *testing.T) {
 	}
 }
 
-// Without spans and without a publisher's trace, tracing costs nothing.
-func TestOffCostsNothing(t *testing.T) {
+// Without spans and without a publisher's trace, tracing allocates nothing.
+func TestOffAllocatesNothing(t *testing.T) {
 	off := &tracing.Tracing{}
 	follow := off.Jobs("CAPTURE_JOBS", "capture-worker")
 	var m jetstream.Msg = message{header: nats.Header{"Nats-Msg-Id": {"1"}}}
@@ -101,14 +101,14 @@ func TestOffCostsNothing(t *testing.T) {
 	}
 	g := fixed{}
 	if off.Gateway(g, "https://g.example") != worker.Gateway(g) {
-		t.Error("calls go through a wrapper that does nothing")
+		t.Error("the gateway is wrapped without need")
 	}
 	if err := off.Stop(); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestLogNamesTheTrace(t *testing.T) {
+func TestLogHandler(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := slog.New(tracing.LogHandler(slog.NewTextHandler(&out, nil))).With("w", 1).WithGroup("g")
@@ -117,9 +117,9 @@ func TestLogNamesTheTrace(t *testing.T) {
 	log.Info("without")
 	with, without, _ := strings.Cut(out.String(), "\n")
 	if !strings.Contains(with, "trace_id="+traceID) || strings.Contains(with, "span_id") {
-		t.Errorf("the publisher's trace is to be named, its span is not ours: %s", with)
+		t.Errorf("want the publisher's trace id and no span id: %s", with)
 	}
 	if strings.Contains(without, "trace_id") {
-		t.Errorf("a trace where there is none: %s", without)
+		t.Errorf("a trace id without a trace: %s", without)
 	}
 }
