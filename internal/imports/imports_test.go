@@ -65,6 +65,7 @@ var allowed = map[string][]string{
 	"internal/records":            {"capture", "ledger", "internal/deadletter", "internal/ratelog"},
 	"internal/monitoring":         {},
 	"internal/checkup":            {"capture", "config", "gateway", "ledger", "internal/controls", "internal/deadletter", "internal/jobstream", "internal/natsconn", "internal/subject"},
+	"internal/wording":            {},
 }
 
 func TestImportsPointInward(t *testing.T) {
