@@ -138,7 +138,7 @@ func (b *Batch) begin(ctx context.Context, cursor *Cursor) *batchRun {
 		limit = rate.Limit(r.Rate)
 	}
 	r.limiter = rate.NewLimiter(limit, 1)
-	r.brake = &brake{now: r.Resolver.Clerk.Clock, giveUp: r.GiveUp, waiting: r.Waiting, probe: r.probe}
+	r.brake = newBrake(r.Resolver.Clerk.Clock, r.GiveUp, r.Waiting, r.probe)
 	r.window = make(chan struct{}, windowPerHand*r.Concurrency)
 	r.order = make(chan int64, cap(r.window))
 	r.work, r.verdicts, r.gone = make(chan numbered), make(chan Verdict), make(chan struct{})

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/breaker"
 )
 
 // ErrGatewayDown is returned by Batch.Run when the gateway gave no useful
@@ -16,32 +16,27 @@ import (
 // go on later.
 var ErrGatewayDown = errors.New("the gateway gives no useful answers")
 
-const (
-	// brakeInARow useless answers in a row may be trouble of the gateway's.
-	brakeInARow = 10
-	brakeFirst  = 2 * time.Second  // first pause
-	brakeMost   = 60 * time.Second // longest
-)
-
-// brake stops all queries of a batch while the gateway is in trouble. Useless
+// brake stops all queries of a batch while the circuit breaker is open. Useless
 // answers in a row may also belong to their trades, of which a batch of the
-// troubled ones has many: a probe, a query about a trade that should tell
-// something, says which. It is made at once, and then after pauses that grow.
+// troubled ones has many: a probe, a query about a trade that was answered
+// before, shows which. The first is made at once, the others after pauses that
+// grow.
 type brake struct {
 	now     func() time.Time
 	giveUp  time.Duration
 	waiting func(since, until time.Time) // may be nil
-	// probe reports whether the gateway answers usefully.
-	probe func(context.Context) bool
+	probe   func(context.Context) capture.Answer
 
 	mu      sync.Mutex
-	useless int       // in a row
-	since   time.Time // of the first of them
-	engaged bool
-	warned  bool // waiting was called since it engaged
-	pause   time.Duration
-	until   time.Time
-	ended   chan struct{} // of the probe under way: closed when it has ended; nil if there is none
+	breaker *breaker.Breaker
+	warned  bool          // waiting was called since it opened
+	ended   chan struct{} // closed when the probe under way has ended; nil if there is none
+}
+
+func newBrake(now func() time.Time, giveUp time.Duration, waiting func(since, until time.Time), probe func(context.Context) capture.Answer) *brake {
+	return &brake{now: now, giveUp: giveUp, waiting: waiting, probe: probe, breaker: breaker.New(breaker.Config{
+		InARow: 10, Throttle: true, ProbeNow: true, ProbeFirst: 2 * time.Second, ProbeMax: time.Minute,
+	})}
 }
 
 // enter waits until a query may be made.
@@ -77,18 +72,19 @@ type trial struct {
 	mine  bool
 }
 
-// admit lets a query through (no wait, no trial), or says what to wait for: a
+// admit lets a query through (no wait, no trial), or returns what to wait for: a
 // time, or the end of a probe.
 func (b *brake) admit() (wait time.Duration, t *trial, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch now, end := b.now(), b.since.Add(b.giveUp); {
-	case !b.engaged:
+	since := b.breaker.Since()
+	switch now, end := b.now(), since.Add(b.giveUp); {
+	case b.breaker.Cause() == breaker.Closed:
 		return 0, nil, nil
 	case !now.Before(end):
-		return 0, nil, fmt.Errorf("%w since %s", ErrGatewayDown, b.since.UTC().Format(time.RFC3339))
-	case now.Before(b.until):
-		return min(b.until.Sub(now), end.Sub(now)), nil, nil
+		return 0, nil, fmt.Errorf("%w since %s", ErrGatewayDown, since.UTC().Format(time.RFC3339))
+	case now.Before(b.breaker.Next()):
+		return min(b.breaker.Next().Sub(now), end.Sub(now)), nil, nil
 	case b.ended != nil:
 		return 0, &trial{ended: b.ended}, nil
 	}
@@ -96,58 +92,43 @@ func (b *brake) admit() (wait time.Duration, t *trial, err error) {
 	return 0, &trial{ended: b.ended, mine: true}, nil
 }
 
-// probed tells how the probe ended. One that was cut short by ourselves tells
+// probed takes the answer to a probe. One that ended with our own run counts for
 // nothing.
-func (b *brake) probed(useful, cut bool) {
+func (b *brake) probed(answer capture.Answer, ended bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	close(b.ended)
 	b.ended = nil
-	switch {
-	case useful:
-		b.release()
-	case !cut:
+	if useful := told(answer); ended && !useful {
+		return
+	}
+	if b.breaker.Probed(answer, b.now()) {
+		b.warned = false
+	} else {
 		b.warn()
-		b.pause = min(max(2*b.pause, brakeFirst), brakeMost)
-		b.until = b.now().Add(b.pause)
 	}
 }
 
-// release lets queries through again; mu is held.
-func (b *brake) release() {
-	b.useless, b.engaged, b.warned, b.pause, b.until = 0, false, false, 0, time.Time{}
-}
-
-// warn tells once that queries are held back; mu is held.
+// warn reports once that queries are held back; mu is held.
 func (b *brake) warn() {
 	if !b.warned && b.waiting != nil {
-		b.waiting(b.since, b.since.Add(b.giveUp))
+		b.waiting(b.breaker.Since(), b.breaker.Since().Add(b.giveUp))
 	}
 	b.warned = true
 }
 
-// leave tells what a query brought.
+// leave takes the answer to a query. A useful one to a query that was under way
+// when the breaker opened is as good as a probe.
 func (b *brake) leave(answer capture.Answer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if told(answer) {
-		b.release()
+	if b.breaker.Cause() != breaker.Closed && !breaker.Useless(answer) {
+		b.breaker.Probed(answer, b.now())
+		b.warned = false
 		return
 	}
-	if b.useless++; b.useless == 1 {
-		b.since = b.now()
-	}
-	// Answers to queries that were under way when it engaged do not lengthen the
-	// pause.
-	throttled := answer.HTTPStatus == http.StatusTooManyRequests
-	if b.engaged || !throttled && b.useless < brakeInARow {
-		return
-	}
-	b.engaged = true
-	if throttled { // the gateway has said that it wants no more
-		b.warn()
-		b.pause = brakeFirst
-		b.until = b.now().Add(b.pause)
+	if b.breaker.Observe(answer, b.now()) && b.breaker.Next().After(b.now()) {
+		b.warn() // throttled: the gateway has said that it wants no more
 	}
 }
 

@@ -184,15 +184,15 @@ func (r *batchRun) askOnce(tradeID string) (capture.Finding, error) {
 const probeTrade = "capture-worker-probe"
 
 // probe asks about a trade that told something before.
-func (r *batchRun) probe(ctx context.Context) bool {
+func (r *batchRun) probe(ctx context.Context) capture.Answer {
 	if r.limiter.Wait(ctx) != nil {
-		return false
+		return capture.Answer{Kind: capture.AnswerNotSent}
 	}
 	id := probeTrade
 	if known := r.told.Load(); known != nil {
 		id = *known
 	}
-	return told(r.Resolver.Query(ctx, id))
+	return r.Resolver.Query(ctx, id)
 }
 
 // endOf is why the run ends. The limiter has an error of its own for a wait
