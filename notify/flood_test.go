@@ -19,13 +19,13 @@ import (
 	"github.com/capture-worker/capture-worker/notify"
 )
 
-// gauge is a turnstile that counts who is inside.
+// gauge is a limiter that counts who is inside.
 type gauge struct {
 	mu           sync.Mutex
 	inside, most int
 }
 
-func (g *gauge) Enter(context.Context) (func(), error) {
+func (g *gauge) Acquire(context.Context) (func(), error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inside++
@@ -33,8 +33,8 @@ func (g *gauge) Enter(context.Context) (func(), error) {
 	return func() { g.mu.Lock(); g.inside--; g.mu.Unlock() }, nil
 }
 
-func (g *gauge) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
-	return call(ctx)
+func (g *gauge) Begin(context.Context) (func(capture.Answer), error) {
+	return func(capture.Answer) {}, nil
 }
 
 // 10,000 in a burst, half of them forged, the rest copies about 50 trades: each
@@ -42,7 +42,7 @@ func (g *gauge) Call(ctx context.Context, call func(context.Context) capture.Ans
 // places at most Workers are taken: the others stay with the captures.
 func TestFloodNeitherBlocksNorGrows(t *testing.T) {
 	turns := &gauge{}
-	w := newWorld(t, func(c *notify.Config, _ *world) { c.Gate, c.Workers = turns, 3 })
+	w := newWorld(t, func(c *notify.Config, _ *world) { c.Limiter, c.Workers = turns, 3 })
 	const trades, requests = 50, 10_000
 	bodies, forged := make([]string, trades), make([]string, trades)
 	for i := range trades {

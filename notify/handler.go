@@ -29,12 +29,13 @@ const (
 // storeBound bounds what one request does with the ledger.
 const storeBound = 8 * time.Second
 
-// Turnstile limits what goes to the gateway, as the worker's gate does.
-type Turnstile interface {
-	// Enter waits for a turn; it fails while the gateway is not to be called.
-	Enter(ctx context.Context) (leave func(), err error)
-	// Call holds a gateway slot for the length of one call.
-	Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer
+// Limiter limits what goes to the gateway, as the worker's does.
+type Limiter interface {
+	// Acquire waits for a turn; it fails while the gateway is not to be called.
+	Acquire(ctx context.Context) (release func(), err error)
+	// Begin waits for a gateway slot and holds it for one call; end gives it back,
+	// with the answer.
+	Begin(ctx context.Context) (end func(capture.Answer), err error)
 }
 
 // Tracer follows the work on notifications. Both methods return the context to
@@ -63,7 +64,7 @@ type Config struct {
 	Secrets func() []gateway.Secret
 	Clerk   *reconcile.Clerk
 	Query   reconcile.Query
-	Gate    Turnstile
+	Limiter Limiter
 	// Paused reports, if set, whether the intake of jobs is paused for a fault of
 	// ours: no refusal ends a trade then.
 	Paused  func() bool

@@ -206,18 +206,26 @@ func (r *resolver) look(t *task) (again time.Time) {
 			return until
 		}
 	}
-	leave, err := r.cfg.Gate.Enter(ctx)
+	release, err := r.cfg.Limiter.Acquire(ctx)
 	if err != nil {
 		return later
 	}
-	defer leave()
+	defer release()
 	return r.ask(ctx, t, trade, later)
 }
 
+// query makes an Order Query in a gateway slot.
+func (r *resolver) query(ctx context.Context, tradeID string) (answer capture.Answer) {
+	end, err := r.cfg.Limiter.Begin(ctx)
+	if err != nil {
+		return capture.Answer{Kind: capture.AnswerNotSent, Why: err.Error()}
+	}
+	defer func() { end(answer) }()
+	return r.cfg.Query(ctx, tradeID)
+}
+
 func (r *resolver) ask(ctx context.Context, t *task, trade *reconcile.Trade, later time.Time) time.Time {
-	asking := reconcile.Resolver{Clerk: r.cfg.Clerk, Excused: r.cfg.Paused, Query: func(ctx context.Context, id string) capture.Answer {
-		return r.cfg.Gate.Call(ctx, func(ctx context.Context) capture.Answer { return r.cfg.Query(ctx, id) })
-	}}
+	asking := reconcile.Resolver{Clerk: r.cfg.Clerk, Excused: r.cfg.Paused, Query: r.query}
 	result, err := asking.Resolve(ctx, t.trade)
 	switch {
 	case err != nil && !errors.Is(err, context.Canceled):

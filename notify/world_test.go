@@ -49,7 +49,7 @@ func newWorld(t *testing.T, change func(*notify.Config, *world)) *world {
 	ids := atomic.Int64{}
 	cfg := notify.Config{
 		Secrets: func() []gateway.Secret { return []gateway.Secret{secret} },
-		Query:   w.query, Gate: w, Log: slog.New(slog.DiscardHandler),
+		Query:   w.query, Limiter: w, Log: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
 		change(&cfg, w)
@@ -90,16 +90,16 @@ func (w *world) query(ctx context.Context, id string) capture.Answer {
 	}}
 }
 
-// Enter and Call make the world its own turnstile.
-func (w *world) Enter(ctx context.Context) (func(), error) {
+// Acquire and Begin make the world its own limiter.
+func (w *world) Acquire(ctx context.Context) (func(), error) {
 	if w.shut.Load() {
 		return nil, fmt.Errorf("the gateway is shut")
 	}
 	return func() {}, ctx.Err()
 }
 
-func (w *world) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
-	return call(ctx)
+func (w *world) Begin(context.Context) (func(capture.Answer), error) {
+	return func(capture.Answer) {}, nil
 }
 
 var sum = func() capture.Amount {

@@ -46,9 +46,9 @@ func BenchmarkProcess(b *testing.B) {
 		Clerk: &reconcile.Clerk{
 			Ledger: &ledger.Memory{}, Policy: policy, Worker: "bench", Now: time.Now, NewID: nuid.Next, Log: log,
 		},
-		Gateway: payingGateway{}, Gate: worker.NewGate(worker.GateConfig{Concurrency: 64, Log: log}),
+		Gateway: payingGateway{}, Limiter: worker.NewGatewayLimiter(worker.GatewayLimiterConfig{Concurrency: 64, Log: log}),
 		Lease: 65 * time.Second, Inline: 15 * time.Second, Rest: 5 * time.Second,
-		Waiter: worker.NewRoom(10, time.Now), NewRequestID: rand.Text, Log: log,
+		Delayer: worker.NewDelayPool(10, time.Now), NewRequestID: rand.Text, Log: log,
 	}
 	n := 0
 	for b.Loop() {

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -13,10 +12,6 @@ import (
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/ledger"
 )
-
-// ErrPaused is what every error wraps that says that no calls may be made while
-// the intake of jobs is paused.
-var ErrPaused = errors.New("job intake paused")
 
 // DefaultRefusalRun is how many different trades are refused with one code, with
 // no capture between them, until it is taken for a fault of ours.
@@ -68,9 +63,9 @@ type IntakeConfig struct {
 // that is refused, it pauses the intake of jobs. While it is paused no refusal
 // counts against a trade, and it finds out by itself when to go on.
 type Intake struct {
-	cfg    IntakeConfig
-	halted func() bool // the gateway refuses our key or user
-	born   time.Time   // what was captured before proves nothing: the settings may be others
+	cfg        IntakeConfig
+	keyRefused func() bool // the gateway refuses our key or user
+	born       time.Time   // what was captured before proves nothing: the settings may be others
 
 	mu       sync.Mutex
 	runs     map[string]*refusalRun // by code
@@ -144,7 +139,7 @@ func NewIntake(cfg IntakeConfig) *Intake {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Intake{
-		cfg: cfg, halted: func() bool { return false }, born: time.Now(),
+		cfg: cfg, keyRefused: func() bool { return false }, born: time.Now(),
 		runs: map[string]*refusalRun{}, accepted: map[string]controls.Acceptance{},
 		changed: make(chan struct{}), started: make(chan struct{}), log: newIntakeLog(cfg.Log),
 	}
@@ -237,7 +232,7 @@ func (g *intakeGuard) Admit(tradeID string) error {
 func (g *intakeGuard) delay(d Disposition) Disposition {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if d.Do != Later || g.pause == nil {
+	if d.Do != Retry || g.pause == nil {
 		return d
 	}
 	if next := g.pause.tried[g.key].next; next.After(d.At) {
@@ -261,7 +256,7 @@ func (g *intakeGuard) Observe(ctx context.Context, tradeID string, via capture.V
 
 // excuses reports whether refusals are believed to be our own fault now.
 func (i *Intake) excuses() bool {
-	if i.halted() {
+	if i.keyRefused() {
 		return true
 	}
 	i.mu.Lock()

@@ -212,7 +212,7 @@ func longOutage(t *testing.T, down gatewaytest.Down) {
 	)
 	w := newLateWorld(t, gatewaytest.Options{Down: down})
 	defer w.sim.Close()
-	gate := worker.NewGate(worker.GateConfig{
+	gate := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: 8, ProbeEvery: probe, Query: w.gateway.Query, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, stop := context.WithCancel(t.Context())
@@ -225,7 +225,7 @@ func longOutage(t *testing.T, down gatewaytest.Down) {
 		trade := fmt.Sprintf("T%d", i)
 		body := w.authorize(trade, begin.Add(capture.AuthorizationWindow))
 		p := w.worker("A")
-		p.Gate = gate
+		p.Limiter = gate
 		working.Go(func() { deliverWhenOpen(ctx, t, gate, p, body) })
 	}
 	time.Sleep(time.Until(begin.Add(outage)))
@@ -234,7 +234,7 @@ func longOutage(t *testing.T, down gatewaytest.Down) {
 		t.Fatal(err)
 	}
 	back := time.Now()
-	if err := gate.WaitOpen(ctx); err != nil {
+	if err := gate.WaitResumed(ctx); err != nil {
 		t.Fatal(err)
 	}
 	// A probe that hangs when the gateway comes back hangs to its timeout.
@@ -266,13 +266,13 @@ func longOutage(t *testing.T, down gatewaytest.Down) {
 
 // deliverWhenOpen delivers a job again and again, as a worker takes it: only
 // while the gate is open.
-func deliverWhenOpen(ctx context.Context, t *testing.T, gate *worker.Gate, p *worker.Processor, body string) {
-	for first := true; gate.WaitOpen(ctx) == nil; first = false {
+func deliverWhenOpen(ctx context.Context, t *testing.T, gate *worker.GatewayLimiter, p *worker.Processor, body string) {
+	for first := true; gate.WaitResumed(ctx) == nil; first = false {
 		d := p.Process(ctx, ctx, worker.Delivery{Body: []byte(body), First: first})
 		if d.Do == worker.Ack {
 			return
 		}
-		if d.Do != worker.Later {
+		if d.Do != worker.Retry {
 			t.Errorf("the job ended as %+v", d)
 			return
 		}

@@ -13,13 +13,13 @@ import (
 
 // lateGate has every call wait for its slot.
 type lateGate struct {
-	openGate
+	passAll
 	wait time.Duration
 }
 
-func (g lateGate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+func (g lateGate) Begin(ctx context.Context) (func(capture.Answer), error) {
 	time.Sleep(g.wait)
-	return call(ctx)
+	return g.passAll.Begin(ctx)
 }
 
 // boundGateway notes how long a capture call may take.
@@ -54,7 +54,7 @@ func TestCallEndsWithItsLease(t *testing.T) {
 				w := newWorld(t)
 				g := &boundGateway{tinyGateway: w.gateway}
 				p := w.processor("w1")
-				p.Gate, p.Gateway, p.Lease, p.Inline = lateGate{wait: c.wait}, g, lease, 0
+				p.Limiter, p.Gateway, p.Lease, p.Inline = lateGate{wait: c.wait}, g, lease, 0
 				p.Process(t.Context(), t.Context(), worker.Delivery{Body: []byte(`{"trade_id":"T1","amount":"24.99","currency":"EUR"}`), First: true})
 				if g.called != c.called {
 					t.Errorf("called %v, want %v", g.called, c.called)

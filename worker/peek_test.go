@@ -33,7 +33,7 @@ func TestBehindTheLeaseTheScheduleCounts(t *testing.T) {
 		p, deliveries := w.processor("B"), 0
 		for ; time.Since(begun) < 14*time.Minute; deliveries++ {
 			d := p.Process(t.Context(), t.Context(), worker.Delivery{Body: []byte(`{"trade_id":"T1","amount":"24.99","currency":"EUR"}`)})
-			if d.Do != worker.Later {
+			if d.Do != worker.Retry {
 				t.Fatalf("it is to wait, and is %+v", d)
 			}
 			time.Sleep(max(time.Until(d.At), 0))

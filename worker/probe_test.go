@@ -16,7 +16,7 @@ import (
 // whether it is open again after a while.
 func openedAgain(t *testing.T, query func(trade string) capture.Answer, shut func(call func(capture.Answer))) {
 	t.Helper()
-	gate := worker.NewGate(worker.GateConfig{
+	gate := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: 4, ProbeEvery: 5 * time.Second, Log: slog.New(slog.DiscardHandler),
 		Query: func(_ context.Context, trade string) capture.Answer { return query(trade) },
 	})
@@ -25,13 +25,13 @@ func openedAgain(t *testing.T, query func(trade string) capture.Answer, shut fun
 	defer stop()
 	go gate.Run(ctx)
 	shut(func(a capture.Answer) {
-		gate.Call(ctx, func(context.Context) capture.Answer { time.Sleep(time.Millisecond); return a })
+		callThrough(ctx, gate, func(context.Context) capture.Answer { time.Sleep(time.Millisecond); return a })
 	})
-	if gate.Shut() == "" {
+	if gate.PausedFor() == "" {
 		t.Fatal("the gate is not shut")
 	}
 	time.Sleep(5 * time.Minute)
-	if why := gate.Shut(); why != "" {
+	if why := gate.PausedFor(); why != "" {
 		t.Errorf("still shut: %s", why)
 	}
 }

@@ -103,13 +103,13 @@ func TestGateObeysRetryAfter(t *testing.T) {
 				defer w.close()
 				begin := time.Now()
 				w.call(capture.Answer{Kind: capture.AnswerUnknown, HTTPStatus: 429, RetryAfter: tt.asked})
-				if _, err := w.gate.Enter(t.Context()); !errors.Is(err, worker.ErrShut) || !strings.Contains(err.Error(), "Retry-After") {
-					t.Errorf("Enter: %v, want ErrShut that says why", err)
+				if _, err := w.gate.Acquire(t.Context()); !errors.Is(err, worker.ErrPaused) || !strings.Contains(err.Error(), "Retry-After") {
+					t.Errorf("Acquire: %v, want ErrPaused that says why", err)
 				}
-				if w.gate.Halted() || !w.gate.Down() {
-					t.Errorf("halted: %t, down: %t", w.gate.Halted(), w.gate.Down())
+				if w.gate.KeyRefused() || !w.gate.Down() {
+					t.Errorf("halted: %t, down: %t", w.gate.KeyRefused(), w.gate.Down())
 				}
-				if err := w.gate.WaitOpen(t.Context()); err != nil {
+				if err := w.gate.WaitResumed(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				if took := time.Since(begin); took < tt.want || took > tt.want+5*time.Second {
@@ -133,7 +133,7 @@ func TestGateProbesAfterRetryAfterInAnOutage(t *testing.T) {
 		w.answer.Store(&none)
 		asked := make(chan struct{})
 		for range 20 { // calls that were under way
-			go w.gate.Call(t.Context(), func(context.Context) capture.Answer { <-asked; return none })
+			go callThrough(t.Context(), w.gate, func(context.Context) capture.Answer { <-asked; return none })
 		}
 		synctest.Wait()
 		w.call(capture.Answer{Kind: capture.AnswerUnknown, HTTPStatus: 503, RetryAfter: time.Minute})
@@ -143,8 +143,8 @@ func TestGateProbesAfterRetryAfterInAnOutage(t *testing.T) {
 			t.Errorf("%d probes before the time was over", n)
 		}
 		time.Sleep(30 * time.Second)
-		if w.gate.Shut() == "" || w.probes.Load() == 0 {
-			t.Errorf("shut for %q after %d probes, want probes that fail", w.gate.Shut(), w.probes.Load())
+		if w.gate.PausedFor() == "" || w.probes.Load() == 0 {
+			t.Errorf("shut for %q after %d probes, want probes that fail", w.gate.PausedFor(), w.probes.Load())
 		}
 	})
 }
@@ -173,7 +173,7 @@ func TestRefusedTradesGiveWay(t *testing.T) {
 				if tt.least == 0 && d.Do != worker.Ack {
 					t.Errorf("%+v, want an ack", d)
 				}
-				if wait := time.Until(d.At); tt.least > 0 && (d.Do != worker.Later || wait < tt.least || wait > tt.most) {
+				if wait := time.Until(d.At); tt.least > 0 && (d.Do != worker.Retry || wait < tt.least || wait > tt.most) {
 					t.Errorf("%s in %s, want later in %s", d.Do, wait, tt.least)
 				}
 			})

@@ -12,13 +12,13 @@ import (
 
 // slowTurns gives turns only after a long wait.
 type slowTurns struct {
-	openGate
+	passAll
 	wait time.Duration
 }
 
-func (s slowTurns) Enter(ctx context.Context) (func(), error) {
+func (s slowTurns) Acquire(ctx context.Context) (func(), error) {
 	time.Sleep(s.wait)
-	return s.openGate.Enter(ctx)
+	return s.passAll.Acquire(ctx)
 }
 
 // What was decided before the wait for a turn must still be so after it: past
@@ -36,7 +36,7 @@ func TestNoCallIsAnnouncedAfterTheDeadline(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				p := w.processor("w1")
-				p.Gate = slowTurns{wait: test.wait}
+				p.Limiter = slowTurns{wait: test.wait}
 				until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
 				body := `{"trade_id":"T1","amount":"24.99","currency":"EUR","order_id":"A-1","capture_before":"` + until + `"}`
 				p.Process(t.Context(), t.Context(), worker.Delivery{Body: []byte(body), First: true})
@@ -59,7 +59,7 @@ func TestADeadlineInTheTurnAsksNothingOfACapturedTrade(t *testing.T) {
 		if d := p.Process(t.Context(), t.Context(), again); d.Do != worker.Ack {
 			t.Fatalf("%+v, want an ack", d)
 		}
-		p.Gate = slowTurns{wait: time.Hour}
+		p.Limiter = slowTurns{wait: time.Hour}
 		if d := p.Process(t.Context(), t.Context(), again); d.Do != worker.Ack || w.gateway.queries != 0 {
 			t.Errorf("%+v after %d queries, want an ack and none", d, w.gateway.queries)
 		}

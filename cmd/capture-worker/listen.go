@@ -19,7 +19,7 @@ import (
 
 // noticesOf is what answers notifications for a worker: it shares the worker's
 // ledger, keys and gate.
-func noticesOf(c config.Config, clerk *reconcile.Clerk, query reconcile.Query, gate *worker.Gate, keys *keyring, log *slog.Logger) (notify.Config, error) {
+func noticesOf(c config.Config, clerk *reconcile.Clerk, query reconcile.Query, gate *worker.GatewayLimiter, keys *keyring, log *slog.Logger) (notify.Config, error) {
 	allow, err := config.ParseNetworks(c.Notify.Allow)
 	if err != nil {
 		return notify.Config{}, fmt.Errorf("notify.allow: %w", err)
@@ -29,7 +29,7 @@ func noticesOf(c config.Config, clerk *reconcile.Clerk, query reconcile.Query, g
 		return notify.Config{}, fmt.Errorf("notify.trusted_proxies: %w", err)
 	}
 	return notify.Config{
-		Secrets: keys.secrets, Clerk: clerk, Query: query, Gate: gate, Paused: gate.Paused, Log: log,
+		Secrets: keys.secrets, Clerk: clerk, Query: query, Limiter: gate, Paused: gate.IntakePaused, Log: log,
 		Sources: notify.Sources{Allow: allow, ProxyHeader: c.Notify.ProxyHeader, TrustedProxies: proxies},
 	}, nil
 }

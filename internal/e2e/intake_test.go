@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	saysPaused       = `level=ERROR msg="job intake paused`
+	saysPaused       = `level=ERROR msg="job intake paused, refusals`
 	saysIntakeAgain  = `msg="job intake resumed"`
 	saysLedgerBehind = `level=ERROR msg="ledger behind its jobs`
 )

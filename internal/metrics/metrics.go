@@ -85,7 +85,7 @@ func (m *Metrics) makeJobs() {
 	m.paused = gauges("capture_lane_paused", "1 while somebody has paused the lane.", "lane")
 	m.deliveries.WithLabelValues(string(worker.Ack), "")
 	m.deliveries.WithLabelValues(string(worker.Ack), worker.NotSelected)
-	m.deliveries.WithLabelValues(string(worker.Later), "")
+	m.deliveries.WithLabelValues(string(worker.Retry), "")
 	for _, reason := range deadletter.Reasons() {
 		m.deliveries.WithLabelValues(string(worker.DeadLetter), reason)
 	}

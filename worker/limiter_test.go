@@ -18,7 +18,7 @@ import (
 
 // gateWorld is a gate over a gateway whose answers the test sets.
 type gateWorld struct {
-	gate    *worker.Gate
+	gate    *worker.GatewayLimiter
 	answer  atomic.Pointer[capture.Answer]
 	probes  atomic.Int64
 	stop    context.CancelFunc
@@ -39,7 +39,7 @@ const slotWait = 30 * time.Second
 func newGateWorld(t *testing.T, concurrency int, rate float64) *gateWorld {
 	w := &gateWorld{}
 	w.answer.Store(&useful)
-	w.gate = worker.NewGate(worker.GateConfig{
+	w.gate = worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: concurrency, Rate: rate, ProbeEvery: 5 * time.Second, SlotWait: slotWait, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Query: func(context.Context, string) capture.Answer {
 			w.probes.Add(1)
@@ -58,7 +58,7 @@ func (w *gateWorld) close() {
 }
 
 func (w *gateWorld) call(a capture.Answer) capture.Answer {
-	return w.gate.Call(context.Background(), func(context.Context) capture.Answer { return a })
+	return callThrough(context.Background(), w.gate, func(context.Context) capture.Answer { return a })
 }
 
 func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
@@ -68,8 +68,8 @@ func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
 		defer w.close()
 		w.answer.Store(&noKey)
 		w.call(noKey)
-		if _, err := w.gate.Enter(t.Context()); !errors.Is(err, worker.ErrShut) || !strings.Contains(err.Error(), "gateway.secret_key") {
-			t.Fatalf("Enter: %v, want ErrShut that names the setting", err)
+		if _, err := w.gate.Acquire(t.Context()); !errors.Is(err, worker.ErrPaused) || !strings.Contains(err.Error(), "gateway.secret_key") {
+			t.Fatalf("Acquire: %v, want ErrPaused that names the setting", err)
 		}
 		if a := w.call(useful); a.Kind != capture.AnswerNotSent {
 			t.Errorf("a call through a shut gate was answered %+v, want not sent", a)
@@ -81,11 +81,11 @@ func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
 		// The right key appears: any answer about the trade passes.
 		w.answer.Store(&noSuch)
 		begin := time.Now()
-		if err := w.gate.WaitOpen(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
-			t.Errorf("WaitOpen: %v after %s, want it open within a probe interval", err, time.Since(begin))
+		if err := w.gate.WaitResumed(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
+			t.Errorf("WaitResumed: %v after %s, want it open within a probe interval", err, time.Since(begin))
 		}
-		if leave, err := w.gate.Enter(t.Context()); err != nil {
-			t.Errorf("Enter of an open gate: %v", err)
+		if leave, err := w.gate.Acquire(t.Context()); err != nil {
+			t.Errorf("Acquire of an open gate: %v", err)
 		} else {
 			leave()
 		}
@@ -105,8 +105,8 @@ func TestGateOneTradeIsRefused(t *testing.T) {
 				w.call(useful)
 			}
 			w.call(noKey)
-			if err := w.gate.WaitOpen(t.Context()); err != nil || time.Since(begin) > 0 {
-				t.Fatalf("WaitOpen: %v after %s, want it open as soon as a probe passed", err, time.Since(begin))
+			if err := w.gate.WaitResumed(t.Context()); err != nil || time.Since(begin) > 0 {
+				t.Fatalf("WaitResumed: %v after %s, want it open as soon as a probe passed", err, time.Since(begin))
 			}
 		}
 		if n := w.probes.Load(); n != 3 {
@@ -127,16 +127,16 @@ func TestGateStaysOpenWhereCallsAreGivenUp(t *testing.T) {
 		stop()
 		for range 100 {
 			w.call(overdue)
-			w.gate.Call(stopping, func(context.Context) capture.Answer { return none })
+			callThrough(stopping, w.gate, func(context.Context) capture.Answer { return none })
 		}
-		if why := w.gate.Shut(); why != "" {
+		if why := w.gate.PausedFor(); why != "" {
 			t.Fatalf("shut: %s", why)
 		}
 		for range 30 {
 			w.call(overdue)
 			w.call(none)
 		}
-		if w.gate.Shut() == "" {
+		if w.gate.PausedFor() == "" {
 			t.Error("thirty calls hung among those not tried, and it is open")
 		}
 	})
@@ -156,9 +156,9 @@ func TestGateEveryCaptureIsRefused(t *testing.T) {
 		var jobs sync.WaitGroup
 		for range 8 {
 			jobs.Go(func() {
-				for w.gate.WaitOpen(ctx) == nil {
-					w.gate.Call(ctx, func(context.Context) capture.Answer { time.Sleep(20 * time.Millisecond); return useful }) // the query before
-					w.gate.Call(ctx, func(context.Context) capture.Answer {
+				for w.gate.WaitResumed(ctx) == nil {
+					callThrough(ctx, w.gate, func(context.Context) capture.Answer { time.Sleep(20 * time.Millisecond); return useful }) // the query before
+					callThrough(ctx, w.gate, func(context.Context) capture.Answer {
 						time.Sleep(20 * time.Millisecond)
 						refused.Add(1)
 						return noKey
@@ -171,7 +171,7 @@ func TestGateEveryCaptureIsRefused(t *testing.T) {
 		for range 39 {
 			<-tick.C
 			time.Sleep(time.Second) // not in step with the probes
-			if w.gate.Halted() {
+			if w.gate.KeyRefused() {
 				halted.Add(1)
 			}
 		}
@@ -193,14 +193,14 @@ func TestGateShutsWhenTheGatewayIsDown(t *testing.T) {
 		defer w.close()
 		w.answer.Store(&none)
 		calls := 0
-		for ; w.gate.Shut() == "" && calls < 1000; calls++ {
+		for ; w.gate.PausedFor() == "" && calls < 1000; calls++ {
 			w.call(none)
 		}
 		if calls != 20 {
 			t.Errorf("it took %d useless answers in a row, want 20", calls)
 		}
 		time.Sleep(time.Hour)
-		if w.gate.Shut() == "" {
+		if w.gate.PausedFor() == "" {
 			t.Error("it opened while the gateway was down")
 		}
 		if n := w.probes.Load(); n < 300 || n > 720 {
@@ -208,7 +208,7 @@ func TestGateShutsWhenTheGatewayIsDown(t *testing.T) {
 		}
 		w.answer.Store(&useful)
 		time.Sleep(10 * time.Second)
-		if reason := w.gate.Shut(); reason != "" {
+		if reason := w.gate.PausedFor(); reason != "" {
 			t.Errorf("still shut 10 s after the gateway came back: %s", reason)
 		}
 	})
@@ -226,21 +226,21 @@ func TestGateShutsInAQuietNight(t *testing.T) {
 		for _, pause := range []time.Duration{0, 500 * time.Millisecond, 4 * time.Second, 40 * time.Second} {
 			time.Sleep(pause)
 			w.call(none)
-			if why := w.gate.Shut(); why != "" {
+			if why := w.gate.PausedFor(); why != "" {
 				t.Fatalf("shut within a minute after %s: %s", pause, why)
 			}
 		}
 		time.Sleep(30 * time.Second)
 		w.answer.Store(&none)
 		w.call(none)
-		if w.gate.Shut() == "" {
+		if w.gate.PausedFor() == "" {
 			t.Fatal("no useful answer for more than a minute, and it is open")
 		}
 		time.Sleep(time.Minute)
 		w.answer.Store(&useful)
 		begin := time.Now()
-		if err := w.gate.WaitOpen(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
-			t.Errorf("WaitOpen: %v after %s, want it open within a probe interval", err, time.Since(begin))
+		if err := w.gate.WaitResumed(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
+			t.Errorf("WaitResumed: %v after %s, want it open within a probe interval", err, time.Since(begin))
 		}
 		// A useful answer between them: they are no silence.
 		for range 10 {
@@ -248,7 +248,7 @@ func TestGateShutsInAQuietNight(t *testing.T) {
 			time.Sleep(40 * time.Second)
 			w.call(useful)
 		}
-		if why := w.gate.Shut(); why != "" {
+		if why := w.gate.PausedFor(); why != "" {
 			t.Errorf("shut beside useful answers: %s", why)
 		}
 	})
@@ -282,18 +282,18 @@ func TestGateNamesACodeThatNobodyKnows(t *testing.T) {
 				for i := range 60 {
 					w.call(tt.answers[i%len(tt.answers)])
 				}
-				got := w.gate.Shut()
+				got := w.gate.PausedFor()
 				if got != tt.want {
 					t.Fatalf("shut: %q, want %q", got, tt.want)
 				}
 				// Probes that meet the same do not open it, nor change what it says.
 				time.Sleep(time.Minute)
-				if later := w.gate.Shut(); later != got {
+				if later := w.gate.PausedFor(); later != got {
 					t.Errorf("a minute later: %q, want %q", later, got)
 				}
 				w.answer.Store(&useful)
 				time.Sleep(15 * time.Second)
-				if got := w.gate.Shut(); got != "" {
+				if got := w.gate.PausedFor(); got != "" {
 					t.Errorf("still shut: %s", got)
 				}
 			})
@@ -313,7 +313,7 @@ func TestGateStaysOpenOnABadDay(t *testing.T) {
 			w.call(useful)
 		}
 	}
-	if reason := w.gate.Shut(); reason != "" {
+	if reason := w.gate.PausedFor(); reason != "" {
 		t.Errorf("shut: %s", reason)
 	}
 }
@@ -327,7 +327,7 @@ func TestGateCountsCallsNotJobs(t *testing.T) {
 		var calls sync.WaitGroup
 		for range 30 {
 			calls.Go(func() {
-				w.gate.Call(t.Context(), func(context.Context) capture.Answer {
+				callThrough(t.Context(), w.gate, func(context.Context) capture.Answer {
 					most.Store(max(most.Load(), flying.Add(1)))
 					time.Sleep(time.Second)
 					flying.Add(-1)
@@ -341,13 +341,13 @@ func TestGateCountsCallsNotJobs(t *testing.T) {
 		}
 		// Twice as many may be announced; the next one waits for a turn.
 		for range 6 {
-			if _, err := w.gate.Enter(t.Context()); err != nil {
+			if _, err := w.gate.Acquire(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := w.gate.Enter(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := w.gate.Acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a seventh turn: %v, want it to wait", err)
 		}
 	})
@@ -362,7 +362,7 @@ func TestGateCallThatCannotBegin(t *testing.T) {
 		hold := make(chan struct{})
 		var holder sync.WaitGroup
 		holder.Go(func() {
-			w.gate.Call(t.Context(), func(context.Context) capture.Answer { <-hold; return useful })
+			callThrough(t.Context(), w.gate, func(context.Context) capture.Answer { <-hold; return useful })
 		})
 		synctest.Wait()
 		for name, c := range map[string]struct{ bound, want time.Duration }{
@@ -371,7 +371,7 @@ func TestGateCallThatCannotBegin(t *testing.T) {
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), c.bound)
 			begin := time.Now()
-			a := w.gate.Call(ctx, func(context.Context) capture.Answer { t.Error("it was sent"); return useful })
+			a := callThrough(ctx, w.gate, func(context.Context) capture.Answer { t.Error("it was sent"); return useful })
 			cancel()
 			if took := time.Since(begin); a.Kind != capture.AnswerNotSent || a.Why == "" || took != c.want {
 				t.Errorf("%s: %+v after %s, want not sent and why after %s", name, a, took, c.want)
@@ -389,7 +389,7 @@ func TestGateKeepsTheRate(t *testing.T) {
 		defer w.close()
 		begin := time.Now()
 		for range 101 {
-			leave, err := w.gate.Enter(t.Context())
+			leave, err := w.gate.Acquire(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -400,7 +400,7 @@ func TestGateKeepsTheRate(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if _, err := w.gate.Enter(ctx); err == nil {
+		if _, err := w.gate.Acquire(ctx); err == nil {
 			t.Error("a turn beyond the rate was given although its context ended before")
 		}
 	})
@@ -415,13 +415,13 @@ func TestGateShutsWhenCallsHang(t *testing.T) {
 		defer w.close()
 		w.answer.Store(&none)
 		for range 3 {
-			if w.gate.Shut() != "" {
+			if w.gate.PausedFor() != "" {
 				t.Fatal("shut too early")
 			}
 			time.Sleep(30 * time.Second)
 			w.call(none)
 		}
-		if w.gate.Shut() == "" {
+		if w.gate.PausedFor() == "" {
 			t.Error("three calls in a row hung, for more than a minute, and the gate is open")
 		}
 	})

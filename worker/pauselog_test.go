@@ -29,13 +29,13 @@ func TestGateLogOfAnOutage(t *testing.T) {
 			t.Errorf("%d lines in an hour:\n%s", n, w.log.String())
 		}
 		const why = `saw="not sent, connect: connection refused"`
-		if !strings.Contains(lines[0], "stopped taking jobs") || !strings.Contains(lines[0], why) {
+		if !strings.Contains(lines[0], "job intake paused, probing") || !strings.Contains(lines[0], why) {
 			t.Errorf("the first line does not say why: %s", lines[0])
 		}
-		if second := lines[1]; !strings.Contains(second, "still not usable") || !strings.Contains(second, why) {
+		if second := lines[1]; !strings.Contains(second, "still unavailable") || !strings.Contains(second, why) {
 			t.Errorf("the second line: %s", second)
 		}
-		if last := lines[len(lines)-1]; !strings.Contains(last, "taking jobs again") || !strings.Contains(last, "for=1h0m") || strings.Count(w.log.String(), "level=INFO") != 1 {
+		if last := lines[len(lines)-1]; !strings.Contains(last, "job intake resumed") || !strings.Contains(last, "for=1h0m") || strings.Count(w.log.String(), "level=INFO") != 1 {
 			t.Errorf("the end is not one line: %s", last)
 		}
 	})
@@ -55,7 +55,7 @@ func TestGateLogWhileItFlapsSlowly(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			w.answer.Store(&useful)
-			if err := w.gate.WaitOpen(t.Context()); err != nil {
+			if err := w.gate.WaitResumed(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -76,14 +76,14 @@ func TestGateLogWhileItFlaps(t *testing.T) {
 			for range 20 {
 				w.call(none)
 			}
-			if err := w.gate.WaitOpen(t.Context()); err != nil {
+			if err := w.gate.WaitResumed(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if n := strings.Count(w.log.String(), "\n"); n > 10 {
 			t.Errorf("%d lines:\n%s", n, w.log.String())
 		}
-		if !strings.Contains(w.log.String(), "not_logged_before=") {
+		if !strings.Contains(w.log.String(), "suppressed=") {
 			t.Error("it does not say how much was not logged")
 		}
 		w.answer.Store(&none)
@@ -92,7 +92,7 @@ func TestGateLogWhileItFlaps(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		w.close()
-		if log := w.log.String(); strings.LastIndex(log, "still not usable") < strings.LastIndex(log, "taking jobs again") {
+		if log := w.log.String(); strings.LastIndex(log, "still unavailable") < strings.LastIndex(log, "job intake resumed") {
 			t.Errorf("the log ends as if it took jobs:\n%s", log)
 		}
 	})
