@@ -33,7 +33,7 @@ func taken(t *testing.T, s *shop, when string, holds func(worker.Pool) bool) int
 // What lies in a worker and met no hand is not kept in progress. Where calls
 // may go out but slowly it has to be little, or it is delivered to others while
 // it waits here.
-func TestNoMoreAreTakenThanTheRateLetsOut(t *testing.T) {
+func TestNoMoreArePulledThanTheRateLetsOut(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})
 	s.rate = 1
@@ -46,7 +46,7 @@ func TestNoMoreAreTakenThanTheRateLetsOut(t *testing.T) {
 
 // Where calls take long, those that wait for a slot are few too: what lies here
 // is kept from workers with free slots.
-func TestNoMoreAreTakenThanTwoCallsForEachSlot(t *testing.T) {
+func TestNoMoreArePulledThanTwoCallsForEachSlot(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{Latency: 2 * time.Second})
 	n := taken(t, s, "eight calls in flight", func(w worker.Pool) bool { return w.Limiter.Calls() == 8 })

@@ -11,10 +11,10 @@ import (
 
 // An outage of an hour: the first line says what was seen, the same is not said
 // at every probe, and the end is one line.
-func TestGateLogOfAnOutage(t *testing.T) {
+func TestPauseLogOfAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		refused := capture.Answer{Kind: capture.AnswerNotSent, Why: "connect: connection refused", Latency: time.Millisecond}
 		w.answer.Store(&refused)
 		for range 20 {
@@ -42,10 +42,10 @@ func TestGateLogOfAnOutage(t *testing.T) {
 }
 
 // The same where a probe fails each time before one passes.
-func TestGateLogWhileItFlapsSlowly(t *testing.T) {
+func TestPauseLogWhileFlappingSlowly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		for range 100 {
 			w.answer.Store(&none)
 			for range 20 {
@@ -55,7 +55,7 @@ func TestGateLogWhileItFlapsSlowly(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			w.answer.Store(&useful)
-			if err := w.gate.WaitResumed(t.Context()); err != nil {
+			if err := w.limiter.WaitResumed(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -66,17 +66,17 @@ func TestGateLogWhileItFlapsSlowly(t *testing.T) {
 	})
 }
 
-// Queries pass and captures do not: the gate opens and shuts all the time, and
-// the log does not follow it. A long outage after that is told all the same.
-func TestGateLogWhileItFlaps(t *testing.T) {
+// Queries pass and captures do not: calls are paused and resumed all the time, and
+// the log does not follow it. A long outage after that is logged all the same.
+func TestPauseLogWhileFlapping(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		for range 100 {
 			for range 20 {
 				w.call(none)
 			}
-			if err := w.gate.WaitResumed(t.Context()); err != nil {
+			if err := w.limiter.WaitResumed(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -90,10 +90,10 @@ func TestGateLogWhileItFlaps(t *testing.T) {
 		for range 20 {
 			w.call(none)
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(11 * time.Second) // two probes
 		w.close()
 		if log := w.log.String(); strings.LastIndex(log, "still unavailable") < strings.LastIndex(log, "job intake resumed") {
-			t.Errorf("the log ends as if it took jobs:\n%s", log)
+			t.Errorf("the log ends as if jobs were taken:\n%s", log)
 		}
 	})
 }

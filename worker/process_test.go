@@ -201,7 +201,7 @@ func TestMalformedJobIsDeadLettered(t *testing.T) {
 }
 
 // A worker that stops makes no new call and no job wait.
-func TestStopHandsBack(t *testing.T) {
+func TestStopRequeues(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

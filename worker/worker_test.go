@@ -97,9 +97,9 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Pool {
 		s.t.Fatal(err)
 	}
 	log := cmp.Or(s.log, slog.New(slog.DiscardHandler))
-	gate := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{Concurrency: 8, Rate: s.rate, ProbeEvery: 100 * time.Millisecond, Query: s.client.Query, Intake: s.intake, Log: log})
+	limiter := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{Concurrency: 8, Rate: s.rate, ProbeEvery: 100 * time.Millisecond, Query: s.client.Query, Intake: s.intake, Log: log})
 	p := &worker.Processor{
-		Jobs: decoder, Gateway: s.client, Limiter: gate, Delayer: worker.NewDelayPool(8, time.Now), Log: log,
+		Jobs: decoder, Gateway: s.client, Limiter: limiter, Delayer: worker.NewDelayPool(8, time.Now), Log: log,
 		Lease: 30 * time.Second, Inline: 5 * time.Second, Rest: 5 * time.Second,
 		NewRequestID: func() string { return fmt.Sprintf("request%020d", s.count()) },
 		Clerk: &reconcile.Clerk{
@@ -114,8 +114,8 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Pool {
 	if change != nil {
 		change(p)
 	}
-	return worker.Pool{Limiter: gate, Workers: []*worker.Worker{worker.New(worker.Config{
-		Consumer: consumers[0], Processor: p, Limiter: gate, DeadLetters: deadletter.Store{JS: s.js},
+	return worker.Pool{Limiter: limiter, Workers: []*worker.Worker{worker.New(worker.Config{
+		Consumer: consumers[0], Processor: p, Limiter: limiter, DeadLetters: deadletter.Store{JS: s.js},
 		AckWait: s.streams.AckWait, MaxInFlight: 32, ShutdownTimeout: processtest.Patience, Log: log,
 		Observe: func(d worker.Disposition, _ time.Duration) {
 			s.became.Store(d.Do)
@@ -266,7 +266,7 @@ func (refusing) Append(context.Context, capture.Event, uint64) (uint64, error) {
 
 // While the ledger refuses, every job there is comes back: ever more slowly, and
 // with few words.
-func TestJobsRestLongerWhileTheLedgerRefuses(t *testing.T) {
+func TestDelayGrowsWhileTheLedgerRefuses(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})
 	var mu sync.Mutex
@@ -373,7 +373,7 @@ func TestDeadLetterThatIsTooLarge(t *testing.T) {
 }
 
 // A call longer than AckWait is no reason to deliver its job again.
-func TestSlowCallIsKeptInProgress(t *testing.T) {
+func TestAckOfASlowCallIsExtended(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{Latency: 9 * time.Second})
 	s.streams.AckWait = 4 * time.Second
@@ -393,7 +393,7 @@ func TestSlowCallIsKeptInProgress(t *testing.T) {
 
 // A stop finishes the call in flight; the jobs that wait go to another worker
 // at once, not when AckWait is over.
-func TestStopHandsOver(t *testing.T) {
+func TestStopRequeuesPrefetched(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{Latency: 200 * time.Millisecond})
 	s.streams.AckWait = time.Hour
@@ -426,7 +426,7 @@ func (b breaking) Capture(ctx context.Context, r gateway.CaptureRequest) capture
 	return b.Gateway.Capture(ctx, r)
 }
 
-func TestJobThatBreaksUsBreaksNoOther(t *testing.T) {
+func TestPanicEndsNoOtherJob(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})
 	s.worker(nil)

@@ -16,7 +16,7 @@ import (
 
 // Whoever publishes hears of captures from the ledger. What becomes no capture
 // is in the log, with the place where it can be found again.
-func TestJobsThatCaptureNothingAreTold(t *testing.T) {
+func TestJobsThatCaptureNothingAreLogged(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})
 	var log bytes.Buffer
