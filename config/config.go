@@ -29,6 +29,7 @@ type Config struct {
 	Reconcile Reconcile
 	Notify    Notify
 	Admin     Admin
+	Publish   Publish
 	Tracing   Tracing
 	Log       Log
 
@@ -57,14 +58,19 @@ type NATS struct {
 
 // Jobs says where jobs come from and how to read them.
 type Jobs struct {
-	Stream    string            `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
-	Subjects  []string          `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
-	Consumer  string            `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
-	Lanes     map[string]string `key:"jobs.lanes" doc:"kinds of jobs that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: all jobs are alike"`
-	Weights   map[string]string `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; 1 where none is named"`
-	DLQStream string            `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the jobs that nobody can capture, subjects capture.dlq.<reason>"`
-	Fields    map[string]string `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=payment.total"`
-	Match     []capture.Match   `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked untouched"`
+	Stream    string                   `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
+	Subjects  []string                 `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
+	Consumer  string                   `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
+	Lanes     map[string]string        `key:"jobs.lanes" doc:"kinds of jobs that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: all jobs are alike"`
+	Weights   map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; 1 where none is named"`
+	DLQStream string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the jobs that nobody can capture, subjects capture.dlq.<reason>"`
+	Fields    map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
+	Match     []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked untouched"`
+}
+
+// Publish says when the publish command asks an operator.
+type Publish struct {
+	AskAbove map[string]string `key:"publish.ask_above" doc:"sums above which publish asks at a terminal before it sends, as currency=amount: EUR=10000,JPY=1500000; none: it never asks"`
 }
 
 // Ledger says where the truth is kept, and for how long.
@@ -121,7 +127,7 @@ type Reconcile struct {
 	Settle  time.Duration `key:"reconcile.settle" doc:"how long a request without an answer may still land; above gateway.timeout"`
 	Agree   int           `key:"reconcile.agree" doc:"queries that must agree on \"authorized\" before such a capture is sent again"`
 	Spacing time.Duration `key:"reconcile.spacing" doc:"pause between these queries"`
-	Final   time.Duration `key:"reconcile.final" doc:"how long after the last call queries must agree before a trade in doubt is failed because its time is over"`
+	Final   time.Duration `key:"reconcile.final" doc:"how long queries must agree after the last call before a trade in doubt is failed because its time is over, and how long answers that settle nothing are collected before the trade is parked"`
 }
 
 // Notify is the listener for the gateway's notifications.

@@ -88,6 +88,7 @@ func (v *checker) jobs() {
 		v.subject("jobs.subjects", s)
 	}
 	v.mapping()
+	v.askAbove()
 	v.lanes()
 }
 

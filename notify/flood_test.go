@@ -19,7 +19,7 @@ import (
 	"github.com/capture-worker/capture-worker/notify"
 )
 
-// gauge is a limiter that counts who is inside.
+// gauge is a turnstile that counts who is inside.
 type gauge struct {
 	mu           sync.Mutex
 	inside, most int
@@ -33,8 +33,8 @@ func (g *gauge) Acquire(context.Context) (func(), error) {
 	return func() { g.mu.Lock(); g.inside--; g.mu.Unlock() }, nil
 }
 
-func (g *gauge) Begin(context.Context) (func(capture.Answer), error) {
-	return func(capture.Answer) {}, nil
+func (g *gauge) Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+	return call(ctx)
 }
 
 // 10,000 in a burst, half of them forged, the rest copies about 50 trades: each

@@ -10,30 +10,30 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// ParkedTrade is a trade that waits for an operator, or one that has failed.
+// ParkedTrade is a parked trade, which needs an operator, or a failed one.
 type ParkedTrade struct {
 	TradeID   string
-	OrderID   string // the shop's
+	OrderID   string // the shop's order number
 	Reason    string
-	Amount    capture.Amount // that was asked for
+	Amount    capture.Amount // the amount requested
 	Since     time.Time      // when it was parked, or failed
-	Deadline  time.Time      // of the authorization, zero if none is known
+	Deadline  time.Time      // of the authorization, zero if unknown
 	Dismissed bool           // an operator has closed the case
 }
 
-// ParkedFilter selects parked trades, or failed ones. The zero value selects all
-// that nobody has dismissed.
+// ParkedFilter selects parked or failed trades. The zero value selects all that are
+// not dismissed.
 type ParkedFilter struct {
 	Reason    string
-	OlderThan time.Duration // ended at least so long ago
+	OlderThan time.Duration // ended at least this long ago
 	Since     time.Time     // ended at this time or later
 	Currency  string
-	Min, Max  capture.Amount // of one currency; only trades of it are selected
-	Dismissed bool           // also the dismissed ones
+	Min, Max  capture.Amount // inclusive, in one currency; selects trades in it only
+	Dismissed bool           // select dismissed trades too
 }
 
-// Takes reports whether the filter selects the trade.
-func (f ParkedFilter) Takes(t ParkedTrade, now time.Time) bool {
+// Matches reports whether the filter selects the trade.
+func (f ParkedFilter) Matches(t ParkedTrade, now time.Time) bool {
 	switch {
 	case f.Reason != "" && t.Reason != f.Reason,
 		f.OlderThan > 0 && t.Since.After(now.Add(-f.OlderThan)),
@@ -60,58 +60,58 @@ func within(a, least, most capture.Amount) bool {
 	return true
 }
 
-// Parked walks the parked trades that the filter selects, those parked first
-// first. It only reads. An error ends the walk.
-func (c *Clerk) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
-	return c.walkEnded(ctx, capture.Parked, f)
+// Parked yields the parked trades that the filter selects, the oldest first. It
+// only reads. An error ends the walk.
+func (r *Recorder) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
+	return r.walkEnded(ctx, capture.Parked, f)
 }
 
-// Failed walks the failed trades that the filter selects, as Parked does.
-func (c *Clerk) Failed(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
-	return c.walkEnded(ctx, capture.Failed, f)
+// Failed yields the failed trades that the filter selects, as Parked does.
+func (r *Recorder) Failed(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
+	return r.walkEnded(ctx, capture.Failed, f)
 }
 
-func (c *Clerk) walkEnded(ctx context.Context, outcome capture.EventType, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
+func (r *Recorder) walkEnded(ctx context.Context, outcome capture.EventType, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
 	return func(yield func(ParkedTrade, error) bool) {
-		if err := c.check(); err != nil {
+		if err := r.check("reconcile.Recorder"); err != nil {
 			yield(ParkedTrade{}, err)
 			return
 		}
-		for id, err := range ledger.TradesWith(ctx, c.Ledger, outcome) {
+		for id, err := range ledger.TradesWith(ctx, r.Ledger, outcome) {
 			var trade *Trade
 			if err == nil {
-				trade, err = c.Open(ctx, id)
+				trade, err = r.Open(ctx, id)
 			}
 			if err != nil {
 				yield(ParkedTrade{}, err)
 				return
 			}
-			found, ok := c.ended(trade, capture.Phase(outcome))
-			if ok && f.Takes(found, c.Clock()) && !yield(found, nil) {
+			found, ok := r.ended(trade, capture.Phase(outcome))
+			if ok && f.Matches(found, r.Clock()) && !yield(found, nil) {
 				return
 			}
 		}
 	}
 }
 
-// ended describes a trade that has ended in a phase.
-func (c *Clerk) ended(t *Trade, phase capture.Phase) (ParkedTrade, bool) {
+// ended describes a trade if it has ended in the phase.
+func (r *Recorder) ended(t *Trade, phase capture.Phase) (ParkedTrade, bool) {
 	s := t.State
 	if s.Phase != phase || s.Outcome == nil {
 		return ParkedTrade{TradeID: t.ID}, false
 	}
 	return ParkedTrade{
 		TradeID: t.ID, OrderID: s.Outcome.OrderID, Reason: s.Outcome.Reason, Amount: s.Outcome.Sum(),
-		Since: s.Outcome.Time, Deadline: c.deadline(&s), Dismissed: s.Dismissed,
+		Since: s.Outcome.Time, Deadline: r.deadline(&s), Dismissed: s.Dismissed,
 	}, true
 }
 
-// deadline is the end of the time to capture a trade, zero if none is known.
-func (c *Clerk) deadline(s *capture.State) time.Time {
-	return s.Deadline(c.Policy.OrDefault().Window)
+// deadline returns the end of the time to capture a trade, zero if unknown.
+func (r *Recorder) deadline(s *capture.State) time.Time {
+	return s.Deadline(r.Policy.OrDefault().Window)
 }
 
-// NotFailedError says that there is nothing to retry.
+// NotFailedError reports that a trade cannot be retried because it has not failed.
 type NotFailedError struct {
 	TradeID string
 	Phase   capture.Phase
@@ -128,10 +128,11 @@ func (e *NotFailedError) Error() string {
 	case capture.PhaseParked:
 		return fmt.Sprintf("trade %s has not failed; it is parked: `capture-worker parked release %s`", e.TradeID, e.TradeID)
 	}
-	return fmt.Sprintf("trade %s has not failed; it is open, and a worker that has its job goes on with it by itself", e.TradeID)
+	return fmt.Sprintf("trade %s has not failed; it is open, and a worker continues with its job", e.TradeID)
 }
 
-// NotParkedError says that there is no case to act on.
+// NotParkedError reports that a trade cannot be released or dismissed because it is
+// not parked.
 type NotParkedError struct {
 	TradeID string
 	Phase   capture.Phase
@@ -146,16 +147,16 @@ func (e *NotParkedError) Error() string {
 	case capture.PhaseCaptured, capture.PhaseFailed:
 		return fmt.Sprintf("trade %s is not parked; it is %s", e.TradeID, e.Phase)
 	}
-	return fmt.Sprintf("trade %s is not parked; it is open, and a worker that has its job goes on with it by itself", e.TradeID)
+	return fmt.Sprintf("trade %s is not parked; it is open, and a worker continues with its job", e.TradeID)
 }
 
-// Dismiss closes the case of a parked trade by hand: it appends a dismissed
-// event, and nothing is asked and nothing claimed about the money. The trade
-// stays parked, leaves the list of parked trades, and is still corrected when
-// the gateway tells the truth. A trade that is dismissed already is left as it
-// is. The error is the ledger's, or a *NotParkedError.
-func (c *Clerk) Dismiss(ctx context.Context, tradeID, by, note string) error {
-	trade, err := c.reopen(ctx, tradeID)
+// Dismiss closes the case of a parked trade that was settled by other means. It
+// appends a dismissed event with the operator (by) and the reason (note), without
+// asking the gateway. The trade stays parked, is no longer listed, and is still
+// corrected if the gateway shows another outcome. A dismissed trade is left
+// unchanged. The error is the ledger's, or a [*NotParkedError].
+func (r *Recorder) Dismiss(ctx context.Context, tradeID, by, note string) error {
+	trade, err := r.Reopen(ctx, tradeID)
 	if err != nil {
 		return err
 	}
@@ -165,6 +166,6 @@ func (c *Clerk) Dismiss(ctx context.Context, tradeID, by, note string) error {
 	if trade.State.Dismissed {
 		return nil
 	}
-	_, err = c.Record(ctx, trade, &capture.Event{Type: capture.Dismissed, By: by, Note: note})
+	_, err = r.Record(ctx, trade, &capture.Event{Type: capture.Dismissed, By: by, Note: note})
 	return err
 }

@@ -193,7 +193,7 @@ func (s *Sim) checkOutcome(t *task, a *account, e capture.Event) {
 
 // deniable reports whether nothing speaks against a failed outcome though the
 // money is taken. The ledger knows of no call that took it: it was another
-// hand's, or the ledger lost it. And either the gateway says that there is no
+// hand's, or the ledger lost it. And either the gateway reports that there is no
 // such trade, or the job was withdrawn before the first call, so that nobody
 // asked (rule 13).
 func (s *Sim) deniable(a *account, e capture.Event) bool {
@@ -226,13 +226,19 @@ func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
 		s.breach("1", "%s is acked, and the ledger has no outcome for what it asks", m.name)
 	case d.Do == worker.Ack && s.hasMoreTime(m):
 		s.breach("8", "%s is acked as failed before, and it leaves more time than what failed", m.name)
-	case d.Do == worker.DeadLetter && withdrawn(s.book.events[m.trade]):
-		s.Counts.Conflicts++ // it asks for something else, and no call will be made for that
+	case d.Do == worker.DeadLetter && d.Reason == deadletter.ReasonWithdrawn && s.wasWithdrawn(m.trade):
+		s.Counts.Conflicts++ // it asks for something else, and no call was to be made for that
 	case d.Do == worker.DeadLetter && (d.Reason != deadletter.ReasonConflict || !has(other)):
 		s.breach("8", "%s is dead-lettered as %s, and no outcome contradicts it", m.name, d.Reason)
 	case d.Do == worker.DeadLetter:
 		s.Counts.Conflicts++
 	}
+}
+
+// wasWithdrawn reports whether the trade's job was withdrawn at some time: an
+// operator may have retried it since the trade was read.
+func (s *Sim) wasWithdrawn(trade int) bool {
+	return slices.ContainsFunc(s.book.events[trade], func(e capture.Event) bool { return e.Type == capture.Withdrawn })
 }
 
 // hasMoreTime reports whether all that speaks against a job is that the time of

@@ -169,7 +169,7 @@ func (l *limiter) probe() {
 		return
 	}
 	l.p.spawn(l.p.name()+" probe", -1, func() {
-		answer := l.p.s.bank.Query(context.Background(), "capture-worker-probe")
+		answer := l.p.s.bank.Query(context.Background(), capture.ProbeTradeID)
 		if !l.breaker.Probed(answer, l.now()) {
 			l.p.s.after(l.untilProbe(), l.probe)
 			return

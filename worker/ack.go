@@ -84,7 +84,7 @@ func (p *Processor) requeue(job *capture.Job, err error) Disposition {
 	if errors.Is(err, context.Canceled) {
 		return Disposition{Do: Retry}
 	}
-	d := Disposition{Do: Retry, At: p.Clerk.Clock().Add(p.Rest)}
+	d := Disposition{Do: Retry, At: p.Recorder.Clock().Add(p.Rest)}
 	if !errors.Is(err, ErrPaused) {
 		d.Err, d.TradeID = err, job.TradeID
 	}
@@ -140,7 +140,7 @@ func (w *Worker) finish(ctx context.Context, m jetstream.Msg, d Disposition) Dis
 // logUnmatched logs from time to time that messages are not selected: that may be
 // intended, or a mistyped jobs.match that captures nothing.
 func (w *Worker) logUnmatched(ctx context.Context, m jetstream.Msg) {
-	suppressed, worth := w.unmatched.Worth(NotSelected)
+	suppressed, worth := w.unmatched.Allow(NotSelected)
 	if !worth {
 		return
 	}
@@ -165,7 +165,7 @@ func (w *Worker) requeueAfterError(ctx context.Context, m jetstream.Msg, d Dispo
 	d.At = time.Now().Add(delay)
 	text := d.Err.Error()
 	kind := text[strings.LastIndex(text, ": ")+1:] // what precedes it names the trade
-	if suppressed, worth := w.errors.Worth(kind); worth {
+	if suppressed, worth := w.errors.Allow(kind); worth {
 		args := []any{"trade_id", d.TradeID, "error", d.Err, "next_try_in", delay}
 		if suppressed > 0 {
 			args = append(args, "suppressed", suppressed)

@@ -23,10 +23,6 @@ var ErrPaused = errors.New("gateway calls paused")
 // gatewayDown is the reason while the gateway is down.
 const gatewayDown = "the gateway gives no useful answers"
 
-// probeTrade is queried when no trade of ours is known yet. The gateway does not
-// know it and says so, which is all that a probe needs.
-const probeTrade = "capture-worker-probe"
-
 // BreakerConfig returns the settings of the circuit breaker of a worker that has
 // that many gateway calls in flight.
 func BreakerConfig(concurrency int, probeEvery time.Duration) breaker.Config {
@@ -89,7 +85,7 @@ func NewGatewayLimiter(cfg GatewayLimiterConfig) *GatewayLimiter {
 		turns:     newFairSemaphore(2*cfg.Concurrency, rate.NewLimiter(limit, burst)),
 		wake:      make(chan struct{}, 1),
 		breaker:   breaker.New(BreakerConfig(cfg.Concurrency, cfg.ProbeEvery)),
-		lastTrade: probeTrade,
+		lastTrade: capture.ProbeTradeID,
 		log:       newPauseLog(cfg.Log),
 	}
 	g.slots.maxWait = cfg.SlotWait
@@ -181,6 +177,17 @@ func (l *laneLimiter) Begin(ctx context.Context) (end func(capture.Answer), err 
 		}
 		g.slots.release()
 	}, nil
+}
+
+// Do makes a call in a gateway slot. A call that cannot begin is answered as not
+// sent.
+func (g *GatewayLimiter) Do(ctx context.Context, call func(context.Context) capture.Answer) (answer capture.Answer) {
+	end, err := g.Begin(ctx)
+	if err != nil {
+		return notSent(err.Error())
+	}
+	defer func() { end(answer) }()
+	return call(ctx)
 }
 
 var errNoSlot = errors.New("no gateway slot became free in time")
@@ -363,7 +370,7 @@ func (g *GatewayLimiter) tryResume(ctx context.Context) {
 	// trade over which it stumbles.
 	trade := g.lastTrade
 	if g.breaker.Failed()%2 == 1 {
-		trade = probeTrade
+		trade = capture.ProbeTradeID
 	}
 	g.mu.Unlock()
 	if due {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 )
 
 // pauseQuiet is how long the same pause is not logged again. An outage takes
@@ -22,20 +22,20 @@ const flapProbes = 2
 // repeatedly, it logs one pause in many. The limiter's lock guards it.
 type pauseLog struct {
 	log    *slog.Logger
-	starts *seldom.Log
-	lasts  *seldom.Log // of the present pause
+	starts *ratelog.Limiter
+	lasts  *ratelog.Limiter // of the present pause
 	since  time.Time
 	failed int  // probes
 	logged bool // the present pause was
 }
 
 func newPauseLog(log *slog.Logger) pauseLog {
-	return pauseLog{log: log, starts: seldom.Every(pauseQuiet)}
+	return pauseLog{log: log, starts: ratelog.New(pauseQuiet)}
 }
 
 func (l *pauseLog) paused(reason, saw string) {
-	l.since, l.failed, l.lasts = time.Now(), 0, seldom.Every(pauseQuiet)
-	suppressed, worth := l.starts.Worth(reason)
+	l.since, l.failed, l.lasts = time.Now(), 0, ratelog.New(pauseQuiet)
+	suppressed, worth := l.starts.Allow(reason)
 	if l.logged = worth; !worth {
 		return
 	}
@@ -50,7 +50,7 @@ func (l *pauseLog) probeFailed(reason, saw string) {
 	l.failed++
 	log := l.log.Debug
 	if l.logged || l.failed >= flapProbes {
-		if _, worth := l.lasts.Worth(reason); worth {
+		if _, worth := l.lasts.Allow(reason); worth {
 			log, l.logged = l.log.Error, true
 		}
 	}
@@ -82,22 +82,22 @@ func sawIn(a capture.Answer) string {
 // it lasts from time to time.
 type intakeLog struct {
 	log   *slog.Logger
-	lasts *seldom.Log
+	lasts *ratelog.Limiter
 }
 
 func newIntakeLog(log *slog.Logger) intakeLog {
-	return intakeLog{log: log, lasts: seldom.Every(pauseQuiet)}
+	return intakeLog{log: log, lasts: ratelog.New(pauseQuiet)}
 }
 
 func (l *intakeLog) paused(p *intakePause) {
-	l.lasts = seldom.Every(pauseQuiet)
-	_, _ = l.lasts.Worth(p.code) // it is logged now
+	l.lasts = ratelog.New(pauseQuiet)
+	_, _ = l.lasts.Allow(p.code) // it is logged now
 	l.log.Error("job intake paused, refusals are not counted", "code", p.code, "reason", p.reason,
 		"trades", len(p.tried), "resume", "by itself, or with `capture-worker resume --code "+p.code+"`")
 }
 
 func (l *intakeLog) still(p *intakePause) {
-	if _, worth := l.lasts.Worth(p.code); worth {
+	if _, worth := l.lasts.Allow(p.code); worth {
 		l.log.Error("job intake still paused", "code", p.code, "reason", p.reason, "trades", len(p.tried),
 			"for", time.Since(p.since).Round(time.Second))
 	}

@@ -17,7 +17,7 @@ import (
 // for it now.
 type Processor struct {
 	Jobs      *capture.Decoder
-	Clerk     *reconcile.Clerk
+	Recorder  *reconcile.Recorder
 	Gateway   Gateway
 	Limiter   Limiter
 	Intake    IntakeGuard // nil: every call may be made, and no answer is excused
@@ -55,8 +55,8 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	if err != nil {
 		return unreadable(err)
 	}
-	inlineUntil := p.Clerk.Clock().Add(p.Inline)
-	policy := p.Clerk.Policy
+	inlineUntil := p.Recorder.Clock().Add(p.Inline)
+	policy := p.Recorder.Policy
 	if p.AskSince != nil {
 		policy.AskSince = p.AskSince()
 	}
@@ -77,7 +77,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 			if !inside || until.After(inlineUntil) || !p.Delayer.Wait(stop, until) {
 				return Disposition{Do: Retry, At: until, Rule: step.Rule}
 			}
-			trade, err = p.Clerk.Open(ctx, trade.ID)
+			trade, err = p.Recorder.Open(ctx, trade.ID)
 		case capture.DoSettle:
 			trade, err = p.settle(ctx, trade, step.Event)
 		case capture.DoQuery:
@@ -91,7 +91,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 
 // settle records an outcome that needs no call.
 func (p *Processor) settle(ctx context.Context, trade *reconcile.Trade, outcome *capture.Event) (*reconcile.Trade, error) {
-	trade, err := p.Clerk.Record(ctx, trade, outcome)
+	trade, err := p.Recorder.Record(ctx, trade, outcome)
 	return trade, decideAgain(err)
 }
 
@@ -106,7 +106,7 @@ func (p *Processor) query(ctx, stop context.Context, trade *reconcile.Trade, job
 	tradeID := cmp.Or(trade.State.Job.TradeID, job.TradeID)
 	finding := p.ask(ctx, tradeID)
 	finding.Excused = p.observe(ctx, tradeID, &finding) || !p.mayFail(ctx, trade, job, finding)
-	trade, _, err = p.Clerk.Learn(ctx, trade, job, finding)
+	trade, _, err = p.Recorder.Apply(ctx, trade, job, finding)
 	return trade, err
 }
 
@@ -127,7 +127,7 @@ func (p *Processor) ask(ctx context.Context, tradeID string) (finding capture.Fi
 		return capture.Finding{Via: capture.ViaQuery, Answer: notSent(err.Error())}
 	}
 	defer func() { end(finding.Answer) }()
-	return p.Clerk.Ask(ctx, p.Gateway.Query, tradeID)
+	return p.Recorder.Ask(ctx, p.Gateway.Query, tradeID)
 }
 
 // observe reports whether an answer is excused. One that shows the order is
@@ -143,7 +143,7 @@ func (p *Processor) mayFail(ctx context.Context, trade *reconcile.Trade, job *ca
 	if p.Intake == nil {
 		return true
 	}
-	e := capture.Judge(&trade.State, job, f, p.Clerk.Clock(), p.Clerk.Policy)
+	e := capture.Judge(&trade.State, job, f, p.Recorder.Clock(), p.Recorder.Policy)
 	if e == nil || e.Type != capture.Failed {
 		return true
 	}
@@ -164,24 +164,24 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 		return trade, err
 	}
 	defer release()
-	now := p.Clerk.Clock()
+	now := p.Recorder.Clock()
 	if !step.Until.IsZero() && !now.Before(step.Until) {
 		// The deadline passed while waiting for the turn. What comes next is a
 		// query, and the trade may never have been read.
-		return p.Clerk.Open(ctx, trade.ID)
+		return p.Recorder.Open(ctx, trade.ID)
 	}
 	intent := step.Event
 	if intent.RequestID == "" {
 		intent.RequestID = p.NewRequestID()
 	}
 	intent.Time, intent.LeaseUntil = now, now.Add(p.Lease)
-	trade, err = p.Clerk.Record(ctx, trade, intent)
+	trade, err = p.Recorder.Record(ctx, trade, intent)
 	if err != nil {
 		return trade, decideAgain(err)
 	}
 	finding := capture.Finding{Via: capture.ViaCapture, Call: intent.Call, Answer: p.call(ctx, intent, step.Until)}
 	finding.Excused = p.observe(ctx, intent.Job.TradeID, &finding)
-	trade, _, err = p.Clerk.Learn(ctx, trade, job, finding)
+	trade, _, err = p.Recorder.Apply(ctx, trade, job, finding)
 	return trade, err
 }
 
@@ -195,7 +195,7 @@ func (p *Processor) call(ctx context.Context, intent *capture.Event, deadline ti
 		return notSent(err.Error())
 	}
 	defer func() { end(answer) }()
-	if over(intent.LeaseUntil, deadline, p.Clerk.Clock()) {
+	if over(intent.LeaseUntil, deadline, p.Recorder.Clock()) {
 		return notSent("the lease or the deadline was over before the call could begin")
 	}
 	job := intent.Job

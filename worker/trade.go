@@ -24,20 +24,20 @@ const (
 // a query instead, which nothing guards: most are of trades that have ended.
 func (p *Processor) open(ctx context.Context, job *capture.Job, first bool) (*reconcile.Trade, error) {
 	key := capture.TradeKey(job.TradeID)
-	deadline := job.Deadline(p.Clerk.Policy.OrDefault().Window)
-	if first && (deadline.IsZero() || p.Clerk.Clock().Before(deadline)) {
+	deadline := job.Deadline(p.Recorder.Policy.OrDefault().Window)
+	if first && (deadline.IsZero() || p.Recorder.Clock().Before(deadline)) {
 		return &reconcile.Trade{ID: key}, nil
 	}
-	return p.Clerk.Open(ctx, key)
+	return p.Recorder.Open(ctx, key)
 }
 
 // decide returns the next step. If the job would end on a read that may lag behind
 // the ledger, the trade is read again first.
 func (p *Processor) decide(ctx context.Context, trade *reconcile.Trade, job *capture.Job, policy capture.Policy) (_ *reconcile.Trade, step capture.Step, err error) {
 	for err == nil {
-		step = capture.Decide(&trade.State, job, p.Clerk.Clock(), policy)
+		step = capture.Decide(&trade.State, job, p.Recorder.Clock(), policy)
 		if trade.MayLag && mayBeUndone(&trade.State, &step) {
-			trade, err = p.Clerk.Reopen(ctx, trade.ID)
+			trade, err = p.Recorder.Reopen(ctx, trade.ID)
 			continue
 		}
 		break
@@ -60,7 +60,7 @@ func mayBeUndone(s *capture.State, step *capture.Step) bool {
 // what is fresh: ten thousand dead authorizations, each queried twice, would come
 // before every healthy job behind them.
 func (p *Processor) nextRead(s *capture.State, until time.Time, fresh int) (at time.Time, inside bool) {
-	now := p.Clerk.Clock()
+	now := p.Recorder.Clock()
 	if soon := now.Add(rereadAfter); s.Unanswered && now.Before(s.LeaseUntil) && soon.Before(until) {
 		until = soon
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/internal/deadletter"
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 )
 
 const (
@@ -78,8 +78,8 @@ type Worker struct {
 	jobs      sync.WaitGroup
 	next      chan jetstream.Msg // to goroutines that have finished a job
 	health    health
-	errors    *seldom.Log
-	unmatched *seldom.Log
+	errors    *ratelog.Limiter
+	unmatched *ratelog.Limiter
 }
 
 // New returns a worker that does nothing until Run.
@@ -87,7 +87,7 @@ func New(cfg Config) *Worker {
 	return &Worker{
 		cfg: cfg, inFlight: newInFlight(cfg.MaxInFlight, cfg.Limiter.cfg.Concurrency),
 		acks: newAckExtender(cfg.AckWait), next: make(chan jetstream.Msg),
-		errors: seldom.Every(errorQuiet), unmatched: seldom.Every(unmatchedQuiet),
+		errors: ratelog.New(errorQuiet), unmatched: ratelog.New(unmatchedQuiet),
 	}
 }
 
@@ -115,7 +115,7 @@ func (w *Worker) Run(ctx context.Context) {
 // pull takes jobs while calls may be made, and single ones to try while the intake
 // is paused, until ctx ends.
 func (w *Worker) pull(ctx, work context.Context) {
-	failures := seldom.Every(pullQuiet)
+	failures := ratelog.New(pullQuiet)
 	for ctx.Err() == nil {
 		permit, err := w.cfg.Limiter.await(ctx)
 		switch {
@@ -127,7 +127,7 @@ func (w *Worker) pull(ctx, work context.Context) {
 			err = w.pullLoop(ctx, work)
 		}
 		if err != nil && ctx.Err() == nil {
-			if _, worth := failures.Worth(err.Error()); worth {
+			if _, worth := failures.Allow(err.Error()); worth {
 				w.cfg.Log.WarnContext(ctx, "pull failed, will be retried", "error", err)
 			}
 			pause(ctx, pullPause)

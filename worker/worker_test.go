@@ -102,7 +102,7 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Pool {
 		Jobs: decoder, Gateway: s.client, Limiter: limiter, Delayer: worker.NewDelayPool(8, time.Now), Log: log,
 		Lease: 30 * time.Second, Inline: 5 * time.Second, Rest: 5 * time.Second,
 		NewRequestID: func() string { return fmt.Sprintf("request%020d", s.count()) },
-		Clerk: &reconcile.Clerk{
+		Recorder: &reconcile.Recorder{
 			Ledger: s.ledger, Policy: policy, Worker: "w", Now: time.Now, Log: log,
 			NewID: func() string { return fmt.Sprintf("e%d", s.count()) },
 			Schedule: reconcile.Schedule{
@@ -260,7 +260,7 @@ func TestMalformedJobKeepsItsBytesAndHeaders(t *testing.T) {
 // refusing is a ledger whose stream is full.
 type refusing struct{ ledger.Ledger }
 
-func (refusing) Append(context.Context, capture.Event, uint64) (uint64, error) {
+func (refusing) Append(context.Context, capture.Event, uint64, ...ledger.AppendOption) (uint64, error) {
 	return 0, errors.New("maximum bytes exceeded")
 }
 
@@ -278,7 +278,7 @@ func TestDelayGrowsWhileTheLedgerRefuses(t *testing.T) {
 		defer mu.Unlock()
 		rests = append(rests, time.Until(d.At))
 	}
-	stop := s.start(s.worker(func(p *worker.Processor) { p.Rest, p.Clerk.Ledger = 300*time.Millisecond, refusing{s.ledger} }))
+	stop := s.start(s.worker(func(p *worker.Processor) { p.Rest, p.Recorder.Ledger = 300*time.Millisecond, refusing{s.ledger} }))
 	s.authorize("T1")
 	s.until("five tries", func() bool { mu.Lock(); defer mu.Unlock(); return len(rests) >= 5 })
 	stop()

@@ -43,7 +43,7 @@ func (w *world) processor(name string) *worker.Processor {
 	log := slog.New(slog.DiscardHandler)
 	return &worker.Processor{
 		Jobs: decoder,
-		Clerk: &reconcile.Clerk{
+		Recorder: &reconcile.Recorder{
 			Ledger: w.ledger, Policy: policy, Worker: name, Now: time.Now, Log: log,
 			Schedule: reconcile.Schedule{
 				QuickInitial: 500 * time.Millisecond, QuickMax: 10 * time.Second, QuickTotal: 15 * time.Second,

@@ -39,9 +39,6 @@ type Finding struct {
 	Do    string `json:"do,omitempty"` // what to do about it
 }
 
-// Probe is the trade that Order Query is asked about.
-const Probe = "capture-worker-probe"
-
 // step bounds the wait for one answer of the broker.
 const step = 5 * time.Second
 

@@ -141,7 +141,7 @@ func (c *Checker) peopleNeed(n *needs) {
 	n.publish("say what is accepted (`resume`)", controlSubject)
 	n.publish("note what `dlq republish` and `dlq dismiss` did", deadletter.RepublishedSubject+"*", deadletter.DismissedSubject+"*")
 	n.publish("send jobs (`publish`, `dlq republish`)", slices.Clone(c.Streams.Subjects)...)
-	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return subject.Takes(s, releasedSubject) }) {
+	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return subject.Covers(s, releasedSubject) }) {
 		n.publish("send jobs again (`parked release`)", releasedSubject)
 	}
 	for _, wanted := range c.Streams.Consumers {

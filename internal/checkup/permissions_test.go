@@ -56,7 +56,7 @@ func TestMissingPermissionsAreNamedBeforeTheyAreNeeded(t *testing.T) {
 		"all denied":         {publish(nil, "$JS.ACK.>"), "error: this user may not publish to $JS.ACK.CAPTURE_JOBS.capture-worker.>, which is needed to say what became", "captures"},
 		"may answer":         {answering, "warning: this user may answer a job only once, within 1m0s (allow_responses)", "error"},
 		"may not create":     {publish(without(narrow, "$JS.API.STREAM.CREATE.*")), "error: this user may not publish to $JS.API.STREAM.CREATE.CAPTURE_DLQ, which is needed to create stream CAPTURE_DLQ: there is none yet", "CONSUMER"},
-		"the question":       {publish(without(narrow, "$SYS.REQ.USER.INFO")), "warning: what this user may do cannot be seen: NATS does not permit what is needed", "error"},
+		"the question":       {publish(without(narrow, "$SYS.REQ.USER.INFO")), "warning: what this user may do cannot be seen: NATS denies a required permission", "error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := of(checkAs(t, startBroker(t, tt.as), checkup.ForWorker), "nats")

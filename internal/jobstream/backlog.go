@@ -118,6 +118,6 @@ func Selects(c jetstream.ConsumerConfig, name string) bool {
 	if c.FilterSubject != "" {
 		patterns = []string{c.FilterSubject}
 	}
-	takes := func(pattern string) bool { return subject.Takes(pattern, name) }
+	takes := func(pattern string) bool { return subject.Covers(pattern, name) }
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, takes)
 }

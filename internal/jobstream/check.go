@@ -106,7 +106,7 @@ func checkSubjects(s jetstream.StreamConfig, cfg Config) []Problem {
 	}
 	var lost []string
 	for _, wanted := range cfg.Subjects {
-		if !slices.ContainsFunc(s.Subjects, func(pattern string) bool { return subject.Takes(pattern, wanted) }) {
+		if !slices.ContainsFunc(s.Subjects, func(pattern string) bool { return subject.Covers(pattern, wanted) }) {
 			lost = append(lost, wanted)
 		}
 	}

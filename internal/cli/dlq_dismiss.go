@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+)
+
+func newDLQDismissCmd(a *app) *cobra.Command {
+	var reason, by string
+	cmd := &cobra.Command{
+		Use:   "dismiss SEQ...",
+		Short: "Close the case of dead letters that need no capture",
+		Long: `Notes that nothing is left to do about a letter, who says so, and why. The
+letter stays, and leaves the list; nothing is published, and nothing is said
+about the money of its trade. A dismissed letter can still be republished, with
+--again.`,
+		Example: `  capture-worker dlq dismiss 10 --reason 'asked twice, A-1003 is paid'`,
+		Args:    cobra.MinimumNArgs(1),
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why; required")
+	cmd.Flags().StringVar(&by, "by", "", "who, where it is not the user of this machine")
+	addSettings(cmd, "nats", "jobs", "log")
+	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
+		seqs, err := sequences(args)
+		if err != nil {
+			return err
+		}
+		if err := checkReason(reason); err != nil {
+			return err
+		}
+		who, err := actor(by)
+		if err != nil {
+			return err
+		}
+		return a.withDesk(cmd, func(ctx context.Context, d *desk) error {
+			return d.dismiss(ctx, cmd.OutOrStdout(), seqs, deadletter.Dismissal{By: who, Note: reason})
+		})
+	})
+	return cmd
+}
+
+// dismiss notes it beside each letter; all of them are looked at first.
+func (d *desk) dismiss(ctx context.Context, out io.Writer, seqs []uint64, note deadletter.Dismissal) error {
+	done, err := d.box.Resolutions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, seq := range seqs {
+		if _, err := d.box.Get(ctx, seq); err != nil {
+			return fmt.Errorf("nothing was dismissed: %w", err)
+		}
+	}
+	for _, seq := range seqs {
+		if what := told(done[seq]); what != "" {
+			fmt.Fprintf(out, "letter %d: left as it is: it was %s\n", seq, what)
+			continue
+		}
+		note.Letter, note.Time = seq, time.Now().UTC()
+		if err := d.box.Dismiss(ctx, note); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "letter %d: dismissed\n", seq)
+	}
+	return nil
+}
+
+// told says what was done about a letter, "" where it waits.
+func told(h deadletter.Resolution) string {
+	switch {
+	case h.Republished != nil:
+		return fmt.Sprintf("republished %s UTC by %s", h.Republished.Time.UTC().Format(time.DateTime), h.Republished.By)
+	case h.Dismissed != nil:
+		return fmt.Sprintf("dismissed %s UTC by %s", h.Dismissed.Time.UTC().Format(time.DateTime), h.Dismissed.By)
+	}
+	return ""
+}

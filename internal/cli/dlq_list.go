@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+)
+
+// letterLine is a dead letter as it is listed.
+type letterLine struct {
+	Seq    uint64    `json:"seq"`
+	Time   time.Time `json:"time"`
+	Reason string    `json:"reason"`
+	// What the job seems to be about, though it may be no job.
+	Trade       string                    `json:"trade_id,omitempty"`
+	Order       string                    `json:"order_id,omitempty"`
+	Subject     string                    `json:"subject"`
+	Detail      string                    `json:"detail"`
+	Republished *deadletter.Republication `json:"republished,omitempty"`
+	Dismissed   *deadletter.Dismissal     `json:"dismissed,omitempty"`
+
+	stream   string // where the job was published, and its sequence there
+	sequence uint64
+}
+
+// letterFilter selects letters.
+type letterFilter struct {
+	reason, trade, order string
+	all                  bool
+}
+
+func (f letterFilter) takes(l letterLine) bool {
+	switch {
+	case f.reason != "" && l.Reason != f.reason,
+		f.trade != "" && !capture.SameTrade(l.Trade, f.trade),
+		f.order != "" && l.Order != f.order,
+		!l.waits() && !f.all:
+		return false
+	}
+	return true
+}
+
+// check refuses what no letter could have: a mistyped reason would look like a
+// clean desk.
+func (f letterFilter) check() error {
+	reasons := deadletter.Reasons()
+	if f.reason != "" && !slices.Contains(reasons, f.reason) {
+		return usageError("--reason is %q: no letter has such a reason; they are %s", f.reason, strings.Join(reasons, ", "))
+	}
+	return nil
+}
+
+func newDLQListCmd(a *app) *cobra.Command {
+	var output string
+	var filter letterFilter
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the dead letters that wait for a person",
+		Long: `Lists the dead letters that were neither published again nor dismissed. The
+trade and the order are what the job seems to be about, where it says so at all.`,
+		Example: `  capture-worker dlq list
+  capture-worker dlq list --order A-1001 --all
+  capture-worker dlq list --reason conflict --all -o csv`,
+		Args: cobra.NoArgs,
+	}
+	f := cmd.Flags()
+	f.StringVarP(&output, "output", "o", "table", "`format`: table, csv or json")
+	f.StringVar(&filter.reason, "reason", "", "only letters with this reason, such as conflict")
+	f.StringVar(&filter.trade, "trade", "", "only letters about this trade")
+	f.StringVar(&filter.order, "order", "", "only letters about this order")
+	f.BoolVar(&filter.all, "all", false, "also those that were published again or dismissed")
+	addSettings(cmd, "nats", "jobs", "log")
+	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(output); err != nil {
+			return err
+		}
+		if err := filter.check(); err != nil {
+			return err
+		}
+		return a.withDesk(cmd, func(ctx context.Context, d *desk) error {
+			list := newLetterList(cmd.OutOrStdout(), output)
+			waiting := 0
+			err := d.list(ctx, func(l letterLine) error {
+				if l.waits() {
+					waiting++
+				}
+				if !filter.takes(l) {
+					return nil
+				}
+				return list.add(l)
+			})
+			if noDLQ(err) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "there is no stream %s: no worker has run here yet\n", d.c.Jobs.DLQStream)
+				err = nil
+			}
+			if err != nil {
+				return err
+			}
+			return list.end(waiting)
+		})
+	})
+	return cmd
+}
+
+func checkOutput(output string) error {
+	switch output {
+	case "table", "csv", "json":
+		return nil
+	}
+	return usageError("--output is %q: must be table, csv or json", output)
+}
+
+// list walks the letters with what was done about each.
+func (d *desk) list(ctx context.Context, each func(letterLine) error) error {
+	done, err := d.box.Resolutions(ctx)
+	if err != nil {
+		return err
+	}
+	for l, err := range d.box.Messages(ctx) {
+		if err != nil {
+			return err
+		}
+		line := letterLine{Seq: l.Seq, Time: l.Stored.UTC(), Reason: l.Reason, Subject: l.Subject, Detail: detailOf(l), stream: l.Stream, sequence: l.Sequence}
+		line.Trade, line.Order = d.dec.Hint(l.Header, l.Body)
+		line.Republished, line.Dismissed = done[l.Seq].Republished, done[l.Seq].Dismissed
+		if err := each(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// letterList writes lines as they come.
+type letterList struct {
+	add func(letterLine) error
+	end func(waiting int) error // how many wait, whatever was selected
+}
+
+func newLetterList(w io.Writer, output string) letterList {
+	switch output {
+	case "csv":
+		return letterCSV(w)
+	case "json":
+		enc := jsonLines(w)
+		return letterList{add: func(l letterLine) error { return enc.Encode(l) }, end: func(int) error { return nil }}
+	}
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	n := 0
+	return letterList{
+		add: func(l letterLine) error {
+			if n++; n == 1 {
+				fmt.Fprintln(t, "SEQ\tTIME (UTC)\tREASON\tTRADE\tORDER\tDONE\tWHAT")
+			}
+			_, err := fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Seq, l.Time.Format(time.DateTime), l.Reason,
+				orDash(l.Trade), orDash(l.Order), l.done(), l.Detail)
+			return err
+		},
+		end: func(waiting int) error {
+			switch {
+			case n == 0 && waiting > 0:
+				fmt.Fprintf(t, "no dead letter fits the filter (waiting: %d)\n", waiting)
+			case n == 0:
+				fmt.Fprintln(t, "no dead letters wait")
+			}
+			return t.Flush()
+		},
+	}
+}
+
+// detailOf leaves out what stands in the column beside it.
+func detailOf(l deadletter.Message) string {
+	detail := strings.TrimPrefix(l.Detail, "malformed job ("+l.Reason+"): ")
+	if l.Part != "" {
+		detail = "part " + l.Part + " of a job too large for one letter: " + detail
+	}
+	return detail
+}
+
+// waits: nothing was done about the letter yet.
+func (l letterLine) waits() bool { return l.Republished == nil && l.Dismissed == nil }
+
+func (l letterLine) done() string {
+	switch {
+	case l.Republished != nil:
+		return "republished by " + l.Republished.By
+	case l.Dismissed != nil:
+		return "dismissed by " + l.Dismissed.By
+	}
+	return "-"
+}
+
+func letterCSV(w io.Writer) letterList {
+	out := csv.NewWriter(w)
+	_ = out.Write([]string{"seq", "time", "reason", "trade_id", "order_id", "subject", "detail", "republished", "republished_by", "dismissed", "dismissed_by"}) // csv keeps the error
+	return letterList{
+		add: func(l letterLine) error {
+			sent, sender, closed, closer := "", "", "", ""
+			if r := l.Republished; r != nil {
+				sent, sender = r.Time.UTC().Format(time.RFC3339), r.By
+			}
+			if d := l.Dismissed; d != nil {
+				closed, closer = d.Time.UTC().Format(time.RFC3339), d.By
+			}
+			return out.Write(safeCells(strconv.FormatUint(l.Seq, 10), l.Time.Format(time.RFC3339), l.Reason, l.Trade, l.Order, l.Subject, l.Detail, sent, sender, closed, closer))
+		},
+		end: func(int) error { out.Flush(); return out.Error() },
+	}
+}

@@ -1,0 +1,245 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// headline is what somebody wants to know of a trade before its story.
+type headline struct {
+	state string // the outcome, the sum and when
+	why   string // what that rests on
+	next  string // what happens by itself, or what a person should do
+}
+
+func headlineOf(events []capture.Event, s capture.State, now time.Time, p capture.Policy) headline {
+	if s.Outcome == nil {
+		return openHeadline(events, s, now, p)
+	}
+	o := s.Outcome
+	h := headline{state: string(o.Type), why: evidence(*o)}
+	if o.Reason != "" {
+		h.state += " (" + o.Reason + ")"
+	}
+	if sum := o.Sum(); !sum.IsZero() {
+		h.state += ": " + sum.String()
+	}
+	h.state += ", " + moment(o.Time)
+	if paid := paidText(withFacts(*o, events)); paid != "" {
+		h.why += "; " + paid
+	}
+	if o.Corrects != "" {
+		h.state += "; this corrects what was said before"
+	}
+	switch {
+	case s.Dismissed:
+		h.state += "; an operator has closed the case"
+		if e := lastOf(events, capture.Dismissed); e != nil {
+			h.next = fmt.Sprintf("nothing: %s closed it, %s: %s", writer(*e), moment(e.Time), e.Note)
+		}
+	case o.Type == capture.Parked:
+		h.next = afterParked(*o)
+	case o.Type == capture.Failed && !s.NotifiedPaid.IsZero():
+		h.state += "; a notification says paid"
+		h.next = afterPaidNotification(s, p)
+	case o.Type == capture.Failed && !s.OpenedAt.IsZero():
+		h.next = "another job asks for something else since " + moment(s.OpenedAt) + ": Order Query is asked before it is captured"
+	case o.Type == capture.Failed:
+		h.next = afterFailed(*o)
+	}
+	if s.Withdrawn && o.Type != capture.Captured && o.Reason != capture.ReasonWithdrawn {
+		h.state += "; its job is withdrawn"
+	}
+	return h
+}
+
+// afterPaidNotification says what follows if a notification of a failed trade
+// says paid.
+func afterPaidNotification(s capture.State, p capture.Policy) string {
+	return "Order Query is asked until it says paid too; if it does not, the trade is parked from " +
+		moment(s.NotifiedPaid.Add(p.OrDefault().AnswersFor)) + " on"
+}
+
+// openHeadline is that of a trade without an outcome.
+func openHeadline(events []capture.Event, s capture.State, now time.Time, p capture.Policy) headline {
+	h := headline{state: "open"}
+	if !s.Job.Amount.IsZero() {
+		h.state += ": " + s.Job.Amount.String()
+	}
+	switch {
+	case s.OpenedAt.IsZero(): // only events of a newer program
+		h.state += ", no outcome yet"
+	default:
+		h.state += ", no outcome since " + moment(s.OpenedAt)
+	}
+	last := lastOf(events, capture.Attempted, capture.Released, capture.Retried, capture.Withdrawn)
+	h.why, h.next = waitsFor(s, last, now), nextStep(s, last, now, p)
+	deadline := s.Deadline(p.OrDefault().Window)
+	switch {
+	case s.Withdrawn: // no call is made, whatever time there is
+	case deadline.IsZero():
+	case now.Before(deadline):
+		h.next += "; it can be captured until " + moment(deadline)
+	default:
+		h.next += "; no capture call is made any more since " + moment(deadline)
+	}
+	return h
+}
+
+// waitsFor says why a trade is still open. last is the last capture call, or what
+// an operator did if none followed.
+func waitsFor(s capture.State, last *capture.Event, now time.Time) string {
+	switch {
+	case s.Unanswered && now.Before(s.LeaseUntil):
+		return fmt.Sprintf("capture call %d is under way", s.Call)
+	case s.Withdrawn && last != nil && last.Type == capture.Withdrawn:
+		return withdrawnBy(*last)
+	case isRelease(last):
+		return fmt.Sprintf("%s sent it back to the workers: %s", writer(*last), last.Note)
+	case s.Unanswered:
+		return fmt.Sprintf("capture call %d ended without an answer", s.Call)
+	case s.Call > 0:
+		return fmt.Sprintf("the answer to capture call %d settled nothing", s.Call)
+	}
+	return "no capture call was made yet"
+}
+
+// nextStep says what a worker does about an open trade, as the decision has it.
+func nextStep(s capture.State, last *capture.Event, now time.Time, p capture.Policy) string {
+	if !s.NotifiedPaid.IsZero() {
+		return afterPaidNotification(s, p)
+	}
+	const otherwise = "; if nothing happens, see `capture-worker lane list` and `capture-worker check`"
+	step := capture.Decide(&s, &s.Job, now, p)
+	switch step.Do {
+	case capture.DoQuery:
+		if isRelease(last) && s.Queries == 0 {
+			return "the worker that takes its job asks Order Query"
+		}
+	case capture.DoWait:
+		return afterWait(s, step.Until, p)
+	case capture.DoAttempt:
+		return fmt.Sprintf("the worker that has its job makes capture call %d now, for Order Query says authorized", step.Event.Call) + otherwise
+	case capture.DoSettle:
+		return "the worker that has its job writes " + settledAs(step.Event) + " now" + otherwise
+	}
+	return "the worker that has its job asks Order Query now" + otherwise
+}
+
+func isRelease(e *capture.Event) bool {
+	return e != nil && (e.Type == capture.Released || e.Type == capture.Retried)
+}
+
+func settledAs(e *capture.Event) string { return fmt.Sprintf("%s (%s)", e.Type, e.Reason) }
+
+func withdrawnBy(e capture.Event) string {
+	text := "its job is withdrawn"
+	if e.By != "" {
+		text += " by " + e.By
+	}
+	if e.Note != "" {
+		text += ": " + e.Note
+	}
+	return text
+}
+
+// afterWait says what a worker does when the time is there.
+func afterWait(s capture.State, until time.Time, p capture.Policy) string {
+	switch {
+	case s.Unanswered && until.Equal(s.LeaseUntil):
+		return "its answer, or an Order Query after " + moment(until)
+	}
+	if then := capture.Decide(&s, &s.Job, until, p); then.Do == capture.DoSettle {
+		return "it is " + settledAs(then.Event) + " from " + moment(until) + " on"
+	}
+	return "Order Query is asked again from " + moment(until) + " on"
+}
+
+// lastOf returns the last event of one of these types, nil where there is none.
+func lastOf(events []capture.Event, types ...capture.EventType) *capture.Event {
+	for i := range slices.Backward(events) {
+		if slices.Contains(types, events[i].Type) {
+			return &events[i]
+		}
+	}
+	return nil
+}
+
+// afterParked says what an operator should do, as docs/operations.md does at
+// length.
+func afterParked(o capture.Event) string {
+	release := "`capture-worker parked release " + o.TradeID + " --reason '…'`"
+	dismiss := "`capture-worker parked dismiss " + o.TradeID + " --reason '…'`"
+	switch o.Reason {
+	case capture.ReasonUnresolved:
+		return release + ": it asks Order Query first, and refuses while the trade may be paid"
+	case capture.ReasonAmountMismatch:
+		return "compare with the order and settle it by hand, then " + dismiss
+	case capture.ReasonTradeUnknown:
+		return "the trade_id is wrong, or another account's: correct the publisher, then " + dismiss
+	case capture.ReasonAmountUnreadable:
+		return "read the amount in the answer below, compare it with the order, settle it by hand, then " + dismiss
+	case capture.ReasonRequestRefused:
+		return "see in the answers below what the gateway misses (gateway.notify_url, the job's description), correct it, then " + release
+	case capture.ReasonRefusalContradicted, capture.ReasonUnknownCode:
+		return "ask the gateway's support about the code, naming the responses below, then " + release
+	case capture.ReasonNotifiedPaid:
+		return "a notification says paid and Order Query does not: ask the gateway's support; " + release + " once they agree, or settle it by hand and " + dismiss
+	case capture.ReasonRequestIDRefused, capture.ReasonRequestIDsSpent:
+		return "ask the gateway's support, naming the responses below, then " + release
+	case capture.ReasonRefunded:
+		return "see at the gateway who gave the money back, then " + dismiss
+	}
+	return "look at the trade at the gateway, then " + release + " or " + dismiss
+}
+
+// afterFailed says how the money can still be had. Surely none was taken.
+func afterFailed(o capture.Event) string {
+	const nothing = "no money was taken; "
+	retry := "`capture-worker retry " + o.TradeID + " --reason '…'`"
+	switch o.Reason {
+	case capture.ReasonAmountExceeded:
+		return nothing + "publish a job with an amount within the authorization"
+	case capture.ReasonCurrencyMismatch:
+		return nothing + "publish a job in the currency of the authorization"
+	case capture.ReasonTradeIncorrect:
+		return nothing + "the gateway knows no such authorization: publish a job with the right trade_id; if the account was a wrong one, " + retry
+	case capture.ReasonWithdrawn:
+		return nothing + "its job was withdrawn; only " + retry + " reopens it"
+	case capture.ReasonWindowExceeded:
+		return nothing + "the customer has to authorize the payment anew, unless the gateway still shows it authorized: " +
+			"`capture-worker retry " + o.TradeID + " --before TIME --reason '…'`"
+	}
+	return nothing + "the customer has to authorize the payment anew"
+}
+
+// evidence says what an outcome rests on.
+func evidence(e capture.Event) string {
+	switch {
+	case e.Answer == nil && e.By != "":
+		return e.By + " wrote: " + e.Note
+	case e.Answer == nil && e.Reason == capture.ReasonWithdrawn:
+		return "its job was withdrawn before any capture call"
+	case e.Answer == nil && e.Reason == capture.ReasonRequestIDsSpent:
+		return "the gateway served none of its request_ids"
+	case e.Answer == nil:
+		return "the truth could not be learned in time"
+	case e.Via == capture.ViaCapture:
+		return "the gateway answered the capture call: " + tellAnswer(*e.Answer) + askedBy(e)
+	}
+	return "Order Query said: " + tellAnswer(*e.Answer) + askedBy(e)
+}
+
+// askedBy names the operator whose release or retry brought an outcome.
+func askedBy(e capture.Event) string {
+	if e.By == "" {
+		return ""
+	}
+	return fmt.Sprintf("; %s had asked: %s", e.By, e.Note)
+}
+
+// moment writes a time for people.
+func moment(t time.Time) string { return t.UTC().Format(time.DateTime) + " UTC" }

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
+)
+
+const (
+	sendWindow = 256              // messages on their way at a time
+	tryTimeout = 5 * time.Second  // bound of one try
+	rowTimeout = 30 * time.Second // bound of all tries of one row
+	firstPause = 100 * time.Millisecond
+	lastPause  = 2 * time.Second
+)
+
+// publishFunc stores one message and reports whether the stream had it.
+type publishFunc func(ctx context.Context, id string, body []byte) (repeated bool, err error)
+
+// sender publishes rows. A message counts as sent only once the stream has
+// said that it is stored.
+type sender struct {
+	publish  publishFunc
+	progress func() // called for each stored row, by many at a time
+	sent     atomic.Int64
+	repeated atomic.Int64 // of those sent, how many the stream already had
+}
+
+// send publishes the good rows of in. The first row that cannot be stored ends
+// it. It returns when nothing is on its way any more.
+func (s *sender) send(ctx context.Context, in jobfile.Rows, skipBad bool) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(sendWindow)
+	err := s.feed(ctx, group, in, skipBad)
+	if failed := group.Wait(); failed != nil {
+		return failed
+	}
+	return err
+}
+
+func (s *sender) feed(ctx context.Context, group *errgroup.Group, in jobfile.Rows, skipBad bool) error {
+	for r, err := range in {
+		if err != nil {
+			return err
+		}
+		if _, skipped := errors.AsType[*jobfile.SkipError](r.Err); skipped || r.Err != nil && skipBad {
+			continue
+		}
+		if r.Err != nil {
+			return fmt.Errorf("%s was good when it was checked; did the file change meanwhile? %s", r.Place(), jobfile.Reason(r.Err))
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		group.Go(func() error { return s.sendRow(ctx, r) })
+	}
+	return nil
+}
+
+// sendRow tries until the row is stored or its time is over. A try that was
+// stored although it seemed to fail does no harm: the stream knows the id.
+func (s *sender) sendRow(ctx context.Context, r jobfile.Row) error {
+	ctx, cancel := context.WithTimeout(ctx, rowTimeout)
+	defer cancel()
+	id := messageID(r.Job)
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		repeated, err := s.publish(ctx, id, r.Body)
+		if err == nil {
+			s.sent.Add(1)
+			if repeated {
+				s.repeated.Add(1)
+			}
+			s.progress()
+			return nil
+		}
+		if hopeless(err) || !rest(ctx, pause) {
+			return fmt.Errorf("%s, trade %s: not acknowledged as stored: %w", r.Place(), r.Job.TradeID, err)
+		}
+	}
+}
+
+// rest waits, and reports whether there is time for another try.
+func rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// streamNotExpected is JetStream's code for a subject that leads elsewhere.
+const streamNotExpected = 10060
+
+// hopeless tells errors that another try cannot mend.
+func hopeless(err error) bool {
+	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) {
+		return true
+	}
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.ErrorCode == streamNotExpected
+}
+
+// messageID names what a row asks for, so that the stream recognises a repeat
+// of it: all members, in the one form that each has. A corrected time is another
+// ask, as a corrected amount is.
+func messageID(j capture.Job) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", []string{
+		j.TradeID, j.Amount.Number(), j.Amount.Currency(), j.OrderID, j.Description, j.NotifyURL,
+		j.AuthorizedAmount.Number(), j.AuthorizedAt.UTC().String(), j.CaptureBefore.UTC().String(),
+	}))
+	return "capture-job-" + hex.EncodeToString(sum[:16])
+}
+
+// toStream publishes to one stream, and to no other.
+func toStream(js jetstream.JetStream, stream, subject string) publishFunc {
+	return func(ctx context.Context, id string, body []byte) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+		defer cancel()
+		msg := nats.NewMsg(subject)
+		msg.Data = body
+		msg.Header.Set("Content-Type", "application/json")
+		ack, err := js.PublishMsg(ctx, msg, jetstream.WithMsgID(id),
+			jetstream.WithExpectStream(stream), jetstream.WithRetryAttempts(0))
+		if err != nil {
+			return false, err
+		}
+		return ack.Duplicate, nil
+	}
+}

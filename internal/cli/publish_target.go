@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
+	"github.com/capture-worker/capture-worker/internal/subject"
+)
+
+const lookTimeout = 10 * time.Second
+
+var errNoTarget = errors.New("start `capture-worker run` once, which creates it")
+
+// target is where jobs are published.
+type target struct {
+	stream  string
+	subject string
+	// memory is how long the stream recognises a repeated message.
+	memory time.Duration
+}
+
+// checkSubject refuses a subject that no worker would read.
+func checkSubject(name string, jobs config.Jobs) error {
+	if name == "" || strings.ContainsAny(name, "*>") || strings.ContainsFunc(name, unicode.IsSpace) ||
+		slices.Contains(strings.Split(name, "."), "") {
+		return usageError("--subject is %q: must be one subject without wildcards, such as capture.jobs.batch", name)
+	}
+	for _, pattern := range jobs.Subjects {
+		if subject.Covers(pattern, name) {
+			return nil
+		}
+	}
+	return usageError("--subject is %q: no worker reads it, for jobs.subjects is %s; choose a subject of these", name, strings.Join(jobs.Subjects, ","))
+}
+
+// findTarget looks for the stream of the jobs. It creates it, with its
+// consumer and the stream of dead letters, only when asked to, and as run
+// would. It never alters what it finds.
+func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, name string, create bool) (target, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if create {
+		if _, err := jobstream.Ensure(ctx, js, streamsOf(c)); err != nil {
+			return target{}, occupied(ctx, c, js, err)
+		}
+	}
+	stream, err := js.Stream(ctx, c.Jobs.Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return target{}, fmt.Errorf("there is no stream %s; %w", c.Jobs.Stream, errNoTarget)
+	}
+	if err != nil {
+		return target{}, fmt.Errorf("looking for stream %s: %w", c.Jobs.Stream, err)
+	}
+	found := stream.CachedInfo().Config
+	if !slices.ContainsFunc(found.Subjects, func(pattern string) bool { return subject.Covers(pattern, name) }) {
+		return target{}, fmt.Errorf("stream %s takes %s, not %s; choose another --subject or jobs.stream", found.Name, strings.Join(found.Subjects, ","), name)
+	}
+	return target{found.Name, name, found.Duplicates}, nil
+}

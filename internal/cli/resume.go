@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+// resuming is one run of resume.
+type resuming struct {
+	code, by, reason string
+	length           time.Duration
+	ledger           bool
+}
+
+const resumeLong = `Tells all workers what an operator accepts after having looked.
+
+With --code, refusals with this code are believed for so long: they are about
+the trades, and the intake of jobs that was paused because of them goes on. The
+workers find out by themselves when a fault is mended; this is for refusals that
+are right, such as a batch of dead authorizations at a new account.
+
+With --ledger, the ledger is trusted as it is, though it has lost events: first
+capture calls go out without a query again. Reconcile first, see docs/operations.md
+(Backup and restore): a trade that was captured after the backup would be called
+again.
+
+Who, why and until when is kept in the bucket CAPTURE_CONTROL.`
+
+// maxAccepted bounds how long a code is accepted.
+const maxAccepted = 7 * 24 * time.Hour
+
+func newResumeCmd(a *app) *cobra.Command {
+	r := &resuming{}
+	cmd := &cobra.Command{
+		Use:   "resume",
+		Short: "Resume the intake of jobs, or accept a restored ledger",
+		Long:  resumeLong,
+		Example: `  capture-worker resume --code -4024 --for 1h --reason 'a batch of cancelled authorizations'
+  capture-worker resume --ledger --reason 'restored, and reconciled with the gateway'`,
+		Args: cobra.NoArgs,
+	}
+	f := cmd.Flags()
+	f.StringVar(&r.code, "code", "", "the `code` whose refusals are accepted: "+strings.Join(acceptable, ", "))
+	addDuration(f, &r.length, "for", time.Hour, "how long the code is accepted; at most 7d")
+	f.BoolVar(&r.ledger, "ledger", false, "accept the ledger as it is")
+	f.StringVar(&r.by, "by", "", "who, where it is not the user of this machine")
+	f.StringVar(&r.reason, "reason", "", "why; required")
+	addSettings(cmd, "nats", "jobs", "ledger", "log")
+	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
+		if err := r.check(cmd); err != nil {
+			return err
+		}
+		return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
+			return r.run(ctx, cmd, js, c)
+		})
+	})
+	return cmd
+}
+
+// acceptable are the codes that pause the intake and may be about the trades.
+// -403 and -2001 are not: while our key or user is refused, nothing can be done.
+var acceptable = []string{
+	capture.CodeTradeID, capture.CodeAmountExceeded, capture.CodeCurrencyMismatch, capture.CodeWindowExceeded,
+	capture.CodeFieldMissing, capture.CodeRequestID,
+}
+
+func (r *resuming) check(cmd *cobra.Command) (err error) {
+	switch {
+	case (r.code != "") == r.ledger:
+		return usageError("say what is accepted: --code or --ledger, one of them")
+	case r.code != "" && !slices.Contains(acceptable, r.code):
+		return usageError("--code is %.20q: must be one of %s", r.code, strings.Join(acceptable, ", "))
+	case r.ledger && cmd.Flags().Changed("for"):
+		return usageError("--for goes with --code: a ledger is accepted until it loses events again")
+	case r.length <= 0 || r.length > maxAccepted:
+		return usageError("--for is %s: must be above 0 and not above %s", config.FormatDuration(r.length), config.FormatDuration(maxAccepted))
+	}
+	if err := checkReason(r.reason); err != nil {
+		return err
+	}
+	r.by, err = actor(r.by)
+	return err
+}
+
+func (r *resuming) run(ctx context.Context, cmd *cobra.Command, js jetstream.JetStream, c config.Config) error {
+	control, err := controls.Open(ctx, js, c.Ledger.Stream)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return fmt.Errorf("there is no bucket %s: no worker has run there yet, or it is another server or account: %w", controls.Bucket, err)
+	}
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	a := controls.Acceptance{By: r.by, Reason: r.reason, At: now}
+	if r.ledger {
+		return r.acceptLedger(ctx, cmd, js, c, control, a)
+	}
+	a.Until = now.Add(r.length)
+	if err := control.AcceptCode(ctx, r.code, a); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "refusals with code %s are accepted until %s; workers go on within %s\n",
+		r.code, a.Until.Format(time.RFC3339), config.FormatDuration(c.Worker.ProbeInterval))
+	return err
+}
+
+func (r *resuming) acceptLedger(ctx context.Context, cmd *cobra.Command, js jetstream.JetStream, c config.Config, control *controls.Store, a controls.Acceptance) error {
+	guard := newLedgerGuard(c, js, ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), nil, control, nil)
+	mark, err := guard.Mark(ctx)
+	if err != nil {
+		return err
+	}
+	if err := control.AcceptLoss(ctx, a, mark); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "the ledger is accepted as it is, up to sequence %d; workers go on within %s\n",
+		mark.LastSeq, config.FormatDuration(c.Worker.ProbeInterval))
+	return err
+}

@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/tracing"
+)
+
+// startTracing begins to make spans where tracing.endpoint names a collector.
+// stop sends what is left.
+func startTracing(ctx context.Context, c config.Config, log *slog.Logger) (traces *tracing.Tracing, stop func(), err error) {
+	headers, err := tracing.HeadersFromEnv(os.Getenv)
+	if err != nil && c.Tracing.Endpoint != "" {
+		return nil, nil, usageError("%v", err)
+	}
+	traces, err = tracing.Start(ctx, tracing.Options{
+		Endpoint: c.Tracing.Endpoint, Sample: c.Tracing.Sample, Service: c.Tracing.Service,
+		Version: readBuild().Version, Instance: c.Worker.Name, Headers: headers, Log: log,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Tracing.Endpoint != "" {
+		log.InfoContext(ctx, "sending traces", "endpoint", c.Tracing.Endpoint, "sample", c.Tracing.Sample)
+	}
+	return traces, func() {
+		if err := traces.Stop(); err != nil {
+			log.WarnContext(ctx, "some spans may be lost", "error", err)
+		}
+	}, nil
+}
