@@ -285,6 +285,13 @@ func (g *GatewayLimiter) Guard() IntakeGuard {
 	return g.cfg.Intake.Guard()
 }
 
+// MayFail is IntakeGuard.MayFail of the intake; without one every trade may be
+// failed.
+func (g *GatewayLimiter) MayFail(ctx context.Context, code string, since time.Time) bool {
+	guard := g.Guard()
+	return guard == nil || guard.MayFail(ctx, code, since)
+}
+
 // IntakePaused reports whether no jobs are taken because of what the gateway
 // refuses.
 func (g *GatewayLimiter) IntakePaused() bool {

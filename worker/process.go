@@ -136,24 +136,14 @@ func (p *Processor) observe(ctx context.Context, tradeID string, f *capture.Find
 	return p.Intake != nil && p.Intake.Observe(ctx, tradeID, f.Via, f.Answer) && f.Answer.Kind != capture.AnswerDone
 }
 
-// mayFail previews what follows from a query. A trade is failed for what the
-// gateway refuses only if our account is not in doubt: queried in the wrong one,
-// every trade looks as if it were dead.
+// mayFail reports whether a finding may fail a trade: for what the gateway refuses
+// only if our account is not in doubt.
 func (p *Processor) mayFail(ctx context.Context, trade *reconcile.Trade, job *capture.Job, f capture.Finding) bool {
 	if p.Intake == nil {
 		return true
 	}
-	e := capture.Judge(&trade.State, job, f, p.Recorder.Clock(), p.Recorder.Policy)
-	if e == nil || e.Type != capture.Failed {
-		return true
-	}
-	switch {
-	case f.Answer.NoSuchTrade():
-		return p.Intake.MayFail(ctx, f.Answer.Code, trade.State.AnsweredAt)
-	case e.Reason == capture.ReasonAmountExceeded, e.Reason == capture.ReasonCurrencyMismatch:
-		return p.Intake.MayFail(ctx, trade.State.Answer.Code, trade.State.AnsweredAt)
-	}
-	return true // the order's own state explains it
+	code, since := p.Recorder.FailsBy(trade, job, f)
+	return code == "" || p.Intake.MayFail(ctx, code, since)
 }
 
 // attempt announces a capture call in the ledger, makes it, and records what

@@ -29,7 +29,7 @@ func noticesOf(c config.Config, recorder *reconcile.Recorder, query reconcile.Qu
 		return notify.Config{}, fmt.Errorf("notify.trusted_proxies: %w", err)
 	}
 	return notify.Config{
-		Secrets: keys.secrets, Recorder: recorder, Query: query, Limiter: gate, Paused: gate.IntakePaused, Log: log,
+		Secrets: keys.secrets, Recorder: recorder, Query: query, Limiter: gate, Paused: gate.IntakePaused, MayFail: gate.MayFail, Log: log,
 		Sources: notify.Sources{Allow: allow, ProxyHeader: c.Notify.ProxyHeader, TrustedProxies: proxies},
 	}, nil
 }
