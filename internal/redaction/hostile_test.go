@@ -181,7 +181,7 @@ func (w *world) rotation() {
 	w.gateway.set(func() { w.gateway.halt = true })
 	w.publish(job("good-2", "24.99"))
 	w.worker.Says("refuses our signature", 1, patience)
-	w.worker.Says("still not usable", 1, patience)
+	w.worker.Says("still unavailable", 1, patience)
 	w.answers = append(w.answers, get(w.t, "http://"+address(w.worker, "serving metrics and health")+"/readyz")...)
 	w.writeKey(rotatedKey)
 	w.worker.Says("took up a changed key", 1, patience)
