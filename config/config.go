@@ -30,6 +30,7 @@ type Config struct {
 	Notify    Notify
 	Admin     Admin
 	Publish   Publish
+	Records   Records
 	Tracing   Tracing
 	Log       Log
 
@@ -45,14 +46,14 @@ type NATS struct {
 	User          string         `key:"nats.user" doc:"user name"`
 	Password      gateway.Secret `key:"nats.password" doc:"password of nats.user"`
 	PasswordFile  string         `key:"nats.password_file" doc:"path of a file that holds nats.password"`
-	Token         gateway.Secret `key:"nats.token" doc:"token, where the server asks for one"`
+	Token         gateway.Secret `key:"nats.token" doc:"token, if the server asks for one"`
 	TokenFile     string         `key:"nats.token_file" doc:"path of a file that holds nats.token"`
 	TLSCA         string         `key:"nats.tls_ca" doc:"path of the CA certificates (PEM) to trust instead of the system's"`
 	TLSCert       string         `key:"nats.tls_cert" doc:"path of the client certificate (PEM)"`
 	TLSKey        string         `key:"nats.tls_key" doc:"path of the key of the client certificate (PEM)"`
 	StoreDir      string         `key:"nats.store_dir" default:"capture-data" doc:"folder of the server that --embedded runs"`
-	AckWait       time.Duration  `key:"nats.ack_wait" default:"1m" doc:"a job not acked or kept in progress for so long is delivered again; where the consumer is created"`
-	MaxAckPending int            `key:"nats.max_ack_pending" default:"50000" doc:"jobs delivered and not yet acked, those that wait for a retry included; where the consumer is created"`
+	AckWait       time.Duration  `key:"nats.ack_wait" default:"1m" doc:"a job not acked or kept in progress for so long is delivered again; set when the consumer is created"`
+	MaxAckPending int            `key:"nats.max_ack_pending" default:"50000" doc:"jobs delivered and not yet acked, those that wait for a retry included; set when the consumer is created"`
 	Replicas      int            `key:"nats.replicas" default:"1" doc:"replicas of the streams that are created: 1, 3 or 5"`
 }
 
@@ -62,8 +63,8 @@ type Jobs struct {
 	Subjects  []string                 `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
 	Consumer  string                   `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
 	Lanes     map[string]string        `key:"jobs.lanes" doc:"kinds of jobs that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: all jobs are alike"`
-	Weights   map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; 1 where none is named"`
-	DLQStream string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the jobs that nobody can capture, subjects capture.dlq.<reason>"`
+	Weights   map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; 1 by default"`
+	DLQStream string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the jobs that cannot be captured, subjects capture.dlq.<reason>"`
 	Fields    map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
 	Match     []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked untouched"`
 }
@@ -76,7 +77,7 @@ type Publish struct {
 // Ledger says where the truth is kept, and for how long.
 type Ledger struct {
 	Stream string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
-	MaxAge time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade, where it creates the stream; 0 is forever"`
+	MaxAge time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade, set when the stream is created; 0 is no limit"`
 }
 
 // Gateway says how to reach the payment gateway.
@@ -102,7 +103,7 @@ type Worker struct {
 	Concurrency     int           `key:"worker.concurrency" default:"64" doc:"gateway calls in flight; jobs that wait do not count"`
 	Backoff         Backoff       `key:"worker.backoff"`
 	Retry           Retry         `key:"worker.retry"`
-	GiveUpAfter     time.Duration `key:"worker.give_up_after" doc:"when an unresolved trade is parked, where no deadline is known"`
+	GiveUpAfter     time.Duration `key:"worker.give_up_after" doc:"when an unresolved trade is parked, if no deadline is known"`
 	AttentionAfter  time.Duration `key:"worker.attention_after" default:"24h" doc:"a trade that is open longer is listed (parked list --open), counted and alerted"`
 	ProbeInterval   time.Duration `key:"worker.probe_interval" default:"5s" doc:"pause between probes of the gateway while it is down or refuses our key"`
 	RefusalRun      int           `key:"worker.refusal_run" default:"20" doc:"different trades that are refused with one code, with no capture between them, until it is taken for a fault of ours and no more jobs are taken"`
@@ -144,6 +145,17 @@ type Admin struct {
 	Listen string `key:"admin.listen" kind:"listen" default:"127.0.0.1:9464" doc:"address of metrics and health; empty or off: none; port 0: a free one"`
 	Pprof  bool   `key:"admin.pprof" default:"false" doc:"serve /debug/pprof there too"`
 }
+
+// Records is the read model of the ledger.
+type Records struct {
+	DSN      gateway.Secret `key:"records.dsn" doc:"database of the records: the path of a SQLite file, or a postgres:// URL; off: none. run --embedded and demo keep a file in nats.store_dir if it is not set"`
+	DSNFile  string         `key:"records.dsn_file" doc:"path of a file that holds records.dsn"`
+	Consumer string         `key:"records.consumer" default:"capture-records" doc:"durable consumers by which the records read the ledger and the dead letters; another name for each database"`
+	Listen   string         `key:"records.listen" kind:"listen" default:"127.0.0.1:9465" doc:"address of metrics and health of the records command; empty or off: none; port 0: a free one"`
+}
+
+// RecordsOff, as records.dsn, means that no records are kept.
+const RecordsOff = "off"
 
 // Tracing says where the spans of OpenTelemetry go.
 type Tracing struct {

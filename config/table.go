@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Table is the Markdown table of all settings, for the README.
+// Table is the Markdown table of all settings, for docs/configuration.md.
 func Table() string {
 	var b strings.Builder
 	b.WriteString("| Key | Environment variable | Default | Meaning |\n| --- | --- | --- | --- |\n")

@@ -22,8 +22,8 @@ import (
 // gauge adds the series that are asked of the workers when they are read.
 func gauge(m *metrics.Metrics, crew worker.Pool) {
 	gate := crew.Limiter
-	m.Gauge("capture_jobs_in_hand", "Jobs in hand, those that wait for their next try included.", func() float64 { return float64(crew.InFlight()) })
-	m.Gauge("capture_jobs_waiting_inside", "Jobs in hand that wait for their next try.", func() float64 { return float64(crew.Delayed()) })
+	m.Gauge("capture_jobs_in_hand", "Jobs in flight, those that wait for their next try included.", func() float64 { return float64(crew.InFlight()) })
+	m.Gauge("capture_jobs_waiting_inside", "Jobs in flight that wait for their next try.", func() float64 { return float64(crew.Delayed()) })
 	m.Gauge("capture_gateway_calls_in_flight", "Gateway calls in flight.", func() float64 { return float64(gate.Calls()) })
 	m.Gauge("capture_gateway_turns_waiting", "Jobs that wait for the rate limit or a turn at the gateway.",
 		func() float64 { return float64(gate.Waiting()) })
@@ -78,9 +78,9 @@ const lookMost = 100
 
 // gauge adds the series of what waits, which are asked for beside the scrapes.
 func (b *backOffice) gauge(m *metrics.Metrics) {
-	m.Gauge("capture_dead_letters_waiting", "Dead letters that nobody has published again or dismissed yet, for all workers.",
+	m.Gauge("capture_dead_letters_waiting", "Dead letters that are neither published again nor dismissed, for all workers.",
 		func() float64 { return float64(b.lettersWait.Load()) })
-	m.Gauge("capture_parked_trades", "Trades that are parked now and that nobody has dismissed, for all workers.",
+	m.Gauge("capture_parked_trades", "Trades that are parked and not dismissed, for all workers.",
 		func() float64 { return float64(b.parkedWait.Load()) })
 }
 
