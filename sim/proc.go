@@ -12,7 +12,7 @@ import (
 )
 
 // proc is one worker process: production code, and a model of what surrounds
-// it (pulling, the limiter, the delay pool). After a crash it starts anew.
+// it (pulling, the limiter, the delay pool). After a crash it starts again.
 type proc struct {
 	s    *Sim
 	no   int
@@ -24,7 +24,7 @@ type proc struct {
 	stopped     context.Context // ends when the process is asked to stop
 	halt        context.CancelFunc
 	tasks       []*task
-	busy        int // jobs in hand
+	busy        int // jobs in flight
 	limiter     *limiter
 	delays      *delayPool
 	processor   *worker.Processor
@@ -125,7 +125,7 @@ func (p *proc) freeze(during time.Duration) {
 }
 
 // stop is a SIGTERM: no new jobs, waiting ones are handed back, and what is
-// still in hand after the bound dies.
+// still in flight after the bound dies.
 func (p *proc) stop(away time.Duration) {
 	if !p.alive || p.stopping {
 		return
@@ -163,7 +163,7 @@ func (p *proc) take(m *message, first bool) {
 	p.keep(t, m)
 }
 
-// keep tells the broker that a delivery is still worked on.
+// keep extends the ack of a delivery that is still being processed.
 func (p *proc) keep(t *task, m *message) {
 	p.s.after(ackWait/keepersPerWait, func() {
 		if t.done || t.dead {
