@@ -19,9 +19,13 @@ const module = "github.com/capture-worker/capture-worker/"
 var allowed = map[string][]string{
 	"capture":            {},
 	"cmd/capture-worker": {"internal/cli"},
-	"internal/cli": {"audit", "capture", "config", "gateway", "gateway/gatewaytest", "ledger", "notify", "reconcile", "worker",
-		"internal/checkup", "internal/metrics", "internal/natsconn", "internal/natsserver", "internal/sdnotify",
-		"internal/seldom", "internal/subject", "internal/tracing"},
+	"internal/cli": {"audit", "capture", "config", "gateway", "gateway/gatewaytest", "ledger", "reconcile", "worker",
+		"internal/demo", "internal/natsconn", "internal/preflight", "internal/service", "internal/subject", "internal/tracing"},
+	"internal/demo": {"audit", "capture", "config", "gateway/gatewaytest", "ledger",
+		"internal/natsconn", "internal/natsserver", "internal/service"},
+	"internal/service": {"capture", "config", "gateway", "ledger", "notify", "reconcile", "worker",
+		"internal/metrics", "internal/natsconn", "internal/natsserver", "internal/preflight", "internal/sdnotify",
+		"internal/seldom", "internal/tracing"},
 	"gateway":                     {"capture"},
 	"gateway/gatewaytest":         {"capture", "gateway"},
 	"ledger":                      {"capture"},
@@ -57,7 +61,7 @@ var allowed = map[string][]string{
 	"internal/natsserver":         {"internal/loopback"},
 	"internal/sdnotify":           {},
 	"internal/watch":              {},
-	"internal/checkup":            {"capture", "config", "gateway", "ledger", "worker", "internal/natsconn", "internal/subject"},
+	"internal/preflight":          {"capture", "config", "gateway", "ledger", "worker", "internal/natsconn", "internal/subject"},
 }
 
 func TestArrowsPointInward(t *testing.T) {

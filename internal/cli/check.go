@@ -13,7 +13,8 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
-	"github.com/capture-worker/capture-worker/internal/checkup"
+	"github.com/capture-worker/capture-worker/internal/preflight"
+	"github.com/capture-worker/capture-worker/internal/service"
 )
 
 // checkPatience bounds the wait for a NATS server that does not answer: who
@@ -40,25 +41,25 @@ Exit codes: 0 no error; 1 at least one; 2 wrong usage or configuration.`,
   capture-worker check --for people`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&role, "for", string(checkup.ForWorker), "`whom` this user of NATS is for: worker (run), or people (the other commands)")
+	cmd.Flags().StringVar(&role, "for", string(preflight.ForWorker), "`whom` this user of NATS is for: worker (run), or people (the other commands)")
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table or json")
 	addSettings(cmd)
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		if output != "table" && output != "json" {
 			return usageError("--output is %q: must be table or json", output)
 		}
-		if role != string(checkup.ForWorker) && role != string(checkup.ForPeople) {
+		if role != string(preflight.ForWorker) && role != string(preflight.ForPeople) {
 			return usageError("--for is %q: must be worker or people", role)
 		}
 		c, err := a.load(cmd)
 		if err != nil {
 			return err
 		}
-		found := newChecker(c, checkup.Role(role), cmd.ErrOrStderr()).Run(cmd.Context())
+		found := newChecker(c, preflight.Role(role), cmd.ErrOrStderr()).Run(cmd.Context())
 		if err := printFindings(cmd.OutOrStdout(), found, output); err != nil {
 			return err
 		}
-		if n := countLevel(found, checkup.Error); n > 0 {
+		if n := countLevel(found, preflight.Error); n > 0 {
 			return fmt.Errorf("%s among %s, see above", counted(n, "error"), counted(len(found), "point"))
 		}
 		return nil
@@ -66,11 +67,11 @@ Exit codes: 0 no error; 1 at least one; 2 wrong usage or configuration.`,
 	return cmd
 }
 
-func newChecker(c config.Config, role checkup.Role, stderr io.Writer) *checkup.Checker {
-	checker := &checkup.Checker{
-		Config: c, Streams: streamsOf(c), Limits: limitsOf(c), For: role,
+func newChecker(c config.Config, role preflight.Role, stderr io.Writer) *preflight.Checker {
+	checker := &preflight.Checker{
+		Config: c, Streams: service.Streams(c), Limits: service.Limits(c), For: role,
 		Connect: func(ctx context.Context) (*nats.Conn, jetstream.JetStream, error) {
-			nc, err := connectWithin(ctx, c, newToolLogger(c, stderr), checkPatience)
+			nc, err := service.ConnectWithin(ctx, c, newToolLogger(c, stderr), checkPatience)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -81,7 +82,7 @@ func newChecker(c config.Config, role checkup.Role, stderr io.Writer) *checkup.C
 	if checker.Missing = c.Validate(config.NeedGateway, config.NeedNotifyURL); checker.Missing != nil {
 		return checker
 	}
-	client, err := newGatewayClient(c)
+	client, err := service.NewGateway(c, readBuild().Version)
 	if err != nil {
 		checker.Missing = err
 		return checker
@@ -93,7 +94,7 @@ func newChecker(c config.Config, role checkup.Role, stderr io.Writer) *checkup.C
 	return checker
 }
 
-func countLevel(found []checkup.Finding, l checkup.Level) int {
+func countLevel(found []preflight.Finding, l preflight.Level) int {
 	n := 0
 	for _, f := range found {
 		if f.Level == l {
@@ -103,12 +104,12 @@ func countLevel(found []checkup.Finding, l checkup.Level) int {
 	return n
 }
 
-func printFindings(w io.Writer, found []checkup.Finding, output string) error {
+func printFindings(w io.Writer, found []preflight.Finding, output string) error {
 	if output == "json" {
 		return writeJSON(w, struct {
-			Worst    checkup.Level     `json:"worst"`
-			Findings []checkup.Finding `json:"findings"`
-		}{checkup.Worst(found), found})
+			Worst    preflight.Level     `json:"worst"`
+			Findings []preflight.Finding `json:"findings"`
+		}{preflight.Worst(found), found})
 	}
 	for _, f := range found {
 		// What is wrong may take several lines; they stay under their point.
@@ -118,7 +119,7 @@ func printFindings(w io.Writer, found []checkup.Finding, output string) error {
 			fmt.Fprintf(w, "%24s-> %s\n", "", f.Do)
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%d ok, %s, %s\n", countLevel(found, checkup.OK),
-		counted(countLevel(found, checkup.Warning), "warning"), counted(countLevel(found, checkup.Error), "error"))
+	_, err := fmt.Fprintf(w, "\n%d ok, %s, %s\n", countLevel(found, preflight.OK),
+		counted(countLevel(found, preflight.Warning), "warning"), counted(countLevel(found, preflight.Error), "error"))
 	return err
 }

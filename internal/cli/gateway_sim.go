@@ -15,6 +15,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/service"
 )
 
 // Whom the simulator believes where nobody says.
@@ -116,7 +117,7 @@ func (f *simFlags) complete() (err error) {
 
 // serve runs the simulator until ctx ends.
 func (f *simFlags) serve(ctx context.Context, out io.Writer) error {
-	listener, err := listenAt("the simulated gateway (--listen)", f.listen)
+	listener, err := service.Listen("the simulated gateway (--listen)", f.listen)
 	if err != nil {
 		return err
 	}

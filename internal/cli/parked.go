@@ -13,6 +13,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -105,10 +106,10 @@ func (a *app) withOffice(cmd *cobra.Command, use func(context.Context, *office) 
 		}
 		book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
 		// What the command has to tell it prints; the log is for trouble.
-		clerk := newClerk(c, book, newLogger(quietLog(c), cmd.ErrOrStderr()))
+		clerk := service.NewRecorder(c, book, newLogger(quietLog(c), cmd.ErrOrStderr()))
 		o := &office{c: c, js: js, book: book, clerk: clerk}
 		if len(needs) > 0 {
-			client, err := newGatewayClient(c)
+			client, err := service.NewGateway(c, readBuild().Version)
 			if err != nil {
 				return err
 			}

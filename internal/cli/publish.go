@@ -11,6 +11,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
+	"github.com/capture-worker/capture-worker/internal/service"
 )
 
 // publishing is one run of publish.
@@ -148,7 +149,7 @@ func (p *publishing) note(text string) {
 }
 
 func (p *publishing) send(ctx context.Context, in *input, found tally) error {
-	conn, err := connect(ctx, p.c, newToolLogger(p.c, p.cmd.ErrOrStderr()))
+	conn, err := service.Connect(ctx, p.c, newToolLogger(p.c, p.cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/audit"
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -157,7 +158,7 @@ const maxViolations = 20
 // auditAll checks every trade of the ledger against the rules, and returns how
 // many it found broken.
 func (r *reconciling) auditAll(ctx context.Context) (int, error) {
-	collector := audit.NewCollector(policyOf(r.o.c), maxViolations)
+	collector := audit.NewCollector(service.Policy(r.o.c), maxViolations)
 	step, finish := newProgress(r.cmd.ErrOrStderr(), -1, "auditing")
 	defer finish()
 	for id, err := range r.o.book.Trades(ctx, ledger.Filter{Since: r.from}) {

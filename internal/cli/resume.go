@@ -13,6 +13,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
 )
@@ -117,7 +118,7 @@ func (r *resuming) run(ctx context.Context, cmd *cobra.Command, js jetstream.Jet
 }
 
 func (r *resuming) acceptLedger(ctx context.Context, cmd *cobra.Command, js jetstream.JetStream, c config.Config, control *worker.Control, a worker.Acceptance) error {
-	guard := newLedgerGuard(c, js, ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), nil, control, nil)
+	guard := service.NewLedgerGuard(c, js, ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), nil, control, nil)
 	mark, err := guard.Mark(ctx)
 	if err != nil {
 		return err

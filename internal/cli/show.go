@@ -13,6 +13,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -66,7 +67,7 @@ func (a *app) show(cmd *cobra.Command, trade, order, output string) error {
 	}
 	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
 		book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
-		shown := showing{w: cmd.OutOrStdout(), notes: cmd.ErrOrStderr(), book: book, policy: policyOf(c), output: output}
+		shown := showing{w: cmd.OutOrStdout(), notes: cmd.ErrOrStderr(), book: book, policy: service.Policy(c), output: output}
 		shown.letters = sync.OnceValue(func() []letterLine { return waitingLetters(ctx, js, c, shown.notes) })
 		var err error
 		if order != "" {
