@@ -14,25 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/worker"
 )
-
-// letterLine is a dead letter as it is listed.
-type letterLine struct {
-	Seq    uint64    `json:"seq"`
-	Time   time.Time `json:"time"`
-	Reason string    `json:"reason"`
-	// What the job seems to be about, though it may be no job.
-	Trade       string                `json:"trade_id,omitempty"`
-	Order       string                `json:"order_id,omitempty"`
-	Subject     string                `json:"subject"`
-	Detail      string                `json:"detail"`
-	Republished *worker.Republication `json:"republished,omitempty"`
-	Dismissed   *worker.Dismissal     `json:"dismissed,omitempty"`
-
-	stream   string // where the job was published, and its sequence there
-	sequence uint64
-}
 
 // letterFilter selects letters.
 type letterFilter struct {
@@ -40,12 +24,12 @@ type letterFilter struct {
 	all                  bool
 }
 
-func (f letterFilter) takes(l letterLine) bool {
+func (f letterFilter) takes(l history.DeadLetter) bool {
 	switch {
 	case f.reason != "" && l.Reason != f.reason,
 		f.trade != "" && !capture.SameTrade(l.Trade, f.trade),
 		f.order != "" && l.Order != f.order,
-		!l.waits() && !f.all:
+		!l.Pending() && !f.all:
 		return false
 	}
 	return true
@@ -91,8 +75,8 @@ trade and the order are what the job seems to be about, where it says so at all.
 		return a.withDesk(cmd, func(ctx context.Context, d *desk) error {
 			list := newLetterList(cmd.OutOrStdout(), output)
 			waiting := 0
-			err := d.list(ctx, func(l letterLine) error {
-				if l.waits() {
+			err := d.list(ctx, func(l history.DeadLetter) error {
+				if l.Pending() {
 					waiting++
 				}
 				if !filter.takes(l) {
@@ -121,29 +105,14 @@ func checkOutput(output string) error {
 	return usageError("--output is %q: must be table, csv or json", output)
 }
 
-// list walks the letters with what was done about each.
-func (d *desk) list(ctx context.Context, each func(letterLine) error) error {
-	done, err := d.box.Handled(ctx)
-	if err != nil {
-		return err
-	}
-	for l, err := range d.box.Letters(ctx) {
-		if err != nil {
-			return err
-		}
-		line := letterLine{Seq: l.Seq, Time: l.Stored.UTC(), Reason: l.Reason, Subject: l.Subject, Detail: detailOf(l), stream: l.Stream, sequence: l.Sequence}
-		line.Trade, line.Order = d.dec.Hint(l.Header, l.Body)
-		line.Republished, line.Dismissed = done[l.Seq].Republished, done[l.Seq].Dismissed
-		if err := each(line); err != nil {
-			return err
-		}
-	}
-	return nil
+// list calls each with every dead letter.
+func (d *desk) list(ctx context.Context, each func(history.DeadLetter) error) error {
+	return history.WalkDeadLetters(ctx, d.box, d.dec, each)
 }
 
 // letterList writes lines as they come.
 type letterList struct {
-	add func(letterLine) error
+	add func(history.DeadLetter) error
 	end func(waiting int) error // how many wait, whatever was selected
 }
 
@@ -153,17 +122,17 @@ func newLetterList(w io.Writer, output string) letterList {
 		return letterCSV(w)
 	case "json":
 		enc := jsonLines(w)
-		return letterList{add: func(l letterLine) error { return enc.Encode(l) }, end: func(int) error { return nil }}
+		return letterList{add: func(l history.DeadLetter) error { return enc.Encode(l) }, end: func(int) error { return nil }}
 	}
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	n := 0
 	return letterList{
-		add: func(l letterLine) error {
+		add: func(l history.DeadLetter) error {
 			if n++; n == 1 {
 				fmt.Fprintln(t, "SEQ\tTIME (UTC)\tREASON\tTRADE\tORDER\tDONE\tWHAT")
 			}
 			_, err := fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Seq, l.Time.Format(time.DateTime), l.Reason,
-				orDash(l.Trade), orDash(l.Order), l.done(), l.Detail)
+				orDash(l.Trade), orDash(l.Order), doneText(l), l.Detail)
 			return err
 		},
 		end: func(waiting int) error {
@@ -178,19 +147,8 @@ func newLetterList(w io.Writer, output string) letterList {
 	}
 }
 
-// detailOf leaves out what stands in the column beside it.
-func detailOf(l worker.Letter) string {
-	detail := strings.TrimPrefix(l.Detail, "malformed job ("+l.Reason+"): ")
-	if l.Part != "" {
-		detail = "part " + l.Part + " of a job too large for one letter: " + detail
-	}
-	return detail
-}
-
-// waits: nothing was done about the letter yet.
-func (l letterLine) waits() bool { return l.Republished == nil && l.Dismissed == nil }
-
-func (l letterLine) done() string {
+// doneText returns what was done about a dead letter, and by whom.
+func doneText(l history.DeadLetter) string {
 	switch {
 	case l.Republished != nil:
 		return "republished by " + l.Republished.By
@@ -204,7 +162,7 @@ func letterCSV(w io.Writer) letterList {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"seq", "time", "reason", "trade_id", "order_id", "subject", "detail", "republished", "republished_by", "dismissed", "dismissed_by"}) // csv keeps the error
 	return letterList{
-		add: func(l letterLine) error {
+		add: func(l history.DeadLetter) error {
 			sent, sender, closed, closer := "", "", "", ""
 			if r := l.Republished; r != nil {
 				sent, sender = r.Time.UTC().Format(time.RFC3339), r.By

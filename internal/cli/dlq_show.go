@@ -12,8 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/worker"
 )
+
+// showTime is the layout of times in what is shown of a dead letter.
+const showTime = "2006-01-02 15:04:05.000"
 
 func newDLQShowCmd(a *app) *cobra.Command {
 	var body bool
@@ -54,7 +58,7 @@ func newDLQShowCmd(a *app) *cobra.Command {
 func (d *desk) show(w io.Writer, l worker.Letter, done worker.Handled) {
 	fmt.Fprintf(w, "letter   %d, put here %s UTC\n", l.Seq, l.Stored.UTC().Format(showTime))
 	fmt.Fprintf(w, "reason   %s\n", l.Reason)
-	fmt.Fprintf(w, "what     %s\n", detailOf(l))
+	fmt.Fprintf(w, "what     %s\n", history.Detail(l))
 	fmt.Fprintf(w, "came     on %s, sequence %d of stream %s\n", l.Subject, l.Sequence, l.Stream)
 	if job, err := d.job(l); err != nil {
 		fmt.Fprintf(w, "today    still not to be read: %s\n", reason(err))

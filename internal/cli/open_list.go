@@ -11,6 +11,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -67,12 +68,12 @@ func openFor(t ledger.Trade, now time.Time, p capture.Policy) (openTrade, bool) 
 	if since.IsZero() || s.Phase == capture.PhaseCaptured || s.Phase == capture.PhaseParked {
 		return openTrade{}, false
 	}
-	h := headlineOf(t.Events, s, now, p)
+	h := history.Summarize(t.Events, s, now, p)
 	return openTrade{
 		ParkedTrade: reconcile.ParkedTrade{
 			TradeID: t.ID, OrderID: s.Job.OrderID, Amount: s.Job.Amount, Since: since, Deadline: s.Deadline(p.OrDefault().Window),
 		},
-		why: h.why, next: h.next,
+		why: h.Why, next: h.Next,
 	}, true
 }
 

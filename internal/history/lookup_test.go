@@ -1,15 +1,18 @@
-package cli
+package history
 
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
@@ -17,7 +20,20 @@ import (
 // doneWith is a stream of jobs that are done.
 func doneWith(t *testing.T, jobs ...string) (jetstream.JetStream, config.Config) {
 	t.Helper()
-	js := ownBroker(t)
+	s, err := natsserver.Start(natsserver.Options{StoreDir: filepath.Join(t.TempDir(), "nats")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	nc, err := nats.Connect(s.URL(), nats.Timeout(processtest.Patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := config.Config{Jobs: config.Jobs{Stream: "CAPTURE_JOBS", Subjects: []string{"capture.jobs.>"}, Consumer: "capture-worker"}}
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: c.Jobs.Stream, Subjects: c.Jobs.Subjects}); err != nil {
 		t.Fatal(err)
@@ -46,7 +62,7 @@ func doneWith(t *testing.T, jobs ...string) (jetstream.JetStream, config.Config)
 	return js, c
 }
 
-// Whoever looks at a part of the jobs only says so.
+// If only a part of the done jobs is checked, a line says so.
 func TestTheLookAtDoneJobsIsBounded(t *testing.T) {
 	t.Parallel()
 	job := func(trade int, order string) string {
@@ -70,14 +86,14 @@ func TestTheLookAtDoneJobsIsBounded(t *testing.T) {
 		lines int // of jobs
 		note  string
 	}{
-		"all":       {t.Context(), "A-1", 100, 1, ""},
-		"just all":  {t.Context(), "A-1", 8, 1, ""},
-		"too many":  {t.Context(), "A-1", 7, 0, "of the jobs that are done only the newest 7 were looked at, those published since 20"},
-		"told many": {t.Context(), "A-2", 100, maxDoneTold, "only the newest 5 were looked at"},
-		"no answer": {ended, "A-1", 100, 0, "whether a job for it is done could not be seen: "},
+		"all":        {t.Context(), "A-1", 100, 1, ""},
+		"just all":   {t.Context(), "A-1", 8, 1, ""},
+		"too many":   {t.Context(), "A-1", 7, 0, "only the newest 7 done jobs were checked, published since 20"},
+		"many shown": {t.Context(), "A-2", 100, maxDoneShown, "only the newest 5 done jobs were checked"},
+		"no answer":  {ended, "A-1", 100, 0, "could not check the done jobs: "},
 	} {
-		e := elsewhere{js: js, c: c, dec: dec, book: ledger.NewJetStream(js, ledger.Options{}), order: k.order, most: k.most}
-		lines, found := e.doneJobs(k.ctx)
+		l := jobLookup{js: js, c: c, dec: dec, ledger: ledger.NewJetStream(js, ledger.Options{}), order: k.order, maxDone: k.most}
+		lines, found := l.doneJobs(k.ctx)
 		note := ""
 		if n := len(lines) - 1; n >= 0 && !strings.HasPrefix(lines[n], "the job of order ") {
 			note, lines = lines[n], lines[:n]

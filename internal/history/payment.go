@@ -1,4 +1,4 @@
-package cli
+package history
 
 import (
 	"cmp"
@@ -9,8 +9,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// withFacts completes what a captured event says of the gateway's order from the
-// other events of its trade: the answer that proved it need not have had all.
+// withFacts completes the gateway's order in a captured event from the other
+// events of its trade: the answer that proved the capture may lack members.
 func withFacts(e capture.Event, events []capture.Event) capture.Event {
 	if e.Type != capture.Captured || e.Answer == nil || e.Answer.Order == nil {
 		return e
@@ -43,8 +43,8 @@ func notifiedAmount(n capture.Notification) string {
 	return n.Amount.String()
 }
 
-// paidText is when the money of a captured trade was taken, as far as the
-// gateway says, and when we learned of it.
+// paidText returns when the money of a captured trade was taken, if the gateway
+// said so, and when we learned of it.
 func paidText(e capture.Event) string {
 	if e.Type != capture.Captured || e.Answer == nil || e.Answer.Order == nil {
 		return ""
@@ -60,8 +60,8 @@ func paidText(e capture.Event) string {
 	return "paid at the gateway " + paid.Format(layout) + ", learned " + e.Time.UTC().Format(layout)
 }
 
-// identities are the gateway's names and sums of a capture, for its support and
-// for bookkeeping, as far as the answer had them.
+// identities returns the gateway's ids and sums of a capture, for its support and
+// for bookkeeping.
 func identities(e capture.Event) string {
 	if e.Type != capture.Captured || e.Answer == nil || e.Answer.Order == nil {
 		return ""

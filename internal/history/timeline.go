@@ -1,4 +1,4 @@
-package cli
+package history
 
 import (
 	"fmt"
@@ -8,45 +8,56 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/ledger"
 )
 
-const showTime = "2006-01-02 15:04:05.000"
+// eventTime is the layout of the times of events.
+const eventTime = "2006-01-02 15:04:05.000"
 
-// printTimeline tells a trade's story: first where it stands, why, and what
-// comes next, the dead letters about it that wait, then every event in order.
-func printTimeline(w io.Writer, t ledger.Trade, letters []letterLine, p capture.Policy) error {
-	s := t.State()
-	fmt.Fprintf(w, "trade  %s\n", t.ID)
+// WriteText writes the state of the trade, what that rests on and what comes next,
+// the pending dead letters about it, and a table of the events.
+func (t Trade) WriteText(w io.Writer) error {
+	s := capture.Fold(t.Events)
+	fmt.Fprintf(w, "trade  %s\n", t.TradeID)
 	if orders := ordersOf(t.Events); len(orders) > 0 {
 		fmt.Fprintf(w, "order  %s\n", strings.Join(orders, ", "))
 	}
 	if s.Job.TradeID != "" {
 		fmt.Fprintf(w, "asked  %s\n", s.Job.Amount)
 	}
-	h := headlineOf(t.Events, s, time.Now(), p)
-	for _, line := range []struct{ name, text string }{{"state", h.state}, {"why", h.why}, {"next", h.next}} {
+	h := Summarize(t.Events, s, time.Now(), t.policy)
+	for _, line := range []struct{ name, text string }{{"state", h.State}, {"why", h.Why}, {"next", h.Next}} {
 		if line.text != "" {
 			fmt.Fprintf(w, "%-5s  %s\n", line.name, line.text)
 		}
 	}
-	printLetters(w, t.ID, letters)
+	for i, d := range t.DeadLetters {
+		if i == maxDeadLetters {
+			fmt.Fprintf(w, "also   %d more: see `capture-worker dlq list --trade %s`\n", len(t.DeadLetters)-i, t.TradeID)
+			break
+		}
+		fmt.Fprintf(w, "also   %s needs an operator: %s\n", d.name(), d.hint())
+	}
 	fmt.Fprintln(w)
+	return t.writeEvents(w)
+}
+
+func (t Trade) writeEvents(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "TIME (UTC)\tEVENT\tWHAT\tRULE\tBY")
 	var then capture.State
 	for _, e := range t.Events {
 		then.Add(&e)
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(showTime), e.Type, describe(withFacts(e, t.Events), againAt(then, e, p)), e.Rule, writer(e))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(eventTime), e.Type,
+			describe(withFacts(e, t.Events), nextQuery(then, e, t.policy)), e.Rule, writer(e))
 	}
 	return table.Flush()
 }
 
-// againAt is when the gateway is asked again after an event that leaves the
-// trade open, where nobody brings news: the zero time is at once, or not at all.
-// s is the trade up to that event. Its retry_at alone does not tell: where
-// queries agree, the settle time and their spacing decide.
-func againAt(s capture.State, e capture.Event, p capture.Policy) time.Time {
+// nextQuery returns when the gateway is asked again after an event that leaves the
+// trade open, if nothing else happens; the zero time is at once, or never. s is
+// the state up to that event. The event's retry_at is not enough: while queries
+// have to agree, the settle time and their spacing decide.
+func nextQuery(s capture.State, e capture.Event, p capture.Policy) time.Time {
 	if e.RetryAt.IsZero() {
 		return time.Time{}
 	}
@@ -56,7 +67,7 @@ func againAt(s capture.State, e capture.Event, p capture.Policy) time.Time {
 	return time.Time{}
 }
 
-// describe says what happened, and from when on the gateway is asked again.
+// describe returns what happened, and when the gateway is asked again.
 func describe(e capture.Event, again time.Time) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
@@ -91,7 +102,7 @@ func describe(e capture.Event, again time.Time) string {
 		}
 	}
 	if e.Answer != nil {
-		add("%s: %s", e.Via, tellAnswer(*e.Answer))
+		add("%s: %s", e.Via, answerText(*e.Answer))
 	}
 	if e.Excused {
 		add("not counted: the intake of jobs was paused")
@@ -108,7 +119,7 @@ func describe(e capture.Event, again time.Time) string {
 	return strings.Join(parts, "; ")
 }
 
-func tellAnswer(a capture.Answer) string {
+func answerText(a capture.Answer) string {
 	words := strings.ReplaceAll(string(a.Kind), "_", " ")
 	if a.Order != nil && a.Order.State != "" {
 		words += ", " + string(a.Order.State)
@@ -136,6 +147,7 @@ func tellAnswer(a capture.Answer) string {
 	return words
 }
 
+// writer returns the operator or the worker that wrote the event.
 func writer(e capture.Event) string {
 	if e.By != "" {
 		return e.By

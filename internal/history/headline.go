@@ -1,4 +1,4 @@
-package cli
+package history
 
 import (
 	"fmt"
@@ -8,89 +8,91 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// headline is what somebody wants to know of a trade before its story.
-type headline struct {
-	state string // the outcome, the sum and when
-	why   string // what that rests on
-	next  string // what happens by itself, or what a person should do
+// Summary is a trade in three lines.
+type Summary struct {
+	State string // the outcome, the sum and when
+	Why   string // what that rests on
+	Next  string // what happens next, or what an operator should do
 }
 
-func headlineOf(events []capture.Event, s capture.State, now time.Time, p capture.Policy) headline {
+// Summarize returns the summary of a trade with these events and this state. p is
+// the policy of the workers.
+func Summarize(events []capture.Event, s capture.State, now time.Time, p capture.Policy) Summary {
 	if s.Outcome == nil {
-		return openHeadline(events, s, now, p)
+		return summarizeOpen(events, s, now, p)
 	}
 	o := s.Outcome
-	h := headline{state: string(o.Type), why: evidence(*o)}
+	h := Summary{State: string(o.Type), Why: evidence(*o)}
 	if o.Reason != "" {
-		h.state += " (" + o.Reason + ")"
+		h.State += " (" + o.Reason + ")"
 	}
 	if sum := o.Sum(); !sum.IsZero() {
-		h.state += ": " + sum.String()
+		h.State += ": " + sum.String()
 	}
-	h.state += ", " + moment(o.Time)
+	h.State += ", " + moment(o.Time)
 	if paid := paidText(withFacts(*o, events)); paid != "" {
-		h.why += "; " + paid
+		h.Why += "; " + paid
 	}
 	if o.Corrects != "" {
-		h.state += "; this corrects what was said before"
+		h.State += "; this corrects an earlier outcome"
 	}
 	switch {
 	case s.Dismissed:
-		h.state += "; an operator has closed the case"
+		h.State += "; an operator has closed the case"
 		if e := lastOf(events, capture.Dismissed); e != nil {
-			h.next = fmt.Sprintf("nothing: %s closed it, %s: %s", writer(*e), moment(e.Time), e.Note)
+			h.Next = fmt.Sprintf("nothing: %s closed it, %s: %s", writer(*e), moment(e.Time), e.Note)
 		}
 	case o.Type == capture.Parked:
-		h.next = afterParked(*o)
+		h.Next = afterParked(*o)
 	case o.Type == capture.Failed && !s.NotifiedPaid.IsZero():
-		h.state += "; a notification says paid"
-		h.next = afterPaidNotification(s, p)
+		h.State += "; a notification says paid"
+		h.Next = afterPaidNotification(s, p)
 	case o.Type == capture.Failed && !s.OpenedAt.IsZero():
-		h.next = "another job asks for something else since " + moment(s.OpenedAt) + ": Order Query is asked before it is captured"
+		h.Next = "another job asks for something else since " + moment(s.OpenedAt) + ": Order Query is asked before a capture call"
 	case o.Type == capture.Failed:
-		h.next = afterFailed(*o)
+		h.Next = afterFailed(*o)
 	}
 	if s.Withdrawn && o.Type != capture.Captured && o.Reason != capture.ReasonWithdrawn {
-		h.state += "; its job is withdrawn"
+		h.State += "; its job is withdrawn"
 	}
 	return h
 }
 
-// afterPaidNotification says what follows if a notification of a failed trade
+// afterPaidNotification returns what follows if a notification of a failed trade
 // says paid.
 func afterPaidNotification(s capture.State, p capture.Policy) string {
 	return "Order Query is asked until it says paid too; if it does not, the trade is parked from " +
 		moment(s.NotifiedPaid.Add(p.OrDefault().AnswersFor)) + " on"
 }
 
-// openHeadline is that of a trade without an outcome.
-func openHeadline(events []capture.Event, s capture.State, now time.Time, p capture.Policy) headline {
-	h := headline{state: "open"}
+// summarizeOpen returns the summary of a trade without an outcome.
+func summarizeOpen(events []capture.Event, s capture.State, now time.Time, p capture.Policy) Summary {
+	h := Summary{State: "open"}
 	if !s.Job.Amount.IsZero() {
-		h.state += ": " + s.Job.Amount.String()
+		h.State += ": " + s.Job.Amount.String()
 	}
 	switch {
 	case s.OpenedAt.IsZero(): // only events of a newer program
-		h.state += ", no outcome yet"
+		h.State += ", no outcome yet"
 	default:
-		h.state += ", no outcome since " + moment(s.OpenedAt)
+		h.State += ", no outcome since " + moment(s.OpenedAt)
 	}
 	last := lastOf(events, capture.Attempted, capture.Released, capture.Retried, capture.Withdrawn)
-	h.why, h.next = waitsFor(s, last, now), nextStep(s, last, now, p)
+	h.Why, h.Next = waitsFor(s, last, now), nextStep(s, last, now, p)
 	deadline := s.Deadline(p.OrDefault().Window)
 	switch {
 	case s.Withdrawn: // no call is made, whatever time there is
 	case deadline.IsZero():
 	case now.Before(deadline):
-		h.next += "; it can be captured until " + moment(deadline)
+		h.Next += "; it can be captured until " + moment(deadline)
 	default:
-		h.next += "; no capture call is made any more since " + moment(deadline)
+		h.Next += "; no capture call is made any more since " + moment(deadline)
 	}
 	return h
 }
 
-// waitsFor says why a trade is still open. last is the last capture call, or what
-// an operator did if none followed.
+// waitsFor returns why a trade is still open. last is the last capture call, or
+// what an operator did after it.
 func waitsFor(s capture.State, last *capture.Event, now time.Time) string {
 	switch {
 	case s.Unanswered && now.Before(s.LeaseUntil):
@@ -107,7 +109,7 @@ func waitsFor(s capture.State, last *capture.Event, now time.Time) string {
 	return "no capture call was made yet"
 }
 
-// nextStep says what a worker does about an open trade, as the decision has it.
+// nextStep returns what capture.Decide makes a worker do about an open trade.
 func nextStep(s capture.State, last *capture.Event, now time.Time, p capture.Policy) string {
 	if !s.NotifiedPaid.IsZero() {
 		return afterPaidNotification(s, p)
@@ -122,9 +124,9 @@ func nextStep(s capture.State, last *capture.Event, now time.Time, p capture.Pol
 	case capture.DoWait:
 		return afterWait(s, step.Until, p)
 	case capture.DoAttempt:
-		return fmt.Sprintf("the worker that has its job makes capture call %d now, for Order Query says authorized", step.Event.Call) + otherwise
+		return fmt.Sprintf("the worker that has its job makes capture call %d now: Order Query says authorized", step.Event.Call) + otherwise
 	case capture.DoSettle:
-		return "the worker that has its job writes " + settledAs(step.Event) + " now" + otherwise
+		return "the worker that has its job records " + settledAs(step.Event) + " now" + otherwise
 	}
 	return "the worker that has its job asks Order Query now" + otherwise
 }
@@ -146,7 +148,7 @@ func withdrawnBy(e capture.Event) string {
 	return text
 }
 
-// afterWait says what a worker does when the time is there.
+// afterWait returns what a worker does at the end of a wait.
 func afterWait(s capture.State, until time.Time, p capture.Policy) string {
 	switch {
 	case s.Unanswered && until.Equal(s.LeaseUntil):
@@ -158,7 +160,7 @@ func afterWait(s capture.State, until time.Time, p capture.Policy) string {
 	return "Order Query is asked again from " + moment(until) + " on"
 }
 
-// lastOf returns the last event of one of these types, nil where there is none.
+// lastOf returns the last event of one of these types, nil if there is none.
 func lastOf(events []capture.Event, types ...capture.EventType) *capture.Event {
 	for i := range slices.Backward(events) {
 		if slices.Contains(types, events[i].Type) {
@@ -168,8 +170,8 @@ func lastOf(events []capture.Event, types ...capture.EventType) *capture.Event {
 	return nil
 }
 
-// afterParked says what an operator should do, as docs/operations.md does at
-// length.
+// afterParked returns what an operator should do; docs/operations.md has the
+// details.
 func afterParked(o capture.Event) string {
 	release := "`capture-worker parked release " + o.TradeID + " --reason '…'`"
 	dismiss := "`capture-worker parked dismiss " + o.TradeID + " --reason '…'`"
@@ -196,7 +198,7 @@ func afterParked(o capture.Event) string {
 	return "look at the trade at the gateway, then " + release + " or " + dismiss
 }
 
-// afterFailed says how the money can still be had. Surely none was taken.
+// afterFailed returns how the money can still be captured. None was taken.
 func afterFailed(o capture.Event) string {
 	const nothing = "no money was taken; "
 	retry := "`capture-worker retry " + o.TradeID + " --reason '…'`"
@@ -210,13 +212,13 @@ func afterFailed(o capture.Event) string {
 	case capture.ReasonWithdrawn:
 		return nothing + "its job was withdrawn; only " + retry + " reopens it"
 	case capture.ReasonWindowExceeded:
-		return nothing + "the customer has to authorize the payment anew, unless the gateway still shows it authorized: " +
+		return nothing + "the customer has to authorize the payment again, unless the gateway still shows it authorized: " +
 			"`capture-worker retry " + o.TradeID + " --before TIME --reason '…'`"
 	}
-	return nothing + "the customer has to authorize the payment anew"
+	return nothing + "the customer has to authorize the payment again"
 }
 
-// evidence says what an outcome rests on.
+// evidence returns what an outcome rests on.
 func evidence(e capture.Event) string {
 	switch {
 	case e.Answer == nil && e.By != "":
@@ -226,11 +228,11 @@ func evidence(e capture.Event) string {
 	case e.Answer == nil && e.Reason == capture.ReasonRequestIDsSpent:
 		return "the gateway served none of its request_ids"
 	case e.Answer == nil:
-		return "the truth could not be learned in time"
+		return "Order Query gave no usable answer in time"
 	case e.Via == capture.ViaCapture:
-		return "the gateway answered the capture call: " + tellAnswer(*e.Answer) + askedBy(e)
+		return "the gateway answered the capture call: " + answerText(*e.Answer) + askedBy(e)
 	}
-	return "Order Query said: " + tellAnswer(*e.Answer) + askedBy(e)
+	return "Order Query answered: " + answerText(*e.Answer) + askedBy(e)
 }
 
 // askedBy names the operator whose release or retry brought an outcome.
@@ -238,8 +240,8 @@ func askedBy(e capture.Event) string {
 	if e.By == "" {
 		return ""
 	}
-	return fmt.Sprintf("; %s had asked: %s", e.By, e.Note)
+	return fmt.Sprintf("; requested by %s: %s", e.By, e.Note)
 }
 
-// moment writes a time for people.
+// moment formats a time for text.
 func moment(t time.Time) string { return t.UTC().Format(time.DateTime) + " UTC" }

@@ -1,4 +1,4 @@
-package cli
+package history
 
 import (
 	"bytes"
@@ -9,12 +9,11 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/ledger"
 )
 
-var headlineNow = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
+var testNow = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
 
-func ago(d time.Duration) time.Time { return headlineNow.Add(-d) }
+func ago(d time.Duration) time.Time { return testNow.Add(-d) }
 
 // story is a trade with one capture call two minutes ago, and what follows.
 func story(more ...capture.Event) []capture.Event {
@@ -43,13 +42,13 @@ func ended(t capture.EventType, reason string) capture.Event {
 	return capture.Event{Type: t, Time: ago(30 * time.Second), Reason: reason, Amount: "24.99", Currency: "EUR"}
 }
 
-// Every phase says at a glance what stands, since when, and what comes next.
-func TestHeadline(t *testing.T) {
+// The summary of every phase has the state, since when, and what comes next.
+func TestSummary(t *testing.T) {
 	t.Parallel()
 	running := story()
-	running[0].LeaseUntil = headlineNow.Add(time.Minute)
+	running[0].LeaseUntil = testNow.Add(time.Minute)
 	unknown := &capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
-	answered := capture.Event{Type: capture.Answered, Time: ago(time.Minute), Call: 1, Answer: unknown, RetryAt: headlineNow.Add(time.Minute)}
+	answered := capture.Event{Type: capture.Answered, Time: ago(time.Minute), Call: 1, Answer: unknown, RetryAt: testNow.Add(time.Minute)}
 	withdrawn := capture.Event{Type: capture.Withdrawn, Time: ago(30 * time.Second), By: "ann", Note: "returned"}
 	paidNotice := capture.Event{Type: capture.Notified, Time: ago(10 * time.Second), Notification: &capture.Notification{State: capture.OrderPaid}}
 	late := story()
@@ -65,9 +64,9 @@ func TestHeadline(t *testing.T) {
 		"too late":  {late, "open: 24.99 EUR", "without an answer", "no capture call is made any more since 2026-11-01 12:00:00 UTC"},
 		"captured":  {story(ended(capture.Captured, "")), "captured: 24.99 EUR, 2026-11-02 11:59:30 UTC", "", ""},
 		"corrected": {story(ended(capture.Failed, "declined"), capture.Event{Type: capture.Captured, Time: ago(0), Amount: "24.99", Currency: "EUR", Corrects: "E1"}),
-			"captured: 24.99 EUR, 2026-11-02 12:00:00 UTC; this corrects what was said before", "", ""},
+			"captured: 24.99 EUR, 2026-11-02 12:00:00 UTC; this corrects an earlier outcome", "", ""},
 		"failed":   {story(ended(capture.Failed, capture.ReasonAmountExceeded)), "failed (amount_exceeded): 24.99 EUR, 2026-11-02 11:59:30 UTC", "", "no money was taken; publish a job with an amount within"},
-		"expired":  {story(ended(capture.Failed, "expired")), "failed (expired)", "", "has to authorize the payment anew"},
+		"expired":  {story(ended(capture.Failed, "expired")), "failed (expired)", "", "has to authorize the payment again"},
 		"parked":   {story(ended(capture.Parked, capture.ReasonUnresolved)), "parked (unresolved): 24.99 EUR, 2026-11-02", "", "`capture-worker parked release T-1 --reason '…'`"},
 		"mismatch": {story(ended(capture.Parked, capture.ReasonAmountMismatch)), "parked (amount_mismatch)", "", "by hand, then `capture-worker parked dismiss T-1"},
 		"dismissed": {story(ended(capture.Parked, capture.ReasonRefunded), capture.Event{Type: capture.Dismissed, Time: ago(0), By: "ann", Note: "settled"}),
@@ -86,9 +85,9 @@ func TestHeadline(t *testing.T) {
 		"released": {story(answered, ended(capture.Parked, capture.ReasonUnresolved), capture.Event{Type: capture.Released, Time: ago(0), By: "ann", Note: "it is back"}),
 			"open: 24.99 EUR, no outcome since 2026-11-02 12:00:00 UTC", "ann sent it back to the workers: it is back", "the worker that takes its job asks Order Query;"},
 	} {
-		h := headlineOf(c.events, capture.Fold(c.events), headlineNow, capture.Policy{})
-		if !strings.Contains(h.state, c.state) || !strings.Contains(h.why, c.why) || !strings.Contains(h.next, c.then) || (c.then == "" && h.next != "") {
-			t.Errorf("%s:\n%s\n%s\n%s", name, h.state, h.why, h.next)
+		h := Summarize(c.events, capture.Fold(c.events), testNow, capture.Policy{})
+		if !strings.Contains(h.State, c.state) || !strings.Contains(h.Why, c.why) || !strings.Contains(h.Next, c.then) || (c.then == "" && h.Next != "") {
+			t.Errorf("%s:\n%s\n%s\n%s", name, h.State, h.Why, h.Next)
 		}
 	}
 }
@@ -111,17 +110,16 @@ func authorized(at time.Time) capture.Event {
 	return capture.Event{Type: capture.Queried, Time: at, Via: capture.ViaQuery, Answer: &capture.Answer{Kind: capture.AnswerDone, Order: order}}
 }
 
-// What is told of an open trade is the last call made for it, and what the
-// decision says next.
-func TestHeadlineTellsTheNextStep(t *testing.T) {
+// The summary of an open trade names its last call and the next decision.
+func TestSummaryNamesTheNextStep(t *testing.T) {
 	t.Parallel()
 	internal := &capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
 	answered := func(call int, at time.Time) capture.Event {
-		return capture.Event{Type: capture.Answered, Time: at, Call: call, Answer: internal, RetryAt: headlineNow.Add(time.Minute)}
+		return capture.Event{Type: capture.Answered, Time: at, Call: call, Answer: internal, RetryAt: testNow.Add(time.Minute)}
 	}
 	second := capture.Event{Type: capture.Attempted, Time: ago(40 * time.Second), Call: 2, Attempt: 1, RequestID: "R", LeaseUntil: ago(10 * time.Second)}
 	cleared := authorized(ago(20 * time.Second))
-	cleared.RetryAt = headlineNow.Add(time.Minute)
+	cleared.RetryAt = testNow.Add(time.Minute)
 	unknown := func(at time.Time) capture.Event {
 		return capture.Event{Type: capture.Queried, Time: at, Via: capture.ViaQuery, Answer: internal, RetryAt: ago(0)}
 	}
@@ -137,19 +135,19 @@ func TestHeadlineTellsTheNextStep(t *testing.T) {
 		"released, call lost": {released(second), "capture call 2 ended without an answer", "the worker that has its job asks Order Query now; if"},
 		"released, answered":  {released(second, answered(2, ago(30*time.Second))), "the answer to capture call 2 settled nothing", "Order Query is asked again from 2026-11-02 12:01:00 UTC on; it can"},
 		"cleared": {story(answered(1, ago(30*time.Second)), cleared), "the answer to capture call 1 settled nothing",
-			"the worker that has its job makes capture call 2 now, for Order Query says authorized; if"},
-		"gave up": {old, "capture call 1 ended without an answer", "the worker that has its job writes parked (unresolved) now; if"},
+			"the worker that has its job makes capture call 2 now: Order Query says authorized; if"},
+		"gave up": {old, "capture call 1 ended without an answer", "the worker that has its job records parked (unresolved) now; if"},
 	} {
-		h := headlineOf(c.events, capture.Fold(c.events), headlineNow, capture.Policy{})
-		if !strings.HasPrefix(h.why, c.why) || !strings.HasPrefix(h.next, c.then) {
-			t.Errorf("%s:\n%s\n%s\n%s", name, h.state, h.why, h.next)
+		h := Summarize(c.events, capture.Fold(c.events), testNow, capture.Policy{})
+		if !strings.HasPrefix(h.Why, c.why) || !strings.HasPrefix(h.Next, c.then) {
+			t.Errorf("%s:\n%s\n%s\n%s", name, h.State, h.Why, h.Next)
 		}
 	}
 }
 
-// When it was paid, and when we learned it, are two times; the gateway's own
-// names and sums come from whatever answer had them.
-func TestTimelineTellsWhenItWasPaid(t *testing.T) {
+// The timeline shows when a trade was paid and when we learned of it; the
+// gateway's ids and sums come from any answer that has them.
+func TestTimelineShowsWhenItWasPaid(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	for name, tt := range map[string]struct {
@@ -169,7 +167,7 @@ func TestTimelineTellsWhenItWasPaid(t *testing.T) {
 			State: capture.OrderPaid, TransactionID: "X-9", PaidTime: strconv.FormatInt(tt.paid.Unix(), 10),
 		}}
 		var out bytes.Buffer
-		if err := printTimeline(&out, ledger.Trade{ID: "T-1", Events: story(notice, end)}, nil, capture.Policy{}); err != nil {
+		if err := (Trade{TradeID: "T-1", Events: story(notice, end)}).WriteText(&out); err != nil {
 			t.Fatal(err)
 		}
 		for _, want := range []string{tt.want, "gateway order G-1, transaction X-9, settlement 26.90 USD, rate 1.0764"} {
@@ -180,9 +178,9 @@ func TestTimelineTellsWhenItWasPaid(t *testing.T) {
 	}
 }
 
-// When the gateway is asked again is what the decision says, not what the backoff
-// would: queries that agree are asked when the settle time and the spacing end.
-func TestTimelineTellsWhenItIsAskedAgain(t *testing.T) {
+// The next query is that of capture.Decide, not of the backoff: queries that have
+// to agree are sent when the settle time and the spacing end.
+func TestTimelineShowsTheNextQuery(t *testing.T) {
 	t.Parallel()
 	lost := &capture.Answer{Kind: capture.AnswerUnknown, Why: "no answer"}
 	asked := func(after, retry time.Duration) capture.Event {
@@ -198,7 +196,7 @@ func TestTimelineTellsWhenItIsAskedAgain(t *testing.T) {
 		capture.Event{Type: capture.Captured, Time: ago(time.Second), Amount: "24.99", Currency: "EUR"},
 	)
 	var out bytes.Buffer
-	if err := printTimeline(&out, ledger.Trade{ID: "T-1", Events: events}, nil, capture.Policy{}); err != nil {
+	if err := (Trade{TradeID: "T-1", Events: events}).WriteText(&out); err != nil {
 		t.Fatal(err)
 	}
 	var again []string
@@ -212,23 +210,12 @@ func TestTimelineTellsWhenItIsAskedAgain(t *testing.T) {
 	}
 }
 
-// A trade of which only a newer program's events are known is told all the same.
-func TestTimelineOfTheUnknown(t *testing.T) {
+// A trade with only events of a newer program has a history too.
+func TestTimelineOfUnknownEvents(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	trade := ledger.Trade{ID: "T-1", Events: []capture.Event{{ID: "E1", Type: "weighed", TradeID: "T-1", Time: headlineNow, Worker: "w"}}}
-	if err := printTimeline(&out, trade, nil, capture.Policy{}); err != nil || !strings.Contains(out.String(), "state  open, no outcome yet\n") {
+	trade := Trade{TradeID: "T-1", Events: []capture.Event{{ID: "E1", Type: "weighed", TradeID: "T-1", Time: testNow, Worker: "w"}}}
+	if err := trade.WriteText(&out); err != nil || !strings.Contains(out.String(), "state  open, no outcome yet\n") {
 		t.Errorf("%v:\n%s", err, out.String())
-	}
-}
-
-func TestCounted(t *testing.T) {
-	t.Parallel()
-	for want, got := range map[string]string{
-		"1 query": counted(1, "query"), "2 queries": counted(int64(2), "query"), "0 jobs": counted(uint64(0), "job"), "1 trade": counted(1, "trade"),
-	} {
-		if got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
 	}
 }
