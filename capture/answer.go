@@ -24,6 +24,11 @@ const (
 	AnswerNotSent AnswerKind = "not_sent"
 )
 
+// ProbeTradeID is a trade_id that the gateway does not know: it answers a query
+// about it with CodeTradeID. It is used to test whether the gateway answers, if no
+// other trade is known, and is never captured.
+const ProbeTradeID = "capture-worker-probe"
+
 // The gateway's codes, as published on the page of v3.Capture.
 const (
 	CodeSuccess          = "200"
@@ -61,6 +66,44 @@ type Answer struct {
 	// and about any trade: the Retry-After of a 429 or 503, bounded. It is not
 	// stored.
 	RetryAfter time.Duration `json:"-"`
+}
+
+// Err returns nil if the gateway did what was asked (AnswerDone), else an
+// [*AnswerError]. It lets callers, and linters, treat an answer like any other
+// Go result. The zero Answer is an error: no call was made.
+func (a Answer) Err() error {
+	if a.Kind == AnswerDone {
+		return nil
+	}
+	return &AnswerError{Answer: a}
+}
+
+// AnswerError is an [Answer] other than done, as an error. Its Answer.Kind
+// decides what may be done next: after AnswerRefused the call had no effect,
+// after AnswerNotSent it may be repeated, and after AnswerUnknown only Order
+// Query can show whether it took effect.
+type AnswerError struct{ Answer Answer }
+
+func (e *AnswerError) Error() string {
+	a := e.Answer
+	var text string
+	switch a.Kind {
+	case AnswerRefused:
+		text = "the gateway refused the call"
+	case AnswerNotSent:
+		text = "the call was not sent"
+	case AnswerUnknown:
+		text = "the result of the call is unknown, ask Order Query"
+	default:
+		return "no call was made"
+	}
+	if a.Code != "" {
+		text += " (code " + a.Code + ")"
+	}
+	if a.Why != "" {
+		text += ": " + a.Why
+	}
+	return text
 }
 
 // OurFault reports a refusal that says something about our key or user and

@@ -121,7 +121,7 @@ type Reconcile struct {
 	Settle  time.Duration `key:"reconcile.settle" doc:"how long a request without an answer may still land; above gateway.timeout"`
 	Agree   int           `key:"reconcile.agree" doc:"queries that must agree on \"authorized\" before such a capture is sent again"`
 	Spacing time.Duration `key:"reconcile.spacing" doc:"pause between these queries"`
-	Final   time.Duration `key:"reconcile.final" doc:"how long after the last call queries must agree before a trade in doubt is failed because its time is over"`
+	Final   time.Duration `key:"reconcile.final" doc:"how long queries must agree after the last call before a trade in doubt is failed because its time is over, and how long answers that settle nothing are collected before the trade is parked"`
 }
 
 // Notify is the listener for the gateway's notifications.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,36 +13,38 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// The gateway's methods. The reference page's table names the first
-// v3.CreateCardPayments; its example, and the gateway, say v3.Capture.
+// The gateway's methods. The table on the gateway's reference page calls the first
+// one v3.CreateCardPayments; the example on the same page, and the gateway, use
+// v3.Capture.
 const (
 	MethodCapture    = "v3.Capture"
 	MethodQueryOrder = "v3.QueryOrder"
 )
 
-// Client calls the gateway. It is safe for concurrent use and starts no
-// goroutines but those of its connections.
+// Client calls the gateway. Make one with [New]: the methods of a zero Client send
+// nothing and say so. A Client is safe for concurrent use, and starts no
+// goroutines except those of its connections.
 type Client struct {
-	config    Config // without its secret
-	key       atomic.Pointer[key]
-	transport *http.Transport
-	blank     *http.Request // what every request has, all but context and body
-	overtime  error
+	config     Config // without its secret
+	key        atomic.Pointer[key]
+	transport  *http.Transport
+	template   *http.Request // everything of a request except context and body
+	errTimeout error
 }
 
-// New returns a client. It makes no connection yet. Errors name every problem
-// of the configuration and wrap [ErrConfig].
+// New returns a client. It opens no connection. The error names every problem of
+// the configuration and wraps [ErrConfig].
 func New(config Config) (*Client, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
 	config = config.withDefaults()
 	c := &Client{
-		transport: newTransport(config),
-		overtime:  fmt.Errorf("the call's time is over: no full answer within %s", config.Timeout),
+		transport:  newTransport(config),
+		errTimeout: fmt.Errorf("timeout: no complete answer within %s", config.Timeout),
 	}
 	var err error
-	if c.blank, err = blankRequest(config); err != nil {
+	if c.template, err = requestTemplate(config); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	c.key.Store(newKey(config.SecretKey))
@@ -50,55 +53,106 @@ func New(config Config) (*Client, error) {
 	return c, nil
 }
 
-// SetSecret replaces the key. Calls that have begun keep the one they signed
-// with. An empty key changes nothing; the error wraps [ErrConfig].
+const notConfigured = "the client is not configured: make it with gateway.New"
+
+// SetSecret replaces the key. Calls in progress keep the key that they were signed
+// with. An empty key changes nothing and returns an error that wraps [ErrConfig].
 func (c *Client) SetSecret(s Secret) error {
-	if s == "" {
-		return fmt.Errorf("%w: the new secret key is empty; the old one stays", ErrConfig)
+	switch {
+	case s == "":
+		return fmt.Errorf("%w: the new secret key is empty; the old one stays in use", ErrConfig)
+	case c.transport == nil:
+		return fmt.Errorf("%w: %s", ErrConfig, notConfigured)
 	}
 	c.key.Store(newKey(s))
 	return nil
 }
 
-// Close closes the idle connections. A call in flight ends on its own; a call
-// made after Close works and opens a new connection.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+// Close closes the idle connections. It does not interrupt calls in progress; a
+// call made after Close opens a new connection.
+func (c *Client) Close() {
+	if c.transport != nil {
+		c.transport.CloseIdleConnections()
+	}
+}
 
-// CaptureRequest is one capture call.
+// CaptureRequest is one capture call. TradeID, Amount and RequestID are required.
 type CaptureRequest struct {
 	TradeID string
-	Amount  capture.Amount
-	// Description is required by the gateway: an empty one is sent as "capture of"
-	// and the trade.
+	// Amount is sent with all decimals of its currency, such as 24.90.
+	Amount capture.Amount
+	// Description is required by the gateway; if empty, "capture of" and the
+	// trade_id is sent.
 	Description string
-	// NotifyURL is where the gateway POSTs changes of state. It is required too;
-	// an empty one is sent as it is, and may be refused with -3001.
+	// NotifyURL is the URL to which the gateway POSTs changes of state. The gateway
+	// requires it; an empty one is sent as it is and may be refused with -3001.
 	NotifyURL string
-	// RequestID is the caller's: unique among all captures of the account, the
-	// same when the same attempt is sent again, at least 24 letters and digits.
+	// RequestID identifies the attempt: unique among all captures of the account,
+	// and the same when the same attempt is repeated. See [NewRequestID] and
+	// [ValidRequestID].
 	RequestID string
-	// Until is when the call must have ended; it has less than
-	// [Config.Timeout] then, and is not sent where that moment is over. The
-	// zero time leaves it to the timeout.
+	// Until is the time by which the call must have ended, if that is earlier than
+	// [Config.Timeout] allows. The call is not sent if it is over. Zero means no
+	// limit besides the timeout.
 	Until time.Time
 }
 
-var errUntil = errors.New("the call's time is over: no full answer before it had to end")
+// minRequestID is the number of letters and digits that a request_id has at least.
+const minRequestID = 24
 
-// Capture asks the gateway, once, to capture a trade (v3.Capture).
+// NewRequestID returns a new random request_id of 26 letters and digits, with at
+// least 128 bits of randomness. Store it before the call: a repeated call of the
+// same attempt must use it again.
+func NewRequestID() string { return rand.Text() }
+
+// ValidRequestID reports whether id has at least 24 characters, all of them ASCII
+// letters or digits. The gateway's page recommends this form; a shorter or guessable
+// id could repeat one of another capture.
+func ValidRequestID(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z') {
+			return false
+		}
+	}
+	return len(id) >= minRequestID
+}
+
+// problem returns why the request must not be sent, "" if it may be.
+func (r *CaptureRequest) problem() string {
+	switch {
+	case r.TradeID == "" || r.Amount.IsZero() || r.RequestID == "":
+		return "the request lacks a trade_id, an amount or a request_id"
+	case !ValidRequestID(r.RequestID):
+		return fmt.Sprintf("the request_id is not at least %d letters and digits: use gateway.NewRequestID", minRequestID)
+	}
+	return ""
+}
+
+var errUntil = errors.New("timeout: no complete answer before CaptureRequest.Until")
+
+// Capture asks the gateway to capture a trade (v3.Capture), once: it never repeats
+// a request of which a byte may have been sent. It blocks until the answer is
+// complete, ctx ends, or the timeout is over.
 //
-// Done means paid, with the trade, amount and currency of the request.
-// Refused carries a code of the gateway's table, or 200 with the Order that
-// was declined, failed, expired or cancelled. Not sent means that no byte of
-// the request left this machine. All else is unknown, an accepted but unpaid
-// capture (Code 200 and the Order), an answer about another trade, amount or
-// currency, and one that contradicts itself included. Code is set only if the
-// HTTP status (2xx, or 4xx with a refusal) and the envelope's status agree with
-// it, or if the gateway's table does not have it; any other code is named in
-// Why alone. A request without trade, amount or request_id is not sent.
+// The kinds of the answer:
+//
+//   - done: the order is paid, with the trade, amount and currency of the request.
+//   - refused: Code is one of the gateway's table; or Code is 200 and Order was
+//     declined, failed, expired or cancelled.
+//   - not sent: no byte of the request left this machine. Also returned for a
+//     request without trade, amount or request_id, and for a request_id that is
+//     not a [ValidRequestID].
+//   - unknown: anything else. This includes a capture that was accepted but is not
+//     yet paid (Code 200 and an Order), an answer about another trade, amount or
+//     currency, and an answer that contradicts itself.
+//
+// Code is set only if the HTTP status (2xx, or 4xx with a refusal) and the status
+// in the envelope agree with it, or if the gateway's table does not list it; other
+// codes appear only in Why. Use [capture.Answer.Err] to handle the answer as an
+// error.
 func (c *Client) Capture(ctx context.Context, r CaptureRequest) capture.Answer {
-	if r.TradeID == "" || r.Amount.IsZero() || r.RequestID == "" {
-		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id, an amount or a request_id"}
+	if problem := r.problem(); problem != "" {
+		return capture.Answer{Kind: capture.AnswerNotSent, Why: problem}
 	}
 	return c.call(ctx, r.question(), r.Until)
 }
@@ -114,12 +168,12 @@ func (r *CaptureRequest) question() *question {
 	}}
 }
 
-// Query asks the gateway what became of a trade (v3.QueryOrder).
+// Query asks the gateway for the state of a trade (v3.QueryOrder).
 //
-// Done carries the Order, whatever its state; its Amount is zero if none could
-// be read, and AmountText is what was sent then. So it is also for a paid order
-// whose trade_id is missing or no text. Refused, unknown and not sent are as in
-// [Client.Capture].
+// A done answer has the Order, whatever its state: done does not mean paid. If its
+// amount cannot be read, Order.Amount is zero and Order.AmountText is the text that
+// was sent; the same holds for a paid order whose trade_id is missing or not a
+// string. Refused, unknown and not sent are as in [Client.Capture].
 func (c *Client) Query(ctx context.Context, tradeID string) capture.Answer {
 	if tradeID == "" {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: "the request lacks a trade_id"}
@@ -131,16 +185,19 @@ func queryOf(tradeID string) *question {
 	return &question{method: MethodQueryOrder, tradeID: tradeID, data: []param{{"trade_id", tradeID}}}
 }
 
-// question is what a call asks, which its answer is held against.
+// question is what a call asks; its answer is compared with it.
 type question struct {
 	method  string
 	tradeID string
-	amount  capture.Amount // of a capture
+	amount  capture.Amount // zero for a query
 	data    []param
 }
 
-// call makes one signed POST and reads what came back.
+// call makes one signed POST and classifies the response.
 func (c *Client) call(ctx context.Context, q *question, until time.Time) capture.Answer {
+	if c == nil || c.transport == nil {
+		return capture.Answer{Kind: capture.AnswerNotSent, Why: notConfigured}
+	}
 	start := time.Now()
 	key := c.key.Load()
 	body, sign := request{c.config.User, q.method, c.config.Clock().Unix(), q.data}.write(key)
@@ -153,18 +210,18 @@ func (c *Client) call(ctx context.Context, q *question, until time.Time) capture
 	return answer
 }
 
-// post makes the one HTTP exchange of a call. It uses the transport itself:
-// http.Client would add redirects and cookies.
+// post makes the HTTP exchange of a call. It uses the transport directly, because
+// http.Client would follow redirects and send cookies.
 func (c *Client) post(ctx context.Context, body []byte, until time.Time) *exchange {
-	end, over := time.Now().Add(c.config.Timeout), c.overtime
+	end, cause := time.Now().Add(c.config.Timeout), c.errTimeout
 	if !until.IsZero() && until.Before(end) {
-		end, over = until, errUntil
+		end, cause = until, errUntil
 	}
-	ctx, cancel := context.WithDeadlineCause(ctx, end, over)
+	ctx, cancel := context.WithDeadlineCause(ctx, end, cause)
 	defer cancel()
 	got := new(exchange)
 	ctx = got.trace(ctx)
-	resp, err := c.transport.RoundTrip(fill(ctx, c.blank, body))
+	resp, err := c.transport.RoundTrip(fill(ctx, c.template, body))
 	if err != nil {
 		got.fail(ctx, err)
 		return got

@@ -15,10 +15,10 @@ const maxAnswer = 1 << 20
 
 var errTooLarge = errors.New("answer over 1 MiB")
 
-// blankRequest is made once: reading the URL and writing the headers for each
+// requestTemplate is made once: reading the URL and writing the headers for each
 // call would give the same every time. Nobody changes a header or a URL of a
 // request that is sent, so all may share them.
-func blankRequest(config Config) (*http.Request, error) {
+func requestTemplate(config Config) (*http.Request, error) {
 	r, err := http.NewRequest(http.MethodPost, config.URL, nil)
 	if err != nil {
 		return nil, errors.New("no request can be made of the URL")
@@ -33,8 +33,8 @@ func blankRequest(config Config) (*http.Request, error) {
 
 // fill makes a request with a body that net/http can take up again where a kept
 // connection was gone before a byte was written.
-func fill(ctx context.Context, blank *http.Request, body []byte) *http.Request {
-	r := blank.WithContext(ctx)
+func fill(ctx context.Context, template *http.Request, body []byte) *http.Request {
+	r := template.WithContext(ctx)
 	r.ContentLength = int64(len(body))
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	r.Body, _ = r.GetBody()

@@ -173,7 +173,7 @@ func TestUnknownWhenTheTimeIsOver(t *testing.T) {
 			url, _ := hang(t, begin)
 			client := dial(t, url, func(c *gateway.Config) { c.Timeout = time.Second })
 			got := client.Capture(t.Context(), request(t))
-			if got.Kind != capture.AnswerUnknown || !strings.Contains(got.Why, "no full answer within 1s") {
+			if got.Kind != capture.AnswerUnknown || !strings.Contains(got.Why, "no complete answer within 1s") {
 				t.Errorf("got %+v", got)
 			}
 			if got.Latency < time.Second || got.Latency > processtest.Patience {
@@ -193,7 +193,7 @@ func TestUntil(t *testing.T) {
 	begin := time.Now()
 	r.Until = begin.Add(time.Second)
 	got := client.Capture(t.Context(), r)
-	if got.Kind != capture.AnswerUnknown || !strings.Contains(got.Why, "had to end") || time.Since(begin) > processtest.Patience {
+	if got.Kind != capture.AnswerUnknown || !strings.Contains(got.Why, "CaptureRequest.Until") || time.Since(begin) > processtest.Patience {
 		t.Errorf("after %s: %+v, want unknown when the time is over", time.Since(begin), got)
 	}
 }
@@ -203,7 +203,7 @@ func TestNotSentAfterUntil(t *testing.T) {
 	client := dial(t, url, nil)
 	r := request(t)
 	r.Until = time.Now()
-	if got := client.Capture(t.Context(), r); got.Kind != capture.AnswerNotSent || !strings.Contains(got.Why, "had to end") {
+	if got := client.Capture(t.Context(), r); got.Kind != capture.AnswerNotSent || !strings.Contains(got.Why, "CaptureRequest.Until") {
 		t.Errorf("%+v, want not sent and why", got)
 	}
 	select {

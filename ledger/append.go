@@ -2,20 +2,20 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger/internal/appender"
 )
 
-// Append is Ledger.Append. What the server did not confirm is looked up at the
-// stream's leader and, where it is not there, sent again as it was: the guard
-// stores it once at most.
-func (l *JetStream) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+// Append implements Ledger. An event that the server did not confirm is looked
+// up at the stream's leader. If it is not there, the same message is sent again:
+// the guard stores it at most once.
+func (l *JetStream) Append(ctx context.Context, e capture.Event, after uint64, opts ...AppendOption) (uint64, error) {
+	if err := l.usable(); err != nil {
+		return 0, err
+	}
 	if err := checkEvent(e); err != nil {
 		return 0, err
 	}
@@ -23,129 +23,98 @@ func (l *JetStream) Append(ctx context.Context, e capture.Event, after uint64) (
 		return 0, notAppended(e.Type, e.TradeID, err)
 	}
 	end := time.Now().Add(l.o.Bound)
-	msg := l.envelopes.take()
-	defer l.envelopes.giveBack(msg)
-	if err := msg.fill(&e, after, headersOf(ctx)); err != nil {
+	msg, err := l.appender.Message(&e, after, headerOf(opts))
+	if err != nil {
 		return 0, notAppended(e.Type, e.TradeID, err)
 	}
-	seq, err := l.commits.publish(ctx, msg)
+	defer l.appender.Release(msg)
+	seq, err := l.appender.Publish(ctx, msg)
 	if err == nil {
 		return seq, nil
 	}
-	a := &appending{l: l, tradeID: e.TradeID, id: e.ID, typ: e.Type, after: after, msg: msg}
-	return a.settle(ctx, end, err)
+	u := &unconfirmed{l: l, tradeID: e.TradeID, id: e.ID, typ: e.Type, after: after, msg: msg}
+	return u.resolve(ctx, end, err)
 }
 
-// appending is an Append that was not confirmed at once.
-type appending struct {
+// unconfirmed is an append that the server did not confirm at the first try.
+type unconfirmed struct {
 	l       *JetStream
 	tradeID string
 	id      string
 	typ     capture.EventType
 	after   uint64
-	msg     *envelope
-	// maybe: some try may have been stored, or be on its way to the server
-	// still. Once true, only seeing an event behind `after` gives certainty.
+	msg     *appender.Message
+	// maybe: a try may be stored, or still be on its way to the server. Once it
+	// is true, only an event found after the stated sequence gives certainty.
 	maybe bool
 }
 
-// settle goes on, until end, after a first try that failed with err.
-func (a *appending) settle(ctx context.Context, end time.Time, err error) (uint64, error) {
+// resolve looks up and tries again until end. err is the error of the first try.
+func (u *unconfirmed) resolve(ctx context.Context, end time.Time, err error) (uint64, error) {
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	for try := 0; ; try++ {
-		verdict := judge(err)
-		a.maybe = a.maybe || verdict == maybeStored
-		if verdict == refused && !a.maybe {
-			return 0, notAppended(a.typ, a.tradeID, err)
+		outcome := appender.Classify(err)
+		u.maybe = u.maybe || outcome == appender.MaybeStored
+		if outcome == appender.Refused && !u.maybe {
+			return 0, notAppended(u.typ, u.tradeID, err)
 		}
-		if verdict == conflicted || a.maybe {
-			if seq, done, err := a.lookUp(ctx, verdict); done {
+		if outcome == appender.Conflict || u.maybe {
+			if seq, done, err := u.lookUp(ctx, outcome); done {
 				return seq, err
 			}
 		}
-		if a.l.js.Conn().IsClosed() || !pause(ctx, try) {
-			return 0, a.giveUp(err)
+		if u.l.js.Conn().IsClosed() || !pause(ctx, try) {
+			return 0, u.unresolved(err)
 		}
 		var seq uint64
-		if seq, err = a.l.inbox.publish(ctx, a.msg); err == nil {
+		if seq, err = u.l.appender.PublishSingly(ctx, u.msg); err == nil {
 			return seq, nil
 		}
 	}
 }
 
-// lookUp asks the leader for the trade's event behind `after`. That place is
-// taken once: by this event, or by another, and then this one can never be
-// stored. An empty place says nothing about tries that are still on their way.
-func (a *appending) lookUp(ctx context.Context, v verdict) (seq uint64, done bool, err error) {
-	next, found, err := a.l.leaderGet(ctx, getRequest{Seq: a.after + 1, NextFor: TradeFilter(a.tradeID)})
+// lookUp asks the leader for the trade's next event after the stated sequence.
+// If it is this event, the append succeeded. If it is another one, this event
+// can never be stored. If there is none, tries may still be on their way.
+func (u *unconfirmed) lookUp(ctx context.Context, outcome appender.Outcome) (seq uint64, done bool, err error) {
+	next, found, err := u.l.leaderGet(ctx, getRequest{Seq: u.after + 1, NextFor: TradeFilter(u.tradeID)})
 	switch {
 	case err != nil:
 		return 0, false, nil
 	case !found:
-		return 0, v == conflicted && !a.maybe && a.lastIsBefore(ctx), a.conflict(0)
+		return 0, outcome == appender.Conflict && !u.maybe && u.lastIsBefore(ctx), u.conflict(0)
 	}
 	entry, err := next.entry()
-	if err == nil && entry.Event.ID == a.id {
+	if err == nil && entry.Event.ID == u.id {
 		return next.Seq, true, nil
 	}
-	// An event that cannot be read is not ours, but it has the place.
-	return 0, true, a.conflict(next.Seq)
+	// An event that cannot be decoded is not this one, but it comes next.
+	return 0, true, u.conflict(next.Seq)
 }
 
-// lastIsBefore: the trade does not reach as far as the writer thought. Its
-// events have expired, or the writer is mistaken.
-func (a *appending) lastIsBefore(ctx context.Context) bool {
-	last, found, err := a.l.leaderGet(ctx, getRequest{LastFor: TradeFilter(a.tradeID)})
-	return err == nil && (!found || last.Seq < a.after) && a.after > 0
+// lastIsBefore reports whether the trade's last event is before the stated one:
+// its events have expired, or the writer stated a wrong sequence.
+func (u *unconfirmed) lastIsBefore(ctx context.Context) bool {
+	last, found, err := u.l.leaderGet(ctx, getRequest{LastFor: TradeFilter(u.tradeID)})
+	return err == nil && (!found || last.Seq < u.after) && u.after > 0
 }
 
-func (a *appending) conflict(found uint64) error {
-	return &ConflictError{TradeID: a.tradeID, After: a.after, Found: found}
+func (u *unconfirmed) conflict(found uint64) error {
+	return &ConflictError{TradeID: u.tradeID, After: u.after, Found: found}
 }
 
-func (a *appending) giveUp(err error) error {
-	if a.maybe {
-		return fmt.Errorf("appending %s to trade %s after sequence %d in stream %s: %w: %w", a.typ, a.tradeID, a.after, a.l.o.Stream, ErrUncertain, err)
+// unresolved returns the error after the last try.
+func (u *unconfirmed) unresolved(err error) error {
+	if u.maybe {
+		return fmt.Errorf("appending %s to trade %s after sequence %d in stream %s: %w: %w", u.typ, u.tradeID, u.after, u.l.o.Stream, ErrUncertain, err)
 	}
-	// A refusal by the guard is no conflict until the event in the way was seen:
-	// it may be this very one, appended before, or one that a replicated stream
+	// A refusal by the guard is a conflict only if the other event was found: it
+	// may be this event from an earlier call, or one that a replicated stream
 	// has not stored yet.
-	return notAppended(a.typ, a.tradeID, fmt.Errorf("stream %s did not take it within %s: %w", a.l.o.Stream, a.l.o.Bound, err))
+	return notAppended(u.typ, u.tradeID, fmt.Errorf("stream %s did not store it within %s: %w", u.l.o.Stream, u.l.o.Bound, err))
 }
 
 func notAppended(t capture.EventType, tradeID string, err error) error {
 	return fmt.Errorf("appending %s to trade %s: %w", t, tradeID, err)
-}
-
-// verdict is what the error of one try says about the event.
-type verdict int
-
-const (
-	maybeStored verdict = iota // stored, under way, or lost
-	notSent                    // nobody took it; worth another try
-	conflicted                 // the guard refused it
-	refused                    // refused for a reason that stays
-)
-
-func judge(err error) verdict {
-	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrReconnectBufExceeded) {
-		return notSent
-	}
-	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) || errors.Is(err, nats.ErrHeadersNotSupported) || errors.Is(err, errClosed) || errors.Is(err, errUnsent) {
-		return refused
-	}
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	switch {
-	case !ok:
-		return maybeStored
-	case api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence,
-		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
-		return conflicted
-	case api.Code >= 500:
-		// No leader, storing failed, out of resources: on a replicated stream
-		// another replica may have kept it.
-		return maybeStored
-	}
-	return refused
 }

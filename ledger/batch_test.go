@@ -159,7 +159,7 @@ func TestAStreamThatTakesNoBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	ensure(t, js, ledger.StreamConfig{})
-	l := ledger.InBatches(ledger.NewJetStream(connect(t, url), ledger.Options{}))
+	l := ledger.SendBatches(ledger.NewJetStream(connect(t, url), ledger.Options{}))
 	var wg sync.WaitGroup
 	for _, a := range firsts(40) {
 		wg.Go(func() {
@@ -241,7 +241,7 @@ func TestAServerThatGoesInTheMiddle(t *testing.T) {
 func TestMoreThanTheQueueHolds(t *testing.T) {
 	t.Parallel()
 	_, js := atomicServer(t)
-	l := ledger.InBatches(ledger.NewJetStream(js, ledger.Options{}))
+	l := ledger.SendBatches(ledger.NewJetStream(js, ledger.Options{}))
 	const n = ledger.MaxQueue + 200
 	var wg sync.WaitGroup
 	for i := range n {

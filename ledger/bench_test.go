@@ -25,7 +25,7 @@ import (
 
 // appender is what the benchmark measures.
 type appender interface {
-	Append(ctx context.Context, e capture.Event, after uint64) (uint64, error)
+	Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error)
 }
 
 // BenchmarkAppend appends to trades of their own, from several writers at once.
@@ -39,10 +39,10 @@ func BenchmarkAppend(b *testing.B) {
 		}{
 			{"library", func(js jetstream.JetStream) appender { return byLibrary{js} }},
 			{"one-by-one", func(js jetstream.JetStream) appender {
-				return ledger.OneByOne(ledger.NewJetStream(js, ledger.Options{}))
+				return ledger.SendSingly(ledger.NewJetStream(js, ledger.Options{}))
 			}},
 			{"batches", func(js jetstream.JetStream) appender {
-				return ledger.InBatches(ledger.NewJetStream(js, ledger.Options{}))
+				return ledger.SendBatches(ledger.NewJetStream(js, ledger.Options{}))
 			}},
 			{"chosen", func(js jetstream.JetStream) appender { return ledger.NewJetStream(js, ledger.Options{}) }},
 		} {
@@ -141,7 +141,7 @@ func benchStream(b *testing.B, url string) jetstream.JetStream {
 // one request of the client library, with its two contexts.
 type byLibrary struct{ js jetstream.JetStream }
 
-func (l byLibrary) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+func (l byLibrary) Append(ctx context.Context, e capture.Event, after uint64, _ ...ledger.AppendOption) (uint64, error) {
 	data, err := e.Encode()
 	if err != nil {
 		return 0, err

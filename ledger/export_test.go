@@ -1,40 +1,34 @@
 package ledger
 
-import "time"
+import "github.com/capture-worker/capture-worker/ledger/internal/appender"
 
-// OneByOne lets no append go in a batch, and returns the ledger.
-func OneByOne(l *JetStream) *JetStream {
-	l.commits.mu.Lock()
-	defer l.commits.mu.Unlock()
-	l.commits.way.next = time.Now().Add(time.Hour)
+// SendSingly makes the ledger send every append by itself, and returns it.
+func SendSingly(l *JetStream) *JetStream {
+	l.appender.SetMode(appender.Singly)
 	return l
 }
 
-// InBatches lets every append go in a batch, whatever it costs, and returns the
-// ledger.
-func InBatches(l *JetStream) *JetStream {
-	l.commits.mu.Lock()
-	defer l.commits.mu.Unlock()
-	l.commits.way.batching, l.commits.way.always = true, true
+// SendBatches makes the ledger send every append in a batch at any cost, and
+// returns it.
+func SendBatches(l *JetStream) *JetStream {
+	l.appender.SetMode(appender.Batches)
 	return l
 }
 
-// Batching reports whether appends go in batches.
+// Batching reports whether appends are sent in batches.
 func Batching(l *JetStream) bool {
-	l.commits.mu.Lock()
-	defer l.commits.mu.Unlock()
-	return l.commits.way.batching
+	batching, _ := l.appender.State()
+	return batching
 }
 
-// Queued is how many appends wait for their batch.
+// Queued returns how many appends wait for a batch.
 func Queued(l *JetStream) int {
-	l.commits.mu.Lock()
-	defer l.commits.mu.Unlock()
-	return len(l.commits.queue)
+	_, queued := l.appender.State()
+	return queued
 }
 
 // MaxQueue bounds them.
-const MaxQueue = maxQueue
+const MaxQueue = appender.MaxQueue
 
-// KnowsBatches reports whether a server of that version does.
-var KnowsBatches = knowsBatches
+// SupportsBatches reports whether a server of the version has atomic batches.
+var SupportsBatches = supportsBatches

@@ -47,7 +47,7 @@ type gathering struct {
 func gather(t *testing.T, url string, js jetstream.JetStream, all []*asked) *gathering {
 	t.Helper()
 	g := &gathering{js: js, p: startProxy(t, url), release: make(chan struct{})}
-	g.l = ledger.InBatches(ledger.NewJetStream(connect(t, g.p.url), ledger.Options{Timeout: time.Second, Bound: processtest.Patience}))
+	g.l = ledger.SendBatches(ledger.NewJetStream(connect(t, g.p.url), ledger.Options{Timeout: time.Second, Bound: processtest.Patience}))
 	g.direct = ledger.NewJetStream(js, ledger.Options{})
 	if _, err := g.l.Append(t.Context(), ledgertest.Event("opener", capture.Attempted, 1), 0); err != nil {
 		t.Fatal(err)

@@ -2,49 +2,51 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/ledger/internal/appender"
 )
 
-// Options of a JetStream ledger. The zero value of a field is its default.
+// Options of a JetStream ledger. The zero value of each field is its default.
 type Options struct {
-	Stream string // DefaultStream
-	Source string // ce-source of the events; "capture-worker"
-	// Timeout bounds one request to the server; 5s.
-	Timeout time.Duration
-	// Bound is for one method call with all its tries; four times Timeout. It
-	// should outlast the election of a new leader on a replicated stream.
+	Stream  string        // default: DefaultStream
+	Source  string        // ce-source of the events; default: capture-worker
+	Timeout time.Duration // for one request to the server; default: 5s
+	// Bound is for one method call with all its tries; default: four times
+	// Timeout. It should be longer than the election of a new leader takes on a
+	// replicated stream.
 	Bound time.Duration
 }
 
-// JetStream is the Ledger on a NATS JetStream stream, of any number of
-// replicas; see EnsureStream. It needs nats-server 2.11 or newer.
+// JetStream is the Ledger on a NATS JetStream stream with any number of
+// replicas; EnsureStream creates it. It needs nats-server 2.11 or newer. Use
+// NewJetStream; the methods of the zero value return an error.
 //
-// Load and Trades read from whichever replica answers, which may lag. That is
-// safe: an append states the sequence it follows, so whoever decided on a stale
-// view gets ErrConflict. Append, Last and LoadLatest go by the stream's leader.
+// Load and Trades read from any replica, which may lag behind. That is safe: an
+// append states the sequence that it follows, so a decision that was made on old
+// data ends in ErrConflict. Append, Last and LoadLatest ask the stream's leader.
 //
-// Where the server syncs every message and the stream allows atomic batches,
-// appends that wait at the same time are stored together; each keeps its guard
-// and its verdict. The ledger finds out by itself.
+// If the server syncs every message and the stream allows atomic batches,
+// appends that wait at the same time are stored in one batch; each keeps its own
+// guard and result. Whether batches pay is measured, not configured.
 //
-// Appends share one subscription, made with the first of them. It ends with the
-// connection; Close ends it before.
+// All appends share one subscription, which is made with the first of them and
+// ends with the connection, or with Close.
 type JetStream struct {
-	js        jetstream.JetStream
-	o         Options
-	inbox     *inbox
-	commits   *committer
-	envelopes envelopes
+	js       jetstream.JetStream
+	o        Options
+	appender *appender.Appender
 }
 
 var _ Ledger = (*JetStream)(nil)
 
-// NewJetStream returns the ledger on a stream that exists. It asks the server
-// nothing.
+// NewJetStream returns the ledger on an existing stream. It sends nothing to the
+// server.
 func NewJetStream(js jetstream.JetStream, o Options) *JetStream {
 	if o.Stream == "" {
 		o.Stream = DefaultStream
@@ -58,24 +60,34 @@ func NewJetStream(js jetstream.JetStream, o Options) *JetStream {
 	if o.Bound <= 0 {
 		o.Bound = 4 * o.Timeout
 	}
-	in := &inbox{nc: js.Conn(), timeout: min(o.Timeout, o.Bound)}
-	l := &JetStream{
-		js: prefixed(js), o: o, inbox: in,
-		envelopes: envelopes{stream: o.Stream, source: o.Source},
-	}
-	l.commits = &committer{inbox: in, stream: o.Stream, info: l.api("STREAM.INFO." + o.Stream)}
-	in.paced = l.commits.paced
+	l := &JetStream{js: withAPIPrefix(js), o: o}
+	l.appender = appender.New(appender.Config{
+		Conn: js.Conn(), Stream: o.Stream, Source: o.Source,
+		Timeout: min(o.Timeout, o.Bound), InfoSubject: l.api("STREAM.INFO." + o.Stream),
+	})
 	return l
 }
 
-// Close ends what the ledger holds at the connection, where that lives longer
-// than the ledger. Appends under way may end with ErrUncertain, later ones fail;
-// reading goes on. The connection is the caller's.
-func (l *JetStream) Close() error { return l.inbox.close() }
+// Close ends the subscription of the ledger. It is needed only if the connection
+// is used for longer than the ledger. Appends under way may end with
+// ErrUncertain, later ones fail; reads still work. The connection is not closed.
+func (l *JetStream) Close() error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	return l.appender.Close()
+}
 
-// prefixed spells a JetStream domain as the API prefix it stands for: the batch
-// reads of orbit.go leave out a part of the subject where a domain is set.
-func prefixed(js jetstream.JetStream) jetstream.JetStream {
+func (l *JetStream) usable() error {
+	if l.js == nil {
+		return errors.New("the ledger has no connection: create it with ledger.NewJetStream")
+	}
+	return nil
+}
+
+// withAPIPrefix replaces a JetStream domain by the API prefix that it stands
+// for: the batch reads of orbit.go build a wrong subject if a domain is set.
+func withAPIPrefix(js jetstream.JetStream) jetstream.JetStream {
 	domain := js.Options().Domain
 	if domain == "" {
 		return js
@@ -92,12 +104,12 @@ const (
 	maxPause   = time.Second
 )
 
-// pause waits between two tries, longer from try to try, and reports whether
-// there is time for one more: at least as much as the pause took. A try that is
-// begun too late to be answered would only make a clear case unclear.
+// pause waits between two tries, longer each time, and reports whether there is
+// time for another try: at least as much as the pause took. A try that starts
+// too late for a reply would only make a certain failure uncertain.
 func pause(ctx context.Context, try int) bool {
 	d := min(firstPause<<min(try, 10), maxPause)
-	d = d/2 + rand.N(d) // writers that failed together must not return together
+	d = d/2 + rand.N(d) // so that writers that failed together do not retry together
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < 2*d {
 		return false
 	}
@@ -109,20 +121,23 @@ func pause(ctx context.Context, try int) bool {
 	}
 }
 
-// retry calls read until it succeeds, fails for good or the bound is over.
+// retry calls read until it succeeds, fails permanently, or the bound is over.
 func (l *JetStream) retry(ctx context.Context, read func(context.Context) error) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
 	bounded, cancel := context.WithTimeout(ctx, l.o.Bound)
 	defer cancel()
 	for try := 0; ; try++ {
 		err := l.once(bounded, read)
-		if err == nil || !passing(err) || l.js.Conn().IsClosed() {
+		if err == nil || !transient(err) || l.js.Conn().IsClosed() {
 			return err
 		}
 		if !pause(bounded, try) {
 			if ctx.Err() != nil {
 				return fmt.Errorf("%w: %w", ctx.Err(), err)
 			}
-			return fmt.Errorf("gave up after %s: %w", l.o.Bound, err)
+			return fmt.Errorf("no result within %s: %w", l.o.Bound, err)
 		}
 	}
 }

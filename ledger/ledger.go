@@ -1,10 +1,21 @@
-// Package ledger keeps the events of every trade: append-only, in order, and
-// guarded, so that of two writers one wins and the other re-reads. It is the
-// truth about what was asked of the gateway, the audit trail and the feed for
-// consumers.
+// Package ledger stores the events of every trade: append-only, in order, and
+// guarded. It is the record of what was asked of the gateway, the audit trail,
+// and the feed for consumers.
 //
-// JetStream is the implementation to run, Memory the one for tests and
-// simulation. Both pass the suite in ledger/ledgertest.
+// The contract, in short:
+//
+//   - An append states the sequence of the last event that its writer has seen
+//     of the trade. If the trade has changed since, the append returns
+//     ErrConflict and stores nothing. Of two concurrent writers one succeeds.
+//   - An append that returns no error is stored. ErrUncertain means that it may
+//     be stored, or be stored later. After any other error it is not stored.
+//   - An append may be repeated with the same event and the same sequence: it is
+//     stored once.
+//   - Load may lag behind the latest appends, LoadLatest does not. Neither
+//     leaves out an event between two others.
+//
+// JetStream is the implementation for production, Memory the one for tests and
+// simulation. Both pass the test suite in ledger/ledgertest.
 package ledger
 
 import (
@@ -12,6 +23,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,53 +32,52 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Ledger is the contract. All methods may be called concurrently. Every wait
-// inside has a bound, also where ctx has none; the exception is Watch, which
-// waits for events until ctx ends.
+// Ledger stores and reads the events of trades. All methods may be called
+// concurrently. All but Watch return within a bound even if ctx has no deadline.
 type Ledger interface {
-	// Append writes e as the next event of its trade, provided the trade's last
-	// event has the sequence after (0: the trade has none), and returns the
-	// event's own sequence. e.ID must be unique: the event is recognised by
-	// it, and appending it once more with the same after only returns its
-	// sequence.
+	// Append stores e as the next event of its trade if the trade's last event
+	// has the sequence after (0: the trade has no events), and returns the
+	// sequence of e. e.ID must be unique, since it identifies the event:
+	// appending it again with the same after stores nothing and returns the
+	// sequence of the first append.
 	//
-	// ErrConflict: another event is there; this one is not stored. Load it
-	// again with LoadLatest and decide again. ErrUncertain: whether it is
-	// stored could not be learned within the bound, and it may still arrive;
-	// decide nothing before reading again. ErrTradeID, capture.ErrEvent: the
-	// event cannot be stored as it is. After any other error this call has not
-	// stored it, nor will; an earlier call with the same event may have. The
-	// error names the trade: callers need not.
-	Append(ctx context.Context, e capture.Event, after uint64) (seq uint64, err error)
+	// ErrConflict: the trade has another event after that sequence, and e is not
+	// stored. Read the trade with LoadLatest and decide again. ErrUncertain: it
+	// could not be determined within the bound whether e is stored, and it may
+	// still be stored later. Decide nothing before reading again. ErrTradeID,
+	// capture.ErrEvent: e cannot be stored in this form. After any other error
+	// this call has not stored e and will not; an earlier call with the same
+	// event may have. The error names the trade.
+	Append(ctx context.Context, e capture.Event, after uint64, opts ...AppendOption) (seq uint64, err error)
 
-	// Load returns the events of a trade. It may lag behind what others have
-	// just appended, never behind by a gap: the events are the trade's first
-	// ones, in order. Appending with Trade.Seq finds out (ErrConflict). A trade
-	// without events is no error: its Seq is 0. An event that cannot be read
-	// is: the error names its sequence and wraps capture.ErrEvent. Events of
-	// types and members that this program does not know are returned.
+	// Load returns the events of a trade. The newest ones may be missing, but
+	// never one before them. Appending with Trade.Seq then returns ErrConflict.
+	// A trade without events is not an error: its Seq is 0. An event that cannot
+	// be decoded is one; the error names its sequence and wraps
+	// capture.ErrEvent. Events with types or members that are unknown to this
+	// program are returned.
 	Load(ctx context.Context, tradeID string) (Trade, error)
 
-	// LoadLatest is Load that holds everything that was appended before it was
-	// called. Use it after a conflict.
+	// LoadLatest is Load with everything that was appended before the call. Use
+	// it after a conflict.
 	LoadLatest(ctx context.Context, tradeID string) (Trade, error)
 
-	// Last returns the last event of a trade, as of the time of the call, and
+	// Last returns the last event of a trade at the time of the call, and reports
 	// whether there is one.
 	Last(ctx context.Context, tradeID string) (Entry, bool, error)
 
-	// Trades walks the trades that the filter selects, each once, in the order
-	// of the first event that made them selected, in constant memory. It ends
-	// at what was stored when the walk began. An error ends the walk.
+	// Trades yields the ids of the trades that the filter selects, each once, in
+	// the order of their first selected event, in constant memory. It ends with
+	// the last event that was stored when it began. An error ends it.
 	Trades(ctx context.Context, f Filter) iter.Seq2[string, error]
 
-	// Watch yields the events of all trades in ledger order, from the sequence
-	// from on, and then new ones as they are appended, until ctx ends (which
-	// is not an error and ends the sequence silently). With from 0 it begins
-	// with what is appended after the iteration began. It continues over lost
-	// connections without gap or repetition. An error ends it; an event that
-	// cannot be read is yielded as an error with its Entry.Seq, and the
-	// iteration goes on if the caller does.
+	// Watch yields the events of all trades in ledger order, starting with the
+	// sequence from, and then new ones as they are appended, until ctx ends;
+	// that is not reported as an error. With from 0 it starts with the events
+	// that are appended after the iteration began. After a lost connection it
+	// continues without gap or repetition. An error ends it, with one exception:
+	// an event that cannot be decoded is yielded as an error with its Entry.Seq,
+	// and the iteration continues.
 	Watch(ctx context.Context, from uint64) iter.Seq2[Entry, error]
 }
 
@@ -73,56 +85,78 @@ type Ledger interface {
 type Trade struct {
 	ID     string
 	Events []capture.Event // in ledger order
-	Seq    uint64          // the sequence of the last event, 0 where there is none
-	// Headers are those that the last event was given by WithHeaders, nil where
-	// it was given none.
+	Seq    uint64          // sequence of the last event, 0 if there is none
+	// Headers are the headers that WithHeaders added to the last event, or nil.
 	Headers nats.Header
 }
 
-// State folds the events.
+// State returns the state that the events lead to.
 func (t Trade) State() capture.State { return capture.Fold(t.Events) }
 
-// Entry is an event with its place in the ledger.
+// Entry is an event and where it is in the ledger.
 type Entry struct {
 	Event  capture.Event
-	Seq    uint64    // grows over all trades; not without gaps per trade
-	Stored time.Time // the ledger's clock, not the writer's
+	Seq    uint64    // increases over the events of all trades
+	Stored time.Time // by the clock of the ledger, not of the writer
 }
 
-// Filter selects trades for a walk. The zero Filter selects all.
+// Filter selects trades. The zero Filter selects all.
 type Filter struct {
-	// Since selects trades that have an event stored at or after it.
+	// Since selects trades with an event that was stored at or after this time.
 	Since time.Time
 }
 
-// The errors callers tell apart with errors.Is.
+// AppendOption is an option of Append. The zero value changes nothing.
+type AppendOption struct{ header nats.Header }
+
+// WithHeaders adds headers to the stored event, for instance its trace context.
+// Names with a meaning to NATS, CloudEvents or the ledger are left out. If the
+// option is given more than once, the last one counts.
+func WithHeaders(h nats.Header) AppendOption {
+	kept := maps.Clone(h)
+	for name, values := range kept {
+		kept[name] = slices.Clone(values)
+	}
+	return AppendOption{header: kept}
+}
+
+func headerOf(opts []AppendOption) (h nats.Header) {
+	for _, o := range opts {
+		if o.header != nil {
+			h = o.header
+		}
+	}
+	return h
+}
+
+// Errors to test for with errors.Is.
 var (
-	// ErrConflict: the trade has another last event than the writer thought.
+	// ErrConflict: the trade has another last event than the append stated.
 	ErrConflict = errors.New("the trade has changed in the ledger")
-	// ErrUncertain: the event may be in the ledger, or arrive later, or not.
+	// ErrUncertain: the event may be stored, may be stored later, or not at all.
 	ErrUncertain = errors.New("not known whether the event is in the ledger")
-	// ErrTradeID: not 1 to 64 of A-Z a-z 0-9 _ -. A dot, * or > in a subject
-	// would let one trade's guard cover another's.
+	// ErrTradeID: the id is not 1 to 64 of A-Z a-z 0-9 _ -. With a dot, * or > in
+	// it the guard of one trade would cover other trades.
 	ErrTradeID = errors.New("not a trade id")
 )
 
-// ConflictError says what stands where the event was to be written. It is
-// ErrConflict.
+// ConflictError is the error of an append that lost against another event.
+// errors.Is(err, ErrConflict) is true for it.
 type ConflictError struct {
 	TradeID string
-	After   uint64 // what the writer took for the last event
-	Found   uint64 // the event found behind it, 0 where it was not looked for
+	After   uint64 // the last event as stated by the append
+	Found   uint64 // the event found after it; 0: not looked up
 }
 
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("appending to trade %s after sequence %d: %v (found %d)", e.TradeID, e.After, ErrConflict, e.Found)
 }
 
-// Is makes errors.Is(err, ErrConflict) true.
+// Is reports whether target is ErrConflict.
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
-// CheckTradeID returns an error that wraps ErrTradeID unless id may name a
-// trade: 1 to 64 of A-Z a-z 0-9 _ -.
+// CheckTradeID returns an error that wraps ErrTradeID unless id is 1 to 64 of
+// A-Z a-z 0-9 _ -.
 func CheckTradeID(id string) error {
 	if !capture.ValidTradeID(id) {
 		return fmt.Errorf("%w: %.80q is not 1 to 64 of A-Z a-z 0-9 _ -", ErrTradeID, id)
@@ -134,7 +168,8 @@ func wordByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
 }
 
-// checkEvent refuses what could not be found again or would break the guard.
+// checkEvent refuses events that could not be found again or would break the
+// guard.
 func checkEvent(e capture.Event) error {
 	if err := CheckTradeID(e.TradeID); err != nil {
 		return err

@@ -58,7 +58,7 @@ func ensure(t *testing.T, js jetstream.JetStream, c ledger.StreamConfig) {
 	t.Helper()
 	var findings []ledger.Finding
 	// A cluster that has just elected its leader may lose a request.
-	err := natsconn.Settle(t.Context(), slog.New(slog.DiscardHandler), func(ctx context.Context) (err error) {
+	err := natsconn.RetryUntilReady(t.Context(), slog.New(slog.DiscardHandler), func(ctx context.Context) (err error) {
 		findings, err = ledger.EnsureStream(ctx, js, c)
 		return err
 	})
@@ -86,7 +86,7 @@ func bothWays(t *testing.T, test func(t *testing.T, open opener)) {
 	for name, open := range map[string]opener{
 		"one by one": ledger.NewJetStream,
 		"in batches": func(js jetstream.JetStream, o ledger.Options) *ledger.JetStream {
-			return ledger.InBatches(ledger.NewJetStream(js, o))
+			return ledger.SendBatches(ledger.NewJetStream(js, o))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestJetStreamInBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	ledgertest.Run(t, func(*testing.T) ledger.Ledger {
-		return ledger.InBatches(ledger.NewJetStream(js, ledger.Options{}))
+		return ledger.SendBatches(ledger.NewJetStream(js, ledger.Options{}))
 	})
 }
 

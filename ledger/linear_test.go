@@ -170,7 +170,7 @@ type broken struct {
 
 func (b broken) turn() bool { return b.calls.Add(1)%5 == 0 }
 
-func (b broken) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+func (b broken) Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error) {
 	switch {
 	case b.breaks == "no guard":
 		now, err := b.LoadLatest(ctx, e.TradeID)
@@ -181,17 +181,17 @@ func (b broken) Append(ctx context.Context, e capture.Event, after uint64) (uint
 	case b.breaks == "a lost event" && b.turn():
 		return after + 1, nil
 	case b.breaks == "stored, told as a conflict" && b.turn():
-		if _, err := b.Ledger.Append(ctx, e, after); err != nil {
+		if _, err := b.Ledger.Append(ctx, e, after, opts...); err != nil {
 			return 0, err
 		}
 		return 0, &ledger.ConflictError{TradeID: e.TradeID, After: after}
 	case b.breaks == "stored, told as not stored" && b.turn():
-		if _, err := b.Ledger.Append(ctx, e, after); err != nil {
+		if _, err := b.Ledger.Append(ctx, e, after, opts...); err != nil {
 			return 0, err
 		}
 		return 0, errors.New("refused")
 	}
-	return b.Ledger.Append(ctx, e, after)
+	return b.Ledger.Append(ctx, e, after, opts...)
 }
 
 func (b broken) Load(ctx context.Context, trade string) (ledger.Trade, error) {

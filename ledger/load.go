@@ -9,12 +9,39 @@ import (
 )
 
 const (
-	// maxChain is how many events are followed back one by one. The usual trade
-	// has two; a longer one is read in batches, which cost the server a search.
+	// maxChain is how many events are read one by one, from the last one back.
+	// Most trades have two. Longer ones are read in batches, for which the server
+	// has to search.
 	maxChain = 16
 	// tradePage is how many events of a long trade one request asks for.
 	tradePage = 256
 )
+
+// Load implements Ledger. It reads the last event from any replica and follows
+// Capture-After back to the first one: one short request per event. Reading by
+// subject instead would make the server search its files.
+func (l *JetStream) Load(ctx context.Context, tradeID string) (Trade, error) {
+	return l.load(ctx, tradeID, l.replicaGet)
+}
+
+// LoadLatest implements Ledger. It is Load, with the last event read from the
+// leader.
+func (l *JetStream) LoadLatest(ctx context.Context, tradeID string) (Trade, error) {
+	return l.load(ctx, tradeID, l.leaderGet)
+}
+
+// Last implements Ledger, with one request to the leader.
+func (l *JetStream) Last(ctx context.Context, tradeID string) (Entry, bool, error) {
+	if err := CheckTradeID(tradeID); err != nil {
+		return Entry{}, false, err
+	}
+	last, found, err := l.get(ctx, l.leaderGet, getRequest{LastFor: TradeFilter(tradeID)})
+	if err != nil || !found {
+		return Entry{}, false, wrap(err, "reading the last event of trade "+tradeID)
+	}
+	entry, err := last.entry()
+	return entry, err == nil, err
+}
 
 func (l *JetStream) load(ctx context.Context, tradeID string, from getter) (Trade, error) {
 	if err := CheckTradeID(tradeID); err != nil {
@@ -31,7 +58,7 @@ func (l *JetStream) load(ctx context.Context, tradeID string, from getter) (Trad
 	return t, nil
 }
 
-// upTo returns the events of a trade up to a known last one.
+// upTo returns the events of a trade up to its last one.
 func (l *JetStream) upTo(ctx context.Context, tradeID string, last storedMsg) (Trade, error) {
 	chain, whole, err := l.chain(ctx, tradeID, last)
 	if err != nil {
@@ -40,7 +67,7 @@ func (l *JetStream) upTo(ctx context.Context, tradeID string, last storedMsg) (T
 	if !whole {
 		return l.searchUpTo(ctx, tradeID, last.Seq)
 	}
-	t := Trade{ID: tradeID, Headers: givenHeaders(last.header)}
+	t := Trade{ID: tradeID, Headers: extraHeaders(last.header)}
 	for _, msg := range chain {
 		entry, err := msg.entry()
 		if err != nil {
@@ -51,9 +78,9 @@ func (l *JetStream) upTo(ctx context.Context, tradeID string, last storedMsg) (T
 	return t, nil
 }
 
-// chain follows Capture-After back from the last event. whole is false where
-// the trade is long, or where an event was appended without keeping to the
-// ledger's form: then the server has to search.
+// chain follows Capture-After back from the last event. whole is false if the
+// trade is long, or if an event was not appended by a ledger; the server has to
+// search then.
 func (l *JetStream) chain(ctx context.Context, tradeID string, last storedMsg) (chain []storedMsg, whole bool, err error) {
 	for msg := last; ; {
 		chain = append(chain, msg)
@@ -72,7 +99,7 @@ func (l *JetStream) chain(ctx context.Context, tradeID string, last storedMsg) (
 			return nil, false, err
 		}
 		if !found {
-			break // it has expired, and with it all before it
+			break // it has expired, and so have all before it
 		}
 		if of, ok := tradeOf(previous.Subject); !ok || of != tradeID {
 			return nil, false, nil
@@ -83,7 +110,7 @@ func (l *JetStream) chain(ctx context.Context, tradeID string, last storedMsg) (
 	return chain, true, nil
 }
 
-// bySeq reads one event. Only the leader is believed that it is gone.
+// bySeq reads one event. Only if the leader does not have it, it is gone.
 func (l *JetStream) bySeq(ctx context.Context, seq uint64) (storedMsg, bool, error) {
 	msg, found, err := l.get(ctx, l.replicaGet, getRequest{Seq: seq})
 	if err != nil || found {
@@ -92,8 +119,7 @@ func (l *JetStream) bySeq(ctx context.Context, seq uint64) (storedMsg, bool, err
 	return l.get(ctx, l.leaderGet, getRequest{Seq: seq})
 }
 
-// searchUpTo reads a trade in batches, from a replica that reaches as far as
-// the last event.
+// searchUpTo reads a trade in batches, from a replica that has the last event.
 func (l *JetStream) searchUpTo(ctx context.Context, tradeID string, last uint64) (Trade, error) {
 	var t Trade
 	err := l.retry(ctx, func(ctx context.Context) (err error) {
@@ -123,7 +149,7 @@ func (l *JetStream) search(ctx context.Context, tradeID string) (Trade, error) {
 			t.Headers = msg.Header
 		}
 		if !b.more {
-			t.Headers = givenHeaders(t.Headers)
+			t.Headers = extraHeaders(t.Headers)
 			return t, nil
 		}
 	}

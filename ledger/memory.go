@@ -13,9 +13,9 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Memory is a Ledger that lives and dies with the process. It keeps events as
-// JSON, as JetStream does, so that what is read is what would be read there.
-// The zero value is ready. It starts no goroutines.
+// Memory is a Ledger in the memory of the process. It stores events as JSON, as
+// JetStream does, so that reading them gives the same result. The zero value is
+// an empty ledger. It starts no goroutines.
 type Memory struct {
 	mu     sync.Mutex
 	log    []record            // the record at i has sequence i+1
@@ -25,7 +25,7 @@ type Memory struct {
 
 type record struct {
 	data   []byte
-	header nats.Header // what WithHeaders gave
+	header nats.Header // of WithHeaders
 	trade  string
 	after  uint64
 	stored time.Time
@@ -33,8 +33,8 @@ type record struct {
 
 var _ Ledger = (*Memory)(nil)
 
-// Append is Ledger.Append. It never returns ErrUncertain.
-func (m *Memory) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+// Append implements Ledger. It never returns ErrUncertain.
+func (m *Memory) Append(ctx context.Context, e capture.Event, after uint64, opts ...AppendOption) (uint64, error) {
 	if err := checkEvent(e); err != nil {
 		return 0, err
 	}
@@ -48,12 +48,12 @@ func (m *Memory) Append(ctx context.Context, e capture.Event, after uint64) (uin
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.last(e.TradeID) != after {
-		return m.standing(e, after)
+		return m.storedAfter(e, after)
 	}
 	if m.trades == nil {
 		m.trades = map[string][]uint64{}
 	}
-	m.log = append(m.log, record{data: data, header: givenHeaders(headersOf(ctx)), trade: e.TradeID, after: after, stored: time.Now()})
+	m.log = append(m.log, record{data: data, header: extraHeaders(headerOf(opts)), trade: e.TradeID, after: after, stored: time.Now()})
 	seq := uint64(len(m.log))
 	m.trades[e.TradeID] = append(m.trades[e.TradeID], seq)
 	if m.grown != nil {
@@ -63,9 +63,9 @@ func (m *Memory) Append(ctx context.Context, e capture.Event, after uint64) (uin
 	return seq, nil
 }
 
-// standing returns the sequence of the event behind `after` where it is this
-// very event, appended before, and the conflict where it is another.
-func (m *Memory) standing(e capture.Event, after uint64) (uint64, error) {
+// storedAfter returns the sequence of the trade's next event if that is e,
+// appended by an earlier call, and a conflict if it is another event.
+func (m *Memory) storedAfter(e capture.Event, after uint64) (uint64, error) {
 	conflict := &ConflictError{TradeID: e.TradeID, After: after}
 	for _, seq := range m.trades[e.TradeID] {
 		if seq <= after {
@@ -90,7 +90,7 @@ func (m *Memory) last(tradeID string) uint64 {
 	return seqs[len(seqs)-1]
 }
 
-// Load is Ledger.Load. It never lags.
+// Load implements Ledger. It never lags.
 func (m *Memory) Load(ctx context.Context, tradeID string) (Trade, error) {
 	if err := CheckTradeID(tradeID); err != nil {
 		return Trade{}, err
@@ -122,7 +122,7 @@ func (m *Memory) header(seq uint64) nats.Header {
 func (m *Memory) sequences(tradeID string) []uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	// Appending never changes what is already in the slice.
+	// Appends never change existing elements of the slice.
 	return m.trades[tradeID]
 }
 
@@ -133,12 +133,12 @@ func (m *Memory) entry(seq uint64) (Entry, error) {
 	return decodeEntry(seq, r.stored, r.data)
 }
 
-// LoadLatest is Load.
+// LoadLatest implements Ledger. It is Load.
 func (m *Memory) LoadLatest(ctx context.Context, tradeID string) (Trade, error) {
 	return m.Load(ctx, tradeID)
 }
 
-// Last is Ledger.Last.
+// Last implements Ledger.
 func (m *Memory) Last(ctx context.Context, tradeID string) (Entry, bool, error) {
 	if err := CheckTradeID(tradeID); err != nil {
 		return Entry{}, false, err
@@ -154,7 +154,7 @@ func (m *Memory) Last(ctx context.Context, tradeID string) (Entry, bool, error) 
 	return entry, err == nil, err
 }
 
-// Trades is Ledger.Trades.
+// Trades implements Ledger.
 func (m *Memory) Trades(ctx context.Context, f Filter) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		m.mu.Lock()
@@ -169,7 +169,7 @@ func (m *Memory) Trades(ctx context.Context, f Filter) iter.Seq2[string, error] 
 				yield("", fmt.Errorf("walking the trades: %w", err))
 				return
 			}
-			// The event before it is outside of the walk: it is the first here.
+			// The previous event is before the walk, so this is the first in it.
 			if r.after <= uint64(start) && !yield(r.trade, nil) {
 				return
 			}
@@ -177,7 +177,7 @@ func (m *Memory) Trades(ctx context.Context, f Filter) iter.Seq2[string, error] 
 	}
 }
 
-// Watch is Ledger.Watch.
+// Watch implements Ledger.
 func (m *Memory) Watch(ctx context.Context, from uint64) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		next := from
@@ -202,7 +202,8 @@ func (m *Memory) Watch(ctx context.Context, from uint64) iter.Seq2[Entry, error]
 	}
 }
 
-// waitFor returns nil when the sequence is there, else what to wait for.
+// waitFor returns nil if the sequence is stored, otherwise a channel that is
+// closed at the next append.
 func (m *Memory) waitFor(seq uint64) <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -215,11 +216,12 @@ func (m *Memory) waitFor(seq uint64) <-chan struct{} {
 	return m.grown
 }
 
-// decodeEntry reads one stored event. On error the Entry still says where.
+// decodeEntry decodes a stored event. With an error the Entry has only its
+// sequence and time.
 func decodeEntry(seq uint64, stored time.Time, data []byte) (Entry, error) {
 	e, err := capture.DecodeEvent(data)
 	if err != nil {
-		return Entry{Seq: seq, Stored: stored}, fmt.Errorf("reading sequence %d of the ledger: %w", seq, err)
+		return Entry{Seq: seq, Stored: stored}, fmt.Errorf("decoding sequence %d of the ledger: %w", seq, err)
 	}
 	return Entry{Event: e, Seq: seq, Stored: stored}, nil
 }

@@ -8,40 +8,41 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// ParkedTrades follows which trades are parked and wait for a person, those of
-// all workers. It never reads the ledger whole: it asks for new parked events
-// alone, and looks from time to time whether the trades it knows still wait,
-// mostly with one short request for each. It is not for concurrent use.
+// ParkedTrades counts the parked trades that wait for an operator, over all
+// workers. It does not read the whole ledger: it reads the new parked events, and
+// from time to time checks whether the known trades still wait, mostly with one
+// short request for each. It is made by FollowParked and is not safe for
+// concurrent use.
 type ParkedTrades struct {
 	l       *JetStream
-	upTo    uint64          // where parked events were looked for last
-	known   map[string]bool // in fresh or waiting
-	fresh   []string        // have a parked event, and were not looked at since
-	waiting []string        // were parked when they were looked at, the longest ago first
+	upTo    uint64          // parked events were read up to here
+	known   map[string]bool // trades in fresh or waiting
+	fresh   []string        // have a parked event and were not checked since
+	waiting []string        // were parked at the last check; the oldest check first
 }
 
-// FollowParked begins at the ledger's first event; Look goes on from there.
+// FollowParked returns a ParkedTrades that starts at the ledger's first event.
 func (l *JetStream) FollowParked() *ParkedTrades {
 	return &ParkedTrades{l: l, known: map[string]bool{}}
 }
 
-// Count is how many trades are known to wait. After the first looks it still
-// grows, and it may be behind by what happened since a trade was looked at.
+// Count returns how many trades are known to wait. It grows during the first
+// calls of Look, and lags behind by what happened since each trade was checked.
 func (p *ParkedTrades) Count() int { return len(p.waiting) }
 
-// maxParked bounds the memory. Beyond it the number only says "very many".
+// maxParked bounds the memory. A greater number of trades is not counted.
 const maxParked = 200_000
 
-// lookPages bounds how many pages of parked events one look reads.
+// lookPages bounds how many pages of parked events one Look reads.
 const lookPages = 4
 
-// Look looks at no more than so many trades: those that were parked since the
-// last look, and then those that were not looked at for the longest. It reports
-// whether there are parked events that it has not come to.
+// Look checks at most so many trades: those that were parked since the last call,
+// then those whose last check is the oldest. It reports whether there are parked
+// events that it has not reached.
 //
-// A trade whose events cannot be read (capture.ErrEvent) does not keep it from
-// the others: it counts as one that waits, for it had a parked event and a
-// person has to look, and the first such error is returned at the end.
+// A trade whose events cannot be decoded (capture.ErrEvent) counts as waiting,
+// because it had a parked event and an operator has to look. The other trades are
+// checked, and the first such error is returned at the end.
 func (p *ParkedTrades) Look(ctx context.Context, trades int) (more bool, err error) {
 	more = true
 	for page := 0; page < lookPages && more && len(p.fresh) < trades; page++ {
@@ -82,9 +83,8 @@ func (p *ParkedTrades) add(found []string) {
 	}
 }
 
-// waits reports whether a trade is parked and nobody has closed the case. The
-// last event mostly tells; what follows a parked one and ends nothing, as a
-// notification, does not.
+// waits reports whether a trade is parked and its case is not closed. Mostly the
+// last event says so. After others, such as a notification, the trade is loaded.
 func (l *JetStream) waits(ctx context.Context, tradeID string) (bool, error) {
 	last, found, err := l.Last(ctx, tradeID)
 	if err != nil || !found {

@@ -16,31 +16,6 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Load is Ledger.Load. It reads the last event from any replica and follows
-// Capture-After back to the first: one short request per event, where the
-// server would search its files for the events of a subject.
-func (l *JetStream) Load(ctx context.Context, tradeID string) (Trade, error) {
-	return l.load(ctx, tradeID, l.replicaGet)
-}
-
-// LoadLatest is Ledger.LoadLatest: Load that begins at the leader.
-func (l *JetStream) LoadLatest(ctx context.Context, tradeID string) (Trade, error) {
-	return l.load(ctx, tradeID, l.leaderGet)
-}
-
-// Last is Ledger.Last: one round trip to the leader.
-func (l *JetStream) Last(ctx context.Context, tradeID string) (Entry, bool, error) {
-	if err := CheckTradeID(tradeID); err != nil {
-		return Entry{}, false, err
-	}
-	last, found, err := l.get(ctx, l.leaderGet, getRequest{LastFor: TradeFilter(tradeID)})
-	if err != nil || !found {
-		return Entry{}, false, wrap(err, "reading the last event of trade "+tradeID)
-	}
-	entry, err := last.entry()
-	return entry, err == nil, err
-}
-
 func wrap(err error, doing string) error {
 	if err == nil {
 		return nil
@@ -48,7 +23,7 @@ func wrap(err error, doing string) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// getter reads one message; found is false where there is none.
+// getter reads one message; found is false if there is none.
 type getter func(context.Context, getRequest) (msg storedMsg, found bool, err error)
 
 // get reads with retries.
@@ -60,9 +35,9 @@ func (l *JetStream) get(ctx context.Context, from getter, req getRequest) (msg s
 	return msg, found, err
 }
 
-// getRequest is the body of two calls of the JetStream API: STREAM.MSG.GET,
-// which only the leader of a stream answers, and DIRECT.GET, which any replica
-// does. The client library would choose for us.
+// getRequest is the body of two calls of the JetStream API: STREAM.MSG.GET, to
+// which only the leader of a stream replies, and DIRECT.GET, to which any replica
+// does. The client library does not let its caller choose.
 type getRequest struct {
 	Seq       uint64     `json:"seq,omitempty"`
 	LastFor   string     `json:"last_by_subj,omitempty"`
@@ -106,13 +81,13 @@ func (l *JetStream) leaderGet(ctx context.Context, req getRequest) (msg storedMs
 	case got.Error != nil:
 		return msg, false, fmt.Errorf("asking the leader of stream %s: %w", l.o.Stream, got.Error)
 	case got.Message == nil:
-		return msg, false, fmt.Errorf("asking the leader of stream %s: neither message nor error", l.o.Stream)
+		return msg, false, fmt.Errorf("asking the leader of stream %s: the reply has neither a message nor an error", l.o.Stream)
 	}
 	msg = *got.Message
 	if len(msg.Headers) > 0 {
 		msg.header, err = nats.DecodeHeadersMsg(msg.Headers)
 	}
-	return msg, err == nil, wrap(err, fmt.Sprintf("reading the headers of sequence %d of the ledger", msg.Seq))
+	return msg, err == nil, wrap(err, fmt.Sprintf("decoding the headers of sequence %d of the ledger", msg.Seq))
 }
 
 func (l *JetStream) replicaGet(ctx context.Context, req getRequest) (msg storedMsg, found bool, err error) {
@@ -133,10 +108,10 @@ func (l *JetStream) replicaGet(ctx context.Context, req getRequest) (msg storedM
 	if msg.Seq, err = strconv.ParseUint(answer.Header.Get(jetstream.SequenceHeader), 10, 64); err == nil {
 		msg.Time, err = time.Parse(time.RFC3339Nano, answer.Header.Get(jetstream.TimeStampHeaer))
 	}
-	return msg, err == nil, wrap(err, "reading the answer of a replica of stream "+l.o.Stream)
+	return msg, err == nil, wrap(err, "decoding the reply of a replica of stream "+l.o.Stream)
 }
 
-// api is the subject of a JetStream API call.
+// api returns the subject of a JetStream API call.
 func (l *JetStream) api(call string) string {
 	prefix := l.js.Options().APIPrefix
 	if prefix == "" {
@@ -145,17 +120,17 @@ func (l *JetStream) api(call string) string {
 	return strings.TrimSuffix(prefix, ".") + "." + call
 }
 
-// batch is the answer to one direct get.
+// batch is the reply to one direct get.
 type batch struct {
 	msgs []*jetstream.RawStreamMsg
-	more bool // the replica holds more behind the last one
+	more bool // the replica has more after the last one
 }
 
-// errCut: a batch did not arrive whole.
-var errCut = errors.New("the server's answer was cut short")
+// errIncomplete: messages of a batch are missing.
+var errIncomplete = errors.New("the server's reply is incomplete")
 
-// directGet checks that the batch is whole: the library ends it silently when
-// the time is over, and messages of a batch may get lost.
+// directGet reads a batch and checks that it is complete: the library ends a
+// batch without an error when the time is over, and messages may get lost.
 func (l *JetStream) directGet(ctx context.Context, limit int, opts []jetstreamext.GetBatchOpt) (batch, error) {
 	msgs, err := jetstreamext.GetBatch(ctx, l.js, l.o.Stream, limit, opts...)
 	if err != nil {
@@ -172,19 +147,19 @@ func (l *JetStream) directGet(ctx context.Context, limit int, opts []jetstreamex
 		}
 		before, err := strconv.ParseUint(msg.Header.Get("Nats-Last-Sequence"), 10, 64)
 		if err != nil || before != last {
-			return batch{}, errCut
+			return batch{}, errIncomplete
 		}
 		b.msgs, last = append(b.msgs, msg), msg.Sequence
 		b.more = msg.Header.Get("Nats-Num-Pending") != "0"
 	}
 	if len(b.msgs) == 0 {
-		return batch{}, errCut
+		return batch{}, errIncomplete
 	}
 	return b, nil
 }
 
-// passing tells errors of reading that another try may mend.
-func passing(err error) bool {
+// transient reports whether another try may succeed after this error of a read.
+func transient(err error) bool {
 	if errors.Is(err, capture.ErrEvent) || errors.Is(err, jetstreamext.ErrBatchUnsupported) ||
 		errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, context.Canceled) {
 		return false

@@ -47,7 +47,7 @@ func TestAWriteThatStandsStill(t *testing.T) {
 	url, _ := atomicServer(t)
 	line := &stallingLine{left: &atomic.Int32{}, marks: [][]byte{[]byte("Nats-Batch-Sequence: 3\r"), []byte("captures.t1")}}
 	line.left.Store(5)
-	l := ledger.InBatches(ledger.NewJetStream(connect(t, url, nats.SetCustomDialer(line)),
+	l := ledger.SendBatches(ledger.NewJetStream(connect(t, url, nats.SetCustomDialer(line)),
 		ledger.Options{Timeout: 100 * time.Millisecond, Bound: processtest.Patience}))
 	const n = 250
 	var wg sync.WaitGroup

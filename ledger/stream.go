@@ -10,36 +10,40 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/ledger/internal/appender"
 )
 
-// DefaultMaxAge is how long events are kept: a year of disputes and a month.
+// DefaultMaxAge is how long events are kept: the year in which a payment can be
+// disputed, and a month.
 const DefaultMaxAge = 400 * 24 * time.Hour
 
-// Forever, as StreamConfig.MaxAge, is without an end.
+// Forever, as StreamConfig.MaxAge, keeps events without a limit.
 const Forever time.Duration = -1
 
-// StreamConfig says what stream the ledger wants. The zero value of a field is
+// StreamConfig describes the stream of a ledger. The zero value of each field is
 // its default.
 type StreamConfig struct {
-	Stream   string        // DefaultStream
-	Replicas int           // 1
-	MaxAge   time.Duration // DefaultMaxAge; Forever: no event is ever dropped
-	Log      *slog.Logger  // told where the stream is created; nil: nobody is
+	Stream   string        // default: DefaultStream
+	Replicas int           // default: 1
+	MaxAge   time.Duration // default: DefaultMaxAge; Forever keeps all events
+	Log      *slog.Logger  // logs that the stream was created; nil: no log
 }
 
-// Finding is something about the stream that does not fit the ledger.
+// Finding is a setting of the stream that does not suit the ledger.
 type Finding struct {
-	// Unfit: the ledger would lose events or its guard. Don't run on it.
+	// Unfit: the ledger would lose events or its guard. Do not run on the stream.
 	Unfit bool
-	// Text says what is wrong and what to do, in plain words.
+	// Text says what is wrong and how to correct it.
 	Text string
 }
 
-// leastEvent is what a stream has to take: no event comes near it.
-const leastEvent = 32 << 10
+// minMsgSize is the size of message that a stream has to accept. Events are much
+// smaller.
+const minMsgSize = 32 << 10
 
-// EnsureStream creates the ledger's stream where it is missing. A stream that
-// exists is never altered; what does not fit is told as findings.
+// EnsureStream creates the ledger's stream if it does not exist. An existing
+// stream is never changed; settings that do not suit the ledger are returned as
+// findings.
 func EnsureStream(ctx context.Context, js jetstream.JetStream, c StreamConfig) ([]Finding, error) {
 	c = c.withDefaults()
 	stream, err := js.Stream(ctx, c.Stream)
@@ -50,6 +54,19 @@ func EnsureStream(ctx context.Context, js jetstream.JetStream, c StreamConfig) (
 		return nil, fmt.Errorf("opening the ledger's stream %s: %w", c.Stream, err)
 	}
 	return inspect(stream.CachedInfo().Config, c), nil
+}
+
+// InspectStream returns the state of the ledger's stream and what does not suit
+// the ledger. It creates and changes nothing. If the stream does not exist, the
+// error wraps jetstream.ErrStreamNotFound.
+func InspectStream(ctx context.Context, js jetstream.JetStream, c StreamConfig) (*jetstream.StreamInfo, []Finding, error) {
+	c = c.withDefaults()
+	stream, err := js.Stream(ctx, c.Stream)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the ledger's stream %s: %w", c.Stream, err)
+	}
+	info := stream.CachedInfo()
+	return info, inspect(info.Config, c), nil
 }
 
 func (c StreamConfig) withDefaults() StreamConfig {
@@ -68,8 +85,8 @@ func (c StreamConfig) withDefaults() StreamConfig {
 	return c
 }
 
-// create makes the stream; of two workers that start together, one finds what
-// the other made.
+// create creates the stream, or returns the one that another worker has created
+// at the same time.
 func create(ctx context.Context, js jetstream.JetStream, c StreamConfig) (jetstream.Stream, error) {
 	stream, err := js.CreateStream(ctx, jetstream.StreamConfig{
 		Name:        c.Stream,
@@ -78,15 +95,15 @@ func create(ctx context.Context, js jetstream.JetStream, c StreamConfig) (jetstr
 		Retention:   jetstream.LimitsPolicy,
 		Storage:     jetstream.FileStorage,
 		Replicas:    c.Replicas,
-		MaxAge:      max(c.MaxAge, 0), // 0 is for ever to JetStream
-		// Full means refusing what is new, not forgetting what is true.
+		MaxAge:      max(c.MaxAge, 0), // 0 means no limit to JetStream
+		// A full ledger refuses new events; it must not drop old ones.
 		Discard:     jetstream.DiscardNew,
 		AllowDirect: true,
 		DenyDelete:  true,
 		DenyPurge:   true,
 		Duplicates:  time.Second, // events carry no Nats-Msg-Id: the guard is stronger
-		// Used where the server syncs every message, see way.
-		AllowAtomicPublish: knowsBatches(js.Conn().ConnectedServerVersion()),
+		// Used if the server syncs every message, see package appender.
+		AllowAtomicPublish: supportsBatches(js.Conn().ConnectedServerVersion()),
 	})
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return js.Stream(ctx, c.Stream)
@@ -97,8 +114,8 @@ func create(ctx context.Context, js jetstream.JetStream, c StreamConfig) (jetstr
 	return stream, err
 }
 
-// knowsBatches: atomic batches came with nats-server 2.12.
-func knowsBatches(version string) bool {
+// supportsBatches reports whether a server of this version has atomic batches.
+func supportsBatches(version string) bool {
 	var major, minor int
 	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
 		return false
@@ -106,7 +123,7 @@ func knowsBatches(version string) bool {
 	return major > 2 || major == 2 && minor >= 12
 }
 
-// inspect compares a stream with what the ledger rests on.
+// inspect returns the settings of a stream that do not suit the ledger.
 func inspect(got jetstream.StreamConfig, c StreamConfig) []Finding {
 	checks := []struct {
 		bad, unfit bool
@@ -114,23 +131,23 @@ func inspect(got jetstream.StreamConfig, c StreamConfig) []Finding {
 	}{
 		{!covers(got.Subjects), true, "it does not store the subjects " + allSubjects + "; add them to the stream"},
 		{got.SubjectTransform != nil || got.Mirror != nil || len(got.Sources) > 0, true, "it is a mirror, has sources or renames subjects; the ledger needs a stream of its own"},
-		{got.Retention != jetstream.LimitsPolicy, true, "its retention is " + got.Retention.String() + ", so events vanish once read; the ledger needs limits"},
-		{got.MaxMsgsPerSubject > 0, true, fmt.Sprintf("it keeps only %d messages per subject, so earlier events of a trade vanish; set no such limit", got.MaxMsgsPerSubject)},
+		{got.Retention != jetstream.LimitsPolicy, true, "its retention is " + got.Retention.String() + ", so events are removed once read; the ledger needs limits"},
+		{got.MaxMsgsPerSubject > 0, true, fmt.Sprintf("it keeps only %d messages per subject, so earlier events of a trade are removed; set no such limit", got.MaxMsgsPerSubject)},
 		{!got.AllowDirect, true, "it does not allow direct gets, which reading a trade needs; set allow_direct"},
-		{got.Discard == jetstream.DiscardOld && (got.MaxMsgs > 0 || got.MaxBytes > 0), true, "when full it drops the oldest events, which are the truth about open trades; set discard to new, or lift the limits on messages and bytes"},
-		{got.NoAck, true, "it does not acknowledge what is published, so no append can be relied on; lift no_ack"},
+		{got.Discard == jetstream.DiscardOld && (got.MaxMsgs > 0 || got.MaxBytes > 0), true, "when full it drops the oldest events, which open trades depend on; set discard to new, or lift the limits on messages and bytes"},
+		{got.NoAck, true, "it does not acknowledge what is published, so no append can be relied on; clear no_ack"},
 		{got.Storage != jetstream.FileStorage, true, "it keeps events in memory only; the ledger needs file storage"},
-		{got.PersistMode == jetstream.AsyncPersistMode, true, "its persist mode is async, so the server confirms events that it has not written yet, and forgets them when its process dies; the ledger needs the default mode, which a stream is made with"},
-		{got.AllowMsgCounter, true, "it holds counters and takes nothing else; the ledger needs a stream of its own"},
-		{got.MaxMsgSize > 0 && got.MaxMsgSize < leastEvent, true, fmt.Sprintf("it takes no message over %d bytes, so a call could be announced and its outcome be refused; allow %d, or set no limit", got.MaxMsgSize, leastEvent)},
-		{got.Sealed, true, "it is sealed and takes nothing new; the ledger needs a stream of its own"},
-		{got.AllowRollup || got.AllowMsgTTL, false, "it allows rollups or messages with a time to live, which erase events; nothing here uses them, make sure that nothing else does"},
-		{got.MaxAge >= capture.AuthorizationWindow && c.MaxAge < 0, false, fmt.Sprintf("it keeps events for %s, and not for ever, as ledger.max_age says", got.MaxAge)},
-		// Who forgets a trade that can still be captured takes its next job for the first.
-		{got.MaxAge > 0 && got.MaxAge < capture.AuthorizationWindow, true, fmt.Sprintf("it keeps events for %s only, so a trade is forgotten while it can still be captured, and its next job is taken for the first; keep them for %s at the very least", got.MaxAge, capture.AuthorizationWindow)},
+		{got.PersistMode == jetstream.AsyncPersistMode, true, "its persist mode is async, so the server confirms events before it has written them, and loses them if its process dies; the ledger needs the default mode, which can only be set when a stream is created"},
+		{got.AllowMsgCounter, true, "it stores counters and nothing else; the ledger needs a stream of its own"},
+		{got.MaxMsgSize > 0 && got.MaxMsgSize < minMsgSize, true, fmt.Sprintf("it refuses messages over %d bytes, so the intent of a call could be stored and its outcome refused; allow %d, or set no limit", got.MaxMsgSize, minMsgSize)},
+		{got.Sealed, true, "it is sealed and refuses new events; the ledger needs a stream of its own"},
+		{got.AllowRollup || got.AllowMsgTTL, false, "it allows rollups or messages with a time to live, which remove events; make sure that no other program uses them"},
+		{got.MaxAge >= capture.AuthorizationWindow && c.MaxAge < 0, false, fmt.Sprintf("it keeps events for %s, but ledger.max_age sets no limit", got.MaxAge)},
+		// If a trade is forgotten that can still be captured, its next job looks like its first.
+		{got.MaxAge > 0 && got.MaxAge < capture.AuthorizationWindow, true, fmt.Sprintf("it keeps events for %s only, so a trade is forgotten while it can still be captured, and its next job is treated as its first; keep them for at least %s", got.MaxAge, capture.AuthorizationWindow)},
 		{got.MaxAge >= capture.AuthorizationWindow && got.MaxAge < c.MaxAge, false, fmt.Sprintf("it keeps events for %s, less than the %s of ledger.max_age", got.MaxAge, c.MaxAge)},
 		{got.Replicas < c.Replicas, false, fmt.Sprintf("it has %d of the %d replicas that nats.replicas asks for; `nats stream edit %s --replicas %d`, or lower nats.replicas", got.Replicas, c.Replicas, got.Name, c.Replicas)},
-		{!got.DenyDelete || !got.DenyPurge, false, "single events can be deleted or purged from it; set deny_delete and deny_purge for an audit trail that only grows"},
+		{!got.DenyDelete || !got.DenyPurge, false, "single events can be deleted or purged from it; set deny_delete and deny_purge for an append-only audit trail"},
 	}
 	var found []Finding
 	for _, check := range checks {
@@ -144,7 +161,7 @@ func inspect(got jetstream.StreamConfig, c StreamConfig) []Finding {
 func covers(subjects []string) bool {
 	for _, s := range subjects {
 		switch s {
-		case allSubjects, subjectPrefix + ">", "*.*.*", "*.>", ">":
+		case allSubjects, appender.SubjectPrefix + ">", "*.*.*", "*.>", ">":
 			return true
 		}
 	}

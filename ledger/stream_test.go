@@ -149,12 +149,12 @@ func TestEventsAreCloudEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := ledger.WithHeaders(t.Context(), nats.Header{
+	withTrace := ledger.WithHeaders(nats.Header{
 		"traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
 		"Nats-Msg-Id": {"mine"}, "CE-Type": {"mine"},
 	})
 	e := ledgertest.Event("t", capture.Captured, 1)
-	if _, err := ledger.NewJetStream(js, ledger.Options{Source: "till"}).Append(ctx, e, 0); err != nil {
+	if _, err := ledger.NewJetStream(js, ledger.Options{Source: "till"}).Append(t.Context(), e, 0, withTrace); err != nil {
 		t.Fatal(err)
 	}
 	msg, err := sub.NextMsg(processtest.Patience)
@@ -336,7 +336,7 @@ func TestServersThatKnowBatches(t *testing.T) {
 		"2.12.0": true, "2.15.2": true, "2.12.0-RC.1": true, "3.0.0": true,
 		"2.11.9": false, "2.9.25": false, "1.4.1": false, "": false, "dev": false,
 	} {
-		if got := ledger.KnowsBatches(version); got != want {
+		if got := ledger.SupportsBatches(version); got != want {
 			t.Errorf("version %q: %v, want %v", version, got, want)
 		}
 	}

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"github.com/capture-worker/capture-worker/capture"
 )
 
 const (
@@ -15,56 +18,121 @@ const (
 	walkPageBytes = 4 << 20
 )
 
-// Trades is Ledger.Trades. It reads the stream once from the first selected
-// event to the end, in pages, without a consumer. A trade is yielded at the
-// first of its events that lies in the walk: the one that follows an event
-// from before the walk, or none. So a trade whose first events have expired is
-// still found.
+// Trades implements Ledger. It reads the stream once from the first selected
+// event to the end, in pages, without a consumer. A trade is yielded at the first
+// of its events in that range: the one whose previous event is before the range
+// or does not exist. So a trade whose first events have expired is found too.
 func (l *JetStream) Trades(ctx context.Context, f Filter) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		start, end, err := l.span(ctx, f)
 		if err != nil {
-			yield("", fmt.Errorf("walking the trades: %w", err))
+			yield("", fmt.Errorf("listing trades: %w", err))
 			return
 		}
-		for next := start; next <= end; {
-			msgs, err := l.walkFrom(ctx, next)
+		for msg, err := range l.messages(ctx, "", start, end) {
 			if err != nil {
-				yield("", fmt.Errorf("walking the trades at sequence %d: %w", next, err))
+				yield("", fmt.Errorf("listing trades: %w", err))
 				return
 			}
-			if len(msgs) == 0 {
+			if trade, ok := firstInRange(msg, start); ok && !yield(trade, nil) {
 				return
-			}
-			for _, msg := range msgs {
-				if msg.Sequence > end {
-					return
-				}
-				if trade, ok := firstIn(msg, start); ok && !yield(trade, nil) {
-					return
-				}
-				next = msg.Sequence + 1
 			}
 		}
 	}
 }
 
-// firstIn returns the trade of an event whose predecessor lies before start, or
-// is not known: better a trade twice than one that is hidden.
-func firstIn(msg *jetstream.RawStreamMsg, start uint64) (string, bool) {
-	trade, ours := tradeOf(msg.Subject)
+// firstInRange returns the trade of an event whose previous event is before
+// start. If the previous event is unknown, the trade may be yielded twice, which
+// is better than not at all.
+func firstInRange(msg *jetstream.RawStreamMsg, start uint64) (string, bool) {
+	trade, ok := tradeOf(msg.Subject)
 	before, known := predecessor(msg.Header)
-	return trade, ours && (!known || before < start)
+	return trade, ok && (!known || before < start)
 }
 
-// span returns the sequences of the first and the last event of the walk. Where
-// there is none, the first is after the last.
+// TradesWith yields the ids of the trades that have an event of the type, each
+// once, in the order of the first such event, up to the last event that was
+// stored when it began. It remembers the trades that it has yielded, so use it
+// for rare types. On JetStream it reads only the events of that type; any other
+// ledger is read completely. An error ends it.
+func TradesWith(ctx context.Context, l Ledger, t capture.EventType) iter.Seq2[string, error] {
+	if js, ok := l.(*JetStream); ok {
+		return js.tradesWith(ctx, t)
+	}
+	return func(yield func(string, error) bool) {
+		for id, err := range l.Trades(ctx, Filter{}) {
+			var trade Trade
+			if err == nil {
+				trade, err = l.Load(ctx, id)
+			}
+			if err != nil {
+				yield("", err)
+				return
+			}
+			if slices.ContainsFunc(trade.Events, func(e capture.Event) bool { return e.Type == t }) && !yield(id, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (l *JetStream) tradesWith(ctx context.Context, t capture.EventType) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		start, end, err := l.span(ctx, Filter{})
+		if err != nil {
+			yield("", fmt.Errorf("listing trades with an event %s: %w", t, err))
+			return
+		}
+		seen := map[string]bool{}
+		for msg, err := range l.messages(ctx, Subject("*", t), start, end) {
+			if err != nil {
+				yield("", fmt.Errorf("listing trades with an event %s: %w", t, err))
+				return
+			}
+			trade, ok := tradeOf(msg.Subject)
+			if !ok || seen[trade] {
+				continue
+			}
+			seen[trade] = true
+			if !yield(trade, nil) {
+				return
+			}
+		}
+	}
+}
+
+// TradesSince returns the trades of the next events of a type after a sequence,
+// at most one page of them, and the sequence to continue from. If there are no
+// such events, that is the last sequence of the ledger, so that the same range
+// is not searched twice.
+func (l *JetStream) TradesSince(ctx context.Context, t capture.EventType, after uint64) (trades []string, upTo uint64, err error) {
+	start, end, err := l.span(ctx, Filter{})
+	if err != nil || after >= end {
+		return nil, end, wrap(err, "searching for events "+string(t))
+	}
+	msgs, err := l.page(ctx, Subject("*", t), max(after+1, start))
+	if err != nil {
+		return nil, after, wrap(err, "searching for events "+string(t))
+	}
+	if len(msgs) == 0 {
+		return nil, end, nil
+	}
+	for _, msg := range msgs {
+		if trade, ok := tradeOf(msg.Subject); ok {
+			trades = append(trades, trade)
+		}
+	}
+	return trades, msgs[len(msgs)-1].Sequence, nil
+}
+
+// span returns the first and the last sequence that the filter selects. If there
+// is none, the first is greater than the last.
 func (l *JetStream) span(ctx context.Context, f Filter) (start, end uint64, err error) {
 	state, err := l.state(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
-	// A stream that never held a message counts from 0 to 0.
+	// A stream that never held a message has the first and last sequence 0.
 	start, end = max(state.FirstSeq, 1), state.LastSeq
 	if f.Since.IsZero() || start > end {
 		return start, end, nil
@@ -83,7 +151,7 @@ func (l *JetStream) state(ctx context.Context) (state jetstream.StreamState, err
 	err = l.retry(ctx, func(ctx context.Context) error {
 		stream, err := l.js.Stream(ctx, l.o.Stream)
 		if err != nil {
-			return fmt.Errorf("asking for the state of stream %s: %w", l.o.Stream, err)
+			return fmt.Errorf("reading the state of stream %s: %w", l.o.Stream, err)
 		}
 		state = stream.CachedInfo().State
 		return nil
@@ -91,23 +159,50 @@ func (l *JetStream) state(ctx context.Context) (state jetstream.StreamState, err
 	return state, err
 }
 
-// errLag: the replica that answered does not reach as far as the leader.
-var errLag = errors.New("the replicas lag behind the leader")
+// messages yields the messages from start to end whose subject matches; an empty
+// subject matches all.
+func (l *JetStream) messages(ctx context.Context, subject string, start, end uint64) iter.Seq2[*jetstream.RawStreamMsg, error] {
+	return func(yield func(*jetstream.RawStreamMsg, error) bool) {
+		for next := start; next <= end; {
+			msgs, err := l.page(ctx, subject, next)
+			if err != nil {
+				yield(nil, fmt.Errorf("at sequence %d: %w", next, err))
+				return
+			}
+			if len(msgs) == 0 {
+				return
+			}
+			for _, msg := range msgs {
+				if msg.Sequence > end || !yield(msg, nil) {
+					return
+				}
+				next = msg.Sequence + 1
+			}
+		}
+	}
+}
 
-// walkFrom returns the next messages, none only where the leader has none. An
-// empty answer may come from a replica that lags.
-func (l *JetStream) walkFrom(ctx context.Context, next uint64) ([]*jetstream.RawStreamMsg, error) {
+// errLag: the replica that replied is behind the leader.
+var errLag = errors.New("a replica is behind the leader")
+
+// page returns the next messages whose subject matches; an empty subject matches
+// all. It returns none only if the leader has none: an empty reply may come from
+// a replica that lags behind.
+func (l *JetStream) page(ctx context.Context, subject string, next uint64) ([]*jetstream.RawStreamMsg, error) {
+	opts := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchMaxBytes(walkPageBytes)}
+	nextFor := ">"
+	if subject != "" {
+		opts, nextFor = append(opts, jetstreamext.GetBatchSubject(subject)), subject
+	}
 	var found []*jetstream.RawStreamMsg
 	err := l.retry(ctx, func(ctx context.Context) error {
-		b, err := l.directGet(ctx, walkPage, []jetstreamext.GetBatchOpt{
-			jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchMaxBytes(walkPageBytes),
-		})
+		b, err := l.directGet(ctx, walkPage, opts)
 		if err != nil || len(b.msgs) > 0 {
 			found = b.msgs
 			return err
 		}
-		_, there, err := l.leaderGet(ctx, getRequest{Seq: next, NextFor: ">"})
-		if err == nil && there {
+		_, exists, err := l.leaderGet(ctx, getRequest{Seq: next, NextFor: nextFor})
+		if err == nil && exists {
 			return errLag
 		}
 		return err

@@ -15,7 +15,7 @@ const (
 	watchExpiry    = 10 * time.Second
 )
 
-// Watch is Ledger.Watch, on an ordered consumer, which the server forgets by
+// Watch implements Ledger, with an ordered consumer, which the server removes by
 // itself.
 func (l *JetStream) Watch(ctx context.Context, from uint64) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
@@ -31,22 +31,23 @@ func (l *JetStream) Watch(ctx context.Context, from uint64) iter.Seq2[Entry, err
 			next = state.LastSeq + 1
 		}
 		w := watch{l: l, next: next, yield: yield}
-		for ctx.Err() == nil && w.lasts(ctx) {
+		for ctx.Err() == nil && w.runConsumer(ctx) {
 		}
 	}
 }
 
-// watch is one Watch under way.
+// watch is the state of one Watch.
 type watch struct {
 	l     *JetStream
 	next  uint64
 	yield func(Entry, error) bool
-	fails int       // consumers in a row that did not work
-	since time.Time // when the first of them began
+	fails int       // consecutive consumers that did not work
+	since time.Time // the first of them began
 }
 
-// lasts runs one consumer until it breaks and reports whether to go on.
-func (w *watch) lasts(ctx context.Context) bool {
+// runConsumer reads from one consumer until that fails, and reports whether to
+// continue with another.
+func (w *watch) runConsumer(ctx context.Context) bool {
 	before, began := w.next, time.Now()
 	goOn, err := w.consume(ctx)
 	if !goOn || ctx.Err() != nil {
@@ -68,6 +69,10 @@ func (w *watch) lasts(ctx context.Context) bool {
 }
 
 func (w *watch) consume(ctx context.Context) (goOn bool, err error) {
+	if err := w.l.usable(); err != nil {
+		w.yield(Entry{}, err)
+		return false, err
+	}
 	create, cancel := context.WithTimeout(ctx, w.l.o.Timeout)
 	defer cancel()
 	consumer, err := w.l.js.OrderedConsumer(create, w.l.o.Stream, jetstream.OrderedConsumerConfig{

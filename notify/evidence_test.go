@@ -64,7 +64,7 @@ func TestPaidIsAlwaysKept(t *testing.T) {
 	w.announced("T1", time.Now())
 	send := func(state string) { t.Helper(); w.want(w.post(signed(secret, data("T1", state))), http.StatusOK) }
 	paidSince := func() time.Time {
-		opened, err := w.clerk.Open(t.Context(), "T1")
+		opened, err := w.recorder.Open(t.Context(), "T1")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ type gauge struct {
 	inside, most int
 }
 
-func (g *gauge) Enter(context.Context) (func(), error) {
+func (g *gauge) Acquire(context.Context) (func(), error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inside++
@@ -33,7 +33,7 @@ func (g *gauge) Enter(context.Context) (func(), error) {
 	return func() { g.mu.Lock(); g.inside--; g.mu.Unlock() }, nil
 }
 
-func (g *gauge) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+func (g *gauge) Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
 	return call(ctx)
 }
 
@@ -42,7 +42,7 @@ func (g *gauge) Call(ctx context.Context, call func(context.Context) capture.Ans
 // places at most Workers are taken: the others stay with the captures.
 func TestFloodNeitherBlocksNorGrows(t *testing.T) {
 	turns := &gauge{}
-	w := newWorld(t, func(c *notify.Config, _ *world) { c.Gate, c.Workers = turns, 3 })
+	w := newWorld(t, func(c *notify.Config, _ *world) { c.Limiter, c.Workers = turns, 3 })
 	const trades, requests = 50, 10_000
 	bodies, forged := make([]string, trades), make([]string, trades)
 	for i := range trades {

@@ -86,7 +86,7 @@ func (f *follower) look(ctx context.Context) {
 // ledger could not be read; one trade that cannot be read keeps none from the
 // others.
 func (f *follower) read(ctx context.Context, trade string) bool {
-	loaded, err := f.h.cfg.Clerk.Open(ctx, trade)
+	loaded, err := f.h.cfg.Recorder.Open(ctx, trade)
 	if err != nil && !errors.Is(err, capture.ErrEvent) {
 		return false
 	}

@@ -40,7 +40,7 @@ func (w *world) followed(d time.Duration, trades ...string) {
 
 func (w *world) outcome(trade string) capture.Event {
 	w.t.Helper()
-	opened, err := w.clerk.Open(w.t.Context(), trade)
+	opened, err := w.recorder.Open(w.t.Context(), trade)
 	if err != nil || opened.State.Outcome == nil {
 		w.t.Fatalf("no outcome of %s, %v", trade, err)
 	}

@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -15,10 +16,11 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// MaxBody is the largest body that is read. Real ones have some 500 bytes.
+// MaxBody is the size of the largest body that is read, in bytes. Bodies seen from
+// the gateway have about 500.
 const MaxBody = 64 << 10
 
-// Defaults of the Config fields that are zero.
+// Defaults of the [Config] fields that are zero.
 const (
 	DefaultConcurrency = 32
 	DefaultWorkers     = 4
@@ -26,28 +28,42 @@ const (
 	DefaultPerTrade    = 20
 )
 
-// storeBound bounds what one request does with the ledger.
-const storeBound = 8 * time.Second
+// storeTimeout limits the ledger operations of one request.
+const storeTimeout = 8 * time.Second
 
-// Turnstile limits what goes to the gateway, as the worker's gate does.
-type Turnstile interface {
-	// Enter waits for a turn; it fails while the gateway is not to be called.
-	Enter(ctx context.Context) (leave func(), err error)
-	// Call holds a gateway slot for the length of one call.
-	Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer
+// ErrConfig is wrapped by errors of [New].
+var ErrConfig = errors.New("notification handler configuration")
+
+// Limiter limits the calls to the gateway. The worker's one serves both.
+type Limiter interface {
+	// Acquire waits until a call may be prepared. It fails while the gateway must
+	// not be called.
+	Acquire(ctx context.Context) (release func(), err error)
+	// Do runs one call, holding a gateway slot.
+	Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer
 }
 
-// Tracer follows the work on notifications. Both methods return the context to
-// work under, and must not block.
+// unlimited is the Limiter if none is set.
+type unlimited struct{}
+
+func (unlimited) Acquire(ctx context.Context) (func(), error) { return func() {}, ctx.Err() }
+
+func (unlimited) Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+	return call(ctx)
+}
+
+// Tracer observes the work on notifications. Both methods return the context to
+// continue with, and must not block.
 type Tracer interface {
-	// Received: a genuine notification is being kept; done is told how it ended.
+	// Received is called before a verified notification is recorded; done is called
+	// with the result.
 	Received(ctx context.Context, tradeID string) (traced context.Context, done func(error))
-	// Resolving: a notified trade is being resolved, after its notification was
-	// answered.
+	// Resolving is called before Order Query is asked about a notified trade, after
+	// its notification was answered.
 	Resolving(ctx context.Context, tradeID string) context.Context
 }
 
-// untraced is the Tracer where none is set.
+// untraced is the Tracer if none is set.
 type untraced struct{}
 
 func (untraced) Received(ctx context.Context, _ string) (context.Context, func(error)) {
@@ -56,74 +72,120 @@ func (untraced) Received(ctx context.Context, _ string) (context.Context, func(e
 
 func (untraced) Resolving(ctx context.Context, _ string) context.Context { return ctx }
 
-// Config configures a Handler.
+// Config configures a [Handler]. Secrets, Recorder and Query must be set.
 type Config struct {
-	// Secrets returns the keys that are believed now: the current one and,
-	// while keys are being changed, the previous. It is asked for each request.
-	Secrets func() []gateway.Secret
-	Clerk   *reconcile.Clerk
-	Query   reconcile.Query
-	Gate    Turnstile
-	// Paused reports, if set, whether the intake of jobs is paused for a fault of
-	// ours: no refusal ends a trade then.
+	// Secrets returns the keys that are accepted now: the current one and, during a
+	// key rotation, the previous one. It is called for each request.
+	Secrets  func() []gateway.Secret
+	Recorder *reconcile.Recorder
+	Query    reconcile.Query
+	Limiter  Limiter // nil is no limit
+	// Paused reports whether the job intake is paused for a fault of ours: no
+	// refusal ends a trade then. nil is never.
 	Paused  func() bool
-	Sources Sources
-	Log     *slog.Logger
-	// Tracer, where set, follows what genuine notifications lead to.
-	Tracer Tracer
+	Sources Sources      // the zero value accepts every sender
+	Log     *slog.Logger // nil disables logging
+	Tracer  Tracer       // nil disables tracing
 
-	Concurrency int // requests that use the ledger at a time
-	Workers     int // trades resolved at a time
-	Queue       int // trades that wait to be resolved
-	PerTrade    int // notified events kept of one trade
+	Concurrency int // requests that use the ledger at a time; 0 is DefaultConcurrency
+	Workers     int // trades resolved at a time; 0 is DefaultWorkers
+	Queue       int // trades waiting to be resolved; 0 is DefaultQueue
+	PerTrade    int // notified events recorded per trade; 0 is DefaultPerTrade
 }
 
-// Handler answers notifications. Begin it with New, end it with Close.
+func (c *Config) check() error {
+	missing := ""
+	switch {
+	case c.Secrets == nil:
+		missing = "Secrets"
+	case c.Recorder == nil:
+		missing = "Recorder"
+	case c.Recorder.Ledger == nil:
+		missing = "Recorder.Ledger"
+	case c.Query == nil:
+		missing = "Query"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%w: notify.Config.%s is not set, and there is no default", ErrConfig, missing)
+}
+
+func (c *Config) setDefaults() {
+	c.Concurrency = positiveOr(c.Concurrency, DefaultConcurrency)
+	c.Workers = positiveOr(c.Workers, DefaultWorkers)
+	c.Queue = positiveOr(c.Queue, DefaultQueue)
+	c.PerTrade = positiveOr(c.PerTrade, DefaultPerTrade)
+	if c.Limiter == nil {
+		c.Limiter = unlimited{}
+	}
+	if c.Tracer == nil {
+		c.Tracer = untraced{}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+func positiveOr(n, def int) int {
+	if n <= 0 {
+		return def
+	}
+	return n
+}
+
+// Handler answers notifications. Make one with [New] and end it with
+// [Handler.Close]; the zero Handler refuses every request with HTTP 503.
 type Handler struct {
-	cfg      Config
-	slots    chan struct{}
-	seen     *recent
-	resolver *resolver
-	stats    Stats
-	tellBad  rate.Sometimes // forgeries must not fill the log
+	cfg       Config
+	slots     chan struct{}
+	seen      *recent
+	resolver  *resolver
+	stats     Stats
+	badLogger rate.Sometimes // limits the log of forged and malformed requests
 }
 
 var _ http.Handler = (*Handler)(nil)
 
-// New returns a handler whose resolving workers run until Close.
-func New(cfg Config) *Handler {
-	defaults := func(n *int, to int) {
-		if *n <= 0 {
-			*n = to
-		}
+// New returns a handler and starts the goroutines that resolve notified trades;
+// they run until [Handler.Close]. The error names a missing field and wraps
+// [ErrConfig].
+func New(cfg Config) (*Handler, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
-	defaults(&cfg.Concurrency, DefaultConcurrency)
-	defaults(&cfg.Workers, DefaultWorkers)
-	defaults(&cfg.Queue, DefaultQueue)
-	defaults(&cfg.PerTrade, DefaultPerTrade)
-	if cfg.Tracer == nil {
-		cfg.Tracer = untraced{}
-	}
+	cfg.setDefaults()
 	h := &Handler{
 		cfg: cfg, slots: make(chan struct{}, cfg.Concurrency), seen: newRecent(cfg.Queue),
-		tellBad: rate.Sometimes{First: 1, Interval: 10 * time.Second},
+		badLogger: rate.Sometimes{First: 1, Interval: 10 * time.Second},
 	}
 	h.resolver = newResolver(cfg, &h.stats)
-	return h
+	return h, nil
 }
 
-// Stats returns the counters. They go on counting.
+// Stats returns the counters, which continue to count.
 func (h *Handler) Stats() *Stats { return &h.stats }
 
-// Close lets the queries under way end, until ctx does, and leaves the trades
-// that wait to their own schedules. Shut the HTTP server down first. The error
-// is that of ctx; nothing runs any more when Close returns.
-func (h *Handler) Close(ctx context.Context) error { return h.resolver.close(ctx) }
+// Close ends the resolving goroutines. It waits for queries in progress until ctx
+// ends, and leaves waiting trades to their own schedules. Shut the HTTP server down
+// first. The error is the cause of ctx's end.
+func (h *Handler) Close(ctx context.Context) error {
+	if h.resolver == nil {
+		return nil
+	}
+	return h.resolver.close(ctx)
+}
 
-// ServeHTTP answers one notification: 200 "ok" when it is in the ledger, or
-// need not be; anything else makes the gateway send it again. Refusals say
-// nothing about why.
+// ServeHTTP answers one notification with 200 "ok" if it is in the ledger, or adds
+// nothing to what is there. Any other answer makes the gateway send it again.
+// Refusals do not reveal their reason: 403 a sender that is not allowed, 405 not a
+// POST, 413 a body above [MaxBody], 408 a body that did not arrive, 401 a wrong
+// signature, 400 not a notification, 503 too many requests or a ledger that cannot
+// be used.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.resolver == nil {
+		unavailable(w)
+		return
+	}
 	if !h.cfg.Sources.Allowed(r) {
 		h.stats.Denied.Add(1)
 		refuse(w, http.StatusForbidden)
@@ -143,21 +205,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, gateway.ErrSignature):
 		h.stats.Forged.Add(1)
-		h.bad("a notification has a bad signature: forged, or signed with a key that we do not have", r)
+		h.logBad("wrong signature: forged, or signed with an unknown key", r)
 		refuse(w, http.StatusUnauthorized)
 	case err != nil:
 		h.stats.Malformed.Add(1)
-		h.bad(err.Error(), r)
+		h.logBad(err.Error(), r)
 		refuse(w, http.StatusBadRequest)
 	default:
 		h.take(w, r, n)
 	}
 }
 
-// bad logs now and then; the counters know how many there were.
-func (h *Handler) bad(what string, r *http.Request) {
-	h.tellBad.Do(func() {
-		h.cfg.Log.WarnContext(r.Context(), "refused a notification", "problem", what, "from", r.RemoteAddr,
+// logBad logs at a limited rate; the attributes have the totals.
+func (h *Handler) logBad(problem string, r *http.Request) {
+	h.badLogger.Do(func() {
+		h.cfg.Log.WarnContext(r.Context(), "notification refused", "problem", problem, "from", r.RemoteAddr,
 			"forged", h.stats.Forged.Load(), "malformed", h.stats.Malformed.Load())
 	})
 }
@@ -182,10 +244,10 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	return nil, false
 }
 
-// take keeps a verified notification. Only these take one of the places, so
-// that forgeries keep no genuine one out.
+// take records a verified notification. Only verified ones use a slot, so that
+// forged ones cannot block them.
 func (h *Handler) take(w http.ResponseWriter, r *http.Request, n gateway.Notification) {
-	if h.seen.has(capture.TradeKey(n.TradeID), digest(n), h.cfg.Clerk.Now()) {
+	if h.seen.has(capture.TradeKey(n.TradeID), digest(n), h.cfg.Recorder.Clock()) {
 		h.stats.Duplicates.Add(1)
 		accept(w)
 		return
@@ -195,18 +257,18 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, n gateway.Notific
 		defer func() { <-h.slots }()
 	default:
 		h.stats.Busy.Add(1)
-		again(w)
+		unavailable(w)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), storeBound)
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
 	ctx, done := h.cfg.Tracer.Received(ctx, n.TradeID)
 	err := h.keep(ctx, n)
 	done(err)
 	if err != nil {
 		h.stats.Trouble.Add(1)
-		h.cfg.Log.WarnContext(ctx, "a notification could not be kept; the gateway will send it again", "trade_id", n.TradeID, "error", err)
-		again(w)
+		h.cfg.Log.WarnContext(ctx, "recording a notification failed, the gateway will send it again", "trade_id", n.TradeID, "error", err)
+		unavailable(w)
 		return
 	}
 	accept(w)
@@ -214,11 +276,11 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, n gateway.Notific
 
 func accept(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	// The gateway may be gone; it sends again then.
+	// If this fails, the gateway sends the notification again.
 	_, _ = io.WriteString(w, "ok")
 }
 
-func again(w http.ResponseWriter) {
+func unavailable(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", "5")
 	refuse(w, http.StatusServiceUnavailable)
 }

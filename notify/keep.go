@@ -19,7 +19,7 @@ const maxRereads = 16
 // keep puts a notification into the ledger where it says something new, and has
 // its trade resolved. Without an error it may be answered with ok.
 func (h *Handler) keep(ctx context.Context, n gateway.Notification) error {
-	book, id := h.cfg.Clerk.Ledger, capture.TradeKey(n.TradeID)
+	book, id := h.cfg.Recorder.Ledger, capture.TradeKey(n.TradeID)
 	trade, err := book.Load(ctx, id)
 	if err == nil && trade.Seq == 0 {
 		// A read may lag, and the intent is always there before the call that
@@ -34,7 +34,7 @@ func (h *Handler) keep(ctx context.Context, n gateway.Notification) error {
 		if done := h.passOver(ctx, trade, s, n); done {
 			return nil
 		}
-		_, err = h.cfg.Clerk.Record(ctx, &reconcile.Trade{ID: trade.ID, State: s, Seq: trade.Seq}, event(s, n))
+		_, err = h.cfg.Recorder.Record(ctx, &reconcile.Trade{ID: trade.ID, State: s, Seq: trade.Seq}, event(s, n))
 		if err == nil {
 			h.kept(ctx, id, s, n)
 			return nil
@@ -56,7 +56,7 @@ func (h *Handler) passOver(ctx context.Context, trade ledger.Trade, s capture.St
 		h.cfg.Log.InfoContext(ctx, "a genuine notification is about a trade that the ledger does not know", "trade_id", n.TradeID, "state", string(n.State))
 	case count > 0 && sameWords(last, content(n)) && !forbids(s, n):
 		h.stats.Duplicates.Add(1)
-		h.seen.put(trade.ID, digest(n), h.cfg.Clerk.Now())
+		h.seen.put(trade.ID, digest(n), h.cfg.Recorder.Clock())
 		// We may have stopped between the event and the query.
 		if unasked(s) {
 			h.resolver.add(trade.ID)
@@ -77,7 +77,7 @@ func (h *Handler) passOver(ctx context.Context, trade ledger.Trade, s capture.St
 // kept is what follows when the event is in the ledger.
 func (h *Handler) kept(ctx context.Context, id string, s capture.State, n gateway.Notification) {
 	h.stats.Kept.Add(1)
-	h.seen.put(id, digest(n), h.cfg.Clerk.Now())
+	h.seen.put(id, digest(n), h.cfg.Recorder.Clock())
 	if s.Phase == capture.PhaseCaptured {
 		h.cfg.Log.WarnContext(ctx, "the gateway says something new about a captured trade; the outcome stands",
 			"trade_id", id, "type", n.Type, "state", string(n.State))

@@ -88,7 +88,7 @@ func (r *resolver) has(trade string) bool {
 	return r.known[trade] != nil
 }
 
-func (r *resolver) now() time.Time { return r.cfg.Clerk.Clock() }
+func (r *resolver) now() time.Time { return r.cfg.Recorder.Clock() }
 
 // push queues a task; mu is held.
 func (r *resolver) push(t *task) {
@@ -188,7 +188,7 @@ func (r *resolver) look(t *task) (again time.Time) {
 	defer cancel()
 	later := r.now().Add(min(lookFirst<<(t.looks-1), lookMost))
 	ctx = r.cfg.Tracer.Resolving(ctx, t.trade)
-	trade, err := r.cfg.Clerk.Open(ctx, t.trade)
+	trade, err := r.cfg.Recorder.Open(ctx, t.trade)
 	switch {
 	case err != nil:
 		return later
@@ -206,7 +206,7 @@ func (r *resolver) look(t *task) (again time.Time) {
 			return until
 		}
 	}
-	leave, err := r.cfg.Gate.Enter(ctx)
+	leave, err := r.cfg.Limiter.Acquire(ctx)
 	if err != nil {
 		return later
 	}
@@ -215,8 +215,8 @@ func (r *resolver) look(t *task) (again time.Time) {
 }
 
 func (r *resolver) ask(ctx context.Context, t *task, trade *reconcile.Trade, later time.Time) time.Time {
-	asking := reconcile.Resolver{Clerk: r.cfg.Clerk, Excused: r.cfg.Paused, Query: func(ctx context.Context, id string) capture.Answer {
-		return r.cfg.Gate.Call(ctx, func(ctx context.Context) capture.Answer { return r.cfg.Query(ctx, id) })
+	asking := reconcile.Resolver{Recorder: r.cfg.Recorder, Excused: r.cfg.Paused, Query: func(ctx context.Context, id string) capture.Answer {
+		return r.cfg.Limiter.Do(ctx, func(ctx context.Context) capture.Answer { return r.cfg.Query(ctx, id) })
 	}}
 	result, err := asking.Resolve(ctx, t.trade)
 	switch {
@@ -249,7 +249,7 @@ func (r *resolver) ask(ctx context.Context, t *task, trade *reconcile.Trade, lat
 // notBefore is when a pursued trade is asked about next by the table of
 // decisions, zero if that is now.
 func (r *resolver) notBefore(s capture.State) time.Time {
-	if step := capture.Decide(&s, &s.Job, r.now(), r.cfg.Clerk.Policy); step.Do == capture.DoWait {
+	if step := capture.Decide(&s, &s.Job, r.now(), r.cfg.Recorder.Policy); step.Do == capture.DoWait {
 		return step.Until
 	}
 	return time.Time{}

@@ -27,15 +27,15 @@ const secret gateway.Secret = "current-key"
 // world is a handler over a ledger in memory and a gateway that says what the
 // test wants.
 type world struct {
-	t       *testing.T
-	handler *notify.Handler
-	clerk   *reconcile.Clerk
-	ledger  ledger.Ledger
-	queries atomic.Int64
-	state   atomic.Pointer[capture.OrderState] // what Order Query says
-	shut    atomic.Bool
-	slow    chan struct{} // where set, queries wait for it
-	ahead   atomic.Int64  // of the real clock
+	t        *testing.T
+	handler  *notify.Handler
+	recorder *reconcile.Recorder
+	ledger   ledger.Ledger
+	queries  atomic.Int64
+	state    atomic.Pointer[capture.OrderState] // what Order Query says
+	shut     atomic.Bool
+	slow     chan struct{} // where set, queries wait for it
+	ahead    atomic.Int64  // of the real clock
 }
 
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
@@ -49,19 +49,23 @@ func newWorld(t *testing.T, change func(*notify.Config, *world)) *world {
 	ids := atomic.Int64{}
 	cfg := notify.Config{
 		Secrets: func() []gateway.Secret { return []gateway.Secret{secret} },
-		Query:   w.query, Gate: w, Log: slog.New(slog.DiscardHandler),
+		Query:   w.query, Limiter: w, Log: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
 		change(&cfg, w)
 	}
-	w.clerk = &reconcile.Clerk{
+	w.recorder = &reconcile.Recorder{
 		Ledger: w.ledger, Worker: "listener", Now: w.now, Log: cfg.Log,
 		Policy:   capture.Policy{Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour},
 		Schedule: reconcile.Schedule{QuickInitial: time.Second, QuickMax: time.Second, QuickTotal: time.Second, SlowInitial: time.Minute, SlowMax: time.Minute},
 		NewID:    func() string { return fmt.Sprintf("e%d", ids.Add(1)) },
 	}
-	cfg.Clerk = w.clerk
-	w.handler = notify.New(cfg)
+	cfg.Recorder = w.recorder
+	handler, err := notify.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.handler = handler
 	return w
 }
 
@@ -90,15 +94,15 @@ func (w *world) query(ctx context.Context, id string) capture.Answer {
 	}}
 }
 
-// Enter and Call make the world its own turnstile.
-func (w *world) Enter(ctx context.Context) (func(), error) {
+// Acquire and Do make the world its own limiter.
+func (w *world) Acquire(ctx context.Context) (func(), error) {
 	if w.shut.Load() {
 		return nil, fmt.Errorf("the gateway is shut")
 	}
 	return func() {}, ctx.Err()
 }
 
-func (w *world) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+func (w *world) Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
 	return call(ctx)
 }
 
@@ -127,9 +131,9 @@ func (w *world) ended(trade string, t capture.EventType, reason string) {
 
 func (w *world) append(trade string, e capture.Event) {
 	w.t.Helper()
-	opened, err := w.clerk.Open(w.t.Context(), trade)
+	opened, err := w.recorder.Open(w.t.Context(), trade)
 	if err == nil {
-		_, err = w.clerk.Record(w.t.Context(), opened, &e)
+		_, err = w.recorder.Record(w.t.Context(), opened, &e)
 	}
 	if err != nil {
 		w.t.Fatal(err)
@@ -137,7 +141,7 @@ func (w *world) append(trade string, e capture.Event) {
 }
 
 func (w *world) phase(trade string) capture.Phase {
-	opened, err := w.clerk.Open(context.Background(), trade)
+	opened, err := w.recorder.Open(context.Background(), trade)
 	if err != nil {
 		w.t.Error(err)
 	}

@@ -14,63 +14,64 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// What a Batch does where its fields are zero.
+// The defaults of a [Batch].
 const (
 	DefaultBatchConcurrency = 8
 	DefaultBatchTries       = 3
 	DefaultBatchGiveUp      = 15 * time.Minute
 )
 
-// windowPerHand is how far a batch runs ahead of its slowest item, for each of
-// its hands: it bounds the memory, and the Cursor's Ahead.
-const windowPerHand = 16
+// windowPerWorker limits how far a batch runs ahead of its slowest item, per
+// worker goroutine. It limits memory and the length of Cursor.Ahead.
+const windowPerWorker = 16
 
-// Batch looks at many trades. It reads its input as it goes and keeps nothing
-// of what is done: a million trades take the memory of a few hundred. It works
-// for trades that the ledger knows and for those that it does not.
+// Batch asks Order Query about many trades and compares the answers with the
+// ledger and with what was expected. It streams its input: memory does not grow
+// with the number of items. Trades may be unknown to the ledger. Only Resolver
+// must be set.
 //
-// A query that tells nothing is asked again with backoff, Tries in all, and
-// then its item is KindUnknown. When many in a row tell nothing, a probe about
-// another trade finds out whether the gateway is in trouble altogether (-1000,
-// 429, timeouts) or these trades are. If it is the gateway, all queries pause, and
-// a probe at a time tries whether it is back; Waiting is told of it. After GiveUp
-// no more is asked: the rest is yielded as KindUnknown and Unasked, and the run
-// ends with ErrGatewayDown. When the gateway refuses our signature or user, the
-// run ends at once with a HaltError.
+// A query without a useful answer is repeated with backoff, Tries times in all;
+// its item is then KindUnknown. After ten useless answers in a row, a probe about
+// another trade decides whether the gateway or the trades are the cause. If it is
+// the gateway, all queries pause, Waiting is called, and single probes are made
+// until one succeeds. After GiveUp the remaining items are KindUnknown and
+// Unasked, and the run ends with [ErrGatewayDown]. If the gateway refuses our
+// signature or user, the run ends at once with a [*HaltError].
 type Batch struct {
-	Resolver *Resolver // must be set
-	// Write appends the outcomes that follow to the ledger. Nothing else is
-	// written: evidence without an outcome would put off the trade's own
-	// schedule. Without Write the ledger is only read.
-	Write bool
-	// Select says, from the ledger alone, whether the gateway is to be asked;
-	// nil asks about all. The rest is KindSkipped.
+	Resolver *Resolver
+	// UpdateKnown appends the outcome that follows from an answer to the ledger,
+	// for trades that the ledger knows. A trade without events in the ledger is
+	// compared and reported, and never written: there is no job that its outcome
+	// could belong to. Evidence without an outcome is not written either, because
+	// it would postpone the trade's own schedule. If false, the ledger is only read.
+	UpdateKnown bool
+	// Select decides from the ledger whether to ask the gateway. Items that it
+	// rejects are KindSkipped. nil selects all.
 	Select      func(Item, capture.State) bool
-	Concurrency int           // items in hand; 0 is DefaultBatchConcurrency
+	Concurrency int           // items at a time; 0 is DefaultBatchConcurrency
 	Rate        float64       // Order Queries per second; 0 is no limit
-	Tries       int           // queries of one trade; 0 is DefaultBatchTries
+	Tries       int           // queries per trade; 0 is DefaultBatchTries
 	GiveUp      time.Duration // 0 is DefaultBatchGiveUp
-	Expiring    time.Duration // see Compare
-	// Waiting is told, where it is set, each time that all queries begin to
-	// pause: since when no answer was useful, and when the run ends if none is
-	// until then, but for a query that is under way. It is called from goroutines
-	// of the run's, by one at a time. New queries wait for it: it must return
-	// soon.
+	Expiring    time.Duration // see Horizon
+	// Waiting, if set, is called each time queries start to pause: since is the
+	// first useless answer, until the time at which the run gives up. Calls do not
+	// overlap, and block new queries.
 	Waiting func(since, until time.Time)
 }
 
-// Run looks at the items and yields a verdict for each, in the order in which
-// they are done. Those that cursor has as done are passed over; cursor may be
-// nil, and is read when the run begins. The caller marks what it has kept with
-// Cursor.Done.
+// Run yields a verdict for each item, in the order in which they are completed.
+// Items that cursor marks as done are left out; cursor may be nil, and is read
+// when the run begins. The caller calls [Cursor.Done] after it has stored a
+// verdict.
 //
-// The run ends with at most one error: that of ctx, of the input, a HaltError,
-// ErrGatewayDown, ErrInputChanged or ErrNotSet. Items whose verdict was not yielded by then
-// are not done. Breaking off the loop ends the run; it returns when nothing of
-// it runs any more. The input is read in a goroutine of the run's.
+// At most one error is yielded, as the last element: that of ctx or of the
+// input, [*HaltError], [ErrGatewayDown], [ErrInputChanged] or [ErrNotSet]. Items
+// without a verdict by then are not done. Breaking the loop ends the run; all of
+// its goroutines have ended when the loop does. The input is read in a separate
+// goroutine.
 func (b *Batch) Run(ctx context.Context, items iter.Seq2[Item, error], cursor *Cursor) iter.Seq2[Verdict, error] {
 	return func(yield func(Verdict, error) bool) {
-		if err := b.Resolver.check(); err != nil {
+		if err := b.check(); err != nil {
 			yield(Verdict{}, err)
 			return
 		}
@@ -93,27 +94,34 @@ func (b *Batch) Run(ctx context.Context, items iter.Seq2[Item, error], cursor *C
 	}
 }
 
-// batchRun is one Run at work.
+func (b *Batch) check() error {
+	if b == nil {
+		return notSet("reconcile.Batch")
+	}
+	return b.Resolver.check("reconcile.Batch.Resolver")
+}
+
+// batchRun is the state of one Run.
 type batchRun struct {
 	Batch
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
-	skip     Cursor // as it was when the run began
+	skip     Cursor // a copy from the start of the run
 	limiter  *rate.Limiter
-	brake    *brake
-	window   chan struct{} // one for each item between the slowest and the newest
+	breaker  *breaker
+	window   chan struct{} // one element per item from the oldest unfinished to the newest
 	work     chan numbered
 	verdicts chan Verdict
-	gone     chan struct{} // closed when nobody takes verdicts any more
+	stopped  chan struct{} // closed when verdicts are no longer received
 	running  sync.WaitGroup
-	readErr  error                  // of the input; read it when verdicts is closed
-	told     atomic.Pointer[string] // a trade about which a query told something
-	gaveUp   atomic.Pointer[error]  // ErrGatewayDown, since no more is asked
+	readErr  error                  // of the input; read it after verdicts is closed
+	answered atomic.Pointer[string] // a trade with a useful answer, for probes
+	gaveUp   atomic.Pointer[error]  // ErrGatewayDown
 
 	mu     sync.Mutex
-	done   map[int64]bool // yielded, behind the oldest
+	done   map[int64]bool // yielded, after the oldest
 	order  chan int64     // positions in the window, oldest first
-	oldest int64          // -1: to be taken from order
+	oldest int64          // -1: not yet taken from order
 }
 
 type numbered struct {
@@ -138,39 +146,39 @@ func (b *Batch) begin(ctx context.Context, cursor *Cursor) *batchRun {
 		limit = rate.Limit(r.Rate)
 	}
 	r.limiter = rate.NewLimiter(limit, 1)
-	r.brake = &brake{now: r.Resolver.Clerk.Clock, giveUp: r.GiveUp, waiting: r.Waiting, probe: r.probe}
-	r.window = make(chan struct{}, windowPerHand*r.Concurrency)
+	r.breaker = &breaker{now: r.Resolver.Recorder.Clock, giveUp: r.GiveUp, waiting: r.Waiting, probe: r.probe}
+	r.window = make(chan struct{}, windowPerWorker*r.Concurrency)
 	r.order = make(chan int64, cap(r.window))
-	r.work, r.verdicts, r.gone = make(chan numbered), make(chan Verdict), make(chan struct{})
+	r.work, r.verdicts, r.stopped = make(chan numbered), make(chan Verdict), make(chan struct{})
 	return r
 }
 
-// end stops what still runs and waits for it.
+// end cancels the run and waits for its goroutines.
 func (r *batchRun) end() {
-	close(r.gone)
+	close(r.stopped)
 	r.cancel(context.Canceled)
 	r.running.Wait()
 }
 
-// start sets the reader and the hands to work. verdicts is closed when all
-// have ended.
+// start starts the reader and the workers. verdicts is closed when all have
+// ended.
 func (r *batchRun) start(items iter.Seq2[Item, error]) {
-	var hands sync.WaitGroup
-	hands.Go(func() {
+	var workers sync.WaitGroup
+	workers.Go(func() {
 		defer close(r.work)
-		// What is in hand when the input breaks is finished.
+		// Items in progress are finished when reading fails.
 		r.readErr = r.read(items)
 	})
 	for range r.Concurrency {
-		hands.Go(r.hand)
+		workers.Go(r.workItems)
 	}
 	r.running.Go(func() {
-		hands.Wait()
+		workers.Wait()
 		close(r.verdicts)
 	})
 }
 
-// read hands out the items that are not done yet.
+// read sends the items that are not done yet to the workers.
 func (r *batchRun) read(items iter.Seq2[Item, error]) error {
 	at := int64(-1)
 	for item, err := range items {
@@ -190,7 +198,7 @@ func (r *batchRun) read(items iter.Seq2[Item, error]) error {
 			return nil
 		case done:
 			r.advance(at)
-		case !r.handOut(numbered{item, at}):
+		case !r.send(numbered{item, at}):
 			return nil
 		}
 	}
@@ -200,19 +208,19 @@ func (r *batchRun) read(items iter.Seq2[Item, error]) error {
 	return nil
 }
 
-// place waits until the window reaches a position. What an earlier run has
-// done ahead takes a place too, or the cursor would grow from run to run.
+// place waits until the window reaches a position. Items that an earlier run did
+// ahead take a place too: otherwise the cursor would grow from run to run.
 func (r *batchRun) place(at int64) bool {
 	select {
 	case r.window <- struct{}{}:
-		r.order <- at // has as many places as the window
+		r.order <- at // has the capacity of the window
 		return true
 	case <-r.ctx.Done():
 		return false
 	}
 }
 
-func (r *batchRun) handOut(n numbered) bool {
+func (r *batchRun) send(n numbered) bool {
 	select {
 	case r.work <- n:
 		return true
@@ -221,7 +229,7 @@ func (r *batchRun) handOut(n numbered) bool {
 	}
 }
 
-// advance moves the window over what is done without a gap.
+// advance moves the window past the items that are done without a gap.
 func (r *batchRun) advance(at int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -243,11 +251,11 @@ func (r *batchRun) advance(at int64) {
 	}
 }
 
-// hand takes items until there are none, or the run ends.
-func (r *batchRun) hand() {
+// workItems processes items until there are none or the run ends.
+func (r *batchRun) workItems() {
 	for n := range r.work {
 		if r.ctx.Err() != nil {
-			continue // the reader may have put one more into the channel
+			continue // the reader may have sent one more item
 		}
 		v, err := r.examine(n)
 		if err != nil {
@@ -256,7 +264,7 @@ func (r *batchRun) hand() {
 		}
 		select {
 		case r.verdicts <- v:
-		case <-r.gone:
+		case <-r.stopped:
 		}
 	}
 }

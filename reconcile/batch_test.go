@@ -41,9 +41,9 @@ var silence = capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInte
 
 // newBatch asks a, over an empty ledger, by the bubble's clock.
 func newBatch(a *asked, book ledger.Ledger) *reconcile.Batch {
-	clerk := newClerk(book, "batch")
-	clerk.Now = time.Now
-	return &reconcile.Batch{Resolver: &reconcile.Resolver{Clerk: clerk, Query: a.query}, Concurrency: 4}
+	recorder := newRecorder(book, "batch")
+	recorder.Now = time.Now
+	return &reconcile.Batch{Resolver: &reconcile.Resolver{Recorder: recorder, Query: a.query}, Concurrency: 4}
 }
 
 // trades is an input of n trades that nobody has to hold.
@@ -295,22 +295,22 @@ func TestBatchWritesOutcomes(t *testing.T) {
 	t.Parallel()
 	for _, write := range []bool{false, true} {
 		book := &ledger.Memory{}
-		clerk := newClerk(book, "mine")
-		announce(t, clerk)
+		recorder := newRecorder(book, "mine")
+		announce(t, recorder)
 		a := &asked{answer: always(paid(t))}
 		b := newBatch(a, book)
-		b.Write = write
-		b.Resolver.Clerk.Now = clerk.Now
+		b.UpdateKnown = write
+		b.Resolver.Recorder.Now = recorder.Now
 		verdicts, err := collect(t, b.Run(t.Context(), reconcile.Items(reconcile.Item{TradeID: "T1"}), nil))
 		if err != nil || len(verdicts) != 1 {
 			t.Fatal(verdicts, err)
 		}
-		v, after := verdicts[0], mustOpen(t, clerk)
+		v, after := verdicts[0], mustOpen(t, recorder)
 		if v.Kind != reconcile.KindNotInLedger || v.Event == nil || v.Written != write || (after.State.Phase == capture.PhaseCaptured) != write {
 			t.Errorf("write %t: %+v; the ledger says %s", write, v, after.State.Phase)
 		}
 		a.answer = always(says(t, "authorized", "24.99"))
-		if _, err := collect(t, b.Run(t.Context(), reconcile.Items(reconcile.Item{TradeID: "T1"}), nil)); err != nil || mustOpen(t, clerk).State.Events != after.State.Events {
+		if _, err := collect(t, b.Run(t.Context(), reconcile.Items(reconcile.Item{TradeID: "T1"}), nil)); err != nil || mustOpen(t, recorder).State.Events != after.State.Events {
 			t.Errorf("write %t: evidence was written, %v", write, err)
 		}
 	}
@@ -352,9 +352,9 @@ func (blank) LoadLatest(_ context.Context, id string) (ledger.Trade, error) {
 
 func TestBatchOfManyInConstantMemory(t *testing.T) {
 	answer := says(t, "authorized", "1.00")
-	clerk := newClerk(blank{}, "batch")
+	recorder := newRecorder(blank{}, "batch")
 	b := reconcile.Batch{Resolver: &reconcile.Resolver{
-		Clerk: clerk, Query: func(context.Context, string) capture.Answer { return answer },
+		Recorder: recorder, Query: func(context.Context, string) capture.Answer { return answer },
 	}}
 	heap := func() uint64 {
 		var m runtime.MemStats

@@ -12,8 +12,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// HaltError ends a batch: the gateway refuses our signature or our user, and
-// would refuse every query.
+// HaltError ends a batch or a release: the gateway refuses our signature or user
+// and would refuse every query.
 type HaltError struct{ Answer capture.Answer }
 
 func (e *HaltError) Error() string {
@@ -24,13 +24,14 @@ func (e *HaltError) Error() string {
 	return fmt.Sprintf("the gateway refuses our %s (code %s)", what, e.Answer.Code)
 }
 
-// Waits between the queries of one trade that told nothing.
+// The backoff between queries about one trade without a useful answer.
 const (
-	againFirst = time.Second
-	againMost  = 15 * time.Second
+	retryInitial = time.Second
+	retryMax     = 15 * time.Second
 )
 
-// Trades makes items of a walk over the ledger.
+// Trades returns an item for each trade_id of a walk over the ledger, such as
+// ledger.TradesWith returns.
 func Trades(walk iter.Seq2[string, error]) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for id, err := range walk {
@@ -41,7 +42,7 @@ func Trades(walk iter.Seq2[string, error]) iter.Seq2[Item, error] {
 	}
 }
 
-// Items makes an input of a list.
+// Items returns a list as the input of [Batch.Run].
 func Items(items ...Item) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for _, item := range items {
@@ -52,17 +53,17 @@ func Items(items ...Item) iter.Seq2[Item, error] {
 	}
 }
 
-// examine looks at one item. An error ends the run.
+// examine returns the verdict on one item. An error ends the run.
 func (r *batchRun) examine(n numbered) (Verdict, error) {
 	v := Verdict{Item: n.Item, Position: n.at, Deadline: n.CaptureBefore}
 	if !capture.ValidTradeID(n.TradeID) {
-		v.Kind, v.Why = KindUnknown, "not a trade id: one is 1 to 64 of A-Z a-z 0-9 _ -"
+		v.Kind, v.Why = KindUnknown, "not a valid trade_id: use 1 to 64 characters of A-Z a-z 0-9 _ -"
 		return v, nil
 	}
-	clerk := r.Resolver.Clerk
-	trade, err := clerk.Open(r.ctx, n.TradeID)
+	recorder := r.Resolver.Recorder
+	trade, err := recorder.Open(r.ctx, n.TradeID)
 	if err != nil {
-		return r.noLedger(v, err)
+		return r.ledgerFailed(v, err)
 	}
 	v.State = trade.State
 	if r.Select != nil && !r.Select(n.Item, trade.State) {
@@ -83,27 +84,27 @@ func (r *batchRun) examine(n numbered) (Verdict, error) {
 	if !v.Kind.Difference() && v.Event == nil {
 		return v, nil
 	}
-	// Others may have written while we asked, and a read may lag: nobody is
-	// alarmed before the latest was read.
-	if trade, err = clerk.reopen(r.ctx, n.TradeID); err != nil {
-		return r.noLedger(v, err)
+	// The first read may lag, and others may have written since: read again before
+	// a difference is reported.
+	if trade, err = recorder.Reopen(r.ctx, n.TradeID); err != nil {
+		return r.ledgerFailed(v, err)
 	}
 	v.State = trade.State
 	r.judge(&v)
-	return r.keep(v, trade)
+	return r.record(v, trade)
 }
 
-// judge fills in what follows from the answer and the ledger as it was read.
+// judge fills in what follows from the answer and the state of the trade.
 func (r *batchRun) judge(v *Verdict) {
-	clerk := r.Resolver.Clerk
-	now, window := clerk.Clock(), clerk.Policy.OrDefault().Window
+	recorder := r.Resolver.Recorder
+	now, window := recorder.Clock(), recorder.Policy.OrDefault().Window
 	v.Kind, v.Why = Compare(v.Item, v.State, v.Answer, now, Horizon{Window: window, Expiring: r.Expiring})
 	v.Deadline = deadlineOf(v.Item, v.State, v.Answer, now, window)
 	v.Event = nil
 	if v.State.Events == 0 {
 		return
 	}
-	if e := capture.Judge(&v.State, nil, v.finding(), now, clerk.Policy); e != nil && e.Type.Outcome() {
+	if e := capture.Judge(&v.State, nil, v.finding(), now, recorder.Policy); e != nil && e.Type.Outcome() {
 		v.Event = e
 	}
 }
@@ -112,12 +113,12 @@ func (v *Verdict) finding() capture.Finding {
 	return capture.Finding{Via: capture.ViaQuery, Answer: v.Answer, Asked: v.asked}
 }
 
-// keep writes the outcome that follows, where it is to be written.
-func (r *batchRun) keep(v Verdict, trade *Trade) (Verdict, error) {
-	if v.Event == nil || !r.Write {
+// record writes the outcome that follows, if the batch updates the ledger.
+func (r *batchRun) record(v Verdict, trade *Trade) (Verdict, error) {
+	if v.Event == nil || !r.UpdateKnown {
 		return v, nil
 	}
-	_, event, err := r.Resolver.Clerk.Learn(r.ctx, trade, nil, v.finding())
+	_, event, err := r.Resolver.Recorder.Apply(r.ctx, trade, nil, v.finding())
 	switch {
 	case err != nil && r.ctx.Err() != nil:
 		return v, context.Cause(r.ctx)
@@ -128,13 +129,14 @@ func (r *batchRun) keep(v Verdict, trade *Trade) (Verdict, error) {
 	}
 	if v.Event = event; event != nil && event.Type.Outcome() {
 		v.Written = true
-		v.Why += "; written to the ledger now: " + string(event.Type)
+		v.Why += "; written to the ledger: " + string(event.Type)
 	}
 	return v, nil
 }
 
-// noLedger tells trouble of the ledger from the end of the run.
-func (r *batchRun) noLedger(v Verdict, err error) (Verdict, error) {
+// ledgerFailed returns the verdict for an item whose ledger could not be used, or
+// the error that ended the run.
+func (r *batchRun) ledgerFailed(v Verdict, err error) (Verdict, error) {
 	if r.ctx.Err() != nil {
 		return v, context.Cause(r.ctx)
 	}
@@ -143,60 +145,57 @@ func (r *batchRun) noLedger(v Verdict, err error) (Verdict, error) {
 	return v, nil
 }
 
-// ask asks Order Query until it tells something, a few times.
+// ask queries a trade until there is a useful answer, at most Tries times.
 func (r *batchRun) ask(tradeID string) (found capture.Finding, tries int, err error) {
-	again := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(againFirst), backoff.WithMaxInterval(againMost), backoff.WithMaxElapsedTime(0))
+	retry := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(retryInitial), backoff.WithMaxInterval(retryMax), backoff.WithMaxElapsedTime(0))
 	for tries = 1; ; tries++ {
-		if found, err = r.askOnce(tradeID); err != nil || told(found.Answer) || tries >= r.Tries {
+		if found, err = r.askOnce(tradeID); err != nil || useful(found.Answer) || tries >= r.Tries {
 			return found, tries, err
 		}
-		if err = sleep(r.ctx, again.NextBackOff()); err != nil {
+		if err = sleep(r.ctx, retry.NextBackOff()); err != nil {
 			return found, tries, err
 		}
 	}
 }
 
 func (r *batchRun) askOnce(tradeID string) (capture.Finding, error) {
-	if err := r.brake.enter(r.ctx); err != nil {
+	if err := r.breaker.acquire(r.ctx); err != nil {
 		return capture.Finding{}, err
 	}
 	if err := r.limiter.Wait(r.ctx); err != nil {
 		return capture.Finding{}, endOf(r.ctx, err)
 	}
-	found := r.Resolver.Clerk.Ask(r.ctx, r.Resolver.Query, tradeID)
+	found := r.Resolver.Recorder.Ask(r.ctx, r.Resolver.Query, tradeID)
 	answer := found.Answer
-	if r.ctx.Err() != nil && !told(answer) {
+	if r.ctx.Err() != nil && !useful(answer) {
 		return found, context.Cause(r.ctx)
 	}
-	r.brake.leave(answer)
+	r.breaker.observe(answer)
 	if answer.OurFault() {
 		return found, &HaltError{Answer: answer}
 	}
-	if told(answer) {
-		r.told.Store(&tradeID)
+	if useful(answer) {
+		r.answered.Store(&tradeID)
 	}
 	return found, nil
 }
 
-// probeTrade is asked about if no trade of the batch has told anything yet. The
-// gateway does not know it and says so.
-const probeTrade = "capture-worker-probe"
-
-// probe asks about a trade that told something before.
+// probe asks about a trade that had a useful answer before, or about
+// capture.ProbeTradeID, which the gateway refuses as unknown.
 func (r *batchRun) probe(ctx context.Context) bool {
 	if r.limiter.Wait(ctx) != nil {
 		return false
 	}
-	id := probeTrade
-	if known := r.told.Load(); known != nil {
+	id := capture.ProbeTradeID
+	if known := r.answered.Load(); known != nil {
 		id = *known
 	}
-	return told(r.Resolver.Query(ctx, id))
+	return useful(r.Resolver.Query(ctx, id))
 }
 
-// endOf is why the run ends. The limiter has an error of its own for a wait
-// that would outlast the deadline of ctx.
+// endOf returns the reason for the end of a run. The limiter returns an error of
+// its own for a wait beyond the deadline of ctx.
 func endOf(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause

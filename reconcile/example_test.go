@@ -24,7 +24,7 @@ func must[T any](v T, err error) T {
 
 // exampleWorld is a gateway that holds a trade T1, paid, and T2, authorized,
 // and a ledger in which the answer to T1's capture call was lost.
-func exampleWorld() (client *gateway.Client, clerk *reconcile.Clerk, done func()) {
+func exampleWorld() (client *gateway.Client, recorder *reconcile.Recorder, done func()) {
 	sim := gatewaytest.New(gatewaytest.Options{User: "016683", Secret: "example-key", AllowEmptyNotifyURL: true})
 	server := httptest.NewServer(sim)
 	client = must(gateway.New(gateway.Config{
@@ -37,22 +37,22 @@ func exampleWorld() (client *gateway.Client, clerk *reconcile.Clerk, done func()
 	); err != nil {
 		panic(err)
 	}
-	clerk = &reconcile.Clerk{
+	recorder = &reconcile.Recorder{
 		Ledger: &ledger.Memory{}, // in production: ledger.NewJetStream(js, ledger.Options{})
 		Worker: "nightly-check",
 	}
 	job := capture.Job{TradeID: "T1", Amount: sum}
-	must(clerk.Record(context.Background(), &reconcile.Trade{ID: "T1"}, &capture.Event{
+	must(recorder.Record(context.Background(), &reconcile.Trade{ID: "T1"}, &capture.Event{
 		Type: capture.Attempted, Attempt: 1, Call: 1, RequestID: "ca51f2fas3i0f8uiw7efj6oe", Job: &job, LeaseUntil: time.Now(),
 	}))
-	return client, clerk, func() { client.Close(); server.Close(); sim.Close() }
+	return client, recorder, func() { client.Close(); server.Close(); sim.Close() }
 }
 
 // One trade: ask the gateway, and write down what follows.
 func ExampleResolver_Resolve() {
-	client, clerk, done := exampleWorld()
+	client, recorder, done := exampleWorld()
 	defer done()
-	resolver := &reconcile.Resolver{Clerk: clerk, Query: client.Query}
+	resolver := &reconcile.Resolver{Recorder: recorder, Query: client.Query}
 
 	result, err := resolver.Resolve(context.Background(), "T1")
 	if err != nil {
@@ -66,52 +66,52 @@ func ExampleResolver_Resolve() {
 	// because: paid
 }
 
-// A clerk needs a ledger and works with the defaults of everything else: the
+// A recorder needs a ledger and works with the defaults of everything else: the
 // clock, the ids of events, the schedule, and the policy, which a worker with
 // the default configuration has too.
-func ExampleClerk() {
+func ExampleRecorder() {
 	ctx := context.Background()
-	clerk := &reconcile.Clerk{Ledger: &ledger.Memory{}, Worker: "back-office"}
+	recorder := &reconcile.Recorder{Ledger: &ledger.Memory{}, Worker: "back-office"}
 
-	trade, err := clerk.Open(ctx, "T9")
+	trade, err := recorder.Open(ctx, "T9")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	// Somebody else began it, and the answer to the call was lost.
 	job := capture.Job{TradeID: "T9", Amount: must(capture.ParseAmount("24.99", "EUR"))}
-	trade = must(clerk.Record(ctx, trade, &capture.Event{
+	trade = must(recorder.Record(ctx, trade, &capture.Event{
 		Type: capture.Attempted, Attempt: 1, Call: 1, RequestID: "ca51f2fas3i0f8uiw7efj6oe", Job: &job, LeaseUntil: time.Now(),
 	}))
-	asked := clerk.Ask(ctx, func(context.Context, string) capture.Answer { // in production: client.Query
+	asked := recorder.Ask(ctx, func(context.Context, string) capture.Answer { // in production: client.Query
 		return capture.Answer{Kind: capture.AnswerDone, Order: &capture.Order{State: capture.OrderAuthorized, Amount: job.Amount}}
 	}, "T9")
-	trade, event, err := clerk.Learn(ctx, trade, nil, asked)
+	trade, event, err := recorder.Apply(ctx, trade, nil, asked)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Println(event.Type)
 	// One early look proves nothing about a lost call: wait, then look again.
-	next := capture.Decide(&trade.State, &job, time.Now(), clerk.Policy)
+	next := capture.Decide(&trade.State, &job, time.Now(), recorder.Policy)
 	fmt.Println(next.Do)
 	// Without a ledger nothing is done.
-	_, err = (&reconcile.Clerk{}).Open(ctx, "T9")
+	_, err = (&reconcile.Recorder{}).Open(ctx, "T9")
 	fmt.Println(err)
 	// Output:
 	// queried
 	// wait
-	// reconcile.Clerk.Ledger: not set, and there is no default
+	// reconcile.Recorder.Ledger: not set, and there is no default
 }
 
 // Many trades: what finance expects against the gateway and the ledger. The
 // cursor, kept as JSON from time to time, lets a stopped run go on.
 func ExampleBatch() {
-	client, clerk, done := exampleWorld()
+	client, recorder, done := exampleWorld()
 	defer done()
 	sum := must(capture.ParseAmount("24.99", "EUR"))
 	batch := reconcile.Batch{
-		Resolver:    &reconcile.Resolver{Clerk: clerk, Query: client.Query},
+		Resolver:    &reconcile.Resolver{Recorder: recorder, Query: client.Query},
 		Concurrency: 8, Rate: 50,
 	}
 	var cursor reconcile.Cursor

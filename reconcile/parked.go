@@ -62,32 +62,32 @@ func within(a, least, most capture.Amount) bool {
 
 // Parked walks the parked trades that the filter selects, those parked first
 // first. It only reads. An error ends the walk.
-func (c *Clerk) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
-	return c.walkEnded(ctx, capture.Parked, f)
+func (r *Recorder) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
+	return r.walkEnded(ctx, capture.Parked, f)
 }
 
 // Failed walks the failed trades that the filter selects, as Parked does.
-func (c *Clerk) Failed(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
-	return c.walkEnded(ctx, capture.Failed, f)
+func (r *Recorder) Failed(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
+	return r.walkEnded(ctx, capture.Failed, f)
 }
 
-func (c *Clerk) walkEnded(ctx context.Context, outcome capture.EventType, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
+func (r *Recorder) walkEnded(ctx context.Context, outcome capture.EventType, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
 	return func(yield func(ParkedTrade, error) bool) {
-		if err := c.check(); err != nil {
+		if err := r.check("reconcile.Recorder"); err != nil {
 			yield(ParkedTrade{}, err)
 			return
 		}
-		for id, err := range ledger.TradesWith(ctx, c.Ledger, outcome) {
+		for id, err := range ledger.TradesWith(ctx, r.Ledger, outcome) {
 			var trade *Trade
 			if err == nil {
-				trade, err = c.Open(ctx, id)
+				trade, err = r.Open(ctx, id)
 			}
 			if err != nil {
 				yield(ParkedTrade{}, err)
 				return
 			}
-			found, ok := c.ended(trade, capture.Phase(outcome))
-			if ok && f.Takes(found, c.Clock()) && !yield(found, nil) {
+			found, ok := r.ended(trade, capture.Phase(outcome))
+			if ok && f.Takes(found, r.Clock()) && !yield(found, nil) {
 				return
 			}
 		}
@@ -95,20 +95,20 @@ func (c *Clerk) walkEnded(ctx context.Context, outcome capture.EventType, f Park
 }
 
 // ended describes a trade that has ended in a phase.
-func (c *Clerk) ended(t *Trade, phase capture.Phase) (ParkedTrade, bool) {
+func (r *Recorder) ended(t *Trade, phase capture.Phase) (ParkedTrade, bool) {
 	s := t.State
 	if s.Phase != phase || s.Outcome == nil {
 		return ParkedTrade{TradeID: t.ID}, false
 	}
 	return ParkedTrade{
 		TradeID: t.ID, OrderID: s.Outcome.OrderID, Reason: s.Outcome.Reason, Amount: s.Outcome.Sum(),
-		Since: s.Outcome.Time, Deadline: c.deadline(&s), Dismissed: s.Dismissed,
+		Since: s.Outcome.Time, Deadline: r.deadline(&s), Dismissed: s.Dismissed,
 	}, true
 }
 
 // deadline is the end of the time to capture a trade, zero if none is known.
-func (c *Clerk) deadline(s *capture.State) time.Time {
-	return s.Deadline(c.Policy.OrDefault().Window)
+func (r *Recorder) deadline(s *capture.State) time.Time {
+	return s.Deadline(r.Policy.OrDefault().Window)
 }
 
 // NotFailedError says that there is nothing to retry.
@@ -154,8 +154,8 @@ func (e *NotParkedError) Error() string {
 // stays parked, leaves the list of parked trades, and is still corrected when
 // the gateway tells the truth. A trade that is dismissed already is left as it
 // is. The error is the ledger's, or a *NotParkedError.
-func (c *Clerk) Dismiss(ctx context.Context, tradeID, by, note string) error {
-	trade, err := c.reopen(ctx, tradeID)
+func (r *Recorder) Dismiss(ctx context.Context, tradeID, by, note string) error {
+	trade, err := r.Reopen(ctx, tradeID)
 	if err != nil {
 		return err
 	}
@@ -165,6 +165,6 @@ func (c *Clerk) Dismiss(ctx context.Context, tradeID, by, note string) error {
 	if trade.State.Dismissed {
 		return nil
 	}
-	_, err = c.Record(ctx, trade, &capture.Event{Type: capture.Dismissed, By: by, Note: note})
+	_, err = r.Record(ctx, trade, &capture.Event{Type: capture.Dismissed, By: by, Note: note})
 	return err
 }

@@ -10,24 +10,24 @@ import (
 // verdict says what an answer means for a release. after is the trade with the
 // answer taken into account.
 func (r *Releaser) verdict(found ParkedTrade, after capture.State, a capture.Answer) (Release, error) {
-	done := Release{ParkedTrade: found, Fate: WasRefused, Answer: a}
+	done := Release{ParkedTrade: found, Result: ResultRefused, Answer: a}
 	switch {
 	case a.OurFault():
 		return done, &HaltError{Answer: a}
 	case r.settles(after.Outcome):
-		done.Fate = WasSettled
+		done.Result = ResultSettled
 		done.Why = fmt.Sprintf("Order Query tells the outcome: %s", settledText(*after.Outcome))
 	case r.Retry && after.Phase == capture.PhaseParked:
 		done.Why = fmt.Sprintf("the gateway's answer parks it: %s; see `capture-worker show %s`", settledText(*after.Outcome), found.TradeID)
 	case !r.stays(after):
 		done.Why = changedMeanwhile
 	case r.Retry:
-		done.Fate, done.Why = r.retryable(found, after, a)
+		done.Result, done.Why = r.retryable(found, after, a)
 	default:
-		done.Fate, done.Why = releasable(found, a, r.Clerk.Clock())
+		done.Result, done.Why = releasable(found, a, r.Recorder.Clock())
 		// Or closed while the gateway was asked.
-		if done.Fate == WasReleased && (found.Dismissed || after.Dismissed) && !r.Dismissed {
-			done.Fate = WasRefused
+		if done.Result == ResultReleased && (found.Dismissed || after.Dismissed) && !r.Dismissed {
+			done.Result = ResultRefused
 			done.Why = "still authorized, but an operator has closed its case, and may have settled it another way; look at it, and release it as a dismissed one (--dismissed) if it is to be captured for all that"
 		}
 	}
@@ -62,55 +62,55 @@ func settledText(e capture.Event) string {
 
 // releasable holds a parked trade that stays parked after the query against
 // what a release is for: another capture call.
-func releasable(t ParkedTrade, a capture.Answer, now time.Time) (Fate, string) {
+func releasable(t ParkedTrade, a capture.Answer, now time.Time) (ReleaseResult, string) {
 	if why := untold(a); why != "" {
-		return WasRefused, why
+		return ResultRefused, why
 	}
 	switch a.Order.State.Class() {
 	case capture.OrderIsPaid:
-		return WasRefused, fmt.Sprintf("the gateway has captured %s, the job asks for %s; settle it by hand, then dismiss it", a.Order.Amount, t.Amount)
+		return ResultRefused, fmt.Sprintf("the gateway has captured %s, the job asks for %s; settle it by hand, then dismiss it", a.Order.Amount, t.Amount)
 	case capture.OrderIsMoving:
-		return WasRefused, moving(a)
+		return ResultRefused, moving(a)
 	case capture.OrderIsOpen:
 		if !t.Deadline.IsZero() && !now.Before(t.Deadline) {
-			return WasRefused, fmt.Sprintf("its authorization ended %s, so no call would follow; ask again in a minute: when enough queries agree, its end is written", t.Deadline.UTC().Format(time.RFC3339))
+			return ResultRefused, fmt.Sprintf("its authorization ended %s, so no call would follow; ask again in a minute: when enough queries agree, its end is written", t.Deadline.UTC().Format(time.RFC3339))
 		}
-		return WasReleased, "still authorized"
+		return ResultReleased, "still authorized"
 	}
-	return WasRefused, fmt.Sprintf("the gateway says %q; settle it by hand, then dismiss it", a.Order.State)
+	return ResultRefused, fmt.Sprintf("the gateway says %q; settle it by hand, then dismiss it", a.Order.State)
 }
 
 // retryable holds a failed trade that stays failed after the query against the
 // same.
-func (r *Releaser) retryable(t ParkedTrade, after capture.State, a capture.Answer) (Fate, string) {
+func (r *Releaser) retryable(t ParkedTrade, after capture.State, a capture.Answer) (ReleaseResult, string) {
 	if why := untold(a); why != "" {
-		return WasRefused, why
+		return ResultRefused, why
 	}
 	switch a.Order.State.Class() {
 	case capture.OrderIsMoving:
-		return WasRefused, moving(a)
+		return ResultRefused, moving(a)
 	case capture.OrderIsOpen:
 		return r.inTime(t, after)
 	case capture.OrderIsPaid:
-		return WasRefused, fmt.Sprintf("the gateway says %s %s; settle it by hand", a.Order.State, a.Order.Amount)
+		return ResultRefused, fmt.Sprintf("the gateway says %s %s; settle it by hand", a.Order.State, a.Order.Amount)
 	}
-	return WasRefused, fmt.Sprintf("the gateway says %s: no call can succeed", a.Order.State)
+	return ResultRefused, fmt.Sprintf("the gateway says %s: no call can succeed", a.Order.State)
 }
 
 // inTime holds the deadline that the trade would have against the clock.
-func (r *Releaser) inTime(t ParkedTrade, after capture.State) (Fate, string) {
-	now := r.Clerk.Clock()
+func (r *Releaser) inTime(t ParkedTrade, after capture.State) (ReleaseResult, string) {
+	now := r.Recorder.Clock()
 	if r.Before.IsZero() {
 		if !t.Deadline.IsZero() && !now.Before(t.Deadline) {
-			return WasRefused, fmt.Sprintf("still authorized, but its time was over %s; give it a new one with --before", t.Deadline.UTC().Format(time.RFC3339))
+			return ResultRefused, fmt.Sprintf("still authorized, but its time was over %s; give it a new one with --before", t.Deadline.UTC().Format(time.RFC3339))
 		}
-		return WasRetried, "still authorized"
+		return ResultRetried, "still authorized"
 	}
 	after.Job.CaptureBefore = r.Before
-	if end := r.Clerk.deadline(&after); !end.IsZero() && !now.Before(end) {
-		return WasRefused, fmt.Sprintf("still authorized, but its authorization ended %s, and --before cannot lengthen that; if the gateway gives more time, set gateway.window", end.UTC().Format(time.RFC3339))
+	if end := r.Recorder.deadline(&after); !end.IsZero() && !now.Before(end) {
+		return ResultRefused, fmt.Sprintf("still authorized, but its authorization ended %s, and --before cannot lengthen that; if the gateway gives more time, set gateway.window", end.UTC().Format(time.RFC3339))
 	}
-	return WasRetried, "still authorized"
+	return ResultRetried, "still authorized"
 }
 
 // untold says why an answer to Order Query tells nothing of an order.

@@ -11,43 +11,43 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Fate says what became of a trade that was to be sent back to work.
-type Fate string
+// ReleaseResult says what became of a trade that was to be sent back to work.
+type ReleaseResult string
 
 // The fates.
 const (
-	// WasReleased: the release is in the ledger and the job is published. In a
+	// ResultReleased: the release is in the ledger and the job is published. In a
 	// preview: it would be.
-	WasReleased Fate = "released"
-	// WasRetried is WasReleased of a failed trade.
-	WasRetried Fate = "retried"
-	// WasResumed: it was sent back before, and nothing followed; the job is
+	ResultReleased ReleaseResult = "released"
+	// ResultRetried is ResultReleased of a failed trade.
+	ResultRetried ReleaseResult = "retried"
+	// ResultRepublished: it was sent back before, and nothing followed; the job is
 	// published again.
-	WasResumed Fate = "published again"
-	// WasSettled: Order Query told the outcome, which is in the ledger now.
-	WasSettled Fate = "settled"
-	// WasRefused: it stays as it is, and Release.Why says why.
-	WasRefused Fate = "refused"
+	ResultRepublished ReleaseResult = "published again"
+	// ResultSettled: Order Query told the outcome, which is in the ledger now.
+	ResultSettled ReleaseResult = "settled"
+	// ResultRefused: it stays as it is, and Release.Why says why.
+	ResultRefused ReleaseResult = "refused"
 )
 
 // SentBack reports whether the trade is, or would be, open again.
-func (f Fate) SentBack() bool { return f == WasReleased || f == WasRetried }
+func (f ReleaseResult) SentBack() bool { return f == ResultReleased || f == ResultRetried }
 
 // Release is what became of one trade.
 type Release struct {
 	ParkedTrade
-	Fate   Fate
+	Result ReleaseResult
 	Why    string
 	Answer capture.Answer // of Order Query
 	ID     string         // names the release: the same when it is resumed
 }
 
 // Releaser sends parked trades back to the workers (released) or, with Retry,
-// failed and withdrawn ones (retried). Clerk and Query must be set, for Release
+// failed and withdrawn ones (retried). Recorder and Query must be set, for Release
 // Publish, By and Note too: else the error is ErrNotSet.
 type Releaser struct {
-	Clerk *Clerk
-	Query Query
+	Recorder *Recorder
+	Query    Query
 	// Publish hands the job to the workers again. id names this release, so
 	// that a repeat can be recognised.
 	Publish func(ctx context.Context, job capture.Job, id string) error
@@ -66,16 +66,16 @@ type Releaser struct {
 
 // Preview says what Release would do. It asks Order Query and writes nothing.
 func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error) {
-	if err := r.check(); err != nil {
+	if err := r.check("reconcile.Releaser"); err != nil {
 		return Release{}, err
 	}
 	trade, done, err := r.load(ctx, tradeID)
-	if err != nil || done.Fate != "" {
+	if err != nil || done.Result != "" {
 		return done, err
 	}
-	finding := r.Clerk.Ask(ctx, r.Query, trade.GatewayID(tradeID))
+	finding := r.Recorder.Ask(ctx, r.Query, trade.GatewayID(tradeID))
 	after := trade.State
-	if e := capture.Judge(&trade.State, nil, finding, r.Clerk.Clock(), r.Clerk.Policy); e != nil {
+	if e := capture.Judge(&trade.State, nil, finding, r.Recorder.Clock(), r.Recorder.Policy); e != nil {
 		after.Add(e)
 	}
 	return r.verdict(done.ParkedTrade, after, finding.Answer)
@@ -92,33 +92,33 @@ func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error)
 // is a *PublishError; Release of the same trade then finishes the work. A
 // gateway that refuses our signature or user is a *HaltError.
 func (r *Releaser) Release(ctx context.Context, tradeID string) (Release, error) {
-	if err := r.mayRelease(); err != nil {
+	if err := r.mayRelease("reconcile.Releaser"); err != nil {
 		return Release{}, err
 	}
 	trade, done, err := r.load(ctx, tradeID)
 	switch {
 	case err != nil:
 		return Release{}, err
-	case done.Fate == WasResumed:
+	case done.Result == ResultRepublished:
 		return r.publish(ctx, trade, done)
-	case done.Fate != "":
+	case done.Result != "":
 		return done, nil
 	}
-	finding := r.Clerk.Ask(ctx, r.Query, trade.GatewayID(tradeID))
+	finding := r.Recorder.Ask(ctx, r.Query, trade.GatewayID(tradeID))
 	// Of a trade that was withdrawn before its job came an answer proves nothing.
 	if trade.State.Job.TradeID != "" || !r.Retry {
-		if trade, _, err = r.Clerk.learn(ctx, trade, nil, finding, r.sign); err != nil {
+		if trade, _, err = r.Recorder.apply(ctx, trade, nil, finding, r.sign); err != nil {
 			return Release{}, err
 		}
 	}
 	done, err = r.verdict(done.ParkedTrade, trade.State, finding.Answer)
-	if err != nil || !done.Fate.SentBack() {
+	if err != nil || !done.Result.SentBack() {
 		return done, err
 	}
 	opening := r.event(trade)
-	trade, err = r.Clerk.Record(ctx, trade, opening)
+	trade, err = r.Recorder.Record(ctx, trade, opening)
 	if errors.Is(err, ledger.ErrConflict) {
-		done.Fate, done.Why = WasRefused, changedMeanwhile
+		done.Result, done.Why = ResultRefused, changedMeanwhile
 		return done, nil
 	}
 	if err != nil {
@@ -182,7 +182,7 @@ func (r *Releaser) publish(ctx context.Context, trade *Trade, done Release) (Rel
 		done.Why += "; the ledger holds no job of it: it is captured when its job is published"
 		return done, nil
 	default:
-		done.Fate, done.Why = WasRefused, "the ledger does not hold its job; publish the job anew"
+		done.Result, done.Why = ResultRefused, "the ledger does not hold its job; publish the job anew"
 		return done, nil
 	}
 	if err := r.Publish(ctx, trade.State.Job, done.ID); err != nil {
@@ -200,18 +200,18 @@ func releaseID(tradeID string, at time.Time) string {
 // this, or if it was sent back before and nothing followed.
 func (r *Releaser) load(ctx context.Context, tradeID string) (*Trade, Release, error) {
 	key := capture.TradeKey(tradeID)
-	loaded, err := r.Clerk.Ledger.LoadLatest(ctx, key)
+	loaded, err := r.Recorder.Ledger.LoadLatest(ctx, key)
 	if err != nil {
 		return nil, Release{}, fmt.Errorf("reading the ledger of trade %s: %w", tradeID, err)
 	}
 	trade := &Trade{ID: key, State: loaded.State(), Seq: loaded.Seq}
 	if e := pendingRelease(loaded.Events, r.opens()); e != nil {
 		why := fmt.Sprintf("it was %s before, and no call followed", r.opens())
-		return trade, Release{ParkedTrade: r.Clerk.describe(trade), Fate: WasResumed, Why: why, ID: releaseID(key, e.Time)}, nil
+		return trade, Release{ParkedTrade: r.Recorder.describe(trade), Result: ResultRepublished, Why: why, ID: releaseID(key, e.Time)}, nil
 	}
 	found, ok := r.candidate(trade)
 	if !ok {
-		return trade, Release{ParkedTrade: r.Clerk.describe(trade), Fate: WasRefused, Why: r.refusal(trade)}, nil
+		return trade, Release{ParkedTrade: r.Recorder.describe(trade), Result: ResultRefused, Why: r.refusal(trade)}, nil
 	}
 	return trade, Release{ParkedTrade: found}, nil
 }
@@ -219,14 +219,14 @@ func (r *Releaser) load(ctx context.Context, tradeID string) (*Trade, Release, e
 // candidate reports whether the trade is one that is sent back.
 func (r *Releaser) candidate(t *Trade) (ParkedTrade, bool) {
 	if !r.Retry {
-		return r.Clerk.ended(t, capture.PhaseParked)
+		return r.Recorder.ended(t, capture.PhaseParked)
 	}
 	if s := t.State; s.Withdrawn && s.Outcome == nil {
-		found := r.Clerk.describe(t)
+		found := r.Recorder.describe(t)
 		found.Reason, found.Since = capture.ReasonWithdrawn, s.OpenedAt
 		return found, true
 	}
-	return r.Clerk.ended(t, capture.PhaseFailed)
+	return r.Recorder.ended(t, capture.PhaseFailed)
 }
 
 func (r *Releaser) refusal(t *Trade) string {
@@ -252,7 +252,34 @@ func pendingRelease(events []capture.Event, opens capture.EventType) *capture.Ev
 	return nil
 }
 
-func (c *Clerk) describe(t *Trade) ParkedTrade {
+func (r *Recorder) describe(t *Trade) ParkedTrade {
 	job := t.State.Job
-	return ParkedTrade{TradeID: t.ID, OrderID: job.OrderID, Amount: job.Amount, Deadline: c.deadline(&t.State)}
+	return ParkedTrade{TradeID: t.ID, OrderID: job.OrderID, Amount: job.Amount, Deadline: r.deadline(&t.State)}
+}
+
+func (r *Releaser) check(name string) error {
+	switch {
+	case r == nil:
+		return notSet(name)
+	case r.Query == nil:
+		return notSet(name + ".Query")
+	}
+	return r.Recorder.check(name + ".Recorder")
+}
+
+// mayRelease is check for the methods that write: a release must record who made
+// it and why.
+func (r *Releaser) mayRelease(name string) error {
+	if err := r.check(name); err != nil {
+		return err
+	}
+	switch {
+	case r.Publish == nil:
+		return notSet(name + ".Publish")
+	case r.By == "":
+		return notSet(name + ".By")
+	case r.Note == "":
+		return notSet(name + ".Note")
+	}
+	return nil
 }

@@ -20,7 +20,7 @@ import (
 type desk struct {
 	t         *testing.T
 	book      *ledger.Memory
-	clerk     *reconcile.Clerk
+	recorder  *reconcile.Recorder
 	answer    map[string]capture.Answer // by trade; authorized where there is none
 	asked     int
 	published []string // ids
@@ -32,7 +32,7 @@ func newDesk(t *testing.T, trades ...string) *desk {
 	t.Helper()
 	d := &desk{t: t, book: &ledger.Memory{}, answer: map[string]capture.Answer{}}
 	ids := 0
-	d.clerk = &reconcile.Clerk{
+	d.recorder = &reconcile.Recorder{
 		Ledger: d.book, Worker: "w", Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		Policy: capture.Policy{Settle: 45 * time.Second, Agree: 2, Spacing: 5 * time.Second, GiveUpAfter: 72 * time.Hour},
 		NewID:  func() string { ids++; return "E" + strconv.Itoa(ids) },
@@ -54,9 +54,9 @@ func deskSum(t *testing.T, number string) capture.Amount {
 
 func (d *desk) park(id string, job capture.Job) {
 	d.t.Helper()
-	trade, err := d.clerk.Open(d.t.Context(), id)
+	trade, err := d.recorder.Open(d.t.Context(), id)
 	if err == nil {
-		_, err = d.clerk.Record(d.t.Context(), trade, &capture.Event{
+		_, err = d.recorder.Record(d.t.Context(), trade, &capture.Event{
 			Type: capture.Parked, Reason: capture.ReasonUnresolved, Job: &job, OrderID: job.OrderID,
 			Amount: job.Amount.Number(), Currency: job.Amount.Currency(),
 		})
@@ -68,7 +68,7 @@ func (d *desk) park(id string, job capture.Job) {
 
 func (d *desk) releaser() *reconcile.Releaser {
 	return &reconcile.Releaser{
-		Clerk: d.clerk, By: "ann", Note: "the gateway is back",
+		Recorder: d.recorder, By: "ann", Note: "the gateway is back",
 		Query: func(_ context.Context, id string) capture.Answer {
 			d.asked++
 			if a, ok := d.answer[id]; ok {
@@ -111,38 +111,38 @@ func TestReleaseByWhatOrderQuerySays(t *testing.T) {
 	sum := deskSum(t, "24.90")
 	for name, tt := range map[string]struct {
 		answer capture.Answer
-		fate   reconcile.Fate
+		fate   reconcile.ReleaseResult
 		events string
 	}{
-		"authorized":     {saw(capture.OrderAuthorized, sum), reconcile.WasReleased, "parked queried released"},
-		"paid":           {saw(capture.OrderPaid, sum), reconcile.WasSettled, "parked captured"},
-		"paid otherwise": {saw(capture.OrderPaid, deskSum(t, "9.00")), reconcile.WasRefused, "parked queried"},
-		"cancelled":      {saw(capture.OrderCancelled, sum), reconcile.WasSettled, "parked failed"},
-		"pending":        {saw(capture.OrderPending, sum), reconcile.WasRefused, "parked queried"},
-		"refunded":       {saw(capture.OrderRefunded, sum), reconcile.WasRefused, "parked queried"},
-		"a strange word": {saw("frozen", sum), reconcile.WasRefused, "parked queried"},
-		"no such trade":  {capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}, reconcile.WasRefused, "parked queried"},
-		"a timeout":      {capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}, reconcile.WasRefused, "parked queried"},
+		"authorized":     {saw(capture.OrderAuthorized, sum), reconcile.ResultReleased, "parked queried released"},
+		"paid":           {saw(capture.OrderPaid, sum), reconcile.ResultSettled, "parked captured"},
+		"paid otherwise": {saw(capture.OrderPaid, deskSum(t, "9.00")), reconcile.ResultRefused, "parked queried"},
+		"cancelled":      {saw(capture.OrderCancelled, sum), reconcile.ResultSettled, "parked failed"},
+		"pending":        {saw(capture.OrderPending, sum), reconcile.ResultRefused, "parked queried"},
+		"refunded":       {saw(capture.OrderRefunded, sum), reconcile.ResultRefused, "parked queried"},
+		"a strange word": {saw("frozen", sum), reconcile.ResultRefused, "parked queried"},
+		"no such trade":  {capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}, reconcile.ResultRefused, "parked queried"},
+		"a timeout":      {capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}, reconcile.ResultRefused, "parked queried"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t, "T1")
 			d.answer["T1"] = tt.answer
 			preview, err := d.releaser().Preview(t.Context(), "T1")
-			if err != nil || preview.Fate != tt.fate {
-				t.Errorf("preview: %s (%s), %v; want %s", preview.Fate, preview.Why, err, tt.fate)
+			if err != nil || preview.Result != tt.fate {
+				t.Errorf("preview: %s (%s), %v; want %s", preview.Result, preview.Why, err, tt.fate)
 			}
 			if got := d.types("T1"); got != "parked" {
 				t.Errorf("the preview has written: %s", got)
 			}
 			done, err := d.releaser().Release(t.Context(), "T1")
-			if err != nil || done.Fate != tt.fate || done.Why == "" {
-				t.Errorf("%s (%s), %v; want %s", done.Fate, done.Why, err, tt.fate)
+			if err != nil || done.Result != tt.fate || done.Why == "" {
+				t.Errorf("%s (%s), %v; want %s", done.Result, done.Why, err, tt.fate)
 			}
 			if got := d.types("T1"); got != tt.events {
 				t.Errorf("the ledger holds %q, want %q", got, tt.events)
 			}
-			if released := len(d.published) == 1; released != (tt.fate == reconcile.WasReleased) {
+			if released := len(d.published) == 1; released != (tt.fate == reconcile.ResultReleased) {
 				t.Errorf("published %v", d.published)
 			}
 		})
@@ -186,12 +186,12 @@ func TestReleaseIsRefusedPastTheDeadlineAndWhereNothingIsParked(t *testing.T) {
 	d := newDesk(t)
 	d.park("late", capture.Job{TradeID: "late", Amount: deskSum(t, "5.00"), CaptureBefore: time.Now().Add(-time.Hour)})
 	done, err := d.releaser().Release(t.Context(), "late")
-	if err != nil || done.Fate == reconcile.WasReleased || len(d.published) > 0 {
-		t.Errorf("past the deadline: %s (%s), %v", done.Fate, done.Why, err)
+	if err != nil || done.Result == reconcile.ResultReleased || len(d.published) > 0 {
+		t.Errorf("past the deadline: %s (%s), %v", done.Result, done.Why, err)
 	}
 	done, err = d.releaser().Release(t.Context(), "nobody")
-	if err != nil || done.Fate != reconcile.WasRefused || !strings.Contains(done.Why, "does not know it") {
-		t.Errorf("an unknown trade: %s (%s), %v", done.Fate, done.Why, err)
+	if err != nil || done.Result != reconcile.ResultRefused || !strings.Contains(done.Why, "does not know it") {
+		t.Errorf("an unknown trade: %s (%s), %v", done.Result, done.Why, err)
 	}
 }
 
@@ -222,8 +222,8 @@ func TestReleaseAgainFinishesWhatWasCutShort(t *testing.T) {
 	asked := d.asked
 	for range 2 {
 		done, err := d.releaser().Release(t.Context(), "T1")
-		if err != nil || done.Fate != reconcile.WasResumed {
-			t.Errorf("again: %s (%s), %v", done.Fate, done.Why, err)
+		if err != nil || done.Result != reconcile.ResultRepublished {
+			t.Errorf("again: %s (%s), %v", done.Result, done.Why, err)
 		}
 	}
 	if d.asked != asked || d.types("T1") != "parked queried released" {
@@ -238,7 +238,7 @@ func TestDismiss(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, "T1", "T2")
 	for range 2 { // the second changes nothing
-		if err := d.clerk.Dismiss(t.Context(), "T1", "ann", "settled by hand"); err != nil {
+		if err := d.recorder.Dismiss(t.Context(), "T1", "ann", "settled by hand"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -246,7 +246,7 @@ func TestDismiss(t *testing.T) {
 		t.Errorf("the ledger holds %s", got)
 	}
 	count := func(f reconcile.ParkedFilter) (n int) {
-		for _, err := range d.clerk.Parked(t.Context(), f) {
+		for _, err := range d.recorder.Parked(t.Context(), f) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -258,22 +258,22 @@ func TestDismiss(t *testing.T) {
 		t.Errorf("%d listed, %d with the dismissed; want 1 and 2", plain, all)
 	}
 	var none *reconcile.NotParkedError
-	if err := d.clerk.Dismiss(t.Context(), "T3", "ann", "x"); !errors.As(err, &none) || none.Known {
+	if err := d.recorder.Dismiss(t.Context(), "T3", "ann", "x"); !errors.As(err, &none) || none.Known {
 		t.Errorf("an unknown trade: %v", err)
 	}
 	// What was settled by hand is not captured too, unless somebody insists.
-	if done, err := d.releaser().Release(t.Context(), "T1"); err != nil || done.Fate != reconcile.WasRefused || !strings.Contains(done.Why, "closed its case") {
-		t.Errorf("a dismissed trade: %s (%s), %v", done.Fate, done.Why, err)
+	if done, err := d.releaser().Release(t.Context(), "T1"); err != nil || done.Result != reconcile.ResultRefused || !strings.Contains(done.Why, "closed its case") {
+		t.Errorf("a dismissed trade: %s (%s), %v", done.Result, done.Why, err)
 	}
 	insists := d.releaser()
 	insists.Dismissed = true
-	if done, err := insists.Preview(t.Context(), "T1"); err != nil || done.Fate != reconcile.WasReleased {
-		t.Errorf("a dismissed trade, for all that: %s (%s), %v", done.Fate, done.Why, err)
+	if done, err := insists.Preview(t.Context(), "T1"); err != nil || done.Result != reconcile.ResultReleased {
+		t.Errorf("a dismissed trade, for all that: %s (%s), %v", done.Result, done.Why, err)
 	}
 	// The truth still corrects it.
 	d.answer["T1"] = saw(capture.OrderPaid, deskSum(t, "24.90"))
-	if done, err := d.releaser().Release(t.Context(), "T1"); err != nil || done.Fate != reconcile.WasSettled {
-		t.Errorf("paid after all: %s, %v", done.Fate, err)
+	if done, err := d.releaser().Release(t.Context(), "T1"); err != nil || done.Result != reconcile.ResultSettled {
+		t.Errorf("paid after all: %s, %v", done.Result, err)
 	}
 }
 
@@ -298,14 +298,14 @@ func TestDismissedWhileTheGatewayIsAsked(t *testing.T) {
 	r := d.releaser()
 	asks := r.Query
 	r.Query = func(ctx context.Context, id string) capture.Answer {
-		if err := d.clerk.Dismiss(ctx, id, "bob", "refunded by hand"); err != nil {
+		if err := d.recorder.Dismiss(ctx, id, "bob", "refunded by hand"); err != nil {
 			t.Error(err)
 		}
 		return asks(ctx, id)
 	}
 	done, err := r.Release(t.Context(), "T1")
-	if err != nil || done.Fate != reconcile.WasRefused || len(d.published) != 0 {
-		t.Errorf("%s (%s), %v; the ledger holds %s, published %v", done.Fate, done.Why, err, d.types("T1"), d.published)
+	if err != nil || done.Result != reconcile.ResultRefused || len(d.published) != 0 {
+		t.Errorf("%s (%s), %v; the ledger holds %s, published %v", done.Result, done.Why, err, d.types("T1"), d.published)
 	}
 }
 
@@ -337,7 +337,7 @@ func TestParkedFilter(t *testing.T) {
 func (d *desk) rollOut(canary int, trades ...string) (released int, err error) {
 	rollout := reconcile.Rollout{Releaser: d.releaser(), Canary: canary, Rate: 10, Patience: time.Minute}
 	for done, failed := range rollout.Run(d.t.Context(), trades) {
-		if err = failed; err == nil && done.Fate == reconcile.WasReleased {
+		if err = failed; err == nil && done.Result == reconcile.ResultReleased {
 			released++
 		}
 	}
@@ -365,8 +365,8 @@ func TestRolloutWaitsForItsCanaries(t *testing.T) {
 						return
 					}
 					time.AfterFunc(3*time.Second, func() {
-						trade, _ := d.clerk.Open(t.Context(), id)
-						_, err := d.clerk.Record(t.Context(), trade, &capture.Event{Type: tt.end, Reason: "unresolved", Amount: "24.90", Currency: "EUR"})
+						trade, _ := d.recorder.Open(t.Context(), id)
+						_, err := d.recorder.Record(t.Context(), trade, &capture.Event{Type: tt.end, Reason: "unresolved", Amount: "24.90", Currency: "EUR"})
 						if err != nil {
 							t.Error(err)
 						}

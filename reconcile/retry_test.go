@@ -13,9 +13,9 @@ import (
 // fail writes a failed outcome for a job that nobody called for.
 func (d *desk) fail(job capture.Job, reason string) {
 	d.t.Helper()
-	trade, err := d.clerk.Open(d.t.Context(), job.TradeID)
+	trade, err := d.recorder.Open(d.t.Context(), job.TradeID)
 	if err == nil {
-		_, err = d.clerk.Record(d.t.Context(), trade, &capture.Event{
+		_, err = d.recorder.Record(d.t.Context(), trade, &capture.Event{
 			Type: capture.Failed, Reason: reason, Job: &job, OrderID: job.OrderID,
 			Amount: job.Amount.Number(), Currency: job.Amount.Currency(),
 		})
@@ -27,9 +27,9 @@ func (d *desk) fail(job capture.Job, reason string) {
 
 func (d *desk) write(id string, e *capture.Event) {
 	d.t.Helper()
-	trade, err := d.clerk.Open(d.t.Context(), id)
+	trade, err := d.recorder.Open(d.t.Context(), id)
 	if err == nil {
-		_, err = d.clerk.Record(d.t.Context(), trade, e)
+		_, err = d.recorder.Record(d.t.Context(), trade, e)
 	}
 	if err != nil {
 		d.t.Fatal(err)
@@ -51,16 +51,16 @@ func TestRetryByWhatOrderQuerySays(t *testing.T) {
 	sum := deskSum(t, "24.90")
 	for name, tt := range map[string]struct {
 		answer capture.Answer
-		fate   reconcile.Fate
+		fate   reconcile.ReleaseResult
 		events string
 	}{
-		"authorized":     {saw(capture.OrderAuthorized, sum), reconcile.WasRetried, "failed queried retried"},
-		"paid":           {saw(capture.OrderPaid, sum), reconcile.WasSettled, "failed captured"},
-		"paid otherwise": {saw(capture.OrderPaid, deskSum(t, "9.00")), reconcile.WasRefused, "failed parked"},
-		"expired":        {saw(capture.OrderExpired, sum), reconcile.WasRefused, "failed queried"},
-		"pending":        {saw(capture.OrderPending, sum), reconcile.WasRefused, "failed queried"},
-		"no such trade":  {capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}, reconcile.WasRefused, "failed queried"},
-		"a timeout":      {capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}, reconcile.WasRefused, "failed queried"},
+		"authorized":     {saw(capture.OrderAuthorized, sum), reconcile.ResultRetried, "failed queried retried"},
+		"paid":           {saw(capture.OrderPaid, sum), reconcile.ResultSettled, "failed captured"},
+		"paid otherwise": {saw(capture.OrderPaid, deskSum(t, "9.00")), reconcile.ResultRefused, "failed parked"},
+		"expired":        {saw(capture.OrderExpired, sum), reconcile.ResultRefused, "failed queried"},
+		"pending":        {saw(capture.OrderPending, sum), reconcile.ResultRefused, "failed queried"},
+		"no such trade":  {capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}, reconcile.ResultRefused, "failed queried"},
+		"a timeout":      {capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}, reconcile.ResultRefused, "failed queried"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -68,17 +68,17 @@ func TestRetryByWhatOrderQuerySays(t *testing.T) {
 			d.fail(d.job("T1"), capture.ReasonTradeIncorrect)
 			d.answer["T1"] = tt.answer
 			preview, err := d.retrier().Preview(t.Context(), "T1")
-			if err != nil || preview.Fate != tt.fate || d.types("T1") != "failed" {
-				t.Errorf("preview: %s (%s), %v; want %s; the ledger holds %s", preview.Fate, preview.Why, err, tt.fate, d.types("T1"))
+			if err != nil || preview.Result != tt.fate || d.types("T1") != "failed" {
+				t.Errorf("preview: %s (%s), %v; want %s; the ledger holds %s", preview.Result, preview.Why, err, tt.fate, d.types("T1"))
 			}
 			done, err := d.retrier().Release(t.Context(), "T1")
-			if err != nil || done.Fate != tt.fate || done.Why == "" {
-				t.Errorf("%s (%s), %v; want %s", done.Fate, done.Why, err, tt.fate)
+			if err != nil || done.Result != tt.fate || done.Why == "" {
+				t.Errorf("%s (%s), %v; want %s", done.Result, done.Why, err, tt.fate)
 			}
 			if got := d.types("T1"); got != tt.events {
 				t.Errorf("the ledger holds %q, want %q", got, tt.events)
 			}
-			if published := len(d.published) == 1; published != (tt.fate == reconcile.WasRetried) {
+			if published := len(d.published) == 1; published != (tt.fate == reconcile.ResultRetried) {
 				t.Errorf("published %v", d.published)
 			}
 		})
@@ -110,8 +110,8 @@ func TestRetryRefusesWhatHasNotFailed(t *testing.T) {
 	d := newDesk(t, "parked")
 	for _, id := range []string{"parked", "nobody"} {
 		done, err := d.retrier().Release(t.Context(), id)
-		if err != nil || done.Fate != reconcile.WasRefused || d.asked != 0 {
-			t.Errorf("%s: %s (%s), %v, asked %d times", id, done.Fate, done.Why, err, d.asked)
+		if err != nil || done.Result != reconcile.ResultRefused || d.asked != 0 {
+			t.Errorf("%s: %s (%s), %v, asked %d times", id, done.Result, done.Why, err, d.asked)
 		}
 	}
 	none := &reconcile.NotFailedError{TradeID: "parked", Phase: capture.PhaseParked, Known: true}
@@ -126,12 +126,12 @@ func TestRetryPastTheDeadline(t *testing.T) {
 	now := time.Now()
 	for name, tt := range map[string]struct {
 		authorized, until, given time.Time
-		fate                     reconcile.Fate
+		fate                     reconcile.ReleaseResult
 	}{
-		"its time is over":       {time.Time{}, now.Add(-time.Hour), time.Time{}, reconcile.WasRefused},
-		"a new time":             {now.Add(-72 * time.Hour), now.Add(-time.Hour), now.Add(time.Hour), reconcile.WasRetried},
-		"a new time that is old": {time.Time{}, now.Add(-time.Hour), now.Add(-time.Minute), reconcile.WasRefused},
-		"beyond the window":      {now.Add(-31 * 24 * time.Hour), time.Time{}, now.Add(time.Hour), reconcile.WasRefused},
+		"its time is over":       {time.Time{}, now.Add(-time.Hour), time.Time{}, reconcile.ResultRefused},
+		"a new time":             {now.Add(-72 * time.Hour), now.Add(-time.Hour), now.Add(time.Hour), reconcile.ResultRetried},
+		"a new time that is old": {time.Time{}, now.Add(-time.Hour), now.Add(-time.Minute), reconcile.ResultRefused},
+		"beyond the window":      {now.Add(-31 * 24 * time.Hour), time.Time{}, now.Add(time.Hour), reconcile.ResultRefused},
 	} {
 		d := newDesk(t)
 		job := d.job("T1")
@@ -140,13 +140,13 @@ func TestRetryPastTheDeadline(t *testing.T) {
 		r := d.retrier()
 		r.Before = tt.given
 		done, err := r.Release(t.Context(), "T1")
-		if err != nil || done.Fate != tt.fate {
-			t.Errorf("%s: %s (%s), %v; want %s", name, done.Fate, done.Why, err, tt.fate)
+		if err != nil || done.Result != tt.fate {
+			t.Errorf("%s: %s (%s), %v; want %s", name, done.Result, done.Why, err, tt.fate)
 			continue
 		}
 		trade, _ := d.book.Load(t.Context(), "T1")
 		last := trade.Events[len(trade.Events)-1]
-		if wrote := last.Type == capture.Retried && last.Job != nil && last.Job.CaptureBefore.Equal(tt.given); wrote != (tt.fate == reconcile.WasRetried) {
+		if wrote := last.Type == capture.Retried && last.Job != nil && last.Job.CaptureBefore.Equal(tt.given); wrote != (tt.fate == reconcile.ResultRetried) {
 			t.Errorf("%s: the last event is %+v", name, last)
 		}
 	}
@@ -173,10 +173,10 @@ func TestRetryReopensAWithdrawnTrade(t *testing.T) {
 		}
 		d.write("T1", &capture.Event{Type: capture.Withdrawn})
 		done, err := d.retrier().Release(t.Context(), "T1")
-		if err != nil || done.Fate != reconcile.WasRetried || d.types("T1") != tt.events || len(d.published) == 1 != tt.job {
-			t.Errorf("%s: %s (%s), %v; the ledger holds %s, published %v", name, done.Fate, done.Why, err, d.types("T1"), d.published)
+		if err != nil || done.Result != reconcile.ResultRetried || d.types("T1") != tt.events || len(d.published) == 1 != tt.job {
+			t.Errorf("%s: %s (%s), %v; the ledger holds %s, published %v", name, done.Result, done.Why, err, d.types("T1"), d.published)
 		}
-		if trade, _ := d.clerk.Open(t.Context(), "T1"); trade.State.Withdrawn || trade.State.Outcome != nil {
+		if trade, _ := d.recorder.Open(t.Context(), "T1"); trade.State.Withdrawn || trade.State.Outcome != nil {
 			t.Errorf("%s: the trade is not open: %+v", name, trade.State)
 		}
 	}
@@ -190,8 +190,8 @@ func TestRetryThenWithdrawn(t *testing.T) {
 	for _, e := range []capture.EventType{capture.Retried, capture.Withdrawn} {
 		d.write("T1", &capture.Event{Type: e, By: "ann"})
 	}
-	if done, err := d.retrier().Release(t.Context(), "T1"); err != nil || done.Fate != reconcile.WasRetried {
-		t.Errorf("%s (%s), %v", done.Fate, done.Why, err)
+	if done, err := d.retrier().Release(t.Context(), "T1"); err != nil || done.Result != reconcile.ResultRetried {
+		t.Errorf("%s (%s), %v", done.Result, done.Why, err)
 	}
 }
 
@@ -208,8 +208,8 @@ func TestRetryAgainFinishesWhatWasCutShort(t *testing.T) {
 	}
 	d.refuse = nil
 	done, err := d.retrier().Release(t.Context(), "T1")
-	if err != nil || done.Fate != reconcile.WasResumed || len(d.published) != 1 || d.types("T1") != "failed queried retried" {
-		t.Errorf("again: %s (%s), %v; published %v; the ledger holds %s", done.Fate, done.Why, err, d.published, d.types("T1"))
+	if err != nil || done.Result != reconcile.ResultRepublished || len(d.published) != 1 || d.types("T1") != "failed queried retried" {
+		t.Errorf("again: %s (%s), %v; published %v; the ledger holds %s", done.Result, done.Why, err, d.published, d.types("T1"))
 	}
 }
 
@@ -223,8 +223,8 @@ func TestRetryFindsATradeInAnyLetterCase(t *testing.T) {
 	d.answer[written] = saw(capture.OrderAuthorized, deskSum(t, "24.90"))
 	d.answer[capture.TradeKey(written)] = capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}
 	done, err := d.retrier().Release(t.Context(), strings.ToUpper(written))
-	if err != nil || done.Fate != reconcile.WasRetried || done.TradeID != capture.TradeKey(written) {
-		t.Errorf("%s %s (%s), %v", done.TradeID, done.Fate, done.Why, err)
+	if err != nil || done.Result != reconcile.ResultRetried || done.TradeID != capture.TradeKey(written) {
+		t.Errorf("%s %s (%s), %v", done.TradeID, done.Result, done.Why, err)
 	}
 }
 
@@ -234,7 +234,7 @@ func TestFailedTradesAreSelected(t *testing.T) {
 	d.fail(d.job("T1"), capture.ReasonTradeIncorrect)
 	d.fail(d.job("T2"), capture.ReasonWindowExceeded)
 	count := func(f reconcile.ParkedFilter) (n int) {
-		for _, err := range d.clerk.Failed(t.Context(), f) {
+		for _, err := range d.recorder.Failed(t.Context(), f) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -41,7 +41,7 @@ type Rollout struct {
 // with the trade that met it.
 func (r *Rollout) Run(ctx context.Context, trades []string) iter.Seq2[Release, error] {
 	return func(yield func(Release, error) bool) {
-		if err := r.Releaser.mayRelease(); err != nil { // also where there are no trades
+		if err := r.Releaser.mayRelease("reconcile.Rollout.Releaser"); err != nil { // also where there are no trades
 			yield(Release{}, err)
 			return
 		}
@@ -60,7 +60,7 @@ func (r *Rollout) Run(ctx context.Context, trades []string) iter.Seq2[Release, e
 			if !yield(done, err) || err != nil {
 				return
 			}
-			if !done.Fate.SentBack() || len(canaries) >= r.Canary {
+			if !done.Result.SentBack() || len(canaries) >= r.Canary {
 				continue
 			}
 			canaries = append(canaries, id)
@@ -84,14 +84,14 @@ func (r *Rollout) await(ctx context.Context, canaries []string) error {
 	if patience <= 0 {
 		patience = DefaultCanaryPatience
 	}
-	until := r.Releaser.Clerk.Clock().Add(patience)
+	until := r.Releaser.Recorder.Clock().Add(patience)
 	open := canaries
 	for {
 		var err error
 		if open, err = r.look(ctx, open); err != nil || len(open) == 0 {
 			return err
 		}
-		if !r.Releaser.Clerk.Clock().Before(until) {
+		if !r.Releaser.Recorder.Clock().Before(until) {
 			return fmt.Errorf("%w: %s without an outcome after %s; is a worker running?", ErrCanary, strings.Join(open, ", "), patience)
 		}
 		if err := sleep(ctx, canaryPoll); err != nil {
@@ -103,7 +103,7 @@ func (r *Rollout) await(ctx context.Context, canaries []string) error {
 // look returns the canaries that have no outcome yet.
 func (r *Rollout) look(ctx context.Context, canaries []string) (open []string, err error) {
 	for _, id := range canaries {
-		trade, err := r.Releaser.Clerk.reopen(ctx, id)
+		trade, err := r.Releaser.Recorder.Reopen(ctx, id)
 		if err != nil {
 			return nil, err
 		}

@@ -14,16 +14,16 @@ import (
 // younger: it tells what was true when it was asked. Found by sim.
 func TestAnAnswerIsAsOldAsItsQuestion(t *testing.T) {
 	t.Parallel()
-	clerk := newClerk(&ledger.Memory{}, "w1")
-	announce(t, clerk)
+	recorder := newRecorder(&ledger.Memory{}, "w1")
+	announce(t, recorder)
 	now := noon.Add(time.Minute)
-	clerk.Now = func() time.Time { return now }
+	recorder.Now = func() time.Time { return now }
 	query := func(context.Context, string) capture.Answer {
 		now = now.Add(2 * time.Minute) // stands still, after the client measured a second
 		return capture.Answer{Kind: capture.AnswerDone, Code: capture.CodeSuccess, Latency: time.Second,
 			Order: &capture.Order{TradeID: "T1", State: capture.OrderAuthorized}}
 	}
-	r := reconcile.Resolver{Clerk: clerk, Query: query}
+	r := reconcile.Resolver{Recorder: recorder, Query: query}
 	result, err := r.Resolve(t.Context(), "T1")
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ const (
 )
 
 // Append implements ledger.Ledger.
-func (b *book) Append(_ context.Context, e capture.Event, after uint64) (seq uint64, err error) {
+func (b *book) Append(_ context.Context, e capture.Event, after uint64, _ ...ledger.AppendOption) (seq uint64, err error) {
 	t := b.s.current
 	t.cross(onAppend, func(back func()) {
 		d := b.s.dice(onAppend, t.trade)

@@ -8,6 +8,7 @@ import (
 	"github.com/capture-worker/capture-worker/audit"
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/worker"
 )
 
@@ -225,13 +226,19 @@ func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
 		s.breach("1", "%s is acked, and the ledger has no outcome for what it asks", m.name)
 	case d.Do == worker.Ack && s.hasMoreTime(m):
 		s.breach("8", "%s is acked as failed before, and it leaves more time than what failed", m.name)
-	case d.Do == worker.DeadLetter && withdrawn(s.book.events[m.trade]):
-		s.Counts.Conflicts++ // it asks for something else, and no call will be made for that
-	case d.Do == worker.DeadLetter && (d.Reason != worker.ReasonConflict || !has(other)):
+	case d.Do == worker.DeadLetter && d.Reason == deadletter.ReasonWithdrawn && s.wasWithdrawn(m.trade):
+		s.Counts.Conflicts++ // it asks for something else, and no call was to be made for that
+	case d.Do == worker.DeadLetter && (d.Reason != deadletter.ReasonConflict || !has(other)):
 		s.breach("8", "%s is dead-lettered as %s, and no outcome contradicts it", m.name, d.Reason)
 	case d.Do == worker.DeadLetter:
 		s.Counts.Conflicts++
 	}
+}
+
+// wasWithdrawn reports whether the trade's job was withdrawn at some time: an
+// operator may have retried it since the trade was read.
+func (s *Sim) wasWithdrawn(trade int) bool {
+	return slices.ContainsFunc(s.book.events[trade], func(e capture.Event) bool { return e.Type == capture.Withdrawn })
 }
 
 // hasMoreTime reports whether all that speaks against a job is that the time of

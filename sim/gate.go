@@ -83,8 +83,8 @@ func (l *places) giveUp() {
 // stop wakes those that wait for a turn; calls under way go on.
 func (g *gate) stop() { g.staged.giveUp() }
 
-// Enter implements worker.Turnstile.
-func (g *gate) Enter(ctx context.Context) (leave func(), err error) {
+// Acquire implements worker.Turnstile.
+func (g *gate) Acquire(ctx context.Context) (leave func(), err error) {
 	t := g.p.s.current
 	t.cross(onEnter, func(back func()) {
 		switch {
@@ -113,8 +113,8 @@ func (g *gate) Enter(ctx context.Context) (leave func(), err error) {
 	}, nil
 }
 
-// Call implements worker.Turnstile.
-func (g *gate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+// Do implements worker.Turnstile.
+func (g *gate) Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
 	t := g.p.s.current
 	var ok bool
 	t.cross(onSlot, func(back func()) {
@@ -188,7 +188,7 @@ func (g *gate) probe() {
 	}
 	g.p.spawn(g.p.name()+" probe", -1, func() {
 		// Any answer about a trade will do, also that there is none.
-		answer := g.p.s.bank.Query(context.Background(), "capture-worker-probe")
+		answer := g.p.s.bank.Query(context.Background(), capture.ProbeTradeID)
 		if g.assess(answer) != nil {
 			g.p.s.after(g.untilProbe(), g.probe)
 			return

@@ -65,12 +65,12 @@ func (s *Sim) notified(trade int, d dice) {
 	}
 	p.spawn(p.name()+" notification "+id, trade, func() {
 		ctx := context.Background()
-		t, err := p.resolver.Clerk.Open(ctx, id)
+		t, err := p.resolver.Recorder.Open(ctx, id)
 		if err != nil || t.State.Events == 0 {
 			return
 		}
 		e := &capture.Event{Type: capture.Notified, Notification: &said}
-		if _, err := p.resolver.Clerk.Record(ctx, t, e); err != nil {
+		if _, err := p.resolver.Recorder.Record(ctx, t, e); err != nil {
 			return // the gateway sends it again, or the schedule finds out
 		}
 		_, _ = p.resolver.Resolve(ctx, id)
@@ -97,9 +97,9 @@ func (s *Sim) withdraw(trade, tries int) {
 	})
 	p.spawn(p.name()+" withdraws "+id, trade, func() {
 		ctx := context.Background()
-		t, err := p.resolver.Clerk.Reopen(ctx, id)
+		t, err := p.resolver.Recorder.Reopen(ctx, id)
 		if err == nil && !withdrawn(s.book.events[trade]) && t.State.Phase != capture.PhaseCaptured {
-			_, err = p.resolver.Clerk.Record(ctx, t, &capture.Event{Type: capture.Withdrawn, By: "shop", Note: "returned"})
+			_, err = p.resolver.Recorder.Record(ctx, t, &capture.Event{Type: capture.Withdrawn, By: "shop", Note: "returned"})
 		}
 		done = err == nil
 	})
@@ -136,13 +136,13 @@ func (s *Sim) sendBack(trade, tries int, retry bool) {
 	var t *task
 	t = p.spawn("operator "+verb+" "+id, trade, func() {
 		releaser := reconcile.Releaser{
-			Clerk: p.resolver.Clerk, Query: s.bank.Query, By: "somebody", Note: "looked at it", Retry: retry,
+			Recorder: p.resolver.Recorder, Query: s.bank.Query, By: "somebody", Note: "looked at it", Retry: retry,
 			Publish: func(_ context.Context, job capture.Job, _ string) error { return s.publishAgain(t, job) },
 		}
 		release, err := releaser.Release(context.Background(), id)
-		s.note("%s: %s %s, error: %v", t.name, release.Fate, release.Why, err)
+		s.note("%s: %s %s, error: %v", t.name, release.Result, release.Why, err)
 		was := done[trade]
-		done[trade] = err == nil && release.Fate != reconcile.WasRefused
+		done[trade] = err == nil && release.Result != reconcile.ResultRefused
 		if was && err != nil {
 			// Another try had worked and nobody was to try again; but this one
 			// may have opened the trade once more.

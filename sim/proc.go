@@ -64,7 +64,7 @@ func (p *proc) start() {
 		since = p.clock()
 	}
 	log := slog.New(slog.DiscardHandler)
-	clerk := &reconcile.Clerk{
+	recorder := &reconcile.Recorder{
 		Ledger: p.s.book, Policy: p.s.policy, Worker: p.name(), Now: p.clock, NewID: p.s.nextID, Log: log,
 		Schedule: reconcile.Schedule{
 			QuickInitial: 500 * time.Millisecond, QuickMax: 10 * time.Second, QuickTotal: inline,
@@ -72,11 +72,11 @@ func (p *proc) start() {
 		},
 	}
 	p.processor = &worker.Processor{
-		Jobs: decoder, Clerk: clerk, Gateway: p.s.bank, Gate: p.gate, Waiter: p.room,
+		Jobs: decoder, Recorder: recorder, Gateway: p.s.bank, Gate: p.gate, Waiter: p.room,
 		Lease: lease, Inline: inline, Rest: 5 * time.Second, NewRequestID: p.s.mint, Log: log,
 		AskSince: func() time.Time { return since }, Intake: &intake{p: p},
 	}
-	p.resolver = &reconcile.Resolver{Clerk: clerk, Query: p.s.bank.Query}
+	p.resolver = &reconcile.Resolver{Recorder: recorder, Query: p.s.bank.Query}
 	p.s.queue.poke()
 }
 

@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -43,12 +42,12 @@ func BenchmarkProcess(b *testing.B) {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	p := &worker.Processor{
 		Jobs: decoder,
-		Clerk: &reconcile.Clerk{
+		Recorder: &reconcile.Recorder{
 			Ledger: &ledger.Memory{}, Policy: policy, Worker: "bench", Now: time.Now, NewID: nuid.Next, Log: log,
 		},
 		Gateway: payingGateway{}, Gate: worker.NewGate(worker.GateConfig{Concurrency: 64, Log: log}),
 		Lease: 65 * time.Second, Inline: 15 * time.Second, Rest: 5 * time.Second,
-		Waiter: worker.NewRoom(10, time.Now), NewRequestID: rand.Text, Log: log,
+		Waiter: worker.NewRoom(10, time.Now), NewRequestID: gateway.NewRequestID, Log: log,
 	}
 	n := 0
 	for b.Loop() {

@@ -32,9 +32,9 @@ type crashingLedger struct {
 	bomb *bomb
 }
 
-func (l crashingLedger) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+func (l crashingLedger) Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error) {
 	l.bomb.cross("before appending " + string(e.Type))
-	seq, err := l.Ledger.Append(ctx, e, after)
+	seq, err := l.Ledger.Append(ctx, e, after, opts...)
 	l.bomb.cross("after appending " + string(e.Type))
 	return seq, err
 }
@@ -63,7 +63,7 @@ func (g crashingGateway) Query(ctx context.Context, tradeID string) capture.Answ
 func (w *world) crash(n int) (where string) {
 	b := &bomb{at: n}
 	p := w.processor("doomed")
-	p.Clerk.Ledger = crashingLedger{w.ledger, b}
+	p.Recorder.Ledger = crashingLedger{w.ledger, b}
 	p.Gateway = crashingGateway{w.gateway, b}
 	defer func() {
 		if broke := recover(); broke != nil && broke != any(errCrash) {

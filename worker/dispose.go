@@ -13,7 +13,7 @@ import (
 // is stored. A signal that is lost costs a redelivery, which the ledger absorbs.
 func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) Disposition {
 	if d.Do == DeadLetter {
-		letter, err := w.cfg.DeadLetters.Put(ctx, m, d)
+		letter, err := w.cfg.DeadLetters.Put(ctx, m, d.Reason, d.Detail)
 		if err != nil {
 			return w.dispose(ctx, m, w.letterLater(ctx, m, d, err))
 		}
@@ -49,12 +49,12 @@ func (w *Worker) dispose(ctx context.Context, m jetstream.Msg, d Disposition) Di
 // passOver tells now and then of what is not selected: that may be as it should
 // be, or a mistyped jobs.match that captures nothing.
 func (w *Worker) passOver(ctx context.Context, m jetstream.Msg) {
-	unsaid, worth := w.passed.Worth(NotSelected)
+	unsaid, worth := w.passed.Allow(NotSelected)
 	if !worth {
 		return
 	}
 	w.cfg.Log.InfoContext(ctx, "jobs.match does not select a message; it is acknowledged and passed over",
-		"subject", m.Subject(), "sequence", sequenceOf(m), "not_logged_before", unsaid)
+		"subject", m.Subject(), "sequence", sequenceOf(m), "suppressed", unsaid)
 }
 
 // letterLater lets a job whose dead letter cannot be stored rest, each time for
@@ -73,10 +73,10 @@ func (w *Worker) troubled(ctx context.Context, m jetstream.Msg, d Disposition) D
 	d.At = time.Now().Add(rest)
 	text := d.Trouble.Error()
 	kind := text[strings.LastIndex(text, ": ")+1:] // what precedes it names the trade
-	if unsaid, worth := w.said.Worth(kind); worth {
+	if unsaid, worth := w.said.Allow(kind); worth {
 		args := []any{"trade_id", d.TradeID, "error", d.Trouble, "next_try_in", rest}
 		if unsaid > 0 {
-			args = append(args, "not_logged_before", unsaid)
+			args = append(args, "suppressed", unsaid)
 		}
 		w.cfg.Log.WarnContext(ctx, "handing the job back", args...)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
@@ -32,10 +33,6 @@ type Disposition struct {
 	Trouble error
 	TradeID string
 }
-
-// ReasonConflict is the dead-letter reason of a job that contradicts the
-// outcome of its trade. The other reasons are capture.MalformedReasons.
-const ReasonConflict = "conflict"
 
 // NotSelected is the reason of an acknowledged message that is no job of ours:
 // jobs.match does not select it.
@@ -66,18 +63,14 @@ func (p *Processor) acked(ctx context.Context, job *capture.Job, trade *reconcil
 	return Disposition{Do: Ack, Rule: step.Rule}
 }
 
-// ReasonWithdrawn is the dead-letter reason of a job for a trade that was
-// withdrawn before, and asks for something else than the job that was.
-const ReasonWithdrawn = capture.ReasonWithdrawn
-
 // conflict explains a job that asks for something else than what stands.
 func conflict(job *capture.Job, trade *reconcile.Trade, step *capture.Step) Disposition {
 	standing := trade.State.Outcome
 	if step.Reason == capture.ReasonWithdrawn {
-		return Disposition{Do: DeadLetter, Reason: ReasonWithdrawn, Rule: step.Rule, Detail: fmt.Sprintf(
+		return Disposition{Do: DeadLetter, Reason: deadletter.ReasonWithdrawn, Rule: step.Rule, Detail: fmt.Sprintf(
 			"the job asks for %s, but trade %s was withdrawn (event %s); `capture-worker retry` sends it back to work", job.Amount, job.TradeID, standing.ID)}
 	}
-	return Disposition{Do: DeadLetter, Reason: ReasonConflict, Rule: step.Rule, Detail: fmt.Sprintf(
+	return Disposition{Do: DeadLetter, Reason: deadletter.ReasonConflict, Rule: step.Rule, Detail: fmt.Sprintf(
 		"the job asks for %s, but trade %s is already %s for %s (event %s)",
 		job.Amount, job.TradeID, standing.Type, standing.Sum(), standing.ID)}
 }
@@ -88,7 +81,7 @@ func (p *Processor) handBack(job *capture.Job, err error) Disposition {
 	if errors.Is(err, context.Canceled) {
 		return Disposition{Do: Later}
 	}
-	d := Disposition{Do: Later, At: p.Clerk.Clock().Add(p.Rest)}
+	d := Disposition{Do: Later, At: p.Recorder.Clock().Add(p.Rest)}
 	if !errors.Is(err, ErrShut) && !errors.Is(err, ErrPaused) {
 		d.Trouble, d.TradeID = err, job.TradeID
 	}

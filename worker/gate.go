@@ -38,10 +38,6 @@ const wellEnough = 20
 // gatewayDown is the reason while the gateway is down.
 const gatewayDown = "the gateway gives no useful answers"
 
-// probeTrade is asked about when no trade of ours is known yet. The gateway
-// does not know it and says so, which is all a probe needs.
-const probeTrade = "capture-worker-probe"
-
 // GateConfig configures a Gate.
 type GateConfig struct {
 	Concurrency int           // gateway calls in flight
@@ -97,7 +93,7 @@ func NewGate(cfg GateConfig) *Gate {
 		// for; in a lane of little weight beside busy ones it may be more, and
 		// what waits too long is not sent.
 		turns:     newTurns(2*cfg.Concurrency, rate.NewLimiter(limit, burst)),
-		lastTrade: probeTrade,
+		lastTrade: capture.ProbeTradeID,
 		shutNow:   make(chan struct{}, 1),
 		tell:      newGateLog(cfg.Log),
 	}
@@ -158,13 +154,13 @@ func (l *laneGate) probing() Turnstile {
 // probing is laneGate.probing, beside all lanes.
 func (g *Gate) probing() Turnstile { return g.all.probing() }
 
-// Enter implements Turnstile, beside all lanes. While the gate is shut it
+// Acquire implements Turnstile, beside all lanes. While the gate is shut it
 // returns an error that wraps ErrShut at once: a job must not sit in hand
 // through an outage.
-func (g *Gate) Enter(ctx context.Context) (leave func(), err error) { return g.all.Enter(ctx) }
+func (g *Gate) Acquire(ctx context.Context) (leave func(), err error) { return g.all.Acquire(ctx) }
 
 // Enter is Gate.Enter for one lane.
-func (l *laneGate) Enter(ctx context.Context) (leave func(), err error) {
+func (l *laneGate) Acquire(ctx context.Context) (leave func(), err error) {
 	g := l.gate
 	if reason := l.shut(); reason != "" {
 		return nil, fmt.Errorf("%w: %s", ErrShut, reason)
@@ -180,14 +176,14 @@ func (l *laneGate) Enter(ctx context.Context) (leave func(), err error) {
 	return g.turns.leave, nil
 }
 
-// Call implements Turnstile, beside all lanes. A call that cannot begin is
+// Do implements Turnstile, beside all lanes. A call that cannot begin is
 // answered as not sent.
-func (g *Gate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
-	return g.all.Call(ctx, call)
+func (g *Gate) Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+	return g.all.Do(ctx, call)
 }
 
 // Call is Gate.Call for one lane.
-func (l *laneGate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+func (l *laneGate) Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
 	g := l.gate
 	if g.slots.enter(ctx, l.slot) != nil {
 		return notSent("no gateway slot became free in time")
@@ -485,7 +481,7 @@ func (g *Gate) probe(ctx context.Context) {
 	g.mu.Lock()
 	trade := g.lastTrade
 	if g.vain%2 == 1 {
-		trade = probeTrade
+		trade = capture.ProbeTradeID
 	}
 	g.vain++
 	g.mu.Unlock()

@@ -58,7 +58,7 @@ func (w *gateWorld) close() {
 }
 
 func (w *gateWorld) call(a capture.Answer) capture.Answer {
-	return w.gate.Call(context.Background(), func(context.Context) capture.Answer { return a })
+	return w.gate.Do(context.Background(), func(context.Context) capture.Answer { return a })
 }
 
 func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
@@ -68,7 +68,7 @@ func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
 		defer w.close()
 		w.answer.Store(&noKey)
 		w.call(noKey)
-		if _, err := w.gate.Enter(t.Context()); !errors.Is(err, worker.ErrShut) || !strings.Contains(err.Error(), "gateway.secret_key") {
+		if _, err := w.gate.Acquire(t.Context()); !errors.Is(err, worker.ErrShut) || !strings.Contains(err.Error(), "gateway.secret_key") {
 			t.Fatalf("Enter: %v, want ErrShut that names the setting", err)
 		}
 		if a := w.call(useful); a.Kind != capture.AnswerNotSent {
@@ -84,7 +84,7 @@ func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
 		if err := w.gate.WaitOpen(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
 			t.Errorf("WaitOpen: %v after %s, want it open within a probe interval", err, time.Since(begin))
 		}
-		if leave, err := w.gate.Enter(t.Context()); err != nil {
+		if leave, err := w.gate.Acquire(t.Context()); err != nil {
 			t.Errorf("Enter of an open gate: %v", err)
 		} else {
 			leave()
@@ -127,7 +127,7 @@ func TestGateStaysOpenWhereCallsAreGivenUp(t *testing.T) {
 		stop()
 		for range 100 {
 			w.call(overdue)
-			w.gate.Call(stopping, func(context.Context) capture.Answer { return none })
+			w.gate.Do(stopping, func(context.Context) capture.Answer { return none })
 		}
 		if why := w.gate.Shut(); why != "" {
 			t.Fatalf("shut: %s", why)
@@ -157,8 +157,8 @@ func TestGateEveryCaptureIsRefused(t *testing.T) {
 		for range 8 {
 			jobs.Go(func() {
 				for w.gate.WaitOpen(ctx) == nil {
-					w.gate.Call(ctx, func(context.Context) capture.Answer { time.Sleep(20 * time.Millisecond); return useful }) // the query before
-					w.gate.Call(ctx, func(context.Context) capture.Answer {
+					w.gate.Do(ctx, func(context.Context) capture.Answer { time.Sleep(20 * time.Millisecond); return useful }) // the query before
+					w.gate.Do(ctx, func(context.Context) capture.Answer {
 						time.Sleep(20 * time.Millisecond)
 						refused.Add(1)
 						return noKey
@@ -327,7 +327,7 @@ func TestGateCountsCallsNotJobs(t *testing.T) {
 		var calls sync.WaitGroup
 		for range 30 {
 			calls.Go(func() {
-				w.gate.Call(t.Context(), func(context.Context) capture.Answer {
+				w.gate.Do(t.Context(), func(context.Context) capture.Answer {
 					most.Store(max(most.Load(), flying.Add(1)))
 					time.Sleep(time.Second)
 					flying.Add(-1)
@@ -341,13 +341,13 @@ func TestGateCountsCallsNotJobs(t *testing.T) {
 		}
 		// Twice as many may be announced; the next one waits for a turn.
 		for range 6 {
-			if _, err := w.gate.Enter(t.Context()); err != nil {
+			if _, err := w.gate.Acquire(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := w.gate.Enter(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := w.gate.Acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a seventh turn: %v, want it to wait", err)
 		}
 	})
@@ -362,7 +362,7 @@ func TestGateCallThatCannotBegin(t *testing.T) {
 		hold := make(chan struct{})
 		var holder sync.WaitGroup
 		holder.Go(func() {
-			w.gate.Call(t.Context(), func(context.Context) capture.Answer { <-hold; return useful })
+			w.gate.Do(t.Context(), func(context.Context) capture.Answer { <-hold; return useful })
 		})
 		synctest.Wait()
 		for name, c := range map[string]struct{ bound, want time.Duration }{
@@ -371,7 +371,7 @@ func TestGateCallThatCannotBegin(t *testing.T) {
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), c.bound)
 			begin := time.Now()
-			a := w.gate.Call(ctx, func(context.Context) capture.Answer { t.Error("it was sent"); return useful })
+			a := w.gate.Do(ctx, func(context.Context) capture.Answer { t.Error("it was sent"); return useful })
 			cancel()
 			if took := time.Since(begin); a.Kind != capture.AnswerNotSent || a.Why == "" || took != c.want {
 				t.Errorf("%s: %+v after %s, want not sent and why after %s", name, a, took, c.want)
@@ -389,7 +389,7 @@ func TestGateKeepsTheRate(t *testing.T) {
 		defer w.close()
 		begin := time.Now()
 		for range 101 {
-			leave, err := w.gate.Enter(t.Context())
+			leave, err := w.gate.Acquire(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -400,7 +400,7 @@ func TestGateKeepsTheRate(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if _, err := w.gate.Enter(ctx); err == nil {
+		if _, err := w.gate.Acquire(ctx); err == nil {
 			t.Error("a turn beyond the rate was given although its context ended before")
 		}
 	})

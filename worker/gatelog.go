@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 )
 
 // gateQuiet is how long the same about the gate is not said again. An outage
@@ -22,26 +22,26 @@ const flapProbes = 2
 // The gate's lock guards it.
 type gateLog struct {
 	log    *slog.Logger
-	stops  *seldom.Log
-	lasts  *seldom.Log // of the present time
+	stops  *ratelog.Limiter
+	lasts  *ratelog.Limiter // of the present time
 	since  time.Time
 	failed int  // probes
 	told   bool // of the present time
 }
 
 func newGateLog(log *slog.Logger) gateLog {
-	return gateLog{log: log, stops: seldom.Every(gateQuiet)}
+	return gateLog{log: log, stops: ratelog.New(gateQuiet)}
 }
 
 func (l *gateLog) shut(reason, saw string) {
-	l.since, l.failed, l.lasts = time.Now(), 0, seldom.Every(gateQuiet)
-	unsaid, worth := l.stops.Worth(reason)
+	l.since, l.failed, l.lasts = time.Now(), 0, ratelog.New(gateQuiet)
+	unsaid, worth := l.stops.Allow(reason)
 	if l.told = worth; !worth {
 		return
 	}
 	args := []any{"reason", reason, "saw", saw}
 	if unsaid > 0 {
-		args = append(args, "not_logged_before", unsaid)
+		args = append(args, "suppressed", unsaid)
 	}
 	l.log.Error("stopped taking jobs; probing with Order Query until it passes", args...)
 }
@@ -50,7 +50,7 @@ func (l *gateLog) probed(reason, saw string) {
 	l.failed++
 	say := l.log.Debug
 	if l.told || l.failed >= flapProbes {
-		if _, worth := l.lasts.Worth(reason); worth {
+		if _, worth := l.lasts.Allow(reason); worth {
 			say, l.told = l.log.Error, true
 		}
 	}

@@ -83,7 +83,7 @@ func TestGateLogWhileItFlaps(t *testing.T) {
 		if n := strings.Count(w.log.String(), "\n"); n > 10 {
 			t.Errorf("%d lines:\n%s", n, w.log.String())
 		}
-		if !strings.Contains(w.log.String(), "not_logged_before=") {
+		if !strings.Contains(w.log.String(), "suppressed=") {
 			t.Error("it does not say how much was not logged")
 		}
 		w.answer.Store(&none)

@@ -140,10 +140,10 @@ type holding struct {
 	staged bool
 }
 
-// Call implements Turnstile.
-func (d *holding) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+// Do implements Turnstile.
+func (d *holding) Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
 	came := time.Now()
-	return d.Turnstile.Call(ctx, func(ctx context.Context) capture.Answer {
+	return d.Turnstile.Do(ctx, func(ctx context.Context) capture.Answer {
 		if d.staged {
 			d.staged = false
 			d.hands.reached(time.Since(came))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -55,7 +56,7 @@ type IntakeConfig struct {
 	Query  func(ctx context.Context, tradeID string) capture.Answer
 	Ledger IntakeLedger // nil: only what this process meets counts
 	// Accepted, if set, returns the codes that operators accept, and until when.
-	Accepted func(ctx context.Context) (map[string]Acceptance, error)
+	Accepted func(ctx context.Context) (map[string]controls.Acceptance, error)
 	Log      *slog.Logger
 }
 
@@ -76,7 +77,7 @@ type Intake struct {
 	known    knownTrade
 	provenAt time.Time // when the gateway last knew it, or captured a trade
 	lookedAt time.Time // when the ledger was last searched for a captured trade
-	accepted map[string]Acceptance
+	accepted map[string]controls.Acceptance
 	pause    *intakePause  // nil while jobs are taken
 	changed  chan struct{} // closed when pause changes, or a probe ends
 	checking chan struct{} // closed when the check that is under way ends; nil if none is
@@ -144,7 +145,7 @@ func NewIntake(cfg IntakeConfig) *Intake {
 	}
 	return &Intake{
 		cfg: cfg, halted: func() bool { return false }, born: time.Now(),
-		runs: map[string]*refusalRun{}, accepted: map[string]Acceptance{},
+		runs: map[string]*refusalRun{}, accepted: map[string]controls.Acceptance{},
 		changed: make(chan struct{}), started: make(chan struct{}), log: newIntakeLog(cfg.Log),
 	}
 }
@@ -396,22 +397,13 @@ func paid(a capture.Answer) bool {
 	return a.Kind == capture.AnswerDone && a.Order != nil && a.Order.State.Class() == capture.OrderIsPaid
 }
 
-// Acceptance is what an operator accepts: a code whose refusals are to be
-// believed, or a ledger that has lost events.
-type Acceptance struct {
-	By     string    `json:"by"`
-	Reason string    `json:"reason"`
-	At     time.Time `json:"at"`
-	Until  time.Time `json:"until,omitzero"`
-}
-
 func (i *Intake) acceptedLocked(code string) bool {
 	a, ok := i.accepted[code]
 	return ok && time.Now().Before(a.Until)
 }
 
 // accept takes what operators accept now.
-func (i *Intake) accept(accepted map[string]Acceptance) {
+func (i *Intake) accept(accepted map[string]controls.Acceptance) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.accepted = maps.Clone(accepted)

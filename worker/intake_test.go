@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
 )
@@ -23,7 +24,7 @@ type intakeWorld struct {
 	ledger  *ledger.Memory
 	knows   atomic.Bool // the gateway knows the trades that were captured
 	queries atomic.Int64
-	accept  atomic.Pointer[map[string]worker.Acceptance]
+	accept  atomic.Pointer[map[string]controls.Acceptance]
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -31,7 +32,7 @@ type intakeWorld struct {
 func newIntakeWorld(t *testing.T, book *ledger.Memory) *intakeWorld {
 	w := &intakeWorld{t: t, ledger: book}
 	w.knows.Store(true)
-	w.accept.Store(&map[string]worker.Acceptance{})
+	w.accept.Store(&map[string]controls.Acceptance{})
 	w.intake = worker.NewIntake(worker.IntakeConfig{
 		ProbeEvery: 5 * time.Second, Settle: 45 * time.Second, Ledger: book,
 		Query: func(_ context.Context, trade string) capture.Answer {
@@ -41,7 +42,7 @@ func newIntakeWorld(t *testing.T, book *ledger.Memory) *intakeWorld {
 			}
 			return capture.Answer{Kind: capture.AnswerDone, Order: &capture.Order{TradeID: trade, State: capture.OrderPaid}}
 		},
-		Accepted: func(context.Context) (map[string]worker.Acceptance, error) { return *w.accept.Load(), nil },
+		Accepted: func(context.Context) (map[string]controls.Acceptance, error) { return *w.accept.Load(), nil },
 	})
 	w.guard = w.intake.Guard()
 	ctx, stop := context.WithCancel(t.Context())
@@ -220,10 +221,10 @@ func TestIntakeIsResumedByAnOperator(t *testing.T) {
 	intakeTest(t, func(t *testing.T, w *intakeWorld) {
 		w.refuse("a", capture.CodeTradeID, 20)
 		w.mustBe(true, "after the run")
-		w.accept.Store(&map[string]worker.Acceptance{capture.CodeAmountExceeded: {By: "ops", Until: time.Now().Add(time.Hour)}})
+		w.accept.Store(&map[string]controls.Acceptance{capture.CodeAmountExceeded: {By: "ops", Until: time.Now().Add(time.Hour)}})
 		time.Sleep(10 * time.Second)
 		w.mustBe(true, "with another code accepted")
-		w.accept.Store(&map[string]worker.Acceptance{capture.CodeTradeID: {By: "ops", Until: time.Now().Add(time.Hour)}})
+		w.accept.Store(&map[string]controls.Acceptance{capture.CodeTradeID: {By: "ops", Until: time.Now().Add(time.Hour)}})
 		time.Sleep(10 * time.Second)
 		w.mustBe(false, "with the code accepted")
 		if n := w.refuse("b", capture.CodeTradeID, 100); n > 0 {

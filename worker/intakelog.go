@@ -5,32 +5,32 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 )
 
 // intakeLog logs that the intake is paused and resumed: why at once, that it
 // lasts now and then.
 type intakeLog struct {
 	log   *slog.Logger
-	lasts *seldom.Log
+	lasts *ratelog.Limiter
 }
 
 func newIntakeLog(log *slog.Logger) intakeLog {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return intakeLog{log: log, lasts: seldom.Every(gateQuiet)}
+	return intakeLog{log: log, lasts: ratelog.New(gateQuiet)}
 }
 
 func (l *intakeLog) paused(p *intakePause) {
-	l.lasts = seldom.Every(gateQuiet)
-	_, _ = l.lasts.Worth(p.code) // said now
+	l.lasts = ratelog.New(gateQuiet)
+	_, _ = l.lasts.Allow(p.code) // said now
 	l.log.Error("job intake paused; no refusal counts against a trade", "code", p.code, "reason", p.reason,
 		"trades", len(p.tried), "resume", "by itself, or with `capture-worker resume --code "+p.code+"`")
 }
 
 func (l *intakeLog) still(p *intakePause) {
-	if _, worth := l.lasts.Worth(p.code); worth {
+	if _, worth := l.lasts.Allow(p.code); worth {
 		l.log.Error("job intake still paused", "code", p.code, "reason", p.reason, "trades", len(p.tried),
 			"for", time.Since(p.since).Round(time.Second))
 	}

@@ -17,7 +17,7 @@ type lateGate struct {
 	wait time.Duration
 }
 
-func (g lateGate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+func (g lateGate) Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
 	time.Sleep(g.wait)
 	return call(ctx)
 }

@@ -25,7 +25,7 @@ func openedAgain(t *testing.T, query func(trade string) capture.Answer, shut fun
 	defer stop()
 	go gate.Run(ctx)
 	shut(func(a capture.Answer) {
-		gate.Call(ctx, func(context.Context) capture.Answer { time.Sleep(time.Millisecond); return a })
+		gate.Do(ctx, func(context.Context) capture.Answer { time.Sleep(time.Millisecond); return a })
 	})
 	if gate.Shut() == "" {
 		t.Fatal("the gate is not shut")

@@ -24,10 +24,10 @@ type Turnstile interface {
 	// Enter waits for a turn: the gateway open, a rate token, a place among
 	// the calls being prepared. It holds no gateway slot. leave gives the
 	// place back.
-	Enter(ctx context.Context) (leave func(), err error)
+	Acquire(ctx context.Context) (leave func(), err error)
 	// Call holds a gateway slot for the length of one call. An answer without
 	// latency that was not sent is that of a call that was not tried.
-	Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer
+	Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer
 }
 
 // IntakeGuard says whether calls may be made at all, and takes what came of them
@@ -57,7 +57,7 @@ type Waiter interface {
 // done for it now.
 type Processor struct {
 	Jobs      *capture.Decoder
-	Clerk     *reconcile.Clerk
+	Recorder  *reconcile.Recorder
 	Gateway   Gateway
 	Gate      Turnstile
 	Intake    IntakeGuard // nil: every call may be made, and no answer is excused
@@ -95,17 +95,17 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	if err != nil {
 		return unreadable(err)
 	}
-	patience := p.Clerk.Clock().Add(p.Inline)
-	policy := p.Clerk.Policy
+	patience := p.Recorder.Clock().Add(p.Inline)
+	policy := p.Recorder.Policy
 	if p.AskSince != nil {
 		policy.AskSince = p.AskSince()
 	}
 	policy.AskFirst = !d.First || !policy.AskSince.IsZero()
 	trade, err := p.open(ctx, &job, d.First)
 	for err == nil {
-		step := capture.Decide(&trade.State, &job, p.Clerk.Clock(), policy)
+		step := capture.Decide(&trade.State, &job, p.Recorder.Clock(), policy)
 		if trade.MayLag && mayBeUndone(&trade.State, &step) {
-			trade, err = p.Clerk.Reopen(ctx, trade.ID)
+			trade, err = p.Recorder.Reopen(ctx, trade.ID)
 			continue
 		}
 		switch step.Do {
@@ -121,7 +121,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 			if until.After(patience) || !p.Waiter.Wait(stop, until) {
 				return Disposition{Do: Later, At: until, Rule: step.Rule}
 			}
-			trade, err = p.Clerk.Open(ctx, trade.ID)
+			trade, err = p.Recorder.Open(ctx, trade.ID)
 		case capture.DoSettle:
 			trade, err = p.settle(ctx, trade, step.Event)
 		case capture.DoQuery:
@@ -147,7 +147,7 @@ func (p *Processor) yield(s *capture.State, fresh int, until time.Time) time.Tim
 	if fresh == 0 || s.Unanswered || s.Answer.Refusal() == "" {
 		return until
 	}
-	return p.Clerk.Clock().Add(min(time.Duration(min(fresh, 1_000_000))*freshPace, maxYield))
+	return p.Recorder.Clock().Add(min(time.Duration(min(fresh, 1_000_000))*freshPace, maxYield))
 }
 
 // peek is how soon a job looks again at a trade that another delivery is
@@ -156,7 +156,7 @@ const peek = 2 * time.Second
 
 // lookAgain is when a waiting job reads its trade again.
 func (p *Processor) lookAgain(trade *reconcile.Trade, until time.Time) time.Time {
-	now := p.Clerk.Clock()
+	now := p.Recorder.Clock()
 	soon := now.Add(peek)
 	if trade.State.Unanswered && now.Before(trade.State.LeaseUntil) && soon.Before(until) {
 		return soon
@@ -178,16 +178,16 @@ func mayBeUndone(s *capture.State, step *capture.Step) bool {
 // trades that have ended.
 func (p *Processor) open(ctx context.Context, job *capture.Job, first bool) (*reconcile.Trade, error) {
 	key := capture.TradeKey(job.TradeID)
-	deadline := job.Deadline(p.Clerk.Policy.OrDefault().Window)
-	if first && (deadline.IsZero() || p.Clerk.Clock().Before(deadline)) {
+	deadline := job.Deadline(p.Recorder.Policy.OrDefault().Window)
+	if first && (deadline.IsZero() || p.Recorder.Clock().Before(deadline)) {
 		return &reconcile.Trade{ID: key}, nil
 	}
-	return p.Clerk.Open(ctx, key)
+	return p.Recorder.Open(ctx, key)
 }
 
 // settle writes an outcome that needs no call.
 func (p *Processor) settle(ctx context.Context, trade *reconcile.Trade, outcome *capture.Event) (*reconcile.Trade, error) {
-	trade, err := p.Clerk.Record(ctx, trade, outcome)
+	trade, err := p.Recorder.Record(ctx, trade, outcome)
 	return trade, decideAgain(err)
 }
 
@@ -201,12 +201,12 @@ func (p *Processor) query(ctx, stop context.Context, trade *reconcile.Trade, job
 	// The gateway knows the trade by the spelling of the first job.
 	tradeID := cmp.Or(trade.State.Job.TradeID, job.TradeID)
 	finding := capture.Finding{Via: capture.ViaQuery}
-	finding.Answer = p.Gate.Call(ctx, func(ctx context.Context) capture.Answer {
-		finding = p.Clerk.Ask(ctx, p.Gateway.Query, tradeID)
+	finding.Answer = p.Gate.Do(ctx, func(ctx context.Context) capture.Answer {
+		finding = p.Recorder.Ask(ctx, p.Gateway.Query, tradeID)
 		return finding.Answer
 	})
 	finding.Excused = p.observe(ctx, tradeID, &finding) || !p.mayFail(ctx, trade, job, finding)
-	trade, _, err = p.Clerk.Learn(ctx, trade, job, finding)
+	trade, _, err = p.Recorder.Apply(ctx, trade, job, finding)
 	return trade, err
 }
 
@@ -217,7 +217,7 @@ func (p *Processor) enter(stop context.Context, tradeID string) (leave func(), e
 			return nil, err
 		}
 	}
-	return p.Gate.Enter(stop)
+	return p.Gate.Acquire(stop)
 }
 
 // observe reports whether an answer is excused. One that shows the order is
@@ -233,7 +233,7 @@ func (p *Processor) mayFail(ctx context.Context, trade *reconcile.Trade, job *ca
 	if p.Intake == nil {
 		return true
 	}
-	e := capture.Judge(&trade.State, job, f, p.Clerk.Clock(), p.Clerk.Policy)
+	e := capture.Judge(&trade.State, job, f, p.Recorder.Clock(), p.Recorder.Policy)
 	if e == nil || e.Type != capture.Failed {
 		return true
 	}
@@ -254,24 +254,24 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 		return trade, err
 	}
 	defer leave()
-	now := p.Clerk.Clock()
+	now := p.Recorder.Clock()
 	if !step.Until.IsZero() && !now.Before(step.Until) {
 		// The turn took its time, and with it the deadline. What comes next is a
 		// query, and the trade may never have been read.
-		return p.Clerk.Open(ctx, trade.ID)
+		return p.Recorder.Open(ctx, trade.ID)
 	}
 	intent := step.Event
 	if intent.RequestID == "" {
 		intent.RequestID = p.NewRequestID()
 	}
 	intent.Time, intent.LeaseUntil = now, now.Add(p.Lease)
-	trade, err = p.Clerk.Record(ctx, trade, intent)
+	trade, err = p.Recorder.Record(ctx, trade, intent)
 	if err != nil {
 		return trade, decideAgain(err)
 	}
 	finding := capture.Finding{Via: capture.ViaCapture, Call: intent.Call, Answer: p.call(ctx, intent, step.Until)}
 	finding.Excused = p.observe(ctx, intent.Job.TradeID, &finding)
-	trade, _, err = p.Clerk.Learn(ctx, trade, job, finding)
+	trade, _, err = p.Recorder.Apply(ctx, trade, job, finding)
 	return trade, err
 }
 
@@ -288,8 +288,8 @@ func (p *Processor) call(ctx context.Context, intent *capture.Event, deadline ti
 	if request.NotifyURL == "" {
 		request.NotifyURL = p.NotifyURL
 	}
-	return p.Gate.Call(ctx, func(ctx context.Context) capture.Answer {
-		if over(intent.LeaseUntil, deadline, p.Clerk.Clock()) {
+	return p.Gate.Do(ctx, func(ctx context.Context) capture.Answer {
+		if over(intent.LeaseUntil, deadline, p.Recorder.Clock()) {
 			return notSent("the lease or the deadline was over before the call could begin")
 		}
 		return p.Gateway.Capture(ctx, request)

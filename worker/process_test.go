@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/worker"
 )
 
@@ -128,7 +129,7 @@ func TestSecondJob(t *testing.T) {
 				t.Errorf("the same ask: %+v, want an ack", d)
 			}
 			d := w.redeliver(p, other, true)
-			if d.Do != worker.DeadLetter || d.Reason != worker.ReasonConflict || !strings.Contains(d.Detail, "24.99 EUR") {
+			if d.Do != worker.DeadLetter || d.Reason != deadletter.ReasonConflict || !strings.Contains(d.Detail, "24.99 EUR") {
 				t.Errorf("another ask: %+v, want a dead letter that names the standing outcome", d)
 			}
 			if n := len(w.gateway.captures["T1"]); n != 1 {

@@ -103,7 +103,7 @@ func TestGateObeysRetryAfter(t *testing.T) {
 				defer w.close()
 				begin := time.Now()
 				w.call(capture.Answer{Kind: capture.AnswerUnknown, HTTPStatus: 429, RetryAfter: tt.asked})
-				if _, err := w.gate.Enter(t.Context()); !errors.Is(err, worker.ErrShut) || !strings.Contains(err.Error(), "Retry-After") {
+				if _, err := w.gate.Acquire(t.Context()); !errors.Is(err, worker.ErrShut) || !strings.Contains(err.Error(), "Retry-After") {
 					t.Errorf("Enter: %v, want ErrShut that says why", err)
 				}
 				if w.gate.Halted() || !w.gate.Down() {
@@ -133,7 +133,7 @@ func TestGateProbesAfterRetryAfterInAnOutage(t *testing.T) {
 		w.answer.Store(&none)
 		asked := make(chan struct{})
 		for range 20 { // calls that were under way
-			go w.gate.Call(t.Context(), func(context.Context) capture.Answer { <-asked; return none })
+			go w.gate.Do(t.Context(), func(context.Context) capture.Answer { <-asked; return none })
 		}
 		synctest.Wait()
 		w.call(capture.Answer{Kind: capture.AnswerUnknown, HTTPStatus: 503, RetryAfter: time.Minute})

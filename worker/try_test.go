@@ -64,7 +64,7 @@ func (s *shop) guarded(g worker.Gateway) (worker.Crew, *worker.Intake) {
 	})
 	return s.worker(func(p *worker.Processor) {
 		p.Intake, p.Rest = s.intake.Guard(), 50*time.Millisecond
-		p.Clerk.Policy.Settle, p.Clerk.Policy.Spacing = time.Second, 50*time.Millisecond
+		p.Recorder.Policy.Settle, p.Recorder.Policy.Spacing = time.Second, 50*time.Millisecond
 		if g != nil {
 			p.Gateway = g
 		}

@@ -16,9 +16,9 @@ type slowTurns struct {
 	wait time.Duration
 }
 
-func (s slowTurns) Enter(ctx context.Context) (func(), error) {
+func (s slowTurns) Acquire(ctx context.Context) (func(), error) {
 	time.Sleep(s.wait)
-	return s.openGate.Enter(ctx)
+	return s.openGate.Acquire(ctx)
 }
 
 // What was decided before the wait for a turn must still be so after it: past

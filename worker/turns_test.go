@@ -26,7 +26,7 @@ func scarceGate() *worker.Gate {
 func crowd(ctx context.Context, wait *sync.WaitGroup, lane worker.Turnstile, n int, got *atomic.Int64) {
 	for range n {
 		wait.Go(func() {
-			leave, err := lane.Enter(ctx)
+			leave, err := lane.Acquire(ctx)
 			if err != nil {
 				return
 			}
@@ -75,7 +75,7 @@ func TestLiveJobDoesNotQueueBehindABatch(t *testing.T) {
 		crowd(ctx, &wait, batch, 2000, &got)
 		time.Sleep(time.Second)
 		begin := time.Now()
-		if leave, err := live.Enter(t.Context()); err != nil {
+		if leave, err := live.Acquire(t.Context()); err != nil {
 			t.Error(err)
 		} else {
 			leave()
@@ -95,7 +95,7 @@ func TestAWaitForATurnEndsAsCanceled(t *testing.T) {
 	gate := scarceGate()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the streams do not fit any more"))
-	if _, err := gate.Enter(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := gate.Acquire(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Enter: %v, want context.Canceled", err)
 	}
 }
@@ -111,20 +111,20 @@ func TestGivingUpATurnLosesNoPlace(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%20)*50*time.Microsecond)
 		tries.Go(func() {
 			defer cancel()
-			if leave, err := w.gate.Enter(ctx); err == nil {
+			if leave, err := w.gate.Acquire(ctx); err == nil {
 				leave()
 			}
 		})
 	}
 	tries.Wait()
 	for range 2 {
-		if _, err := w.gate.Enter(t.Context()); err != nil {
+		if _, err := w.gate.Acquire(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := w.gate.Enter(ctx); err == nil {
+	if _, err := w.gate.Acquire(ctx); err == nil {
 		t.Error("there are three places now")
 	}
 	if n := w.gate.Waiting(); n != 0 {

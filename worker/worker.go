@@ -13,7 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 )
 
 const (
@@ -50,7 +51,7 @@ type Config struct {
 	Consumer        jetstream.Consumer
 	Processor       *Processor
 	Gate            *Gate
-	DeadLetters     DeadLetters
+	DeadLetters     deadletter.Store
 	AckWait         time.Duration // the consumer's
 	Hands           int           // jobs worked on at a time; those that wait inside come on top
 	Share           float64       // of the gate's rate, while other lanes have jobs too; 0 is all of it
@@ -73,15 +74,15 @@ type Worker struct {
 	jobs   sync.WaitGroup
 	next   chan jetstream.Msg // to goroutines that have done a job and are free
 	health health
-	said   *seldom.Log // of trouble
-	passed *seldom.Log // of events that jobs.match passes over
+	said   *ratelog.Limiter // of trouble
+	passed *ratelog.Limiter // of events that jobs.match passes over
 }
 
 // New returns a worker that does nothing until Run.
 func New(cfg Config) *Worker {
 	return &Worker{
 		cfg: cfg, hands: newHands(cfg.Hands, cfg.Gate.cfg.Concurrency),
-		keeper: newKeeper(cfg.AckWait), next: make(chan jetstream.Msg), said: seldom.Every(troubleQuiet), passed: seldom.Every(passedQuiet),
+		keeper: newKeeper(cfg.AckWait), next: make(chan jetstream.Msg), said: ratelog.New(troubleQuiet), passed: ratelog.New(passedQuiet),
 	}
 }
 
@@ -109,7 +110,7 @@ func (w *Worker) Run(ctx context.Context) {
 // pull takes jobs while the gate is open, and single ones while the intake is
 // paused and tries them, until ctx ends.
 func (w *Worker) pull(ctx, work context.Context) {
-	trouble := seldom.Every(pullQuiet)
+	trouble := ratelog.New(pullQuiet)
 	for ctx.Err() == nil {
 		permit, err := w.cfg.Gate.await(ctx)
 		switch {
@@ -121,7 +122,7 @@ func (w *Worker) pull(ctx, work context.Context) {
 			err = w.take(ctx, work)
 		}
 		if err != nil && ctx.Err() == nil {
-			if _, worth := trouble.Worth(err.Error()); worth {
+			if _, worth := trouble.Allow(err.Error()); worth {
 				w.cfg.Log.WarnContext(ctx, "pulling jobs failed; trying again", "error", err)
 			}
 			pause(ctx, pullPause)

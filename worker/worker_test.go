@@ -20,6 +20,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -36,7 +38,7 @@ type shop struct {
 	sim     *gatewaytest.Simulator
 	client  *gateway.Client
 	ledger  ledger.Ledger
-	streams worker.StreamsConfig
+	streams jobstream.Config
 	rate    float64 // of calls
 	intake  *worker.Intake
 	ids     sync.Mutex
@@ -75,9 +77,9 @@ func newShop(t *testing.T, o gatewaytest.Options) *shop {
 	}
 	return &shop{
 		t: t, js: js, sim: sim, client: client, ledger: ledger.NewJetStream(js, ledger.Options{}),
-		streams: worker.StreamsConfig{
+		streams: jobstream.Config{
 			Jobs: "CAPTURE_JOBS", Subjects: []string{"capture.jobs.>"}, DLQ: "CAPTURE_DLQ",
-			Consumers: []worker.ConsumerConfig{{Name: "capture-worker", Subjects: []string{"capture.jobs.>"}}},
+			Consumers: []jobstream.ConsumerConfig{{Name: "capture-worker", Subjects: []string{"capture.jobs.>"}}},
 			Replicas:  1, AckWait: time.Second, MaxAckPending: 1000,
 		},
 	}
@@ -86,7 +88,7 @@ func newShop(t *testing.T, o gatewaytest.Options) *shop {
 // worker builds a crew of one on the shop; change may alter its processor.
 func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 	s.t.Helper()
-	consumers, err := worker.EnsureStreams(s.t.Context(), s.js, s.streams)
+	consumers, err := jobstream.Ensure(s.t.Context(), s.js, s.streams)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -100,7 +102,7 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 		Jobs: decoder, Gateway: s.client, Gate: gate, Waiter: worker.NewRoom(8, time.Now), Log: log,
 		Lease: 30 * time.Second, Inline: 5 * time.Second, Rest: 5 * time.Second,
 		NewRequestID: func() string { return fmt.Sprintf("request%020d", s.count()) },
-		Clerk: &reconcile.Clerk{
+		Recorder: &reconcile.Recorder{
 			Ledger: s.ledger, Policy: policy, Worker: "w", Now: time.Now, Log: log,
 			NewID: func() string { return fmt.Sprintf("e%d", s.count()) },
 			Schedule: reconcile.Schedule{
@@ -113,7 +115,7 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 		change(p)
 	}
 	return worker.Crew{Gate: gate, Workers: []*worker.Worker{worker.New(worker.Config{
-		Consumer: consumers[0], Processor: p, Gate: gate, DeadLetters: worker.DeadLetters{JS: s.js},
+		Consumer: consumers[0], Processor: p, Gate: gate, DeadLetters: deadletter.Store{JS: s.js},
 		AckWait: s.streams.AckWait, Hands: 32, ShutdownTimeout: processtest.Patience, Log: log,
 		Observe: func(d worker.Disposition, _ time.Duration) {
 			s.became.Store(d.Do)
@@ -239,17 +241,17 @@ func TestMalformedJobKeepsItsBytesAndHeaders(t *testing.T) {
 		t.Errorf("letter %s: %s", letter.Subject, letter.Data)
 	}
 	for name, want := range map[string]string{
-		"Traceparent": "00-a", worker.HeaderOriginal + "Nats-Msg-Id": "row-7", worker.HeaderReason: "bad_amount",
-		worker.HeaderSubject: "capture.jobs.shipped", worker.HeaderStream: "CAPTURE_JOBS", worker.HeaderSequence: "1",
+		"Traceparent": "00-a", deadletter.HeaderOriginal + "Nats-Msg-Id": "row-7", deadletter.HeaderReason: "bad_amount",
+		deadletter.HeaderSubject: "capture.jobs.shipped", deadletter.HeaderStream: "CAPTURE_JOBS", deadletter.HeaderSequence: "1",
 	} {
 		if got := letter.Header.Get(name); got != want {
 			t.Errorf("header %s is %q, want %q", name, got, want)
 		}
 	}
-	if !strings.Contains(letter.Header.Get(worker.HeaderDetail), "1e3") {
-		t.Errorf("the detail does not say what is wrong: %q", letter.Header.Get(worker.HeaderDetail))
+	if !strings.Contains(letter.Header.Get(deadletter.HeaderDetail), "1e3") {
+		t.Errorf("the detail does not say what is wrong: %q", letter.Header.Get(deadletter.HeaderDetail))
 	}
-	if letter.Header.Get(worker.HeaderTime) == "" {
+	if letter.Header.Get(deadletter.HeaderTime) == "" {
 		t.Error("no time")
 	}
 }
@@ -258,7 +260,7 @@ func TestMalformedJobKeepsItsBytesAndHeaders(t *testing.T) {
 // refusing is a ledger whose stream is full.
 type refusing struct{ ledger.Ledger }
 
-func (refusing) Append(context.Context, capture.Event, uint64) (uint64, error) {
+func (refusing) Append(context.Context, capture.Event, uint64, ...ledger.AppendOption) (uint64, error) {
 	return 0, errors.New("maximum bytes exceeded")
 }
 
@@ -276,7 +278,7 @@ func TestJobsRestLongerWhileTheLedgerRefuses(t *testing.T) {
 		defer mu.Unlock()
 		rests = append(rests, time.Until(d.At))
 	}
-	stop := s.start(s.worker(func(p *worker.Processor) { p.Rest, p.Clerk.Ledger = 300*time.Millisecond, refusing{s.ledger} }))
+	stop := s.start(s.worker(func(p *worker.Processor) { p.Rest, p.Recorder.Ledger = 300*time.Millisecond, refusing{s.ledger} }))
 	s.authorize("T1")
 	s.until("five tries", func() bool { mu.Lock(); defer mu.Unlock(); return len(rests) >= 5 })
 	stop()
@@ -352,7 +354,7 @@ func TestDeadLetterThatIsTooLarge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, want := range map[string]string{worker.HeaderPart: part, worker.HeaderReason: "too_large", worker.HeaderSequence: "1"} {
+		for name, want := range map[string]string{deadletter.HeaderPart: part, deadletter.HeaderReason: "too_large", deadletter.HeaderSequence: "1"} {
 			if got := letter.Header.Get(name); got != want {
 				t.Errorf("part %s: header %s is %q, want %q", part, name, got, want)
 			}

@@ -43,7 +43,7 @@ func (w *world) processor(name string) *worker.Processor {
 	log := slog.New(slog.DiscardHandler)
 	return &worker.Processor{
 		Jobs: decoder,
-		Clerk: &reconcile.Clerk{
+		Recorder: &reconcile.Recorder{
 			Ledger: w.ledger, Policy: policy, Worker: name, Now: time.Now, Log: log,
 			Schedule: reconcile.Schedule{
 				QuickInitial: 500 * time.Millisecond, QuickMax: 10 * time.Second, QuickTotal: 15 * time.Second,
@@ -102,9 +102,9 @@ func (w *world) redeliver(p *worker.Processor, body string, first bool) worker.D
 // openGate lets everything through.
 type openGate struct{}
 
-func (openGate) Enter(ctx context.Context) (func(), error) { return func() {}, ctx.Err() }
+func (openGate) Acquire(ctx context.Context) (func(), error) { return func() {}, ctx.Err() }
 
-func (openGate) Call(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+func (openGate) Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
 	return call(ctx)
 }
 

@@ -165,7 +165,7 @@ func TestAutoCreate(t *testing.T) {
 	if got := client.Query(t.Context(), "NEW"); got.Kind != capture.AnswerDone || got.Order.State != capture.OrderAuthorized || !got.Order.Amount.IsZero() {
 		t.Errorf("our client reads %+v", got)
 	}
-	wantCode(t, "query of the probe", b.query("capture-worker-probe"), "-4024")
+	wantCode(t, "query of the probe", b.query(capture.ProbeTradeID), "-4024")
 	wantCode(t, "query of what is no trade", b.query("a.b"), "-4024")
 	wantCode(t, "capture of an unknown trade", b.capture(captureData("NEW")), "200")
 	if got := b.query("NEW").field("state"); got != "paid" {

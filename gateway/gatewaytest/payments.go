@@ -136,15 +136,11 @@ func (s *Simulator) newCall(call paymentCall, at time.Time) Call {
 	return c
 }
 
-// nobodys is the trade that workers and their check ask about to see whether the
-// gateway answers at all; nobody captures it.
-const nobodys = "capture-worker-probe"
-
 // awaits: with AutoCreate a trade was authorized before somebody captures it, so
 // that a query which comes before the first call, as after a lost one, finds it.
 func (s *Simulator) awaits(call paymentCall) bool {
 	trade := call.Data["trade_id"]
-	return call.Method == gateway.MethodQueryOrder && capture.ValidTradeID(trade) && trade != nobodys
+	return call.Method == gateway.MethodQueryOrder && capture.ValidTradeID(trade) && trade != capture.ProbeTradeID
 }
 
 // awaited answers a query about a trade whose first call is yet to come. For how

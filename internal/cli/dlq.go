@@ -10,7 +10,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
-	"github.com/capture-worker/capture-worker/worker"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
 func newDLQCmd(a *app) *cobra.Command {
@@ -32,12 +32,12 @@ or removed: what is done about it is noted beside it.`,
 type desk struct {
 	c   config.Config
 	js  jetstream.JetStream
-	box worker.LetterBox
+	box deadletter.Store
 	dec *capture.Decoder
 }
 
 func newDesk(c config.Config, js jetstream.JetStream, dec *capture.Decoder) *desk {
-	return &desk{c: c, js: js, box: worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream}, dec: dec}
+	return &desk{c: c, js: js, box: deadletter.Store{JS: js, Stream: c.Jobs.DLQStream}, dec: dec}
 }
 
 // withDesk connects and hands over the stream of dead letters.
@@ -56,7 +56,7 @@ func mappingOf(c config.Config) capture.Mapping {
 }
 
 // job reads the job of a letter, as a worker would today.
-func (d *desk) job(l worker.Letter) (capture.Job, error) { return d.dec.Decode(l.Header, l.Body) }
+func (d *desk) job(l deadletter.Message) (capture.Job, error) { return d.dec.Decode(l.Header, l.Body) }
 
 // sequences reads the arguments that name letters.
 func sequences(args []string) ([]uint64, error) {

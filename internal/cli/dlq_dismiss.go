@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/capture-worker/capture-worker/worker"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
 func newDLQDismissCmd(a *app) *cobra.Command {
@@ -39,20 +39,20 @@ about the money of its trade. A dismissed letter can still be republished, with
 			return err
 		}
 		return a.withDesk(cmd, func(ctx context.Context, d *desk) error {
-			return d.dismiss(ctx, cmd.OutOrStdout(), seqs, worker.Dismissal{By: who, Note: reason})
+			return d.dismiss(ctx, cmd.OutOrStdout(), seqs, deadletter.Dismissal{By: who, Note: reason})
 		})
 	})
 	return cmd
 }
 
 // dismiss notes it beside each letter; all of them are looked at first.
-func (d *desk) dismiss(ctx context.Context, out io.Writer, seqs []uint64, note worker.Dismissal) error {
-	done, err := d.box.Handled(ctx)
+func (d *desk) dismiss(ctx context.Context, out io.Writer, seqs []uint64, note deadletter.Dismissal) error {
+	done, err := d.box.Resolutions(ctx)
 	if err != nil {
 		return err
 	}
 	for _, seq := range seqs {
-		if _, err := d.box.Letter(ctx, seq); err != nil {
+		if _, err := d.box.Get(ctx, seq); err != nil {
 			return fmt.Errorf("nothing was dismissed: %w", err)
 		}
 	}
@@ -71,7 +71,7 @@ func (d *desk) dismiss(ctx context.Context, out io.Writer, seqs []uint64, note w
 }
 
 // told says what was done about a letter, "" where it waits.
-func told(h worker.Handled) string {
+func told(h deadletter.Resolution) string {
 	switch {
 	case h.Republished != nil:
 		return fmt.Sprintf("republished %s UTC by %s", h.Republished.Time.UTC().Format(time.DateTime), h.Republished.By)

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/history"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // letterFilter selects letters.
@@ -38,7 +38,7 @@ func (f letterFilter) takes(l history.DeadLetter) bool {
 // check refuses what no letter could have: a mistyped reason would look like a
 // clean desk.
 func (f letterFilter) check() error {
-	reasons := append(capture.MalformedReasons(), worker.ReasonConflict)
+	reasons := deadletter.Reasons()
 	if f.reason != "" && !slices.Contains(reasons, f.reason) {
 		return usageError("--reason is %q: no letter has such a reason; they are %s", f.reason, strings.Join(reasons, ", "))
 	}

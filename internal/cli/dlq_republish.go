@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/worker"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
 // republishing is one run of dlq republish.
@@ -35,7 +35,7 @@ the cause is gone, such as a wrong jobs.fields.
 
 Every job is read as a worker reads it before the first is sent. It goes to the
 subject on which it came, with the headers it had (--bare leaves them out) and
-with Capture-Letter-Sequence. The letter stays; beside it is noted who published
+with Capture-DLQ-Sequence. The letter stays; beside it is noted who published
 what, when and why. A letter that was published again or dismissed is refused,
 unless --again is given.
 
@@ -83,7 +83,7 @@ func newDLQRepublishCmd(a *app) *cobra.Command {
 
 // reply is a job that is ready to go out for a letter.
 type reply struct {
-	letter worker.Letter
+	letter deadletter.Message
 	job    capture.Job
 	header nats.Header
 	body   []byte
@@ -98,7 +98,7 @@ func (r *republishing) run(ctx context.Context, seqs []uint64) error {
 			return fmt.Errorf("nothing was sent: %w", err)
 		}
 	}
-	done, err := r.desk.box.Handled(ctx)
+	done, err := r.desk.box.Resolutions(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (r *republishing) run(ctx context.Context, seqs []uint64) error {
 
 // prepare reads what is to be sent for a letter, as a worker would.
 func (r *republishing) prepare(ctx context.Context, i int, seq uint64) (reply, error) {
-	l, err := r.desk.box.Letter(ctx, seq)
+	l, err := r.desk.box.Get(ctx, seq)
 	if err != nil {
 		return reply{}, err
 	}
@@ -176,8 +176,8 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 	for name, values := range rep.header {
 		msg.Header[name] = values
 	}
-	msg.Header.Set(worker.HeaderLetterStream, r.desk.box.Stream)
-	msg.Header.Set(worker.HeaderLetterSequence, strconv.FormatUint(rep.letter.Seq, 10))
+	msg.Header.Set(deadletter.HeaderDLQStream, r.desk.box.Stream)
+	msg.Header.Set(deadletter.HeaderDLQSequence, strconv.FormatUint(rep.letter.Seq, 10))
 	sum := sha256.Sum256(rep.body)
 	id := fmt.Sprintf("%s-%d-%s", r.desk.box.Stream, rep.letter.Seq, hex.EncodeToString(sum[:8]))
 	if rep.after > 0 { // or the stream would take it for that one
@@ -187,7 +187,7 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 	if err != nil {
 		return fmt.Errorf("letter %d, trade %s: not acknowledged as stored: %w", rep.letter.Seq, rep.job.TradeID, err)
 	}
-	err = r.desk.box.Note(ctx, worker.Republication{
+	err = r.desk.box.Republished(ctx, deadletter.Republication{
 		Letter: rep.letter.Seq, TradeID: rep.job.TradeID, Amount: rep.job.Amount.Number(), Money: rep.job.Amount.Currency(),
 		Fixed: r.jobs != nil, Subject: rep.to.subject, Stream: rep.to.stream, Seq: ack.Sequence,
 		By: r.by, Note: r.reason, Time: time.Now().UTC(),
@@ -200,7 +200,7 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 		did = fmt.Sprintf("not sent again, for %s holds it as %d already", rep.to.stream, ack.Sequence)
 	}
 	fmt.Fprintf(r.out, "letter %d: %s: trade %s, %s\n", rep.letter.Seq, did, rep.job.TradeID, rep.job.Amount)
-	if rep.letter.Reason == worker.ReasonConflict {
+	if rep.letter.Reason == deadletter.ReasonConflict {
 		fmt.Fprintf(r.out, "letter %d: was a conflict; if the outcome of %s still stands, the job comes back as a new letter: see `capture-worker show %s`\n",
 			rep.letter.Seq, rep.job.TradeID, rep.job.TradeID)
 	}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/history"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // showTime is the layout of times in what is shown of a dead letter.
@@ -36,7 +36,7 @@ func newDLQShowCmd(a *app) *cobra.Command {
 			return err
 		}
 		return a.withDesk(cmd, func(ctx context.Context, d *desk) error {
-			l, err := d.box.Letter(ctx, seqs[0])
+			l, err := d.box.Get(ctx, seqs[0])
 			if err != nil {
 				return err
 			}
@@ -44,7 +44,7 @@ func newDLQShowCmd(a *app) *cobra.Command {
 				_, err := cmd.OutOrStdout().Write(l.Body)
 				return err
 			}
-			done, err := d.box.Handled(ctx)
+			done, err := d.box.Resolutions(ctx)
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ func newDLQShowCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-func (d *desk) show(w io.Writer, l worker.Letter, done worker.Handled) {
+func (d *desk) show(w io.Writer, l deadletter.Message, done deadletter.Resolution) {
 	fmt.Fprintf(w, "letter   %d, put here %s UTC\n", l.Seq, l.Stored.UTC().Format(showTime))
 	fmt.Fprintf(w, "reason   %s\n", l.Reason)
 	fmt.Fprintf(w, "what     %s\n", history.Detail(l))

@@ -89,11 +89,11 @@ func (f *parkedFlags) filter() (reconcile.ParkedFilter, error) {
 // office is what the commands for people work with: the ledger, and for those
 // that ask the gateway its client.
 type office struct {
-	c     config.Config
-	js    jetstream.JetStream
-	book  ledger.Ledger
-	clerk *reconcile.Clerk
-	query reconcile.Query
+	c        config.Config
+	js       jetstream.JetStream
+	book     ledger.Ledger
+	recorder *reconcile.Recorder
+	query    reconcile.Query
 }
 
 // withOffice connects, to the gateway too where it is needed.
@@ -106,8 +106,8 @@ func (a *app) withOffice(cmd *cobra.Command, use func(context.Context, *office) 
 		}
 		book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
 		// What the command has to tell it prints; the log is for trouble.
-		clerk := service.NewRecorder(c, book, newLogger(quietLog(c), cmd.ErrOrStderr()))
-		o := &office{c: c, js: js, book: book, clerk: clerk}
+		recorder := service.NewRecorder(c, book, newLogger(quietLog(c), cmd.ErrOrStderr()))
+		o := &office{c: c, js: js, book: book, recorder: recorder}
 		if len(needs) > 0 {
 			client, err := service.NewGateway(c, readBuild().Version)
 			if err != nil {

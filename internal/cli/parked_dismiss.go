@@ -45,13 +45,13 @@ configuration; 3 some were refused.`,
 		return a.withOffice(cmd, func(ctx context.Context, o *office) error {
 			refused := 0
 			for _, id := range args {
-				trade, err := o.clerk.Reopen(ctx, id)
+				trade, err := o.recorder.Reopen(ctx, id)
 				if err == nil && trade.State.Dismissed {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s  left as it is: its case is closed already\n", id)
 					continue
 				}
 				if err == nil {
-					err = o.clerk.Dismiss(ctx, id, who, reason)
+					err = o.recorder.Dismiss(ctx, id, who, reason)
 				}
 				if _, ok := errors.AsType[*reconcile.NotParkedError](err); ok {
 					refused++

@@ -52,7 +52,7 @@ reads the whole ledger and takes its time on a large one.`,
 		return a.withOffice(cmd, func(ctx context.Context, o *office) error {
 			list := newParkedList(cmd.OutOrStdout(), output)
 			waiting, now := 0, time.Now()
-			for trade, err := range o.clerk.Parked(ctx, reconcile.ParkedFilter{Dismissed: true}) {
+			for trade, err := range o.recorder.Parked(ctx, reconcile.ParkedFilter{Dismissed: true}) {
 				if err == nil && filter.Takes(trade, now) {
 					err = list.add(trade)
 				}

@@ -30,9 +30,9 @@ func newParkedReleaseCmd(a *app) *cobra.Command {
 	var f parkedFlags
 	s := &sendingBack{
 		verb: "release", done: "released", noun: "parked trade", filters: "--only",
-		selects: func(ctx context.Context, clerk *reconcile.Clerk) (iter.Seq2[reconcile.ParkedTrade, error], error) {
+		selects: func(ctx context.Context, recorder *reconcile.Recorder) (iter.Seq2[reconcile.ParkedTrade, error], error) {
 			filter, err := f.filter()
-			return clerk.Parked(ctx, filter), err
+			return recorder.Parked(ctx, filter), err
 		},
 		fill: func(r *reconcile.Releaser) { r.Dismissed = f.dismissed },
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/internal/subject"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 const lookTimeout = 10 * time.Second
@@ -37,7 +37,7 @@ func checkSubject(name string, jobs config.Jobs) error {
 		return usageError("--subject is %q: must be one subject without wildcards, such as capture.jobs.batch", name)
 	}
 	for _, pattern := range jobs.Subjects {
-		if subject.Takes(pattern, name) {
+		if subject.Covers(pattern, name) {
 			return nil
 		}
 	}
@@ -51,7 +51,7 @@ func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, na
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if create {
-		if _, err := worker.EnsureStreams(ctx, js, service.Streams(c)); err != nil {
+		if _, err := jobstream.Ensure(ctx, js, service.Streams(c)); err != nil {
 			return target{}, preflight.ExplainOverlap(ctx, c, js, err)
 		}
 	}
@@ -63,7 +63,7 @@ func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, na
 		return target{}, fmt.Errorf("looking for stream %s: %w", c.Jobs.Stream, err)
 	}
 	found := stream.CachedInfo().Config
-	if !slices.ContainsFunc(found.Subjects, func(pattern string) bool { return subject.Takes(pattern, name) }) {
+	if !slices.ContainsFunc(found.Subjects, func(pattern string) bool { return subject.Covers(pattern, name) }) {
 		return target{}, fmt.Errorf("stream %s takes %s, not %s; choose another --subject or jobs.stream", found.Name, strings.Join(found.Subjects, ","), name)
 	}
 	return target{found.Name, name, found.Duplicates}, nil

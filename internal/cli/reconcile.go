@@ -181,8 +181,8 @@ func (r *reconciling) run(ctx context.Context) error {
 // compare looks at every item that no earlier run has done.
 func (r *reconciling) compare(ctx context.Context, items itemSeq, total int) error {
 	batch := reconcile.Batch{
-		Resolver: &reconcile.Resolver{Clerk: r.o.clerk, Query: r.o.query},
-		Write:    r.write, Select: r.selects(), Concurrency: r.concurrency, Rate: r.rate, Expiring: r.expiring,
+		Resolver:    &reconcile.Resolver{Recorder: r.o.recorder, Query: r.o.query},
+		UpdateKnown: r.write, Select: r.selects(), Concurrency: r.concurrency, Rate: r.rate, Expiring: r.expiring,
 		GiveUp: r.giveUp, Waiting: r.waiting(),
 	}
 	step, finish := newProgress(r.cmd.ErrOrStderr(), total, "asking")
@@ -227,7 +227,7 @@ func (r *reconciling) selects() func(reconcile.Item, capture.State) bool {
 	if r.input != "" || r.all {
 		return nil
 	}
-	youngest := r.o.clerk.Now().Add(-r.minAge)
+	youngest := r.o.recorder.Now().Add(-r.minAge)
 	return func(_ reconcile.Item, s capture.State) bool {
 		if s.Outcome == nil {
 			return r.minAge == 0 || s.OpenedAt.Before(youngest)

@@ -44,7 +44,7 @@ func (r *reconciling) items(ctx context.Context) (items func() itemSeq, total in
 		in.close()
 		return nil, 0, nil, err
 	}
-	return func() itemSeq { return expected(ctx, in, r.trades, r.o.clerk.Policy.OrDefault().Window) }, total, in.close, nil
+	return func() itemSeq { return expected(ctx, in, r.trades, r.o.recorder.Policy.OrDefault().Window) }, total, in.close, nil
 }
 
 // checkInput reads the whole file before anything is asked, lists its bad rows

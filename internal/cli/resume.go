@@ -13,9 +13,9 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // resuming is one run of resume.
@@ -96,15 +96,15 @@ func (r *resuming) check(cmd *cobra.Command) (err error) {
 }
 
 func (r *resuming) run(ctx context.Context, cmd *cobra.Command, js jetstream.JetStream, c config.Config) error {
-	control, err := worker.OpenControl(ctx, js, c.Ledger.Stream)
+	control, err := controls.Open(ctx, js, c.Ledger.Stream)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return fmt.Errorf("there is no bucket %s: no worker has run there yet, or it is another server or account: %w", worker.ControlBucket, err)
+		return fmt.Errorf("there is no bucket %s: no worker has run there yet, or it is another server or account: %w", controls.Bucket, err)
 	}
 	if err != nil {
 		return err
 	}
 	now := time.Now().UTC().Truncate(time.Second)
-	a := worker.Acceptance{By: r.by, Reason: r.reason, At: now}
+	a := controls.Acceptance{By: r.by, Reason: r.reason, At: now}
 	if r.ledger {
 		return r.acceptLedger(ctx, cmd, js, c, control, a)
 	}
@@ -117,7 +117,7 @@ func (r *resuming) run(ctx context.Context, cmd *cobra.Command, js jetstream.Jet
 	return err
 }
 
-func (r *resuming) acceptLedger(ctx context.Context, cmd *cobra.Command, js jetstream.JetStream, c config.Config, control *worker.Control, a worker.Acceptance) error {
+func (r *resuming) acceptLedger(ctx context.Context, cmd *cobra.Command, js jetstream.JetStream, c config.Config, control *controls.Store, a controls.Acceptance) error {
 	guard := service.NewLedgerGuard(c, js, ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), nil, control, nil)
 	mark, err := guard.Mark(ctx)
 	if err != nil {

@@ -24,7 +24,7 @@ type sendingBack struct {
 	patience         time.Duration
 
 	// selects lists the trades of the filter.
-	selects func(context.Context, *reconcile.Clerk) (iter.Seq2[reconcile.ParkedTrade, error], error)
+	selects func(context.Context, *reconcile.Recorder) (iter.Seq2[reconcile.ParkedTrade, error], error)
 	// fill completes the releaser with what the command's own flags say.
 	fill func(*reconcile.Releaser)
 
@@ -97,7 +97,7 @@ func (s *sendingBack) run(ctx context.Context, ids []string) (err error) {
 		}
 	}
 	releaser := &reconcile.Releaser{
-		Clerk: s.o.clerk, Query: s.o.query, By: s.by, Note: s.why,
+		Recorder: s.o.recorder, Query: s.o.query, By: s.by, Note: s.why,
 		Publish: releasePublisher(s.o.js, mappingOf(s.o.c), s.to),
 	}
 	s.fill(releaser)
@@ -109,7 +109,7 @@ func (s *sendingBack) run(ctx context.Context, ids []string) (err error) {
 
 // selected lists the trades of the filter, and prints their money.
 func (s *sendingBack) selected(ctx context.Context) ([]string, error) {
-	walk, err := s.selects(ctx, s.o.clerk)
+	walk, err := s.selects(ctx, s.o.recorder)
 	if err != nil {
 		return nil, err
 	}

@@ -129,7 +129,7 @@ func TestAWorkerThatStartsTooEarlyWaitsForALeader(t *testing.T) {
 	c.Servers[0].Shutdown()
 	c.Servers[1].Shutdown()
 	p := launchWorker(t, "early", append(w.env, "CAPTURE_NATS_REPLICAS=3")...)
-	p.Says("JetStream is not ready yet", 1, patience)
+	p.Says("JetStream not ready", 1, patience)
 	if err := c.Restart(0, 1); err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/audit"
-	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
@@ -71,18 +70,9 @@ func newWorld(ctx context.Context, o Options) (w *world, err error) {
 	}
 	w.config.Gateway.NotifyURL = "http://" + notifications.Addr().String() + w.config.Notify.Path
 	w.service, err = service.New(ctx, service.Options{
-		Config: w.config, Version: o.Version, Log: o.Log, Notifications: notifications, AnswersFor: answersFor,
+		Config: w.config, Version: o.Version, Log: o.Log, Notifications: notifications,
 	})
 	return w, err
-}
-
-// answersFor scales down capture.Policy.AnswersFor, which is no setting.
-const answersFor = 3 * time.Second
-
-func (w *world) policy() capture.Policy {
-	p := service.Policy(w.config)
-	p.AnswersFor = answersFor
-	return p
 }
 
 // newConfig returns the default configuration with its times scaled down.
@@ -91,7 +81,7 @@ func newConfig() config.Config {
 	c.Worker.Name = "demo"
 	c.Gateway.User, c.Gateway.SecretKey = "016683", "demo-secret-key"
 	c.Gateway.Timeout = time.Second
-	c.Reconcile.Settle, c.Reconcile.Spacing, c.Reconcile.Final = 1500*time.Millisecond, 200*time.Millisecond, 2*time.Second
+	c.Reconcile.Settle, c.Reconcile.Spacing, c.Reconcile.Final = 1500*time.Millisecond, 200*time.Millisecond, 3*time.Second
 	c.Worker.Backoff = config.Backoff{Initial: 50 * time.Millisecond, Max: 500 * time.Millisecond, Inline: 2 * time.Second}
 	c.Worker.Retry = config.Retry{Initial: 500 * time.Millisecond, Max: 2 * time.Second}
 	c.Worker.ProbeInterval = 200 * time.Millisecond
@@ -233,7 +223,7 @@ func (w *world) deadLetters(ctx context.Context) (int, error) {
 
 // audit checks every trade's ledger against the rules and the simulator.
 func (w *world) audit(ctx context.Context, orders []order) (audit.Report, error) {
-	collector := audit.NewCollector(w.policy(), 20)
+	collector := audit.NewCollector(service.Policy(w.config), 20)
 	for _, o := range orders {
 		trade, err := w.ledger.LoadLatest(ctx, o.trade.TradeID)
 		if err != nil {

@@ -51,7 +51,7 @@ func TestBrokerKilledUnderLoad(t *testing.T) {
 		place(b, s, orders[i*wave:(i+1)*wave])
 		s.waitCalls(15, before)
 		b.process.Kill()
-		w.Says("lost the connection to NATS", i+1, patience)
+		w.Says("connection to NATS lost", i+1, patience)
 		b.start()
 		w.Says("reconnected to NATS", i+1, patience)
 	}

@@ -17,9 +17,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 const (
@@ -32,9 +32,9 @@ const (
 // published before it starts.
 func withStreams(b *broker) *broker {
 	b.t.Helper()
-	_, err := worker.EnsureStreams(b.t.Context(), b.js, worker.StreamsConfig{
+	_, err := jobstream.Ensure(b.t.Context(), b.js, jobstream.Config{
 		Jobs: jobsStream, Subjects: []string{"capture.jobs.>"}, DLQ: dlqStream, Replicas: 1,
-		Consumers: []worker.ConsumerConfig{{Name: consumerName, Subjects: []string{"capture.jobs.>"}}},
+		Consumers: []jobstream.ConsumerConfig{{Name: consumerName, Subjects: []string{"capture.jobs.>"}}},
 		AckWait:   3 * time.Second, MaxAckPending: 50_000,
 	})
 	if err != nil {

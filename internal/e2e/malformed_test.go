@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/capture-worker/capture-worker/worker"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
 // malformed are the jobs that the acceptance names, with the reason that each
@@ -91,16 +91,16 @@ func checkLetter(t *testing.T, letter *jetstream.RawStreamMsg, body, reason stri
 	if got := fmt.Sprint(h["lower-case"]); got != "[one two]" {
 		t.Errorf("its header lower-case is %s", got)
 	}
-	id := worker.HeaderOriginal + jetstream.MsgIDHeader
+	id := deadletter.HeaderOriginal + jetstream.MsgIDHeader
 	for name, want := range map[string]string{
-		worker.HeaderReason: reason, worker.HeaderSubject: jobsSubject, worker.HeaderStream: jobsStream,
+		deadletter.HeaderReason: reason, deadletter.HeaderSubject: jobsSubject, deadletter.HeaderStream: jobsStream,
 		id: "malformed-" + h.Get("Shop-Id"),
 	} {
 		if got := h.Get(name); got != want {
 			t.Errorf("its header %s is %q, want %q", name, got, want)
 		}
 	}
-	for _, name := range []string{worker.HeaderDetail, worker.HeaderSequence, worker.HeaderTime} {
+	for _, name := range []string{deadletter.HeaderDetail, deadletter.HeaderSequence, deadletter.HeaderTime} {
 		if h.Get(name) == "" {
 			t.Errorf("it has no header %s", name)
 		}
@@ -125,7 +125,7 @@ func TestConflictingJobIsDeadLettered(t *testing.T) {
 	if len(letters) != 1 || letters[0].Subject != "capture.dlq.conflict" {
 		t.Fatalf("dead letters %v, want one conflict: the job with the same amount is only acked", letters)
 	}
-	if got := letters[0].Header.Get(worker.HeaderSequence); got != "2" {
+	if got := letters[0].Header.Get(deadletter.HeaderSequence); got != "2" {
 		t.Errorf("the dead letter was message %s of the stream, want 2", got)
 	}
 	if now := s.calls(); now != calls {

@@ -106,7 +106,7 @@ func TestBrokerLineCut(t *testing.T) {
 		place(b, s, orders[i*30:(i+1)*30])
 		s.waitCalls(10, before)
 		n.set(lineCut)
-		w.Says("lost the connection to NATS", i+1, patience)
+		w.Says("connection to NATS lost", i+1, patience)
 		stay(500 * time.Millisecond)
 		n.set(lineUp)
 		w.Says("reconnected to NATS", i+1, patience)

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
-	"github.com/capture-worker/capture-worker/worker"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
 const (
@@ -25,24 +25,24 @@ type DeadLetter struct {
 	Time   time.Time `json:"time"`
 	Reason string    `json:"reason"`
 	// Trade and Order are what the job seems to be about; it may be unreadable.
-	Trade       string                `json:"trade_id,omitempty"`
-	Order       string                `json:"order_id,omitempty"`
-	Subject     string                `json:"subject"`
-	Detail      string                `json:"detail"`
-	Republished *worker.Republication `json:"republished,omitempty"`
-	Dismissed   *worker.Dismissal     `json:"dismissed,omitempty"`
+	Trade       string                    `json:"trade_id,omitempty"`
+	Order       string                    `json:"order_id,omitempty"`
+	Subject     string                    `json:"subject"`
+	Detail      string                    `json:"detail"`
+	Republished *deadletter.Republication `json:"republished,omitempty"`
+	Dismissed   *deadletter.Dismissal     `json:"dismissed,omitempty"`
 
 	stream   string // where the job was published
 	sequence uint64 // of the job in that stream
 }
 
 // WalkDeadLetters calls each with every dead letter, the oldest first.
-func WalkDeadLetters(ctx context.Context, box worker.LetterBox, dec *capture.Decoder, each func(DeadLetter) error) error {
-	handled, err := box.Handled(ctx)
+func WalkDeadLetters(ctx context.Context, box deadletter.Store, dec *capture.Decoder, each func(DeadLetter) error) error {
+	handled, err := box.Resolutions(ctx)
 	if err != nil {
 		return err
 	}
-	for l, err := range box.Letters(ctx) {
+	for l, err := range box.Messages(ctx) {
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func WalkDeadLetters(ctx context.Context, box worker.LetterBox, dec *capture.Dec
 }
 
 // Detail returns what is wrong with the job of a dead letter, without its reason.
-func Detail(l worker.Letter) string {
+func Detail(l deadletter.Message) string {
 	detail := strings.TrimPrefix(l.Detail, "malformed job ("+l.Reason+"): ")
 	if l.Part != "" {
 		detail = "part " + l.Part + " of a job too large for one dead letter: " + detail
@@ -113,10 +113,10 @@ func (r *Reader) pendingOf(trade string) []DeadLetter {
 
 // readPending reads the pending dead letters that name a trade or an order. An
 // error is passed to Warn: the history of a trade can be shown without them.
-func (r *Reader) readPending(ctx context.Context, js jetstream.JetStream, box worker.LetterBox) []DeadLetter {
+func (r *Reader) readPending(ctx context.Context, js jetstream.JetStream, box deadletter.Store) []DeadLetter {
 	ctx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
 	defer cancel()
-	n, err := box.Waiting(ctx) // usually none, while there may be many handled ones
+	n, err := box.Pending(ctx) // usually none, while there may be many handled ones
 	if err != nil || n == 0 {
 		r.warnDeadLetters(js, err)
 		return nil

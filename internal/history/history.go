@@ -14,9 +14,9 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // ErrUnknown is the error for a trade or an order of which the ledger has no
@@ -43,7 +43,7 @@ func NewReader(ctx context.Context, js jetstream.JetStream, c config.Config, pol
 	}
 	r := &Reader{js: js, c: c, ledger: ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), policy: policy, dec: dec, warn: warn}
 	r.pending = sync.OnceValue(func() []DeadLetter {
-		return r.readPending(ctx, js, worker.LetterBox{JS: js, Stream: c.Jobs.DLQStream})
+		return r.readPending(ctx, js, deadletter.Store{JS: js, Stream: c.Jobs.DLQStream})
 	})
 	return r, nil
 }

@@ -11,9 +11,10 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 const (
@@ -78,7 +79,7 @@ func (l jobLookup) isAbout(trade, order string) bool {
 
 // deadLetters returns the dead letters about it; found reports whether there is any.
 func (l jobLookup) deadLetters(ctx context.Context) (lines []string, found bool) {
-	box := worker.LetterBox{JS: l.js, Stream: l.c.Jobs.DLQStream}
+	box := deadletter.Store{JS: l.js, Stream: l.c.Jobs.DLQStream}
 	err := WalkDeadLetters(ctx, box, l.dec, func(d DeadLetter) error {
 		if l.isAbout(d.Trade, d.Order) {
 			lines, found = append(lines, fmt.Sprintf("%s%s: %s", d.name(), d.handling(), d.hint())), true
@@ -134,7 +135,7 @@ func (l jobLookup) paused(ctx context.Context, lane config.Lane) []string {
 // inLane returns the waiting jobs of a lane about it, and how many were read.
 func (l jobLookup) inLane(ctx context.Context, lane config.Lane) (lines []string, read int, err error) {
 	passed := 0 // waiting messages that are no jobs
-	for w, err := range worker.Backlog(ctx, l.js, l.c.Jobs.Stream, lane.Consumer) {
+	for w, err := range jobstream.Backlog(ctx, l.js, l.c.Jobs.Stream, lane.Consumer) {
 		if err != nil {
 			return lines, read, err
 		}
@@ -167,7 +168,7 @@ func (l jobLookup) inLane(ctx context.Context, lane config.Lane) (lines []string
 // isDead reports whether the job is a dead letter; its ack may not have reached the
 // consumer yet. A dead letter that is older than the job is from an earlier stream
 // of the same name.
-func (l jobLookup) isDead(w worker.Waiting) bool {
+func (l jobLookup) isDead(w jobstream.Pending) bool {
 	since, ok := l.dead[w.Sequence]
 	return ok && w.Delivered && !since.Before(w.Stored)
 }
@@ -183,7 +184,7 @@ func (l jobLookup) doneJobs(ctx context.Context) (lines []string, found bool) {
 	}
 	read, shown := 0, map[[2]string]bool{}
 	var oldest time.Time // of those that were read
-	for p, err := range worker.Done(ctx, l.js, l.c.Jobs.Stream, consumers) {
+	for p, err := range jobstream.Done(ctx, l.js, l.c.Jobs.Stream, consumers) {
 		if err != nil {
 			return append(lines, l.notAllDone(err, read, oldest)...), len(shown) > 0
 		}
@@ -209,7 +210,7 @@ func (l jobLookup) means(trade, order string) bool {
 }
 
 // doneJob returns the line of a done job.
-func (l jobLookup) doneJob(ctx context.Context, p worker.Published, trade, order string) string {
+func (l jobLookup) doneJob(ctx context.Context, p jobstream.Message, trade, order string) string {
 	whose := "the job"
 	if order != "" {
 		whose += " of order " + order

@@ -28,9 +28,9 @@ type countedLedger struct {
 	m *Metrics
 }
 
-func (l *countedLedger) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+func (l *countedLedger) Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error) {
 	begin := time.Now()
-	seq, err := l.Ledger.Append(ctx, e, after)
+	seq, err := l.Ledger.Append(ctx, e, after, opts...)
 	l.m.appends.WithLabelValues(appendResult(err)).Observe(time.Since(begin).Seconds())
 	if err == nil {
 		l.m.event(&e)

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/worker"
 )
 
@@ -85,7 +86,7 @@ func (m *Metrics) makeJobs() {
 	m.deliveries.WithLabelValues(string(worker.Ack), "")
 	m.deliveries.WithLabelValues(string(worker.Ack), worker.NotSelected)
 	m.deliveries.WithLabelValues(string(worker.Later), "")
-	for _, reason := range append(capture.MalformedReasons(), worker.ReasonConflict) {
+	for _, reason := range deadletter.Reasons() {
 		m.deliveries.WithLabelValues(string(worker.DeadLetter), reason)
 	}
 	m.outcomes.WithLabelValues(string(capture.Captured), "")

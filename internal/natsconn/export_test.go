@@ -1,4 +1,4 @@
 package natsconn
 
-// Gather makes the small writes of a connection go out together.
-var Gather = gather
+// Coalesce returns a connection that combines small writes.
+var Coalesce = coalesce

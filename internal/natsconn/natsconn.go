@@ -1,5 +1,5 @@
-// Package natsconn connects to NATS the way a long-running worker wants it: a
-// clear error where it cannot start, and reconnecting without end after that.
+// Package natsconn connects to NATS for a long-running process: a clear error if
+// the first connection fails, and unlimited reconnects after that.
 package natsconn
 
 import (
@@ -18,18 +18,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/natscontext"
 
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 )
 
-// DefaultStartTimeout is how long Connect tries where Config says nothing:
-// enough for a server that is started together with us.
+// DefaultStartTimeout is the default of Config.StartTimeout. It suits a server
+// that is started at the same time.
 const DefaultStartTimeout = 10 * time.Second
 
 const (
 	dialTimeout   = 2 * time.Second
 	retryPause    = 250 * time.Millisecond
 	reconnectWait = 500 * time.Millisecond
-	// Many workers that lost one server must not come back in one instant.
+	// Many workers that lost one server must not reconnect at the same moment.
 	reconnectJitter = 500 * time.Millisecond
 	// A dead peer is noticed within two missed pings, well inside ack_wait.
 	pingInterval = 10 * time.Second
@@ -37,15 +37,15 @@ const (
 	drainTimeout = 10 * time.Second
 )
 
-// Config says where and as whom to connect. Set at most one of Creds, User and
-// Token.
+// Config says where to connect and with which credentials. Set at most one of
+// Creds, User and Token. With neither URL nor Context, Connect returns an error.
 type Config struct {
-	// URL of the server, or several separated by commas. Not used where
-	// Context is set.
+	// URL of the server, or several separated by commas. Ignored if Context is
+	// set.
 	URL string
-	// Context is the name (or absolute path) of a context of the nats command
-	// line tool. It brings its own URL; credentials and TLS files set here are
-	// used over the context's.
+	// Context is the name or absolute path of a context of the nats command line
+	// tool, which has its own URL. Credentials and TLS files that are set here
+	// override those of the context.
 	Context  string
 	Creds    string // path of a .creds file
 	User     string
@@ -54,23 +54,24 @@ type Config struct {
 	CA       string // path of a PEM file with the certificates to trust
 	Cert     string // paths of a client certificate and its key
 	Key      string
-	// Name of this client, seen in the server's monitoring.
+	// Name of this client in the server's monitoring.
 	Name string
-	// StartTimeout bounds Connect; 0 is DefaultStartTimeout.
+	// StartTimeout bounds Connect; default: DefaultStartTimeout.
 	StartTimeout time.Duration
 }
 
-// Conn is a connection and the JetStream that the configuration points at.
+// Conn is a connection, with the JetStream domain of its configuration.
 type Conn struct {
 	*nats.Conn
 	domain, apiPrefix string
 }
 
-// Connect connects, trying again for StartTimeout while nobody answers. Wrong
-// credentials, a bad address or a file that cannot be read end it at once. The
-// error names the servers without user, password or token. Once connected, a
-// lost connection is re-made in the background without end, and log tells of it
-// (nil: nobody is told). One that the client library gives up is not, see Ended.
+// Connect connects, and retries for StartTimeout while the server is not
+// reachable. It returns at once if the credentials are wrong, the address is
+// invalid or a file cannot be read. The error names the servers without user,
+// password or token. A connection that is lost later is restored in the
+// background, without a limit; log reports it (nil: no log). OnClosed reports a
+// connection that the client library has closed.
 func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -86,14 +87,14 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 	}
 	conn, err := dialUntil(ctx, cfg, log)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to NATS at %s: %w", where, inWords(hideURL(err)))
+		return nil, fmt.Errorf("connecting to NATS at %s: %w", where, withMeaning(hideURL(err)))
 	}
 	log.Info("connected to NATS", "server", Server(conn.Conn), "version", conn.ConnectedServerVersion())
 	return conn, nil
 }
 
-// JetStream returns the JetStream of the connection, in the domain that the
-// context names, if any.
+// JetStream returns the JetStream of the connection, in the domain of its context
+// if that has one.
 func (c *Conn) JetStream() (jetstream.JetStream, error) {
 	var js jetstream.JetStream
 	var err error
@@ -101,7 +102,7 @@ func (c *Conn) JetStream() (jetstream.JetStream, error) {
 	case c.apiPrefix != "":
 		js, err = jetstream.NewWithAPIPrefix(c.Conn, c.apiPrefix)
 	case c.domain != "":
-		// The same as NewWithDomain, in the form that all libraries understand.
+		// The same as NewWithDomain, in a form that orbit.go handles too.
 		js, err = jetstream.NewWithAPIPrefix(c.Conn, "$JS."+c.domain+".API")
 	default:
 		js, err = jetstream.New(c.Conn)
@@ -112,17 +113,16 @@ func (c *Conn) JetStream() (jetstream.JetStream, error) {
 	return js, nil
 }
 
-// Ended calls told once when the connection is over for good, with the reason:
-// after Close, and also where the server sent an error that the client library
-// takes for the end, whatever else was asked of it. Nothing works on such a
-// connection any more; who lives by it has to end too and start anew. Only the
-// last told counts.
-func (c *Conn) Ended(told func(error)) {
+// OnClosed calls closed once when the connection is closed, with the reason: after
+// Close, or after a server error on which the client library closes a connection
+// in spite of all reconnect settings. A closed connection cannot be used again,
+// so the process has to end. OnClosed replaces the function of an earlier call.
+func (c *Conn) OnClosed(closed func(error)) {
 	var once sync.Once
-	tell := func() { once.Do(func() { told(cmp.Or(c.LastError(), nats.ErrConnectionClosed)) }) }
-	c.SetClosedHandler(func(*nats.Conn) { tell() })
-	if c.IsClosed() { // before it could be heard
-		tell()
+	call := func() { once.Do(func() { closed(cmp.Or(c.LastError(), nats.ErrConnectionClosed)) }) }
+	c.SetClosedHandler(func(*nats.Conn) { call() })
+	if c.IsClosed() { // before the handler was set
+		call()
 	}
 }
 
@@ -135,14 +135,14 @@ func dialUntil(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error)
 	defer cancel()
 	for {
 		conn, err := dial(cfg, log)
-		if err == nil || hopeless(err) {
+		if err == nil || permanent(err) {
 			return conn, err
 		}
-		log.Debug("NATS does not answer yet", "error", hideURL(err))
+		log.Debug("NATS not reachable, retrying", "error", hideURL(err))
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return nil, fmt.Errorf("no connection within %s; is the server running and the address right? %w", bound, err)
+				return nil, fmt.Errorf("no connection within %s; check that the server is running and the address is right: %w", bound, err)
 			}
 			return nil, ctx.Err()
 		case <-time.After(retryPause):
@@ -177,8 +177,8 @@ func options(cfg Config, log *slog.Logger) []nats.Option {
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPings),
 		nats.DrainTimeout(drainTimeout),
-		// Credentials are renewed under a running worker; a refusal in between
-		// must not end it.
+		// Credentials may be renewed while the worker runs; a refusal in between
+		// must not close the connection.
 		nats.IgnoreAuthErrorAbort(),
 	}
 	opts = append(opts, credentials(cfg)...)
@@ -208,26 +208,26 @@ func handlers(log *slog.Logger) []nats.Option {
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if err != nil {
-				log.Warn("lost the connection to NATS; reconnecting", "error", err)
+				log.Warn("connection to NATS lost, reconnecting", "error", err)
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			log.Info("reconnected to NATS", "server", Server(nc))
 		}),
-		nats.ErrorHandler((&complaints{log: log, said: seldom.Every(quiet)}).heard),
+		nats.ErrorHandler((&errorLog{log: log, limit: ratelog.New(errorInterval)}).handle),
 	}
 }
 
-// inWords says of the refusals that nats.go names in two words what they mean.
-func inWords(err error) error {
+// withMeaning adds to short errors of nats.go what they mean.
+func withMeaning(err error) error {
 	for _, refusal := range []struct {
 		is    error
 		means string
 	}{
-		{nats.ErrAuthorization, "the server does not accept our credentials, or wants some and there are none"},
-		{nats.ErrAuthExpired, "our credentials have expired"},
-		{nats.ErrSecureConnWanted, "the address asks for TLS, and the server offers none"},
-		{nats.ErrSecureConnRequired, "the server asks for TLS"},
+		{nats.ErrAuthorization, "the server rejects the credentials, or requires some and none are configured"},
+		{nats.ErrAuthExpired, "the credentials have expired"},
+		{nats.ErrSecureConnWanted, "the address requires TLS, and the server does not offer it"},
+		{nats.ErrSecureConnRequired, "the server requires TLS"},
 	} {
 		if errors.Is(err, refusal.is) {
 			return fmt.Errorf("%s (%w)", refusal.means, err)
@@ -236,18 +236,18 @@ func inWords(err error) error {
 	return err
 }
 
-// hopeless tells errors that another try cannot mend.
-func hopeless(err error) bool {
-	for _, permanent := range []error{
+// permanent reports whether another try would fail with the same error.
+func permanent(err error) bool {
+	for _, target := range []error{
 		nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
 		nats.ErrSecureConnRequired, nats.ErrSecureConnWanted, nats.ErrNkeysNotSupported,
 		fs.ErrNotExist, fs.ErrPermission,
 	} {
-		if errors.Is(err, permanent) {
+		if errors.Is(err, target) {
 			return true
 		}
 	}
-	if _, file := errors.AsType[*fs.PathError](err); file { // the error number in it would pass for one of the network
+	if _, file := errors.AsType[*fs.PathError](err); file { // it contains an error number that looks like a network error
 		return true
 	}
 	return isTLS(err) || !isNetwork(err)

@@ -119,9 +119,9 @@ func TestWhatCannotWorkIsSaidAtOnce(t *testing.T) {
 		cfg  natsconn.Config
 		says string
 	}{
-		{"wrong password", natsconn.Config{URL: "nats://shop:s3cret@" + addr}, addr + ": the server does not accept our credentials"},
+		{"wrong password", natsconn.Config{URL: "nats://shop:s3cret@" + addr}, addr + ": the server rejects the credentials"},
 		{"a folder for credentials", natsconn.Config{URL: addr, Creds: t.TempDir()}, "is a directory"},
-		{"TLS is asked for", natsconn.Config{URL: "tls://" + addr}, "the server offers none"},
+		{"TLS is asked for", natsconn.Config{URL: "tls://" + addr}, "the server does not offer it"},
 		{"no credentials file", natsconn.Config{URL: addr, Creds: "absent.creds"}, "absent.creds"},
 		{"no CA file", natsconn.Config{URL: addr, CA: "absent.pem"}, "absent.pem"},
 		{"certificate without key", natsconn.Config{URL: addr, Cert: "c.pem"}, "key"},
@@ -208,7 +208,7 @@ func TestALostServerIsReconnectedAndTold(t *testing.T) {
 	defer nc.Close()
 	port := first.Port()
 	first.Shutdown()
-	eventually(t, "told of the loss", func() bool { return strings.Contains(out.String(), "lost the connection") })
+	eventually(t, "told of the loss", func() bool { return strings.Contains(out.String(), "connection to NATS lost") })
 	embedded(t, natsserver.Options{StoreDir: dir, Port: port})
 	eventually(t, "told of the return", func() bool { return strings.Contains(out.String(), "reconnected") })
 	if !nc.IsConnected() {

@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Redact returns a server address, or a list of them, without user, password
-// and token. What cannot be parsed is not shown at all.
+// Redact returns a server address, or a list of them, without user, password and
+// token. An address that cannot be parsed is replaced as a whole.
 func Redact(urls string) string {
 	var shown []string
 	for one := range strings.SplitSeq(urls, ",") {
@@ -27,7 +27,7 @@ func Redact(urls string) string {
 	return strings.Join(shown, ",")
 }
 
-// parse reads one address as nats.go does: the scheme may be missing.
+// parse parses one address as nats.go does: the scheme may be missing.
 func parse(one string) (*url.URL, error) {
 	one = strings.TrimSpace(one)
 	if !strings.Contains(one, "://") {
@@ -36,27 +36,29 @@ func parse(one string) (*url.URL, error) {
 	return url.Parse(one)
 }
 
-// checkURL refuses what nats.go would refuse with the password in its error.
+// checkURL rejects the addresses for which the error of nats.go would show the
+// password.
 func checkURL(urls string) error {
 	for one := range strings.SplitSeq(urls, ",") {
 		u, err := parse(one)
 		if err != nil || u.Hostname() == "" {
-			return fmt.Errorf("connecting to NATS: the address is not like nats://host:4222 (%d bytes, not shown: it may hold a password)", len(one))
+			return fmt.Errorf("connecting to NATS: the address does not have the form nats://host:4222 (%d bytes, not shown because it may contain a password)", len(one))
 		}
 	}
 	return nil
 }
 
-// hideURL drops the text of errors that repeat the address, password included.
+// hideURL removes the address, which may contain a password, from an error.
 func hideURL(err error) error {
 	var bad *url.Error
 	if errors.As(err, &bad) {
-		return fmt.Errorf("the address cannot be read: %w", bad.Err)
+		return fmt.Errorf("the address cannot be parsed: %w", bad.Err)
 	}
 	return err
 }
 
-// isNetwork tells errors of reaching the server from errors of the settings.
+// isNetwork reports whether an error is about reaching the server, as opposed to
+// an error in the settings.
 func isNetwork(err error) bool {
 	var op net.Error
 	return errors.As(err, &op) || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) ||
@@ -65,9 +67,9 @@ func isNetwork(err error) bool {
 		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrMaxConnectionsExceeded)
 }
 
-// Server names the server of a connection for people and logs: without user,
-// password and token. (nats.go hides the password, but a token is a user to it.)
-// While there is no server it names them all.
+// Server returns the address of the connected server for logs and messages:
+// without user, password and token. (nats.go hides only the password, and treats
+// a token as a user.) While not connected it returns a general term.
 func Server(nc *nats.Conn) string {
 	if url := nc.ConnectedUrl(); url != "" {
 		return Redact(url)

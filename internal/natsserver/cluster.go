@@ -12,7 +12,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"github.com/capture-worker/capture-worker/internal/loopback"
+	"github.com/capture-worker/capture-worker/internal/freeport"
 )
 
 type clusterOptions struct {
@@ -37,7 +37,7 @@ const clusterBound = 2 * time.Minute
 // StartCluster runs n servers with stores under dir and returns when they have
 // elected a leader and every one of them is up to date.
 func StartCluster(n int, dir string) (*Cluster, error) {
-	ports, err := loopback.FreePorts(2 * n)
+	ports, err := freeport.Find(2 * n)
 	if err != nil {
 		return nil, err
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // The oldest server whose JetStream does what the ledger's guard needs.
@@ -86,7 +86,7 @@ func (c *Checker) store(tier string, t jetstream.Tier) {
 func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 	ctx, cancel := context.WithTimeout(ctx, step)
 	defer cancel()
-	found, err := worker.Inspect(ctx, js, c.Streams, c.Limits)
+	found, err := jobstream.Inspect(ctx, js, c.Streams, c.Limits)
 	if err != nil {
 		c.add(Error, "jobs", "look at the server's log and the account's permissions", "%v", natsconn.Explain(js.Conn(), err))
 		return
@@ -158,7 +158,7 @@ func (c *Checker) unavailable(js jetstream.JetStream, err error, area, what stri
 func (c *Checker) missing(area, what string) {
 	do := "`capture-worker run` creates it"
 	if c.alone && c.Config.NATS.Replicas > 1 && strings.HasPrefix(what, "stream ") {
-		do += fmt.Sprintf(", but not with the %d replicas of nats.replicas: this server is not one of a cluster", c.Config.NATS.Replicas)
+		do += fmt.Sprintf(", but not with the %d replicas of nats.replicas: this server is not part of a cluster", c.Config.NATS.Replicas)
 	}
 	c.absent[what] = len(c.found)
 	c.add(Warning, area, do, "%s does not exist yet", what)

@@ -7,21 +7,21 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // control looks at what operators accept, and at what waits for their word.
 func (c *Checker) control(ctx context.Context, js jetstream.JetStream) {
 	ctx, cancel := context.WithTimeout(ctx, step)
 	defer cancel()
-	control, err := worker.OpenControl(ctx, js, c.Config.Ledger.Stream)
+	control, err := controls.Open(ctx, js, c.Config.Ledger.Stream)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		c.missing("jobs", "stream "+worker.ControlStream)
+		c.missing("jobs", "stream "+controls.Stream)
 		return
 	}
-	var loss *worker.LedgerLoss
-	var codes map[string]worker.Acceptance
+	var loss *controls.LedgerLoss
+	var codes map[string]controls.Acceptance
 	if err == nil {
 		loss, err = control.Loss(ctx)
 	}

@@ -24,14 +24,14 @@ func (c *Checker) gateway(ctx context.Context) {
 		c.add(Error, "gateway", "set CAPTURE_GATEWAY_URL, CAPTURE_GATEWAY_USER and CAPTURE_GATEWAY_SECRET_KEY_FILE", "%v", c.Missing)
 		return
 	}
-	a := c.Query(ctx, Probe)
+	a := c.Query(ctx, capture.ProbeTradeID)
 	took := a.Latency.Round(time.Millisecond)
 	address := c.Config.Gateway.URL
 	switch {
 	case a.NoSuchTrade():
 		c.add(OK, "gateway", "", "%s answers in %s and believes user and key", address, took)
 	case a.Kind == capture.AnswerDone:
-		c.add(OK, "gateway", "", "%s answers in %s and believes user and key; it even knows a trade %s", address, took, Probe)
+		c.add(OK, "gateway", "", "%s answers in %s and believes user and key; it even knows a trade %s", address, took, capture.ProbeTradeID)
 	case a.Code == capture.CodeSignature:
 		c.add(Error, "gateway", "correct gateway.secret_key: it is the key of the cashier account gateway.user, without spaces or line ends",
 			"signature error (-403): the gateway does not believe our key; a worker would stop taking jobs")

@@ -8,9 +8,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/subject"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // Role is what a user of NATS is there for.
@@ -36,7 +37,7 @@ type need struct {
 const releasedSubject = "capture.jobs.released"
 
 // controlSubject is where the values of the control bucket are published.
-const controlSubject = "$KV." + worker.ControlBucket + ".>"
+const controlSubject = "$KV." + controls.Bucket + ".>"
 
 // needs builds the list for one configuration.
 type needs struct {
@@ -73,8 +74,8 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	inbox = inbox[:strings.LastIndex(inbox, ".")]
 	n.list = append(n.list, need{listen: true, subjects: []string{inbox + ".*", inbox + ".*.*"}, all: inbox + ".>", purpose: "hear the answers of the broker"})
 	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
-	n.call("find the streams", "STREAM.INFO."+jobs, "STREAM.INFO."+book, "STREAM.INFO."+dlq, "STREAM.INFO."+worker.ControlStream)
-	n.call("read what operators accept", "DIRECT.GET."+worker.ControlStream+".>")
+	n.call("find the streams", "STREAM.INFO."+jobs, "STREAM.INFO."+book, "STREAM.INFO."+dlq, "STREAM.INFO."+controls.Stream)
+	n.call("read what operators accept", "DIRECT.GET."+controls.Stream+".>")
 	n.call("read the ledger", "STREAM.MSG.GET."+book, "DIRECT.GET."+book)
 	for _, wanted := range c.Streams.Consumers {
 		n.call("find consumer "+wanted.Name, "CONSUMER.INFO."+jobs+"."+wanted.Name)
@@ -89,7 +90,7 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 
 func (c *Checker) workerNeeds(n *needs) {
 	jobs, book := c.Streams.Jobs, c.Config.Ledger.Stream
-	for _, stream := range []string{jobs, book, c.Streams.DLQ, worker.ControlStream} {
+	for _, stream := range []string{jobs, book, c.Streams.DLQ, controls.Stream} {
 		if c.isAbsent("stream " + stream) {
 			n.call("create stream "+stream+": there is none yet", "STREAM.CREATE."+stream)
 		}
@@ -112,9 +113,9 @@ func (c *Checker) workerNeeds(n *needs) {
 	c.events(n, "write down what happens; without a record nothing is captured", capture.Attempted, capture.Answered,
 		capture.Queried, capture.Notified, capture.Captured, capture.Failed, capture.Parked)
 	letters := n.publish("put away jobs that nobody can capture")
-	letters.all = worker.DeadLetterSubject + ">"
-	for _, reason := range append(capture.MalformedReasons(), worker.ReasonConflict, worker.ReasonWithdrawn) {
-		letters.subjects = append(letters.subjects, worker.DeadLetterSubject+reason)
+	letters.all = deadletter.SubjectPrefix + ">"
+	for _, reason := range deadletter.Reasons() {
+		letters.subjects = append(letters.subjects, deadletter.SubjectPrefix+reason)
 	}
 }
 
@@ -138,9 +139,9 @@ func (c *Checker) peopleNeed(n *needs) {
 	c.events(n, "write down what `parked` and `reconcile --write` learn",
 		capture.Released, capture.Dismissed, capture.Captured, capture.Failed, capture.Parked)
 	n.publish("say what is accepted (`resume`)", controlSubject)
-	n.publish("note what `dlq republish` and `dlq dismiss` did", worker.RepublishedSubject+"*", worker.DismissedSubject+"*")
+	n.publish("note what `dlq republish` and `dlq dismiss` did", deadletter.RepublishedSubject+"*", deadletter.DismissedSubject+"*")
 	n.publish("send jobs (`publish`, `dlq republish`)", slices.Clone(c.Streams.Subjects)...)
-	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return subject.Takes(s, releasedSubject) }) {
+	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return subject.Covers(s, releasedSubject) }) {
 		n.publish("send jobs again (`parked release`)", releasedSubject)
 	}
 	for _, wanted := range c.Streams.Consumers {

@@ -8,9 +8,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // Stream is one of the three that run makes where they are missing.
@@ -27,7 +27,7 @@ func StreamsOf(c config.Config) []Stream {
 	return []Stream{
 		{"ledger.stream", c.Ledger.Stream, []string{ledger.Subject("*", "*")}, takeOut},
 		{"jobs.stream", c.Jobs.Stream, c.Jobs.Subjects, "correct jobs.subjects"},
-		{"jobs.dlq_stream", c.Jobs.DLQStream, []string{worker.DeadLetterSubject + ">"}, takeOut},
+		{"jobs.dlq_stream", c.Jobs.DLQStream, []string{deadletter.SubjectPrefix + ">"}, takeOut},
 	}
 }
 
@@ -72,7 +72,7 @@ func (s Stream) CheckOwner(ctx context.Context, js jetstream.JetStream) error {
 // returns other errors as they are.
 func ExplainOverlap(ctx context.Context, c config.Config, js jetstream.JetStream, err error) error {
 	stream, named := StreamInError(c, err)
-	if !named || !natsconn.Overlap(err) {
+	if !named || !natsconn.IsSubjectOverlap(err) {
 		return err
 	}
 	if err := stream.CheckOwner(ctx, js); err != nil {

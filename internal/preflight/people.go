@@ -5,9 +5,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // people tells what waits for a person. That is no fault of the set-up, but
@@ -24,7 +24,7 @@ func (c *Checker) people(ctx context.Context, js jetstream.JetStream) {
 func (c *Checker) letters(ctx context.Context, js jetstream.JetStream) {
 	ctx, cancel := context.WithTimeout(ctx, step)
 	defer cancel()
-	n, err := worker.LetterBox{JS: js, Stream: c.Streams.DLQ}.Waiting(ctx)
+	n, err := deadletter.Store{JS: js, Stream: c.Streams.DLQ}.Pending(ctx)
 	switch {
 	case err != nil:
 		c.add(Warning, "jobs", "look at the server's log and the account's permissions", "dead letters cannot be counted: %v", natsconn.Explain(js.Conn(), err))

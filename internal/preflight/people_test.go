@@ -9,10 +9,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // What waits for a person is a warning that says where to look, and is gone
@@ -31,10 +33,10 @@ func TestWhatWaitsForAPersonIsTold(t *testing.T) {
 	if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := worker.EnsureStreams(t.Context(), js, streams()); err != nil {
+	if _, err := jobstream.Ensure(t.Context(), js, streams()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := worker.EnsureControl(t.Context(), js, ledger.DefaultStream, 1, nil); err != nil {
+	if _, _, err := controls.Ensure(t.Context(), js, ledger.DefaultStream, 1, nil); err != nil {
 		t.Fatal(err)
 	}
 	look := func(letters, parked string) {
@@ -60,18 +62,18 @@ func TestWhatWaitsForAPersonIsTold(t *testing.T) {
 		return seq
 	}
 	look("", "")
-	if _, err := js.Publish(t.Context(), worker.DeadLetterSubject+worker.ReasonConflict, nil); err != nil {
+	if _, err := js.Publish(t.Context(), deadletter.SubjectPrefix+deadletter.ReasonConflict, nil); err != nil {
 		t.Fatal(err)
 	}
 	first := add("T1", capture.Parked, 0)
 	look("warning: 1 dead letter waits", "warning: 1 trade is parked and waits for a person")
-	if _, err := js.Publish(t.Context(), worker.DeadLetterSubject+worker.ReasonConflict, nil); err != nil {
+	if _, err := js.Publish(t.Context(), deadletter.SubjectPrefix+deadletter.ReasonConflict, nil); err != nil {
 		t.Fatal(err)
 	}
 	second := add("T2", capture.Parked, 0)
 	look("warning: 2 dead letters wait", "warning: 2 trades are parked and wait for a person")
 	for i := range 2 {
-		if err := (worker.LetterBox{JS: js, Stream: streams().DLQ}).Note(t.Context(), worker.Republication{Letter: uint64(i + 1)}); err != nil {
+		if err := (deadletter.Store{JS: js, Stream: streams().DLQ}).Republished(t.Context(), deadletter.Republication{Letter: uint64(i + 1)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,10 +11,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // all that a worker needs, spelled narrowly.
@@ -55,7 +56,7 @@ func TestMissingPermissionsAreNamedBeforeTheyAreNeeded(t *testing.T) {
 		"all denied":         {publish(nil, "$JS.ACK.>"), "error: this user may not publish to $JS.ACK.CAPTURE_JOBS.capture-worker.>, which is needed to say what became", "captures"},
 		"may answer":         {answering, "warning: this user may answer a job only once, within 1m0s (allow_responses)", "error"},
 		"may not create":     {publish(without(narrow, "$JS.API.STREAM.CREATE.*")), "error: this user may not publish to $JS.API.STREAM.CREATE.CAPTURE_DLQ, which is needed to create stream CAPTURE_DLQ: there is none yet", "CONSUMER"},
-		"the question":       {publish(without(narrow, "$SYS.REQ.USER.INFO")), "warning: what this user may do cannot be seen: NATS does not permit what is needed", "error"},
+		"the question":       {publish(without(narrow, "$SYS.REQ.USER.INFO")), "warning: what this user may do cannot be seen: NATS denies a required permission", "error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := of(checkAs(t, startBroker(t, tt.as), preflight.ForWorker), "nats")
@@ -108,10 +109,10 @@ func TestNothingNeedsToBeCreatedTwice(t *testing.T) {
 	if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := worker.EnsureStreams(t.Context(), js, streams()); err != nil {
+	if _, err := jobstream.Ensure(t.Context(), js, streams()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := worker.EnsureControl(t.Context(), js, ledger.DefaultStream, 1, nil); err != nil {
+	if _, _, err := controls.Ensure(t.Context(), js, ledger.DefaultStream, 1, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := of(checkAs(t, srv, preflight.ForWorker), "nats"); !strings.Contains(got, "ok: this user may do what is needed for the worker") {
@@ -151,11 +152,11 @@ func start(t *testing.T, o server.Options) *server.Server {
 	return srv
 }
 
-func streams() worker.StreamsConfig {
+func streams() jobstream.Config {
 	jobs := config.Defaults().Jobs
-	return worker.StreamsConfig{
+	return jobstream.Config{
 		Jobs: jobs.Stream, Subjects: jobs.Subjects, DLQ: jobs.DLQStream, Replicas: 1, AckWait: time.Minute, MaxAckPending: 1000,
-		Consumers: []worker.ConsumerConfig{{Name: jobs.Consumer, Subjects: jobs.Subjects}},
+		Consumers: []jobstream.ConsumerConfig{{Name: jobs.Consumer, Subjects: jobs.Subjects}},
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // Level says how bad a finding is.
@@ -39,9 +39,6 @@ type Finding struct {
 	Do    string `json:"do,omitempty"` // what to do about it
 }
 
-// Probe is the trade that Order Query is asked about.
-const Probe = "capture-worker-probe"
-
 // step bounds the wait for one answer of the broker.
 const step = 5 * time.Second
 
@@ -54,8 +51,8 @@ type Checker struct {
 	// of the gateway are not complete, and Missing says so.
 	Query   func(ctx context.Context, tradeID string) capture.Answer
 	Missing error
-	Streams worker.StreamsConfig
-	Limits  worker.Limits
+	Streams jobstream.Config
+	Limits  jobstream.Limits
 	// For is what the user of NATS is there for; "" is ForWorker.
 	For Role
 

@@ -65,7 +65,7 @@ func TestGatewayAnswersAreToldApart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := checker()
 			c.Query = func(_ context.Context, trade string) capture.Answer {
-				if trade != preflight.Probe {
+				if trade != capture.ProbeTradeID {
 					t.Errorf("asked about %s", trade)
 				}
 				return tt.answer

@@ -55,7 +55,7 @@ func (r *subjectRules) judge(name string) grant {
 	if r == nil {
 		return granted
 	}
-	takes := func(pattern string) bool { return subject.Takes(pattern, name) }
+	takes := func(pattern string) bool { return subject.Covers(pattern, name) }
 	if len(r.Allow) > 0 && !slices.ContainsFunc(r.Allow, takes) || slices.ContainsFunc(r.Deny, takes) {
 		return refused
 	}

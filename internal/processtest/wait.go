@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/capture-worker/capture-worker/internal/loopback"
+	"github.com/capture-worker/capture-worker/internal/freeport"
 )
 
 // Patience bounds every wait whose length is not what a test is about: the time
@@ -45,7 +45,7 @@ func Comes(within time.Duration, holds func() bool) bool {
 // FreePort finds a port for a server that has to be told one.
 func FreePort(t *testing.T) int {
 	t.Helper()
-	ports, err := loopback.FreePorts(1)
+	ports, err := freeport.Find(1)
 	if err != nil {
 		t.Fatal(err)
 	}

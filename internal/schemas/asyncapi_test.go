@@ -15,9 +15,9 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/schemas/schematest"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // asyncAPI is the part of AsyncAPI 3.0 that docs/asyncapi.yaml uses. A member
@@ -91,8 +91,8 @@ func TestAsyncAPINamesWhatTheProgramUses(t *testing.T) {
 	for name, want := range map[string]string{
 		"jobsShipped": subject + "shipped", "jobsBatch": subject + "batch",
 		"captures":    ledger.Subject("{trade_id}", "{event}"),
-		"deadLetters": worker.DeadLetterSubject + "{reason}", "republished": worker.RepublishedSubject + "{letter}",
-		"dismissedLetters": worker.DismissedSubject + "{letter}",
+		"deadLetters": deadletter.SubjectPrefix + "{reason}", "republished": deadletter.RepublishedSubject + "{letter}",
+		"dismissedLetters": deadletter.DismissedSubject + "{letter}",
 	} {
 		if got := doc.Channels[name].Address; got != want {
 			t.Errorf("channel %s has the address %q, want %q", name, got, want)
@@ -101,7 +101,7 @@ func TestAsyncAPINamesWhatTheProgramUses(t *testing.T) {
 	if n := len(doc.Channels); n != 6 {
 		t.Errorf("%d channels, want 6", n)
 	}
-	if got, want := doc.Channels["deadLetters"].Parameters["reason"].Enum, append(capture.MalformedReasons(), worker.ReasonConflict); !slices.Equal(got, want) {
+	if got, want := doc.Channels["deadLetters"].Parameters["reason"].Enum, deadletter.Reasons(); !slices.Equal(got, want) {
 		t.Errorf("reasons of dead letters are %v, want %v", got, want)
 	}
 	if "nats://"+doc.Servers["nats"].Host != defaults.NATS.URL {

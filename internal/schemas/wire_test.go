@@ -12,11 +12,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/internal/schemas/schematest"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 // headersFit holds the headers of a stored message against a schema of
@@ -45,7 +45,7 @@ func headersFit(t *testing.T, name string, h nats.Header) {
 	}
 	known := node.(map[string]any)["properties"].(map[string]any)
 	for header := range flat {
-		if _, ok := known[header]; !ok && !strings.HasPrefix(header, "Nats-") && !strings.HasPrefix(header, worker.HeaderOriginal) {
+		if _, ok := known[header]; !ok && !strings.HasPrefix(header, "Nats-") && !strings.HasPrefix(header, deadletter.HeaderOriginal) {
 			t.Errorf("%s does not name the header %s; it names %v", name, header, slices.Sorted(maps.Keys(known)))
 		}
 	}
@@ -96,7 +96,7 @@ func TestStoredEventFitsTheContract(t *testing.T) {
 
 func TestDeadLetterFitsTheContract(t *testing.T) {
 	js, ctx := connect(t), t.Context()
-	for name, subject := range map[string]string{"CAPTURE_JOBS": "capture.jobs.>", "CAPTURE_DLQ": worker.DeadLetterSubject + ">"} {
+	for name, subject := range map[string]string{"CAPTURE_JOBS": "capture.jobs.>", "CAPTURE_DLQ": deadletter.SubjectPrefix + ">"} {
 		if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{subject}}); err != nil {
 			t.Fatal(err)
 		}
@@ -112,8 +112,7 @@ func TestDeadLetterFitsTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	why := worker.Disposition{Do: worker.DeadLetter, Reason: capture.MalformedNotJSON, Detail: "no JSON"}
-	if _, err := (worker.DeadLetters{JS: js}).Put(ctx, m, why); err != nil {
+	if _, err := (deadletter.Store{JS: js}).Put(ctx, m, capture.MalformedNotJSON, "no JSON"); err != nil {
 		t.Fatal(err)
 	}
 	stream, err := js.Stream(ctx, "CAPTURE_DLQ")
@@ -125,7 +124,7 @@ func TestDeadLetterFitsTheContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	headersFit(t, "deadLetterHeaders", letter.Header)
-	if string(letter.Data) != "no job" || letter.Header.Get(worker.HeaderOriginal+"Nats-Msg-Id") != "row-1" {
+	if string(letter.Data) != "no job" || letter.Header.Get(deadletter.HeaderOriginal+"Nats-Msg-Id") != "row-1" {
 		t.Errorf("the letter is %q with %v", letter.Data, letter.Header)
 	}
 }
@@ -133,7 +132,7 @@ func TestDeadLetterFitsTheContract(t *testing.T) {
 func TestNotesAboutLettersFitTheContract(t *testing.T) {
 	_, tree := readAsyncAPI(t)
 	for name, note := range map[string]any{
-		"republication": worker.Republication{Time: time.Now()}, "dismissal": worker.Dismissal{Time: time.Now()},
+		"republication": deadletter.Republication{Time: time.Now()}, "dismissal": deadletter.Dismissal{Time: time.Now()},
 	} {
 		node, _ := resolve(t, tree, "#/components/schemas/"+name)
 		text, err := json.Marshal(node)

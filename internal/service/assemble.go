@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -12,6 +11,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/tracing"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -24,7 +25,7 @@ import (
 const leaseSlack = 5 * time.Second
 
 // assemble builds the worker on the service's connection.
-func (s *Service) assemble(ctx context.Context, answersFor time.Duration, traces *tracing.Tracing) (err error) {
+func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err error) {
 	c, log := s.c, s.log
 	if s.js, err = s.nc.JetStream(); err != nil {
 		return err
@@ -55,11 +56,8 @@ func (s *Service) assemble(ctx context.Context, answersFor time.Duration, traces
 		Query:    calls.Query, Log: log,
 		Intake: newIntake(c, stored, calls.Query, ready, log),
 	})
-	clerk := NewRecorder(c, s.ledger, log)
-	if answersFor > 0 {
-		clerk.Policy.AnswersFor = answersFor
-	}
-	deps := laneDeps{c: c, js: s.js, decoder: decoder, clerk: clerk, gateway: calls, gate: gate, counts: s.metrics, traces: traces, log: log, behind: s.behind}
+	recorder := NewRecorder(c, s.ledger, log)
+	deps := laneDeps{c: c, js: s.js, decoder: decoder, recorder: recorder, gateway: calls, gate: gate, counts: s.metrics, traces: traces, log: log, behind: s.behind}
 	s.crew = worker.Crew{Gate: gate}
 	lanes := c.LaneList()
 	for _, lane := range lanes {
@@ -70,40 +68,40 @@ func (s *Service) assemble(ctx context.Context, answersFor time.Duration, traces
 	}
 	gauge(s.metrics, s.crew)
 	gaugeIntake(s.metrics, gate, s.behind)
-	s.gauges = newBacklogGauges(worker.LetterBox{JS: s.js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
+	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
 	s.gauges.register(s.metrics)
 	s.keys = newKeyring(c.Gateway, s.client, log)
-	s.notices, err = notificationConfig(c, clerk, calls.Query, gate, s.keys, log)
+	s.notices, err = notificationConfig(c, recorder, calls.Query, gate, s.keys, log)
 	s.notices.Tracer = traces.Notices(c.Notify.Path)
 	return err
 }
 
 // laneDeps are the dependencies that the workers of all lanes share.
 type laneDeps struct {
-	c       config.Config
-	js      jetstream.JetStream
-	decoder *capture.Decoder
-	clerk   *reconcile.Clerk
-	gateway worker.Gateway
-	gate    *worker.Gate
-	counts  *metrics.Metrics
-	traces  *tracing.Tracing
-	log     *slog.Logger
-	weights int // of all lanes together
-	behind  *worker.LedgerGuard
+	c        config.Config
+	js       jetstream.JetStream
+	decoder  *capture.Decoder
+	recorder *reconcile.Recorder
+	gateway  worker.Gateway
+	gate     *worker.Gate
+	counts   *metrics.Metrics
+	traces   *tracing.Tracing
+	log      *slog.Logger
+	weights  int // of all lanes together
+	behind   *controls.LedgerGuard
 }
 
 // worker builds the worker of one lane.
 func (p laneDeps) worker(lane config.Lane, consumer jetstream.Consumer) *worker.Worker {
 	hands := worker.HandsFor(p.c.Worker.Concurrency)
 	return worker.New(worker.Config{
-		Consumer: consumer, Gate: p.gate, DeadLetters: worker.DeadLetters{JS: p.js},
+		Consumer: consumer, Gate: p.gate, DeadLetters: deadletter.Store{JS: p.js},
 		Processor: &worker.Processor{
-			Jobs: p.decoder, Clerk: p.clerk, Gateway: p.gateway, Gate: p.gate.Lane(lane.Name, lane.Weight),
+			Jobs: p.decoder, Recorder: p.recorder, Gateway: p.gateway, Gate: p.gate.Lane(lane.Name, lane.Weight),
 			// As many jobs may wait as are worked on.
 			Waiter: worker.NewRoom(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
 			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
-			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: rand.Text, Log: p.log,
+			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: gateway.NewRequestID, Log: p.log,
 			Intake: p.gate.Guard(), AskSince: p.behind.Since,
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
@@ -124,8 +122,8 @@ func NewGateway(c config.Config, version string) (*gateway.Client, error) {
 
 // NewRecorder returns what records evidence and outcomes in a ledger, with the
 // configured policy and schedule.
-func NewRecorder(c config.Config, l ledger.Ledger, log *slog.Logger) *reconcile.Clerk {
-	return &reconcile.Clerk{
+func NewRecorder(c config.Config, l ledger.Ledger, log *slog.Logger) *reconcile.Recorder {
+	return &reconcile.Recorder{
 		Ledger: l, Policy: Policy(c), Worker: c.Worker.Name, Now: time.Now, NewID: nuid.Next, Log: log,
 		Schedule: reconcile.Schedule{
 			QuickInitial: c.Worker.Backoff.Initial, QuickMax: c.Worker.Backoff.Max, QuickTotal: c.Worker.Backoff.Inline,
@@ -138,6 +136,7 @@ func NewRecorder(c config.Config, l ledger.Ledger, log *slog.Logger) *reconcile.
 func Policy(c config.Config) capture.Policy {
 	return capture.Policy{
 		Settle: c.Reconcile.Settle, Agree: c.Reconcile.Agree, Spacing: c.Reconcile.Spacing,
-		GiveUpAfter: c.Worker.GiveUpAfter, Window: c.Gateway.Window, Final: c.Reconcile.Final,
+		GiveUpAfter: c.Worker.GiveUpAfter, Window: c.Gateway.Window,
+		Final: c.Reconcile.Final, AnswersFor: c.Reconcile.Final,
 	}.OrDefault()
 }

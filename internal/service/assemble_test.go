@@ -14,8 +14,8 @@ import (
 // Who imports the packages and sets nothing works as the program does that
 // nobody has configured.
 func TestDefaultsOfTheProgramAreThoseOfThePackages(t *testing.T) {
-	clerk := NewRecorder(config.Defaults(), &ledger.Memory{}, slog.New(slog.DiscardHandler))
-	if clerk.Policy != capture.DefaultPolicy() || !reflect.DeepEqual(clerk.Schedule, reconcile.DefaultSchedule()) {
-		t.Errorf("%+v and %+v, want %+v and %+v", clerk.Policy, clerk.Schedule, capture.DefaultPolicy(), reconcile.DefaultSchedule())
+	recorder := NewRecorder(config.Defaults(), &ledger.Memory{}, slog.New(slog.DiscardHandler))
+	if recorder.Policy != capture.DefaultPolicy() || !reflect.DeepEqual(recorder.Schedule, reconcile.DefaultSchedule()) {
+		t.Errorf("%+v and %+v, want %+v and %+v", recorder.Policy, recorder.Schedule, capture.DefaultPolicy(), reconcile.DefaultSchedule())
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -18,8 +20,8 @@ import (
 // prepareBroker finds or creates the streams and consumers, and logs problems with
 // those that it finds. It waits a while for a cluster that has no leader.
 func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, err error) {
-	var problems []worker.Problem
-	err = natsconn.Settle(ctx, log, func(ctx context.Context) (err error) {
+	var problems []jobstream.Problem
+	err = natsconn.RetryUntilReady(ctx, log, func(ctx context.Context) (err error) {
 		ready, problems, err = findOrCreate(ctx, c, js, log)
 		return natsconn.Explain(js.Conn(), err)
 	})
@@ -32,10 +34,10 @@ func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream,
 // broker is what a worker uses of JetStream.
 type broker struct {
 	consumers []jetstream.Consumer
-	control   *worker.Control
+	control   *controls.Store
 }
 
-func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, problems []worker.Problem, err error) {
+func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, problems []jobstream.Problem, err error) {
 	if err := ledgerLost(ctx, c, js); err != nil {
 		return ready, nil, err
 	}
@@ -45,14 +47,14 @@ func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, 
 	if err != nil {
 		return ready, nil, preflight.ExplainOverlap(ctx, c, js, err)
 	}
-	if ready.consumers, err = worker.EnsureStreams(ctx, js, streams); err != nil {
+	if ready.consumers, err = jobstream.Ensure(ctx, js, streams); err != nil {
 		return ready, nil, preflight.ExplainOverlap(ctx, c, js, err)
 	}
-	var unfit []worker.Problem
-	if ready.control, unfit, err = worker.EnsureControl(ctx, js, c.Ledger.Stream, c.NATS.Replicas, log); err != nil {
+	var unfit []jobstream.Problem
+	if ready.control, unfit, err = controls.Ensure(ctx, js, c.Ledger.Stream, c.NATS.Replicas, log); err != nil {
 		return ready, nil, err
 	}
-	problems, err = worker.CheckLimits(ctx, js, streams, Limits(c))
+	problems, err = jobstream.Check(ctx, js, streams, Limits(c))
 	return ready, append(append(problems, misfits(findings)...), unfit...), err
 }
 
@@ -63,36 +65,36 @@ func ledgerStream(c config.Config) ledger.StreamConfig {
 	}
 }
 
-func misfits(findings []ledger.Finding) []worker.Problem {
-	var problems []worker.Problem
+func misfits(findings []ledger.Finding) []jobstream.Problem {
+	var problems []jobstream.Problem
 	for _, f := range findings {
-		problems = append(problems, worker.Problem{Fatal: f.Unfit, What: f.Text})
+		problems = append(problems, jobstream.Problem{Fatal: f.Unfit, What: f.Text})
 	}
 	return problems
 }
 
 // Streams returns the streams and consumers that the worker needs.
-func Streams(c config.Config) worker.StreamsConfig {
-	s := worker.StreamsConfig{
+func Streams(c config.Config) jobstream.Config {
+	s := jobstream.Config{
 		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, After: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream,
 		Replicas: c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
 	}
 	for _, lane := range c.LaneList() {
-		s.Consumers = append(s.Consumers, worker.ConsumerConfig{Name: lane.Consumer, Subjects: lane.Subjects})
+		s.Consumers = append(s.Consumers, jobstream.ConsumerConfig{Name: lane.Consumer, Subjects: lane.Subjects})
 	}
 	return s
 }
 
 // Limits returns the limits that the streams and consumers have to meet.
-func Limits(c config.Config) worker.Limits {
-	return worker.Limits{
-		CallTimeout: c.Gateway.Timeout, Hands: 2 * worker.HandsFor(c.Worker.Concurrency), // half of them waiting
+func Limits(c config.Config) jobstream.Limits {
+	return jobstream.Limits{
+		CallTimeout: c.Gateway.Timeout, MaxInFlight: 2 * worker.HandsFor(c.Worker.Concurrency), // half of them waiting
 		Horizon: c.Gateway.Window + c.Worker.GiveUpAfter,
 	}
 }
 
 // report logs the problems. It returns an error if jobs would be lost.
-func report(problems []worker.Problem, log *slog.Logger) error {
+func report(problems []jobstream.Problem, log *slog.Logger) error {
 	fatal := 0
 	for _, p := range problems {
 		if p.Fatal {

@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/ledger"
-	"github.com/capture-worker/capture-worker/worker"
 )
 
 const (
@@ -26,7 +26,7 @@ const (
 
 // watchStreams checks the streams until ctx ends. It logs new problems, and calls
 // end if the worker would not start on these streams.
-func watchStreams(ctx context.Context, check func(context.Context) ([]worker.Problem, error), end func(error), log *slog.Logger) {
+func watchStreams(ctx context.Context, check func(context.Context) ([]jobstream.Problem, error), end func(error), log *slog.Logger) {
 	tick := time.NewTicker(recheckEvery)
 	defer tick.Stop()
 	var known map[string]bool // nil until the first check: its warnings were logged at the start
@@ -54,7 +54,7 @@ func watchStreams(ctx context.Context, check func(context.Context) ([]worker.Pro
 }
 
 // logNew logs the problems that are not known yet, and returns the fatal ones.
-func logNew(ctx context.Context, problems []worker.Problem, known map[string]bool, log *slog.Logger) (fatal []string) {
+func logNew(ctx context.Context, problems []jobstream.Problem, known map[string]bool, log *slog.Logger) (fatal []string) {
 	for _, p := range problems {
 		level := slog.LevelWarn
 		if p.Fatal {
@@ -68,7 +68,7 @@ func logNew(ctx context.Context, problems []worker.Problem, known map[string]boo
 	return fatal
 }
 
-func texts(problems []worker.Problem) map[string]bool {
+func texts(problems []jobstream.Problem) map[string]bool {
 	all := make(map[string]bool, len(problems))
 	for _, p := range problems {
 		all[p.String()] = true
@@ -78,12 +78,12 @@ func texts(problems []worker.Problem) map[string]bool {
 
 // recheckStreams returns the problems of the streams and consumers of a running
 // worker.
-func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream) ([]worker.Problem, error) {
+func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream) ([]jobstream.Problem, error) {
 	ctx, cancel := context.WithTimeout(ctx, recheckEvery)
 	defer cancel()
-	var problems []worker.Problem
+	var problems []jobstream.Problem
 	gone := func(fatal bool, what, do string) {
-		problems = append(problems, worker.Problem{Fatal: fatal, What: what + " is gone", Do: do})
+		problems = append(problems, jobstream.Problem{Fatal: fatal, What: what + " is gone", Do: do})
 	}
 	_, findings, err := ledger.InspectStream(ctx, js, ledgerStream(c))
 	switch {
@@ -94,7 +94,7 @@ func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream
 	}
 	problems = append(problems, misfits(findings)...)
 	streams := Streams(c)
-	found, err := worker.Inspect(ctx, js, streams, Limits(c))
+	found, err := jobstream.Inspect(ctx, js, streams, Limits(c))
 	if err != nil {
 		return nil, err
 	}

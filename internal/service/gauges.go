@@ -10,8 +10,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/metrics"
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/notify"
 	"github.com/capture-worker/capture-worker/worker"
@@ -32,7 +34,7 @@ func gauge(m *metrics.Metrics, crew worker.Crew) {
 
 // gaugeIntake adds the gauges of what pauses the intake, or slows it down, until
 // an operator acts.
-func gaugeIntake(m *metrics.Metrics, gate *worker.Gate, behind *worker.LedgerGuard) {
+func gaugeIntake(m *metrics.Metrics, gate *worker.Gate, behind *controls.LedgerGuard) {
 	m.Gauge("capture_intake_paused", "1 while no jobs are taken because the gateway refuses one trade after the other, which is taken for a fault of ours; /readyz and the log say which code.",
 		func() float64 { return one(gate.Paused()) })
 	m.Gauge("capture_ledger_behind", "1 while the ledger is known to have lost events, so that first calls ask Order Query before; see `capture-worker resume --ledger`.",
@@ -61,16 +63,16 @@ func countNotices(m *metrics.Metrics, s *notify.Stats) {
 // backlogGauges count the dead letters and parked trades that wait for an
 // operator.
 type backlogGauges struct {
-	letters worker.LetterBox
+	letters deadletter.Store
 	parked  *ledger.ParkedTrades
 	log     *slog.Logger
-	unread  *seldom.Log // of events that cannot be read
+	unread  *ratelog.Limiter // of events that cannot be read
 
 	lettersWait, parkedWait atomic.Int64
 }
 
-func newBacklogGauges(letters worker.LetterBox, parked *ledger.ParkedTrades, log *slog.Logger) *backlogGauges {
-	return &backlogGauges{letters: letters, parked: parked, log: log, unread: seldom.Every(unreadEvery)}
+func newBacklogGauges(letters deadletter.Store, parked *ledger.ParkedTrades, log *slog.Logger) *backlogGauges {
+	return &backlogGauges{letters: letters, parked: parked, log: log, unread: ratelog.New(unreadEvery)}
 }
 
 // maxParkedRead limits the parked trades that are read in one poll.
@@ -90,7 +92,7 @@ func (b *backlogGauges) poll(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		if n, err := b.letters.Waiting(ctx); err == nil {
+		if n, err := b.letters.Pending(ctx); err == nil {
 			b.lettersWait.Store(int64(n))
 		}
 		_, err := b.parked.Look(ctx, maxParkedRead)
@@ -113,7 +115,7 @@ func (b *backlogGauges) logUnread(ctx context.Context, err error) {
 	if !errors.Is(err, capture.ErrEvent) {
 		return
 	}
-	if _, worth := b.unread.Worth(""); worth {
+	if _, worth := b.unread.Allow(""); worth {
 		b.log.WarnContext(ctx, "unreadable trade in the ledger, counted as parked", "error", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/worker"
 )
@@ -34,8 +35,8 @@ func maxTried(consumers []jetstream.Consumer) int {
 }
 
 // NewLedgerGuard returns what checks whether the ledger has lost events.
-func NewLedgerGuard(c config.Config, js jetstream.JetStream, stored *ledger.JetStream, decoder *capture.Decoder, control *worker.Control, log *slog.Logger) *worker.LedgerGuard {
-	return &worker.LedgerGuard{
+func NewLedgerGuard(c config.Config, js jetstream.JetStream, stored *ledger.JetStream, decoder *capture.Decoder, control *controls.Store, log *slog.Logger) *controls.LedgerGuard {
+	return &controls.LedgerGuard{
 		JS: js, Streams: Streams(c), Stream: c.Ledger.Stream, Ledger: stored, Jobs: decoder, Control: control,
 		Worker: c.Worker.Name, Log: log,
 	}

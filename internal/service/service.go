@@ -15,6 +15,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
@@ -46,9 +47,6 @@ type Options struct {
 	// Notifications is a listener that is already open, used instead of
 	// notify.listen. The service closes it.
 	Notifications net.Listener
-	// AnswersFor replaces capture.Policy.AnswersFor, which is no setting, if it is
-	// above 0.
-	AnswersFor time.Duration
 }
 
 // Service is a worker with everything it uses.
@@ -72,7 +70,7 @@ type Service struct {
 	gauges    *backlogGauges
 	notices   notify.Config
 	notified  notify.Source // trades with notifications in the ledger
-	behind    *worker.LedgerGuard
+	behind    *controls.LedgerGuard
 
 	// failed ends with the reason, ErrStreamsChanged or ErrConnectionClosed, if
 	// the service cannot go on.
@@ -105,13 +103,13 @@ func (s *Service) start(ctx context.Context, o Options) (err error) {
 	if s.nc, err = Connect(ctx, s.c, s.log); err != nil {
 		return err
 	}
-	s.nc.Ended(func(err error) { s.fail(fmt.Errorf("%w: %w", ErrConnectionClosed, err)) })
+	s.nc.OnClosed(func(err error) { s.fail(fmt.Errorf("%w: %w", ErrConnectionClosed, err)) })
 	traces, stopTraces, err := startTracing(ctx, s.c, s.version, s.log)
 	if err != nil {
 		return err
 	}
 	s.stopTraces = stopTraces
-	if err := s.assemble(ctx, o.AnswersFor, traces); err != nil {
+	if err := s.assemble(ctx, traces); err != nil {
 		return err
 	}
 	if s.notifications == nil {
@@ -154,7 +152,10 @@ func (s *Service) Run(ctx context.Context) error {
 // work runs the workers, the follow-up of notified trades and the listener for
 // notifications, until ctx ends or one of them fails; then all of them stop.
 func (s *Service) work(ctx context.Context) error {
-	handler := notify.New(s.notices)
+	handler, err := notify.New(s.notices)
+	if err != nil {
+		return err
+	}
 	countNotices(s.metrics, handler.Stats())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {

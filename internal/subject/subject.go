@@ -1,12 +1,12 @@
-// Package subject compares subjects of NATS and patterns of them.
+// Package subject compares NATS subjects and subject patterns.
 package subject
 
 import "strings"
 
-// Takes reports whether a pattern takes everything that wanted names, a subject
-// or a pattern itself.
-func Takes(pattern, wanted string) bool {
-	parts, tokens := strings.Split(pattern, "."), strings.Split(wanted, ".")
+// Covers reports whether pattern matches every subject that other matches.
+// other is a subject or a pattern.
+func Covers(pattern, other string) bool {
+	parts, tokens := strings.Split(pattern, "."), strings.Split(other, ".")
 	for i, part := range parts {
 		switch {
 		case part == ">":
@@ -18,7 +18,7 @@ func Takes(pattern, wanted string) bool {
 	return len(tokens) == len(parts)
 }
 
-// Overlap reports whether some subject is taken by both patterns.
+// Overlap reports whether there is a subject that both patterns match.
 func Overlap(one, other string) bool {
 	a, b := strings.Split(one, "."), strings.Split(other, ".")
 	for i := range min(len(a), len(b)) {

@@ -6,11 +6,11 @@ import (
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
-func TestTakesAndOverlap(t *testing.T) {
+func TestCoversAndOverlap(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		pattern, wanted string
-		takes, overlap  bool
+		pattern, other  string
+		covers, overlap bool
 	}{
 		{"a.b", "a.b", true, true},
 		{"a.b", "a.c", false, false},
@@ -29,10 +29,10 @@ func TestTakesAndOverlap(t *testing.T) {
 		{"a.b", "a", false, false},
 		{"a", "a.b", false, false},
 	} {
-		if got := subject.Takes(tt.pattern, tt.wanted); got != tt.takes {
-			t.Errorf("Takes(%q, %q) = %t", tt.pattern, tt.wanted, got)
+		if got := subject.Covers(tt.pattern, tt.other); got != tt.covers {
+			t.Errorf("Covers(%q, %q) = %t", tt.pattern, tt.other, got)
 		}
-		for _, pair := range [][2]string{{tt.pattern, tt.wanted}, {tt.wanted, tt.pattern}} {
+		for _, pair := range [][2]string{{tt.pattern, tt.other}, {tt.other, tt.pattern}} {
 			if got := subject.Overlap(pair[0], pair[1]); got != tt.overlap {
 				t.Errorf("Overlap(%q, %q) = %t", pair[0], pair[1], got)
 			}

@@ -2,6 +2,7 @@ package tracing
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"strings"
 
@@ -93,5 +94,5 @@ func extract(c Carrier) trace.SpanContext {
 	if len(c) == 0 {
 		return trace.SpanContext{}
 	}
-	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(none, c))
+	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), c))
 }

@@ -61,7 +61,7 @@ func (g *tracedGateway) Query(ctx context.Context, tradeID string) capture.Answe
 }
 
 func (g *tracedGateway) begin(ctx context.Context, method, tradeID string) (context.Context, func(capture.Answer)) {
-	placed, links := place(ctx)
+	placed, links := tradeContext(ctx)
 	ctx, span := g.tracer.Start(placed, "POST "+method, trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithLinks(links...), trace.WithAttributes(g.where...))
 	span.SetAttributes(attribute.String("capture.gateway.method", method), attribute.String("capture.trade_id", tradeID))

@@ -30,7 +30,7 @@ func (t *Tracing) Jobs(stream, consumer string) func(context.Context, jetstream.
 		semconv.MessagingConsumerGroupName(consumer), attribute.String("nats.stream", stream),
 	)
 	return func(ctx context.Context, m jetstream.Msg) (context.Context, func(worker.Disposition)) {
-		ctx = withThread(withPublisher(ctx, m), false)
+		ctx = withTradeTrace(withPublisher(ctx, m), false)
 		// The subject may hold ids; the name of a span must not.
 		ctx, span := t.tracer.Start(ctx, "process "+stream, trace.WithSpanKind(trace.SpanKindConsumer), same)
 		if span.IsRecording() {

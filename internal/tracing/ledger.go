@@ -15,8 +15,8 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Ledger gives the events that go through it the trace of what they are
-// appended for, so that whoever reads them continues it.
+// Ledger returns a ledger that stores the trace context of each append in the
+// headers of the event, so that consumers can continue the trade's trace.
 func (t *Tracing) Ledger(next ledger.Ledger) ledger.Ledger { return &tracedLedger{next, t} }
 
 type tracedLedger struct {
@@ -24,39 +24,38 @@ type tracedLedger struct {
 	t *Tracing
 }
 
-func (l *tracedLedger) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
-	ctx, done := l.t.append(ctx, &e)
-	seq, err := l.Ledger.Append(ctx, e, after)
-	done(err)
+func (l *tracedLedger) Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error) {
+	ctx, end := l.t.startAppend(ctx, &e)
+	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
+		h := nats.Header{}
+		propagation.TraceContext{}.Inject(ctx, Carrier(h))
+		opts = append(opts, ledger.WithHeaders(h))
+	}
+	seq, err := l.Ledger.Append(ctx, e, after, opts...)
+	end(err)
 	return seq, err
 }
 
-// append puts the trace of the trade into the context of an append, and begins
-// its span where spans are made.
-func (t *Tracing) append(ctx context.Context, e *capture.Event) (context.Context, func(error)) {
-	done := func(error) {}
-	placed, links := place(ctx)
-	if t.tracer != nil {
-		nameWork(trace.SpanFromContext(ctx), e)
-		placed, done = t.appending(placed, links, e)
+// startAppend returns the context of the trade's trace for an append, and starts
+// its span if tracing is on.
+func (t *Tracing) startAppend(ctx context.Context, e *capture.Event) (context.Context, func(error)) {
+	tradeCtx, links := tradeContext(ctx)
+	if t.tracer == nil {
+		return tradeCtx, func(error) {}
 	}
-	if sc := trace.SpanContextFromContext(placed); sc.IsValid() {
-		h := nats.Header{}
-		propagation.TraceContext{}.Inject(placed, Carrier(h))
-		placed = ledger.WithHeaders(placed, h)
-	}
-	return placed, done
+	setTradeAttributes(trace.SpanFromContext(ctx), e)
+	return t.startPublish(tradeCtx, links, e)
 }
 
-// nameWork writes down what the work turned out to be about, on its span.
-func nameWork(span trace.Span, e *capture.Event) {
+// setTradeAttributes adds the trade to the span of the work on it.
+func setTradeAttributes(span trace.Span, e *capture.Event) {
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(about(e)...)
+	span.SetAttributes(eventAttributes(e)...)
 }
 
-func about(e *capture.Event) []attribute.KeyValue {
+func eventAttributes(e *capture.Event) []attribute.KeyValue {
 	all := []attribute.KeyValue{attribute.String("capture.trade_id", e.TradeID), attribute.Int("capture.attempt", e.Attempt)}
 	if e.OrderID != "" {
 		all = append(all, attribute.String("capture.order_id", cut(e.OrderID)))
@@ -70,12 +69,12 @@ func about(e *capture.Event) []attribute.KeyValue {
 	return all
 }
 
-// appending is the span of an event that is published.
-func (t *Tracing) appending(ctx context.Context, links []trace.Link, e *capture.Event) (context.Context, func(error)) {
+// startPublish starts the span of an event that is published.
+func (t *Tracing) startPublish(ctx context.Context, links []trace.Link, e *capture.Event) (context.Context, func(error)) {
 	template := "captures.{trade_id}." + string(e.Type)
 	ctx, span := t.tracer.Start(ctx, "publish "+template, trace.WithSpanKind(trace.SpanKindProducer), trace.WithLinks(links...))
 	if span.IsRecording() {
-		span.SetAttributes(about(e)...)
+		span.SetAttributes(eventAttributes(e)...)
 		span.SetAttributes(
 			system, semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("publish"),
 			semconv.MessagingDestinationTemplate(template), semconv.MessagingDestinationName(ledger.Subject(e.TradeID, e.Type)),
@@ -86,7 +85,7 @@ func (t *Tracing) appending(ctx context.Context, links []trace.Link, e *capture.
 		switch {
 		case err == nil:
 		case errors.Is(err, ledger.ErrConflict):
-			// Somebody else was first: the guard at work, and no fault.
+			// Another writer was first, which is not a fault.
 			span.SetAttributes(semconv.ErrorTypeKey.String("conflict"))
 		case errors.Is(err, ledger.ErrUncertain):
 			span.SetAttributes(semconv.ErrorTypeKey.String("uncertain"))
@@ -111,15 +110,15 @@ func (l *tracedLedger) LoadLatest(ctx context.Context, tradeID string) (ledger.T
 	return trade, err
 }
 
-// loaded learns the trade's trace, and links the present one to it where that
-// is another: of an earlier job, say.
+// loaded keeps the trade's trace for later appends, and links the current span to
+// it if that is in another trace, for instance that of an earlier job.
 func (l *tracedLedger) loaded(ctx context.Context, trade ledger.Trade, err error) {
-	t, _ := ctx.Value(threadKey{}).(*thread)
+	t, _ := ctx.Value(tradeTraceKey{}).(*tradeTrace)
 	if t == nil || err != nil {
 		return
 	}
 	sc := extract(Carrier(trade.Headers))
-	if !sc.IsValid() || !t.learn(sc) {
+	if !sc.IsValid() || !t.set(sc) {
 		return
 	}
 	span := trace.SpanFromContext(ctx)

@@ -14,7 +14,7 @@ func LogHandler(next slog.Handler) slog.Handler { return &logHandler{next} }
 type logHandler struct{ slog.Handler }
 
 func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
-	placed, _ := place(ctx)
+	placed, _ := tradeContext(ctx)
 	if sc := trace.SpanContextFromContext(placed); sc.IsValid() {
 		return h.placed(ctx, &r, sc)
 	}

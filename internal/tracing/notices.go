@@ -23,7 +23,7 @@ func (t *Tracing) Notices(path string) Notices { return Notices{t, path} }
 
 // Received is called for genuine notifications only: forgeries make no spans.
 func (n Notices) Received(ctx context.Context, tradeID string) (context.Context, func(error)) {
-	ctx = withThread(ctx, true)
+	ctx = withTradeTrace(ctx, true)
 	if n.t.tracer == nil {
 		return ctx, func(error) {}
 	}
@@ -41,4 +41,6 @@ func (n Notices) Received(ctx context.Context, tradeID string) (context.Context,
 }
 
 // Resolving continues the trade's trace.
-func (Notices) Resolving(ctx context.Context, _ string) context.Context { return withThread(ctx, true) }
+func (Notices) Resolving(ctx context.Context, _ string) context.Context {
+	return withTradeTrace(ctx, true)
+}

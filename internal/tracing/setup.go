@@ -15,7 +15,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/capture-worker/capture-worker/internal/seldom"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
 )
 
 // flushBound bounds how long Stop waits for the last spans to be taken.
@@ -96,9 +96,9 @@ const troubleEvery = 30 * time.Second
 // tell makes the SDK log where we do. Only errors: at lower levels it shows
 // its settings.
 func tell(log *slog.Logger) {
-	said := seldom.Every(troubleEvery)
+	said := ratelog.New(troubleEvery)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		if _, worth := said.Worth("spans were lost"); worth {
+		if _, worth := said.Allow("spans were lost"); worth {
 			log.Warn("spans were lost", "error", err)
 		}
 	}))

@@ -41,9 +41,9 @@ type Faulty struct {
 }
 
 // Append fails as told.
-func (f Faulty) Append(ctx context.Context, e capture.Event, after uint64) (uint64, error) {
+func (f Faulty) Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error) {
 	return run(f, Call{OpAppend, e.TradeID, e, after}, func() (uint64, error) {
-		return f.Ledger.Append(ctx, e, after)
+		return f.Ledger.Append(ctx, e, after, opts...)
 	})
 }
 

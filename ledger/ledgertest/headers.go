@@ -9,14 +9,13 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// longChain is more events than a ledger may want to follow one by one.
+// longChain is more events than a ledger reads one by one.
 const longChain = 40
 
 func lastHeaders(t *testing.T, s *suite) {
 	trade := s.trade()
 	given := nats.Header{"traceparent": {"first"}, "Shop": {"a", "b"}, "Nats-Msg-Id": {"mine"}, "ce-id": {"mine"}, "Status": {"404"}}
-	ctx := ledger.WithHeaders(t.Context(), given)
-	seq, err := s.Append(ctx, Event(trade, capture.Attempted, 1), 0)
+	seq, err := s.Append(t.Context(), Event(trade, capture.Attempted, 1), 0, ledger.WithHeaders(given))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +30,7 @@ func lastHeaders(t *testing.T, s *suite) {
 		seq = s.append(t, Event(trade, capture.Answered, n), seq)
 	}
 	given["traceparent"][0] = "last"
-	if _, err := s.Append(ledger.WithHeaders(t.Context(), given), Event(trade, capture.Answered, longChain), seq); err != nil {
+	if _, err := s.Append(t.Context(), Event(trade, capture.Answered, longChain), seq, ledger.WithHeaders(given)); err != nil {
 		t.Fatal(err)
 	}
 	if h := s.load(t, trade).Headers; len(h) != 2 || h["traceparent"][0] != "last" {

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
-	"github.com/capture-worker/capture-worker/worker"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 )
 
 const (
@@ -72,10 +72,10 @@ func (b *Broker) Recreate(ctx context.Context, q Queue, sample int) error {
 
 func (b *Broker) make(ctx context.Context, q Queue) ([]jetstream.Consumer, error) {
 	c := config.Defaults()
-	return worker.EnsureStreams(ctx, b.JS, worker.StreamsConfig{
+	return jobstream.Ensure(ctx, b.JS, jobstream.Config{
 		Jobs: q.Stream, Subjects: c.Jobs.Subjects, DLQ: q.DLQ, Replicas: c.NATS.Replicas,
 		AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
-		Consumers: []worker.ConsumerConfig{{Name: q.Consumer, Subjects: c.Jobs.Subjects}},
+		Consumers: []jobstream.ConsumerConfig{{Name: q.Consumer, Subjects: c.Jobs.Subjects}},
 	})
 }
 

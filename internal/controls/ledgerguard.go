@@ -1,0 +1,304 @@
+package controls
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+const (
+	// lossJobs is how many of a consumer's newest jobs are looked up in the
+	// ledger, and lossMessages how many messages are read to find them.
+	lossJobs     = 64
+	lossMessages = 512
+	lossAtOnce   = 8
+	// lossSlack is how much older than the last ack the newest event may be where
+	// the stream keeps no job that is done: an ack follows its outcome at once.
+	lossSlack = time.Minute
+)
+
+// LedgerMark is how far ledger and jobs are at one moment.
+type LedgerMark struct {
+	Created time.Time         `json:"created"`  // when the ledger's stream was made
+	LastSeq uint64            `json:"last_seq"` // of the ledger
+	Jobs    map[string]uint64 `json:"jobs"`     // the last job delivered, by consumer
+}
+
+// LedgerLoss says that jobs are done of which the ledger knows nothing: it has
+// lost events, as an older backup has (rule 2).
+type LedgerLoss struct {
+	Found    time.Time   `json:"found"`
+	Worker   string      `json:"worker,omitempty"`
+	Consumer string      `json:"consumer"`
+	Jobs     int         `json:"jobs"`               // done and not in the ledger, of those looked at
+	Sequence uint64      `json:"sequence,omitempty"` // of the newest of them
+	Mark     LedgerMark  `json:"mark"`
+	Accepted *Acceptance `json:"accepted,omitempty"`
+}
+
+// LedgerGuard finds out whether the ledger has lost events, and remembers it
+// until an operator accepts it.
+type LedgerGuard struct {
+	JS      jetstream.JetStream
+	Streams jobstream.Config
+	Stream  string // the ledger's
+	Ledger  ledger.Ledger
+	Jobs    *capture.Decoder
+	Control *Store
+	Worker  string
+	Log     *slog.Logger
+
+	behind atomic.Bool
+	since  atomic.Pointer[time.Time] // when this process learned of it
+}
+
+// Behind reports whether every first call has to be preceded by a query.
+func (g *LedgerGuard) Behind() bool { return g.behind.Load() }
+
+// Since returns when this process learned that the ledger may have lost events,
+// the zero time if it has not.
+func (g *LedgerGuard) Since() time.Time {
+	if at := g.since.Load(); at != nil && g.Behind() {
+		return *at
+	}
+	return time.Time{}
+}
+
+// fall notes that the ledger may have lost events, and reports whether that was
+// known.
+func (g *LedgerGuard) fall() (known bool) {
+	if !g.Behind() {
+		now := time.Now()
+		g.since.Store(&now)
+	}
+	return g.behind.Swap(true)
+}
+
+// Start compares ledger and jobs. If they cannot be compared, the ledger is taken
+// for one that has lost events until they can: Run tries again.
+func (g *LedgerGuard) Start(ctx context.Context) {
+	g.fall()
+	g.look(ctx)
+}
+
+// look compares if nothing is known yet, and reads what was found and accepted.
+func (g *LedgerGuard) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lossWait)
+	defer cancel()
+	loss, err := g.Control.Loss(ctx)
+	if err == nil && (loss == nil || loss.Accepted != nil) {
+		loss, err = g.compare(ctx, loss)
+	}
+	if err != nil {
+		g.Log.WarnContext(ctx, "ledger and jobs not compared; first calls ask Order Query before", "error", err)
+		return
+	}
+	if loss == nil || loss.Accepted != nil {
+		g.behind.Store(false)
+		return
+	}
+	g.Log.ErrorContext(ctx, "ledger behind its jobs: it has lost events; first calls ask Order Query before", "stream", g.Stream,
+		"consumer", loss.Consumer, "jobs", loss.Jobs, "sequence", loss.Sequence, "found", loss.Found,
+		"accept", "`capture-worker resume --ledger`, see docs/operations.md, CaptureLedgerBehind")
+}
+
+// lossWait bounds a comparison.
+const lossWait = 30 * time.Second
+
+// Run learns what other workers find and operators accept, until ctx ends.
+func (g *LedgerGuard) Run(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		g.poll(ctx)
+	}
+}
+
+func (g *LedgerGuard) poll(ctx context.Context) {
+	within, cancel := context.WithTimeout(ctx, lossWait)
+	defer cancel()
+	loss, err := g.Control.Loss(within)
+	switch {
+	case err != nil: // as before
+	case loss != nil && loss.Accepted == nil:
+		if !g.fall() {
+			g.Log.ErrorContext(ctx, "another worker found the ledger behind its jobs; first calls ask Order Query before", "worker", loss.Worker)
+		}
+	case g.behind.Load() && loss != nil:
+		g.behind.Store(false)
+		g.Log.InfoContext(ctx, "ledger accepted as it is", "by", loss.Accepted.By, "reason", loss.Accepted.Reason)
+	case g.behind.Load():
+		g.look(ctx) // it could not be compared before
+	}
+}
+
+// compare looks the newest jobs that are done up in the ledger. What an operator
+// accepted before is not looked at again, unless the ledger was replaced since.
+func (g *LedgerGuard) compare(ctx context.Context, accepted *LedgerLoss) (*LedgerLoss, error) {
+	mark, infos, err := g.mark(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var after map[string]uint64
+	if accepted != nil && accepted.Mark.Created.Equal(mark.Created) && mark.LastSeq >= accepted.Mark.LastSeq {
+		after = accepted.Mark.Jobs
+	}
+	for _, info := range infos {
+		loss, err := g.compareConsumer(ctx, info, after[info.Name])
+		if err != nil {
+			return nil, fmt.Errorf("comparing the ledger with consumer %s: %w", info.Name, err)
+		}
+		if loss != nil {
+			loss.Found, loss.Worker, loss.Mark = time.Now().UTC(), g.Worker, mark
+			return loss, g.Control.putLoss(ctx, *loss)
+		}
+	}
+	return nil, nil
+}
+
+// Mark returns how far ledger and jobs are now.
+func (g *LedgerGuard) Mark(ctx context.Context) (LedgerMark, error) {
+	mark, _, err := g.mark(ctx)
+	return mark, err
+}
+
+func (g *LedgerGuard) mark(ctx context.Context) (LedgerMark, []*jetstream.ConsumerInfo, error) {
+	// The consumers first: what is acked later is in the ledger before.
+	mark := LedgerMark{Jobs: map[string]uint64{}}
+	var infos []*jetstream.ConsumerInfo
+	for _, wanted := range g.Streams.Consumers {
+		c, err := g.JS.Consumer(ctx, g.Streams.Jobs, wanted.Name)
+		if err != nil {
+			return mark, nil, fmt.Errorf("consumer %s of stream %s: %w", wanted.Name, g.Streams.Jobs, err)
+		}
+		infos = append(infos, c.CachedInfo())
+		mark.Jobs[wanted.Name] = c.CachedInfo().Delivered.Stream
+	}
+	stream, err := g.JS.Stream(ctx, g.Stream)
+	if err != nil {
+		return mark, nil, fmt.Errorf("stream %s: %w", g.Stream, err)
+	}
+	info := stream.CachedInfo()
+	mark.Created, mark.LastSeq = info.Created.UTC(), info.State.LastSeq
+	return mark, infos, nil
+}
+
+// doneJob is a job that was delivered, and whether it is surely done.
+type doneJob struct {
+	sequence uint64
+	key      string
+	acked    bool
+	missing  bool
+}
+
+// compareConsumer: every job of ours that is done has its trade in the ledger,
+// whatever became of it. Of the jobs delivered after the ack floor as many may
+// be missing as are not acked.
+func (g *LedgerGuard) compareConsumer(ctx context.Context, info *jetstream.ConsumerInfo, after uint64) (*LedgerLoss, error) {
+	jobs, kept, err := g.newestJobs(ctx, info, after)
+	if err != nil {
+		return nil, err
+	}
+	if !kept {
+		return g.compareTimes(ctx, info)
+	}
+	if err := g.lookUp(ctx, jobs); err != nil {
+		return nil, err
+	}
+	acked, delivered := 0, 0
+	loss := &LedgerLoss{Consumer: info.Name}
+	for _, j := range jobs {
+		switch {
+		case !j.missing:
+			continue
+		case j.acked:
+			acked++
+		default:
+			delivered++
+		}
+		loss.Sequence = max(loss.Sequence, j.sequence)
+	}
+	if loss.Jobs = acked + max(0, delivered-info.NumAckPending); loss.Jobs == 0 {
+		return nil, nil
+	}
+	return loss, nil
+}
+
+// newestJobs reads the newest jobs up to the last delivered one; kept is false if
+// the stream removes what is done.
+func (g *LedgerGuard) newestJobs(ctx context.Context, info *jetstream.ConsumerInfo, after uint64) (jobs []doneJob, kept bool, err error) {
+	stream, err := g.JS.Stream(ctx, info.Stream)
+	if err != nil {
+		return nil, false, fmt.Errorf("stream %s: %w", info.Stream, err)
+	}
+	if stream.CachedInfo().Config.Retention != jetstream.LimitsPolicy {
+		return nil, false, nil
+	}
+	first := max(stream.CachedInfo().State.FirstSeq, after+1, 1)
+	read := 0
+	for last := info.Delivered.Stream; last >= first && len(jobs) < lossJobs && read < lossMessages; {
+		from := max(first, last-min(last, lossJobs)+1)
+		found, err := jobstream.Read(ctx, stream, from, last)
+		if err != nil {
+			return nil, true, fmt.Errorf("reading stream %s: %w", info.Stream, err)
+		}
+		read += len(found)
+		for _, m := range found {
+			if m == nil || !jobstream.Selects(info.Config, m.Subject) {
+				continue
+			}
+			// What is no job is acked too, and has nothing in the ledger.
+			if job, err := g.Jobs.Decode(m.Header, m.Data); err == nil {
+				jobs = append(jobs, doneJob{sequence: m.Sequence, key: capture.TradeKey(job.TradeID), acked: m.Sequence <= info.AckFloor.Stream})
+			}
+		}
+		last = from - 1
+	}
+	return jobs, true, nil
+}
+
+func (g *LedgerGuard) lookUp(ctx context.Context, jobs []doneJob) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lossAtOnce)
+	for n := range jobs {
+		group.Go(func() error {
+			_, found, err := g.Ledger.Last(ctx, jobs[n].key)
+			if errors.Is(err, capture.ErrEvent) {
+				found, err = true, nil // it is there, whatever it says
+			}
+			jobs[n].missing = !found
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// compareTimes is for a stream that removes what is done: the last ack must not
+// be much younger than the newest event. The server forgets the time of the ack
+// when it restarts.
+func (g *LedgerGuard) compareTimes(ctx context.Context, info *jetstream.ConsumerInfo) (*LedgerLoss, error) {
+	stream, err := g.JS.Stream(ctx, g.Stream)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", g.Stream, err)
+	}
+	last := info.AckFloor.Last
+	if last == nil || last.Sub(stream.CachedInfo().State.LastTime) < lossSlack {
+		return nil, nil
+	}
+	return &LedgerLoss{Consumer: info.Name, Sequence: info.AckFloor.Stream}, nil
+}

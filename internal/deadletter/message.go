@@ -1,0 +1,145 @@
+// Package deadletter keeps jobs that cannot be processed in a stream of their
+// own, with the reason, and records what operators did about them. Nothing in
+// the stream is ever changed or removed.
+package deadletter
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// SubjectPrefix is the prefix of the subjects that dead letters are published
+// to; the reason is the last token.
+const SubjectPrefix = "capture.dlq."
+
+// Reasons of dead letters beside capture.MalformedReasons.
+const (
+	// ReasonConflict: the job contradicts the outcome of its trade.
+	ReasonConflict = "conflict"
+	// ReasonWithdrawn: the trade was withdrawn, and the job asks for something
+	// other than the withdrawn one did.
+	ReasonWithdrawn = capture.ReasonWithdrawn
+)
+
+// Reasons returns every reason that a dead letter may have, in the order in which
+// documents list them.
+func Reasons() []string {
+	return append(capture.MalformedReasons(), ReasonConflict, ReasonWithdrawn)
+}
+
+// Headers that a dead letter carries beside those of the job.
+const (
+	HeaderReason   = "Capture-Reason"
+	HeaderDetail   = "Capture-Detail"
+	HeaderSubject  = "Capture-Subject"  // where the job was published
+	HeaderStream   = "Capture-Stream"   // the stream it was in
+	HeaderSequence = "Capture-Sequence" // its sequence there
+	HeaderTime     = "Capture-Time"     // when it was stored there, RFC 3339
+	// HeaderPart is "1/2" or "2/2" if the job and these headers were too large
+	// for one message: the bytes of the two make the job, whose own headers the
+	// first has.
+	HeaderPart = "Capture-Part"
+	// HeaderOriginal prefixes the job's own Nats-… headers: under their own name
+	// they would be instructions to the broker.
+	HeaderOriginal = "Capture-Original-"
+)
+
+// Headers that a job carries after it was published again from a dead letter.
+// Versions before 1.0 wrote Capture-Letter-Stream and Capture-Letter-Sequence.
+const (
+	HeaderDLQStream   = "Capture-DLQ-Stream"
+	HeaderDLQSequence = "Capture-DLQ-Sequence"
+)
+
+// Message is a dead letter: a job as it was found, and why it could not be
+// processed.
+type Message struct {
+	Seq      uint64    // in the stream of dead letters
+	Stored   time.Time // when it was stored there
+	Reason   string    // ReasonConflict, ReasonWithdrawn or one of capture.MalformedReasons
+	Detail   string
+	Subject  string // where the job was published
+	Stream   string
+	Sequence uint64      // of the job in its stream, 0 if unknown
+	Part     string      // "1/2" or "2/2" of a job that was too large for one message
+	Header   nats.Header // the job's own, without those for the broker
+	Body     []byte
+}
+
+// parse separates the job from what was written about it.
+func parse(seq uint64, stored time.Time, subject string, header nats.Header, body []byte) Message {
+	m := Message{
+		Seq: seq, Stored: stored, Body: body, Header: nats.Header{},
+		Reason: header.Get(HeaderReason), Detail: oneLine(header.Get(HeaderDetail)),
+		Subject: header.Get(HeaderSubject), Stream: header.Get(HeaderStream), Part: header.Get(HeaderPart),
+	}
+	if m.Reason == "" {
+		m.Reason = strings.TrimPrefix(subject, SubjectPrefix)
+	}
+	m.Sequence, _ = strconv.ParseUint(header.Get(HeaderSequence), 10, 64)
+	for name, values := range header {
+		lower := strings.ToLower(name)
+		if !strings.HasPrefix(lower, "capture-") && !strings.HasPrefix(lower, "nats-") {
+			m.Header[name] = values
+		}
+	}
+	return m
+}
+
+// build makes the dead letter of a job, and the id by which the broker recognises
+// a repeated one.
+func build(m jetstream.Msg, reason, detail string) (letter *nats.Msg, id string, err error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the metadata of a job: %w", err)
+	}
+	letter = nats.NewMsg(SubjectPrefix + reason)
+	letter.Data = m.Data()
+	for name, values := range m.Headers() {
+		if strings.HasPrefix(strings.ToLower(name), "nats-") {
+			name = HeaderOriginal + name
+		}
+		letter.Header[name] = values
+	}
+	sequence := strconv.FormatUint(meta.Sequence.Stream, 10)
+	letter.Header.Set(HeaderReason, reason)
+	letter.Header.Set(HeaderDetail, oneLine(detail))
+	letter.Header.Set(HeaderSubject, m.Subject())
+	letter.Header.Set(HeaderStream, meta.Stream)
+	letter.Header.Set(HeaderSequence, sequence)
+	letter.Header.Set(HeaderTime, meta.Timestamp.UTC().Format(time.RFC3339Nano))
+	// The time is part of the id because a recreated stream counts from 1 again.
+	id = fmt.Sprintf("%s-%s-%d-%s", meta.Stream, sequence, meta.Timestamp.UnixNano(), reason)
+	return letter, id, nil
+}
+
+// split divides a dead letter in two; the second half has our headers only.
+func split(letter *nats.Msg) (first, second *nats.Msg) {
+	first, second = nats.NewMsg(letter.Subject), nats.NewMsg(letter.Subject)
+	middle := len(letter.Data) / 2
+	first.Data, second.Data = letter.Data[:middle], letter.Data[middle:]
+	first.Header = letter.Header
+	for _, name := range []string{HeaderReason, HeaderDetail, HeaderSubject, HeaderStream, HeaderSequence, HeaderTime} {
+		second.Header.Set(name, letter.Header.Get(name))
+	}
+	first.Header.Set(HeaderPart, "1/2")
+	second.Header.Set(HeaderPart, "2/2")
+	return first, second
+}
+
+// oneLine replaces control characters, which would end a header early.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}

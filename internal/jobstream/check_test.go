@@ -1,0 +1,133 @@
+package jobstream_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
+)
+
+var limits = jobstream.Limits{CallTimeout: 30 * time.Second, MaxInFlight: 256, Horizon: 30 * 24 * time.Hour}
+
+func TestOwnStreamsFit(t *testing.T) {
+	t.Parallel()
+	s := newBroker(t)
+	s.ensure()
+	problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("what we create does not fit ourselves: %v, %v", problems, err)
+	}
+}
+
+// What is found is judged in plain words and never altered.
+func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name     string
+		stream   func(*jetstream.StreamConfig)
+		consumer func(*jetstream.ConsumerConfig)
+		fatal    bool
+		says     string
+	}{
+		{"no ack", nil, func(c *jetstream.ConsumerConfig) { c.AckPolicy = jetstream.AckNonePolicy; c.MaxAckPending = 0 }, true, "ack policy"},
+		{"max deliver", nil, func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 5 }, true, "after 5 deliveries"},
+		{"backoff", nil, func(c *jetstream.ConsumerConfig) { c.BackOff = []time.Duration{time.Minute}; c.MaxDeliver = -1 }, true, "backoff"},
+		{"short ack wait", nil, func(c *jetstream.ConsumerConfig) { c.AckWait = 10 * time.Second }, false, "ack wait 10s"},
+		{"tiny ack pending", nil, func(c *jetstream.ConsumerConfig) { c.MaxAckPending = 100 }, true, "max ack pending is 100"},
+		{"default ack pending", nil, func(c *jetstream.ConsumerConfig) { c.MaxAckPending = 1000 }, false, "starve"},
+		{"short age", func(s *jetstream.StreamConfig) { s.MaxAge = 24 * time.Hour }, nil, false, "removed after 24h"},
+		{"discards old", func(s *jetstream.StreamConfig) { s.MaxBytes = 1 << 20 }, nil, false, "drops the oldest"},
+		{"headers only", nil, func(c *jetstream.ConsumerConfig) { c.HeadersOnly = true }, true, "headers only"},
+		{"small pulls", nil, func(c *jetstream.ConsumerConfig) { c.MaxRequestBatch = 2 }, false, "limits what is pulled"},
+		{"another filter", nil, func(c *jetstream.ConsumerConfig) { c.FilterSubject = "capture.jobs.other" }, false, "takes capture.jobs.other, but is to take"},
+		{"other subjects", func(s *jetstream.StreamConfig) { s.Subjects = []string{"capture.jobs.*"} }, nil, false, "stored nowhere"},
+		{"memory", func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage }, nil, false, "in memory"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newBroker(t)
+			stream := jetstream.StreamConfig{Name: s.cfg.Jobs, Subjects: s.cfg.Subjects}
+			consumer := jetstream.ConsumerConfig{
+				Durable: s.cfg.Consumers[0].Name, AckPolicy: jetstream.AckExplicitPolicy,
+				AckWait: time.Minute, MaxAckPending: 50_000,
+			}
+			if tc.stream != nil {
+				tc.stream(&stream)
+			}
+			if tc.consumer != nil {
+				tc.consumer(&consumer)
+			}
+			if _, err := s.js.CreateStream(t.Context(), stream); err != nil {
+				t.Fatal(err)
+			}
+			before, err := s.js.CreateConsumer(t.Context(), stream.Name, consumer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			after, err := jobstream.Ensure(t.Context(), s.js, s.cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if was, is := before.CachedInfo().Config, after[0].CachedInfo().Config; was.AckWait != is.AckWait || was.MaxAckPending != is.MaxAckPending || was.MaxDeliver != is.MaxDeliver {
+				t.Errorf("the consumer was altered: %+v, now %+v", was, is)
+			}
+			problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(problems) != 1 || problems[0].Fatal != tc.fatal || !strings.Contains(problems[0].String(), tc.says) || problems[0].Do == "" {
+				t.Errorf("problems %+v, want one that says %q, fatal: %t", problems, tc.says, tc.fatal)
+			}
+		})
+	}
+}
+
+// A stream for dead letters that takes no notes about them is told of: the first
+// to notice would be who publishes one again.
+func TestADeadLetterStreamWithoutNotesIsToldOf(t *testing.T) {
+	t.Parallel()
+	s := newBroker(t)
+	if _, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: s.cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + "*"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := jobstream.Ensure(t.Context(), s.js, s.cfg); err != nil {
+		t.Fatal(err)
+	}
+	problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
+	if err != nil || len(problems) != 1 || problems[0].Fatal || !strings.Contains(problems[0].String(), "dlq dismiss") {
+		t.Errorf("problems %v, %v; want that notes are not taken, which stops nobody", problems, err)
+	}
+}
+
+// Streams that were made before nats.replicas was raised are not altered: who
+// believes that they have three replicas has to hear that they have one.
+func TestStreamsWithTooFewReplicasAreToldOf(t *testing.T) {
+	t.Parallel()
+	s := newBroker(t)
+	if _, err := jobstream.Ensure(t.Context(), s.js, s.cfg); err != nil {
+		t.Fatal(err)
+	}
+	s.cfg.Replicas = 3
+	problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
+	if err != nil || len(problems) != 2 {
+		t.Fatalf("problems %v, %v; want one for each stream", problems, err)
+	}
+	for i, stream := range []string{s.cfg.Jobs, s.cfg.DLQ} {
+		want := "stream " + stream + ": it has 1 of the 3 replicas that nats.replicas asks for; `nats stream edit " + stream + " --replicas 3`, or lower nats.replicas"
+		if got := problems[i]; got.Fatal || got.String() != want {
+			t.Errorf("got %q (fatal: %v), want %q", got, got.Fatal, want)
+		}
+	}
+}
+
+func TestAProblemWithoutARemedyIsOneSentence(t *testing.T) {
+	t.Parallel()
+	if got := (jobstream.Problem{What: "it leaks"}).String(); got != "it leaks" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,67 @@
+package jobstream_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/capture-worker/capture-worker/internal/jobstream"
+	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/processtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, processtest.Leftovers()) }
+
+// broker is an embedded server without streams, and what a worker needs of it.
+type broker struct {
+	t   *testing.T
+	js  jetstream.JetStream
+	cfg jobstream.Config
+}
+
+func newBroker(t *testing.T) *broker {
+	t.Helper()
+	server, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	nc, err := nats.Connect(server.URL(), nats.Timeout(processtest.Patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &broker{t: t, js: js, cfg: jobstream.Config{
+		Jobs: "CAPTURE_JOBS", Subjects: []string{"capture.jobs.>"}, DLQ: "CAPTURE_DLQ",
+		Consumers: []jobstream.ConsumerConfig{{Name: "capture-worker", Subjects: []string{"capture.jobs.>"}}},
+		Replicas:  1, AckWait: time.Minute, MaxAckPending: 50_000,
+	}}
+}
+
+// ensure creates the streams and returns the consumer.
+func (b *broker) ensure() jetstream.Consumer {
+	b.t.Helper()
+	consumers, err := jobstream.Ensure(b.t.Context(), b.js, b.cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return consumers[0]
+}
+
+// publish publishes messages "0" to "n-1".
+func (b *broker) publish(n int) {
+	b.t.Helper()
+	for i := range n {
+		if _, err := b.js.Publish(b.t.Context(), "capture.jobs.shipped", fmt.Append(nil, i)); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}

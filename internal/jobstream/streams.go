@@ -1,0 +1,148 @@
+package jobstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+)
+
+// Ages of the streams that are created: jobs outlive the longest authorization
+// and the delays around it, dead letters wait for a person.
+const (
+	jobsMaxAge = 45 * 24 * time.Hour
+	dlqMaxAge  = 400 * 24 * time.Hour
+	// jobsDuplicates is how long a repeated Nats-Msg-Id is recognised: a
+	// publisher that repeats a batch soon is not asking twice.
+	jobsDuplicates = 10 * time.Minute
+)
+
+// Config names what a worker needs of the broker.
+type Config struct {
+	Jobs      string           // stream of jobs
+	Subjects  []string         // the subjects of the jobs in it
+	Consumers []ConsumerConfig // one for each lane
+	// After names a consumer whose work new ones go on with, where there is
+	// such a consumer: they start at the first job that it has not done.
+	After         string
+	DLQ           string // stream of dead letters
+	Replicas      int
+	AckWait       time.Duration
+	MaxAckPending int
+	Log           *slog.Logger // told of what is created; nil: nobody is
+}
+
+// ConsumerConfig names a durable consumer and the subjects that it takes.
+type ConsumerConfig struct {
+	Name     string
+	Subjects []string
+}
+
+// Ensure finds or creates the streams and the consumers, which it
+// returns in order. It never alters what it finds: what does not fit is for
+// Check to say.
+func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstream.Consumer, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	jobs, err := ensureStream(ctx, js, jobsStream(cfg), cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ensureStream(ctx, js, dlqStream(cfg), cfg.Log); err != nil {
+		return nil, err
+	}
+	consumers := make([]jetstream.Consumer, len(cfg.Consumers))
+	for i, wanted := range cfg.Consumers {
+		if consumers[i], err = ensureConsumer(ctx, jobs, cfg, wanted); err != nil {
+			return nil, fmt.Errorf("consumer %s of stream %s: %w", wanted.Name, cfg.Jobs, err)
+		}
+	}
+	return consumers, nil
+}
+
+// ensureConsumer finds a consumer or creates it; another worker may do so at
+// the same time.
+func ensureConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
+	consumer, err := jobs.Consumer(ctx, c.Name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		consumer, err = createConsumer(ctx, jobs, cfg, c)
+	}
+	if errors.Is(err, jetstream.ErrConsumerExists) {
+		return jobs.Consumer(ctx, c.Name)
+	}
+	return consumer, err
+}
+
+func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
+	wanted := jetstream.ConsumerConfig{
+		Durable: c.Name, FilterSubjects: c.Subjects,
+		Description: "workers of capture-worker share it",
+		AckPolicy:   jetstream.AckExplicitPolicy, AckWait: cfg.AckWait,
+		MaxDeliver: -1, MaxAckPending: cfg.MaxAckPending,
+	}
+	if cfg.After != "" && cfg.After != c.Name {
+		before, err := jobs.Consumer(ctx, cfg.After)
+		switch {
+		case err == nil:
+			wanted.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
+			wanted.OptStartSeq = before.CachedInfo().AckFloor.Stream + 1
+		case !errors.Is(err, jetstream.ErrConsumerNotFound):
+			return nil, err
+		}
+	}
+	consumer, err := jobs.CreateConsumer(ctx, wanted)
+	if err == nil {
+		// The first of a stream, or one whose name is mistyped.
+		begins := "with the first job of the stream"
+		if wanted.OptStartSeq > 1 {
+			begins = fmt.Sprintf("where %s has got to, with sequence %d", cfg.After, wanted.OptStartSeq)
+		}
+		cfg.Log.InfoContext(ctx, "created a consumer", "stream", cfg.Jobs, "consumer", c.Name, "subjects", c.Subjects, "begins", begins)
+	}
+	return consumer, err
+}
+
+// ensureStream finds a stream or creates it; another worker may do so at the
+// same time.
+func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig, log *slog.Logger) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, cfg.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if stream, err = js.CreateStream(ctx, cfg); err == nil {
+			log.InfoContext(ctx, "created a stream", "stream", cfg.Name, "subjects", cfg.Subjects)
+		}
+	}
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		stream, err = js.Stream(ctx, cfg.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", cfg.Name, err)
+	}
+	return stream, nil
+}
+
+// jobsStream keeps jobs by age, not until they are acked: removing each acked
+// message costs the broker a write, and what was asked stays readable beside
+// what became of it.
+func jobsStream(cfg Config) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: cfg.Jobs, Subjects: cfg.Subjects, Replicas: cfg.Replicas,
+		Description: "capture jobs, for capture-worker",
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		MaxAge: jobsMaxAge, Duplicates: jobsDuplicates,
+	}
+}
+
+func dlqStream(cfg Config) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + ">"}, Replicas: cfg.Replicas,
+		Description: "jobs that capture-worker could not take, with the reason",
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
+	}
+}

@@ -1,0 +1,131 @@
+//go:build unix
+
+package monitoring
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// exported is what a program shows, by the names that queries use: series
+// names with the labels they have.
+type exported struct {
+	series   map[string][]string
+	families map[string]family
+}
+
+type family struct{ name, kind, help string }
+
+var (
+	metaLine   = regexp.MustCompile(`^# (HELP|TYPE) (\S+) (.*)$`)
+	seriesLine = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? \S+$`)
+	labelName  = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)="(?:[^"\\]|\\.)*"`)
+)
+
+func parseExported(text string) exported {
+	x := exported{series: map[string][]string{}, families: map[string]family{}}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if m := metaLine.FindStringSubmatch(line); m != nil {
+			f := x.families[m[2]]
+			f.name = m[2]
+			if m[1] == "HELP" {
+				f.help = m[3]
+			} else {
+				f.kind = m[3]
+			}
+			x.families[m[2]] = f
+			continue
+		}
+		if m := seriesLine.FindStringSubmatch(line); m != nil {
+			labels := x.series[m[1]]
+			for _, l := range labelName.FindAllStringSubmatch(m[2], -1) {
+				if !slices.Contains(labels, l[1]) {
+					labels = append(labels, l[1])
+				}
+			}
+			x.series[m[1]] = labels
+		}
+	}
+	return x
+}
+
+// labels are those of a family, but for le, which every histogram has.
+func (x exported) labels(f family) []string {
+	name := f.name
+	if f.kind == "histogram" {
+		name += "_count"
+	}
+	labels := slices.Clone(x.series[name])
+	slices.Sort(labels)
+	return labels
+}
+
+// realExported asks a real worker that has captured something.
+func realExported(t *testing.T) exported {
+	t.Helper()
+	w := newWorld(t, "exported", startSim(t))
+	w.run()
+	w.jobs(shipped, "exported", 3)
+	w.waitCaptured(3)
+	code, text := w.ask("/metrics")
+	if code != 200 {
+		t.Fatalf("/metrics: %d %s", code, text)
+	}
+	w.worker.Stop(patience)
+	return parseExported(text)
+}
+
+const (
+	tableBegin = "<!-- table: go test ./internal/monitoring -run TestNames -update -->\n"
+	tableEnd   = "<!-- end of table -->\n"
+	page       = "../../docs/metrics.md"
+)
+
+// table has a line for each metric of ours.
+func (x exported) table() string {
+	var names []string
+	for name := range x.families {
+		if strings.HasPrefix(name, "capture_") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	var b strings.Builder
+	b.WriteString("| name | kind | labels | what it is |\n| --- | --- | --- | --- |\n")
+	for _, name := range names {
+		f := x.families[name]
+		labels := strings.Join(x.labels(f), ", ")
+		if labels == "" {
+			labels = "–"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.name, f.kind, labels, f.help)
+	}
+	return b.String()
+}
+
+func comparePage(t *testing.T, x exported) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(text), tableBegin)
+	have, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		t.Fatal("docs/metrics.md has no marks around its table")
+	}
+	if have == x.table() {
+		return
+	}
+	if !*update {
+		t.Fatalf("docs/metrics.md differs from what the program exports; run with -update. It should be:\n%s", x.table())
+	}
+	if err := os.WriteFile(page, []byte(before+tableBegin+x.table()+tableEnd+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,235 @@
+package appender
+
+import "time"
+
+// Thresholds of the choice between single appends and batches; decision 050 has
+// the measurements. A server that does not sync is fastest with single appends.
+// On one that syncs every message, a batch costs two syncs and some files
+// whatever its size: 2.5 ms on a disk that syncs in 0.2 ms.
+const (
+	// minBatch is how many appends have to be under way at once for a batch to
+	// pay, and for the measured cost of single appends to be meaningful.
+	minBatch = 16
+	// maxBatch is the size of a batch; a server accepts 1000 by default.
+	maxBatch = 256
+	// threshold is the cost of a single append, many under way at once, above
+	// which batches are tried. A server that does not sync needs a third of it.
+	threshold = 100 * time.Microsecond
+	// samples is how many costs of single appends are measured. The lowest
+	// counts, since noise only adds.
+	samples = 4
+	// trials is how many batches are timed before they are judged; the lowest
+	// cost counts. The first ones are small, because the queue has yet to fill.
+	trials = 8
+	// resample is how many appends are sent singly, every resampleEvery, to see
+	// whether batches still pay.
+	resample      = 32
+	resampleEvery = 30 * time.Second
+	// idleTime without a batch ends batching.
+	idleTime = 5 * time.Second
+	// Batches that did not pay are suspended, for longer each time.
+	firstSuspension = 10 * time.Second
+	maxSuspension   = 5 * time.Minute
+)
+
+// batchPolicy chooses between single appends and batches by their measured
+// cost. Batches have to save a quarter to be kept at first, and are left only
+// if they cost more, so that the choice does not oscillate. It reads no clock
+// and is guarded by its owner. The zero value sends singly.
+type batchPolicy struct {
+	batching   bool
+	always     bool          // batches of any size at any cost, for tests
+	single     time.Duration // cost of a single append
+	batched    time.Duration // cost of one event of a batch
+	proven     bool          // batches were judged, and paid
+	limit      int           // size of a batch if the server allows less than maxBatch
+	since      time.Time     // batching began
+	last       time.Time     // of the last batch
+	next       time.Time     // batches, or single appends, are not tried before
+	suspension time.Duration // the last one
+
+	// Of the samples or trials since the last judgement:
+	lowest  time.Duration
+	timed   int
+	refused int
+}
+
+func (p *batchPolicy) add(cost time.Duration) {
+	if p.timed == 0 || cost < p.lowest {
+		p.lowest = cost
+	}
+	p.timed++
+}
+
+func (p *batchPolicy) reset() { p.lowest, p.timed, p.refused = 0, 0, 0 }
+
+// timedSingle takes the cost of single appends while no batches are sent, and
+// reports whether batches may be worth a try.
+func (p *batchPolicy) timedSingle(now time.Time, cost time.Duration) bool {
+	if p.batching {
+		return false
+	}
+	p.add(cost)
+	if p.timed < samples {
+		return false
+	}
+	p.single = p.lowest
+	p.reset()
+	return p.single > threshold && p.size() >= minBatch && !now.Before(p.next)
+}
+
+// begin starts to try batches.
+func (p *batchPolicy) begin(now time.Time) {
+	p.reset()
+	p.batching, p.proven, p.batched = true, false, 0
+	p.since, p.last, p.next = now, now, now.Add(resampleEvery)
+}
+
+// size returns how many events a batch may have.
+func (p *batchPolicy) size() int {
+	if p.limit > 0 {
+		return p.limit
+	}
+	return maxBatch
+}
+
+// groupLimit returns how many appends may form a group now. resampling: the
+// group is to be sent singly, to measure again what that costs.
+func (p *batchPolicy) groupLimit(now time.Time) (n int, resampling bool) {
+	if p.proven && !p.always && !now.Before(p.next) {
+		return resample, true
+	}
+	return p.size(), false
+}
+
+// worthBatch reports whether a group of n is to be sent as a batch.
+func (p *batchPolicy) worthBatch(n int) bool { return p.always || n >= minBatch }
+
+// timedSingles takes the time that a group of n took which was sent singly.
+func (p *batchPolicy) timedSingles(now time.Time, n int, took time.Duration) {
+	switch {
+	case !p.batching:
+		return
+	case n < minBatch:
+		if now.Sub(p.last) > idleTime {
+			p.stop()
+			p.next = now
+		}
+		return
+	}
+	p.single, p.next = took/time.Duration(n), now.Add(resampleEvery)
+	p.judge(now)
+}
+
+// timedBatch takes the time that a batch of n took. If it was refused, its
+// events have to be sent singly in addition.
+func (p *batchPolicy) timedBatch(now time.Time, n int, took time.Duration, refused bool) {
+	if !p.batching || n < minBatch {
+		return
+	}
+	p.last = now
+	p.add(took / time.Duration(n))
+	if refused {
+		p.refused++
+	}
+	if p.timed < trials {
+		return
+	}
+	p.batched = p.lowest + p.single*time.Duration(p.refused)/time.Duration(p.timed)
+	p.reset()
+	if !p.proven && p.batched > p.single/4*3 {
+		p.suspend(now)
+		return
+	}
+	p.proven = true
+	p.judge(now)
+}
+
+func (p *batchPolicy) judge(now time.Time) {
+	if p.batched > p.single {
+		p.suspend(now)
+	}
+}
+
+// suspend sends singly for a while, which doubles if batches did not pay for
+// long before.
+func (p *batchPolicy) suspend(now time.Time) {
+	if p.always || !p.batching {
+		return
+	}
+	if p.suspension == 0 || now.Sub(p.since) > resampleEvery {
+		p.suspension = firstSuspension
+	} else {
+		p.suspension = min(2*p.suspension, maxSuspension)
+	}
+	p.stop()
+	p.next = now.Add(p.suspension)
+}
+
+// stop sends singly until batches look worth a try again.
+func (p *batchPolicy) stop() {
+	if !p.always {
+		p.reset()
+		p.batching = false
+	}
+}
+
+// disable sends singly for maxSuspension: the stream does not allow batches.
+func (p *batchPolicy) disable(now time.Time) {
+	p.suspend(now)
+	p.next = now.Add(maxSuspension)
+}
+
+// halve makes batches smaller: the server refused one as too large.
+func (p *batchPolicy) halve(now time.Time) {
+	if p.limit = p.size() / 2; p.limit < minBatch && !p.always {
+		p.disable(now)
+	}
+	p.limit = max(p.limit, 1)
+}
+
+// A sample covers at least so many replies and so much time: replies arrive in
+// bursts.
+const (
+	sampleReplies = 64
+	sampleTime    = 20 * time.Millisecond
+)
+
+// latencySampler measures what a message costs the server: the time during
+// which any message is under way, divided by the replies. With few messages
+// under way that is the time of the network and the writers instead, so such a
+// sample is dropped. The inbox guards it.
+type latencySampler struct {
+	from     time.Time     // busy is counted up to here
+	busy     time.Duration // with a message under way
+	replies  int
+	messages int
+	depth    int // sum over all messages of those under way when it was sent
+}
+
+// sent counts a message; underWay includes it.
+func (s *latencySampler) sent(now time.Time, underWay int) {
+	if underWay == 1 || s.from.IsZero() {
+		s.from = now
+	}
+	s.messages++
+	s.depth += underWay
+}
+
+// replied counts a reply, with underWay messages left. When a sample is
+// complete it returns the cost of one message; ok is false otherwise, or if too
+// few messages were under way.
+func (s *latencySampler) replied(underWay int) (cost time.Duration, ok bool) {
+	s.replies++
+	if underWay > 0 && s.replies%sampleReplies != 0 {
+		return 0, false
+	}
+	now := time.Now()
+	s.busy, s.from = s.busy+now.Sub(s.from), now
+	if s.replies < sampleReplies || s.busy < sampleTime {
+		return 0, false
+	}
+	cost, ok = s.busy/time.Duration(s.replies), s.depth >= minBatch*s.messages
+	*s = latencySampler{from: now}
+	return cost, ok
+}
