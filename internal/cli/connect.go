@@ -15,8 +15,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/service"
 )
 
-// withJetStream loads the configuration, connects, and hands over what commands
-// need that a person or a script waits for.
+// withJetStream loads the configuration, connects, and calls use.
 func (a *app) withJetStream(cmd *cobra.Command, use func(context.Context, jetstream.JetStream, config.Config) error, needs ...config.Need) error {
 	c, err := a.load(cmd, needs...)
 	if err != nil {
@@ -34,13 +33,13 @@ func (a *app) withJetStream(cmd *cobra.Command, use func(context.Context, jetstr
 	return noStream(c, nc.Conn, natsconn.Explain(nc.Conn, use(cmd.Context(), js, c)))
 }
 
-// noStream says what to do where a stream is missing that a command reads.
+// noStream completes the error of a missing stream with what to do.
 func noStream(c config.Config, nc *nats.Conn, err error) error {
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err
 	}
 	if stream, named := preflight.StreamInError(c, err); named {
-		return fmt.Errorf("there is no stream %s (%s) at %s: no worker has run there yet (`capture-worker run` creates it), or it is another server or account, or the stream is lost: see Backup and restore in docs/operations.md",
+		return fmt.Errorf("there is no stream %s (%s) at %s: no worker has run there yet (`capture-worker run` creates it), or this is another server or account, or the stream is lost (see Backup and restore in docs/operations.md)",
 			stream.Name, stream.Key, natsconn.Server(nc))
 	}
 	return err

@@ -24,11 +24,11 @@ func newDemoCmd(a *app) *cobra.Command {
 	o := demoFlags{}
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Watch real jobs go through a gateway that misbehaves, and audit the end",
+		Short: "Run jobs against a simulated gateway with faults, and audit the result",
 		Long: `Runs a JetStream server, a simulated gateway and the worker in one process on
-loopback, publishes "shipped" events, and lets them be captured while the
-gateway misbehaves. At the end every trade's ledger is checked against the rules
-and against what the simulator knows to be true. Times are scaled down, so that
+loopback, publishes "shipped" events, and captures them while the
+gateway injects faults. At the end every trade's ledger is checked against the
+rules and against the state of the simulator. Times are scaled down, so that
 settling takes seconds instead of minutes.
 
 Exit codes: 0 all agrees; 1 it failed, or a single trade disagrees; 2 wrong usage
@@ -68,7 +68,7 @@ or configuration.`,
 
 func (o *demoFlags) check() error {
 	if o.Seed == 0 {
-		// Short enough to be typed again.
+		// Short enough to type.
 		o.Seed = rand.Uint64N(1_000_000) + 1
 	}
 	if _, err := gatewaytest.Preset(o.Faults); err != nil {
@@ -104,7 +104,7 @@ func printDemo(w io.Writer, r demo.Result, format string) error {
 
 const demoNext = `
 What to try next:
-  capture-worker demo --faults hostile --seed 7     a worse day, and one that can be repeated
-  capture-worker gateway-sim --help                 the misbehaving gateway on its own
-  capture-worker run --help                         the worker against a NATS and a gateway of yours
+  capture-worker demo --faults hostile --seed 7     more faults, and a fixed seed
+  capture-worker gateway-sim --help                 the simulated gateway on its own
+  capture-worker run --help                         the worker against your NATS and gateway
 `

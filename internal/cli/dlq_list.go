@@ -18,7 +18,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/history"
 )
 
-// letterFilter selects letters.
+// letterFilter selects dead letters.
 type letterFilter struct {
 	reason, trade, order string
 	all                  bool
@@ -35,12 +35,12 @@ func (f letterFilter) takes(l history.DeadLetter) bool {
 	return true
 }
 
-// check refuses what no letter could have: a mistyped reason would look like a
-// clean desk.
+// check returns an error for a reason that no dead letter has: with a mistyped one
+// the list would be empty.
 func (f letterFilter) check() error {
 	reasons := deadletter.Reasons()
 	if f.reason != "" && !slices.Contains(reasons, f.reason) {
-		return usageError("--reason is %q: no letter has such a reason; they are %s", f.reason, strings.Join(reasons, ", "))
+		return usageError("--reason is %q: no dead letter has this reason; the reasons are %s", f.reason, strings.Join(reasons, ", "))
 	}
 	return nil
 }
@@ -50,9 +50,9 @@ func newDLQListCmd(a *app) *cobra.Command {
 	var filter letterFilter
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the dead letters that wait for a person",
-		Long: `Lists the dead letters that were neither published again nor dismissed. The
-trade and the order are what the job seems to be about, where it says so at all.`,
+		Short: "List the dead letters that need an operator",
+		Long: `Lists the dead letters that were neither republished nor dismissed. Trade and order
+are read from the job as far as it can be read.`,
 		Example: `  capture-worker dlq list
   capture-worker dlq list --order A-1001 --all
   capture-worker dlq list --reason conflict --all -o csv`,
@@ -60,10 +60,10 @@ trade and the order are what the job seems to be about, where it says so at all.
 	}
 	f := cmd.Flags()
 	f.StringVarP(&output, "output", "o", "table", "`format`: table, csv or json")
-	f.StringVar(&filter.reason, "reason", "", "only letters with this reason, such as conflict")
-	f.StringVar(&filter.trade, "trade", "", "only letters about this trade")
-	f.StringVar(&filter.order, "order", "", "only letters about this order")
-	f.BoolVar(&filter.all, "all", false, "also those that were published again or dismissed")
+	f.StringVar(&filter.reason, "reason", "", "only dead letters with this reason, such as conflict")
+	f.StringVar(&filter.trade, "trade", "", "only dead letters about this trade")
+	f.StringVar(&filter.order, "order", "", "only dead letters about this order")
+	f.BoolVar(&filter.all, "all", false, "also those that were republished or dismissed")
 	addSettings(cmd, "nats", "jobs", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(output); err != nil {
@@ -72,7 +72,7 @@ trade and the order are what the job seems to be about, where it says so at all.
 		if err := filter.check(); err != nil {
 			return err
 		}
-		return a.withDesk(cmd, func(ctx context.Context, d *desk) error {
+		return a.withDLQ(cmd, func(ctx context.Context, d *dlqCmd) error {
 			list := newLetterList(cmd.OutOrStdout(), output)
 			waiting := 0
 			err := d.list(ctx, func(l history.DeadLetter) error {
@@ -106,14 +106,14 @@ func checkOutput(output string) error {
 }
 
 // list calls each with every dead letter.
-func (d *desk) list(ctx context.Context, each func(history.DeadLetter) error) error {
-	return history.WalkDeadLetters(ctx, d.box, d.dec, each)
+func (d *dlqCmd) list(ctx context.Context, each func(history.DeadLetter) error) error {
+	return history.WalkDeadLetters(ctx, d.store, d.dec, each)
 }
 
-// letterList writes lines as they come.
+// letterList writes dead letters as they are read.
 type letterList struct {
 	add func(history.DeadLetter) error
-	end func(waiting int) error // how many wait, whatever was selected
+	end func(waiting int) error // how many are pending, whatever the filter
 }
 
 func newLetterList(w io.Writer, output string) letterList {
@@ -138,9 +138,9 @@ func newLetterList(w io.Writer, output string) letterList {
 		end: func(waiting int) error {
 			switch {
 			case n == 0 && waiting > 0:
-				fmt.Fprintf(t, "no dead letter fits the filter (waiting: %d)\n", waiting)
+				fmt.Fprintf(t, "no dead letter matches the filter (pending: %d)\n", waiting)
 			case n == 0:
-				fmt.Fprintln(t, "no dead letters wait")
+				fmt.Fprintln(t, "no pending dead letters")
 			}
 			return t.Flush()
 		},

@@ -32,7 +32,7 @@ type books struct {
 // known.
 func (r *reconciling) items(ctx context.Context) (items func() itemSeq, total int, closeInput func(), err error) {
 	if r.input == "" {
-		walk := func() itemSeq { return reconcile.Trades(r.o.book.Trades(ctx, ledger.Filter{Since: r.from})) }
+		walk := func() itemSeq { return reconcile.Trades(r.o.ledger.Trades(ctx, ledger.Filter{Since: r.from})) }
 		return walk, -1, func() {}, nil
 	}
 	in, err := openInput(ctx, r.input, r.cmd.InOrStdin())
@@ -161,11 +161,11 @@ func (r *reconciling) auditAll(ctx context.Context) (int, error) {
 	collector := audit.NewCollector(service.Policy(r.o.c), maxViolations)
 	step, finish := newProgress(r.cmd.ErrOrStderr(), -1, "auditing")
 	defer finish()
-	for id, err := range r.o.book.Trades(ctx, ledger.Filter{Since: r.from}) {
+	for id, err := range r.o.ledger.Trades(ctx, ledger.Filter{Since: r.from}) {
 		if err != nil {
 			return 0, err
 		}
-		trade, err := r.o.book.Load(ctx, id)
+		trade, err := r.o.ledger.Load(ctx, id)
 		if err != nil {
 			return 0, err
 		}

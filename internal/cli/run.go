@@ -15,12 +15,12 @@ func newRunCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Take jobs from JetStream and capture them",
-		Long: `Takes jobs from JetStream, captures each trade once at the gateway and writes
-down what happened. It creates the streams and the consumer that are missing
-and never alters what it finds.
+		Long: `Takes jobs from JetStream, captures each trade once at the gateway and records what
+happened. It creates the streams and consumers that are missing and never alters
+existing ones.
 
-It ends on SIGTERM or SIGINT: it takes no more jobs, finishes the calls in
-flight within worker.shutdown_timeout and hands the rest back.`,
+On SIGTERM or SIGINT it takes no more jobs, finishes the calls in flight within
+worker.shutdown_timeout and returns the other jobs to the stream.`,
 		Example: `  # against a simulator: capture-worker gateway-sim --listen 127.0.0.1:8700
   export CAPTURE_GATEWAY_URL=http://127.0.0.1:8700/Payments
   export CAPTURE_GATEWAY_USER=016683 CAPTURE_GATEWAY_SECRET_KEY=example-secret-key
@@ -45,7 +45,7 @@ flight within worker.shutdown_timeout and hands the rest back.`,
 		}),
 	}
 	cmd.Flags().BoolVar(&embedded, "embedded", false,
-		"run a JetStream server inside, at nats.url with its files in nats.store_dir; for a single machine")
+		"also run a JetStream server, at nats.url with its files in nats.store_dir; for a single machine")
 	addSettings(cmd)
 	return cmd
 }

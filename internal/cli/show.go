@@ -84,7 +84,7 @@ func (a *app) show(cmd *cobra.Command, trade, order, output string) error {
 	})
 }
 
-// writeHistory returns what prints a history after the other.
+// writeHistory returns a function that prints one history after the other.
 func writeHistory(w io.Writer, output string) func(history.Trade) error {
 	first := true
 	return func(t history.Trade) error {

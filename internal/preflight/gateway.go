@@ -29,12 +29,12 @@ func (c *Checker) gateway(ctx context.Context) {
 	address := c.Config.Gateway.URL
 	switch {
 	case a.NoSuchTrade():
-		c.add(OK, "gateway", "", "%s answers in %s and believes user and key", address, took)
+		c.add(OK, "gateway", "", "%s answers in %s: credentials accepted", address, took)
 	case a.Kind == capture.AnswerDone:
-		c.add(OK, "gateway", "", "%s answers in %s and believes user and key; it even knows a trade %s", address, took, capture.ProbeTradeID)
+		c.add(OK, "gateway", "", "%s answers in %s: credentials accepted; it even knows a trade %s", address, took, capture.ProbeTradeID)
 	case a.Code == capture.CodeSignature:
 		c.add(Error, "gateway", "correct gateway.secret_key: it is the key of the cashier account gateway.user, without spaces or line ends",
-			"signature error (-403): the gateway does not believe our key; a worker would stop taking jobs")
+			"signature error (-403): the gateway rejects our key; a worker would stop taking jobs")
 	case a.Code == capture.CodeUser:
 		c.add(Error, "gateway", "correct gateway.user, the UID of the cashier account, or the address if it belongs to another environment",
 			"the user %q does not exist (-2001) at %s; a worker would stop taking jobs", c.Config.Gateway.User, address)

@@ -19,8 +19,8 @@ type Role string
 
 // The roles, as docs/operations.md lists their permissions.
 const (
-	ForWorker Role = "worker" // run
-	ForPeople Role = "people" // the other commands
+	ForWorker   Role = "worker"   // run
+	ForOperator Role = "operator" // the other commands
 )
 
 // need is what a user must be permitted for one purpose.
@@ -80,8 +80,8 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	for _, wanted := range c.Streams.Consumers {
 		n.call("find consumer "+wanted.Name, "CONSUMER.INFO."+jobs+"."+wanted.Name)
 	}
-	if c.For == ForPeople {
-		c.peopleNeed(n)
+	if c.For == ForOperator {
+		c.operatorNeeds(n)
 	} else {
 		c.workerNeeds(n)
 	}
@@ -128,7 +128,7 @@ func (c *Checker) events(n *needs, purpose string, types ...capture.EventType) *
 	return need
 }
 
-func (c *Checker) peopleNeed(n *needs) {
+func (c *Checker) operatorNeeds(n *needs) {
 	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
 	n.call("see which jobs wait (`show`)", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
 	n.call("read dead letters", "STREAM.MSG.GET."+dlq, "DIRECT.GET."+dlq)

@@ -64,7 +64,7 @@ func (s Stream) CheckOwner(ctx context.Context, js jetstream.JetStream) error {
 	if why == "" {
 		return nil
 	}
-	return fmt.Errorf("stream %s (%s) cannot be made: %s; %s", s.Name, s.Key, why, do)
+	return fmt.Errorf("stream %s (%s) cannot be created: %s; %s", s.Name, s.Key, why, do)
 }
 
 // ExplainOverlap names the other stream in the error of a stream that cannot be
@@ -78,7 +78,7 @@ func ExplainOverlap(ctx context.Context, c config.Config, js jetstream.JetStream
 	if err := stream.CheckOwner(ctx, js); err != nil {
 		return err
 	}
-	return fmt.Errorf("stream %s (%s) cannot be made: another stream has one of its subjects (`nats stream ls --subject '%s'` names it); correct %s, if that one is meant: %w",
+	return fmt.Errorf("stream %s (%s) cannot be created: another stream has one of its subjects (`nats stream ls --subject '%s'` names it); correct %s, if that one is meant: %w",
 		stream.Name, stream.Key, stream.Subjects[0], stream.Key, err)
 }
 
@@ -94,7 +94,7 @@ func (c *Checker) occupied(ctx context.Context, js jetstream.JetStream) {
 		}
 		if why, do := stream.Occupied(ctx, js); why != "" {
 			f := &c.found[at]
-			f.Level, f.Found, f.Do = Error, fmt.Sprintf("stream %s does not exist and cannot be made: %s", stream.Name, why), do
+			f.Level, f.Found, f.Do = Error, fmt.Sprintf("stream %s does not exist and cannot be created: %s", stream.Name, why), do
 		}
 	}
 }

@@ -57,8 +57,8 @@ func (c *Checker) parked(ctx context.Context, js jetstream.JetStream) {
 	case err != nil && ctx.Err() == nil, more && n == 0:
 		c.add(Warning, "ledger", "look at the server's log and the account's permissions", "parked trades cannot be counted: %v", natsconn.Explain(js.Conn(), err))
 	case n == 1:
-		c.add(Warning, "ledger", "look with: capture-worker parked list", "%s1 trade is parked and waits for a person", least)
+		c.add(Warning, "ledger", "look with: capture-worker parked list", "%s1 trade is parked and needs an operator", least)
 	case n > 1:
-		c.add(Warning, "ledger", "look with: capture-worker parked list", "%s%d trades are parked and wait for a person", least, n)
+		c.add(Warning, "ledger", "look with: capture-worker parked list", "%s%d trades are parked and need an operator", least, n)
 	}
 }

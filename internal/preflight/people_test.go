@@ -66,12 +66,12 @@ func TestWhatWaitsForAPersonIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := add("T1", capture.Parked, 0)
-	look("warning: 1 dead letter waits", "warning: 1 trade is parked and waits for a person")
+	look("warning: 1 dead letter waits", "warning: 1 trade is parked and needs an operator")
 	if _, err := js.Publish(t.Context(), deadletter.SubjectPrefix+deadletter.ReasonConflict, nil); err != nil {
 		t.Fatal(err)
 	}
 	second := add("T2", capture.Parked, 0)
-	look("warning: 2 dead letters wait", "warning: 2 trades are parked and wait for a person")
+	look("warning: 2 dead letters wait", "warning: 2 trades are parked and need an operator")
 	for i := range 2 {
 		if err := (deadletter.Store{JS: js, Stream: streams().DLQ}).Republished(t.Context(), deadletter.Republication{Letter: uint64(i + 1)}); err != nil {
 			t.Fatal(err)

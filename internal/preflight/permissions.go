@@ -54,7 +54,7 @@ func (c *Checker) permissions(ctx context.Context, nc *nats.Conn, js jetstream.J
 }
 
 func (c *Checker) purpose() string {
-	if c.For == ForPeople {
+	if c.For == ForOperator {
 		return "commands that people run"
 	}
 	return "worker"
@@ -107,8 +107,8 @@ func (c *Checker) compare(n need, mine permissions) {
 		level, do := Error, "permit it for this user; "+listed
 		if n.spare {
 			level, do = Warning, "permit it, unless this user is for looking only; "+listed
-		} else if c.For != ForPeople {
-			do += ". For a user that is not the workers': check --for people"
+		} else if c.For != ForOperator {
+			do += ". For a user that is not the workers': check --for operator"
 		}
 		c.add(level, "nats", do, "this user may not %s %s, which is needed to %s", verb, n.name(missing), n.purpose)
 	}

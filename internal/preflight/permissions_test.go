@@ -74,7 +74,7 @@ func TestPermissionsOfPeople(t *testing.T) {
 			$JS.API.DIRECT.GET.> $JS.API.CONSUMER.*.CAPTURES.> $JS.API.CONSUMER.MSG.NEXT.CAPTURES.* $JS.API.CONSUMER.INFO.CAPTURE_JOBS.*`)},
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
 	}
-	got := of(checkAs(t, startBroker(t, looking), preflight.ForPeople), "nats")
+	got := of(checkAs(t, startBroker(t, looking), preflight.ForOperator), "nats")
 	for _, want := range []string{
 		"error: this user may not publish to $JS.API.CONSUMER.CREATE.CAPTURE_DLQ.*, $JS.API.CONSUMER.CREATE.CAPTURE_DLQ.*.>, $JS.API.CONSUMER.DELETE.CAPTURE_DLQ.*, $JS.API.CONSUMER.MSG.NEXT.CAPTURE_DLQ.*, which is needed to walk stream CAPTURE_DLQ",
 		"warning: this user may not publish to capture.jobs.released, which is needed to send jobs again (`parked release`)",
