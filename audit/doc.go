@@ -1,6 +1,6 @@
 // Package audit reads the ledger of a trade as an outsider would: it checks the
 // rules of docs/rules.md on the events themselves, and compares them with what
-// the gateway says happened to the money.
+// the gateway reports happened to the money.
 //
 // It is a second reading on purpose. It uses the words of package capture
 // (events, answers, amounts) and none of its reasoning: not Decide, not Judge,

@@ -92,7 +92,7 @@ func (h *history) shownSum() capture.Amount {
 func (h *history) checkLook(e capture.Event) {
 	parked := h.outcome != nil && h.outcome.Type == capture.Parked
 	if h.asked != nil && !parked && h.outcomeIsOpen() && stateOf(e).Class() == capture.OrderIsPaid {
-		h.add("6", e, "the gateway says paid, and no outcome says so")
+		h.add("6", e, "the gateway reports paid, and no outcome says so")
 	}
 }
 

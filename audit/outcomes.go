@@ -54,7 +54,7 @@ func (h *history) checkCorrects(e capture.Event) {
 	}
 }
 
-// checkCaptured: the gateway says paid, for a sum that was asked (rule 6).
+// checkCaptured: the gateway reports paid, for a sum that was asked (rule 6).
 func (h *history) checkCaptured(e capture.Event) {
 	order := e.Answer.Order
 	if e.Answer.Kind != capture.AnswerDone || stateOf(e).Class() != capture.OrderIsPaid {
@@ -113,10 +113,10 @@ func (h *history) checkFailed(e capture.Event) {
 		h.add("5", e, "failed, but the query told nothing")
 	case dead:
 		if e.Reason != string(stateOf(e)) {
-			h.add("5", e, "failed as %s, but the gateway says %s", e.Reason, stateOf(e))
+			h.add("5", e, "failed as %s, but the gateway reports %s", e.Reason, stateOf(e))
 		}
 	case what == lookOther:
-		h.add("5", e, "failed, but the gateway says %s", stateOf(e))
+		h.add("5", e, "failed, but the gateway reports %s", stateOf(e))
 	default:
 		h.checkFailedStill(e, what)
 	}

@@ -28,7 +28,7 @@ func (h *history) checkParked(e capture.Event) {
 		}
 	case capture.ReasonRefunded:
 		if stateOf(e) != capture.OrderRefunded {
-			h.add("5", e, "parked as refunded, but the gateway says %s", stateOf(e))
+			h.add("5", e, "parked as refunded, but the gateway reports %s", stateOf(e))
 		}
 	case capture.ReasonStateUnclear:
 		if s := stateOf(e); s == "" || s.Class() != capture.OrderIsUnclear {
@@ -45,7 +45,7 @@ func (h *history) checkParked(e capture.Event) {
 // then the ledger holds what was sent (rule 6).
 func (h *history) checkParkedPaid(e capture.Event) {
 	if stateOf(e).Class() != capture.OrderIsPaid {
-		h.add("6", e, "parked for its amount, but the gateway says %q", stateOf(e))
+		h.add("6", e, "parked for its amount, but the gateway reports %q", stateOf(e))
 		return
 	}
 	order := e.Answer.Order
@@ -54,7 +54,7 @@ func (h *history) checkParkedPaid(e capture.Event) {
 	case unread != (e.Reason == capture.ReasonAmountUnreadable):
 		h.add("6", e, "parked as %s, but the gateway shows %s %q", e.Reason, order.Amount, order.AmountText)
 	case !unread && known && order.Amount == job.Amount:
-		h.add("6", e, "parked for its amount, but the gateway says %s, as asked", order.Amount)
+		h.add("6", e, "parked for its amount, but the gateway reports %s, as asked", order.Amount)
 	}
 }
 

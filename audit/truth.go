@@ -100,7 +100,7 @@ func (c *comparison) outcome() {
 	last := Standing(c.events)
 	switch {
 	case last == nil:
-		c.add(Unsettled, "", "no outcome; the gateway says %s and %d captures", c.truth.State, len(c.truth.Captures))
+		c.add(Unsettled, "", "no outcome; the gateway reports %s and %d captures", c.truth.State, len(c.truth.Captures))
 	case last.Type == capture.Captured && len(c.truth.Captures) == 0:
 		if c.truth.State == capture.OrderPaid {
 			return // paid before the gateway's record begins
@@ -109,7 +109,7 @@ func (c *comparison) outcome() {
 	case last.Type == capture.Captured && last.Sum() != c.truth.Captures[0].Amount:
 		c.add("6", last.ID, "captured %s in the ledger, %s at the gateway", last.Sum(), c.truth.Captures[0].Amount)
 	case last.Type == capture.Failed && (len(c.truth.Captures) > 0 || c.truth.State == capture.OrderPaid):
-		c.add("5", last.ID, "failed (%s) in the ledger, but the gateway says %s and %d captures",
+		c.add("5", last.ID, "failed (%s) in the ledger, but the gateway reports %s and %d captures",
 			last.Reason, c.truth.State, len(c.truth.Captures))
 	}
 }

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"strings"
 )
@@ -23,15 +24,15 @@ var ceOthers = []string{"id", "source", "type", "subject", "time", "dataschema"}
 // envelopeNode guards the members of a structured event, those that jobs.match
 // looks at included.
 func envelopeNode(attributes []selector) *node {
-	root := &node{}
+	root := &node{closed: true}
 	for i, name := range ceNames {
-		root.add(name, i)
+		root.add(name, i, false)
 	}
 	for _, name := range ceOthers {
 		root.kid(name)
 	}
 	for i, sel := range attributes {
-		root.add(sel.path, ceCount+i)
+		root.add(sel.path, ceCount+i, false)
 	}
 	return root
 }
@@ -67,8 +68,8 @@ func (d *Decoder) unwrap(header map[string][]string, body []byte) ([]byte, error
 	if structured || hasMember(body, ceNames[ceVersion]) {
 		return d.unwrapStructured(body)
 	}
-	if ours, err := d.match.takesAttributes(nil); err != nil || !ours {
-		return nil, notOurs(err)
+	if err := d.match.takesAttributes(nil); err != nil {
+		return nil, err
 	}
 	return body, nil
 }
@@ -76,14 +77,15 @@ func (d *Decoder) unwrap(header map[string][]string, body []byte) ([]byte, error
 // unwrapBinary reads an event whose attributes are headers and whose data is
 // the body.
 func (d *Decoder) unwrapBinary(header map[string][]string, version, contentType string, body []byte) ([]byte, error) {
-	if err := checkVersion(version, "ce-specversion"); err != nil {
+	if err := checkVersion(attributeValue(version), "ce-specversion"); err != nil {
 		return nil, err
 	}
-	ours, err := d.match.takesAttributes(func(_ int, name string) (string, bool, error) {
-		return headerValue(header, attributePrefix+name)
+	err := d.match.takesAttributes(func(_ int, name string) (string, bool, error) {
+		value, ok, err := headerValue(header, attributePrefix+name)
+		return attributeValue(value), ok, err
 	})
-	if err != nil || !ours {
-		return nil, notOurs(err)
+	if err != nil {
+		return nil, err
 	}
 	if err := checkContentType(contentType, "content-type"); err != nil {
 		return nil, err
@@ -97,7 +99,7 @@ func (d *Decoder) unwrapBinary(header map[string][]string, version, contentType 
 // unwrapStructured reads an event that is the body: attributes and data.
 func (d *Decoder) unwrapStructured(body []byte) ([]byte, error) {
 	found := make([][]byte, ceCount+len(d.match.attributes))
-	if err := d.envelope.collect(body, found, false); err != nil {
+	if err := d.envelope.collect(body, found); err != nil {
 		return nil, err
 	}
 	version, err := attributeText(found[ceVersion], ceNames[ceVersion])
@@ -107,12 +109,12 @@ func (d *Decoder) unwrapStructured(body []byte) ([]byte, error) {
 	if err := checkVersion(version, ceNames[ceVersion]); err != nil {
 		return nil, err
 	}
-	ours, err := d.match.takesAttributes(func(i int, _ string) (string, bool, error) {
+	err = d.match.takesAttributes(func(i int, _ string) (string, bool, error) {
 		text, ok := literal(found[ceCount+i])
 		return text, ok, nil
 	})
-	if err != nil || !ours {
-		return nil, notOurs(err)
+	if err != nil {
+		return nil, err
 	}
 	contentType, err := attributeText(found[ceContentType], ceNames[ceContentType])
 	if err != nil {
@@ -218,9 +220,54 @@ func headerValue(header map[string][]string, name string) (value string, found b
 	return value, found, nil
 }
 
-func notOurs(err error) error {
-	if err != nil {
-		return err
+// attributeValue reads the header of an attribute in binary mode as CloudEvents
+// says: a text in double quotes is taken out of them, and then percent-encoding
+// is undone once. What is no encoding stays as it is, for many write raw values.
+func attributeValue(header string) string {
+	if n := len(header); n >= 2 && header[0] == '"' && header[n-1] == '"' {
+		header = unescaped(header[1 : n-1])
 	}
-	return ErrNotOurs
+	if strings.IndexByte(header, '%') < 0 {
+		return header
+	}
+	b := make([]byte, 0, len(header))
+	for i := 0; i < len(header); i++ {
+		if header[i] == '%' && i+2 < len(header) {
+			if c, err := hex.DecodeString(header[i+1 : i+3]); err == nil {
+				b = append(b, c[0])
+				i += 2
+				continue
+			}
+		}
+		b = append(b, header[i])
+	}
+	return strings.ToValidUTF8(string(b), "\ufffd")
+}
+
+// unescaped takes the backslashes out of a quoted string.
+func unescaped(s string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// attributeHeader writes an attribute's value as a header in binary mode.
+func attributeHeader(value string) string {
+	var b strings.Builder
+	for i := range len(value) {
+		if c := value[i]; c <= ' ' || c > '~' || c == '"' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }

@@ -28,9 +28,7 @@ func JobFields() []string {
 
 // Decoder reads jobs from messages. It is safe for concurrent use.
 type Decoder struct {
-	paths    [fieldCount]string
-	mapped   [fieldCount]bool
-	fields   *node
+	fields   *reading
 	match    selection
 	envelope *node
 	hosts    notifyHosts
@@ -43,23 +41,20 @@ func NewDecoder(m Mapping) (*Decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	fields, paths, err := compileFields(m.Fields)
+	fields, err := compileFields(m.Fields)
 	if err != nil {
 		return nil, err
 	}
-	d := &Decoder{paths: paths, fields: fields, match: match, envelope: envelopeNode(match.attributes), hosts: newNotifyHosts(m.NotifyHosts)}
-	for i, name := range fieldNames {
-		_, d.mapped[i] = m.Fields[name]
-	}
-	return d, nil
+	return &Decoder{fields: fields, match: match, envelope: envelopeNode(match.attributes), hosts: newNotifyHosts(m.NotifyHosts)}, nil
 }
 
 // Decode reads a job from a message: plain JSON, or a CloudEvent 1.x in JSON,
 // structured or binary. Header names match without regard to letter case.
 //
-// The error is ErrNotOurs where the mapping does not select the message, else
-// a *MalformedError. Whether a message is selected is decided before its
-// fields are read; a message of which that cannot be told is malformed.
+// The error is a *MatchError (which is ErrNotOurs) if the mapping does not
+// select the message, else a *MalformedError. Whether a message is selected is
+// decided before its fields are read; a message of which that cannot be told is
+// malformed.
 //
 // The job's times are in UTC. A job without a description gets one, as the
 // gateway requires it: "order <order_id>", or "capture of <trade_id>". The
@@ -69,16 +64,22 @@ func (d *Decoder) Decode(header map[string][]string, body []byte) (Job, error) {
 	if err != nil {
 		return Job{}, err
 	}
-	if ours, err := d.match.takesData(obj); err != nil || !ours {
-		return Job{}, notOurs(err)
-	}
-	r := jobReader{d: d}
-	if err := d.fields.collect(obj, r.raw[:], true); err != nil {
+	doc := document{raw: obj}
+	if err := d.match.takesData(&doc); err != nil {
 		return Job{}, err
 	}
-	j := r.job()
-	if r.err != nil {
-		return Job{}, r.err
+	r := jobReader{d: d}
+	if err := r.find(&doc); err != nil {
+		return Job{}, err
 	}
-	return j, nil
+	return r.result()
+}
+
+// DecodeCells reads a job from the cells of a table's row, in the order of
+// JobFields; an empty cell is a field that is not there. The paths of the
+// mapping do not count, its units and constants do, and a cell is read as a
+// mapped text is. The error is a *MalformedError that names fields.
+func (d *Decoder) DecodeCells(cells *[len(fieldNames)]string) (Job, error) {
+	r := jobReader{d: d, cells: cells}
+	return r.result()
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrEncode is what errors of Mapping.Encode wrap: the job cannot be written
@@ -14,9 +16,15 @@ var ErrEncode = errors.New("the job cannot be written in the mapped shape")
 
 // Encode writes a job as a message that a Decoder of this mapping reads as the
 // same job: the fields at their paths, and of each entry of Match the first
-// value. Where Match asks for CloudEvents attributes it is an event in binary
-// mode with the given id, and header holds them; else header is empty. What is
+// value. If Match asks for CloudEvents attributes it is an event in binary mode
+// with the given id, and header holds them; else header is empty. What is
 // written was read back and compared. Errors wrap ErrEncode or ErrMapping.
+//
+// Of several paths of a field the first that leads to one place is written; a
+// JSONPath with a filter or a wildcard leads to many. An order_id, description
+// or notify_url that the mapping does not read is left out; a time or an
+// authorized amount that it does not read is an error, because they decide about
+// money.
 //
 // It is for a job that goes the way of the others again, not for telling the
 // owner of the events anything: members that no path names are not there.
@@ -25,11 +33,8 @@ func (m Mapping) Encode(j Job, id string) (header map[string][]string, body []by
 	if err != nil {
 		return nil, nil, err
 	}
-	want, err := json.Marshal(j)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrEncode, err)
-	}
-	object, err := m.object(want)
+	j.Cleaned = ""
+	object, err := dec.object(m, j)
 	if err == nil {
 		body, err = json.Marshal(object)
 	}
@@ -41,80 +46,194 @@ func (m Mapping) Encode(j Job, id string) (header map[string][]string, body []by
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: read back: %w", ErrEncode, err)
 	}
-	got, err := json.Marshal(back)
-	if err != nil || !bytes.Equal(got, want) {
+	if !sameText(back, dec.readable(j)) {
 		return nil, nil, fmt.Errorf("%w: read back it is another job", ErrEncode)
 	}
 	return header, body, nil
 }
 
-// object is the mapped shape of a job in our own.
-func (m Mapping) object(own []byte) (map[string]any, error) {
-	var fields map[string]string
-	if err := json.Unmarshal(own, &fields); err != nil {
-		return nil, err
-	}
-	object, set := map[string]any{}, map[string]bool{}
-	for _, name := range fieldNames {
-		path := name
-		if mapped, ok := m.Fields[name]; ok {
-			path = mapped
-		}
-		if value, there := fields[name]; there {
-			if err := put(object, path, value); err != nil {
-				return nil, err
-			}
-			set[path] = true
+// readable is the job without the texts that the mapping does not read.
+func (d *Decoder) readable(j Job) Job {
+	for field, text := range map[int]*string{fieldOrderID: &j.OrderID, fieldNotifyURL: &j.NotifyURL, fieldDescription: &j.Description} {
+		if d.fields.fields[field].off() {
+			*text = ""
 		}
 	}
-	for _, match := range m.Match {
-		if strings.HasPrefix(match.Path, attributePrefix) || set[match.Path] {
+	if j.Description == "" {
+		j.Description = defaultDescription(j)
+	}
+	return j
+}
+
+func sameText(a, b Job) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// object is the mapped shape of a job.
+func (d *Decoder) object(m Mapping, j Job) (any, error) {
+	var object any = map[string]any{}
+	written := map[string]bool{}
+	for i, value := range j.texts() {
+		f := &d.fields.fields[i]
+		switch {
+		case value == "" || f.constant != nil:
+			continue
+		case f.off() && len(unitsOf(i)) > 0:
+			return nil, fmt.Errorf("the job has %s, and the mapping does not read it: give it a path in jobs.fields", fieldNames[i])
+		case f.off():
 			continue
 		}
-		if err := put(object, match.Path, match.Value); err != nil {
+		text, err := inUnit(value, f.unit, i)
+		if err != nil {
 			return nil, err
 		}
-		set[match.Path] = true
+		path, steps, err := f.writable(d.fields.queries)
+		if err == nil {
+			object, err = put(object, path, steps, text)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", fieldNames[i], err)
+		}
+		written[path] = true
+	}
+	return m.putMatches(object, written, d.match.queries)
+}
+
+// off reports that the field is not read.
+func (f *fieldSource) off() bool { return len(f.sources) == 0 && f.constant == nil }
+
+// texts are the values of the job's fields as our own shape has them.
+func (j Job) texts() [fieldCount]string {
+	return [fieldCount]string{
+		j.TradeID, j.Amount.Number(), j.Amount.Currency(), j.OrderID, j.Description,
+		timeText(j.AuthorizedAt), j.AuthorizedAmount.Number(), timeText(j.CaptureBefore), j.NotifyURL,
+	}
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339Nano)
+}
+
+// inUnit writes a value in the unit that the mapping declares.
+func inUnit(value string, unit Unit, field int) (string, error) {
+	switch unit {
+	case UnitMinor:
+		minor := strings.TrimLeft(strings.Replace(value, ".", "", 1), "0")
+		return minor, nil
+	case UnitSeconds, UnitMillis:
+		t, err := time.Parse(time.RFC3339Nano, value)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", fieldNames[field], err)
+		}
+		if unit == UnitMillis {
+			return strconv.FormatInt(t.UnixMilli(), 10), nil
+		}
+		return strconv.FormatInt(t.Unix(), 10), nil
+	}
+	return value, nil
+}
+
+// writable is the first path of the field that leads to one place.
+func (f *fieldSource) writable(queries []pathQuery) (path string, steps []any, err error) {
+	for _, s := range f.sources {
+		if steps, ok := stepsOf(s.path, queries); ok {
+			return s.path, steps, nil
+		}
+	}
+	return "", nil, fmt.Errorf("the path %s leads to more than one place, so that no job can be written there; "+
+		"list a second path of names behind it, like released.trade_id", quoted(f.name()))
+}
+
+// stepsOf are the names and indexes of a path.
+func stepsOf(path string, queries []pathQuery) ([]any, bool) {
+	for _, q := range queries {
+		if q.text == path {
+			return q.steps()
+		}
+	}
+	if isQuery(path) {
+		return nil, false
+	}
+	var steps []any
+	for name := range strings.SplitSeq(path, ".") {
+		steps = append(steps, name)
+	}
+	return steps, true
+}
+
+// putMatches writes the first value of each condition.
+func (m Mapping) putMatches(object any, written map[string]bool, queries []pathQuery) (any, error) {
+	for _, match := range m.Match {
+		if strings.HasPrefix(match.Path, attributePrefix) || written[match.Path] {
+			continue
+		}
+		written[match.Path] = true
+		steps, ok := stepsOf(match.Path, queries)
+		if !ok {
+			return nil, fmt.Errorf("the path %s of jobs.match leads to more than one place, so that no job can be written there", quoted(match.Path))
+		}
+		var err error
+		if object, err = put(object, match.Path, steps, match.values()[0]); err != nil {
+			return nil, err
+		}
 	}
 	return object, nil
 }
 
-// put sets the value at a path, and makes the objects on the way.
-func put(object map[string]any, path, value string) error {
-	names := strings.Split(path, ".")
-	last := len(names) - 1
-	for _, name := range names[:last] {
-		next, there := object[name]
-		if !there {
-			next = map[string]any{}
-			object[name] = next
+// put sets the value at a path, makes what is missing on the way, and returns
+// what stands at the start of the path then.
+func put(at any, path string, steps []any, value string) (any, error) {
+	if len(steps) == 0 {
+		if at != nil {
+			return nil, fmt.Errorf("the path %s has two values", quoted(path))
 		}
-		inner, ok := next.(map[string]any)
-		if !ok {
-			return fmt.Errorf("the path %s goes through a text", quoted(path))
+		return value, nil
+	}
+	switch step := steps[0].(type) {
+	case string:
+		object, ok := at.(map[string]any)
+		if !ok && at != nil {
+			return nil, fmt.Errorf("the path %s goes through what is no object", quoted(path))
 		}
-		object = inner
+		if object == nil {
+			object = map[string]any{}
+		}
+		inner, err := put(object[step], path, steps[1:], value)
+		object[step] = inner
+		return object, err
+	case int:
+		list, ok := at.([]any)
+		if !ok && at != nil {
+			return nil, fmt.Errorf("the path %s goes through what is no array", quoted(path))
+		}
+		for len(list) <= step {
+			list = append(list, nil)
+		}
+		inner, err := put(list[step], path, steps[1:], value)
+		list[step] = inner
+		return list, err
 	}
-	if _, there := object[names[last]]; there {
-		return fmt.Errorf("the path %s has two values", quoted(path))
-	}
-	object[names[last]] = value
-	return nil
+	return nil, fmt.Errorf("the path %s cannot be written", quoted(path))
 }
 
-// attributes are the headers that Match asks for, none where it asks for none.
+// attributes are the headers that Match asks for, none if it asks for none.
 func (m Mapping) attributes(id string) map[string][]string {
 	header := map[string][]string{}
 	for _, match := range m.Match {
 		if strings.HasPrefix(match.Path, attributePrefix) && header[match.Path] == nil {
-			header[match.Path] = []string{match.Value}
+			header[match.Path] = []string{attributeHeader(match.values()[0])}
 		}
 	}
 	if len(header) == 0 {
 		return nil
 	}
 	for name, value := range map[string]string{
-		"ce-specversion": "1.0", "ce-id": id, "ce-source": "capture-worker",
+		"ce-specversion": "1.0", "ce-id": attributeHeader(id), "ce-source": "capture-worker",
 		"ce-type": "capture.job", "content-type": "application/json",
 	} {
 		if header[name] == nil {

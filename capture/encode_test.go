@@ -20,9 +20,10 @@ func fullJob(t *testing.T) capture.Job {
 }
 
 func TestEncodeIsReadBackByTheSameMapping(t *testing.T) {
-	mapped := map[string]string{
-		"trade_id": "payment.trade_id", "amount": "payment.total.value", "currency": "payment.total.currency",
-		"order_id": "orderNumber", "description": "none",
+	mapped := map[string]capture.Field{
+		"trade_id": capture.At("payment.trade_id"), "amount": capture.At("payment.total.value"), "currency": capture.At("payment.total.currency"),
+		"order_id": capture.At("orderNumber"), "description": capture.At("none"), "notify_url": capture.At("notify"),
+		"authorized_amount": capture.At("payment.authorized"), "authorized_at": capture.At("payment.at"), "capture_before": capture.At("payment.until"),
 	}
 	for name, m := range map[string]capture.Mapping{
 		"our own shape": {},
@@ -72,7 +73,7 @@ func TestEncodeRefusesWhatWouldNotBeReadBack(t *testing.T) {
 	for name, m := range map[string]capture.Mapping{
 		"a field must hold another value": {Match: []capture.Match{{Path: "currency", Value: "USD"}}},
 		"a match through a field":         {Match: []capture.Match{{Path: "order_id.kind", Value: "x"}}},
-		"two fields from one path":        {Fields: map[string]string{"order_id": "description"}},
+		"two fields from one path":        {Fields: map[string]capture.Field{"order_id": capture.At("text"), "description": capture.At("text")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if header, body, err := m.Encode(fullJob(t), "E1"); !errors.Is(err, capture.ErrEncode) {
@@ -80,7 +81,7 @@ func TestEncodeRefusesWhatWouldNotBeReadBack(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := (capture.Mapping{Fields: map[string]string{"nope": "x"}}).Encode(fullJob(t), "E1"); !errors.Is(err, capture.ErrMapping) {
+	if _, _, err := (capture.Mapping{Fields: map[string]capture.Field{"nope": capture.At("x")}}).Encode(fullJob(t), "E1"); !errors.Is(err, capture.ErrMapping) {
 		t.Errorf("a broken mapping: %v", err)
 	}
 	if _, _, err := (capture.Mapping{}).Encode(capture.Job{TradeID: "T1"}, "E1"); !errors.Is(err, capture.ErrEncode) {

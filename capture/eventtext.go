@@ -61,6 +61,7 @@ func (w *jsonText) job(j *Job) {
 	w.textIf("authorized_amount", j.AuthorizedAmount.number)
 	w.timeIf("capture_before", j.CaptureBefore)
 	w.textIf("notify_url", j.NotifyURL)
+	w.textIf("cleaned", j.Cleaned)
 	w.close()
 }
 

@@ -124,11 +124,11 @@ func TestDecodeRefusesEventHeaders(t *testing.T) {
 }
 
 var shopMapping = capture.Mapping{
-	Fields: map[string]string{
-		"trade_id": "payment.trade_id", "amount": "payment.total.value", "currency": "payment.total.currency",
-		"order_id": "orderNumber", "description": "none", "authorized_amount": "payment.authorized",
+	Fields: map[string]capture.Field{
+		"trade_id": capture.At("payment.trade_id"), "amount": capture.At("payment.total.value"), "currency": capture.At("payment.total.currency"),
+		"order_id": capture.At("orderNumber"), "authorized_amount": capture.At("payment.authorized"),
 	},
-	Match: []capture.Match{{"kind", "order.shipped"}, {"kind", "order.part_shipped"}, {"payment.live", "true"}},
+	Match: []capture.Match{{Path: "kind", Values: []string{"order.shipped", "order.part_shipped"}}, {Path: "payment.live", Value: "true"}},
 }
 
 // shopEvent is a foreign event; old is replaced by new in it.
@@ -167,7 +167,7 @@ func TestDecodeMapped(t *testing.T) {
 }
 
 func TestDecodeMappedKeepsOwnNames(t *testing.T) {
-	d := decoderFor(t, capture.Mapping{Fields: map[string]string{"trade_id": "payment.id"}})
+	d := decoderFor(t, capture.Mapping{Fields: map[string]capture.Field{"trade_id": capture.At("payment.id")}})
 	got, err := d.Decode(nil, []byte(`{"payment":{"id":"T1"},"amount":"5","currency":"EUR"}`))
 	if err != nil || got.TradeID != "T1" || got.Amount != euros(t, "5") {
 		t.Errorf("got %+v, %v", got, err)
@@ -207,7 +207,7 @@ func TestDecodeMappedRefuses(t *testing.T) {
 }
 
 func TestDecodeSkipsWhatIsNotOurs(t *testing.T) {
-	attribute := capture.Mapping{Match: []capture.Match{{"ce-type", "shop.shipped"}, {"ce-tenant", "42"}}}
+	attribute := capture.Mapping{Match: []capture.Match{{Path: "ce-type", Value: "shop.shipped"}, {Path: "ce-tenant", Value: "42"}}}
 	binary := func(kind string) map[string][]string {
 		return map[string][]string{"Ce-Specversion": {"1.0"}, "CE-Type": {kind}, "ce-tenant": {"42"}, "content-type": {"application/json"}}
 	}
@@ -251,7 +251,7 @@ func TestDecodeSkipsWhatIsNotOurs(t *testing.T) {
 
 func TestNewDecoderRefuses(t *testing.T) {
 	fields := func(name, path string) capture.Mapping {
-		return capture.Mapping{Fields: map[string]string{name: path}}
+		return capture.Mapping{Fields: map[string]capture.Field{name: capture.At(path)}}
 	}
 	match := func(m ...capture.Match) capture.Mapping { return capture.Mapping{Match: m} }
 	tests := []struct {
@@ -268,7 +268,7 @@ func TestNewDecoderRefuses(t *testing.T) {
 		{"path without end", fields("amount", strings.Repeat("a.", 64)+"a"), []string{"64"}},
 		{"field from an attribute", fields("order_id", "ce-subject"), []string{"order_id", "ce-subject"}},
 		{"field inside a field", fields("currency", "amount.currency"), []string{`"amount"`, "not both"}},
-		{"all at once", capture.Mapping{Fields: map[string]string{"x": "y", "amount": ""}}, []string{`"x"`, "amount: the path is empty"}},
+		{"all at once", capture.Mapping{Fields: map[string]capture.Field{"x": capture.At("y"), "amount": capture.At("")}}, []string{`"x"`, "amount: the path is empty"}},
 		{"match without path", match(capture.Match{Path: "", Value: "x"}), []string{"jobs.match", "empty"}},
 		{"match without value", match(capture.Match{Path: "kind", Value: ""}), []string{`"kind"`, "value"}},
 		{"match inside a match", match(capture.Match{Path: "a", Value: "1"}, capture.Match{Path: "a.b", Value: "1"}), []string{`"a"`}},

@@ -18,7 +18,7 @@ import (
 func FuzzDecode(f *testing.F) {
 	bodies := []string{
 		"", "{}", leastJob, jobWith("", nil), jobWith("amount", 24.99), "[" + leastJob + "]", leastJob + "x",
-		structuredWith(`"data":` + leastJob), structuredWith(`"data_base64":"e30="`), shopEvent("", ""), shopEvent("24.90", "1e3"),
+		structuredWith(`"data":` + leastJob), structuredWith(`"data_base64":"e30="`), shopEvent("", ""), shopEvent("24.90", "1e3"), pathEvent,
 		`{"trade_id":"T1","amount":"5","currency":"EUR","am\u006funt":"50"}`, `{"AMOUNT":"5"}`, `{"a":"\ud800\"}{"}`,
 	}
 	for _, body := range bodies {
@@ -27,7 +27,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(body), "", "application/cloudevents+json")
 	}
 	plain := decoderFor(f, capture.Mapping{})
-	decoders := []*capture.Decoder{plain, decoderFor(f, shopMapping)}
+	decoders := []*capture.Decoder{plain, decoderFor(f, shopMapping), decoderFor(f, pathMapping(nil))}
 	f.Fuzz(func(t *testing.T, body []byte, version, contentType string) {
 		header := map[string][]string{"Content-Type": {contentType}}
 		if version != "" {
@@ -80,8 +80,10 @@ func checkJobSurvives(t *testing.T, d *capture.Decoder, job capture.Job) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	clean := job
+	clean.Cleaned = "" // a text that was cleaned needs it no more
 	again, err := d.Decode(nil, b)
-	if err != nil || again != job {
+	if err != nil || again != clean {
 		t.Errorf("as a message: got %+v, %v\nwant %+v", again, err, job)
 	}
 	var stored capture.Job

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,13 +14,34 @@ import (
 // Nothing may be decided by it; that is what Decode is for.
 func (d *Decoder) Hint(header map[string][]string, body []byte) (tradeID, orderID string) {
 	for _, obj := range d.likely(header, body) {
-		tradeID = hintText(lookup(obj, d.paths[fieldTradeID]), maxTradeID)
-		orderID = hintText(lookup(obj, d.paths[fieldOrderID]), maxOrderID)
+		tradeID = d.hint(obj, fieldTradeID, maxTradeID)
+		orderID = d.hint(obj, fieldOrderID, maxOrderID)
 		if tradeID != "" || orderID != "" {
 			break
 		}
 	}
 	return tradeID, orderID
+}
+
+// hint is the first text that a path of the field leads to.
+func (d *Decoder) hint(obj []byte, field, limit int) string {
+	doc := document{raw: obj}
+	for _, s := range d.fields.fields[field].sources {
+		raw := []byte(nil)
+		if !isQuery(s.path) {
+			raw = lookup(obj, s.path)
+		} else {
+			found := make([][]byte, d.fields.slots)
+			at := slices.IndexFunc(d.fields.queries, func(q pathQuery) bool { return q.slot == s.slot })
+			if doc.find(d.fields.queries[at:at+1], found) == nil {
+				raw = found[s.slot]
+			}
+		}
+		if text := hintText(raw, limit, field == fieldOrderID); text != "" {
+			return text
+		}
+	}
+	return ""
 }
 
 // likely lists the objects in a message that may hold the job, the likeliest
@@ -54,8 +76,8 @@ func lookup(obj []byte, path string) []byte {
 }
 
 // hintText is the text of a string or number, if it is one line of at most so
-// many characters.
-func hintText(raw []byte, limit int) string {
+// many characters; clean reads it as Decode reads an order.
+func hintText(raw []byte, limit int, clean bool) string {
 	if isNull(raw) {
 		return ""
 	}
@@ -65,6 +87,9 @@ func hintText(raw []byte, limit int) string {
 		text = unquote(raw)
 	case isNumber(raw):
 		text = string(raw)
+	}
+	if clean {
+		text = cleaned(text)
 	}
 	unprintable := func(r rune) bool { return !unicode.IsGraphic(r) || r == utf8.RuneError }
 	if utf8.RuneCountInString(text) > limit || strings.ContainsFunc(text, unprintable) {

@@ -12,7 +12,7 @@ import (
 func TestHint(t *testing.T) {
 	ours := capture.Mapping{}
 	foreign := capture.Mapping{
-		Fields: map[string]string{"trade_id": "payment.trade", "order_id": "order.no"},
+		Fields: map[string]capture.Field{"trade_id": capture.At("payment.trade"), "order_id": capture.At("order.no")},
 		Match:  []capture.Match{{Path: "ce-type", Value: "order.shipped"}},
 	}
 	binary := map[string][]string{"ce-specversion": {"1.0"}, "ce-type": {"order.shipped"}}
@@ -32,7 +32,7 @@ func TestHint(t *testing.T) {
 		"no JSON":                {ours, nil, `{"trade_id":"T-1"`, "", ""},
 		"nothing":                {ours, nil, ``, "", ""},
 		"null and an object":     {ours, nil, `{"trade_id":null,"order_id":{}}`, "", ""},
-		"control characters":     {ours, nil, `{"trade_id":"T\u001b[2J","order_id":"A\n1"}`, "", ""},
+		"control characters":     {ours, nil, `{"trade_id":"T\u001b[2J","order_id":"A\n1"}`, "", "A 1"},
 		"a long text":            {ours, nil, `{"trade_id":"` + strings.Repeat("T", 65) + `"}`, "", ""},
 		"an event of version 9":  {ours, nil, `{"specversion":"9","data":{"trade_id":"T-1"}}`, "T-1", ""},
 		"a mapped event":         {foreign, binary, `{"payment":{"trade":"T-1"},"order":{"no":7}}`, "T-1", "7"},

@@ -21,6 +21,10 @@ type Job struct {
 	AuthorizedAmount Amount    // what was authorized, in the same currency
 	AuthorizedAt     time.Time // when
 	CaptureBefore    time.Time // no capture call is made from then on
+	// Cleaned names the fields whose text was cleaned when the job was read, with
+	// commas between: what cannot be printed was left out, a description that was
+	// too long was cut.
+	Cleaned string
 }
 
 // Deadline returns the moment from which no capture call is made: the earlier
@@ -84,6 +88,7 @@ type jobJSON struct {
 	AuthorizedAmount string    `json:"authorized_amount,omitempty"`
 	CaptureBefore    time.Time `json:"capture_before,omitzero"`
 	NotifyURL        string    `json:"notify_url,omitempty"`
+	Cleaned          string    `json:"cleaned,omitempty"`
 }
 
 // MarshalJSON writes the job as it stands on the wire.
@@ -92,7 +97,7 @@ func (j Job) MarshalJSON() ([]byte, error) {
 		TradeID: j.TradeID, Amount: j.Amount.Number(), Currency: j.Amount.Currency(),
 		OrderID: j.OrderID, Description: j.Description, AuthorizedAt: j.AuthorizedAt,
 		AuthorizedAmount: j.AuthorizedAmount.Number(), CaptureBefore: j.CaptureBefore,
-		NotifyURL: j.NotifyURL,
+		NotifyURL: j.NotifyURL, Cleaned: j.Cleaned,
 	})
 }
 
@@ -116,7 +121,7 @@ func (j *Job) UnmarshalJSON(b []byte) error {
 	*j = Job{
 		TradeID: w.TradeID, Amount: amount, OrderID: w.OrderID, Description: w.Description,
 		NotifyURL: w.NotifyURL, AuthorizedAmount: authorized, AuthorizedAt: w.AuthorizedAt,
-		CaptureBefore: w.CaptureBefore,
+		CaptureBefore: w.CaptureBefore, Cleaned: w.Cleaned,
 	}
 	return nil
 }

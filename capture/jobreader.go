@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -47,23 +46,79 @@ func ValidTradeID(s string) bool {
 // jobReader makes a job of the values found. The first error stays, and makes
 // what is read after it empty.
 type jobReader struct {
-	d   *Decoder
-	raw [fieldCount][]byte
-	err error
+	d     *Decoder
+	raw   [fieldCount][]byte
+	from  [fieldCount]string       // the path that led to the value
+	cells *[len(fieldNames)]string // instead of raw, of a table's row
+	err   error
+}
+
+// find reads the value of each field from a document: of several paths, the
+// first that leads to one counts.
+func (r *jobReader) find(doc *document) error {
+	var few [fieldCount][]byte // enough without a mapping, and on the stack
+	found := few[:]
+	if r.d.fields.slots > len(few) {
+		found = make([][]byte, r.d.fields.slots)
+	}
+	if err := r.d.fields.tree.collect(doc.raw, found); err != nil {
+		return err
+	}
+	if err := doc.find(r.d.fields.queries, found); err != nil {
+		return err
+	}
+	for i := range r.d.fields.fields {
+		f := &r.d.fields.fields[i]
+		r.raw[i] = f.constant
+		for _, s := range f.sources {
+			if !isNull(found[s.slot]) {
+				r.raw[i], r.from[i] = found[s.slot], s.path
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// result is the job, or the first fault.
+func (r *jobReader) result() (Job, error) {
+	j := r.job()
+	if r.err != nil {
+		return Job{}, r.err
+	}
+	return j, nil
+}
+
+// mapped reports whether the field comes from a shape that is not ours, and is
+// normalised.
+func (r *jobReader) mapped(field int) bool { return r.cells != nil || r.d.fields.fields[field].mapped }
+
+// path is what an error calls the field.
+func (r *jobReader) path(field int) string {
+	switch f := &r.d.fields.fields[field]; {
+	case r.cells != nil || len(f.sources) == 0:
+		return fieldNames[field]
+	case r.from[field] != "":
+		return r.from[field]
+	default:
+		return f.name()
+	}
 }
 
 func (r *jobReader) job() Job {
-	tradeID, number, code := r.required(fieldTradeID), r.required(fieldAmount), r.required(fieldCurrency)
+	tradeID, number, code := r.required(fieldTradeID), r.amountText(fieldAmount), r.currency()
 	j := Job{
 		TradeID:       r.tradeID(tradeID),
 		Amount:        r.amount(fieldAmount, number, code),
-		OrderID:       r.line(fieldOrderID, maxOrderID),
-		Description:   r.line(fieldDescription, maxDescription),
 		AuthorizedAt:  r.time(fieldAuthorizedAt),
 		CaptureBefore: r.time(fieldCaptureBefore),
 		NotifyURL:     r.url(),
 	}
-	if authorized := r.optional(fieldAuthorizedAmount); authorized != "" {
+	var order, description bool
+	j.OrderID, order = r.orderID()
+	j.Description, description = r.description()
+	j.Cleaned = cleanedNames(order, description)
+	if authorized := r.amountText(fieldAuthorizedAmount); authorized.text != "" {
 		j.AuthorizedAmount = r.amount(fieldAuthorizedAmount, authorized, code)
 	}
 	r.agree(j)
@@ -71,6 +126,18 @@ func (r *jobReader) job() Job {
 		j.Description = defaultDescription(j)
 	}
 	return j
+}
+
+func cleanedNames(order, description bool) string {
+	switch {
+	case order && description:
+		return fieldNames[fieldOrderID] + "," + fieldNames[fieldDescription]
+	case order:
+		return fieldNames[fieldOrderID]
+	case description:
+		return fieldNames[fieldDescription]
+	}
+	return ""
 }
 
 func defaultDescription(j Job) string {
@@ -93,41 +160,52 @@ func (r *jobReader) agree(j Job) {
 	}
 	if !j.CaptureBefore.IsZero() && j.CaptureBefore.Before(j.AuthorizedAt) {
 		r.fail(MalformedTime, fieldCaptureBefore, fmt.Sprintf("%s is before %s (%s)",
-			j.CaptureBefore.Format(time.RFC3339), r.d.paths[fieldAuthorizedAt], j.AuthorizedAt.Format(time.RFC3339)))
+			j.CaptureBefore.Format(time.RFC3339), r.path(fieldAuthorizedAt), j.AuthorizedAt.Format(time.RFC3339)))
 	}
 }
 
 func (r *jobReader) fail(reason string, field int, detail string) {
 	if r.err == nil {
-		r.err = malformed(reason, r.d.paths[field], detail)
+		r.err = malformed(reason, r.path(field), detail)
 	}
 }
 
-// text returns a field's text; ok is false where it is absent or null.
+// text returns a field's text; ok is false if it is absent or null.
 func (r *jobReader) text(field int) (text string, ok bool) {
-	raw := r.raw[field]
-	if r.err != nil || isNull(raw) {
+	if r.err != nil {
 		return "", false
 	}
-	if raw[0] == '"' {
-		text = unquote(raw)
-		if strings.ContainsRune(text, utf8.RuneError) {
-			r.fail(MalformedField, field, "holds U+FFFD or half a surrogate pair: the text was damaged on its way")
-		}
-		return text, true
+	if r.cells != nil && r.cells[field] != "" {
+		return r.whole(field, r.cells[field]), true
 	}
-	money := field == fieldAmount || field == fieldAuthorizedAmount
+	raw := r.raw[field]
+	if r.cells != nil {
+		raw = r.d.fields.fields[field].constant
+	}
 	switch {
+	case isNull(raw):
+		return "", false
+	case raw[0] == '"':
+		return r.whole(field, unquote(raw)), true
 	case !isNumber(raw):
 		r.fail(MalformedField, field, "is "+kindOf(raw)+"; it must be a string")
-	case r.d.mapped[field] && (money || field == fieldOrderID):
+	case r.mapped(field) && (field == fieldOrderID || len(unitsOf(field)) > 0):
 		return r.number(field, raw)
-	case money:
+	case field == fieldAmount || field == fieldAuthorizedAmount:
 		r.fail(MalformedAmount, field, `is a JSON number, which many programs round to a binary fraction and so lose cents; write a string, like "24.99"`)
 	default:
 		r.fail(MalformedField, field, "is a number; it must be a string")
 	}
 	return "", false
+}
+
+// whole refuses text that was damaged on its way. A description is cleaned of
+// it instead.
+func (r *jobReader) whole(field int, text string) string {
+	if field != fieldDescription && strings.ContainsRune(text, utf8.RuneError) {
+		r.fail(MalformedField, field, "holds U+FFFD or half a surrogate pair: the text was damaged on its way")
+	}
+	return text
 }
 
 // number takes a number of somebody else's event by its text, digit by digit.
@@ -167,52 +245,25 @@ func (r *jobReader) tradeID(s string) string {
 	return s
 }
 
-func (r *jobReader) amount(field int, number, code string) Amount {
-	if r.err != nil {
-		return Amount{}
+// orderID reads what identifies the order: marks without a shape of their own
+// are left out, everything else stays.
+func (r *jobReader) orderID() (text string, changed bool) {
+	given := r.optional(fieldOrderID)
+	if n := utf8.RuneCountInString(given); n > maxOrderID {
+		r.fail(MalformedField, fieldOrderID, fmt.Sprintf("has %d characters, at most %d are allowed", n, maxOrderID))
 	}
-	if _, err := currencyDigits(code); err != nil {
-		r.fail(MalformedCurrency, fieldCurrency, quoted(code)+" is not an ISO 4217 code in upper case, like EUR")
-		return Amount{}
-	}
-	a, err := ParseAmount(number, code)
-	if err != nil {
-		r.fail(MalformedAmount, field, strings.TrimPrefix(err.Error(), ErrAmount.Error()+": "))
-	}
-	return a
+	text = cleaned(given)
+	r.standsAlone(fieldOrderID, text)
+	return text, text != given
 }
 
-// line reads a line of text. What is wrong with it is told without repeating
-// it: it may be about a person.
-func (r *jobReader) line(field, limit int) string {
-	text := r.optional(field)
-	if n := utf8.RuneCountInString(text); n > limit {
-		r.fail(MalformedField, field, fmt.Sprintf("has %d characters, at most %d are allowed", n, limit))
-	}
-	for _, c := range text {
-		if !unicode.IsGraphic(c) {
-			r.fail(MalformedField, field, fmt.Sprintf("holds %U, a character that cannot be printed; it must be one line of plain text", c))
-		}
-	}
-	r.standsAlone(field, text)
-	return text
-}
-
-func (r *jobReader) time(field int) time.Time {
-	text := r.optional(field)
-	if text == "" {
-		return time.Time{}
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || !rfc3339.MatchString(text) {
-		r.fail(MalformedTime, field, quoted(text)+" is not RFC 3339 with a zone, like 2026-11-02T10:00:00Z")
-		return time.Time{}
-	}
-	t = t.UTC()
-	if t.Year() < firstYear || t.Year() > lastYear {
-		r.fail(MalformedTime, field, fmt.Sprintf("%s is not within the years %d to %d", quoted(text), firstYear, lastYear))
-	}
-	return t
+// description reads a line of text. It is for the eye, so that nothing about it
+// costs a capture: it is cleaned, and cut if it is too long.
+func (r *jobReader) description() (text string, changed bool) {
+	given := r.optional(fieldDescription)
+	text = shortened(cleaned(given), maxDescription)
+	r.standsAlone(fieldDescription, text)
+	return text, text != given
 }
 
 // url reads the notification address. It is never repeated in an error: it may

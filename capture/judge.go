@@ -333,6 +333,8 @@ func windowClosedOn(v situation, f *Finding) bool {
 		return false
 	case v.inDoubt() || v.s.RefusedOtherwise || v.refused() && !refusedForTime:
 		return v.final(run)
+	case f.Answer.NoSuchTrade():
+		return v.quiet(run) // one answer alone may be of a moment
 	default:
 		return v.askedSinceCall(run)
 	}

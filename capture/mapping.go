@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,14 +15,17 @@ var ErrMapping = errors.New("not a usable mapping")
 // Mapping says how to read a job out of an event of another shape. The zero
 // Mapping reads our own shape.
 //
-// A path is member names joined by dots ("payment.trade_id"), in their own
-// letter case. It goes through objects only: there is no way to name an
-// element of an array, nor a member whose name holds a dot. Where the message
-// is a CloudEvent, paths start at its data.
+// A path that begins with $ is an RFC 9535 JSONPath query. Any other path is
+// member names joined by dots ("payment.trade_id"), in their own letter case:
+// it goes through objects only. If the message is a CloudEvent, paths start at
+// its data. A path leads to one value: null counts as absent, and several
+// values are a fault.
 type Mapping struct {
-	// Fields gives the path of a field, by our name of it (see JobFields). A
-	// field that is not listed keeps its own name at the top level.
-	Fields map[string]string
+	// Fields says where a field stands, by our name of it (see JobFields). Of
+	// the fields that are not listed, the required ones keep their own name at
+	// the top level; the optional ones are not read once any field is listed,
+	// because what others put under such a name is not meant for the ledger.
+	Fields map[string]Field
 	// Match selects the messages to take. Every path must match; of several
 	// entries with one path, one. A path "ce-type" means the CloudEvents
 	// attribute of that name.
@@ -33,155 +35,187 @@ type Mapping struct {
 	NotifyHosts []string
 }
 
-// Match is a path and the value that it must lead to: a string, or a number or
-// boolean written as in JSON.
-type Match struct{ Path, Value string }
+// Field says where a field of the job comes from: from the first of Paths that
+// leads to a value, or from Value, which is the same for every event.
+type Field struct {
+	Paths []string
+	Value string
+	Unit  Unit
+}
+
+// At is a field at the first of these paths that leads to a value.
+func At(paths ...string) Field { return Field{Paths: paths} }
+
+// Unit says what a number means. An amount is in major units ("24.99") or in
+// minor ones (2499); a time is RFC 3339, or a count since 1970.
+type Unit string
+
+// The units.
+const (
+	UnitMajor   Unit = "major"
+	UnitMinor   Unit = "minor"
+	UnitSeconds Unit = "seconds"
+	UnitMillis  Unit = "milliseconds"
+)
+
+// unitsOf lists the units that a field may declare.
+func unitsOf(field int) []Unit {
+	switch field {
+	case fieldAmount, fieldAuthorizedAmount:
+		return []Unit{UnitMajor, UnitMinor}
+	case fieldAuthorizedAt, fieldCaptureBefore:
+		return []Unit{UnitSeconds, UnitMillis}
+	}
+	return nil
+}
+
+// Match is a path and the values that it may lead to: strings, or numbers and
+// booleans written as in JSON.
+type Match struct {
+	Path  string
+	Value string // one value; it counts beside Values
+	// Values are alternatives.
+	Values []string
+	// IgnoreCase compares without regard to letter case.
+	IgnoreCase bool
+}
 
 // attributePrefix starts a Match path that means a CloudEvents attribute. It
 // is the prefix of the headers that carry them.
 const attributePrefix = "ce-"
 
-// maxPath bounds the members of a path; deeper ones could never be reached.
-const maxPath = maxDepth
+const (
+	maxPath  = maxDepth // names of a path; deeper ones could never be reached
+	maxPaths = 8        // paths of a field
+)
 
-// node is one member name on the way to what we read. The root has no name.
-type node struct {
-	name  []byte
-	path  string
-	slots []int // where the value goes; none where the path goes on
-	kids  []*node
+// source is a path of a field, and the slot where its value is found.
+type source struct {
+	path string
+	slot int
 }
 
-// add lets the value at path be put into slot.
-func (n *node) add(path string, slot int) {
-	for name := range strings.SplitSeq(path, ".") {
-		n = n.kid(name)
+// fieldSource is a compiled Field.
+type fieldSource struct {
+	sources  []source
+	constant []byte // as JSON text
+	unit     Unit
+	mapped   bool
+}
+
+// name is what errors call the field when it is not there.
+func (f *fieldSource) name() string {
+	paths := make([]string, 0, len(f.sources))
+	for _, s := range f.sources {
+		paths = append(paths, s.path)
 	}
-	n.slots = append(n.slots, slot)
+	return strings.Join(paths, " or ")
 }
 
-func (n *node) kid(name string) *node {
-	for _, k := range n.kids {
-		if string(k.name) == name {
-			return k
+// reading is a compiled Mapping.Fields.
+type reading struct {
+	fields  [fieldCount]fieldSource
+	tree    *node // of the dotted paths
+	queries []pathQuery
+	slots   int
+}
+
+// compileFields checks the fields of a mapping and compiles their paths.
+func compileFields(fields map[string]Field) (*reading, error) {
+	r := &reading{tree: &node{closed: len(fields) == 0}}
+	problems := unknownFields(fields)
+	for i, name := range fieldNames {
+		f, mapped := fields[name]
+		if !mapped && len(fields) > 0 && i > fieldCurrency {
+			continue // an optional field that is not mapped is off
+		}
+		if !mapped {
+			f = At(name)
+		}
+		if err := r.add(i, f, mapped); err != nil {
+			problems = append(problems, fmt.Errorf("%w: jobs.fields: %s: %w", ErrMapping, name, err))
 		}
 	}
-	path := name
-	if n.path != "" {
-		path = n.path + "." + name
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
 	}
-	k := &node{name: []byte(name), path: path}
-	n.kids = append(n.kids, k)
-	return k
+	if path := r.tree.crossed(); path != "" {
+		return nil, fmt.Errorf("%w: jobs.fields: %s is read as a field, and another path goes through it; it can be a text or an object, not both",
+			ErrMapping, quoted(path))
+	}
+	return r, nil
 }
 
-// crossed returns a path that is read and also led through, or "".
-func (n *node) crossed() string {
-	if len(n.slots) > 0 && len(n.kids) > 0 {
-		return n.path
-	}
-	for _, k := range n.kids {
-		if path := k.crossed(); path != "" {
-			return path
+func unknownFields(fields map[string]Field) (problems []error) {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if !slices.Contains(fieldNames[:], name) {
+			problems = append(problems, fmt.Errorf("%w: jobs.fields: no field is called %s; the fields are %s",
+				ErrMapping, quoted(name), strings.Join(fieldNames[:], ", ")))
 		}
 	}
-	return ""
+	return problems
 }
 
-// collect puts the values found in a valid object into out. At each level that
-// it visits, a wanted name may occur once, and in its own letter case only.
-// Where a path meets something else than an object, strict says whether that
-// is an error or the value just is not there.
-func (n *node) collect(obj []byte, out [][]byte, strict bool) error {
-	seen := make([]bool, len(n.kids))
-	for quoted, value := range Members(obj) {
-		name := memberName(quoted)
-		i, err := n.find(name)
+// add compiles one field.
+func (r *reading) add(i int, f Field, mapped bool) error {
+	to := &r.fields[i]
+	to.unit, to.mapped = f.Unit, mapped
+	if err := checkField(i, f); err != nil {
+		return err
+	}
+	if f.Value != "" {
+		to.constant = jsonString(f.Value)
+		return nil
+	}
+	for _, path := range f.Paths {
+		if err := r.addPath(to, path, len(f.Paths) == 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reading) addPath(to *fieldSource, path string, alone bool) error {
+	slot := r.slots
+	if isQuery(path) {
+		q, err := compileQuery(path, slot)
 		if err != nil {
 			return err
 		}
-		if i < 0 {
-			continue
-		}
-		kid := n.kids[i]
-		if seen[i] {
-			return malformed(MalformedDuplicate, kid.path, "the member occurs twice; which one is meant?")
-		}
-		seen[i] = true
-		for _, slot := range kid.slots {
-			out[slot] = value
-		}
-		if err := kid.enter(value, out, strict); err != nil {
+		r.queries = append(r.queries, q)
+	} else {
+		if err := checkPath(path); err != nil {
 			return err
 		}
+		r.tree.add(path, slot, alone)
 	}
+	to.sources = append(to.sources, source{path, slot})
+	r.slots++
 	return nil
 }
 
-func (n *node) enter(value []byte, out [][]byte, strict bool) error {
+func checkField(i int, f Field) error {
+	allowed := unitsOf(i)
 	switch {
-	case len(n.kids) == 0 || isNull(value):
-		return nil
-	case value[0] == '{':
-		return n.collect(value, out, strict)
-	case strict:
-		return malformed(MalformedField, n.path, fmt.Sprintf("is %s; a path of jobs.fields goes through objects only", kindOf(value)))
+	case f.Value != "" && len(f.Paths) > 0:
+		return errors.New("has a path and a value; give one of them")
+	case f.Value != "" && i == fieldTradeID:
+		return errors.New("is a value that is the same for every event; each capture has a trade of its own, give its path")
+	case f.Value == "" && len(f.Paths) == 0:
+		return errors.New("the path is empty; write member names joined by dots, like payment.trade_id, or a JSONPath, like $.payments[0].id")
+	case len(f.Paths) > maxPaths:
+		return fmt.Errorf("has %d paths, at most %d are tried", len(f.Paths), maxPaths)
+	case f.Unit != "" && len(allowed) == 0:
+		return fmt.Errorf("has the unit %s; only amounts and times have one", quoted(string(f.Unit)))
+	case f.Unit != "" && !slices.Contains(allowed, f.Unit):
+		return fmt.Errorf("has the unit %s; it must be %s or %s", quoted(string(f.Unit)), allowed[0], allowed[1])
+	}
+	for _, path := range f.Paths {
+		if strings.HasPrefix(path, attributePrefix) {
+			return fmt.Errorf("%s: a CloudEvents attribute can be matched, but no field is read from it", quoted(path))
+		}
 	}
 	return nil
-}
-
-// find returns the index of the kid of that name, -1 where the name means
-// nothing to us.
-func (n *node) find(name []byte) (int, error) {
-	lookalike := -1
-	for i, k := range n.kids {
-		if bytes.Equal(k.name, name) {
-			return i, nil
-		}
-		if bytes.EqualFold(k.name, name) {
-			lookalike = i
-		}
-	}
-	if lookalike < 0 {
-		return -1, nil
-	}
-	k := n.kids[lookalike]
-	return -1, malformed(MalformedCase, k.path,
-		fmt.Sprintf("the member %s differs from %q in letter case only; write it exactly so", quoted(string(name)), k.name))
-}
-
-// compileFields builds the tree of what a job is read from, and the path of
-// each field.
-func compileFields(fields map[string]string) (*node, [fieldCount]string, error) {
-	paths, problems := fieldNames, []error(nil)
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		i := slices.Index(fieldNames[:], name)
-		if i < 0 {
-			problems = append(problems, fmt.Errorf("%w: jobs.fields: no field is called %s; the fields are %s",
-				ErrMapping, quoted(name), strings.Join(fieldNames[:], ", ")))
-			continue
-		}
-		if err := checkPath(fields[name]); err != nil {
-			problems = append(problems, fmt.Errorf("%w: jobs.fields: %s: %w", ErrMapping, name, err))
-		}
-		if strings.HasPrefix(fields[name], attributePrefix) {
-			problems = append(problems, fmt.Errorf("%w: jobs.fields: %s: %s: a CloudEvents attribute can be matched, but no field is read from it",
-				ErrMapping, name, quoted(fields[name])))
-		}
-		paths[i] = fields[name]
-	}
-	if len(problems) > 0 {
-		return nil, paths, errors.Join(problems...)
-	}
-	root := &node{}
-	for i, path := range paths {
-		root.add(path, i)
-	}
-	if path := root.crossed(); path != "" {
-		return nil, paths, fmt.Errorf("%w: jobs.fields: %s is read as a field, and another path goes through it; it can be a text or an object, not both",
-			ErrMapping, quoted(path))
-	}
-	return root, paths, nil
 }
 
 func checkPath(path string) error {

@@ -31,9 +31,18 @@ func checkObject(b []byte) error {
 		return malformed(MalformedNotJSON, "", syntaxOf(b))
 	}
 	if b[skipSpace(b, 0)] != '{' {
-		return malformed(MalformedNotObject, "", fmt.Sprintf("the message is %s; a job is one JSON object {…}", kindOf(bytes.TrimSpace(b))))
+		return malformed(MalformedNotObject, "", notOneObject(bytes.TrimSpace(b)))
 	}
 	return nil
+}
+
+func notOneObject(b []byte) string {
+	if n := 0; b[0] == '[' {
+		if n = countElements(b); n > 0 {
+			return fmt.Sprintf("the message is an array of %d; one job is one capture: publish each as a message of its own, one JSON object {…}", n)
+		}
+	}
+	return fmt.Sprintf("the message is %s; a job is one JSON object {…}", kindOf(b))
 }
 
 // syntaxOf says where invalid JSON goes wrong.
@@ -87,6 +96,30 @@ func Members(obj []byte) iter.Seq2[[]byte, []byte] {
 			i = skipSpace(obj, i+1) // past the comma
 		}
 	}
+}
+
+// elements yields the elements of a valid JSON array as they are written.
+func elements(list []byte) iter.Seq[[]byte] {
+	return func(yield func(value []byte) bool) {
+		i := skipSpace(list, skipSpace(list, 0)+1) // past the bracket
+		for list[i] != ']' {
+			end := skipValue(list, i)
+			if !yield(list[i:end]) {
+				return
+			}
+			if i = skipSpace(list, end); list[i] == ',' {
+				i = skipSpace(list, i+1)
+			}
+		}
+	}
+}
+
+func countElements(list []byte) int {
+	n := 0
+	for range elements(list) {
+		n++
+	}
+	return n
 }
 
 func memberName(raw []byte) []byte {

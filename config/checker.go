@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -159,6 +160,17 @@ func (v *checker) mappingIs(key string, m capture.Mapping) {
 	if _, err := capture.NewDecoder(m); err != nil {
 		text := strings.TrimPrefix(err.Error(), capture.ErrMapping.Error()+": ")
 		v.add(key, strings.TrimPrefix(text, key+": "), "")
+	}
+}
+
+// askAbove reads the limits as the publish command does.
+func (v *checker) askAbove() {
+	limits := v.c.Publish.AskAbove
+	for _, code := range slices.Sorted(maps.Keys(limits)) {
+		if _, err := capture.ParseAmount(limits[code], strings.ToUpper(code)); err != nil {
+			v.add("publish.ask_above", fmt.Sprintf("%s=%s is no sum: %s", cut(code), cut(limits[code]), strings.TrimPrefix(err.Error(), capture.ErrAmount.Error()+": ")),
+				"write currency=amount, such as EUR=10000")
+		}
 	}
 }
 

@@ -29,6 +29,8 @@ type Config struct {
 	Reconcile Reconcile
 	Notify    Notify
 	Admin     Admin
+	Publish   Publish
+	Records   Records
 	Tracing   Tracing
 	Log       Log
 
@@ -57,14 +59,19 @@ type NATS struct {
 
 // Jobs says where jobs come from and how to read them.
 type Jobs struct {
-	Stream    string            `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
-	Subjects  []string          `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
-	Consumer  string            `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
-	Lanes     map[string]string `key:"jobs.lanes" doc:"kinds of jobs that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: all jobs are alike"`
-	Weights   map[string]string `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; 1 where none is named"`
-	DLQStream string            `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the jobs that nobody can capture, subjects capture.dlq.<reason>"`
-	Fields    map[string]string `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=payment.total"`
-	Match     []capture.Match   `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked untouched"`
+	Stream    string                   `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
+	Subjects  []string                 `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
+	Consumer  string                   `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
+	Lanes     map[string]string        `key:"jobs.lanes" doc:"kinds of jobs that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: all jobs are alike"`
+	Weights   map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; 1 where none is named"`
+	DLQStream string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the jobs that nobody can capture, subjects capture.dlq.<reason>"`
+	Fields    map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
+	Match     []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked untouched"`
+}
+
+// Publish says when the publish command asks an operator.
+type Publish struct {
+	AskAbove map[string]string `key:"publish.ask_above" doc:"sums above which publish asks at a terminal before it sends, as currency=amount: EUR=10000,JPY=1500000; none: it never asks"`
 }
 
 // Ledger says where the truth is kept, and for how long.
@@ -138,6 +145,17 @@ type Admin struct {
 	Listen string `key:"admin.listen" kind:"listen" default:"127.0.0.1:9464" doc:"address of metrics and health; empty or off: none; port 0: a free one"`
 	Pprof  bool   `key:"admin.pprof" default:"false" doc:"serve /debug/pprof there too"`
 }
+
+// Records is the read model of the ledger.
+type Records struct {
+	DSN      gateway.Secret `key:"records.dsn" doc:"database of the records: the path of a SQLite file, or a postgres:// URL; off: none. run --embedded and demo keep a file in nats.store_dir if it is not set"`
+	DSNFile  string         `key:"records.dsn_file" doc:"path of a file that holds records.dsn"`
+	Consumer string         `key:"records.consumer" default:"capture-records" doc:"durable consumers by which the records read the ledger and the dead letters; another name for each database"`
+	Listen   string         `key:"records.listen" kind:"listen" default:"127.0.0.1:9465" doc:"address of metrics and health of the records command; empty or off: none; port 0: a free one"`
+}
+
+// RecordsOff, as records.dsn, means that no records are kept.
+const RecordsOff = "off"
 
 // Tracing says where the spans of OpenTelemetry go.
 type Tracing struct {

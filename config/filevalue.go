@@ -2,8 +2,6 @@ package config
 
 import (
 	"fmt"
-
-	"github.com/capture-worker/capture-worker/capture"
 )
 
 // fromFile reads a value as the file's text decoder leaves it: text, a list of
@@ -15,8 +13,11 @@ func (k *kind) fromFile(v any) (any, error) {
 	case []any:
 		return k.fromFileList(v)
 	case map[string]any:
-		if k == mapKind {
+		switch k {
+		case mapKind:
 			return textMap(v)
+		case fieldsKind:
+			return fieldMap(v)
 		}
 	}
 	return nil, k.wrongShape(v)
@@ -45,25 +46,11 @@ func textMap(v map[string]any) (any, error) {
 	for name, value := range v {
 		s, ok := value.(string)
 		if !ok || s == "" {
-			return nil, valueError(fmt.Sprintf("must give a path for %q", name))
+			return nil, valueError(fmt.Sprintf("must give a value for %q", cut(name)))
 		}
 		m[name] = s
 	}
 	return m, nil
-}
-
-func matchList(items []any) (any, error) {
-	list := make([]capture.Match, 0, len(items))
-	for _, item := range items {
-		m, _ := item.(map[string]any)
-		path, isPath := m["path"].(string)
-		value, isValue := m["value"].(string)
-		if !isPath || !isValue || path == "" || value == "" || len(m) != 2 {
-			return nil, valueError("must be a list of {path: …, value: …}")
-		}
-		list = append(list, capture.Match{Path: path, Value: value})
-	}
-	return list, nil
 }
 
 func (k *kind) wrongShape(v any) error {
@@ -72,7 +59,7 @@ func (k *kind) wrongShape(v any) error {
 		shape = "a list"
 	}
 	switch k {
-	case listKind, mapKind, matchKind:
+	case listKind, mapKind, fieldsKind, matchKind:
 		return valueError("must be a " + k.name + ", not " + shape)
 	}
 	return valueError("must be one value, not " + shape)

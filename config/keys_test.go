@@ -22,6 +22,7 @@ var samples = map[string][]string{
 	"duration":        {"11s", "12m", "13h"},
 	"list":            {"a.>,b.c", "d", "e"},
 	"field=path list": {"amount=A.b", "currency=C", "order_id=Data.Id"},
+	"name=value list": {"live=a.b", "batch=c", "x=d"},
 	"path=value list": {"Type=Shipped,data.x=1", "b=2", "c=3"},
 	"bool":            {"true", "true", "true"},
 }

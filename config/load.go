@@ -173,6 +173,9 @@ func shown(k Key, value any) string {
 	if !ok || k.Secret {
 		return ""
 	}
+	if k.kind == fieldsKind || k.kind == matchKind {
+		return text // an @ is a part of a JSONPath
+	}
 	return hideUserinfo(text)
 }
 

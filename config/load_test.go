@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"maps"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -44,12 +43,13 @@ func TestFileShapes(t *testing.T) {
 	if want := []string{"orders.shipped", "orders.sent"}; !reflect.DeepEqual(c.Jobs.Subjects, want) {
 		t.Errorf("subjects %q", c.Jobs.Subjects)
 	}
-	if want := map[string]string{"trade_id": "Payment.tradeId", "amount": "Payment.Total"}; !maps.Equal(c.Jobs.Fields, want) {
-		t.Errorf("fields %q", c.Jobs.Fields)
+	fields := map[string]capture.Field{"trade_id": capture.At("Payment.tradeId"), "amount": capture.At("Payment.Total")}
+	if !reflect.DeepEqual(c.Jobs.Fields, fields) {
+		t.Errorf("fields %v", c.Jobs.Fields)
 	}
 	want := []capture.Match{{Path: "Event.Type", Value: "Shipped, really"}, {Path: "v", Value: "2"}}
 	if !reflect.DeepEqual(c.Jobs.Match, want) {
-		t.Errorf("match %q", c.Jobs.Match)
+		t.Errorf("match %v", c.Jobs.Match)
 	}
 	if c.Notify.Listen != ":8080" || c.Admin.Listen != "" {
 		t.Errorf("listeners %q and %q", c.Notify.Listen, c.Admin.Listen)

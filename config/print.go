@@ -62,43 +62,20 @@ func (k Key) atStart(c Config) bool {
 func (k Key) yamlText(c Config) string {
 	switch v := k.field(&c).Interface().(type) {
 	case []string:
-		return flow(v)
+		return oneLine(v)
 	case map[string]string:
 		if v == nil {
 			v = map[string]string{}
 		}
-		return flow(v)
+		return oneLine(v)
+	case map[string]capture.Field:
+		return oneLine(fieldTexts(v))
 	case []capture.Match:
-		return flow(matches(v))
+		return oneLine(matches(v))
 	case int, float64, bool, time.Duration:
 		return k.Text(c)
 	}
 	return quoted(k.Text(c))
-}
-
-type matchText struct {
-	Path  string `json:"path"`
-	Value string `json:"value"`
-}
-
-func matches(list []capture.Match) []matchText {
-	out := make([]matchText, 0, len(list))
-	for _, m := range list {
-		out = append(out, matchText(m))
-	}
-	return out
-}
-
-// flow writes a list or map in one line. JSON is YAML, and is read by people
-// here: > stays >.
-func flow(v any) string {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		panic("config: " + err.Error()) // only texts are in it
-	}
-	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // quoted writes text as YAML writes it, quoted where it must be.
@@ -109,7 +86,7 @@ func quoted(text string) string {
 	}
 	line := strings.TrimSuffix(string(b), "\n")
 	if strings.Contains(line, "\n") {
-		return flow(text)
+		return oneLine(text)
 	}
 	return line
 }
@@ -133,6 +110,8 @@ func (c Config) WriteJSON(w io.Writer) error {
 		switch v := value.(type) {
 		case time.Duration, string, gateway.Secret:
 			value = k.Text(c)
+		case map[string]capture.Field:
+			value = fieldTexts(v)
 		case []capture.Match:
 			value = matches(v)
 		}

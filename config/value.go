@@ -36,7 +36,8 @@ var (
 	rateKind     = &kind{"number", parseRate, func(v any) string { return strconv.FormatFloat(v.(float64), 'g', -1, 64) }}
 	durationKind = &kind{"duration", parseDuration, func(v any) string { return FormatDuration(v.(time.Duration)) }}
 	listKind     = &kind{"list", parseList, func(v any) string { return strings.Join(v.([]string), ",") }}
-	mapKind      = &kind{"field=path list", parseMap, formatMap}
+	mapKind      = &kind{"name=value list", parseMap, formatMap}
+	fieldsKind   = &kind{"field=path list", parseFields, formatFields}
 	matchKind    = &kind{"path=value list", parseMatch, formatMatch}
 )
 
@@ -48,15 +49,16 @@ func kindOf(f reflect.StructField) *kind {
 		return urlKind
 	}
 	return map[reflect.Type]*kind{
-		reflect.TypeFor[string]():            textKind,
-		reflect.TypeFor[gateway.Secret]():    secretKind,
-		reflect.TypeFor[bool]():              boolKind,
-		reflect.TypeFor[int]():               intKind,
-		reflect.TypeFor[float64]():           rateKind,
-		reflect.TypeFor[time.Duration]():     durationKind,
-		reflect.TypeFor[[]string]():          listKind,
-		reflect.TypeFor[map[string]string](): mapKind,
-		reflect.TypeFor[[]capture.Match]():   matchKind,
+		reflect.TypeFor[string]():                   textKind,
+		reflect.TypeFor[gateway.Secret]():           secretKind,
+		reflect.TypeFor[bool]():                     boolKind,
+		reflect.TypeFor[int]():                      intKind,
+		reflect.TypeFor[float64]():                  rateKind,
+		reflect.TypeFor[time.Duration]():            durationKind,
+		reflect.TypeFor[[]string]():                 listKind,
+		reflect.TypeFor[map[string]string]():        mapKind,
+		reflect.TypeFor[map[string]capture.Field](): fieldsKind,
+		reflect.TypeFor[[]capture.Match]():          matchKind,
 	}[f.Type]
 }
 
@@ -164,15 +166,6 @@ func parseMap(s string) (any, error) {
 	return m, err
 }
 
-func parseMatch(s string) (any, error) {
-	var list []capture.Match
-	err := eachPair(s, func(path, value string) error {
-		list = append(list, capture.Match{Path: path, Value: value})
-		return nil
-	})
-	return list, err
-}
-
 // eachPair reads "a=b,c=d". What is after the first = belongs to the value.
 func eachPair(s string, add func(name, value string) error) error {
 	for part := range strings.SplitSeq(s, ",") {
@@ -195,14 +188,6 @@ func formatMap(v any) string {
 	parts := make([]string, 0, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		parts = append(parts, name+"="+m[name])
-	}
-	return strings.Join(parts, ",")
-}
-
-func formatMatch(v any) string {
-	var parts []string
-	for _, m := range v.([]capture.Match) {
-		parts = append(parts, m.Path+"="+m.Value)
 	}
 	return strings.Join(parts, ",")
 }

@@ -19,8 +19,8 @@ func refused(a *capture.Answer, format string, args ...any) {
 	a.Kind, a.Why = capture.AnswerRefused, fmt.Sprintf(format, args...)
 }
 
-// answer sorts an exchange. Only an envelope that was read whole is held
-// against what was asked.
+// answer classifies an exchange. Only a complete envelope is compared with the
+// question.
 func (x *exchange) answer(q *question) capture.Answer {
 	a := capture.Answer{HTTPStatus: x.status}
 	switch {
@@ -29,47 +29,47 @@ func (x *exchange) answer(q *question) capture.Answer {
 	case x.err != nil && x.status == 0:
 		unknown(&a, "no answer: %v", x.err)
 	case x.err != nil:
-		unknown(&a, "HTTP %d, and the answer could not be read: %v", x.status, x.err)
+		unknown(&a, "HTTP %d, and reading the answer failed: %v", x.status, x.err)
 	case x.encoding != "":
-		unknown(&a, "HTTP %d%s, packed as %q, which was not asked for and is not read", x.status, x.again(), cleanText(x.encoding, maxCode))
+		unknown(&a, "HTTP %d%s with unsupported Content-Encoding %q", x.status, x.retryAfterText(), cleanText(x.encoding, maxCode))
 	default:
 		x.judge(&a, q)
 	}
 	return a
 }
 
-// judge reads the body and fills in what it proves.
+// judge reads the body and fills in the answer.
 func (x *exchange) judge(a *capture.Answer, q *question) {
 	r := readings.Get().(*reading)
-	defer r.giveBack()
+	defer r.release()
 	e, err := readEnvelope(x.body, x.status, r)
 	if err != nil {
-		unknown(a, "HTTP %d%s, not the gateway's JSON (%d bytes)", x.status, x.again(), len(x.body))
+		unknown(a, "HTTP %d%s, not a JSON object (%d bytes)", x.status, x.retryAfterText(), len(x.body))
 		return
 	}
 	a.Message, a.ResponseID = e.message, e.responseID
 	if why := e.doubt(); why != "" {
-		unknown(a, "HTTP %d%s: %s", x.status, x.again(), why)
+		unknown(a, "HTTP %d%s: %s", x.status, x.retryAfterText(), why)
 		if e.counted() {
 			a.Code = e.code
 		}
 		return
 	}
-	// From here on the code is believed. Before, it is left out of the answer:
-	// a -1000 or -4118 there would be counted as the gateway's word.
+	// Only here the code is set: the code of a doubtful answer must not count as one
+	// of the gateway, such as -1000 or -4118.
 	a.Code = e.code
 	e.judge(a, q, r)
 }
 
-// again names the Retry-After of the response.
-func (x *exchange) again() string {
+// retryAfterText returns the Retry-After of the response for a message.
+func (x *exchange) retryAfterText() string {
 	if x.retryAfter == "" {
 		return ""
 	}
 	return " (Retry-After " + x.retryAfter + ")"
 }
 
-// refusals are the codes of the gateway's table that say no.
+// refusals are the codes of the gateway's table that refuse a call.
 var refusals = map[string]string{
 	capture.CodeSignature:        "signature error",
 	capture.CodeUser:             "the user does not exist",
@@ -81,48 +81,48 @@ var refusals = map[string]string{
 	capture.CodeTradeID:          "the trade ID is incorrect",
 }
 
-// doubt says why an envelope is not believed, "" if it is.
+// doubt returns why an envelope proves nothing, "" if it can be used.
 //
-// A refusal in an HTTP 4xx is the gateway's own: what stands in front of it does
-// not know its codes. A 5xx comes from a proxy, or from a gateway that broke
-// midway, and does not prove what became of the request; nor does a success
-// whose HTTP status says the opposite.
+// A refusal with HTTP 4xx comes from the gateway, because a proxy does not know its
+// codes. An HTTP 5xx may come from a proxy, or from a gateway that failed midway, and
+// does not prove what happened; neither does a success with an HTTP status that is not
+// one.
 func (e *envelope) doubt() string {
 	ok := e.httpStatus >= 200 && e.httpStatus <= 299
 	clientError := e.httpStatus >= 400 && e.httpStatus <= 499
 	switch {
-	case e.twice != "":
-		return "an answer that contradicts itself: " + e.twice + " stands twice with different values"
+	case e.conflict != "":
+		return "contradictory answer: " + e.conflict + " occurs twice with different values"
 	case e.code == "":
-		return "an answer without a code"
+		return "answer without a code"
 	case !ok && !(clientError && e.status == no):
-		return "an HTTP status that is no success, with code " + e.code
-	case e.status == unsaid:
-		return "an answer without a status, with code " + e.code
+		return "not a successful HTTP status, with code " + e.code
+	case e.status == missing:
+		return "answer without a status, with code " + e.code
 	case (e.status == yes) != (e.code == capture.CodeSuccess):
-		return "status and code contradict each other: code " + e.code
+		return "contradictory answer: status and code do not match, code " + e.code
 	}
 	return ""
 }
 
-// counted reports whether the code of a doubted envelope is kept all the same: a
-// code that the table does not have settles nothing whatever the HTTP status,
-// and must be counted, so that a trade does not meet it for a month.
+// counted reports whether the code of a doubtful envelope is set in the answer anyway.
+// A code that the table does not list proves nothing, whatever the HTTP status, and is
+// counted so that a trade with such answers is parked in time.
 func (e *envelope) counted() bool {
 	listed := e.code == capture.CodeSuccess || e.code == capture.CodeInternal || refusals[e.code] != ""
-	return e.twice == "" && e.status == no && e.code != "" && !listed
+	return e.conflict == "" && e.status == no && e.code != "" && !listed
 }
 
-// judge sorts a believed envelope by its code.
+// judge classifies a usable envelope by its code.
 func (e *envelope) judge(a *capture.Answer, q *question, r *reading) {
 	why, final := refusals[e.code]
 	switch {
 	case e.code == capture.CodeSuccess && q.method == MethodCapture && !e.hasData:
-		unknown(a, "a success without data")
+		unknown(a, "success without data")
 	case e.code == capture.CodeSuccess && q.method == MethodCapture:
 		judgeCapture(a, q, r)
 	case e.code == capture.CodeSuccess && !e.hasInfo:
-		unknown(a, "a success without transaction_info")
+		unknown(a, "success without transaction_info")
 	case e.code == capture.CodeSuccess:
 		judgeQuery(a, q, r)
 	case final:
@@ -130,17 +130,17 @@ func (e *envelope) judge(a *capture.Answer, q *question, r *reading) {
 	case e.code == capture.CodeInternal:
 		unknown(a, "internal error of the gateway")
 	default:
-		unknown(a, "a code that the gateway's table does not have")
+		unknown(a, "a code that the gateway does not document")
 	}
 }
 
-// judgeCapture says what a success means for a capture.
+// judgeCapture classifies a success of a capture.
 func judgeCapture(a *capture.Answer, q *question, r *reading) {
 	order := r.data.order()
 	r.order.addFrom(order)
 	a.Order = order
 	if !capture.SameTrade(order.TradeID, q.tradeID) {
-		unknown(a, "an answer about another trade: %s", order.TradeID)
+		unknown(a, "answer about another trade: %s", order.TradeID)
 		return
 	}
 	switch order.State.Class() {
@@ -155,13 +155,13 @@ func judgeCapture(a *capture.Answer, q *question, r *reading) {
 		}
 		a.Kind, a.Why = capture.AnswerDone, "paid"
 	default:
-		unknown(a, "a success in a state that is none of a capture: %s", order.State)
+		unknown(a, "success with an unexpected state: %s", order.State)
 	}
 }
 
-// judgeQuery says what a success means for an Order Query. Paid, but with an
-// amount or a trade that cannot be read, is done without an amount: asking again
-// would give the same, and what was sent stands in AmountText.
+// judgeQuery classifies a success of an Order Query. Paid with an unreadable amount or
+// trade is done, without an amount and with the text in AmountText: another query
+// would give the same answer.
 func judgeQuery(a *capture.Answer, q *question, r *reading) {
 	order := r.order.order()
 	r.data.addFrom(order)
@@ -171,15 +171,15 @@ func judgeQuery(a *capture.Answer, q *question, r *reading) {
 		a.Order = order
 		order.Amount = capture.Amount{}
 		order.AmountText = strings.TrimSpace(r.order.shown("amount") + " " + r.order.shown("currency") + ", no trade_id")
-		a.Kind, a.Why = capture.AnswerDone, "the order is paid, with a trade that cannot be read"
+		a.Kind, a.Why = capture.AnswerDone, "the order is paid, without a readable trade_id"
 	case !capture.SameTrade(order.TradeID, q.tradeID):
 		a.Order = order
-		unknown(a, "an answer about another trade: %s", order.TradeID)
+		unknown(a, "answer about another trade: %s", order.TradeID)
 	case order.State == "":
-		unknown(a, "an order without a state")
+		unknown(a, "order without a state")
 	case paid && order.Amount.IsZero():
 		a.Order = order
-		a.Kind, a.Why = capture.AnswerDone, "the order is paid, with an amount that cannot be read: "+order.AmountText
+		a.Kind, a.Why = capture.AnswerDone, "the order is paid, with an unreadable amount: "+order.AmountText
 	default:
 		a.Order = order
 		a.Kind, a.Why = capture.AnswerDone, "the order is "+string(order.State)

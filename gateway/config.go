@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// ErrConfig is what every error of [New] and [Client.SetSecret] wraps.
+// ErrConfig is wrapped by every error of [New] and [Client.SetSecret].
 var ErrConfig = errors.New("gateway configuration")
 
 // The defaults of [Config].
@@ -21,29 +21,28 @@ const (
 	DefaultConcurrency = 64
 )
 
-// Config says where the gateway is and who calls it.
+// Config configures a [Client]. URL, User and SecretKey are required.
 type Config struct {
-	// URL is the gateway's one endpoint, https://mapi.yabandpay.com/Payments.
+	// URL is the gateway's endpoint, https://mapi.yabandpay.com/Payments.
 	URL string
 	// User is the UID of the cashier account.
 	User string
 	// SecretKey signs the calls; [Client.SetSecret] replaces it.
 	SecretKey Secret
-	// Timeout bounds one call from the dial to the last byte of the answer. A
-	// short one makes answers unknown. Default 30 seconds.
+	// Timeout limits one call, from the dial to the last byte of the answer. A short
+	// one leads to more unknown answers. 0 is 30 seconds.
 	Timeout time.Duration
-	// Concurrency is how many calls are expected in flight; as many idle
-	// connections are kept. It does not limit the calls. Default 64.
+	// Concurrency is the expected number of concurrent calls. So many idle
+	// connections are kept; it does not limit the calls. 0 is 64.
 	Concurrency int
-	// Clock gives the time that is sent and signed. Default time.Now.
+	// Clock returns the time that is sent and signed. nil is time.Now.
 	Clock func() time.Time
-	// RootCAs are the authorities believed for https. Default the system's.
+	// RootCAs are the trusted certificate authorities. nil is the system's.
 	RootCAs *x509.CertPool
-	// AllowPlainHTTP permits http to a host that is not loopback, for a
-	// simulator on another machine. Calls and answers can then be read and
-	// answers forged on the way.
+	// AllowPlainHTTP permits http to a host other than loopback, for a simulator on
+	// another machine. Calls can then be read, and answers forged, on the network.
 	AllowPlainHTTP bool
-	// UserAgent names the caller. Default "capture-worker".
+	// UserAgent is the User-Agent header. "" is "capture-worker".
 	UserAgent string
 }
 
@@ -72,10 +71,10 @@ func (c Config) check() error {
 		errs = append(errs, errors.New("the secret key is missing: set the secret_key of the cashier account"))
 	}
 	if c.Timeout < 0 {
-		errs = append(errs, fmt.Errorf("the timeout %s is negative: set a duration above zero", c.Timeout))
+		errs = append(errs, fmt.Errorf("the timeout %s is negative: set a positive duration, or 0 for the default", c.Timeout))
 	}
 	if c.Concurrency < 0 {
-		errs = append(errs, fmt.Errorf("the concurrency %d is negative: set a number above zero", c.Concurrency))
+		errs = append(errs, fmt.Errorf("the concurrency %d is negative: set a positive number, or 0 for the default", c.Concurrency))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
@@ -83,7 +82,7 @@ func (c Config) check() error {
 	return nil
 }
 
-// checkURL never shows the whole URL: it may hold a password.
+// checkURL returns errors without the whole URL, which may contain a password.
 func (c Config) checkURL() error {
 	const want = "set an absolute URL such as https://mapi.yabandpay.com/Payments"
 	u, err := url.Parse(c.URL)
@@ -91,19 +90,19 @@ func (c Config) checkURL() error {
 	case c.URL == "":
 		return errors.New("the URL is missing: " + want)
 	case err != nil:
-		return errors.New("the URL cannot be read: " + want)
+		return errors.New("the URL cannot be parsed: " + want)
 	case u.User != nil:
-		return errors.New("the URL holds a user or password, which the gateway does not use: remove it")
+		return errors.New("the URL contains a user or password, which the gateway does not use: remove it")
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
 		return errors.New("the URL is not an absolute http or https URL: " + want)
 	case u.Scheme == "http" && !c.AllowPlainHTTP && !loopback(u.Hostname()):
-		return fmt.Errorf("the URL is plain http to %s, where others may read and forge the traffic: use https, or allow plain http", u.Hostname())
+		return fmt.Errorf("the URL is plain http to %s, where traffic can be read and forged: use https, or set AllowPlainHTTP", u.Hostname())
 	}
 	return nil
 }
 
-// loopback takes names as they are written: a name that only resolves to
-// loopback today is not trusted.
+// loopback reports whether a host is "localhost" or a loopback address. Other names
+// that resolve to loopback are not trusted.
 func loopback(host string) bool {
 	if host == "localhost" {
 		return true
@@ -112,15 +111,15 @@ func loopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// connBuffer is a connection's buffer for writing, and one for reading.
+// connBuffer is the size of a connection's write buffer and of its read buffer.
 const connBuffer = 2 << 10
 
-// newTransport sizes the pool to the concurrency: net/http keeps two idle
-// connections per host otherwise, and closes the rest after every burst.
+// newTransport returns a transport with as many idle connections as the concurrency;
+// the default of net/http is two per host.
 //
-// HTTP/1.1 only, because HTTP/2 in net/http repeats requests on its own. What
-// is left of repeating in net/http is a request of which not one byte was
-// written on a kept connection; it is then sent once on another.
+// It uses HTTP/1.1 only, because net/http repeats HTTP/2 requests on its own. With
+// HTTP/1.1 it repeats only a request of which no byte was written to a kept-alive
+// connection.
 func newTransport(c Config) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -135,20 +134,20 @@ func newTransport(c Config) *http.Transport {
 		MaxIdleConnsPerHost:    c.Concurrency,
 		IdleConnTimeout:        60 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
-		// Requests and answers have less than a kilobyte; by default each
-		// connection keeps eight for them.
+		// Requests and answers have less than 1 KiB; the default buffers have 4 KiB
+		// each.
 		WriteBufferSize: connBuffer,
 		ReadBufferSize:  connBuffer,
-		// A compressed answer could be far larger than what was read.
+		// A compressed answer could expand far beyond maxAnswer.
 		DisableCompression: true,
 	}
 }
 
-// proxy keeps the address out of the error: it may hold a password.
+// proxy returns an error without the address, which may contain a password.
 func proxy(r *http.Request) (*url.URL, error) {
 	u, err := http.ProxyFromEnvironment(r)
 	if err != nil {
-		return nil, errors.New("the proxy address in the environment cannot be read")
+		return nil, errors.New("the proxy address in the environment cannot be parsed: check HTTPS_PROXY and HTTP_PROXY")
 	}
 	return u, nil
 }

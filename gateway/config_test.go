@@ -25,7 +25,7 @@ func TestNewChecksTheConfiguration(t *testing.T) {
 		"no scheme":        {func(c *gateway.Config) { c.URL = "mapi.yabandpay.com/Payments" }, "not an absolute"},
 		"other scheme":     {func(c *gateway.Config) { c.URL = "ftp://mapi.yabandpay.com" }, "not an absolute"},
 		"no host":          {func(c *gateway.Config) { c.URL = "https:///Payments" }, "not an absolute"},
-		"unreadable":       {func(c *gateway.Config) { c.URL = "https://u:hunter2@a b" }, "cannot be read"},
+		"unreadable":       {func(c *gateway.Config) { c.URL = "https://u:hunter2@a b" }, "cannot be parsed"},
 		"with password":    {func(c *gateway.Config) { c.URL = "https://u:hunter2@gateway.example" }, "user or password"},
 		"no user":          {func(c *gateway.Config) { c.User = "" }, "the user is missing"},
 		"no key":           {func(c *gateway.Config) { c.SecretKey = "" }, "the secret key is missing"},

@@ -7,8 +7,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// envelope is what surrounds every answer of the gateway. Its data may be
-// missing, null, [] or a string where the call failed.
+// envelope is the outer object of every answer. In a failed call its data may be
+// missing, null, [] or a string.
 type envelope struct {
 	httpStatus int
 	status     flag
@@ -16,13 +16,12 @@ type envelope struct {
 	message    string
 	responseID string
 	hasData    bool // data is an object
-	hasInfo    bool // and holds transaction_info, an object
-	// twice names a member that stands twice with different values: such an
-	// answer contradicts itself.
-	twice string
+	hasInfo    bool // data has transaction_info, an object
+	// conflict is the name of a member that occurs twice with different values.
+	conflict string
 }
 
-// readEnvelope reads an answer, and what is in its data.
+// readEnvelope reads an answer and its data.
 func readEnvelope(body []byte, httpStatus int, r *reading) (envelope, error) {
 	m, data := &r.whole, &r.data
 	if err := m.read(body); err != nil {
@@ -37,8 +36,8 @@ func readEnvelope(body []byte, httpStatus int, r *reading) (envelope, error) {
 		hasData:    m.object("data", data),
 	}
 	e.hasInfo = data.object("transaction_info", &r.order)
-	e.twice = cmp.Or(m.twice(), data.twice(), r.order.twice())
-	// Printed examples leave open on which level these two are.
+	e.conflict = cmp.Or(m.conflict(), data.conflict(), r.order.conflict())
+	// The published examples differ in the level of these two.
 	if e.responseID == "" {
 		e.responseID = data.text("response_id")
 	}
@@ -51,8 +50,8 @@ func readEnvelope(body []byte, httpStatus int, r *reading) (envelope, error) {
 	return e, nil
 }
 
-// order reads what an answer says of an order. If its amount cannot be read, it
-// is zero and AmountText says what was sent.
+// order reads the order in an answer. If its amount cannot be read, it is zero and
+// AmountText is the text.
 func (m *members) order() *capture.Order {
 	o := &capture.Order{
 		TradeID:            m.text("trade_id"),
@@ -69,7 +68,7 @@ func (m *members) order() *capture.Order {
 	return o
 }
 
-// readAmount returns the amount, or else the text of what was sent.
+// readAmount returns the amount, or its text if it cannot be read.
 func readAmount(number, code string) (capture.Amount, string) {
 	amount, err := capture.ReadAmount(number, code)
 	if err == nil {
@@ -78,8 +77,8 @@ func readAmount(number, code string) (capture.Amount, string) {
 	return capture.Amount{}, strings.TrimSpace(number + " " + code)
 }
 
-// addFrom fills in what else is told of the same order on another level of an
-// answer: the printed examples leave open where each member stands.
+// addFrom fills in missing members of the same order from another level of the
+// answer: the published examples differ in the level of each member.
 func (m *members) addFrom(o *capture.Order) {
 	if id := m.text("trade_id"); id != "" && !capture.SameTrade(id, o.TradeID) {
 		return

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -30,7 +31,7 @@ func ExampleClient_Capture() {
 	}
 	answer := client.Capture(context.Background(), gateway.CaptureRequest{
 		TradeID: "160899f3", Amount: amount, Description: "order A-1001",
-		RequestID: "ca51f2fas3i0f8uiw7efj6oe4i2w1ghj", // keep it, to send it again
+		RequestID: gateway.NewRequestID(), // store it first, to repeat the attempt with it
 	})
 	switch answer.Kind {
 	case capture.AnswerDone:
@@ -38,7 +39,7 @@ func ExampleClient_Capture() {
 	case capture.AnswerRefused:
 		fmt.Println("refused", answer.Code, answer.Why)
 	case capture.AnswerUnknown:
-		fmt.Println("ask Order Query before trying again:", answer.Why)
+		fmt.Println("ask Order Query before the next try:", answer.Why)
 	case capture.AnswerNotSent:
 		fmt.Println("try again:", answer.Why)
 	}
@@ -74,4 +75,31 @@ func ExampleParseNotification() {
 	}
 	fmt.Println(n.Type, n.TradeID, n.State, n.Amount)
 	// Output: payment 160899f3 paid 24.99 EUR
+}
+
+// An answer can be handled like any other Go result.
+func ExampleCaptureRequest() {
+	client, err := gateway.New(gateway.Config{URL: "http://localhost:1/Payments", User: "016683", SecretKey: "example-secret-key"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	amount, err := capture.ParseAmount("24.99", "EUR")
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = client.Capture(context.Background(), gateway.CaptureRequest{TradeID: "160899f3", Amount: amount, RequestID: "short"}).Err()
+	if failed, ok := errors.AsType[*capture.AnswerError](err); ok {
+		fmt.Println(failed.Answer.Kind)
+	}
+	fmt.Println(err)
+	// Output:
+	// not_sent
+	// the call was not sent: the request_id is not at least 24 letters and digits: use gateway.NewRequestID
+}
+
+func ExampleNewRequestID() {
+	id := gateway.NewRequestID()
+	fmt.Println(gateway.ValidRequestID(id), gateway.ValidRequestID("order-1001"))
+	// Output: true false
 }

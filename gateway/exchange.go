@@ -7,32 +7,34 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"strconv"
+	"strings"
 	"sync/atomic"
+	"time"
 )
 
-// maxAnswer is the largest body that is read.
+// maxAnswer is the size of the largest body that is read, in bytes.
 const maxAnswer = 1 << 20
 
 var errTooLarge = errors.New("answer over 1 MiB")
 
-// requestTemplate is made once: reading the URL and writing the headers for each
-// call would give the same every time. Nobody changes a header or a URL of a
-// request that is sent, so all may share them.
+// requestTemplate returns a request with the parts that all calls share: the URL and
+// the headers, which are not modified after this.
 func requestTemplate(config Config) (*http.Request, error) {
 	r, err := http.NewRequest(http.MethodPost, config.URL, nil)
 	if err != nil {
-		return nil, errors.New("no request can be made of the URL")
+		return nil, errors.New("the URL cannot be used for a request")
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json")
-	// A compressed answer is not read, so that none can grow beyond maxAnswer.
+	// Compressed answers are not read: they could expand beyond maxAnswer.
 	r.Header.Set("Accept-Encoding", "identity")
 	r.Header.Set("User-Agent", config.UserAgent)
 	return r, nil
 }
 
-// fill makes a request with a body that net/http can take up again where a kept
-// connection was gone before a byte was written.
+// fill returns a request with a body that net/http can read again if a kept-alive
+// connection was closed before a byte was written.
 func fill(ctx context.Context, template *http.Request, body []byte) *http.Request {
 	r := template.WithContext(ctx)
 	r.ContentLength = int64(len(body))
@@ -41,31 +43,27 @@ func fill(ctx context.Context, template *http.Request, body []byte) *http.Reques
 	return r
 }
 
-// exchange is what one HTTP request came to.
+// exchange is the result of one HTTP request.
 type exchange struct {
-	// connected: a connection was handed to the request, so that some of it
-	// may have been written. Before that moment nothing can have been: dial,
-	// proxy CONNECT and TLS handshake carry none of it.
+	// connected reports whether the request got a connection, so that some of it may
+	// have been written. Dial, proxy CONNECT and TLS handshake carry none of it.
 	connected  atomic.Bool
-	status     int // 0 where no response came
+	status     int // 0 without a response
 	retryAfter string
-	encoding   string // the Content-Encoding, "" if the body is as it was written
+	encoding   string // the Content-Encoding, "" for none
 	body       []byte
 	err        error
 }
 
-// trace notes the moment the request gets its connection.
-//
-// WroteHeaders and the like come too late: net/http reports them after the
-// write, and a write that failed may have carried bytes.
+// trace sets connected when the request gets its connection. The later hooks, such as
+// WroteHeaders, are called after a write, and a failed write may have sent bytes.
 func (x *exchange) trace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { x.connected.Store(true) },
 	})
 }
 
-// fail keeps why the exchange broke off. Where our own time limit or the
-// caller's cancelling broke it, that is the better reason.
+// fail sets the error of the exchange: the cause of ctx's end, if it has ended.
 func (x *exchange) fail(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -73,7 +71,7 @@ func (x *exchange) fail(ctx context.Context, err error) {
 	x.err = err
 }
 
-// read takes the whole body, so that the connection can be used again.
+// read reads the whole body, so that the connection can be reused.
 func (x *exchange) read(ctx context.Context, resp *http.Response) {
 	defer resp.Body.Close()
 	x.status = resp.StatusCode
@@ -88,4 +86,50 @@ func (x *exchange) read(ctx context.Context, resp *http.Response) {
 	default:
 		x.body = body
 	}
+}
+
+// MaxRetryAfter is the longest Retry-After that is obeyed; longer ones are reduced to
+// it, so that a wrong value cannot stop the worker for long.
+const MaxRetryAfter = 5 * time.Minute
+
+// wait returns how long the gateway asked not to be called, 0 if it did not. The header
+// Retry-After, in seconds or as a date, is used with HTTP 429 and 503.
+func (x *exchange) wait(now time.Time) time.Duration {
+	if x.status != http.StatusTooManyRequests && x.status != http.StatusServiceUnavailable {
+		return 0
+	}
+	return readRetryAfter(x.retryAfter, now)
+}
+
+func readRetryAfter(text string, now time.Time) time.Duration {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return 0
+	}
+	if strings.Trim(text, "0123456789") == "" {
+		seconds, err := strconv.ParseUint(text, 10, 32)
+		if err != nil || seconds > uint64(MaxRetryAfter/time.Second) {
+			return MaxRetryAfter
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	end, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return min(max(end.Sub(now), 0), MaxRetryAfter)
+}
+
+// contentEncoding returns the encodings of a body, "" for none or identity.
+func contentEncoding(h http.Header) string {
+	var packed []string
+	for _, value := range h.Values("Content-Encoding") {
+		for name := range strings.SplitSeq(value, ",") {
+			name = strings.ToLower(strings.TrimSpace(name))
+			if name != "" && name != "identity" {
+				packed = append(packed, name)
+			}
+		}
+	}
+	return strings.Join(packed, ", ")
 }

@@ -27,7 +27,7 @@ func DialWith(c *Client, dial func(ctx context.Context, network, address string)
 	c.transport.DialContext = dial
 }
 
-// ReadCapture and ReadQuery read an answer without a connection, for fuzzing
+// ReadCapture and ReadQuery read answer without a connection, for fuzzing
 // and measuring.
 
 func ReadCapture(status int, body []byte, r CaptureRequest) capture.Answer {

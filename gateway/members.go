@@ -13,21 +13,18 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// members are the members of a JSON object in their order, duplicates
-// included: of several with one name the last counts. They are read by exact
-// name; encoding/json's structs match names in any letter case, so that
-// "STATE" would override "state". The zero value is no object, and has none.
-//
-// They are read into a value that the caller has; see reading.
+// members are the members of a JSON object in order, including duplicates; the last of
+// one name counts. Names match exactly, while encoding/json ignores letter case, so
+// that "STATE" would override "state". The zero value has no members.
 type members struct {
 	from  []byte
 	count int
-	room  [16]span // the first, enough for every answer known
+	room  [16]span // the first; enough for every known answer
 	more  []span   // the others
 }
 
-// span is where a member stands in the text, its name with the quotes. Offsets
-// take a third of what slices would; no text here is longer than maxAnswer.
+// span is the position of a member in the text; the name includes its quotes. Offsets
+// take a third of the size of slices, and no text is longer than maxAnswer.
 type span struct {
 	name, nameEnd, value, valueEnd uint32
 	escaped                        bool // the name is not the bytes between its quotes
@@ -35,24 +32,22 @@ type span struct {
 
 var errNotObject = errors.New("not a JSON object")
 
-// reading is what an answer is taken apart in: its own members, those of its
-// data, and those of the order in the data of a query. It is taken from readings
-// and given back: on the stack of a job it is what makes that grow to twice its
-// size.
+// reading has the members of an answer, of its data, and of the order in the data of a
+// query. It comes from a pool, because it would double the stack of a job.
 type reading struct{ whole, data, order members }
 
 var readings = sync.Pool{New: func() any { return new(reading) }}
 
-// giveBack keeps nothing of the answer.
-func (r *reading) giveBack() {
+// release clears the reading and returns it to the pool.
+func (r *reading) release() {
 	for _, m := range []*members{&r.whole, &r.data, &r.order} {
 		m.from, m.count, m.more = nil, 0, nil
 	}
 	readings.Put(r)
 }
 
-// read reads exactly one JSON object. PHP files saved with a byte order mark
-// print it before every answer, so one is skipped.
+// read reads exactly one JSON object. A leading byte order mark is skipped: PHP files
+// saved with one print it before every answer.
 func (m *members) read(b []byte) error {
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 	if !json.Valid(b) {
@@ -65,12 +60,12 @@ func (m *members) read(b []byte) error {
 	return nil
 }
 
-// split takes a valid object apart.
+// split finds the members of a valid object.
 func (m *members) split(b []byte) {
 	m.from, m.count, m.more = b, 0, nil
 	for name, value := range capture.Members(b) {
-		// What Members yields lies in b: its place is how much less of b is
-		// left behind it.
+		// name and value are slices of b: their offset is the difference of the
+		// capacities.
 		n, v := cap(b)-cap(name), cap(b)-cap(value)
 		m.add(span{
 			name: uint32(n), nameEnd: uint32(n + len(name)),
@@ -96,7 +91,7 @@ func (m *members) at(i int) span {
 	return m.more[i-len(m.room)]
 }
 
-// all yields the members, the escapes in their names resolved.
+// all yields the members, with unescaped names.
 func (m *members) all() iter.Seq2[string, []byte] {
 	return func(yield func(name string, value []byte) bool) {
 		for i := range m.count {
@@ -108,8 +103,8 @@ func (m *members) all() iter.Seq2[string, []byte] {
 	}
 }
 
-// unquote is the text of a valid JSON string. It allocates only where the text
-// is not the bytes between the quotes.
+// unquote returns the text of a valid JSON string. It allocates only if the string has
+// escapes or invalid UTF-8.
 func unquote(raw []byte) []byte {
 	inner := raw[1 : len(raw)-1]
 	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
@@ -117,13 +112,12 @@ func unquote(raw []byte) []byte {
 	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
-		return nil // cannot be: it is valid
+		return nil // not reached: it is valid
 	}
 	return []byte(s)
 }
 
-// get returns a member's value, nil where there is none. The name is ASCII, so
-// that a name without escapes either is these very bytes or another one.
+// get returns the value of a member, nil if there is none. name must be ASCII.
 func (m *members) get(name string) []byte {
 	for i := m.count - 1; i >= 0; i-- {
 		s := m.at(i)
@@ -135,7 +129,7 @@ func (m *members) get(name string) []byte {
 	return nil
 }
 
-// text returns a string, or a number as it is written, "" for all else.
+// text returns a string, or a number as it is written, and "" for other values.
 func (m *members) text(name string) string {
 	raw := m.get(name)
 	if len(raw) == 0 {
@@ -150,7 +144,7 @@ func (m *members) text(name string) string {
 	return ""
 }
 
-// shown returns what text does, and any other value but null as it is written.
+// shown returns what text does, and other values except null as they are written.
 func (m *members) shown(name string) string {
 	if text := m.text(name); text != "" {
 		return text
@@ -161,12 +155,12 @@ func (m *members) shown(name string) string {
 	return ""
 }
 
-// decisive are the members on which the meaning of an answer hangs.
+// decisive are the members that determine the meaning of an answer.
 var decisive = [...]string{"status", "code", "state", "amount", "currency", "trade_id", "data", "transaction_info"}
 
-// twice names a decisive member that stands twice with different values, "" if
-// none does. A string and a number of the same text are one value.
-func (m *members) twice() string {
+// conflict returns the name of a decisive member that occurs twice with different
+// values, "" if there is none. A string and a number with the same text are equal.
+func (m *members) conflict() string {
 	var first [len(decisive)][]byte
 	for i := range m.count {
 		s := m.at(i)
@@ -187,7 +181,7 @@ func (m *members) twice() string {
 	return ""
 }
 
-// meaning is the text of a string without the spaces around it, or the value as
+// meaning returns the text of a string without surrounding spaces, or another value as
 // it is written.
 func meaning(raw []byte) []byte {
 	if raw[0] != '"' {
@@ -196,7 +190,7 @@ func meaning(raw []byte) []byte {
 	return bytes.TrimSpace(unquote(raw))
 }
 
-// object reads a member into inner. It returns false where that is no object.
+// object reads a member into inner. It returns false if the value is not an object.
 func (m *members) object(name string, inner *members) bool {
 	raw := m.get(name)
 	if len(raw) == 0 || raw[0] != '{' {
@@ -206,11 +200,11 @@ func (m *members) object(name string, inner *members) bool {
 	return true
 }
 
-// flag is a truth value that may not have been said.
+// flag is a boolean that may be missing.
 type flag int
 
 const (
-	unsaid flag = iota
+	missing flag = iota
 	yes
 	no
 )
@@ -222,5 +216,5 @@ func (m *members) flag(name string) flag {
 	case "false", "0":
 		return no
 	}
-	return unsaid
+	return missing
 }

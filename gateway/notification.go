@@ -11,45 +11,44 @@ import (
 
 // The errors of [ParseNotification].
 var (
-	// ErrNotification: the body is none of the forms, or says nothing usable.
+	// ErrNotification: the body has none of the known forms, or no usable trade_id.
 	ErrNotification = errors.New("not a notification of the gateway")
-	// ErrSignature: the form is right, and none of our keys signed it.
-	ErrSignature = errors.New("the signature of the notification is not the gateway's")
+	// ErrSignature: the form is known, but none of the secrets made the signature.
+	ErrSignature = errors.New("the notification is not signed with a known key")
 )
 
-// Notification is a change of state that the gateway announced, its signature
-// verified. It is a reason to ask Order Query and no proof by itself: genuine
-// ones come early, late, twice and out of order.
+// Notification is a verified notification of a change of state. It is a reason to ask
+// Order Query, not a proof: genuine ones arrive early, late, twice and out of order.
 type Notification struct {
-	Type          string // payment, refund
+	Type          string // payment or refund
 	User          string
-	TradeID       string // capture.ValidTradeID holds; in the sender's letter case
+	TradeID       string // valid, in the sender's letter case
 	OrderID       string
 	TransactionID string
 	State         capture.OrderState
-	Amount        capture.Amount // zero if none can be read
-	AmountText    string         // what was sent then: amount and currency
-	PaidTime      string         // Unix seconds, as they were sent
-	// Rendering names the way of signing that verified it, one of [Renderings].
-	// What it does not sign is read nowhere above.
+	Amount        capture.Amount // zero if it is missing or cannot be read
+	AmountText    string         // amount and currency as they were sent, if they cannot be read
+	PaidTime      string         // Unix seconds, as sent
+	// Rendering is the way of signing that matched, one of [Renderings]. The fields
+	// above have only values that it signs.
 	Rendering string
-	// Key is the index of the secret that verified it.
+	// Key is the index of the secret that matched.
 	Key int
 }
 
-// ParseNotification reads the body of a POST to notify_url and verifies its
-// signature with the first of the secrets that fits: pass the current and,
-// while keys are being changed, the previous one. Empty secrets are skipped.
+// ParseNotification reads the body of a POST to notify_url and verifies its signature
+// with each of the secrets: pass the current key and, during a key rotation, the
+// previous one. Empty secrets are skipped.
 //
-// It knows the forms that were seen: {"sign":…,"data":{…}}, the same URL-encoded
-// after resultData= or without a name, and signature.{json of the data}. What is
-// signed varies too; each of the [Renderings] is tried, and only what the one
-// that fits has signed is read. The content type is not looked at, the size of
-// the body is the caller's to bound.
+// It reads the known forms: {"sign":…,"data":{…}}; the same URL-encoded, after
+// resultData= or without a name; and signature.{json of the data}. What is signed
+// varies too: each of the [Renderings] is tried, and only values that the matching one
+// signs are read. The content type is ignored. The caller must limit the size of the
+// body.
 //
-// Errors wrap [ErrNotification] or [ErrSignature]; they hold nothing of the
-// body. The reply to a notification that was kept is "ok" in plain text,
-// anything else makes the gateway send it again.
+// Errors wrap [ErrNotification] or [ErrSignature], and contain nothing of the body.
+// The answer to a notification that was stored must be "ok" in plain text; anything
+// else makes the gateway send it again.
 func ParseNotification(body []byte, secrets ...Secret) (Notification, error) {
 	sign, data, err := splitNotification(bytes.TrimSpace(body))
 	if err != nil {
@@ -60,12 +59,12 @@ func ParseNotification(body []byte, secrets ...Secret) (Notification, error) {
 		return Notification{}, ErrSignature
 	}
 	if signed.ambiguous() {
-		return Notification{}, fmt.Errorf("%w: a name or value in it could be read as several members", ErrNotification)
+		return Notification{}, fmt.Errorf("%w: a name or value in it could be read as more than one member", ErrNotification)
 	}
 	n := readNotification(signed)
 	n.Key, n.Rendering = key, rendering
 	if !capture.ValidTradeID(n.TradeID) {
-		return Notification{}, fmt.Errorf("%w: it has no usable trade_id", ErrNotification)
+		return Notification{}, fmt.Errorf("%w: the trade_id is missing or invalid", ErrNotification)
 	}
 	return n, nil
 }
@@ -75,8 +74,8 @@ const formPrefix = "resultData="
 // signLength is the length of a signature in hex.
 const signLength = 64
 
-// decodeForm takes the URL encoding off a body: the value of resultData, or the
-// whole without a name.
+// decodeForm removes the URL encoding of a body: of the value of resultData, or of the
+// whole body.
 func decodeForm(body []byte) ([]byte, error) {
 	form, named := bytes.CutPrefix(body, []byte(formPrefix))
 	switch {
@@ -85,7 +84,7 @@ func decodeForm(body []byte) ([]byte, error) {
 	case bytes.IndexByte(body, '{') >= 0, bytes.IndexByte(body, '%') < 0:
 		return body, nil
 	default:
-		// Whoever takes the body for a name writes the = of its empty value.
+		// An encoder that takes the body for a name appends the = of an empty value.
 		form = bytes.TrimSuffix(form, []byte("="))
 	}
 	decoded, err := url.QueryUnescape(string(form))
@@ -119,10 +118,10 @@ func splitNotification(body []byte) (sign string, data *members, err error) {
 	return sign, data, nil
 }
 
-// notified are the members that we read.
+// notified are the members that are read.
 var notified = []string{"type", "user", "order_id", "trade_id", "transaction_id", "amount", "currency", "state", "paid_time"}
 
-// readNotification reads what the signature covers.
+// readNotification reads the signed members.
 func readNotification(signed signedMembers) Notification {
 	field := func(name string) string {
 		return cleanText(hideRuns(signed.evidence(name), signatures, signLength), maxField)

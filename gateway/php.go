@@ -9,14 +9,13 @@ import (
 	"strings"
 )
 
-// What follows does as PHP does with the members of an array that was decoded
-// from JSON: how it prints a number, which values it calls empty, and in which
-// order ksort puts the names. The gateway signs in PHP.
+// This file imitates PHP, in which the gateway signs: how the members of an array
+// decoded from JSON are printed, which values are empty, and how ksort orders names.
 
 // phpPrecision is PHP's default number of digits for a float ("precision").
 const phpPrecision = 14
 
-// phpNumber prints a JSON number as PHP prints it in a string.
+// phpNumber returns a JSON number as PHP converts it to a string.
 func phpNumber(raw string) string {
 	if !strings.ContainsAny(raw, ".eE") {
 		if _, err := strconv.ParseInt(raw, 10, 64); err == nil {
@@ -28,8 +27,8 @@ func phpNumber(raw string) string {
 	return phpFloat(f)
 }
 
-// phpFloat prints 14 significant digits, without zeros at the end, and as
-// 1.0E-7 what is too large or too small to be written out.
+// phpFloat returns 14 significant digits without trailing zeros, in the form 1.0E-7 if
+// the number is very large or small.
 func phpFloat(f float64) string {
 	switch {
 	case math.IsInf(f, 1):
@@ -61,7 +60,7 @@ func phpFloat(f float64) string {
 	return mantissa + "E" + sign + strconv.Itoa(power)
 }
 
-// phpEmpty reports whether PHP's empty() is true of a JSON value.
+// phpEmpty reports whether PHP's empty() is true for a JSON value.
 func phpEmpty(raw []byte) bool {
 	switch raw[0] {
 	case 'n', 'f':
@@ -78,8 +77,8 @@ func phpEmpty(raw []byte) bool {
 	return f == 0
 }
 
-// phpKey is a name as PHP compares it: as an integer if it is written like one,
-// else as text, which may still look like a number.
+// phpKey is an array key as PHP compares it: an integer if it is written like one, else
+// a string, which may be numeric.
 type phpKey struct {
 	text    string
 	integer bool
@@ -97,7 +96,7 @@ const (
 	floatNumber
 )
 
-// numeric is what PHP calls a numeric string.
+// numeric matches a numeric string of PHP.
 var numeric = regexp.MustCompile(`^[ \t\n\r\v\f]*([+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?)[ \t\n\r\v\f]*$`)
 
 func newPHPKey(name string) phpKey {
@@ -126,8 +125,8 @@ func newPHPKey(name string) phpKey {
 	return k
 }
 
-// compare is the order of ksort since PHP 8.2. Equal names keep their order.
-// It is no order in the strict sense: 9 < 10 < "1b" < 9.
+// compare is the comparison of ksort since PHP 8.2. It is not transitive:
+// 9 < 10 < "1b" < 9.
 func (k phpKey) compare(o phpKey) int {
 	bothNumbers := k.kind != noNumber && o.kind != noNumber
 	switch {
@@ -147,11 +146,10 @@ func (k phpKey) compare(o phpKey) int {
 	return cmp.Compare(k.float, o.float)
 }
 
-// phpSort sorts as ksort does, equal names staying in their order. Since the
-// comparison is no strict order, the result hangs on who is compared with whom:
-// from 6 to 16 names PHP inserts one after the other into those that are sorted
-// already. With fewer or more, names that compare in a circle may end up in
-// another order than PHP's; such a notification is not believed.
+// phpSort sorts like ksort, and is stable. Because the comparison is not transitive, the
+// result depends on the algorithm: for 6 to 16 names PHP uses the insertion sort below.
+// With fewer or more names, those that compare in a circle may be ordered differently
+// than by PHP; such a notification fails the check of its signature.
 func phpSort[T any](list []T, key func(T) phpKey) {
 	const least, most = 6, 16
 	compare := func(a, b T) int { return key(a).compare(key(b)) }
@@ -175,7 +173,7 @@ func phpSort[T any](list []T, key func(T) phpKey) {
 	}
 }
 
-// placeByOnes goes down from a place that is above the new name.
+// placeByOnes searches downwards from a place whose name is above the new one.
 func placeByOnes(place int, above func(int) bool) int {
 	for place > 0 && above(place-1) {
 		place--
@@ -183,7 +181,7 @@ func placeByOnes(place int, above func(int) bool) int {
 	return place
 }
 
-// placeByTwos does too, skipping every other place on its way.
+// placeByTwos does the same in steps of two.
 func placeByTwos(place int, above func(int) bool) int {
 	for place >= 2 {
 		if !above(place - 2) {

@@ -31,7 +31,7 @@ func plainRead(status int, body []byte, judge func(capture.Answer, plainEnvelope
 		body = bytes.ReplaceAll(body, []byte(s), []byte(hidden))
 	}
 	if e, ok := plainReadEnvelope(body, status); !ok {
-		a = plainUnknown(a, "HTTP %d, not the gateway's JSON (%d bytes)", status, len(body))
+		a = plainUnknown(a, "HTTP %d, not a JSON object (%d bytes)", status, len(body))
 	} else {
 		a = e.answer(a, judge)
 	}
@@ -40,7 +40,7 @@ func plainRead(status int, body []byte, judge func(capture.Answer, plainEnvelope
 }
 
 func (e plainEnvelope) answer(a capture.Answer, judge func(capture.Answer, plainEnvelope) capture.Answer) capture.Answer {
-	believed := envelope{httpStatus: e.httpStatus, status: e.status, code: e.code, twice: e.twice}
+	believed := envelope{httpStatus: e.httpStatus, status: e.status, code: e.code, conflict: e.conflict}
 	a.Message, a.ResponseID = e.message, e.responseID
 	if why := believed.doubt(); why != "" {
 		if believed.counted() {
@@ -106,7 +106,7 @@ func (m plainMembers) flag(name string) flag {
 	case "false", "0":
 		return no
 	}
-	return unsaid
+	return missing
 }
 
 func (m plainMembers) shown(name string) string {
@@ -150,7 +150,7 @@ type plainEnvelope struct {
 	message    string
 	responseID string
 	data       plainMembers // nil if data is no object
-	twice      string
+	conflict   string
 }
 
 func plainReadEnvelope(body []byte, httpStatus int) (plainEnvelope, bool) {
@@ -166,11 +166,11 @@ func plainReadEnvelope(body []byte, httpStatus int) (plainEnvelope, bool) {
 		responseID: m.text("response_id"),
 		data:       m.object("data"),
 	}
-	e.twice = plainTwice(body)
-	if e.twice == "" && e.data != nil {
-		e.twice = plainTwice(m["data"])
-		if e.twice == "" && e.data.object("transaction_info") != nil {
-			e.twice = plainTwice(e.data["transaction_info"])
+	e.conflict = plainTwice(body)
+	if e.conflict == "" && e.data != nil {
+		e.conflict = plainTwice(m["data"])
+		if e.conflict == "" && e.data.object("transaction_info") != nil {
+			e.conflict = plainTwice(e.data["transaction_info"])
 		}
 	}
 	// Printed examples leave open on which level these two are.
@@ -216,12 +216,12 @@ func (m plainMembers) order(elsewhere plainMembers) *capture.Order {
 
 func plainJudgeCapture(a capture.Answer, e plainEnvelope, r CaptureRequest) capture.Answer {
 	if e.data == nil {
-		return plainUnknown(a, "a success without data")
+		return plainUnknown(a, "success without data")
 	}
 	order := e.data.order(e.data.object("transaction_info"))
 	a.Order = order
 	if !strings.EqualFold(order.TradeID, r.TradeID) {
-		return plainUnknown(a, "an answer about another trade: %s", order.TradeID)
+		return plainUnknown(a, "answer about another trade: %s", order.TradeID)
 	}
 	switch order.State.Class() {
 	case capture.OrderIsMoving:
@@ -236,13 +236,13 @@ func plainJudgeCapture(a capture.Answer, e plainEnvelope, r CaptureRequest) capt
 		a.Kind, a.Why = capture.AnswerDone, "paid"
 		return a
 	}
-	return plainUnknown(a, "a success in a state that is none of a capture: %s", order.State)
+	return plainUnknown(a, "success with an unexpected state: %s", order.State)
 }
 
 func plainJudgeQuery(a capture.Answer, e plainEnvelope, tradeID string) capture.Answer {
 	info := e.data.object("transaction_info")
 	if info == nil {
-		return plainUnknown(a, "a success without transaction_info")
+		return plainUnknown(a, "success without transaction_info")
 	}
 	order := info.order(e.data)
 	a.Order = order
@@ -250,14 +250,14 @@ func plainJudgeQuery(a capture.Answer, e plainEnvelope, tradeID string) capture.
 	case order.State == capture.OrderPaid && order.TradeID == "":
 		order.Amount = capture.Amount{}
 		order.AmountText = strings.TrimSpace(info.shown("amount") + " " + info.shown("currency") + ", no trade_id")
-		a.Kind, a.Why = capture.AnswerDone, "the order is paid, with a trade that cannot be read"
+		a.Kind, a.Why = capture.AnswerDone, "the order is paid, without a readable trade_id"
 	case !strings.EqualFold(order.TradeID, tradeID):
-		return plainUnknown(a, "an answer about another trade: %s", order.TradeID)
+		return plainUnknown(a, "answer about another trade: %s", order.TradeID)
 	case order.State == "":
 		a.Order = nil
-		return plainUnknown(a, "an order without a state")
+		return plainUnknown(a, "order without a state")
 	case order.State == capture.OrderPaid && order.Amount.IsZero():
-		a.Kind, a.Why = capture.AnswerDone, "the order is paid, with an amount that cannot be read: "+order.AmountText
+		a.Kind, a.Why = capture.AnswerDone, "the order is paid, with an unreadable amount: "+order.AmountText
 	default:
 		a.Kind, a.Why = capture.AnswerDone, "the order is "+string(order.State)
 	}

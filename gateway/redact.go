@@ -11,7 +11,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// The longest texts that an answer keeps, in bytes.
+// The maximum lengths of the texts in an answer, in bytes.
 const (
 	maxMessage = 200
 	maxWhy     = 300
@@ -19,8 +19,8 @@ const (
 	maxCode    = 32
 )
 
-// hideSign takes an echo of our signature out of the body before anything is
-// read and cut to length: half a signature could not be found any more.
+// hideSign removes our signature from the body before texts are cut to length: a part
+// of a signature would not be recognized.
 func (x *exchange) hideSign(sign string) {
 	if !hasHexRun(x.body, signLength) {
 		return
@@ -30,20 +30,19 @@ func (x *exchange) hideSign(sign string) {
 	}
 }
 
-// signatures finds what may be a signature, of this call or of an earlier one:
-// who echoes one echoes the other. Nothing that the gateway is known to send
-// is a run of so many hex digits.
+// signatures matches what may be a signature, of this call or of an earlier one. The
+// gateway is not known to send other runs of so many hex digits.
 var signatures = regexp.MustCompile(fmt.Sprintf(`[0-9A-Fa-f]{%d,}`, signLength))
 
-// cutLength is the length of what is taken for a part of a signature.
+// cutLength is the length from which a run of hex digits may be part of a signature.
 const cutLength = signLength / 2
 
-// cutSignatures finds what is left of one in an order state, which is cut to
-// length where it is read, and in what is said about it.
+// cutSignatures matches the part of a signature in an order state, which is cut to
+// length when it is read.
 var cutSignatures = regexp.MustCompile(fmt.Sprintf(`[0-9A-Fa-f]{%d,}`, cutLength))
 
-// hideRuns puts "[hidden]" for the runs of at least n hex digits, which pattern
-// matches. Almost no text has one, and the pattern is slow to say so.
+// hideRuns replaces runs of at least n hex digits, which pattern matches, by
+// "[hidden]". It avoids the slow pattern for texts without such a run.
 func hideRuns(s string, pattern *regexp.Regexp, n int) string {
 	if !hasHexRun(s, n) {
 		return s
@@ -51,8 +50,8 @@ func hideRuns(s string, pattern *regexp.Regexp, n int) string {
 	return pattern.ReplaceAllString(s, hidden)
 }
 
-// hasHexRun reports n hex digits in a row. It looks at the last place of where
-// a run could be first, and so skips most of a text.
+// hasHexRun reports whether there are n hex digits in a row. It tests the last position
+// of each possible run first, and so skips most of the text.
 func hasHexRun[T string | []byte](s T, n int) bool {
 	for end := n - 1; end < len(s); {
 		i := end
@@ -71,11 +70,10 @@ func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f'
 }
 
-// hider takes what is secret in a call out of texts.
+// hider removes the secrets of a call from texts.
 type hider struct{ secret, sign string }
 
-// hide is made anew for the few texts that need it: strings.Replacer takes
-// longer to build than to run.
+// hide builds a strings.Replacer only for the few texts that need one.
 func (h hider) hide(s string) string {
 	if !strings.Contains(s, h.secret) && !hasHexRun(s, signLength) {
 		return s
@@ -83,9 +81,9 @@ func (h hider) hide(s string) string {
 	return strings.NewReplacer(h.secret, hidden, h.sign, hidden, strings.ToUpper(h.sign), hidden).Replace(s)
 }
 
-// redact makes every text of an answer safe to print and to keep: of bounded
-// length, printable, and without our secret or a signature, should the gateway
-// echo them. What was compared with the request before is left as it was.
+// redact makes every text of an answer safe to print and to store: limited in length,
+// printable, and without our secret or a signature. Texts that were found equal to
+// those of the request are left unchanged.
 func redact(a *capture.Answer, secret, sign string) {
 	h := hider{secret, sign}
 	clean := func(s *string, limit int) {
@@ -117,8 +115,8 @@ func redact(a *capture.Answer, secret, sign string) {
 	}
 }
 
-// cleanText cuts to a number of bytes, on a letter's border, and puts a space
-// for what cannot be printed.
+// cleanText replaces unprintable characters by spaces and cuts to a number of bytes,
+// between characters.
 func cleanText(s string, limit int) string {
 	if !printableASCII(s) {
 		s = strings.Map(printable, s)

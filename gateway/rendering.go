@@ -10,23 +10,23 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// rendering is one way in which the members of a notification become the string
-// that is signed. The vendor's library and the integrations of others differ in
-// it, and no page says which of them a notification comes from (unverified).
+// rendering is a way to build the signed string from the members of a notification. The
+// gateway's library and known integrations differ, and which one signs notifications is
+// not documented (unverified).
 type rendering struct {
 	name string
-	// dropEmpty leaves out what PHP calls empty: "", "0", 0, null, false, [], {}.
+	// dropEmpty leaves out values that are empty in PHP: "", "0", 0, null, false, [], {}.
 	dropEmpty bool
-	// merge puts the members of an object beside the others. Otherwise it is
-	// printed as the word Array, as a list always is.
+	// merge moves the members of nested objects to the top level. Otherwise an object
+	// is printed as the word Array, as a list always is.
 	merge bool
-	// plain sorts by bytes and takes numbers as they are written. Otherwise both
-	// are done as PHP does.
+	// plain sorts by bytes and prints numbers as they are written, instead of doing
+	// both like PHP.
 	plain bool
 }
 
-// renderings are those that are believed, the library's own first. Their names
-// stand in the ledger.
+// renderings are the accepted ones, that of the library first. Their names are stored
+// in the ledger.
 var renderings = [...]rendering{
 	{name: "library"},
 	{name: "library_without_empty", dropEmpty: true},
@@ -38,8 +38,8 @@ var renderings = [...]rendering{
 	{name: "plain_merged_without_empty", plain: true, merge: true, dropEmpty: true},
 }
 
-// Renderings lists the names of the ways of signing that [ParseNotification]
-// believes, as they stand in [Notification.Rendering].
+// Renderings returns the names of the ways of signing that [ParseNotification] accepts,
+// the values of [Notification.Rendering].
 func Renderings() []string {
 	names := make([]string, 0, len(renderings))
 	for _, r := range renderings {
@@ -48,21 +48,21 @@ func Renderings() []string {
 	return names
 }
 
-// SignNotification signs the data of a notification, a JSON object, in one of the
-// [Renderings]. The gateway does this; it is here for simulators and tests.
-// Errors wrap [ErrNotification].
+// SignNotification returns the signature of the data of a notification, a JSON object,
+// in the rendering with the given name. It is for simulators and tests. Errors wrap
+// [ErrNotification].
 func SignNotification(secret Secret, name string, data []byte) (sign string, err error) {
 	var m members
 	if err := m.read(data); err != nil {
-		return "", fmt.Errorf("%w: signing it: %w", ErrNotification, err)
+		return "", fmt.Errorf("%w: %w", ErrNotification, err)
 	}
 	i := slices.IndexFunc(renderings[:], func(r rendering) bool { return r.name == name })
 	if i < 0 {
-		return "", fmt.Errorf("%w: signing it: no rendering is named %q", ErrNotification, name)
+		return "", fmt.Errorf("%w: unknown rendering %q, see Renderings", ErrNotification, name)
 	}
 	signed := renderings[i].sign(m.unique())
 	if signed == nil {
-		return "", fmt.Errorf("%w: signing it: merging would replace a member that is read", ErrNotification)
+		return "", fmt.Errorf("%w: merging would replace a member that is read", ErrNotification)
 	}
 	sum := macOf(secret, signed.appendTo(nil))
 	return hex.EncodeToString(sum[:]), nil
@@ -72,24 +72,22 @@ func SignNotification(secret Secret, name string, data []byte) (sign string, err
 type signedMember struct {
 	name, text string
 	key        phpKey // of a rendering in PHP's order
-	// evidence: the text is that of a string or a number, and says what the
-	// sender meant. The word Array, a truth value or an empty text for null say
-	// nothing.
+	// evidence reports whether the value is a string or a number. The texts of other
+	// values, such as Array or the empty text of null, are ambiguous.
 	evidence bool
 }
 
-// signedMembers are the members that a rendering signs, in its order. The
-// signature covers these and nothing else of a notification.
+// signedMembers are the members that a rendering signs, in its order.
 type signedMembers []signedMember
 
-// rawMember is a member as it stands in the body.
+// rawMember is a member as it is in the body.
 type rawMember struct {
 	name string
 	raw  []byte
 }
 
-// unique lists the members, of several with one name the last, at the place of
-// the first: as PHP decodes an object.
+// unique returns the members like PHP decodes them: of duplicates the last value, at
+// the position of the first.
 func (m *members) unique() []rawMember {
 	list := make([]rawMember, 0, m.count)
 	at := make(map[string]int, m.count)
@@ -104,8 +102,8 @@ func (m *members) unique() []rawMember {
 	return list
 }
 
-// sign renders members for signing. It returns nil if this rendering cannot be
-// meant: merging would replace a member that we read by another value.
+// sign renders members for signing. It returns nil if merging would give a member that
+// is read another value.
 func (r rendering) sign(list []rawMember) signedMembers {
 	if r.merge {
 		var ok bool
@@ -133,8 +131,7 @@ func (r rendering) sign(list []rawMember) signedMembers {
 	return signed
 }
 
-// print writes a value as the rendering signs it, and says whether it is
-// evidence.
+// print returns the text of a value in the rendering, and whether it is evidence.
 func (r rendering) print(raw []byte) (text string, evidence bool) {
 	switch raw[0] {
 	case 'n', 'f': // null, false
@@ -152,9 +149,9 @@ func (r rendering) print(raw []byte) (text string, evidence bool) {
 	return phpNumber(string(raw)), true
 }
 
-// merged puts the members of every object beside the others, where they win over
-// those of the same name, as in PHP's array_merge. It returns false if a member
-// that we read would change by it: which of the two the sender meant is open.
+// merged moves the members of nested objects to the top level, where they replace those
+// of the same name, like PHP's array_merge. It returns false if a member that is read
+// would change, because the sender's intention is unclear then.
 func merged(list []rawMember) ([]rawMember, bool) {
 	flat := make([]rawMember, 0, len(list))
 	var inner []rawMember
@@ -181,7 +178,7 @@ func merged(list []rawMember) ([]rawMember, bool) {
 	return flat, true
 }
 
-// appendTo writes the string that is signed.
+// appendTo appends the string that is signed.
 func (s signedMembers) appendTo(b []byte) []byte {
 	for i, m := range s {
 		if i > 0 {
@@ -194,7 +191,7 @@ func (s signedMembers) appendTo(b []byte) []byte {
 	return b
 }
 
-// evidence returns what was signed of a member, "" if it was not, or is none.
+// evidence returns the signed text of a member, "" if it is not signed or no evidence.
 func (s signedMembers) evidence(name string) string {
 	for _, m := range s {
 		if m.name == name && m.evidence {
@@ -204,19 +201,18 @@ func (s signedMembers) evidence(name string) string {
 	return ""
 }
 
-// ambiguous reports that a value holds &name= of a member that we read, or a
-// name holds & or =. The signed string is joined raw, so that whoever chooses a
-// description could otherwise have it read as members of its own, and the true
-// ones as part of a made-up one.
+// ambiguous reports whether a value contains &name= of a member that is read, or a name
+// contains & or =. Values are joined without escaping: the author of a description
+// could otherwise inject members, and hide the true ones in another value.
 func (s signedMembers) ambiguous() bool {
 	return slices.ContainsFunc(s, func(m signedMember) bool {
 		return strings.ContainsAny(m.name, "&=") || capture.NamesParameter(m.text, notified)
 	})
 }
 
-// verify finds the first of the secrets and renderings of which sign, in hex of
-// any letter case, is the signature. All are tried, each is compared in constant
-// time. Renderings that give the same string are one.
+// verify returns the members, rendering and secret that match the signature, which is
+// hex in any letter case; key is -1 if none does. All combinations are tried, each in
+// constant time. Renderings with the same string are tried once.
 func verify(sign string, data *members, secrets []Secret) (signed signedMembers, name string, key int) {
 	given, err := hex.DecodeString(sign)
 	if err != nil {
@@ -241,7 +237,7 @@ func verify(sign string, data *members, secrets []Secret) (signed signedMembers,
 	return signed, name, key
 }
 
-// signs reports whether given is the signature of a text.
+// signs reports whether given is the signature of text under secret.
 func signs(secret Secret, text string, given []byte) bool {
 	want := macOf(secret, []byte(text))
 	return hmac.Equal(given, want[:])

@@ -7,7 +7,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// request is one call before it is signed.
+// request is a call to be signed.
 type request struct {
 	user, method string
 	unix         int64
@@ -16,10 +16,10 @@ type request struct {
 
 type param struct{ name, value string }
 
-// write signs the request and writes its body, as json.Marshal would.
+// write returns the signed body, in the form of json.Marshal, and the signature.
 func (r request) write(k *key) (body []byte, sign string) {
-	// JSON would replace invalid UTF-8 after it was signed, and the gateway
-	// would call it a signature error, which stops the whole worker.
+	// JSON would replace invalid UTF-8 after signing. The gateway would report a
+	// signature error, which stops the whole worker.
 	for i := range r.data {
 		r.data[i].value = strings.ToValidUTF8(r.data[i].value, "\uFFFD")
 	}
@@ -28,8 +28,8 @@ func (r request) write(k *key) (body []byte, sign string) {
 	return r.appendBody(body[:0], sign), sign
 }
 
-// appendSigned writes what is signed: the [SignedString] of the [Params], by
-// merging two sorted lists.
+// appendSigned appends the [SignedString] of the [Params], by merging two sorted
+// lists.
 func (r request) appendSigned(b []byte) []byte {
 	around := []param{{"method", r.method}, {"time", strconv.FormatInt(r.unix, 10)}, {"user", r.user}}
 	for _, p := range r.data {

@@ -29,7 +29,7 @@ func spy(t *testing.T) (*gateway.Client, *received) {
 	return serve(t, func(w http.ResponseWriter, r *http.Request) {
 		got.http = r
 		if err := json.NewDecoder(r.Body).Decode(&got.body); err != nil {
-			t.Errorf("the body is not the gateway's JSON: %v", err)
+			t.Errorf("the body is not a JSON object: %v", err)
 		}
 		io.WriteString(w, refusal("-1000"))
 	}), got

@@ -8,12 +8,12 @@ import (
 
 const hidden = "[hidden]"
 
-// Secret is the cashier account's secret_key. It shows itself as "[hidden]"
-// (as "" where there is none) to fmt, slog and every encoder that asks for
-// text, encoding/json among them. string(s) is the key itself.
+// Secret is the cashier account's secret_key. It prints as "[hidden]" (as "" if it is
+// empty) with fmt, slog, encoding/json and every encoder that uses
+// encoding.TextMarshaler. string(s) is the key itself.
 //
-// It cannot hide from %v of a struct that holds it in an unexported field: fmt
-// does not call methods there. Keep it exported, or behind a pointer.
+// A Secret in an unexported field of a struct is printed by %v of the struct, because
+// fmt does not call methods there: use an exported field or a pointer.
 type Secret string
 
 // String returns "[hidden]", or "".
@@ -24,22 +24,22 @@ func (s Secret) String() string {
 	return hidden
 }
 
-// Format covers every verb; %d, say, would otherwise print the key as the value
-// that it cannot format.
+// Format hides the key from every verb; verbs such as %d would otherwise print it in
+// their error text.
 func (s Secret) Format(f fmt.State, verb rune) {
 	text := s.String()
 	if verb == 'v' && f.Flag('#') {
 		text = s.GoString()
 	}
-	// fmt.State keeps the error itself.
+	// fmt.State records the error.
 	_, _ = io.WriteString(f, text)
 }
 
-// GoString is what %#v prints.
+// GoString returns the text for %#v.
 func (s Secret) GoString() string { return `gateway.Secret("` + s.String() + `")` }
 
-// LogValue is what slog records.
+// LogValue returns the value for slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// MarshalText is what encoding/json and other encoders write.
+// MarshalText returns the text for encoding/json and other encoders.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

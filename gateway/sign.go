@@ -4,15 +4,16 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 )
 
-// Params flattens a request body into the parameters that are signed: user,
-// method and time (Unix seconds), with the members of data beside them. The
-// body's own members win over members of data with the same name. The map is
-// new, data is not changed.
+// Params returns the parameters of a call that are signed: user, method, time (Unix
+// seconds) and the members of data. A member of data named user, method or time is
+// overwritten. data is not changed.
 func Params(user, method string, unix int64, data map[string]string) map[string]string {
 	params := make(map[string]string, len(data)+3)
 	maps.Copy(params, data)
@@ -22,12 +23,12 @@ func Params(user, method string, unix int64, data map[string]string) map[string]
 	return params
 }
 
-// SignedString joins parameters as the gateway signs them: sorted by name in
-// byte order, as name=value with & between, values raw, empty ones kept. A
-// parameter named sign is left out.
+// SignedString returns the text that is signed: name=value for each parameter, sorted
+// by name in byte order and joined with &. Values are not escaped, empty ones are
+// included, and a parameter named sign is left out.
 //
-// Raw values make it ambiguous: a value holding "&state=paid" joins like a
-// member of its own. [ParseNotification] refuses such values.
+// Because values are not escaped, the text is ambiguous: a value with "&state=paid" in
+// it reads like another parameter. [ParseNotification] refuses such values.
 //
 // Source: the gateway's PHP library.
 func SignedString(params map[string]string) string {
@@ -53,8 +54,8 @@ func appendSigned(b []byte, params map[string]string) []byte {
 	return b
 }
 
-// Sign returns the signature of flattened parameters: the lower-case hex
-// HMAC-SHA256 of their [SignedString] under the secret. It is 64 bytes long.
+// Sign returns the signature of parameters: the HMAC-SHA256 of their [SignedString]
+// under the secret, as 64 lower-case hex digits.
 func Sign(secret Secret, params map[string]string) string {
 	mac := macOf(secret, appendSigned(make([]byte, 0, 512), params))
 	return hex.EncodeToString(mac[:])
@@ -65,4 +66,33 @@ func macOf(secret Secret, text []byte) (sum [sha256.Size]byte) {
 	h.Write(text)
 	h.Sum(sum[:0])
 	return sum
+}
+
+// key is a secret with a pool of signers: preparing an HMAC takes as long as signing a
+// request.
+type key struct {
+	secret  Secret
+	signers sync.Pool // of *signer
+}
+
+type signer struct {
+	mac hash.Hash
+	sum [sha256.Size]byte
+	hex [signLength]byte
+}
+
+func newKey(s Secret) *key {
+	k := &key{secret: s}
+	k.signers.New = func() any { return &signer{mac: hmac.New(sha256.New, []byte(s))} }
+	return k
+}
+
+// sign returns the signature of a [SignedString].
+func (k *key) sign(text []byte) string {
+	s := k.signers.Get().(*signer)
+	defer k.signers.Put(s)
+	s.mac.Reset()
+	s.mac.Write(text)
+	hex.Encode(s.hex[:], s.mac.Sum(s.sum[:0]))
+	return string(s.hex[:])
 }

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	natsd "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
@@ -22,17 +24,17 @@ const (
 	aBatchAck = `"count":`
 )
 
-func TestWhatGathersIsStoredTogether(t *testing.T) {
+func TestQueuedAppendsAreStoredInOneBatch(t *testing.T) {
 	t.Parallel()
 	url, js := atomicServer(t)
 	all := firsts(20)
-	g := gather(t, url, js, all)
-	g.goOn(nil, nil)
+	g := queueAppends(t, url, js, all)
+	g.release(nil, nil)
 	g.mustBeStored(t, all)
 	id := g.batchOf(t, all[0].seq)
 	for i, a := range all {
 		if a.seq != all[0].seq+uint64(i) {
-			t.Errorf("event %d has place %d, the first has %d", i, a.seq, all[0].seq)
+			t.Errorf("event %d has sequence %d, the first has %d", i, a.seq, all[0].seq)
 		}
 		if got := g.batchOf(t, a.seq); got != id || id == "" {
 			t.Errorf("event %d is of batch %q, the first of %q", i, got, id)
@@ -44,42 +46,42 @@ func TestWhatGathersIsStoredTogether(t *testing.T) {
 	}
 }
 
-func TestABatchThatIsLostOnTheWay(t *testing.T) {
+func TestLostBatch(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		up, down func(string) deed
 	}{
-		{"not done, the commit is lost", once(aCommit, drop), nil},
-		{"not done, the connection breaks", once(aCommit, cut), nil},
-		{"not done, the first is lost", once("Nats-Batch-Sequence: 1\r", drop), nil},
-		{"done, the answer is lost", nil, once(aBatchAck, drop)},
-		{"done, the connection breaks before the answer", nil, once(aBatchAck, cut)},
-		{"done, and every answer is lost", nil, always(anAck, drop)},
+		{"not stored: commit lost", once(aCommit, drop), nil},
+		{"not stored: connection broken", once(aCommit, cut), nil},
+		{"not stored: first event lost", once("Nats-Batch-Sequence: 1\r", drop), nil},
+		{"stored: reply lost", nil, once(aBatchAck, drop)},
+		{"stored: connection broken before the reply", nil, once(aBatchAck, cut)},
+		{"stored: every reply lost", nil, always(anAck, drop)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			url, js := atomicServer(t)
 			all := firsts(20)
-			g := gather(t, url, js, all)
-			g.goOn(c.up, c.down)
+			g := queueAppends(t, url, js, all)
+			g.release(c.up, c.down)
 			g.mustBeStored(t, all)
 		})
 	}
 }
 
-// TestAConflictInABatch: each event has the end that it would have had alone.
-func TestAConflictInABatch(t *testing.T) {
+// TestConflictInBatch: each event gets the result that it would get alone.
+func TestConflictInBatch(t *testing.T) {
 	t.Parallel()
 	url, js := atomicServer(t)
 	all := firsts(12)
 	all[5].after = 1_000_000
-	g := gather(t, url, js, all)
+	g := queueAppends(t, url, js, all)
 	other := ledgertest.Event("t08", capture.Parked, 9)
 	if _, err := g.direct.Append(t.Context(), other, 0); err != nil {
 		t.Fatal(err)
 	}
-	g.goOn(nil, nil)
+	g.release(nil, nil)
 	for _, lost := range []int{5, 8} {
 		if err := all[lost].err; !errors.Is(err, ledger.ErrConflict) || errors.Is(err, ledger.ErrUncertain) {
 			t.Errorf("event %d: %v, want a conflict", lost, err)
@@ -91,15 +93,16 @@ func TestAConflictInABatch(t *testing.T) {
 	g.mustBeStored(t, append(append(all[:5:5], all[6:8]...), all[9:]...))
 }
 
-// TestEventsOfOneTradeDoNotShareABatch: the server would store both.
-func TestEventsOfOneTradeDoNotShareABatch(t *testing.T) {
+// TestEventsOfOneTradeAreInSeparateBatches: in one batch the server would store
+// both.
+func TestEventsOfOneTradeAreInSeparateBatches(t *testing.T) {
 	t.Parallel()
 	url, js := atomicServer(t)
 	all := firsts(6)
 	rival := &asked{e: ledgertest.Event("t02", capture.Parked, 2)}
 	twin := &asked{e: all[4].e}
-	g := gather(t, url, js, append(all, rival, twin))
-	g.goOn(nil, nil)
+	g := queueAppends(t, url, js, append(all, rival, twin))
+	g.release(nil, nil)
 	g.mustBeStored(t, all)
 	if !errors.Is(rival.err, ledger.ErrConflict) {
 		t.Errorf("the rival: %v, want a conflict", rival.err)
@@ -109,41 +112,41 @@ func TestEventsOfOneTradeDoNotShareABatch(t *testing.T) {
 	}
 }
 
-func TestLeavingABatch(t *testing.T) {
+func TestCancelQueuedAppend(t *testing.T) {
 	t.Parallel()
 	url, js := atomicServer(t)
 	all := firsts(6)
-	waits, leave := context.WithCancel(t.Context())
-	all[2].ctx = waits
-	g := gather(t, url, js, all)
-	leave()
-	await(t, "it left", func() bool { return ledger.Queued(g.l) == len(all)-1 })
-	g.goOn(nil, nil)
+	waiting, cancel := context.WithCancel(t.Context())
+	all[2].ctx = waiting
+	g := queueAppends(t, url, js, all)
+	cancel()
+	await(t, "the append left the queue", func() bool { return ledger.Queued(g.l) == len(all)-1 })
+	g.release(nil, nil)
 	if err := all[2].err; !errors.Is(err, context.Canceled) || errors.Is(err, ledger.ErrUncertain) {
-		t.Errorf("left before it was sent: %v", err)
+		t.Errorf("cancelled before it was sent: %v", err)
 	}
 	if got := stored(t, g.direct, "t02"); got != "" {
-		t.Errorf("left before it was sent, and stored: %s", got)
+		t.Errorf("cancelled before it was sent, and stored: %s", got)
 	}
 	g.mustBeStored(t, append(all[:2:2], all[3:]...))
 }
 
-func TestLeavingABatchUnderWay(t *testing.T) {
+func TestCancelAppendInBatchUnderWay(t *testing.T) {
 	t.Parallel()
 	url, js := atomicServer(t)
 	all := firsts(6)
-	waits, leave := context.WithCancel(t.Context())
-	all[2].ctx = waits
-	g := gather(t, url, js, all)
-	g.goOn(nil, func(s string) deed {
+	waiting, cancel := context.WithCancel(t.Context())
+	all[2].ctx = waiting
+	g := queueAppends(t, url, js, all)
+	g.release(nil, func(s string) deed {
 		if strings.Contains(s, aBatchAck) {
-			leave()
-			<-all[2].told
+			cancel()
+			<-all[2].done
 		}
 		return pass
 	})
 	if err := all[2].err; !errors.Is(err, context.Canceled) || !errors.Is(err, ledger.ErrUncertain) {
-		t.Errorf("left while it was under way: %v, want uncertainty", err)
+		t.Errorf("cancelled under way: %v, want ErrUncertain", err)
 	}
 	if got := stored(t, g.direct, "t02"); got != all[2].e.ID {
 		t.Errorf("stored: %s", got)
@@ -151,11 +154,11 @@ func TestLeavingABatchUnderWay(t *testing.T) {
 	g.mustBeStored(t, append(all[:2:2], all[3:]...))
 }
 
-func TestAStreamThatTakesNoBatches(t *testing.T) {
+func TestStreamWithoutBatches(t *testing.T) {
 	t.Parallel()
 	url := server(t).URL()
 	js := connect(t, url)
-	if _, err := js.CreateStream(t.Context(), fitting()); err != nil {
+	if _, err := js.CreateStream(t.Context(), suitable()); err != nil {
 		t.Fatal(err)
 	}
 	ensure(t, js, ledger.StreamConfig{})
@@ -178,7 +181,7 @@ func TestAStreamThatTakesNoBatches(t *testing.T) {
 	}
 }
 
-func TestAServerOfSmallBatches(t *testing.T) {
+func TestServerWithSmallBatchLimit(t *testing.T) {
 	t.Parallel()
 	s, err := natsd.NewServer(&natsd.Options{
 		Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true,
@@ -195,14 +198,14 @@ func TestAServerOfSmallBatches(t *testing.T) {
 	js := connect(t, s.ClientURL())
 	ensure(t, js, ledger.StreamConfig{})
 	all := firsts(20)
-	g := gather(t, s.ClientURL(), js, all)
-	g.goOn(nil, nil)
+	g := queueAppends(t, s.ClientURL(), js, all)
+	g.release(nil, nil)
 	g.mustBeStored(t, all)
 }
 
-// TestAServerThatGoesInTheMiddle: it takes the events and is gone before it can
-// say so; its successor on the same store has all of them once.
-func TestAServerThatGoesInTheMiddle(t *testing.T) {
+// TestServerRestartDuringBatch: the server stops before it can reply; the next one
+// on the same store has each event once.
+func TestServerRestartDuringBatch(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first, err := natsserver.Start(natsserver.Options{StoreDir: dir, SyncAlways: true})
@@ -213,7 +216,7 @@ func TestAServerThatGoesInTheMiddle(t *testing.T) {
 	js := connect(t, first.URL())
 	ensure(t, js, ledger.StreamConfig{})
 	all := firsts(20)
-	g := gather(t, first.URL(), js, all)
+	g := queueAppends(t, first.URL(), js, all)
 	var second *natsserver.Server
 	over := make(chan struct{})
 	restart := sync.OnceFunc(func() {
@@ -223,7 +226,7 @@ func TestAServerThatGoesInTheMiddle(t *testing.T) {
 			second, err = natsserver.Start(natsserver.Options{StoreDir: dir, Port: first.Port(), SyncAlways: true})
 		}()
 	})
-	g.goOn(func(s string) deed {
+	g.release(func(s string) deed {
 		if strings.Contains(s, "Nats-Batch-Id") {
 			restart()
 		}
@@ -237,8 +240,8 @@ func TestAServerThatGoesInTheMiddle(t *testing.T) {
 	g.mustBeStored(t, all)
 }
 
-// TestMoreThanTheQueueHolds: those beyond go by themselves.
-func TestMoreThanTheQueueHolds(t *testing.T) {
+// TestFullQueue: further appends are sent singly.
+func TestFullQueue(t *testing.T) {
 	t.Parallel()
 	_, js := atomicServer(t)
 	l := ledger.SendBatches(ledger.NewJetStream(js, ledger.Options{}))
@@ -255,4 +258,115 @@ func TestMoreThanTheQueueHolds(t *testing.T) {
 	if got := len(walked(t, l)); got != n {
 		t.Errorf("%d trades in the ledger, want %d", got, n)
 	}
+}
+
+// asked is one of several appends, with its result.
+type asked struct {
+	e     capture.Event
+	after uint64
+	ctx   context.Context // nil: the test's
+	done  chan struct{}
+	seq   uint64
+	err   error
+}
+
+func firsts(n int) []*asked {
+	all := make([]*asked, n)
+	for i := range all {
+		all[i] = &asked{e: ledgertest.Event(fmt.Sprintf("t%02d", i), capture.Attempted, 1)}
+	}
+	return all
+}
+
+// queued is a ledger behind a proxy that holds back the reply to the first append,
+// so that further ones queue.
+type queued struct {
+	l, direct *ledger.JetStream
+	js        jetstream.JetStream // without the proxy
+	p         *proxy
+	hold      chan struct{}
+	wg        sync.WaitGroup
+}
+
+func queueAppends(t *testing.T, url string, js jetstream.JetStream, all []*asked) *queued {
+	t.Helper()
+	g := &queued{js: js, p: startProxy(t, url), hold: make(chan struct{})}
+	g.l = ledger.SendBatches(ledger.NewJetStream(connect(t, g.p.url), ledger.Options{Timeout: time.Second, Bound: processtest.Patience}))
+	g.direct = ledger.NewJetStream(js, ledger.Options{})
+	if _, err := g.l.Append(t.Context(), ledgertest.Event("opener", capture.Attempted, 1), 0); err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan struct{})
+	once := sync.OnceFunc(func() { close(held); <-g.hold })
+	g.p.lose(nil, func(s string) deed {
+		if strings.Contains(s, aBatchAck) {
+			once()
+		}
+		return pass
+	})
+	g.wg.Go(func() {
+		if _, err := g.l.Append(t.Context(), ledgertest.Event("holder", capture.Attempted, 1), 0); err != nil {
+			t.Errorf("the first append: %v", err)
+		}
+	})
+	<-held
+	for i, a := range all {
+		if a.ctx == nil {
+			a.ctx = t.Context()
+		}
+		a.done = make(chan struct{})
+		g.wg.Go(func() {
+			defer close(a.done)
+			a.seq, a.err = g.l.Append(a.ctx, a.e, a.after)
+		})
+		await(t, "the append is queued", func() bool { return ledger.Queued(g.l) == i+1 })
+	}
+	return g
+}
+
+// release passes the first reply on, and waits until all appends have returned.
+func (g *queued) release(up, down func(string) deed) {
+	g.p.lose(up, down)
+	close(g.hold)
+	g.wg.Wait()
+}
+
+// batchOf returns the id of the batch in which an event was stored, or "".
+func (g *queued) batchOf(t *testing.T, seq uint64) string {
+	t.Helper()
+	stream, err := g.js.Stream(t.Context(), ledger.DefaultStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := stream.GetMsg(t.Context(), seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return msg.Header.Get("Nats-Batch-Id")
+}
+
+// mustBeStored checks that each event is stored once, at the returned sequence.
+func (g *queued) mustBeStored(t *testing.T, all []*asked) {
+	t.Helper()
+	for _, a := range all {
+		if a.err != nil {
+			t.Errorf("%s: %v", a.e.ID, a.err)
+			continue
+		}
+		last, _, err := g.direct.Last(t.Context(), a.e.TradeID)
+		if err != nil || last.Seq != a.seq || last.Event.ID != a.e.ID {
+			t.Errorf("%s at %d; the ledger has %s at %d, %v", a.e.ID, a.seq, last.Event.ID, last.Seq, err)
+		}
+		if got := stored(t, g.direct, a.e.TradeID); got != a.e.ID {
+			t.Errorf("%s: stored %s", a.e.TradeID, got)
+		}
+	}
+}
+
+func atomicServer(t *testing.T) (string, jetstream.JetStream) {
+	t.Helper()
+	url := server(t).URL()
+	js := connect(t, url)
+	ensure(t, js, ledger.StreamConfig{})
+	return url, js
 }

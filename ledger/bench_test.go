@@ -23,13 +23,13 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// appender is what the benchmark measures.
+// appender is what the benchmark measures: a ledger, or byLibrary.
 type appender interface {
 	Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error)
 }
 
-// BenchmarkAppend appends to trades of their own, from several writers at once.
-// The server is a process of its own, so that cpu-us/op is the client's alone.
+// BenchmarkAppend appends to a new trade each time, from several writers at once.
+// The server is another process, so cpu-us/op is that of the client only.
 func BenchmarkAppend(b *testing.B) {
 	for _, sync := range []string{"default", "always"} {
 		url := serverProcess(b, sync)
@@ -48,7 +48,7 @@ func BenchmarkAppend(b *testing.B) {
 		} {
 			for _, writers := range []int{1, 64, 256} {
 				if way.name == "batches" && writers == 1 {
-					continue // a batch for each event
+					continue // would be a batch per event
 				}
 				b.Run(fmt.Sprintf("sync=%s/way=%s/writers=%d", sync, way.name, writers), func(b *testing.B) {
 					benchAppend(b, way.open(benchStream(b, url)), writers)
@@ -58,12 +58,12 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// benchTrades counts the trades of all benchmarks: a deleted stream's files are
-// cleared away in the server's own time.
+// benchTrades counts the trades of all benchmarks, so that no trade id is used
+// twice.
 var benchTrades atomic.Int64
 
-// benchWarm is how long appends run before they are measured: so long the
-// ledger takes to see what the server does.
+// benchWarm is how long appends run before the measurement, so that the ledger has
+// chosen between single appends and batches.
 const benchWarm = 300 * time.Millisecond
 
 func benchAppend(b *testing.B, l appender, writers int) {
@@ -80,7 +80,7 @@ func benchAppend(b *testing.B, l appender, writers int) {
 	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
 }
 
-// benchWriters lets writers append while there is more to do.
+// benchWriters runs writers that append while more returns true.
 func benchWriters(b *testing.B, l appender, writers int, more func() bool) {
 	var wg sync.WaitGroup
 	for range writers {
@@ -96,7 +96,7 @@ func benchWriters(b *testing.B, l appender, writers int, more func() bool) {
 	wg.Wait()
 }
 
-// benchEvent is a usual intent, with a trade of its own.
+// benchEvent returns a typical intent for a new trade.
 func benchEvent(n int64) capture.Event {
 	at := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Microsecond)
 	return capture.Event{
@@ -123,8 +123,8 @@ func benchStream(b *testing.B, url string) jetstream.JetStream {
 	if err != nil {
 		b.Fatal(err)
 	}
-	// With its last stream the server clears the account's directory away too,
-	// into which the next stream is being made.
+	// With its last stream the server deletes the directory of the account, in which
+	// it creates the next stream at the same time.
 	if _, err := js.CreateOrUpdateStream(b.Context(), jetstream.StreamConfig{Name: "OTHER"}); err != nil {
 		b.Fatal(err)
 	}
@@ -137,8 +137,7 @@ func benchStream(b *testing.B, url string) jetstream.JetStream {
 	return js
 }
 
-// byLibrary is one append as it was before the ledger had an inbox of its own:
-// one request of the client library, with its two contexts.
+// byLibrary appends with a request of the client library, for comparison.
 type byLibrary struct{ js jetstream.JetStream }
 
 func (l byLibrary) Append(ctx context.Context, e capture.Event, after uint64, _ ...ledger.AppendOption) (uint64, error) {
@@ -163,7 +162,7 @@ func (l byLibrary) Append(ctx context.Context, e capture.Event, after uint64, _ 
 	return ack.Sequence, nil
 }
 
-// The server of the benchmark is this very program, run once more.
+// The server of the benchmark is another process of this test binary.
 const benchServer = "LEDGER_BENCH_SERVER"
 
 func serverProcess(b *testing.B, sync string) string {
@@ -182,7 +181,7 @@ func serverProcess(b *testing.B, sync string) string {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		_ = stdin.Close() // it ends by that
+		_ = stdin.Close() // ends the server
 		_ = c.Wait()
 	})
 	line, err := bufio.NewReader(stdout).ReadString('\n')
@@ -192,7 +191,7 @@ func serverProcess(b *testing.B, sync string) string {
 	return strings.TrimSpace(line)
 }
 
-// TestServerOfTheBenchmark is a server, not a test, where the benchmark runs it.
+// TestServerOfTheBenchmark is the server process of the benchmark, not a test.
 func TestServerOfTheBenchmark(t *testing.T) {
 	sync := os.Getenv(benchServer)
 	if sync == "" {

@@ -15,26 +15,26 @@ import (
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
 
-// stand is somebody who answers in the place of a stream, one message after the
-// other, and takes his time.
-type stand struct {
-	one, commit, staged time.Duration // for an event alone, for a batch, and for each event in it
-	allows              bool          // batches
+// fakeStream replies in place of a stream, one message after the other, with
+// configured delays.
+type fakeStream struct {
+	one, commit, staged time.Duration // delays: a single event, a batch, each event of it
+	allows              bool          // allows batches
 
 	seq     uint64
 	inBatch uint64
-	asked   atomic.Int64 // for the stream's configuration
+	asked   atomic.Int64 // requests for the stream's configuration
 	batches atomic.Int64
 }
 
-func (s *stand) open(t *testing.T) *ledger.JetStream {
+func (s *fakeStream) open(t *testing.T) *ledger.JetStream {
 	t.Helper()
 	url := server(t).URL()
 	nc := connect(t, url).Conn()
 	if _, err := nc.Subscribe("captures.>", s.take); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := nc.Subscribe("STAND.STREAM.INFO.CAPTURES", func(m *nats.Msg) {
+	if _, err := nc.Subscribe("FAKE.STREAM.INFO.CAPTURES", func(m *nats.Msg) {
 		s.asked.Add(1)
 		_ = m.Respond(fmt.Appendf(nil, `{"config":{"name":"CAPTURES","allow_atomic":%v}}`, s.allows))
 	}); err != nil {
@@ -43,14 +43,14 @@ func (s *stand) open(t *testing.T) *ledger.JetStream {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	js, err := jetstream.NewWithAPIPrefix(connect(t, url).Conn(), "STAND")
+	js, err := jetstream.NewWithAPIPrefix(connect(t, url).Conn(), "FAKE")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ledger.NewJetStream(js, ledger.Options{})
 }
 
-func (s *stand) take(m *nats.Msg) {
+func (s *fakeStream) take(m *nats.Msg) {
 	id := m.Header.Get("Nats-Batch-Id")
 	s.seq++
 	if id == "" {
@@ -69,7 +69,7 @@ func (s *stand) take(m *nats.Msg) {
 	s.inBatch = 0
 }
 
-// write lets writers append for as long as it takes, or a while.
+// write runs writers that append until a condition is true.
 func write(t *testing.T, l *ledger.JetStream, writers int, until func() bool) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -86,7 +86,7 @@ func write(t *testing.T, l *ledger.JetStream, writers int, until func() bool) {
 	}
 	defer wg.Wait()
 	defer over.Store(true)
-	await(t, "enough was written", until)
+	await(t, "the writers to finish", until)
 }
 
 func forAWhile() func() bool {
@@ -94,32 +94,32 @@ func forAWhile() func() bool {
 	return func() bool { return time.Now().After(end) }
 }
 
-// TestTheWayIsChosenByWhatTheServerDoes, not by configuration.
-func TestTheWayIsChosenByWhatTheServerDoes(t *testing.T) {
+// TestBatchesAreChosenByMeasurement: the ledger has no setting for it.
+func TestBatchesAreChosenByMeasurement(t *testing.T) {
 	t.Parallel()
-	t.Run("it syncs every message", func(t *testing.T) {
+	t.Run("server syncs every message", func(t *testing.T) {
 		t.Parallel()
-		s := &stand{one: time.Millisecond, commit: 3 * time.Millisecond, allows: true}
+		s := &fakeStream{one: time.Millisecond, commit: 3 * time.Millisecond, allows: true}
 		l := s.open(t)
 		write(t, l, 64, func() bool { return s.batches.Load() > 20 })
 		if !ledger.Batching(l) || s.asked.Load() != 1 {
 			t.Errorf("batching: %v, asked %d times", ledger.Batching(l), s.asked.Load())
 		}
 	})
-	t.Run("it is slower with batches", func(t *testing.T) {
+	t.Run("server is slower with batches", func(t *testing.T) {
 		t.Parallel()
-		s := &stand{one: time.Millisecond, staged: 2 * time.Millisecond, commit: 3 * time.Millisecond, allows: true}
+		s := &fakeStream{one: time.Millisecond, staged: 2 * time.Millisecond, commit: 3 * time.Millisecond, allows: true}
 		l := s.open(t)
 		write(t, l, 64, func() bool { return s.batches.Load() > 0 && !ledger.Batching(l) })
 		before := s.batches.Load()
 		write(t, l, 64, forAWhile())
 		if got := s.batches.Load(); got != before {
-			t.Errorf("%d batches after they did not pay", got-before)
+			t.Errorf("%d batches after they were slower", got-before)
 		}
 	})
-	t.Run("its stream takes no batches", func(t *testing.T) {
+	t.Run("stream allows no batches", func(t *testing.T) {
 		t.Parallel()
-		s := &stand{one: time.Millisecond}
+		s := &fakeStream{one: time.Millisecond}
 		l := s.open(t)
 		write(t, l, 64, func() bool { return s.asked.Load() > 0 })
 		write(t, l, 64, forAWhile())
@@ -127,9 +127,9 @@ func TestTheWayIsChosenByWhatTheServerDoes(t *testing.T) {
 			t.Errorf("asked %d times, %d batches", s.asked.Load(), s.batches.Load())
 		}
 	})
-	t.Run("few write", func(t *testing.T) {
+	t.Run("few writers", func(t *testing.T) {
 		t.Parallel()
-		s := &stand{one: time.Millisecond, commit: time.Millisecond, allows: true}
+		s := &fakeStream{one: time.Millisecond, commit: time.Millisecond, allows: true}
 		l := s.open(t)
 		write(t, l, 4, forAWhile())
 		if s.asked.Load() > 0 || s.batches.Load() > 0 {

@@ -15,31 +15,31 @@ import (
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
 
-// winners is what the writers were told.
+// winners holds the appends that were confirmed to their writers.
 type winners struct {
-	mu   sync.Mutex
-	told map[uint64]string // the event per sequence
+	mu        sync.Mutex
+	confirmed map[uint64]string // event id by sequence
 }
 
-func (w *winners) won(t *testing.T, seq uint64, id string) {
+func (w *winners) add(t *testing.T, seq uint64, id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.told[seq] != "" {
-		t.Errorf("sequence %d was given twice", seq)
+	if w.confirmed[seq] != "" {
+		t.Errorf("sequence %d was returned twice", seq)
 	}
-	w.told[seq] = id
+	w.confirmed[seq] = id
 }
 
 func (w *winners) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.told)
+	return len(w.confirmed)
 }
 
-// TestNewLeadersLoseNothing: writers contend for one trade while the
-// replicated stream changes its leader. Every place is taken by the one writer
-// who was told so, and nobody is told anything else.
-func TestNewLeadersLoseNothing(t *testing.T) {
+// TestLeaderChanges: writers contend for one trade while the leader of the
+// replicated stream changes. Every stored event was confirmed to its writer, and
+// every confirmed event is stored.
+func TestLeaderChanges(t *testing.T) {
 	bothWays(t, newLeaders)
 }
 
@@ -47,20 +47,20 @@ func newLeaders(t *testing.T, open opener) {
 	c := cluster(t)
 	js := connect(t, c.URL())
 	ensure(t, js, ledger.StreamConfig{Replicas: 3})
-	told := &winners{told: map[uint64]string{}}
+	won := &winners{confirmed: map[uint64]string{}}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for w := range 4 {
 		l := open(connect(t, c.URL()), ledger.Options{Timeout: 500 * time.Millisecond, Bound: processtest.Patience})
-		wg.Go(func() { contend(t, l, "t", w, stop, told) })
+		wg.Go(func() { contend(t, l, "t", w, stop, won) })
 	}
 	for range 4 {
-		before := told.count()
-		await(t, "progress under this leader", func() bool { return told.count() >= before+5 })
+		before := won.count()
+		await(t, "progress under this leader", func() bool { return won.count() >= before+5 })
 		stepDown(t, js.Conn())
 	}
-	before := told.count()
-	await(t, "progress under the last leader", func() bool { return told.count() >= before+5 })
+	before := won.count()
+	await(t, "progress under the last leader", func() bool { return won.count() >= before+5 })
 	close(stop)
 	wg.Wait()
 
@@ -68,22 +68,22 @@ func newLeaders(t *testing.T, open opener) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Events) != len(told.told) {
-		t.Errorf("the ledger holds %d events, %d were confirmed", len(got.Events), len(told.told))
+	if len(got.Events) != len(won.confirmed) {
+		t.Errorf("the ledger holds %d events, %d were confirmed", len(got.Events), len(won.confirmed))
 	}
 	confirmed := map[string]bool{}
-	for _, id := range told.told {
+	for _, id := range won.confirmed {
 		confirmed[id] = true
 	}
 	for _, e := range got.Events {
 		if !confirmed[e.ID] {
-			t.Errorf("%s is stored, but its writer was told otherwise", e.ID)
+			t.Errorf("%s is stored, but was not confirmed to its writer", e.ID)
 		}
 	}
 }
 
-// TestLoadLatestDoesNotLag: whichever server a client is connected to, and
-// whichever replica answers, what was appended before is there.
+// TestLoadLatestDoesNotLag: LoadLatest returns all earlier appends, whatever server
+// the client is connected to and whatever replica replies.
 func TestLoadLatestDoesNotLag(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
@@ -108,8 +108,8 @@ func TestLoadLatestDoesNotLag(t *testing.T) {
 	}
 }
 
-// contend appends, and reads again where another was first, until stop.
-func contend(t *testing.T, l ledger.Ledger, trade string, writer int, stop <-chan struct{}, told *winners) {
+// contend appends until stop, and reads again after each conflict.
+func contend(t *testing.T, l ledger.Ledger, trade string, writer int, stop <-chan struct{}, won *winners) {
 	var last uint64
 	for n := 0; ; n++ {
 		select {
@@ -121,7 +121,7 @@ func contend(t *testing.T, l ledger.Ledger, trade string, writer int, stop <-cha
 		seq, err := l.Append(t.Context(), e, last)
 		switch {
 		case err == nil:
-			told.won(t, seq, e.ID)
+			won.add(t, seq, e.ID)
 			last = seq
 			continue
 		case !errors.Is(err, ledger.ErrConflict):

@@ -13,7 +13,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
 
-// What the traffic is known by.
+// Marks in the traffic.
 const (
 	aPublish = "HPUB captures."
 	anAck    = `"stream":"CAPTURES"`
@@ -23,10 +23,10 @@ const (
 
 var quick = ledger.Options{Timeout: 200 * time.Millisecond, Bound: processtest.Patience}
 
-// patient is for who reads and writes beside it.
+// patient is for ledgers that must not run into their bound.
 var patient = ledger.Options{Bound: processtest.Patience}
 
-// behind returns a ledger behind a proxy, and one that goes past it.
+// behind returns a proxy, a ledger behind it, and one with a direct connection.
 func behind(t *testing.T, o ledger.Options) (*proxy, *ledger.JetStream, *ledger.JetStream) {
 	t.Helper()
 	return openBehind(t, ledger.NewJetStream, o)
@@ -54,20 +54,20 @@ func stored(t *testing.T, l ledger.Ledger, trade string) string {
 	return strings.Join(ids, " ")
 }
 
-func TestAnAppendThatIsLostOnTheWay(t *testing.T) {
-	bothWays(t, lostOnTheWay)
+func TestLostAppend(t *testing.T) {
+	bothWays(t, lostAppend)
 }
 
-func lostOnTheWay(t *testing.T, open opener) {
+func lostAppend(t *testing.T, open opener) {
 	for _, c := range []struct {
 		name     string
 		up, down func(string) deed
 	}{
-		{"not done, silently", once(aPublish, drop), nil},
-		{"not done, the connection breaks", once(aPublish, cut), nil},
-		{"done, the ack is lost", nil, once(anAck, drop)},
-		{"done, the connection breaks before the ack", nil, once(anAck, cut)},
-		{"done, and every ack is lost", nil, always(anAck, drop)},
+		{"not stored: message lost", once(aPublish, drop), nil},
+		{"not stored: connection broken", once(aPublish, cut), nil},
+		{"stored: ack lost", nil, once(anAck, drop)},
+		{"stored: connection broken before the ack", nil, once(anAck, cut)},
+		{"stored: every ack lost", nil, always(anAck, drop)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, l, direct := openBehind(t, open, quick)
@@ -91,14 +91,14 @@ func lostOnTheWay(t *testing.T, open opener) {
 	}
 }
 
-func TestAnotherWriterInTheGapIsAConflict(t *testing.T) {
-	bothWays(t, anotherInTheGap)
+func TestOtherWriterAfterLostAppend(t *testing.T) {
+	bothWays(t, otherWriterAfterLost)
 }
 
-func anotherInTheGap(t *testing.T, open opener) {
+func otherWriterAfterLost(t *testing.T, open opener) {
 	p, l, direct := openBehind(t, open, quick)
-	// The first request of a connection also subscribes; only a later one can
-	// be lost by itself.
+	// The first request of a connection is sent together with its subscription; only
+	// a later one can be lost alone.
 	if _, err := l.Append(t.Context(), ledgertest.Event("other", capture.Attempted, 1), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -121,21 +121,20 @@ func anotherInTheGap(t *testing.T, open opener) {
 	}
 }
 
-// TestWhatCannotBeLearnedIsUncertain: all answers are lost, whether the event
-// got there or not.
-func TestWhatCannotBeLearnedIsUncertain(t *testing.T) {
-	bothWays(t, cannotBeLearned)
+// TestUncertainAppend: all replies are lost, whether the event was stored or not.
+func TestUncertainAppend(t *testing.T) {
+	bothWays(t, uncertainAppend)
 }
 
-func cannotBeLearned(t *testing.T, open opener) {
+func uncertainAppend(t *testing.T, open opener) {
 	silent := always("MSG ", drop)
 	for _, c := range []struct {
 		name string
 		up   func(string) deed
 		want string
 	}{
-		{"not done", always("PUB ", drop), ""},
-		{"done", nil, "t-attempted-1"},
+		{"not stored", always("PUB ", drop), ""},
+		{"stored", nil, "t-attempted-1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, l, direct := openBehind(t, open, ledger.Options{Timeout: 50 * time.Millisecond, Bound: 400 * time.Millisecond})
@@ -143,7 +142,7 @@ func cannotBeLearned(t *testing.T, open opener) {
 			began := time.Now()
 			_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
 			if !errors.Is(err, ledger.ErrUncertain) || errors.Is(err, ledger.ErrConflict) {
-				t.Errorf("got %v, want uncertainty", err)
+				t.Errorf("got %v, want ErrUncertain", err)
 			}
 			if took := time.Since(began); took > 30*time.Second {
 				t.Errorf("the bound of 400ms took %s", took)
@@ -152,19 +151,19 @@ func cannotBeLearned(t *testing.T, open opener) {
 				t.Errorf("stored %q, want %q", got, c.want)
 			}
 			if _, err := l.Load(t.Context(), "t"); err == nil {
-				t.Error("a read without answer took the trade for empty")
+				t.Error("a read without a reply reported an empty trade")
 			}
 		})
 	}
 }
 
-// TestALateLandingIsStoredOnceOrNever: the server is away, the client keeps
-// what it could not send, several tries of it, and sends all when it returns.
-func TestALateLandingIsStoredOnceOrNever(t *testing.T) {
-	bothWays(t, lateLanding)
+// TestLateArrival: the server is down, and the client buffers several tries of an
+// append. When the server is back it receives all of them and stores one.
+func TestLateArrival(t *testing.T) {
+	bothWays(t, lateArrival)
 }
 
-func lateLanding(t *testing.T, open opener) {
+func lateArrival(t *testing.T, open opener) {
 	dir := t.TempDir()
 	first, err := natsserver.Start(natsserver.Options{StoreDir: dir})
 	if err != nil {
@@ -178,7 +177,7 @@ func lateLanding(t *testing.T, open opener) {
 	first.Shutdown()
 	e := ledgertest.Event("t", capture.Attempted, 1)
 	if _, err := l.Append(t.Context(), e, 0); !errors.Is(err, ledger.ErrUncertain) {
-		t.Fatalf("the server is away: %v", err)
+		t.Fatalf("the server is down: %v", err)
 	}
 	second, err := natsserver.Start(natsserver.Options{StoreDir: dir, Port: port})
 	if err != nil {
@@ -197,7 +196,7 @@ func lateLanding(t *testing.T, open opener) {
 	}
 }
 
-func TestAReadThatIsCutShortIsReadAgain(t *testing.T) {
+func TestIncompleteReadIsRepeated(t *testing.T) {
 	t.Parallel()
 	p, l, direct := behind(t, quick)
 	var seq uint64
@@ -215,19 +214,19 @@ func TestAReadThatIsCutShortIsReadAgain(t *testing.T) {
 		}
 	}
 	p.lose(nil, once(aBatch, cut))
-	met := 0
+	yielded := 0
 	for _, err := range l.Trades(t.Context(), ledger.Filter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		met++
+		yielded++
 	}
-	if met != 1 {
-		t.Errorf("met %d trades, want 1", met)
+	if yielded != 1 {
+		t.Errorf("%d trades, want 1", yielded)
 	}
 }
 
-func TestWatchGoesOnAfterALostConnection(t *testing.T) {
+func TestWatchContinuesAfterLostConnection(t *testing.T) {
 	t.Parallel()
 	p, l, direct := behind(t, quick)
 	var seq uint64

@@ -55,9 +55,9 @@ func TestOneSubscriptionForAllAppends(t *testing.T) {
 	}
 }
 
-// TestWhoWaitsHearsOfTheEnd: an append whose answer can no longer come does not
-// sit out its time.
-func TestWhoWaitsHearsOfTheEnd(t *testing.T) {
+// TestCloseEndsWaitingAppends: an append that can no longer get its reply does not
+// wait for its timeout.
+func TestCloseEndsWaitingAppends(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
@@ -75,10 +75,10 @@ func TestWhoWaitsHearsOfTheEnd(t *testing.T) {
 			js := connect(t, p.url)
 			l := ledger.NewJetStream(js, ledger.Options{Timeout: 5 * processtest.Patience})
 			p.lose(nil, always(anAck, drop))
-			told := make(chan error, 1)
+			result := make(chan error, 1)
 			go func() {
 				_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
-				told <- err
+				result <- err
 			}()
 			direct2 := ledger.NewJetStream(direct, ledger.Options{})
 			await(t, "the event is stored", func() bool { return stored(t, direct2, "t") != "" })
@@ -86,25 +86,25 @@ func TestWhoWaitsHearsOfTheEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			select {
-			case err := <-told:
+			case err := <-result:
 				if !errors.Is(err, c.want) {
 					t.Errorf("got %v, want %v", err, c.want)
 				}
 			case <-time.After(processtest.Patience):
-				t.Fatal("it still waits")
+				t.Fatal("the append still waits")
 			}
 		})
 	}
 }
 
-// TestWhatAServerMayAnswer: somebody else answers in the stream's place.
-func TestWhatAServerMayAnswer(t *testing.T) {
+// TestReplies: a subscriber replies in place of the stream.
+func TestReplies(t *testing.T) {
 	t.Parallel()
 	uncertain := ledger.ErrUncertain.Error()
 	for _, c := range []struct {
 		name, answer string
 		seq          uint64
-		fails        string // what the error says, "" where there is none
+		fails        string // text of the error, "" for none
 	}{
 		{"as usual", `{"stream":"CAPTURES","seq":7}`, 7, ""},
 		{"a great number", `{"stream":"CAPTURES","seq":18446744073709551615}`, 1<<64 - 1, ""},
@@ -125,7 +125,7 @@ func TestWhatAServerMayAnswer(t *testing.T) {
 				t.Fatal(err)
 			}
 			o := patient
-			if c.fails == uncertain { // found out by waiting for better answers
+			if c.fails == uncertain { // reported at the end of the bound
 				o = ledger.Options{Timeout: 100 * time.Millisecond, Bound: 100 * time.Millisecond}
 			}
 			l := ledger.NewJetStream(js, o)

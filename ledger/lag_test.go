@@ -13,8 +13,8 @@ import (
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
 
-// lagging returns a ledger whose reads meet a replica that holds nothing yet,
-// as often as set, before they meet the real server.
+// lagging returns a ledger whose next n reads reach an empty replica. n is the
+// value of the counter.
 func lagging(t *testing.T) (*ledger.JetStream, *atomic.Int32) {
 	t.Helper()
 	js := connect(t, server(t).URL())
@@ -48,7 +48,7 @@ func lagging(t *testing.T) (*ledger.JetStream, *atomic.Int32) {
 	return ledger.NewJetStream(slow, ledger.Options{}), &lags
 }
 
-func TestAReplicaThatLags(t *testing.T) {
+func TestLaggingReplica(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -66,17 +66,17 @@ func TestAReplicaThatLags(t *testing.T) {
 			lags.Store(1)
 			old, err := l.Load(t.Context(), "t")
 			if err != nil || old.Seq != 0 {
-				t.Fatalf("the replica answered %+v, %v; this test needs it to lag", old, err)
+				t.Fatalf("the replica replied with %+v, %v; this test needs it to lag", old, err)
 			}
 			for _, n := range []int32{1, 2, 17} {
 				lags.Store(n)
 				if got, err := l.LoadLatest(t.Context(), "t"); err != nil || got.Seq != seq || len(got.Events) != c.events {
-					t.Errorf("LoadLatest believed the replica: %d events up to %d, %v", len(got.Events), got.Seq, err)
+					t.Errorf("LoadLatest used the lagging replica: %d events up to %d, %v", len(got.Events), got.Seq, err)
 				}
 			}
 			lags.Store(2)
 			if got := walked(t, l); len(got) != 1 {
-				t.Errorf("the walk believed the replica: %v", got)
+				t.Errorf("Trades used the lagging replica: %v", got)
 			}
 		})
 	}

@@ -66,7 +66,7 @@ func ensure(t *testing.T, js jetstream.JetStream, c ledger.StreamConfig) {
 		t.Fatal(err)
 	}
 	if len(findings) > 0 {
-		t.Fatalf("the stream that was just made does not fit: %v", findings)
+		t.Fatalf("findings for a new stream: %v", findings)
 	}
 }
 
@@ -75,16 +75,16 @@ func TestMemory(t *testing.T) {
 	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return &ledger.Memory{} })
 }
 
-func TestFaultyWithoutFaultsIsALedger(t *testing.T) {
+func TestFaultyWithoutHooks(t *testing.T) {
 	t.Parallel()
 	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return ledgertest.Faulty{Ledger: &ledger.Memory{}} })
 }
 
-// bothWays runs a test for appends that go one by one, and in batches.
+// bothWays runs a test with single appends and with batches.
 func bothWays(t *testing.T, test func(t *testing.T, open opener)) {
 	t.Parallel()
 	for name, open := range map[string]opener{
-		"one by one": ledger.NewJetStream,
+		"singly": ledger.NewJetStream,
 		"in batches": func(js jetstream.JetStream, o ledger.Options) *ledger.JetStream {
 			return ledger.SendBatches(ledger.NewJetStream(js, o))
 		},
@@ -105,12 +105,12 @@ func TestJetStream(t *testing.T) {
 	ledgertest.Run(t, func(*testing.T) ledger.Ledger { return ledger.NewJetStream(js, ledger.Options{}) })
 }
 
-// TestJetStreamInBatches keeps the stream in memory: each of its many small
-// batches would cost a few files.
+// TestJetStreamInBatches uses a stream in memory: on disk each of the many small
+// batches would cost some files.
 func TestJetStreamInBatches(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
-	made := fitting()
+	made := suitable()
 	made.AllowAtomicPublish, made.Storage = true, jetstream.MemoryStorage
 	if _, err := js.CreateStream(t.Context(), made); err != nil {
 		t.Fatal(err)

@@ -21,14 +21,14 @@ import (
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
 
-// history records what concurrent clients of a ledger called and were told.
+// history records the calls of concurrent clients of a ledger, and their results.
 type history struct {
 	began time.Time
 
 	mu   sync.Mutex
 	ops  []porcupine.Operation
-	seen map[string]uint64 // every event that was seen in the ledger, with its place
-	fate map[string]int    // how the appends ended
+	seen map[string]uint64 // sequence of every event that a client has read, by id
+	fate map[string]int    // number of appends by result
 }
 
 func newHistory() *history {
@@ -41,7 +41,7 @@ func (h *history) add(client int, q question, begin, end time.Duration, r reply)
 	if q.method == callAppend {
 		h.fate[fateOf(r.err)]++
 	} else if r.err != nil {
-		return // a read that failed tells nothing
+		return // a failed read says nothing
 	}
 	if q.method == callAppend && r.err == nil {
 		h.seen[q.id] = r.seq
@@ -68,9 +68,9 @@ func fateOf(err error) string {
 	return "not stored"
 }
 
-// trades splits the history, since trades do not touch each other. An append
-// whose end is not known may happen until the end of time, if the event was
-// seen; one that nobody ever saw, not even who looked last, did not happen.
+// trades returns the operations by trade, since trades are independent. An
+// uncertain append whose event was read may take effect at any time after its
+// call. If the event was not even read at the end, it had no effect.
 func (h *history) trades() map[string][]porcupine.Operation {
 	split := map[string][]porcupine.Operation{}
 	for _, op := range h.ops {
@@ -87,7 +87,7 @@ func (h *history) trades() map[string][]porcupine.Operation {
 	return split
 }
 
-// check returns whether some order of the calls explains all that was told.
+// check returns whether there is an order of the calls that explains all results.
 func (h *history) check(t *testing.T) porcupine.CheckResult {
 	t.Helper()
 	result := porcupine.Ok
@@ -96,7 +96,7 @@ func (h *history) check(t *testing.T) porcupine.CheckResult {
 		switch got {
 		case porcupine.Ok:
 		case porcupine.Unknown:
-			t.Errorf("trade %s: %d calls were too many to check", trade, len(ops))
+			t.Errorf("trade %s: too many calls to check: %d", trade, len(ops))
 		default:
 			result = got
 			t.Logf("trade %s:\n%s", trade, unexplained(ops, info))
@@ -105,8 +105,8 @@ func (h *history) check(t *testing.T) porcupine.CheckResult {
 	return result
 }
 
-// unexplained tells how far the best order came, and the calls that fit nowhere
-// behind it.
+// unexplained describes the longest order that was found, and the calls that do
+// not fit after it.
 func unexplained(ops []porcupine.Operation, info porcupine.LinearizationInfo) string {
 	var best []porcupine.Operation
 	for _, orders := range info.PartialLinearizationsOperations() {
@@ -120,7 +120,7 @@ func unexplained(ops []porcupine.Operation, info porcupine.LinearizationInfo) st
 	for _, op := range best[max(0, len(best)-12):] {
 		out.WriteString("  " + described(op))
 	}
-	out.WriteString("then none of these:\n")
+	out.WriteString("none of these fits next:\n")
 	slices.SortFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
 	left := 0
 	for _, op := range ops {
@@ -130,33 +130,33 @@ func unexplained(ops []porcupine.Operation, info porcupine.LinearizationInfo) st
 			out.WriteString("  " + described(op))
 		}
 	}
-	return fmt.Sprintf("%d of %d calls can be put in order, the last of them:\n%s", len(best), len(ops), out.String())
+	return fmt.Sprintf("%d of %d calls can be ordered, the last of them:\n%s", len(best), len(ops), out.String())
 }
 
 func described(op porcupine.Operation) string {
 	return fmt.Sprintf("%v..%v client %d %s\n", time.Duration(op.Call), time.Duration(op.Return), op.ClientId, model.DescribeOperation(op.Input, op.Output))
 }
 
-// client calls one ledger again and again, as its dice say.
+// client makes random calls to one ledger.
 type client struct {
 	t      *testing.T
 	number int
-	book   ledger.Ledger
+	l      ledger.Ledger
 	h      *history
 	dice   *rand.Rand
 	made   int
-	known  map[string][]uint64 // of each trade, the sequences it has heard of
-	last   map[string]question // of each trade, its last append
+	known  map[string][]uint64 // sequences that the client has seen, by trade
+	last   map[string]question // the client's last append, by trade
 }
 
-func newClient(t *testing.T, n int, book ledger.Ledger, h *history) *client {
+func newClient(t *testing.T, n int, l ledger.Ledger, h *history) *client {
 	return &client{
-		t: t, number: n, book: book, h: h, dice: rand.New(rand.NewPCG(uint64(n), 11)),
+		t: t, number: n, l: l, h: h, dice: rand.New(rand.NewPCG(uint64(n), 11)),
 		known: map[string][]uint64{}, last: map[string]question{},
 	}
 }
 
-// act makes one call.
+// act makes one random call.
 func (c *client) act(trade string) {
 	switch n := c.dice.IntN(100); {
 	case n < 55:
@@ -164,7 +164,7 @@ func (c *client) act(trade string) {
 	case n < 65:
 		c.append(c.fresh(trade, c.wrong(trade)))
 	case n < 70:
-		if q, ok := c.last[trade]; ok { // the same event once more
+		if q, ok := c.last[trade]; ok { // the same event again
 			q.again = true
 			c.append(q)
 		}
@@ -182,8 +182,8 @@ func (c *client) fresh(trade string, after uint64) question {
 	return question{method: callAppend, trade: trade, id: fmt.Sprintf("%s-c%d-%d", trade, c.number, c.made), after: after}
 }
 
-// right is the last sequence that the client knows of, which others may have
-// left behind.
+// right returns the last sequence that the client has seen. Other clients may have
+// appended more.
 func (c *client) right(trade string) uint64 {
 	known := c.known[trade]
 	if len(known) == 0 {
@@ -192,7 +192,7 @@ func (c *client) right(trade string) uint64 {
 	return known[len(known)-1]
 }
 
-// wrong is one that cannot be the last: an old one, none, or one not given yet.
+// wrong returns a sequence that cannot be the last: an old one, 0, or a future one.
 func (c *client) wrong(trade string) uint64 {
 	known := c.known[trade]
 	switch n := c.dice.IntN(3); {
@@ -214,36 +214,36 @@ func (c *client) append(q question) {
 	e := ledgertest.Event(q.trade, capture.Queried, 1)
 	e.ID = q.id
 	begin := time.Since(c.h.began)
-	seq, err := c.book.Append(c.t.Context(), e, q.after)
+	seq, err := c.l.Append(c.t.Context(), e, q.after)
 	c.h.add(c.number, q, begin, time.Since(c.h.began), reply{seq: seq, err: err})
 	c.last[q.trade] = q
 	if err == nil {
 		c.learn(q.trade, seq)
 	} else if q.after == c.right(q.trade) {
-		c.read(callLatest, q.trade) // as a writer does that lost
+		c.read(callLatest, q.trade) // as a writer does after a conflict
 	}
 }
 
 func (c *client) read(m method, trade string) {
 	begin := time.Since(c.h.began)
-	r := ask(c.t.Context(), c.book, m, trade)
+	r := ask(c.t.Context(), c.l, m, trade)
 	c.h.add(c.number, question{method: m, trade: trade}, begin, time.Since(c.h.began), r)
 	if r.err == nil {
 		c.learn(trade, r.seq)
 	}
 }
 
-func ask(ctx context.Context, book ledger.Ledger, m method, trade string) reply {
+func ask(ctx context.Context, l ledger.Ledger, m method, trade string) reply {
 	if m == callLast {
-		entry, some, err := book.Last(ctx, trade)
+		entry, some, err := l.Last(ctx, trade)
 		if !some {
 			return reply{err: err}
 		}
 		return reply{err: err, seq: entry.Seq, ids: []string{entry.Event.ID}, some: true}
 	}
-	load := book.Load
+	load := l.Load
 	if m == callLatest {
-		load = book.LoadLatest
+		load = l.LoadLatest
 	}
 	got, err := load(ctx, trade)
 	r := reply{err: err, seq: got.Seq}

@@ -10,7 +10,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// method is what a client called.
+// method is the name of the called method.
 type method string
 
 const (
@@ -20,35 +20,35 @@ const (
 	callLast   method = "last"
 )
 
-// place is an event where it stands in its trade.
+// place is an event with its sequence.
 type place struct {
 	id  string
 	seq uint64
 }
 
-// question is the call of one method for one trade.
+// question is one call.
 type question struct {
 	method method
 	trade  string
-	id     string // of append: the event
-	after  uint64 // of append: what the writer takes for the last
-	again  bool   // of append: the very event was appended before, with whatever end
+	id     string // append: the event
+	after  uint64 // append: the stated last sequence
+	again  bool   // append: the same event was appended before, with any result
 }
 
-// reply is what the method returned. Of a load only the last sequence is told.
+// reply is the result of a call. A load returns the last sequence only.
 type reply struct {
 	err  error
 	seq  uint64
 	ids  []string
-	some bool // of last: there is one
+	some bool // last: there is an event
 }
 
-// uncertainAbout is the reply of an append that ended with ErrUncertain, where
-// the event was seen in the ledger by anybody at any time.
+// uncertainAbout is the result of an append that ended with ErrUncertain and whose
+// event was read later.
 type uncertainAbout struct{ seq uint64 }
 
-// model is the contract of ledger.Ledger for one trade, said as a machine that
-// does one thing at a time: its state is the trade's events so far.
+// model is the contract of ledger.Ledger for one trade as a sequential state
+// machine. Its state is the list of the trade's events.
 var model = porcupine.Model{
 	Init: func() any { return []place(nil) },
 	Step: func(state, in, out any) (bool, any) {
@@ -73,12 +73,12 @@ var model = porcupine.Model{
 	},
 }
 
-// stepAppend: a success stores the event behind the one that was named, or
-// finds that very event there. A conflict means that something else is there.
-// After any other error this call has not stored it, nor ever will; an earlier
-// call with the same event may have.
+// stepAppend: a success stores the event after the stated one, or finds the same
+// event there. A conflict means that another event is there. After any other
+// error this call has not stored the event and will not; an earlier call with the
+// same event may have.
 func stepAppend(events []place, q question, got reply) (bool, []place) {
-	standing, taken := nextBehind(events, q.after)
+	standing, taken := nextAfter(events, q.after)
 	switch {
 	case got.err == nil && taken:
 		return standing == place{q.id, got.seq}, events
@@ -90,14 +90,14 @@ func stepAppend(events []place, q question, got reply) (bool, []place) {
 	return q.again || !holds(events, q.id), events
 }
 
-// foundAgrees: what a conflict names as the event in the way is that event.
+// foundAgrees reports whether a conflict names the event that is there.
 func foundAgrees(err error, standing place, taken bool) bool {
 	conflict, ok := errors.AsType[*ledger.ConflictError](err)
 	return ok && (conflict.Found == 0 || taken && conflict.Found == standing.seq)
 }
 
-// stepUncertain: the event was seen, so it was stored at some time after the
-// call, by this try or by a repetition of it.
+// stepUncertain: the event was read later, so it was stored at some time after the
+// call, by this call or by another one with the same event.
 func stepUncertain(events []place, q question, got uncertainAbout) (bool, []place) {
 	if holds(events, q.id) {
 		return true, events
@@ -105,7 +105,8 @@ func stepUncertain(events []place, q question, got uncertainAbout) (bool, []plac
 	return lastSeq(events) == q.after, append(slices.Clone(events), place{q.id, got.seq})
 }
 
-// readAgrees: LoadLatest and Last tell how it stands, Load how it stood once.
+// readAgrees reports whether a read is right: LoadLatest and Last return the
+// current state, Load may return an earlier one.
 func readAgrees(events []place, m method, got reply) bool {
 	switch m {
 	case callLast:
@@ -129,8 +130,8 @@ func lastSeq(events []place) uint64 {
 	return events[len(events)-1].seq
 }
 
-// nextBehind returns the first event behind a sequence.
-func nextBehind(events []place, after uint64) (place, bool) {
+// nextAfter returns the first event after a sequence.
+func nextAfter(events []place, after uint64) (place, bool) {
 	for _, p := range events {
 		if p.seq > after {
 			return p, true

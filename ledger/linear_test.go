@@ -17,20 +17,19 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// These tests hold the ledgers to the contract under concurrent clients: there
-// must be an order in which the calls, taken one at a time, give every answer
-// that was given. See the model for what each method may answer.
+// These tests check that the ledgers are linearizable: there must be an order of
+// the calls of concurrent clients in which the model gives the same results.
 
 const linearTrades = 2
 
-// contention lets each ledger be called by a client of its own, calls times
-// each, and returns what they were told. reader looks last.
-func contention(t *testing.T, books []ledger.Ledger, calls int, reader ledger.Ledger) *history {
+// contention runs a client with the given number of calls for each ledger, and
+// returns the history. At the end, all trades are read with reader.
+func contention(t *testing.T, ledgers []ledger.Ledger, calls int, reader ledger.Ledger) *history {
 	t.Helper()
 	h := newHistory()
 	var wg sync.WaitGroup
-	for n, book := range books {
-		c := newClient(t, n, book, h)
+	for n, l := range ledgers {
+		c := newClient(t, n, l, h)
 		wg.Go(func() {
 			for range calls {
 				c.act(fmt.Sprintf("t%d", c.dice.IntN(linearTrades)))
@@ -38,12 +37,12 @@ func contention(t *testing.T, books []ledger.Ledger, calls int, reader ledger.Le
 		})
 	}
 	wg.Wait()
-	h.lookLast(t, reader, len(books))
+	h.readAll(t, reader, len(ledgers))
 	return h
 }
 
-// lookLast reads every trade once more, and finds every event's place.
-func (h *history) lookLast(t *testing.T, reader ledger.Ledger, number int) {
+// readAll reads every trade at the end, and the sequence of every event.
+func (h *history) readAll(t *testing.T, reader ledger.Ledger, number int) {
 	t.Helper()
 	c := newClient(t, number, reader, h)
 	var end uint64
@@ -56,43 +55,43 @@ func (h *history) lookLast(t *testing.T, reader ledger.Ledger, number int) {
 	defer cancel()
 	for entry, err := range reader.Watch(ctx, 1) {
 		if err != nil {
-			t.Fatalf("looking last: %v", err)
+			t.Fatalf("reading all events: %v", err)
 		}
 		h.seen[entry.Event.ID] = entry.Seq
 		if entry.Seq >= end {
 			return
 		}
 	}
-	t.Fatalf("looking last did not come to sequence %d", end)
+	t.Fatalf("reading all events did not reach sequence %d", end)
 }
 
 func (h *history) mustHold(t *testing.T) {
 	t.Helper()
 	t.Logf("%d calls, appends: %v", len(h.ops), h.fate)
 	if h.fate["stored"] == 0 || h.fate["conflict"] == 0 {
-		t.Errorf("the clients did not contend: %v", h.fate)
+		t.Errorf("no contention between the clients: %v", h.fate)
 	}
 	if h.check(t) == porcupine.Illegal {
-		t.Error("no order of the calls explains what the clients were told")
+		t.Error("no order of the calls explains their results")
 	}
 }
 
-func repeat(book ledger.Ledger, n int) []ledger.Ledger {
-	books := make([]ledger.Ledger, n)
-	for i := range books {
-		books[i] = book
+func repeat(l ledger.Ledger, n int) []ledger.Ledger {
+	ledgers := make([]ledger.Ledger, n)
+	for i := range ledgers {
+		ledgers[i] = l
 	}
-	return books
+	return ledgers
 }
 
 func TestMemoryIsLinearizable(t *testing.T) {
 	t.Parallel()
-	book := &ledger.Memory{}
-	contention(t, repeat(book, 5), 150, book).mustHold(t)
+	l := &ledger.Memory{}
+	contention(t, repeat(l, 5), 150, l).mustHold(t)
 }
 
-// TestJetStreamIsLinearizable: the clients' lines stall now and then for longer
-// than an append is tried, so that some end uncertain and arrive late.
+// TestJetStreamIsLinearizable: the connections stall at times for longer than the
+// bound of an append, so that some appends are uncertain and arrive late.
 func TestJetStreamIsLinearizable(t *testing.T) {
 	bothWays(t, linearizable)
 }
@@ -102,20 +101,20 @@ func linearizable(t *testing.T, open opener) {
 	direct := connect(t, url)
 	ensure(t, direct, ledger.StreamConfig{})
 	impatient := ledger.Options{Timeout: 60 * time.Millisecond, Bound: 150 * time.Millisecond}
-	var books []ledger.Ledger
+	var ledgers []ledger.Ledger
 	for n := range 5 {
 		p := startProxy(t, url)
-		books = append(books, open(connect(t, p.url), impatient))
+		ledgers = append(ledgers, open(connect(t, p.url), impatient))
 		p.lose(stalling(n), nil)
 	}
-	h := contention(t, books, 80, ledger.NewJetStream(direct, patient))
+	h := contention(t, ledgers, 80, ledger.NewJetStream(direct, patient))
 	h.mustHold(t)
 	if h.fate["uncertain"] == 0 {
 		t.Errorf("no append was uncertain: %v", h.fate)
 	}
 }
 
-// stalling holds one piece of traffic in thirty back for a while.
+// stalling delays one of thirty pieces of traffic.
 func stalling(seed int) func(string) deed {
 	dice := rand.New(rand.NewPCG(uint64(seed), 3))
 	return func(string) deed {
@@ -126,7 +125,7 @@ func stalling(seed int) func(string) deed {
 	}
 }
 
-// TestReplicatedJetStreamIsLinearizable: the leader steps down again and again.
+// TestReplicatedJetStreamIsLinearizable: the leader steps down repeatedly.
 func TestReplicatedJetStreamIsLinearizable(t *testing.T) {
 	bothWays(t, linearizableReplicated)
 }
@@ -136,9 +135,9 @@ func linearizableReplicated(t *testing.T, open opener) {
 	js := connect(t, c.URL())
 	ensure(t, js, ledger.StreamConfig{Replicas: 3})
 	impatient := ledger.Options{Timeout: 60 * time.Millisecond, Bound: 120 * time.Millisecond}
-	var books []ledger.Ledger
+	var ledgers []ledger.Ledger
 	for n := range 5 {
-		books = append(books, open(connect(t, c.Servers[n%3].URL()), impatient))
+		ledgers = append(ledgers, open(connect(t, c.Servers[n%3].URL()), impatient))
 	}
 	over := make(chan struct{})
 	var wg sync.WaitGroup
@@ -150,18 +149,18 @@ func linearizableReplicated(t *testing.T, open opener) {
 			case <-over:
 				return
 			case <-tick.C:
-				// One that fails finds no leader: there is an election already.
+				// An error means that there is no leader: an election is under way.
 				_, _ = js.Conn().Request("$JS.API.STREAM.LEADER.STEPDOWN.CAPTURES", nil, 2*time.Second)
 			}
 		}
 	})
 	t.Cleanup(wg.Wait)
-	h := contention(t, books, 100, ledger.NewJetStream(js, patient))
+	h := contention(t, ledgers, 100, ledger.NewJetStream(js, patient))
 	close(over)
 	h.mustHold(t)
 }
 
-// broken is a ledger that breaks the contract once in a while.
+// broken is a ledger that breaks the contract in one of five calls.
 type broken struct {
 	ledger.Ledger
 	breaks string
@@ -180,12 +179,12 @@ func (b broken) Append(ctx context.Context, e capture.Event, after uint64, opts 
 		after = now.Seq
 	case b.breaks == "a lost event" && b.turn():
 		return after + 1, nil
-	case b.breaks == "stored, told as a conflict" && b.turn():
+	case b.breaks == "stored, reported as a conflict" && b.turn():
 		if _, err := b.Ledger.Append(ctx, e, after, opts...); err != nil {
 			return 0, err
 		}
 		return 0, &ledger.ConflictError{TradeID: e.TradeID, After: after}
-	case b.breaks == "stored, told as not stored" && b.turn():
+	case b.breaks == "stored, reported as not stored" && b.turn():
 		if _, err := b.Ledger.Append(ctx, e, after, opts...); err != nil {
 			return 0, err
 		}
@@ -212,20 +211,20 @@ func (b broken) LoadLatest(ctx context.Context, trade string) (ledger.Trade, err
 	return got, err
 }
 
-// TestBrokenLedgersAreFound is the test of the tests above.
+// TestBrokenLedgersAreFound checks that the tests above find errors.
 func TestBrokenLedgersAreFound(t *testing.T) {
 	t.Parallel()
 	for _, breaks := range []string{
-		"no guard", "a lost event", "stored, told as a conflict", "stored, told as not stored",
+		"no guard", "a lost event", "stored, reported as a conflict", "stored, reported as not stored",
 		"a load with a gap", "a stale last load",
 	} {
 		t.Run(breaks, func(t *testing.T) {
 			t.Parallel()
 			memory := &ledger.Memory{}
-			book := broken{Ledger: memory, breaks: breaks, calls: &atomic.Int64{}}
-			h := contention(t, repeat(book, 4), 60, memory)
+			l := broken{Ledger: memory, breaks: breaks, calls: &atomic.Int64{}}
+			h := contention(t, repeat(l, 4), 60, memory)
 			if got := h.check(t); got != porcupine.Illegal {
-				t.Errorf("the check says %s, want %s", got, porcupine.Illegal)
+				t.Errorf("the check returned %s, want %s", got, porcupine.Illegal)
 			}
 		})
 	}

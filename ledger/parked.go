@@ -84,7 +84,7 @@ func (p *ParkedTrades) add(found []string) {
 }
 
 // waits reports whether a trade is parked and its case is not closed. Mostly the
-// last event says so. After others, such as a notification, the trade is loaded.
+// last event is enough. After others, such as a notification, the trade is loaded.
 func (l *JetStream) waits(ctx context.Context, tradeID string) (bool, error) {
 	last, found, err := l.Last(ctx, tradeID)
 	if err != nil || !found {

@@ -12,7 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// parkedWorld is a ledger whose trades are parked and dealt with.
+// parkedWorld is a ledger with parked trades.
 type parkedWorld struct {
 	t     *testing.T
 	js    jetstream.JetStream
@@ -41,9 +41,9 @@ func newParkedWorld(t *testing.T) *parkedWorld {
 	return &parkedWorld{t: t, js: js, l: ledger.NewJetStream(js, ledger.Options{}), after: map[string]uint64{}}
 }
 
-// Trades are counted while they wait for a person, whoever parked them and
-// however they leave.
-func TestParkedTradesAreFollowed(t *testing.T) {
+// Trades are counted while they wait for an operator, whatever worker parked them
+// and whatever event ends that.
+func TestParkedTrades(t *testing.T) {
 	w := newParkedWorld(t)
 	p := w.l.FollowParked()
 	look := func(trades, want int, more bool) {
@@ -60,7 +60,7 @@ func TestParkedTradesAreFollowed(t *testing.T) {
 	w.add("noted", capture.Attempted, capture.Parked, capture.Notified)
 	w.add("closed", capture.Attempted, capture.Parked, capture.Dismissed, capture.Notified)
 	w.add("twice", capture.Attempted, capture.Parked, capture.Released, capture.Attempted, capture.Parked)
-	look(10, 2, false) // noted and twice
+	look(10, 2, false) // notified, and parked twice
 	w.add("other", capture.Attempted, capture.Captured)
 	w.add("new", capture.Attempted, capture.Parked)
 	look(10, 3, false)
@@ -71,8 +71,8 @@ func TestParkedTradesAreFollowed(t *testing.T) {
 	look(10, 2, false)
 }
 
-// However many there are, a look takes only so much, and the next goes on.
-func TestLooksAtParkedTradesAreBounded(t *testing.T) {
+// A call of Look is bounded, and the next one continues.
+func TestLookIsBounded(t *testing.T) {
 	w := newParkedWorld(t)
 	for i := range 25 {
 		w.add(fmt.Sprint("T", i), capture.Parked)
@@ -97,8 +97,9 @@ func TestLooksAtParkedTradesAreBounded(t *testing.T) {
 	}
 }
 
-// What cannot be read is counted, told, and in nobody's way.
-func TestParkedTradesBehindARecordThatCannotBeRead(t *testing.T) {
+// A trade that cannot be decoded is counted and reported, and the others are
+// checked.
+func TestParkedTradesWithUndecodableEvent(t *testing.T) {
 	w := newParkedWorld(t)
 	if _, err := w.js.Publish(t.Context(), "captures.broken.parked", []byte("not an event")); err != nil {
 		t.Fatal(err)

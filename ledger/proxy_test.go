@@ -7,16 +7,16 @@ import (
 	"testing"
 )
 
-// deed is what the proxy does with a piece of traffic.
+// deed is what the proxy does with a piece of traffic: pass, drop or cut.
 type deed int
 
 const (
 	pass deed = iota
-	drop      // lose it, and keep the connection
-	cut       // lose it, and break the connection
+	drop      // drop it and keep the connection
+	cut       // drop it and break the connection
 )
 
-// proxy stands between a client and its server and loses what it is told to.
+// proxy is between a client and its server and drops the traffic that is set.
 type proxy struct {
 	url      string
 	target   string
@@ -24,8 +24,8 @@ type proxy struct {
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
-	up    func(string) deed // asked about what the client sends
-	down  func(string) deed // asked about what the server sends
+	up    func(string) deed // for what the client sends
+	down  func(string) deed // for what the server sends
 	conns []net.Conn
 }
 
@@ -88,7 +88,7 @@ func (p *proxy) copy(to, from net.Conn, hook func() func(string) deed) {
 	}
 }
 
-// lose sets what is lost from now on.
+// lose sets what is dropped from now on.
 func (p *proxy) lose(up, down func(string) deed) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,7 +105,7 @@ func (p *proxy) stop() {
 	p.wg.Wait()
 }
 
-// once does it to the first piece that holds the mark.
+// once applies the deed to the first piece that contains the mark.
 func once(mark string, do deed) func(string) deed {
 	var mu sync.Mutex
 	done := false
@@ -120,7 +120,7 @@ func once(mark string, do deed) func(string) deed {
 	}
 }
 
-// always does it to every piece that holds the mark.
+// always applies the deed to every piece that contains the mark.
 func always(mark string, do deed) func(string) deed {
 	return func(s string) deed {
 		if strings.Contains(s, mark) {

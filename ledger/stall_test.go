@@ -16,16 +16,16 @@ import (
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
 
-// stallingLine is a connection of which a few writes stand still for a while,
-// when a group of appends is being sent: the sender waits in the middle of it,
-// and the time of those whose events it holds runs out meanwhile.
-type stallingLine struct {
+// stallingConn is a connection on which a few writes block for a while, in the
+// middle of sending a group of appends, so that the timeouts of its members expire
+// meanwhile.
+type stallingConn struct {
 	net.Conn
 	marks [][]byte
-	left  *atomic.Int32 // stalls to come
+	left  *atomic.Int32 // number of further stalls
 }
 
-func (l *stallingLine) Write(b []byte) (int, error) {
+func (l *stallingConn) Write(b []byte) (int, error) {
 	for _, mark := range l.marks {
 		if bytes.Contains(b, mark) && l.left.Add(-1) >= 0 {
 			time.Sleep(300 * time.Millisecond)
@@ -35,17 +35,17 @@ func (l *stallingLine) Write(b []byte) (int, error) {
 	return l.Conn.Write(b)
 }
 
-func (l *stallingLine) Dial(network, address string) (net.Conn, error) {
+func (l *stallingConn) Dial(network, address string) (net.Conn, error) {
 	c, err := net.Dial(network, address)
-	return &stallingLine{Conn: c, marks: l.marks, left: l.left}, err
+	return &stallingConn{Conn: c, marks: l.marks, left: l.left}, err
 }
 
-// TestAWriteThatStandsStill: whoever is told in the meantime uses his envelope
-// again; the race detector sees where the sender still looks at it.
-func TestAWriteThatStandsStill(t *testing.T) {
+// TestStallingWrite: appends that end meanwhile release their messages. The race
+// detector reports if the sender still reads one.
+func TestStallingWrite(t *testing.T) {
 	t.Parallel()
 	url, _ := atomicServer(t)
-	line := &stallingLine{left: &atomic.Int32{}, marks: [][]byte{[]byte("Nats-Batch-Sequence: 3\r"), []byte("captures.t1")}}
+	line := &stallingConn{left: &atomic.Int32{}, marks: [][]byte{[]byte("Nats-Batch-Sequence: 3\r"), []byte("captures.t1")}}
 	line.left.Store(5)
 	l := ledger.SendBatches(ledger.NewJetStream(connect(t, url, nats.SetCustomDialer(line)),
 		ledger.Options{Timeout: 100 * time.Millisecond, Bound: processtest.Patience}))

@@ -33,7 +33,7 @@ type StreamConfig struct {
 type Finding struct {
 	// Unfit: the ledger would lose events or its guard. Do not run on the stream.
 	Unfit bool
-	// Text says what is wrong and how to correct it.
+	// Text describes the problem and how to correct it.
 	Text string
 }
 

@@ -20,13 +20,13 @@ import (
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
 
-func TestEnsureStreamTogether(t *testing.T) {
+func TestEnsureStreamConcurrently(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
-			// Two versions of a program may start at once.
+			// Two versions of a program may start at the same time.
 			if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{MaxAge: time.Duration(i+1) * 24 * time.Hour}); err != nil {
 				t.Error(err)
 			}
@@ -35,18 +35,18 @@ func TestEnsureStreamTogether(t *testing.T) {
 	wg.Wait()
 }
 
-// fitting is a stream of the user's own that the ledger can live with.
-func fitting() jetstream.StreamConfig {
+// suitable returns the configuration of a user's stream that suits the ledger.
+func suitable() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: "CAPTURES", Subjects: []string{"captures.>"}, AllowDirect: true, DenyDelete: true, DenyPurge: true,
 	}
 }
 
-func TestEnsureStreamTellsWhatDoesNotFit(t *testing.T) {
+func TestEnsureStreamFindings(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
-	// With its last stream the server clears the account's directory away too,
-	// into which the next stream is being made.
+	// With its last stream the server deletes the directory of the account, in which
+	// it creates the next stream at the same time.
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER"}); err != nil {
 		t.Fatal(err)
 	}
@@ -54,29 +54,29 @@ func TestEnsureStreamTellsWhatDoesNotFit(t *testing.T) {
 		name  string
 		set   func(*jetstream.StreamConfig)
 		unfit bool
-		says  string // "" where all is well
+		says  string // "" for no finding
 	}{
-		{"fits", func(*jetstream.StreamConfig) {}, false, ""},
+		{"suitable", func(*jetstream.StreamConfig) {}, false, ""},
 		{"other subjects", func(s *jetstream.StreamConfig) { s.Subjects = []string{"captures.*.captured"} }, true, "subjects"},
 		{"work queue", func(s *jetstream.StreamConfig) { s.Retention = jetstream.WorkQueuePolicy }, true, "retention"},
 		{"per subject", func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject = 1 }, true, "per subject"},
 		{"no direct gets", func(s *jetstream.StreamConfig) { s.AllowDirect = false }, true, "direct"},
-		{"forgets when full", func(s *jetstream.StreamConfig) { s.MaxBytes = 1 << 20 }, true, "oldest"},
+		{"drops old events when full", func(s *jetstream.StreamConfig) { s.MaxBytes = 1 << 20 }, true, "oldest"},
 		{"refuses when full", func(s *jetstream.StreamConfig) { s.MaxBytes, s.Discard = 1<<20, jetstream.DiscardNew }, false, ""},
 		{"no acks", func(s *jetstream.StreamConfig) { s.NoAck = true }, true, "acknowledge"},
 		{"in memory", func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage }, true, "memory"},
-		{"confirms what is not written", func(s *jetstream.StreamConfig) { s.PersistMode = jetstream.AsyncPersistMode }, true, "persist mode"},
+		{"confirms before it writes", func(s *jetstream.StreamConfig) { s.PersistMode = jetstream.AsyncPersistMode }, true, "persist mode"},
 		{"small messages", func(s *jetstream.StreamConfig) { s.MaxMsgSize = 4096 }, true, "over 4096 bytes"},
 		{"large messages", func(s *jetstream.StreamConfig) { s.MaxMsgSize = 64 << 10 }, false, ""},
 		{"counters", func(s *jetstream.StreamConfig) { s.AllowMsgCounter = true }, true, "counters"},
 		{"short", func(s *jetstream.StreamConfig) { s.MaxAge = 31 * 24 * time.Hour }, false, "744h0m0s"},
 		{"shorter than an authorization", func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }, true, "1h0m0s"},
-		{"deletable", func(s *jetstream.StreamConfig) { s.DenyDelete = false }, false, "deny_delete"},
+		{"allows deletes", func(s *jetstream.StreamConfig) { s.DenyDelete = false }, false, "deny_delete"},
 		{"time to live", func(s *jetstream.StreamConfig) { s.AllowMsgTTL = true }, false, "time to live"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			made := fitting()
-			// A deleted stream's files are cleared away in the server's own time.
+			made := suitable()
+			// The server deletes the files of a stream some time after the stream.
 			made.Name = fmt.Sprintf("CAPTURES_%d", i)
 			c.set(&made)
 			if _, err := js.CreateStream(t.Context(), made); err != nil {
@@ -90,11 +90,11 @@ func TestEnsureStreamTellsWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// A finding about replicas says how there come to be more.
-func TestTooFewReplicasAreToldOf(t *testing.T) {
+// TestTooFewReplicas: the finding says how to add replicas.
+func TestTooFewReplicas(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
-	if _, err := js.CreateStream(t.Context(), fitting()); err != nil {
+	if _, err := js.CreateStream(t.Context(), suitable()); err != nil {
 		t.Fatal(err)
 	}
 	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{Replicas: 3, MaxAge: ledger.Forever})
@@ -118,18 +118,18 @@ func checkFindings(t *testing.T, js jetstream.JetStream, name string, unfit bool
 			t.Errorf("found %v", found)
 		}
 	} else if len(found) != 1 || found[0].Unfit != unfit || !strings.Contains(found[0].Text, says) || !strings.Contains(found[0].Text, name) {
-		t.Errorf("found %v, want one (unfit: %v) that says %q", found, unfit, says)
+		t.Errorf("found %v, want one (unfit: %v) that contains %q", found, unfit, says)
 	}
 	after, err := js.Stream(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if a, b := fmt.Sprint(after.CachedInfo().Config), fmt.Sprint(before.CachedInfo().Config); a != b {
-		t.Errorf("the stream was altered:\n%s\n%s", b, a)
+		t.Errorf("the stream was changed:\n%s\n%s", b, a)
 	}
 }
 
-func TestNoStreamIsAnErrorThatNamesIt(t *testing.T) {
+func TestMissingStream(t *testing.T) {
 	t.Parallel()
 	l := ledger.NewJetStream(connect(t, server(t).URL()), ledger.Options{Bound: 3 * time.Second})
 	_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
@@ -137,7 +137,7 @@ func TestNoStreamIsAnErrorThatNamesIt(t *testing.T) {
 		t.Errorf("append: %v", err)
 	}
 	if _, err := l.Load(t.Context(), "t"); err == nil {
-		t.Error("load took a missing stream for an empty trade")
+		t.Error("Load of a missing stream reported an empty trade")
 	}
 }
 
@@ -177,7 +177,7 @@ func TestEventsAreCloudEvents(t *testing.T) {
 	}
 }
 
-func TestAnEventThatCannotBeReadIsNamed(t *testing.T) {
+func TestUndecodableEvent(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
 	ensure(t, js, ledger.StreamConfig{})
@@ -193,19 +193,19 @@ func TestAnEventThatCannotBeReadIsNamed(t *testing.T) {
 	for entry, err := range l.Watch(t.Context(), 1) {
 		watchErr = err
 		if entry.Seq != ack.Sequence {
-			t.Errorf("the watch is at %d", entry.Seq)
+			t.Errorf("Watch is at %d", entry.Seq)
 		}
 		break
 	}
 	for _, err := range []error{loadErr, lastErr, watchErr} {
 		if !errors.Is(err, capture.ErrEvent) || !strings.Contains(err.Error(), where) {
-			t.Errorf("got %v, want one that says %s", err, where)
+			t.Errorf("got %v, want one that contains %s", err, where)
 		}
 	}
 	if _, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0); !errors.Is(err, ledger.ErrConflict) {
-		t.Errorf("it has the place all the same: %v", err)
+		t.Errorf("append before an undecodable event: %v", err)
 	}
-	// The walk does not hide what was appended without the guard.
+	// Trades also yields events that were appended without the guard.
 	if got := walked(t, l); !slices.Equal(got, []string{"t"}) {
 		t.Errorf("walked %v", got)
 	}
@@ -223,8 +223,8 @@ func walked(t *testing.T, l ledger.Ledger) []string {
 	return trades
 }
 
-// A ledger that was just made: its stream counts from 0 to 0.
-func TestWalkingALedgerThatHoldsNothing(t *testing.T) {
+// TestEmptyLedger: the first and last sequence of a new stream are 0.
+func TestEmptyLedger(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
 	ensure(t, js, ledger.StreamConfig{})
@@ -234,21 +234,21 @@ func TestWalkingALedgerThatHoldsNothing(t *testing.T) {
 			"parked": ledger.TradesWith(t.Context(), l, capture.Parked),
 		} {
 			for trade, err := range trades {
-				t.Errorf("%s, walking %s: met %q, %v", name, walk, trade, err)
+				t.Errorf("%s, %s: yielded %q, %v", name, walk, trade, err)
 			}
 		}
 	}
 }
 
-func TestALedgerThatKeepsForEver(t *testing.T) {
+func TestMaxAgeForever(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
 	ensure(t, js, ledger.StreamConfig{MaxAge: ledger.Forever})
 	stream, err := js.Stream(t.Context(), ledger.DefaultStream)
 	if err != nil || stream.CachedInfo().Config.MaxAge != 0 {
-		t.Fatalf("it keeps events for %s, %v", stream.CachedInfo().Config.MaxAge, err)
+		t.Fatalf("MaxAge is %s, %v", stream.CachedInfo().Config.MaxAge, err)
 	}
-	ensure(t, js, ledger.StreamConfig{}) // more than what is asked for
+	ensure(t, js, ledger.StreamConfig{}) // more than required
 	short := stream.CachedInfo().Config
 	short.MaxAge = ledger.DefaultMaxAge
 	if _, err := js.UpdateStream(t.Context(), short); err != nil {
@@ -256,12 +256,12 @@ func TestALedgerThatKeepsForEver(t *testing.T) {
 	}
 	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{MaxAge: ledger.Forever})
 	if err != nil || len(found) != 1 || found[0].Unfit || !strings.Contains(found[0].Text, "ledger.max_age") {
-		t.Errorf("where it is to keep them for ever: %v, %v", found, err)
+		t.Errorf("findings without a MaxAge: %v, %v", found, err)
 	}
 }
 
-// TestExpiredEvents: the first events of a trade are gone, by age; the walk
-// still meets it once, and an append after what is gone is a conflict.
+// TestExpiredEvents: the first events of a trade have expired. Trades yields it
+// once, and an append after an expired event is a conflict.
 func TestExpiredEvents(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
@@ -300,7 +300,7 @@ func TestExpiredEvents(t *testing.T) {
 		t.Errorf("walked %v in an empty stream", got)
 	}
 	if _, err := l.Append(t.Context(), ledgertest.Event("old", capture.Parked, 9), seqs[3]); !errors.Is(err, ledger.ErrConflict) {
-		t.Errorf("after an event that is gone: %v", err)
+		t.Errorf("after an expired event: %v", err)
 	}
 }
 
@@ -330,7 +330,7 @@ func TestInADomain(t *testing.T) {
 	}
 }
 
-func TestServersThatKnowBatches(t *testing.T) {
+func TestSupportsBatches(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]bool{
 		"2.12.0": true, "2.15.2": true, "2.12.0-RC.1": true, "3.0.0": true,

@@ -1,9 +1,25 @@
-// Package notify listens for the gateway's notifications. A verified one is
-// put into the ledger as evidence before it is answered with "ok", and then its
-// trade is resolved through Order Query, behind the answer. A notification ends
-// no trade by itself: genuine ones come early, late, twice and out of order.
+// Package notify receives the notifications that the gateway POSTs to notify_url.
+// It records a verified notification in the ledger before it answers "ok", and then
+// asks Order Query about the trade. A notification alone ends no trade: genuine ones
+// arrive early, late, twice and out of order.
 //
-// Everything is bounded: the body, the requests that write at the same time,
-// the events kept of one trade, the trades that wait to be resolved. Who floods
-// the listener gets refusals, and neither captures nor memory suffer.
+//   - [New] makes the HTTP [Handler]; [Serve] runs it on a listener.
+//   - [Handler.Follow] keeps asking about failed trades that a notification reported
+//     as paid, also after a restart.
+//   - [Stats] counts the results.
+//
+// # Guarantees
+//
+// "ok" is answered only if the ledger has the notification, or the notification adds
+// nothing to it. Anything else makes the gateway send it again. Signatures are
+// verified before anything is written, with every key that Config.Secrets returns.
+// No outcome is written without an answer of Order Query, and no capture call is
+// made.
+//
+// Size of the body, concurrent requests, recorded events per trade and waiting
+// trades are limited: a flood of requests is refused, and slows down neither captures
+// nor the process.
+//
+// The form of a notification and its retries were seen from the gateway or taken from
+// its PHP library; see [gateway.ParseNotification].
 package notify

@@ -8,41 +8,42 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Source finds the trades that have an event of a type behind a sequence, and how
-// far it has looked, as ledger.JetStream.TradesSince does. No trades: there is no
-// such event up to upTo.
+// Source returns the trades with an event of the type after a sequence, and the
+// sequence up to which it has read; no trades mean that there is no such event up to
+// upTo. ledger.JetStream.TradesSince is one.
 type Source func(ctx context.Context, t capture.EventType, after uint64) (trades []string, upTo uint64, err error)
 
 const (
-	// FollowEvery is the pause between looks for notified trades.
-	FollowEvery = 10 * time.Second
-	// followTrades bounds the trades that are read in one look, followPages the
-	// pages of notified events.
+	// FollowInterval is the interval at which Follow reads the ledger.
+	FollowInterval = 10 * time.Second
+	// followTrades limits the trades read per interval, followPages the pages of
+	// notified events.
 	followTrades, followPages = 100, 4
-	// maxFollowed bounds the memory. What is beyond it waits for a restart.
+	// maxFollowed limits the memory. Further trades are found after a restart.
 	maxFollowed = 100_000
 )
 
-// follower finds the failed trades of which a notification says paid. It reads
-// them from the ledger: their jobs are done and no worker comes back to them, and
-// what a listener has in mind is lost when it stops.
+// follower finds the failed trades that a notification reported as paid. It reads
+// them from the ledger: their jobs are acked, so no worker returns to them, and the
+// resolver's queue is lost at a restart.
 type follower struct {
 	h       *Handler
 	source  Source
 	upTo    uint64
-	fresh   []string        // notified, and not read since
+	unread  []string        // notified, to be read
 	pending map[string]bool // to be asked about
 }
 
-// Follow has Order Query asked about every failed trade of which a verified
-// notification says paid, whoever has kept the notification and when, until the
-// gateway says so too or the trade is parked (rule 11). It runs until ctx ends.
+// Follow asks Order Query about every failed trade that a verified notification
+// reported as paid, until the gateway shows it as paid or the trade is parked (rule
+// 11). It includes notifications that other processes recorded. It runs until ctx
+// ends.
 func (h *Handler) Follow(ctx context.Context, source Source) {
 	f := follower{h: h, source: source, pending: map[string]bool{}}
-	tick := time.NewTicker(FollowEvery)
+	tick := time.NewTicker(FollowInterval)
 	defer tick.Stop()
 	for {
-		f.look(ctx)
+		f.poll(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -51,10 +52,9 @@ func (h *Handler) Follow(ctx context.Context, source Source) {
 	}
 }
 
-// look reads what was notified since the last one. If the ledger does not answer,
-// the next look goes on.
-func (f *follower) look(ctx context.Context) {
-	for page := 0; page < followPages && len(f.fresh) < followTrades; page++ {
+// poll reads the new notifications. If the ledger fails, the next poll continues.
+func (f *follower) poll(ctx context.Context) {
+	for page := 0; page < followPages && len(f.unread) < followTrades; page++ {
 		found, upTo, err := f.source(ctx, capture.Notified, f.upTo)
 		if err != nil {
 			break
@@ -63,13 +63,13 @@ func (f *follower) look(ctx context.Context) {
 		if len(found) == 0 {
 			break
 		}
-		f.fresh = append(f.fresh, found...)
+		f.unread = append(f.unread, found...)
 	}
-	for range min(followTrades, len(f.fresh)) {
-		if !f.read(ctx, f.fresh[0]) {
+	for range min(followTrades, len(f.unread)) {
+		if !f.read(ctx, f.unread[0]) {
 			return
 		}
-		f.fresh = f.fresh[1:]
+		f.unread = f.unread[1:]
 	}
 	read := 0
 	for trade := range f.pending {
@@ -82,9 +82,8 @@ func (f *follower) look(ctx context.Context) {
 	}
 }
 
-// read has a trade resolved if it is one to pursue. It reports false if the
-// ledger could not be read; one trade that cannot be read keeps none from the
-// others.
+// read queues a trade for resolving if it is to be pursued. It returns false if the
+// ledger could not be read; an unreadable event of one trade does not count as that.
 func (f *follower) read(ctx context.Context, trade string) bool {
 	loaded, err := f.h.cfg.Recorder.Open(ctx, trade)
 	if err != nil && !errors.Is(err, capture.ErrEvent) {
@@ -101,8 +100,8 @@ func (f *follower) read(ctx context.Context, trade string) bool {
 	return true
 }
 
-// pursued: the trade has failed, and a notification newer than its last intent
-// says paid.
+// pursued reports whether the trade has failed and a notification newer than its last
+// intent reports it as paid.
 func pursued(s capture.State) bool {
 	return s.Phase == capture.PhaseFailed && !s.NotifiedPaid.IsZero()
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -263,7 +264,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, n gateway.Notific
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
 	ctx, done := h.cfg.Tracer.Received(ctx, n.TradeID)
-	err := h.keep(ctx, n)
+	err := h.record(ctx, n)
 	done(err)
 	if err != nil {
 		h.stats.Trouble.Add(1)
@@ -286,3 +287,29 @@ func unavailable(w http.ResponseWriter) {
 }
 
 func refuse(w http.ResponseWriter, status int) { http.Error(w, http.StatusText(status), status) }
+
+// Stats counts notifications since the start. Each request is counted once, in one
+// of the first two groups.
+type Stats struct {
+	// Answered "ok".
+	Kept       atomic.Int64 // recorded in the ledger
+	Duplicates atomic.Int64 // same content as the trade's last notification
+	Redundant  atomic.Int64 // confirms a captured trade
+	Capped     atomic.Int64 // the trade has Config.PerTrade notified events already
+	NotOurs    atomic.Int64 // verified, about a trade that the ledger does not know
+
+	// Refused.
+	Denied    atomic.Int64 // sender not allowed
+	Forged    atomic.Int64 // wrong signature
+	Malformed atomic.Int64 // not a notification
+	TooLarge  atomic.Int64 // body above MaxBody
+	Broken    atomic.Int64 // body incomplete
+	Busy      atomic.Int64 // too many concurrent requests
+	Trouble   atomic.Int64 // recording failed
+
+	// After the answer.
+	Resolved atomic.Int64 // Order Queries about notified trades
+	Changed  atomic.Int64 // of them, those that led to an outcome
+	Deferred atomic.Int64 // postponed: a call is in progress, or the gateway must not be called
+	Dropped  atomic.Int64 // given up, left to the trade's own schedule
+}

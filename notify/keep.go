@@ -13,57 +13,57 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// maxRereads bounds how often a trade that others write to is read again.
+// maxRereads limits how often a trade is read again because of conflicts.
 const maxRereads = 16
 
-// keep puts a notification into the ledger where it says something new, and has
-// its trade resolved. Without an error it may be answered with ok.
-func (h *Handler) keep(ctx context.Context, n gateway.Notification) error {
-	book, id := h.cfg.Recorder.Ledger, capture.TradeKey(n.TradeID)
-	trade, err := book.Load(ctx, id)
+// record records a notification that adds something to the ledger, and queues its
+// trade for resolving. If there is no error, the notification may be answered "ok".
+func (h *Handler) record(ctx context.Context, n gateway.Notification) error {
+	store, id := h.cfg.Recorder.Ledger, capture.TradeKey(n.TradeID)
+	trade, err := store.Load(ctx, id)
 	if err == nil && trade.Seq == 0 {
-		// A read may lag, and the intent is always there before the call that
-		// leads to a notification.
-		trade, err = book.LoadLatest(ctx, id)
+		// The read may lag: the intent is written before the call that leads to a
+		// notification.
+		trade, err = store.LoadLatest(ctx, id)
 	}
 	for range maxRereads {
 		if err != nil {
 			return err
 		}
 		s := trade.State()
-		if done := h.passOver(ctx, trade, s, n); done {
+		if h.skip(ctx, trade, s, n) {
 			return nil
 		}
 		_, err = h.cfg.Recorder.Record(ctx, &reconcile.Trade{ID: trade.ID, State: s, Seq: trade.Seq}, event(s, n))
 		if err == nil {
-			h.kept(ctx, id, s, n)
+			h.recorded(ctx, id, s, n)
 			return nil
 		}
 		if !errors.Is(err, ledger.ErrConflict) {
 			return err
 		}
-		trade, err = book.LoadLatest(ctx, id)
+		trade, err = store.LoadLatest(ctx, id)
 	}
 	return fmt.Errorf("trade %s: %w", id, reconcile.ErrContended)
 }
 
-// passOver reports that a notification needs no event, and counts why.
-func (h *Handler) passOver(ctx context.Context, trade ledger.Trade, s capture.State, n gateway.Notification) bool {
+// skip reports whether a notification needs no event, and counts the reason.
+func (h *Handler) skip(ctx context.Context, trade ledger.Trade, s capture.State, n gateway.Notification) bool {
 	last, count := notified(trade.Events)
 	switch {
 	case s.Events == 0:
 		h.stats.NotOurs.Add(1)
-		h.cfg.Log.InfoContext(ctx, "a genuine notification is about a trade that the ledger does not know", "trade_id", n.TradeID, "state", string(n.State))
-	case count > 0 && sameWords(last, content(n)) && !forbids(s, n):
+		h.cfg.Log.InfoContext(ctx, "verified notification for unknown trade", "trade_id", n.TradeID, "state", string(n.State))
+	case count > 0 && sameContent(last, content(n)) && !blocksCalls(s, n):
 		h.stats.Duplicates.Add(1)
 		h.seen.put(trade.ID, digest(n), h.cfg.Recorder.Clock())
-		// We may have stopped between the event and the query.
-		if unasked(s) {
+		// The process may have stopped between the event and the query.
+		if needsQuery(s) {
 			h.resolver.add(trade.ID)
 		}
 	case confirms(s, n):
 		h.stats.Redundant.Add(1)
-	case count >= h.cfg.PerTrade && !forbids(s, n):
+	case count >= h.cfg.PerTrade && !blocksCalls(s, n):
 		h.stats.Capped.Add(1)
 		if s.Phase != capture.PhaseCaptured {
 			h.resolver.add(trade.ID)
@@ -74,12 +74,12 @@ func (h *Handler) passOver(ctx context.Context, trade ledger.Trade, s capture.St
 	return true
 }
 
-// kept is what follows when the event is in the ledger.
-func (h *Handler) kept(ctx context.Context, id string, s capture.State, n gateway.Notification) {
+// recorded continues after the event is in the ledger.
+func (h *Handler) recorded(ctx context.Context, id string, s capture.State, n gateway.Notification) {
 	h.stats.Kept.Add(1)
 	h.seen.put(id, digest(n), h.cfg.Recorder.Clock())
 	if s.Phase == capture.PhaseCaptured {
-		h.cfg.Log.WarnContext(ctx, "the gateway says something new about a captured trade; the outcome stands",
+		h.cfg.Log.WarnContext(ctx, "notification for captured trade, outcome unchanged",
 			"trade_id", id, "type", n.Type, "state", string(n.State))
 		return
 	}
@@ -101,14 +101,14 @@ func content(n gateway.Notification) capture.Notification {
 	}
 }
 
-// sameWords reports whether two notifications say the same, in whatever way each
-// was signed.
-func sameWords(a, b capture.Notification) bool {
+// sameContent reports whether two notifications are equal, regardless of how they
+// were signed.
+func sameContent(a, b capture.Notification) bool {
 	a.Rendering, b.Rendering = "", ""
 	return a == b
 }
 
-// notified finds the last notification that the ledger holds, and how many.
+// notified returns the last notification among the events, and their number.
 func notified(events []capture.Event) (last capture.Notification, count int) {
 	for _, e := range events {
 		if e.Type == capture.Notified && e.Notification != nil {
@@ -118,18 +118,19 @@ func notified(events []capture.Event) (last capture.Notification, count int) {
 	return last, count
 }
 
-// forbids reports a notification that says paid of a trade which is neither
-// captured nor notified as paid since its last intent: capture calls and failed
-// are forbidden from here on (rule 11), so that it is kept even as a copy of one
-// before an operator's release, and beyond the number kept of one trade.
-func forbids(s capture.State, n gateway.Notification) bool {
+// blocksCalls reports whether a notification newly reports the trade as paid: it is
+// not captured, and no notification since its last intent did so. It forbids capture
+// calls and the outcome failed (rule 11). It is therefore recorded even as a copy of
+// one before an operator's release, and beyond Config.PerTrade.
+func blocksCalls(s capture.State, n gateway.Notification) bool {
 	said := content(n)
 	return said.SaysPaid() && s.Phase != capture.PhaseCaptured && s.NotifiedPaid.IsZero()
 }
 
-// confirms: what every captured trade's last notification says, or an older
-// state that was overtaken on the way. It would add an event to each of them,
-// and tell nothing. A risk review (verify) or a refund is news.
+// confirms reports whether a notification only confirms a captured trade: it reports
+// the captured amount as paid, or an earlier state that arrived late. Recording it
+// would add an event without information to every trade. A risk review (verify) and a
+// refund are recorded.
 func confirms(s capture.State, n gateway.Notification) bool {
 	if s.Phase != capture.PhaseCaptured || n.Type == "refund" {
 		return false
@@ -143,51 +144,51 @@ func confirms(s capture.State, n gateway.Notification) bool {
 	return false
 }
 
-// unasked: the last notification has not led to a query yet.
-func unasked(s capture.State) bool {
+// needsQuery reports whether the last notification has not led to a query yet.
+func needsQuery(s capture.State) bool {
 	return s.Phase != capture.PhaseCaptured && s.NotifiedAt.After(s.LastQuery) &&
 		(s.Outcome == nil || s.NotifiedAt.After(s.Outcome.Time))
 }
 
-// seenFor is how long a copy costs no read. After it the ledger is asked: an
-// operator may have sent the trade back to work meanwhile, and the copy is new
-// evidence then.
+// seenFor is how long copies are recognized without reading the ledger. After it the
+// ledger is read: an operator may have sent the trade back to work meanwhile, which
+// makes the copy new evidence.
 const seenFor = time.Minute
 
-// recent remembers, for a bounded number of trades, what their last kept
-// notification said, so that a flood of copies costs no reads.
+// recent has the last recorded notification of a limited number of trades, so that
+// copies are recognized without reading the ledger.
 type recent struct {
-	most       int
+	limit      int
 	mu         sync.Mutex
-	young, old map[string]saying
+	young, old map[string]seenAt
 }
 
-type saying struct {
-	said string
-	at   time.Time
+type seenAt struct {
+	digest string
+	at     time.Time
 }
 
-func newRecent(most int) *recent { return &recent{most: max(1, most/2), young: map[string]saying{}} }
+func newRecent(limit int) *recent { return &recent{limit: max(1, limit/2), young: map[string]seenAt{}} }
 
 func digest(n gateway.Notification) string {
 	return fmt.Sprintf("%q", []string{n.Type, n.OrderID, n.TransactionID, string(n.State), n.Amount.String(), n.AmountText, n.PaidTime})
 }
 
-func (r *recent) has(trade, said string, now time.Time) bool {
+func (r *recent) has(trade, digest string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known, ok := r.young[trade]
 	if !ok {
 		known = r.old[trade]
 	}
-	return known.said == said && now.Sub(known.at) < seenFor
+	return known.digest == digest && now.Sub(known.at) < seenFor
 }
 
-func (r *recent) put(trade, said string, now time.Time) {
+func (r *recent) put(trade, digest string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.young) >= r.most {
-		r.old, r.young = r.young, map[string]saying{}
+	if len(r.young) >= r.limit {
+		r.old, r.young = r.young, map[string]seenAt{}
 	}
-	r.young[trade] = saying{said, now}
+	r.young[trade] = seenAt{digest, now}
 }

@@ -12,18 +12,19 @@ import (
 )
 
 const (
-	// resolveBound bounds one look at a trade, its wait for a turn included.
-	resolveBound = 2 * time.Minute
-	// maxLooks is how often a trade is come back to, while a call of it is
-	// under way or the gateway is shut, before it is left to its own schedule.
-	maxLooks = 12
-	// The waits between these looks double from lookFirst to lookMost.
-	lookFirst = time.Second
-	lookMost  = time.Minute
+	// resolveTimeout limits one try to resolve a trade, including the wait for the
+	// limiter.
+	resolveTimeout = 2 * time.Minute
+	// maxTries is how often a trade is tried while its call is in progress or the
+	// gateway must not be called, before it is left to its own schedule.
+	maxTries = 12
+	// The wait between tries doubles from firstWait to maxWait.
+	firstWait = time.Second
+	maxWait   = time.Minute
 )
 
-// resolver asks about the trades that were notified, each once however often
-// it is added, with a few workers and a bounded queue.
+// resolver asks about notified trades with a few workers and a limited queue. A trade
+// that is added again while it waits is asked about once.
 type resolver struct {
 	cfg    Config
 	stats  *Stats
@@ -33,10 +34,10 @@ type resolver struct {
 	mu      sync.Mutex
 	closed  bool
 	inWork  int
-	idle    chan struct{}    // closed when closed and nothing is in work
-	known   map[string]*task // waiting or in work
+	idle    chan struct{}    // closed when closed is set and inWork is 0
+	known   map[string]*task // waiting or in progress
 	waiting tasks
-	wake    chan struct{} // a place: something is to be looked at
+	wake    chan struct{} // capacity 1: the queue has changed
 	ready   chan *task
 	running sync.WaitGroup
 }
@@ -45,9 +46,9 @@ type resolver struct {
 type task struct {
 	trade  string
 	due    time.Time
-	looks  int
+	tries  int
 	inWork bool
-	again  bool // added once more while in work
+	again  bool // added again while in progress
 }
 
 func newResolver(cfg Config, stats *Stats) *resolver {
@@ -63,7 +64,7 @@ func newResolver(cfg Config, stats *Stats) *resolver {
 	return r
 }
 
-// add asks for a trade to be resolved. It never waits.
+// add queues a trade. It does not block.
 func (r *resolver) add(trade string) {
 	trade = capture.TradeKey(trade)
 	r.mu.Lock()
@@ -81,7 +82,7 @@ func (r *resolver) add(trade string) {
 	r.push(t)
 }
 
-// has reports whether a trade waits to be resolved, or is in work.
+// has reports whether a trade is queued or in progress.
 func (r *resolver) has(trade string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -90,7 +91,7 @@ func (r *resolver) has(trade string) bool {
 
 func (r *resolver) now() time.Time { return r.cfg.Recorder.Clock() }
 
-// push queues a task; mu is held.
+// push queues a task. The caller holds mu.
 func (r *resolver) push(t *task) {
 	heap.Push(&r.waiting, t)
 	select {
@@ -99,7 +100,7 @@ func (r *resolver) push(t *task) {
 	}
 }
 
-// dispatch hands out tasks when they are due.
+// dispatch gives tasks to the workers when they are due.
 func (r *resolver) dispatch() {
 	defer close(r.ready)
 	for r.ctx.Err() == nil {
@@ -122,15 +123,15 @@ func (r *resolver) dispatch() {
 	}
 }
 
-// next takes the task that is due, or says how long to wait.
+// next returns the task that is due, or how long to wait for one.
 func (r *resolver) next() (*task, time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.closed:
-		return nil, lookMost // close cancels it
+		return nil, maxWait // close ends the wait
 	case len(r.waiting) == 0:
-		return nil, lookMost
+		return nil, maxWait
 	}
 	if wait := r.waiting[0].due.Sub(r.now()); wait > 0 {
 		return nil, wait
@@ -143,33 +144,33 @@ func (r *resolver) next() (*task, time.Duration) {
 
 func (r *resolver) work() {
 	for t := range r.ready {
-		r.finish(t, r.look(t))
+		r.finish(t, r.try(t))
 	}
 }
 
-func (r *resolver) over() bool {
+func (r *resolver) isClosed() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.closed
 }
 
-// finish forgets a task, or queues it again at the time that look named.
+// finish removes a task, or queues it again for the time at.
 func (r *resolver) finish(t *task, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	defer r.restIfClosed()
+	defer r.signalIdle()
 	t.inWork = false
 	r.inWork--
 	switch {
 	case at.IsZero() && !t.again:
 		delete(r.known, t.trade)
 		return
-	case t.looks >= maxLooks || r.closed:
+	case t.tries >= maxTries || r.closed:
 		delete(r.known, t.trade)
 		r.stats.Dropped.Add(1)
 		return
 	case at.IsZero():
-		t.due, t.looks = r.now(), 0
+		t.due, t.tries = r.now(), 0
 	default:
 		t.due = at
 		r.stats.Deferred.Add(1)
@@ -178,15 +179,15 @@ func (r *resolver) finish(t *task, at time.Time) {
 	r.push(t)
 }
 
-// look resolves a trade, or returns when to come back to it.
-func (r *resolver) look(t *task) (again time.Time) {
-	t.looks++
-	if r.over() {
+// try resolves a trade, or returns the time of the next try.
+func (r *resolver) try(t *task) (again time.Time) {
+	t.tries++
+	if r.isClosed() {
 		return r.now()
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, resolveBound)
+	ctx, cancel := context.WithTimeout(r.ctx, resolveTimeout)
 	defer cancel()
-	later := r.now().Add(min(lookFirst<<(t.looks-1), lookMost))
+	later := r.now().Add(min(firstWait<<(t.tries-1), maxWait))
 	ctx = r.cfg.Tracer.Resolving(ctx, t.trade)
 	trade, err := r.cfg.Recorder.Open(ctx, t.trade)
 	switch {
@@ -195,22 +196,22 @@ func (r *resolver) look(t *task) (again time.Time) {
 	case trade.State.Phase == capture.PhaseCaptured:
 		return time.Time{}
 	case trade.State.Unanswered && r.now().Before(trade.State.LeaseUntil):
-		// The call's own answer comes, and mostly settles it.
+		// The answer to the call is still to come, and mostly settles the trade.
 		if end := trade.State.LeaseUntil; end.Before(later) {
 			return end
 		}
 		return later
 	case pursued(trade.State):
 		if until := r.notBefore(trade.State); !until.IsZero() {
-			t.looks = 0
+			t.tries = 0
 			return until
 		}
 	}
-	leave, err := r.cfg.Limiter.Acquire(ctx)
+	release, err := r.cfg.Limiter.Acquire(ctx)
 	if err != nil {
 		return later
 	}
-	defer leave()
+	defer release()
 	return r.ask(ctx, t, trade, later)
 }
 
@@ -221,7 +222,7 @@ func (r *resolver) ask(ctx context.Context, t *task, trade *reconcile.Trade, lat
 	result, err := asking.Resolve(ctx, t.trade)
 	switch {
 	case err != nil && !errors.Is(err, context.Canceled):
-		r.cfg.Log.WarnContext(ctx, "a notified trade could not be resolved now", "trade_id", t.trade, "error", err)
+		r.cfg.Log.WarnContext(ctx, "resolving notified trade failed, will be retried", "trade_id", t.trade, "error", err)
 		return later
 	case err != nil:
 		return later
@@ -231,23 +232,23 @@ func (r *resolver) ask(ctx context.Context, t *task, trade *reconcile.Trade, lat
 		r.stats.Changed.Add(1)
 	}
 	if pursued(result.After) {
-		// It has an end of its own: after an hour it is parked.
-		t.looks = 0
+		// The number of tries is not limited here: the trade is parked after an hour.
+		t.tries = 0
 		if until := r.notBefore(result.After); !until.IsZero() {
 			return until
 		}
 		return later
 	}
-	// Nobody else comes back to a trade with an outcome; an open one has its
-	// own schedule.
-	if unheard := result.Answer.Kind != capture.AnswerDone && !result.Answer.NoSuchTrade(); unheard && trade.State.Outcome != nil {
+	// A trade with an outcome is retried here, because no job returns to it; an open
+	// trade has its own schedule.
+	if unanswered := result.Answer.Kind != capture.AnswerDone && !result.Answer.NoSuchTrade(); unanswered && trade.State.Outcome != nil {
 		return later
 	}
 	return time.Time{}
 }
 
-// notBefore is when a pursued trade is asked about next by the table of
-// decisions, zero if that is now.
+// notBefore returns when capture.Decide wants a pursued trade to be asked about next,
+// zero if at once.
 func (r *resolver) notBefore(s capture.State) time.Time {
 	if step := capture.Decide(&s, &s.Job, r.now(), r.cfg.Recorder.Policy); step.Do == capture.DoWait {
 		return step.Until
@@ -255,20 +256,20 @@ func (r *resolver) notBefore(s capture.State) time.Time {
 	return time.Time{}
 }
 
-// restIfClosed tells close that nothing is in work any more; mu is held.
-func (r *resolver) restIfClosed() {
+// signalIdle ends the wait of close if nothing is in progress. The caller holds mu.
+func (r *resolver) signalIdle() {
 	if r.closed && r.inWork == 0 {
 		close(r.idle)
 	}
 }
 
-// close ends it: what is in work may end until ctx does.
+// close stops the resolver. It waits for tasks in progress until ctx ends.
 func (r *resolver) close(ctx context.Context) error {
 	r.mu.Lock()
 	if !r.closed {
 		r.closed = true
 		r.stats.Dropped.Add(int64(len(r.waiting)))
-		r.restIfClosed()
+		r.signalIdle()
 	}
 	r.mu.Unlock()
 	var err error

@@ -7,22 +7,26 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/net/netutil"
 )
 
-// Limits bound what strangers may take of us.
+// Limits limits what untrusted clients can use. Zero durations and a zero
+// HeaderBytes mean what they mean in [http.Server].
 type Limits struct {
-	ReadHeader  time.Duration // until the headers are there
-	Read        time.Duration // until the body is there
+	ReadHeader  time.Duration // until the headers are read
+	Read        time.Duration // until the body is read
 	Write       time.Duration // from the headers to the end of the answer
-	Idle        time.Duration // of a connection that is kept open
+	Idle        time.Duration // of a kept-alive connection
 	HeaderBytes int
-	Connections int // at a time; more wait in the system's queue
+	Connections int // at a time, more wait to be accepted; 0 is that of DefaultLimits
 }
 
-// DefaultLimits suit a gateway that sends small bodies quickly.
+// DefaultLimits returns limits that suit a sender of small bodies.
 func DefaultLimits() Limits {
 	return Limits{
 		ReadHeader: 5 * time.Second, Read: 10 * time.Second, Write: 20 * time.Second, Idle: 30 * time.Second,
@@ -30,20 +34,23 @@ func DefaultLimits() Limits {
 	}
 }
 
-// drainBound is how long Serve waits at its end, for answers and then for
-// queries under way.
-const drainBound = 5 * time.Second
+// drainTimeout is how long Serve waits at shutdown, first for answers and then for
+// queries in progress.
+const drainTimeout = 5 * time.Second
 
-// Serve serves notifications at path until ctx ends, and closes the listener
-// and the handler: it returns when nothing of them runs any more. Whatever is
-// not at path gets 404. The error is nil where only ctx ended it.
+// Serve serves notifications at path until ctx ends, then closes the listener and
+// the handler. When it returns, all their goroutines have ended. Other paths get
+// HTTP 404. The error is nil if Serve ended because of ctx.
 func Serve(ctx context.Context, l net.Listener, path string, h *Handler, limits Limits) error {
+	if limits.Connections <= 0 {
+		limits.Connections = DefaultLimits().Connections
+	}
 	mux := http.NewServeMux()
 	mux.Handle(path, h)
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: limits.ReadHeader, ReadTimeout: limits.Read,
 		WriteTimeout: limits.Write, IdleTimeout: limits.Idle, MaxHeaderBytes: limits.HeaderBytes,
-		// It would log each stranger's broken handshake.
+		// The server would log every broken connection of an untrusted client.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	ended := make(chan error, 1)
@@ -62,23 +69,76 @@ func Serve(ctx context.Context, l net.Listener, path string, h *Handler, limits 
 	return err
 }
 
-// Drain closes the handler within a bound.
+// Drain closes the handler, and waits at most five seconds for its queries.
 func (h *Handler) Drain() {
-	bound, cancel := context.WithTimeout(context.Background(), drainBound)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	// Queries that are cut short lose nothing: the evidence is in the ledger.
-	if err := h.Close(bound); err != nil {
+	// Canceled queries lose nothing: the notification is in the ledger.
+	if err := h.Close(ctx); err != nil {
 		h.cfg.Log.Warn("notified trades left for scheduled retry at shutdown", "error", err)
 	}
 }
 
-// shutDown waits for the answers under way, then cuts what is left: a sender
-// that is too slow sends again.
+// shutDown waits for answers in progress, then closes the remaining connections: the
+// gateway sends those notifications again.
 func shutDown(server *http.Server) error {
-	bound, cancel := context.WithTimeout(context.Background(), drainBound)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	if err := server.Shutdown(bound); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("ending the listener for notifications: %w", err)
+	if err := server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("shutting down the notification listener: %w", err)
 	}
 	return server.Close()
+}
+
+// Sources configures who may send notifications, in addition to the check of the
+// signature. The zero Sources allows every sender.
+type Sources struct {
+	Allow []netip.Prefix // empty allows all
+	// ProxyHeader is the header to which a trusted proxy appends the address of its
+	// client, such as X-Forwarded-For. It is read only on requests from
+	// TrustedProxies. The sender is its right-most address that is not one of them;
+	// addresses further left may be forged.
+	ProxyHeader    string
+	TrustedProxies []netip.Prefix
+}
+
+// Allowed reports whether the sender of a request is in an allowed network. It is
+// false if networks are set and the address cannot be determined.
+func (s Sources) Allowed(r *http.Request) bool {
+	if len(s.Allow) == 0 {
+		return true
+	}
+	from, ok := s.sender(r)
+	return ok && within(s.Allow, from)
+}
+
+// sender returns the address of the client, through trusted proxies.
+func (s Sources) sender(r *http.Request) (netip.Addr, bool) {
+	from, ok := parseAddr(r.RemoteAddr)
+	if !ok || s.ProxyHeader == "" || !within(s.TrustedProxies, from) {
+		return from, ok
+	}
+	hops := strings.Split(strings.Join(r.Header.Values(s.ProxyHeader), ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		if from, ok = parseAddr(strings.TrimSpace(hop)); !ok {
+			return netip.Addr{}, false
+		}
+		if !within(s.TrustedProxies, from) {
+			return from, true
+		}
+	}
+	return from, true
+}
+
+// parseAddr reads an address with or without a port.
+func parseAddr(text string) (netip.Addr, bool) {
+	if with, err := netip.ParseAddrPort(text); err == nil {
+		return with.Addr().Unmap().WithZone(""), true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	return addr.Unmap().WithZone(""), err == nil
+}
+
+func within(networks []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

@@ -5,27 +5,27 @@ import (
 	"fmt"
 )
 
-// ErrInputChanged is returned by Batch.Run when the input is not the one that
-// the cursor belongs to: begin anew, with a zero Cursor.
-var ErrInputChanged = errors.New("the input is not the one that was begun")
+// ErrInputChanged is returned by [Batch.Run] if the input is not the one that the
+// cursor belongs to. Start again with a zero Cursor.
+var ErrInputChanged = errors.New("the input differs from that of the earlier run")
 
-// Cursor says how far a batch has come, so that one that was stopped goes on.
-// The zero Cursor is the beginning. It is plain data: keep it as JSON. It
-// counts positions in the input, so the input must be the same in the same
-// order when the batch goes on; growing at its end is fine.
+// Cursor is the progress of a batch, with which a stopped batch continues. The zero
+// Cursor is the beginning. It is plain data, to be stored as JSON. It counts
+// positions in the input: the input must have the same items in the same order when
+// the batch continues; items may be added at the end.
 //
-// A Cursor is not safe for concurrent use. Call Done in the loop over
-// Batch.Run, after the verdict was put where it is safe, and only there.
+// A Cursor is not safe for concurrent use. Call Done only in the loop over
+// [Batch.Run], after the verdict was stored.
 type Cursor struct {
-	// Next: every position before it is done.
+	// Next is the first position that is not done.
 	Next int64 `json:"next"`
-	// Last is the trade before Next, to tell a changed input.
+	// Last is the trade before Next, to detect a changed input.
 	Last string `json:"last,omitempty"`
-	// Ahead are the trades that are done after Next. Batch bounds their number.
+	// Ahead has the trades after Next that are done. Batch limits their number.
 	Ahead map[int64]string `json:"ahead,omitempty"`
 }
 
-// Done notes that nothing is left to do about a verdict, unless it is Unasked.
+// Done marks the item of a verdict as done, unless the verdict is Unasked.
 func (c *Cursor) Done(v Verdict) {
 	if v.Unasked || v.Position < c.Next {
 		return
@@ -44,7 +44,7 @@ func (c *Cursor) Done(v Verdict) {
 	}
 }
 
-// clone keeps what a run skips apart from what its caller marks meanwhile.
+// clone returns a copy for a run, so that later calls of Done do not change it.
 func (c *Cursor) clone() Cursor {
 	if c == nil {
 		return Cursor{}
@@ -56,15 +56,15 @@ func (c *Cursor) clone() Cursor {
 	return copied
 }
 
-// has reports whether the item at a position was done before, and refuses one
-// that is another than it was.
+// has reports whether the item at a position was done before. It returns an error
+// if the item at that position was another trade.
 func (c Cursor) has(at int64, tradeID string) (bool, error) {
 	known, ahead := c.Ahead[at]
 	if at == c.Next-1 {
 		known, ahead = c.Last, true
 	}
 	if ahead && known != tradeID {
-		return false, fmt.Errorf("%w: item %d was trade %s, and is %s now", ErrInputChanged, at+1, known, tradeID)
+		return false, fmt.Errorf("%w: item %d was trade %s and is now %s", ErrInputChanged, at+1, known, tradeID)
 	}
 	return ahead || at < c.Next, nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Sum is money of one currency.
+// Sum is a sum of money in one currency.
 type Sum struct {
 	Currency string `json:"currency"`
 	Amount   string `json:"amount"`
@@ -26,7 +26,7 @@ func (s Sum) String() string {
 	return fmt.Sprintf("%s %s in %d %s", s.Amount, s.Currency, s.Trades, noun)
 }
 
-// Money adds up amounts, each currency for itself. The zero value is ready.
+// Money adds up amounts by currency. The zero value is ready to use.
 type Money struct{ sums map[string]*moneySum }
 
 type moneySum struct {
@@ -41,7 +41,7 @@ func (m *Money) Add(a capture.Amount) {
 	}
 	sum, err := currency.NewAmount(a.Number(), a.Currency())
 	if err != nil {
-		return // a capture.Amount is always one
+		return // not reached: a capture.Amount is always valid
 	}
 	if m.sums == nil {
 		m.sums = map[string]*moneySum{}
@@ -56,7 +56,7 @@ func (m *Money) Add(a capture.Amount) {
 	}
 }
 
-// Sums returns what was added, by currency.
+// Sums returns the sums, ordered by currency.
 func (m *Money) Sums() []Sum {
 	all := make([]Sum, 0, len(m.sums))
 	for code, s := range m.sums {

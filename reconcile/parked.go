@@ -10,30 +10,30 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// ParkedTrade is a trade that waits for an operator, or one that has failed.
+// ParkedTrade is a parked trade, which needs an operator, or a failed one.
 type ParkedTrade struct {
 	TradeID   string
-	OrderID   string // the shop's
+	OrderID   string // the shop's order number
 	Reason    string
-	Amount    capture.Amount // that was asked for
+	Amount    capture.Amount // the amount requested
 	Since     time.Time      // when it was parked, or failed
-	Deadline  time.Time      // of the authorization, zero if none is known
+	Deadline  time.Time      // of the authorization, zero if unknown
 	Dismissed bool           // an operator has closed the case
 }
 
-// ParkedFilter selects parked trades, or failed ones. The zero value selects all
-// that nobody has dismissed.
+// ParkedFilter selects parked or failed trades. The zero value selects all that are
+// not dismissed.
 type ParkedFilter struct {
 	Reason    string
-	OlderThan time.Duration // ended at least so long ago
+	OlderThan time.Duration // ended at least this long ago
 	Since     time.Time     // ended at this time or later
 	Currency  string
-	Min, Max  capture.Amount // of one currency; only trades of it are selected
-	Dismissed bool           // also the dismissed ones
+	Min, Max  capture.Amount // inclusive, in one currency; selects trades in it only
+	Dismissed bool           // select dismissed trades too
 }
 
-// Takes reports whether the filter selects the trade.
-func (f ParkedFilter) Takes(t ParkedTrade, now time.Time) bool {
+// Matches reports whether the filter selects the trade.
+func (f ParkedFilter) Matches(t ParkedTrade, now time.Time) bool {
 	switch {
 	case f.Reason != "" && t.Reason != f.Reason,
 		f.OlderThan > 0 && t.Since.After(now.Add(-f.OlderThan)),
@@ -60,13 +60,13 @@ func within(a, least, most capture.Amount) bool {
 	return true
 }
 
-// Parked walks the parked trades that the filter selects, those parked first
-// first. It only reads. An error ends the walk.
+// Parked yields the parked trades that the filter selects, the oldest first. It
+// only reads. An error ends the walk.
 func (r *Recorder) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
 	return r.walkEnded(ctx, capture.Parked, f)
 }
 
-// Failed walks the failed trades that the filter selects, as Parked does.
+// Failed yields the failed trades that the filter selects, as Parked does.
 func (r *Recorder) Failed(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
 	return r.walkEnded(ctx, capture.Failed, f)
 }
@@ -87,14 +87,14 @@ func (r *Recorder) walkEnded(ctx context.Context, outcome capture.EventType, f P
 				return
 			}
 			found, ok := r.ended(trade, capture.Phase(outcome))
-			if ok && f.Takes(found, r.Clock()) && !yield(found, nil) {
+			if ok && f.Matches(found, r.Clock()) && !yield(found, nil) {
 				return
 			}
 		}
 	}
 }
 
-// ended describes a trade that has ended in a phase.
+// ended describes a trade if it has ended in the phase.
 func (r *Recorder) ended(t *Trade, phase capture.Phase) (ParkedTrade, bool) {
 	s := t.State
 	if s.Phase != phase || s.Outcome == nil {
@@ -106,12 +106,12 @@ func (r *Recorder) ended(t *Trade, phase capture.Phase) (ParkedTrade, bool) {
 	}, true
 }
 
-// deadline is the end of the time to capture a trade, zero if none is known.
+// deadline returns the end of the time to capture a trade, zero if unknown.
 func (r *Recorder) deadline(s *capture.State) time.Time {
 	return s.Deadline(r.Policy.OrDefault().Window)
 }
 
-// NotFailedError says that there is nothing to retry.
+// NotFailedError reports that a trade cannot be retried because it has not failed.
 type NotFailedError struct {
 	TradeID string
 	Phase   capture.Phase
@@ -128,10 +128,11 @@ func (e *NotFailedError) Error() string {
 	case capture.PhaseParked:
 		return fmt.Sprintf("trade %s has not failed; it is parked: `capture-worker parked release %s`", e.TradeID, e.TradeID)
 	}
-	return fmt.Sprintf("trade %s has not failed; it is open, and a worker that has its job goes on with it by itself", e.TradeID)
+	return fmt.Sprintf("trade %s has not failed; it is open, and a worker continues with its job", e.TradeID)
 }
 
-// NotParkedError says that there is no case to act on.
+// NotParkedError reports that a trade cannot be released or dismissed because it is
+// not parked.
 type NotParkedError struct {
 	TradeID string
 	Phase   capture.Phase
@@ -146,14 +147,14 @@ func (e *NotParkedError) Error() string {
 	case capture.PhaseCaptured, capture.PhaseFailed:
 		return fmt.Sprintf("trade %s is not parked; it is %s", e.TradeID, e.Phase)
 	}
-	return fmt.Sprintf("trade %s is not parked; it is open, and a worker that has its job goes on with it by itself", e.TradeID)
+	return fmt.Sprintf("trade %s is not parked; it is open, and a worker continues with its job", e.TradeID)
 }
 
-// Dismiss closes the case of a parked trade by hand: it appends a dismissed
-// event, and nothing is asked and nothing claimed about the money. The trade
-// stays parked, leaves the list of parked trades, and is still corrected when
-// the gateway tells the truth. A trade that is dismissed already is left as it
-// is. The error is the ledger's, or a *NotParkedError.
+// Dismiss closes the case of a parked trade that was settled by other means. It
+// appends a dismissed event with the operator (by) and the reason (note), without
+// asking the gateway. The trade stays parked, is no longer listed, and is still
+// corrected if the gateway shows another outcome. A dismissed trade is left
+// unchanged. The error is the ledger's, or a [*NotParkedError].
 func (r *Recorder) Dismiss(ctx context.Context, tradeID, by, note string) error {
 	trade, err := r.Reopen(ctx, tradeID)
 	if err != nil {

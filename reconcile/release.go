@@ -11,60 +11,59 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// ReleaseResult says what became of a trade that was to be sent back to work.
+// ReleaseResult is the result of sending one trade back to work.
 type ReleaseResult string
 
-// The fates.
+// The results.
 const (
-	// ResultReleased: the release is in the ledger and the job is published. In a
-	// preview: it would be.
+	// ResultReleased: the release is in the ledger and the job is published, or, in
+	// a preview, would be.
 	ResultReleased ReleaseResult = "released"
-	// ResultRetried is ResultReleased of a failed trade.
+	// ResultRetried is ResultReleased for a failed trade.
 	ResultRetried ReleaseResult = "retried"
-	// ResultRepublished: it was sent back before, and nothing followed; the job is
-	// published again.
+	// ResultRepublished: the trade was sent back before and no call followed; the job
+	// was published again.
 	ResultRepublished ReleaseResult = "published again"
-	// ResultSettled: Order Query told the outcome, which is in the ledger now.
+	// ResultSettled: Order Query showed the outcome, which is in the ledger now.
 	ResultSettled ReleaseResult = "settled"
-	// ResultRefused: it stays as it is, and Release.Why says why.
+	// ResultRefused: the trade is unchanged; Release.Why has the reason.
 	ResultRefused ReleaseResult = "refused"
 )
 
 // SentBack reports whether the trade is, or would be, open again.
 func (f ReleaseResult) SentBack() bool { return f == ResultReleased || f == ResultRetried }
 
-// Release is what became of one trade.
+// Release is the result for one trade.
 type Release struct {
 	ParkedTrade
 	Result ReleaseResult
 	Why    string
 	Answer capture.Answer // of Order Query
-	ID     string         // names the release: the same when it is resumed
+	ID     string         // identifies the release; the same if it is published again
 }
 
 // Releaser sends parked trades back to the workers (released) or, with Retry,
-// failed and withdrawn ones (retried). Recorder and Query must be set, for Release
-// Publish, By and Note too: else the error is ErrNotSet.
+// failed and withdrawn ones (retried). Recorder and Query must be set, and for
+// Release also Publish, By and Note.
 type Releaser struct {
 	Recorder *Recorder
 	Query    Query
-	// Publish hands the job to the workers again. id names this release, so
-	// that a repeat can be recognised.
+	// Publish publishes the job again. id identifies the release, so that duplicates
+	// can be detected.
 	Publish func(ctx context.Context, job capture.Job, id string) error
-	By      string // who
-	Note    string // and why
-	// Dismissed lets trades be released whose case an operator has closed. Without
-	// it they are refused: what was settled by hand must not be captured too.
+	By      string // the operator, for the ledger
+	Note    string // the reason, for the ledger
+	// Dismissed allows the release of dismissed trades. They are refused otherwise: a
+	// trade settled by other means must not be captured too.
 	Dismissed bool
-	// Retry sends failed trades back, and withdrawn ones, instead of parked ones.
+	// Retry sends failed and withdrawn trades back instead of parked ones.
 	Retry bool
-	// Before, if set, is the new time by which a retried trade must be captured.
-	// It can make up for a capture_before that was too early, not for the end of
-	// the authorization.
+	// Before, if set, is the new deadline of a retried trade. It replaces the job's
+	// capture_before, and cannot extend the authorization.
 	Before time.Time
 }
 
-// Preview says what Release would do. It asks Order Query and writes nothing.
+// Preview returns what Release would do. It asks Order Query and writes nothing.
 func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error) {
 	if err := r.check("reconcile.Releaser"); err != nil {
 		return Release{}, err
@@ -82,15 +81,14 @@ func (r *Releaser) Preview(ctx context.Context, tradeID string) (Release, error)
 }
 
 // Release asks Order Query about a trade. If the trade is still authorized and
-// there is time, it appends a released or retried event with who and why, and
-// publishes the job. If the query tells an outcome, that is written instead, with
-// the same who and why. In any other case, and above all if the query tells
-// nothing, the trade is refused. So is one whose case is closed, unless Dismissed
-// is set.
+// there is time, it appends a released or retried event with By and Note, and
+// publishes the job. If the query shows an outcome, that is written instead, also
+// with By and Note. In any other case the trade is refused: above all if there is
+// no useful answer, and if it is dismissed and Dismissed is not set.
 //
-// When the job could not be published after the event was written, the error
-// is a *PublishError; Release of the same trade then finishes the work. A
-// gateway that refuses our signature or user is a *HaltError.
+// If the job could not be published after the event was written, the error is a
+// [*PublishError]; call Release again to publish it. If the gateway refuses our
+// signature or user, it is a [*HaltError].
 func (r *Releaser) Release(ctx context.Context, tradeID string) (Release, error) {
 	if err := r.mayRelease("reconcile.Releaser"); err != nil {
 		return Release{}, err
@@ -105,7 +103,7 @@ func (r *Releaser) Release(ctx context.Context, tradeID string) (Release, error)
 		return done, nil
 	}
 	finding := r.Recorder.Ask(ctx, r.Query, trade.GatewayID(tradeID))
-	// Of a trade that was withdrawn before its job came an answer proves nothing.
+	// An answer proves nothing about a trade that was withdrawn before its job came.
 	if trade.State.Job.TradeID != "" || !r.Retry {
 		if trade, _, err = r.Recorder.apply(ctx, trade, nil, finding, r.sign); err != nil {
 			return Release{}, err
@@ -128,17 +126,17 @@ func (r *Releaser) Release(ctx context.Context, tradeID string) (Release, error)
 	return r.publish(ctx, trade, done)
 }
 
-const changedMeanwhile = "someone else has written to it meanwhile; look at it again"
+const changedMeanwhile = "another writer changed the trade meanwhile; check it and try again"
 
-// sign puts who and why into an outcome that the release brought to light:
-// no released event says it then.
+// sign adds the operator and the reason to an outcome that the release found,
+// because no released event has them then.
 func (r *Releaser) sign(e *capture.Event) {
 	if e.Type.Outcome() {
 		e.By, e.Note = r.By, r.Note
 	}
 }
 
-// event is what opens the trade again.
+// event returns the event that opens the trade again.
 func (r *Releaser) event(t *Trade) *capture.Event {
 	e := &capture.Event{Type: r.opens(), By: r.By, Note: r.Note, OrderID: t.State.Job.OrderID}
 	if r.Retry && !r.Before.IsZero() && t.State.Job.TradeID != "" {
@@ -156,8 +154,8 @@ func (r *Releaser) opens() capture.EventType {
 	return capture.Released
 }
 
-// PublishError says that a trade is open again in the ledger, and that its job
-// is not known to be published.
+// PublishError reports that a trade is open again in the ledger, but its job may
+// not be published.
 type PublishError struct {
 	TradeID string
 	Retry   bool // retried, not released
@@ -172,17 +170,17 @@ func (e *PublishError) Error() string {
 	return fmt.Sprintf("trade %s is %s in the ledger, but its job is not published: %v; %s it again, which only publishes the job", e.TradeID, what, e.Err, again)
 }
 
-// Unwrap returns why.
+// Unwrap returns Err.
 func (e *PublishError) Unwrap() error { return e.Err }
 
 func (r *Releaser) publish(ctx context.Context, trade *Trade, done Release) (Release, error) {
 	switch {
 	case trade.State.Job.TradeID != "":
 	case r.Retry:
-		done.Why += "; the ledger holds no job of it: it is captured when its job is published"
+		done.Why += "; the ledger has no job for it: it is captured when its job is published"
 		return done, nil
 	default:
-		done.Result, done.Why = ResultRefused, "the ledger does not hold its job; publish the job anew"
+		done.Result, done.Why = ResultRefused, "the ledger does not have its job; publish the job again"
 		return done, nil
 	}
 	if err := r.Publish(ctx, trade.State.Job, done.ID); err != nil {
@@ -191,13 +189,13 @@ func (r *Releaser) publish(ctx context.Context, trade *Trade, done Release) (Rel
 	return done, nil
 }
 
-// releaseID names a release by the time of its event.
+// releaseID returns the id of a release, from the time of its event.
 func releaseID(tradeID string, at time.Time) string {
 	return fmt.Sprintf("%s-%d", tradeID, at.UnixNano())
 }
 
-// load reads a trade. The release has a fate already if the trade is no case for
-// this, or if it was sent back before and nothing followed.
+// load reads a trade. The release has a result already if the trade cannot be sent
+// back, or was sent back before and no call followed.
 func (r *Releaser) load(ctx context.Context, tradeID string) (*Trade, Release, error) {
 	key := capture.TradeKey(tradeID)
 	loaded, err := r.Recorder.Ledger.LoadLatest(ctx, key)
@@ -216,7 +214,7 @@ func (r *Releaser) load(ctx context.Context, tradeID string) (*Trade, Release, e
 	return trade, Release{ParkedTrade: found}, nil
 }
 
-// candidate reports whether the trade is one that is sent back.
+// candidate reports whether the trade can be sent back.
 func (r *Releaser) candidate(t *Trade) (ParkedTrade, bool) {
 	if !r.Retry {
 		return r.Recorder.ended(t, capture.PhaseParked)
@@ -237,9 +235,9 @@ func (r *Releaser) refusal(t *Trade) string {
 	return (&NotParkedError{TradeID: t.ID, Phase: t.State.Phase, Known: known}).Error()
 }
 
-// pendingRelease is the last event of the type that sends back, unless a call
-// was announced, an outcome written or the job withdrawn after it. A job that a
-// worker holds by now does no harm by coming once more.
+// pendingRelease returns the last event of the type opens, nil if a call was
+// announced, an outcome written or the job withdrawn after it. Publishing a job
+// that a worker already has is harmless.
 func pendingRelease(events []capture.Event, opens capture.EventType) *capture.Event {
 	for _, e := range slices.Backward(events) {
 		switch {

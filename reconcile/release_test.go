@@ -328,14 +328,14 @@ func TestParkedFilter(t *testing.T) {
 		"up to":          {reconcile.ParkedFilter{Max: deskSum(t, "24.90")}, true},
 		"below":          {reconcile.ParkedFilter{Max: deskSum(t, "3.00")}, false},
 	} {
-		if got := tt.f.Takes(trade, now); got != tt.want {
+		if got := tt.f.Matches(trade, now); got != tt.want {
 			t.Errorf("%s: %t, want %t", name, got, tt.want)
 		}
 	}
 }
 
 func (d *desk) rollOut(canary int, trades ...string) (released int, err error) {
-	rollout := reconcile.Rollout{Releaser: d.releaser(), Canary: canary, Rate: 10, Patience: time.Minute}
+	rollout := reconcile.Rollout{Releaser: d.releaser(), Canary: canary, Rate: 10, Timeout: time.Minute}
 	for done, failed := range rollout.Run(d.t.Context(), trades) {
 		if err = failed; err == nil && done.Result == reconcile.ResultReleased {
 			released++

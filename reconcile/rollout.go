@@ -13,35 +13,36 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// ErrCanary ends a rollout: the first trades that were released did not end
-// well, so the others were not.
-var ErrCanary = errors.New("the first released trades did not end well")
+// ErrCanary is returned by [Rollout.Run] if one of the canaries was parked (or, of
+// a retry, failed) again, or had no outcome in time. The other trades were not
+// released.
+var ErrCanary = errors.New("the first released trades were not captured")
 
-// DefaultCanaryPatience is how long a rollout waits for its canaries.
-const DefaultCanaryPatience = 15 * time.Minute
+// DefaultCanaryTimeout is how long a rollout waits for its canaries.
+const DefaultCanaryTimeout = 15 * time.Minute
 
-// canaryPoll is the pause between looks at the canaries in the ledger.
+// canaryPoll is the interval at which the canaries are read from the ledger.
 const canaryPoll = 500 * time.Millisecond
 
-// Rollout releases many trades, one after the other.
+// Rollout releases many trades, one after the other. Only Releaser must be set.
 type Rollout struct {
-	Releaser *Releaser // must be set
+	Releaser *Releaser
 	Rate     float64   // trades per second; 0 is no limit
-	// Canary is how many trades are released first. The others follow when all
-	// of these have an outcome other than parked, of a retry other than failed
-	// too. 0: nobody waits.
-	Canary   int
-	Patience time.Duration // how long it waits for them; 0 is DefaultCanaryPatience
-	// Waiting is told, where it is set, that the canaries are waited for.
+	// Canary is the number of trades that are released first. The others follow when
+	// all of these have an outcome other than parked (of a retry: also other than
+	// failed). 0 releases all at once.
+	Canary  int
+	Timeout time.Duration // for the outcomes of the canaries; 0 is DefaultCanaryTimeout
+	// Waiting, if set, is called when the rollout starts to wait for the canaries.
 	Waiting func(canaries []string)
 }
 
-// Run releases the trades and yields what became of each. A refusal is no
-// error. An error ends the run: ErrCanary, or what Releaser.Release returns,
-// with the trade that met it.
+// Run releases the trades and yields the result of each. A refusal is not an
+// error. An error ends the run: [ErrCanary], or an error of [Releaser.Release]
+// together with its trade.
 func (r *Rollout) Run(ctx context.Context, trades []string) iter.Seq2[Release, error] {
 	return func(yield func(Release, error) bool) {
-		if err := r.Releaser.mayRelease("reconcile.Rollout.Releaser"); err != nil { // also where there are no trades
+		if err := r.Releaser.mayRelease("reconcile.Rollout.Releaser"); err != nil { // also if there are no trades
 			yield(Release{}, err)
 			return
 		}
@@ -80,19 +81,19 @@ func (r *Rollout) await(ctx context.Context, canaries []string) error {
 	if r.Waiting != nil {
 		r.Waiting(canaries)
 	}
-	patience := r.Patience
-	if patience <= 0 {
-		patience = DefaultCanaryPatience
+	timeout := r.Timeout
+	if timeout <= 0 {
+		timeout = DefaultCanaryTimeout
 	}
-	until := r.Releaser.Recorder.Clock().Add(patience)
+	until := r.Releaser.Recorder.Clock().Add(timeout)
 	open := canaries
 	for {
 		var err error
-		if open, err = r.look(ctx, open); err != nil || len(open) == 0 {
+		if open, err = r.unsettled(ctx, open); err != nil || len(open) == 0 {
 			return err
 		}
 		if !r.Releaser.Recorder.Clock().Before(until) {
-			return fmt.Errorf("%w: %s without an outcome after %s; is a worker running?", ErrCanary, strings.Join(open, ", "), patience)
+			return fmt.Errorf("%w: %s without an outcome after %s; check that a worker is running", ErrCanary, strings.Join(open, ", "), timeout)
 		}
 		if err := sleep(ctx, canaryPoll); err != nil {
 			return err
@@ -100,8 +101,8 @@ func (r *Rollout) await(ctx context.Context, canaries []string) error {
 	}
 }
 
-// look returns the canaries that have no outcome yet.
-func (r *Rollout) look(ctx context.Context, canaries []string) (open []string, err error) {
+// unsettled returns the canaries without an outcome.
+func (r *Rollout) unsettled(ctx context.Context, canaries []string) (open []string, err error) {
 	for _, id := range canaries {
 		trade, err := r.Releaser.Recorder.Reopen(ctx, id)
 		if err != nil {

@@ -7,23 +7,23 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// Schedule says when a trade is looked at again. It is quick at first, inside
-// the delivery, then slow, by delayed redelivery, and quicker again before the
-// authorization's deadline. The chosen time is written to the ledger with the
-// evidence, so that a restart or another worker keeps it. Where no duration is
-// set it is DefaultSchedule; else set them all.
+// Schedule computes when a trade is processed again. The waits are short at first,
+// within one delivery; then long, by delayed redelivery; and shorter again before
+// the authorization's deadline. The computed time is written to the ledger with the
+// evidence, so that it survives a restart and holds for every worker. If no
+// duration is set, [DefaultSchedule] is used; otherwise set all of them.
 type Schedule struct {
 	QuickInitial time.Duration // worker.backoff.initial
 	QuickMax     time.Duration // worker.backoff.max
-	QuickTotal   time.Duration // worker.backoff.inline: quick tries fit into it
+	QuickTotal   time.Duration // worker.backoff.inline: the sum of the short waits is at most this
 	SlowInitial  time.Duration // worker.retry.initial
 	SlowMax      time.Duration // worker.retry.max
-	// Random spreads the waits: a number from 0 to below 1. It is math/rand's
-	// where nil; a simulation that must repeat itself brings its own.
+	// Random returns the numbers, from 0 to below 1, that spread the waits. nil is
+	// math/rand's Float64.
 	Random func() float64
 }
 
-// DefaultSchedule is the schedule where nobody sets one.
+// DefaultSchedule returns the schedule of the default configuration.
 func DefaultSchedule() Schedule {
 	return Schedule{
 		QuickInitial: 500 * time.Millisecond, QuickMax: 10 * time.Second, QuickTotal: 15 * time.Second,
@@ -31,7 +31,8 @@ func DefaultSchedule() Schedule {
 	}
 }
 
-// orDefault keeps a zero schedule from asking again at once, and for ever.
+// orDefault returns DefaultSchedule if no duration is set, which would otherwise
+// retry without a pause.
 func (s Schedule) orDefault() Schedule {
 	if s.QuickInitial != 0 || s.QuickMax != 0 || s.QuickTotal != 0 || s.SlowInitial != 0 || s.SlowMax != 0 {
 		return s
@@ -47,12 +48,12 @@ const (
 	jitter = 0.5
 )
 
-// nearDeadline is the fraction of the time left that a wait may take: the
-// closer the deadline, the denser the tries.
+// nearDeadline is the divisor of the time left that limits a wait, so that tries
+// become more frequent close to the deadline.
 const nearDeadline = 4
 
-// Next returns when to look again after the given round, counted from one. A
-// zero deadline means that none is known.
+// Next returns the time of the next try after the given round, counted from 1. A
+// zero deadline is unknown.
 func (s Schedule) Next(round int, now, deadline time.Time) time.Time {
 	s = s.orDefault()
 	quick := s.quickRounds()
@@ -68,8 +69,7 @@ func (s Schedule) Next(round int, now, deadline time.Time) time.Time {
 	return now.Add(wait)
 }
 
-// quickRounds is how many waits of the quick half fit into its total, before
-// jitter.
+// quickRounds returns how many short waits fit into QuickTotal, without jitter.
 func (s Schedule) quickRounds() int {
 	n, sum := 0, time.Duration(0)
 	for wait := s.QuickInitial; sum+wait <= s.QuickTotal && wait > 0; wait = min(wait*growth, s.QuickMax) {
@@ -79,8 +79,8 @@ func (s Schedule) quickRounds() int {
 	return n
 }
 
-// spread moves a wait by up to the jitter's share of it, either way, so that
-// trades that met trouble together do not all come back together.
+// spread changes a wait by up to the factor jitter, up or down, so that trades that
+// failed at the same time are not all retried at the same time.
 func (s Schedule) spread(wait time.Duration) time.Duration {
 	random := s.Random
 	if random == nil {
@@ -89,7 +89,7 @@ func (s Schedule) spread(wait time.Duration) time.Duration {
 	return time.Duration(float64(wait) * (1 - jitter + 2*jitter*random()))
 }
 
-// nth is the n-th wait of an exponential backoff, before jitter.
+// nth returns the n-th wait of an exponential backoff, without jitter.
 func nth(initial, longest time.Duration, n int) time.Duration {
 	b := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(initial),
@@ -99,8 +99,7 @@ func nth(initial, longest time.Duration, n int) time.Duration {
 		backoff.WithMaxElapsedTime(0),
 	)
 	wait := b.NextBackOff()
-	// The interval stays at its maximum once it is there; counting on would
-	// only cost time.
+	// The interval stays at its maximum, so a large n need not be counted to its end.
 	for range min(n-1, 64) {
 		wait = b.NextBackOff()
 	}

@@ -8,81 +8,81 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Kind sorts what a comparison found.
+// Kind is the result of a comparison.
 type Kind string
 
 // The kinds of verdicts. All but KindAgreed and KindSkipped are differences.
 const (
-	// KindAgreed: the gateway, the ledger and what was expected say the same.
+	// KindAgreed: the gateway, the ledger and the expectation agree.
 	KindAgreed Kind = "agreed"
-	// KindNotCaptured: no money was taken, and nobody claims the contrary but
-	// the one who expects it. A failed trade that is still authorized is one of
-	// these, as long as there is time: `retry` may capture it after all.
+	// KindNotCaptured: no money was taken, and neither the gateway nor the ledger
+	// claims that it was. This includes a failed trade that is still authorized and
+	// has time left: `retry` may capture it.
 	KindNotCaptured Kind = "not_captured"
-	// KindNotInLedger: the gateway has captured it, our ledger does not say so.
+	// KindNotInLedger: the gateway has captured it, our ledger does not show it.
 	KindNotInLedger Kind = "not_in_ledger"
-	// KindNotAtGateway: our ledger has it, as captured, open or parked, and the
-	// gateway has not.
+	// KindNotAtGateway: the ledger has the trade as captured, open or parked, and
+	// the gateway does not have it.
 	KindNotAtGateway Kind = "not_at_gateway"
-	// KindAmountDiffers: captured, in another amount or currency.
+	// KindAmountDiffers: captured with another amount or currency.
 	KindAmountDiffers Kind = "amount_differs"
-	// KindExpiring: not captured, and the time to do so is running out.
+	// KindExpiring: not captured, and less than Horizon.Expiring is left to do so.
 	KindExpiring Kind = "expiring"
-	// KindUnknown: the truth could not be learned, or is not final yet.
+	// KindUnknown: there was no useful answer, or the state is not final.
 	KindUnknown Kind = "unknown"
-	// KindSkipped: Batch.Select did not want it; the gateway was not asked.
+	// KindSkipped: Batch.Select rejected the item; the gateway was not asked.
 	KindSkipped Kind = "skipped"
 )
 
-// Kinds lists the kinds.
+// Kinds returns all kinds.
 func Kinds() []Kind {
 	return []Kind{KindAgreed, KindNotCaptured, KindNotInLedger, KindNotAtGateway,
 		KindAmountDiffers, KindExpiring, KindUnknown, KindSkipped}
 }
 
-// Difference reports whether somebody has to look.
+// Difference reports whether an operator has to look at the trade.
 func (k Kind) Difference() bool { return k != KindAgreed && k != KindSkipped }
 
-// Item is a trade to look at.
+// Item is a trade to compare.
 type Item struct {
 	TradeID string
-	// Expected is the money that somebody's books say was captured, zero where
-	// nobody expects anything.
+	// Expected is the captured amount according to other accounts, zero if there are
+	// none.
 	Expected capture.Amount
-	// CaptureBefore is the end of the authorization where the caller knows it;
-	// the ledger's job is asked otherwise.
+	// CaptureBefore is the end of the authorization. If it is zero, the job in the
+	// ledger is used.
 	CaptureBefore time.Time
-	// Tag is carried to the verdict untouched.
+	// Tag is copied to the verdict.
 	Tag any
 }
 
-// Verdict is what was found about one item, with the evidence.
+// Verdict is the result for one item, with the evidence.
 type Verdict struct {
 	Item
 	Position int64 // in the input, from 0
 	Kind     Kind
-	Why      string // in words, for a person
-	// State is what the ledger held; its Events are 0 where it holds nothing.
+	Why      string // the reason, for an operator
+	// State is the state in the ledger; Events is 0 if the ledger has none.
 	State capture.State
-	// Answer is what Order Query said last, Tries how often it was asked.
+	// Answer is the last answer of Order Query, Tries the number of queries.
 	Answer capture.Answer
 	Tries  int
 	asked  time.Time
-	// Unasked: the run had given up on the gateway. Cursor.Done leaves it to the
-	// next run.
+	// Unasked reports that the run had given up on the gateway before this item.
+	// Cursor.Done leaves it to the next run.
 	Unasked bool
-	// Deadline is the end of the time to capture it, zero if none is known.
+	// Deadline is the end of the time to capture the trade, zero if it is unknown.
 	Deadline time.Time
-	// Event is the outcome that follows for the ledger, nil where none does.
-	// Written says that it is in the ledger now.
+	// Event is the outcome that follows for the ledger, nil if none does. Written
+	// reports whether this run has written it.
 	Event   *capture.Event
 	Written bool
-	// Err is the trouble of the ledger, where it kept the truth from us.
+	// Err is an error of the ledger; Kind is KindUnknown if it could not be read.
 	Err error
 }
 
-// Captured returns the money that the ledger says was captured, zero where it
-// does not say so.
+// Captured returns the captured amount according to the ledger, zero if the trade
+// is not captured there.
 func (v Verdict) Captured() capture.Amount { return capturedBy(v.State) }
 
 func capturedBy(s capture.State) capture.Amount {
@@ -92,14 +92,14 @@ func capturedBy(s capture.State) capture.Amount {
 	return s.Outcome.Sum()
 }
 
-// Horizon says what counts as late.
+// Horizon configures what [Compare] treats as late.
 type Horizon struct {
-	Window   time.Duration // how long an authorization can be captured; 0 is capture.AuthorizationWindow
-	Expiring time.Duration // a trade that is not captured with less time left is KindExpiring
+	Window   time.Duration // from the authorization to its end; 0 is capture.AuthorizationWindow
+	Expiring time.Duration // an uncaptured trade with this time left, or less, is KindExpiring
 }
 
-// Compare says how the gateway's answer to an Order Query, the ledger and what
-// was expected agree, and why, in words. It is pure.
+// Compare compares the answer of Order Query, the state in the ledger and the
+// expectation, and returns the result with its reason. It is a pure function.
 func Compare(item Item, s capture.State, a capture.Answer, now time.Time, h Horizon) (Kind, string) {
 	h.Window = cmp.Or(h.Window, capture.AuthorizationWindow)
 	c := comparison{item: item, s: s, a: a, now: now, h: h, captured: s.Phase == capture.PhaseCaptured}
@@ -107,7 +107,7 @@ func Compare(item Item, s capture.State, a capture.Answer, now time.Time, h Hori
 	case a.NoSuchTrade():
 		return c.noSuchTrade()
 	case a.Kind != capture.AnswerDone || a.Order == nil:
-		return KindUnknown, "Order Query told nothing: " + whyOf(a)
+		return KindUnknown, "no useful answer from Order Query: " + whyOf(a)
 	}
 	switch a.Order.State.Class() {
 	case capture.OrderIsPaid:
@@ -117,7 +117,7 @@ func Compare(item Item, s capture.State, a capture.Answer, now time.Time, h Hori
 	case capture.OrderIsDead:
 		return c.dead()
 	case capture.OrderIsMoving:
-		return KindUnknown, fmt.Sprintf("the gateway says %s, which is not final; ask again later", a.Order.State)
+		return KindUnknown, fmt.Sprintf("the gateway reports %s, which is not final; ask again later", a.Order.State)
 	}
 	return c.unclear()
 }
@@ -128,7 +128,7 @@ type comparison struct {
 	a        capture.Answer
 	now      time.Time
 	h        Horizon
-	captured bool // says the ledger
+	captured bool // in the ledger
 }
 
 func whyOf(a capture.Answer) string {
@@ -143,15 +143,15 @@ func whyOf(a capture.Answer) string {
 	return string(a.Kind)
 }
 
-// ledger says in words where the trade stands for us.
+// ledger describes the state of the trade in the ledger.
 func (c comparison) ledger() string {
 	switch {
 	case c.s.Events == 0:
 		return "our ledger does not know the trade"
 	case c.s.Outcome != nil && c.s.Outcome.Reason != "":
-		return fmt.Sprintf("our ledger says %s (%s)", c.s.Outcome.Type, c.s.Outcome.Reason)
+		return fmt.Sprintf("our ledger shows %s (%s)", c.s.Outcome.Type, c.s.Outcome.Reason)
 	case c.s.Outcome != nil:
-		return fmt.Sprintf("our ledger says %s", c.s.Outcome.Type)
+		return fmt.Sprintf("our ledger shows %s", c.s.Outcome.Type)
 	}
 	return "our ledger has no outcome yet"
 }
@@ -167,17 +167,17 @@ func (c comparison) noSuchTrade() (Kind, string) {
 	case c.s.Events > 0 && !c.failed():
 		return KindNotAtGateway, "the gateway knows no such trade (-4024), but " + c.ledger()
 	}
-	// A failed trade too, whoever expects it: gateway and ledger both say that
-	// no money moved.
+	// This includes an expected trade that failed: gateway and ledger agree that no
+	// money moved.
 	return KindNotCaptured, "the gateway knows no such trade (-4024), and " + c.ledger()
 }
 
-// paid compares the money in three books.
+// paid compares the amounts of the gateway, the ledger and the expectation.
 func (c comparison) paid() (Kind, string) {
 	seen, ours, expected := c.a.Order.Amount, capturedBy(c.s), c.item.Expected
 	switch {
 	case seen.IsZero():
-		return KindUnknown, fmt.Sprintf("the gateway says paid, without an amount that can be read (%q)", c.a.Order.AmountText)
+		return KindUnknown, fmt.Sprintf("the gateway reports paid, without an amount that can be read (%q)", c.a.Order.AmountText)
 	case c.captured && !c.sameMoney(seen, ours):
 		return KindAmountDiffers, fmt.Sprintf("the gateway shows %s, our ledger %s captured", seen, ours)
 	case c.captured && c.expected() && expected != ours:
@@ -192,8 +192,8 @@ func (c comparison) paid() (Kind, string) {
 	return KindAgreed, fmt.Sprintf("captured %s", ours)
 }
 
-// sameMoney is rule 6: after a capture of ours Order Query may show what was
-// authorized instead (unverified).
+// sameMoney implements rule 6: after our capture Order Query may show the
+// authorized amount instead (unverified).
 func (c comparison) sameMoney(seen, want capture.Amount) bool {
 	job := c.s.Job
 	return seen == want || c.s.Call > 0 && want == job.Amount && seen == job.AuthorizedAmount
@@ -207,7 +207,7 @@ func (c comparison) authorized() (Kind, string) {
 	over := !deadline.IsZero() && !deadline.After(c.now)
 	switch {
 	case c.captured:
-		return KindNotAtGateway, fmt.Sprintf("our ledger says captured %s, but the gateway still shows authorized", capturedBy(c.s))
+		return KindNotAtGateway, fmt.Sprintf("our ledger shows captured %s, but the gateway still shows authorized", capturedBy(c.s))
 	case c.failed() && !c.expected() && (over || c.s.Withdrawn):
 		return KindAgreed, "not captured; " + c.ledger()
 	case over:
@@ -219,7 +219,7 @@ func (c comparison) authorized() (Kind, string) {
 		deadline.UTC().Format(time.RFC3339), c.left(deadline), c.ledger(), c.retry())
 }
 
-// deadline is the end of the time that we give ourselves to capture the trade.
+// deadline returns the time until which we may capture the trade.
 func (c comparison) deadline() time.Time { return deadlineOf(c.item, c.s, c.a, c.now, c.h.Window) }
 
 func deadlineOf(item Item, s capture.State, a capture.Answer, now time.Time, window time.Duration) time.Time {
@@ -233,8 +233,8 @@ func deadlineOf(item Item, s capture.State, a capture.Answer, now time.Time, win
 	return deadline
 }
 
-// end is the end of the time that the gateway gives, as far as it is known: a
-// job's capture_before may be earlier, and a retry can move that.
+// end returns the end of the gateway's window, if it is known. A job's
+// capture_before may be earlier, and a retry can change it.
 func (c comparison) end() time.Time {
 	for _, from := range []time.Time{createdAt(c.a, c.now), c.s.CreatedAt, c.s.Job.AuthorizedAt} {
 		if !from.IsZero() {
@@ -244,8 +244,8 @@ func (c comparison) end() time.Time {
 	return c.deadline()
 }
 
-// createdAt is when the authorization was made, as Order Query says, zero if that
-// cannot be: a deadline must not come from nonsense.
+// createdAt returns when the authorization was made according to Order Query. It
+// returns zero for a time more than a day ahead, which must not set a deadline.
 func createdAt(a capture.Answer, now time.Time) time.Time {
 	if a.Order == nil {
 		return time.Time{}
@@ -257,11 +257,11 @@ func createdAt(a capture.Answer, now time.Time) time.Time {
 	return at
 }
 
-// left says how long a trade can still be captured, if that is known.
+// left describes the time that is left to capture a trade, if it is known.
 func (c comparison) left(deadline time.Time) string {
 	const day = 24 * time.Hour
 	switch left := deadline.Sub(c.now); {
-	case deadline.IsZero(), left > 90*day: // nobody is in a hurry
+	case deadline.IsZero(), left > 90*day: // too long to be worth showing
 		return ""
 	case left < 2*day:
 		return fmt.Sprintf(", %d hours left", left/time.Hour)
@@ -270,7 +270,7 @@ func (c comparison) left(deadline time.Time) string {
 	}
 }
 
-// retry says how a failed trade is captured after all.
+// retry names the command that sends a failed trade back to work.
 func (c comparison) retry() string {
 	if !c.failed() {
 		return ""
@@ -286,22 +286,22 @@ func (c comparison) dead() (Kind, string) {
 	state := c.a.Order.State
 	switch {
 	case c.captured:
-		return KindNotAtGateway, fmt.Sprintf("our ledger says captured %s, but the gateway says %s", capturedBy(c.s), state)
+		return KindNotAtGateway, fmt.Sprintf("our ledger shows captured %s, but the gateway reports %s", capturedBy(c.s), state)
 	case c.failed() && !c.expected():
-		return KindAgreed, fmt.Sprintf("the gateway says %s; %s", state, c.ledger())
+		return KindAgreed, fmt.Sprintf("the gateway reports %s; %s", state, c.ledger())
 	}
-	return KindNotCaptured, fmt.Sprintf("the gateway says %s; %s", state, c.ledger())
+	return KindNotCaptured, fmt.Sprintf("the gateway reports %s; %s", state, c.ledger())
 }
 
 func (c comparison) unclear() (Kind, string) {
 	ours := capturedBy(c.s)
 	switch {
 	case c.a.Order.State != capture.OrderRefunded:
-		return KindUnknown, fmt.Sprintf("the gateway says %q, a word we do not know", c.a.Order.State)
+		return KindUnknown, fmt.Sprintf("the gateway reports %q, an unknown state", c.a.Order.State)
 	case c.captured && c.expected() && c.item.Expected != ours:
-		return KindAmountDiffers, fmt.Sprintf("expected %s, captured %s, and refunded since", c.item.Expected, ours)
+		return KindAmountDiffers, fmt.Sprintf("expected %s, captured %s, refunded since", c.item.Expected, ours)
 	case c.captured:
-		return KindAgreed, fmt.Sprintf("captured %s, and refunded since", ours)
+		return KindAgreed, fmt.Sprintf("captured %s, refunded since", ours)
 	}
-	return KindUnknown, "the gateway says refunded; " + c.ledger()
+	return KindUnknown, "the gateway reports refunded; " + c.ledger()
 }

@@ -77,21 +77,7 @@ func (x *exchange) arrive(c *call, fault Fault, d dice, there, again, limit time
 	after, vague := x.lose(d, limit)
 	switch fault {
 	case CaptureErrorBefore, CaptureRefused, CaptureOddCode:
-		c.live = false
-		code := capture.CodeInternal
-		c.failed = fault == CaptureErrorBefore
-		if fault == CaptureRefused {
-			code = refusedWith[d.pick(saltHow, len(refusedWith))]
-			if !x.a.plan.Taken.IsZero() {
-				code = capture.CodeTradeID // the one that may hide "captured"
-			}
-		} else if fault == CaptureOddCode {
-			code = oddCode(d)
-		}
-		if fault != CaptureOddCode {
-			x.a.remember(c.id, stored{code: code})
-		}
-		x.end(c, there+again, limit, coded(code))
+		x.end(c, there+again, limit, coded(x.refuse(c, fault, d)))
 	case CaptureErrorAfter:
 		c.failed = true
 		x.s.after(there, func() { x.run(c, false) })
@@ -126,6 +112,24 @@ func (x *exchange) arrive(c *call, fault Fault, d dice, there, again, limit time
 		}
 		x.answerLater(c, there, again, limit, func() capture.Answer { return x.run(c, true) })
 	}
+}
+
+// refuse ends a call without effect and returns its code.
+func (x *exchange) refuse(c *call, fault Fault, d dice) string {
+	c.live = false
+	code := capture.CodeInternal
+	switch {
+	case fault == CaptureOddCode:
+		return oddCode(d)
+	case fault == CaptureErrorBefore:
+		c.failed = true
+	case x.a.plan.Taken.IsZero():
+		code = refusedWith[d.pick(saltHow, len(refusedWith))]
+	default:
+		code = capture.CodeTradeID // the one that may hide "captured"
+	}
+	x.a.remember(c.id, stored{code: code})
+	return code
 }
 
 // oddCode is one of two codes that no page of the gateway has.

@@ -19,6 +19,7 @@ func (x *exchange) query(tradeID string, limit time.Duration) {
 	fault := x.s.meets(onQuery, d)
 	there, again := d.between(saltWay, 5*time.Millisecond, 200*time.Millisecond), d.between(saltBack, 5*time.Millisecond, 200*time.Millisecond)
 	x.s.note("%s order query %s %s", x.t.name, tradeID, fault)
+	code := x.turnedDown(fault, d)
 	switch {
 	case fault == QueryNotSent, x.s.bank.down() && d.chance(saltHow, .5):
 		x.tell(there, limit, notSent("no connection"))
@@ -30,14 +31,19 @@ func (x *exchange) query(tradeID string, limit time.Duration) {
 	case x.s.bank.refuses():
 		x.tell(there+again, limit, coded(capture.CodeSignature))
 		return
-	case x.turnedDown(fault, d) != "":
-		x.tell(there+again, limit, coded(x.turnedDown(fault, d)))
+	case code != "":
+		x.tell(there+again, limit, coded(code))
 		return
 	case fault == QueryStill:
 		x.still = d.between(saltLong, 5*time.Second, 4*time.Minute)
 	case fault == QuerySlow:
 		again = d.between(saltLong, time.Second, 25*time.Second)
 	}
+	x.look(tradeID, fault, d, there, again, limit)
+}
+
+// look brings what Order Query shows when the query arrives.
+func (x *exchange) look(tradeID string, fault Fault, d dice, there, again, limit time.Duration) {
 	x.s.after(there, func() {
 		view := x.s.now - x.s.plan.Gateway.Lag
 		if fault == QueryStale {

@@ -193,7 +193,7 @@ func (s *Sim) checkOutcome(t *task, a *account, e capture.Event) {
 
 // deniable reports whether nothing speaks against a failed outcome though the
 // money is taken. The ledger knows of no call that took it: it was another
-// hand's, or the ledger lost it. And either the gateway says that there is no
+// hand's, or the ledger lost it. And either the gateway reports that there is no
 // such trade, or the job was withdrawn before the first call, so that nobody
 // asked (rule 13).
 func (s *Sim) deniable(a *account, e capture.Event) bool {

@@ -151,6 +151,20 @@ func added(to, from map[string]int) map[string]int {
 	return to
 }
 
+// trades writes how trades ended.
+func (c Counts) trades(row func(name string, n int)) {
+	row("trades", c.Trades)
+	row("trades parked at some time", c.ParkedOnce)
+	row("trades parked at the end", c.ParkedLast)
+	row("trades failed at the end", c.FailedLast)
+	row("trades failed at the end, though paid", c.FailedPaid)
+	row("trades captured twice", c.Twice)
+	row("trades left open by a restored ledger", c.LeftOpen)
+	for _, rule := range slices.Sorted(maps.Keys(c.Broken)) {
+		row("broken: rule "+rule, c.Broken[rule])
+	}
+}
+
 // Table writes the sums as a table.
 func (c Counts) Table() string {
 	var b strings.Builder
@@ -163,16 +177,7 @@ func (c Counts) Table() string {
 	row("outcomes failed", c.Failed)
 	row("outcomes parked", c.Parked)
 	row("outcomes corrected", c.Corrected)
-	row("trades", c.Trades)
-	row("trades parked at some time", c.ParkedOnce)
-	row("trades parked at the end", c.ParkedLast)
-	row("trades failed at the end", c.FailedLast)
-	row("trades failed at the end, though paid", c.FailedPaid)
-	row("trades captured twice", c.Twice)
-	row("trades left open by a restored ledger", c.LeftOpen)
-	for _, rule := range slices.Sorted(maps.Keys(c.Broken)) {
-		row("broken: rule "+rule, c.Broken[rule])
-	}
+	c.trades(row)
 	row("jobs in conflict", c.Conflicts)
 	row("boundaries crossed, both ways", c.Crossed)
 	row("crashes", c.Crashes)

@@ -109,6 +109,8 @@ type intakePause struct {
 	next    time.Time // when the next probe is due
 	wait    time.Duration
 	tried   map[string]triedTrade // by key
+	lastTry time.Time
+	every   time.Duration // between two tries, as they come on this machine
 }
 
 // triedTrade was refused while the intake was paused, or led to the pause.
@@ -347,18 +349,29 @@ func (i *Intake) notePausedLocked(tradeID string, a capture.Answer, code string,
 	if !probe {
 		return // it was under way when the intake was paused
 	}
+	p.paceLocked(time.Now())
 	if p.kind == pauseRequest || len(p.tried) >= i.cfg.Most {
 		p.wait = min(2*p.wait, intakeSlow*i.cfg.ProbeEvery)
 		p.next = time.Now().Add(p.wait)
 	}
 }
 
+// paceLocked measures how fast jobs are tried. A pause between two tries that is
+// much longer than the others counts for little.
+func (p *intakePause) paceLocked(now time.Time) {
+	if !p.lastTry.IsZero() {
+		p.every += (min(now.Sub(p.lastTry), 4*max(p.every, restPerTrade)) - p.every) / 4
+	}
+	p.lastTry = now
+}
+
 // restLocked is how long a trade rests that was refused so often while paused. The
-// broker delivers what was delivered before first: the more trades wait, the more
-// seldom each of them comes, so that new ones have their turn.
+// broker delivers first what was delivered before: trades that wait come back at
+// half the rate at which jobs are tried, so that new ones have their turn.
 func (i *Intake) restLocked(times int) time.Duration {
 	rest := i.cfg.ProbeEvery << min(times-1, 5)
-	return min(max(rest, time.Duration(len(i.pause.tried))*restPerTrade), maxTriedRest)
+	turn := max(restPerTrade, 2*i.pause.every)
+	return min(max(rest, time.Duration(len(i.pause.tried))*turn), maxTriedRest)
 }
 
 const (

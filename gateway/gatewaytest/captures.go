@@ -107,6 +107,11 @@ func (r *captureRun) play(step Step, end *outcome) delivery {
 		}
 		return out
 	}
+	return r.playRun(out, end)
+}
+
+// playRun runs the capture.
+func (r *captureRun) playRun(out delivery, end *outcome) delivery {
 	end.code, end.effect = r.run()
 	out.body = r.answer(end.code)
 	if r.fault == ErrorAfter {

@@ -1,24 +1,26 @@
-// Package gatewaytest is a YabandPay gateway in memory, for tests and for
-// trying things out. It keeps authorizations, verifies signatures, enforces one
-// capture per trade, the capture window, currency and amount, answers every
-// published code, and sends notifications. It can be made to fail in every way
-// that a client must survive, and it tells afterwards what really happened.
+// Package gatewaytest is a simulator of the YabandPay gateway, for tests and trials. It
+// keeps authorizations in memory, verifies signatures, enforces one capture per trade,
+// the capture window, currency and amount, returns every published code, and sends
+// notifications. It can fail in the ways that a client must survive, and reports
+// afterwards what really happened to each trade.
 //
 //	sim := gatewaytest.New(gatewaytest.Options{User: "016683", Secret: "test-key"})
 //	defer sim.Close()
 //	server := httptest.NewServer(sim)
 //	defer server.Close()
-//	// point the client at server.URL + gatewaytest.PaymentsPath
+//	// the client's URL is server.URL + gatewaytest.PaymentsPath
+//
+// Nothing is stored on disk, and nothing is sent beyond this machine. Signatures are
+// real; the secret key must not be one of a live account.
 //
 // # Faults
 //
-// Each fault is a knob with a probability. A capture or query call meets at
-// most one fault of its kind. Which one depends on nothing but the seed, the
-// trade, the method and how many calls of that method the trade has had, so
-// that a run can be repeated. Calls that fail before their trade is found
-// (fields, user, signature, unknown trade) meet no fault.
+// Each fault has a probability. A capture or query call has at most one fault. Which
+// one depends only on the seed, the trade, the method and the number of earlier calls
+// of that method for the trade, so that a run can be repeated. Calls that fail before
+// their trade is found (fields, user, signature, unknown trade) have no fault.
 //
-//	knob                 of       what happens
+//	fault                of       what happens
 //	error_before         capture  -1000; the capture did not take effect
 //	error_after          capture  -1000; the capture took effect
 //	error_late           capture  -1000; the capture lands within Timing.ErrorLateBy of the answer
@@ -53,14 +55,13 @@
 //	notify_lost          notify   never sent
 //	notify_forged        notify   besides the genuine one, if any: a lie with a bad signature
 //
-// "Before" means that the gateway never ran the capture, "after" that it did;
-// "after" a capture that is refused has no effect either. A script (Trade.Script,
-// Simulator.Script) replaces chance for the next calls of one trade. An outage
-// (Down) meets every call.
+// "Before" means that the gateway did not run the capture, "after" that it did; a
+// refused capture has no effect either way. A script (Trade.Script, Simulator.Script)
+// sets the faults of the next calls of one trade. An outage (Down) affects every call.
 //
 // # Switches
 //
-// What could not be checked against the live gateway can be played each way:
+// Behavior that could not be checked against the live gateway can be selected:
 //
 //	Options.RepeatedRequestID  replay, refuse (-4118), replay_error, rerun
 //	Options.PartialAmount      Order Query shows the captured or the authorized amount
@@ -70,19 +71,19 @@
 //	Options.Timing.QueryLag    how late Order Query sees what happened
 //	Options.NotifyForm         one of the three forms of a notification, or any
 //	Options.AutoCreate         an unknown trade is created by its capture
-//	Options.ForgetCalls        calls are counted, not kept
+//	Options.ForgetCalls        calls are counted, not recorded
 //
-// A capture of a trade in a state other than authorized gets -4024, of an
-// expired one -4089; an amount that is no decimal gets -3001, an unknown method
-// -1001. These, too, are not published. A request_id must be 24 to 64 letters
-// and digits, as the vendor's page recommends. The time of a call is signed but
-// not compared with the clock.
+// A capture of a trade in a state other than authorized gets -4024, of an expired one
+// -4089; an amount that is not a decimal gets -3001, an unknown method -1001. These are
+// not published either. A request_id must be 24 to 64 letters and digits, as the
+// gateway's page recommends. The time of a call is signed, but not compared with the
+// clock.
 //
 // # Notifications
 //
-// An effective capture is announced at the notify_url of its call, to loopback
-// hosts only, until the reply is "ok", six times at most. Their number in
-// flight and in the queue is bounded; what is beyond is dropped and counted.
+// A capture that took effect is notified at the notify_url of its call, to loopback
+// hosts only, until the reply is "ok", six times at most. Notifications beyond the
+// limits of the queue are dropped and counted.
 //
 // # Admin path
 //
@@ -92,27 +93,29 @@
 //	GET  /_sim/trades       every truth; ?captured=true|false, ?format=ndjson
 //	GET  /_sim/trades/{id}  the truth of one trade
 //	POST /_sim/script/{id}  add a step or an array of steps
-//	GET  /_sim/faults       the knobs, the outage, the latency, the lag and the refusal
+//	GET  /_sim/faults       the faults, the outage, the latency, the lag and the refusal
 //	POST /_sim/faults       change those named; "preset" sets all, "down" is
 //	                        "reset", "hang", "502" or "" for up; "latency" is
 //	                        waited before every answer, such as "20ms";
 //	                        "query_lag" is how old every query's view is;
 //	                        "refuse" is a code for every capture call, "" for none
-//	POST /_sim/reset        forget all trades, request_ids and counts; the knobs stay
+//	POST /_sim/reset        remove all trades, request_ids and counts; the faults stay
 //	GET  /_sim/stats        counts since the start or the last reset, and "at", the
-//	                        moment they were taken
+//	                        time at which they were read
 //
 // A trade in JSON: trade_id, amount, currency, and optionally authorized_at,
 // expires_at, state, script (an array of steps).
 //
-// A step in JSON is the name of a fault, such as "hang_after", or an object: on
-// ("capture" or "query"), and fault (a name; "" or none: the call meets
-// nothing), code (answered without effect, such as "-4024") or state (what a
-// query shows). The next capture is made, but not answered, and the query after
-// it shows another state than the true one:
+// A step in JSON is the name of a fault, such as "hang_after", or an object with on
+// ("capture" or "query"), and one of fault (a name; "" or absent is no fault), code
+// (answered without effect, such as "-4024") and state (what a query shows). In this
+// example the next capture takes effect without an answer, and the query after it
+// shows a wrong state:
 //
 //	curl -d '["hang_after",{"on":"query","state":"authorized"}]' $SIM/_sim/script/T1
 //
-// The facts about the gateway come from the vendor's page of v3.Capture and
-// its other published pages.
+// # Sources
+//
+// The facts about the gateway come from its published page of v3.Capture and its other
+// published pages.
 package gatewaytest

@@ -7,13 +7,12 @@ import (
 	"strings"
 )
 
-// Fault names one thing that may go wrong. Faults of a capture or a query
-// exclude each other within one call: a call meets at most one.
+// Fault is the name of a fault. A call has at most one.
 type Fault string
 
-// The faults. What each does is told by Knobs.
+// The faults; [Knobs] describes them.
 const (
-	NoFault Fault = "" // in a Step: the call meets nothing
+	NoFault Fault = "" // in a Step: no fault
 
 	ErrorBefore     Fault = "error_before"
 	ErrorAfter      Fault = "error_after"
@@ -52,7 +51,7 @@ const (
 	NotifyForged     Fault = "notify_forged"
 )
 
-// Target is the kind of call that a fault is for.
+// Target is the kind of call that a fault affects.
 type Target string
 
 // The targets.
@@ -62,7 +61,7 @@ const (
 	OnNotify  Target = "notify"
 )
 
-// Knob is a fault with the words that explain it.
+// Knob is a fault with its target and description.
 type Knob struct {
 	Name Fault
 	On   Target
@@ -105,7 +104,7 @@ var knobs = []Knob{
 	{NotifyForged, OnNotify, "besides the genuine one, if any: a lie with a bad signature"},
 }
 
-// Knobs lists every fault with its explanation, in a fixed order.
+// Knobs returns all faults in a fixed order.
 func Knobs() []Knob { return slices.Clone(knobs) }
 
 func knobOf(f Fault) (Knob, bool) {
@@ -116,29 +115,28 @@ func knobOf(f Fault) (Knob, bool) {
 	return knobs[i], true
 }
 
-// Faults holds the probability, 0 to 1, of each fault; one that is absent
-// never happens. Of the notification faults all but NotifyForged exclude each
-// other. The probabilities of faults that exclude each other sum to at most 1.
+// Faults has the probability, 0 to 1, of each fault; an absent one is 0. The sum of the
+// probabilities per target, without NotifyForged, must be at most 1.
 type Faults map[Fault]float64
 
-// Validate reports an unknown name, a probability outside 0 to 1 or a sum
+// Validate returns an error for an unknown name, a probability outside 0 to 1, or a sum
 // above 1.
 func (f Faults) Validate() error {
 	sums := map[Target]float64{}
 	for name, p := range f {
 		knob, ok := knobOf(name)
 		if !ok {
-			return fmt.Errorf("gateway simulator: no fault is named %q", name)
+			return fmt.Errorf("gateway simulator: unknown fault %q", name)
 		}
 		if !(p >= 0 && p <= 1) {
-			return fmt.Errorf("gateway simulator: the probability of %s is %v, it must be from 0 to 1", name, p)
+			return fmt.Errorf("gateway simulator: the probability of %s is %v, it must be between 0 and 1", name, p)
 		}
 		if name != NotifyForged {
 			sums[knob.On] += p
 		}
 	}
 	for on, sum := range sums {
-		// Rounding must not refuse ten times 0.1.
+		// Allow for rounding, as in ten times 0.1.
 		if sum > 1+1e-9 {
 			return fmt.Errorf("gateway simulator: the probabilities of the %s faults sum to %.3g, more than 1", on, sum)
 		}
@@ -153,8 +151,8 @@ var presets = map[string]Faults{
 		HTML502Before: .01, HTML502After: .005, Slow: .02,
 		QueryError: .02, QueryReset: .01, Query502: .01,
 	},
-	// A third of the capture calls and 15 % of the queries meet something. An
-	// unknown state parks a trade until an operator or a notification comes: rare.
+	// A third of the capture calls and 15 % of the queries have a fault. An unknown
+	// state is rare, because it parks the trade.
 	"hostile": {
 		ErrorBefore: .03, ErrorAfter: .02, ErrorLate: .02, Refused: .01, OddCode: .01, HangBefore: .01, HangAfter: .01,
 		ResetBefore: .02, ResetAfter: .02, TruncatedBefore: .01, TruncatedAfter: .01,
@@ -167,24 +165,23 @@ var presets = map[string]Faults{
 	},
 }
 
-// Preset returns a named set of faults: calm has none, rough is a bad day,
-// hostile has all of them.
+// Preset returns a named set of faults: calm has none, rough has some that are common,
+// hostile has all.
 func Preset(name string) (Faults, error) {
 	f, ok := presets[name]
 	if !ok {
-		return nil, fmt.Errorf("gateway simulator: no faults preset is named %q; there are %s", name, strings.Join(Presets(), ", "))
+		return nil, fmt.Errorf("gateway simulator: unknown faults preset %q; use one of %s", name, strings.Join(Presets(), ", "))
 	}
 	return maps.Clone(f), nil
 }
 
-// Presets lists the names that Preset knows, the mildest first.
+// Presets returns the names of the presets, the mildest first.
 func Presets() []string { return []string{"calm", "rough", "hostile"} }
 
-// Down is an outage: how the gateway meets every call while it lasts.
+// Down is an outage, which affects every call.
 type Down string
 
-// The outages. A handler cannot refuse a connection; for that, close the
-// server's listener.
+// The outages. To refuse connections, close the server's listener.
 const (
 	Up        Down = ""      // no outage
 	DownReset Down = "reset" // every connection is reset
@@ -192,11 +189,11 @@ const (
 	Down502   Down = "502"   // every call gets HTTP 502
 )
 
-// Validate reports a word that is none of the outages.
+// Validate returns an error for an unknown outage.
 func (d Down) Validate() error {
 	switch d {
 	case Up, DownReset, DownHang, Down502:
 		return nil
 	}
-	return fmt.Errorf("gateway simulator: no outage is named %q; there are reset, hang, 502 and \"\" for none", d)
+	return fmt.Errorf("gateway simulator: unknown outage %q; use reset, hang, 502 or \"\" for none", d)
 }

@@ -10,23 +10,23 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 )
 
-// RepeatedMode says how a request_id is met that its trade has used before.
+// RepeatedMode is how a repeated request_id of a trade is handled.
 type RepeatedMode string
 
-// The ways to meet a repeated request_id (unverified which is the gateway's).
+// The ways to handle a repeated request_id (unverified which is the gateway's).
 const (
-	// Replay: one that captured gets the answer of that capture again, any
-	// other is run again. The default.
+	// Replay, the default: if the first call captured, its answer is repeated;
+	// otherwise the call is run again.
 	Replay RepeatedMode = "replay"
-	// Refuse: -4118, whatever became of the first.
+	// Refuse: -4118, whatever the result of the first call was.
 	Refuse RepeatedMode = "refuse"
-	// ReplayError: whatever was answered is answered again, also a -1000.
+	// ReplayError: the first answer is repeated, also a -1000.
 	ReplayError RepeatedMode = "replay_error"
-	// Rerun: as if it were new.
+	// Rerun: the call is run like one with a new request_id.
 	Rerun RepeatedMode = "rerun"
 )
 
-// AmountMode says which amount Order Query shows after a partial capture.
+// AmountMode is which amount Order Query shows after a partial capture.
 type AmountMode string
 
 // The amounts that may be shown (unverified which is the gateway's).
@@ -35,8 +35,8 @@ const (
 	ShowAuthorized AmountMode = "authorized"
 )
 
-// ExpiryMode says which state Order Query shows of an authorization that was
-// not captured in time.
+// ExpiryMode is which state Order Query shows for an authorization that was not
+// captured in time.
 type ExpiryMode string
 
 // The states that may be shown (unverified which is the gateway's).
@@ -45,61 +45,60 @@ const (
 	ShowStillAuthorized ExpiryMode = "authorized"
 )
 
-// Form is how the body of a notification is written.
+// Form is the form of the body of a notification.
 type Form string
 
-// The forms that were seen.
+// The known forms.
 const (
-	AnyForm     Form = ""        // chosen by the seed, notification by notification
+	AnyForm     Form = ""        // chosen by the seed for each notification
 	FormObject  Form = "object"  // {"sign":…,"data":{…}}
 	FormField   Form = "field"   // resultData= and the same, URL-encoded
 	FormEncoded Form = "encoded" // the same, URL-encoded without a name
 	FormDotted  Form = "dotted"  // signature.{json of the data}
 )
 
-// Options say how a Simulator behaves. The zero value of every field but User
-// and Secret is a sensible gateway without faults.
+// Options configures a [Simulator]. User and Secret must be set; the zero values of the
+// other fields are a gateway without faults.
 type Options struct {
 	User   string         // UID of the cashier account
 	Secret gateway.Secret // secret_key, for calls and notifications
 	Seed   uint64
 	Faults Faults
 	Down   Down
-	// Latency is waited before every answer.
+	// Latency is the wait before every answer.
 	Latency time.Duration
 	Timing  Timing
-	// Clock stamps what happens and rules the capture window; time.Now where
-	// nil. Delays run on real timers (or those of testing/synctest).
+	// Clock returns the time of events and for the capture window; nil is time.Now.
+	// Delays use real timers, or those of testing/synctest.
 	Clock func() time.Time
 
 	RepeatedRequestID RepeatedMode
 	PartialAmount     AmountMode
 	AfterWindow       ExpiryMode
-	// SecondCapture is the code that another capture of a captured trade gets;
-	// -4024 where empty (unverified; -1000 and -4084 are as likely).
+	// SecondCapture is the code for another capture of a captured trade; "" is -4024
+	// (unverified; -1000 and -4084 are as likely).
 	SecondCapture string
-	// PartialCaptures lets further captures of a trade take effect as long as the
-	// authorized sum allows them (unverified).
+	// PartialCaptures lets further captures of a trade take effect up to the authorized
+	// amount (unverified).
 	PartialCaptures bool
 	NotifyForm      Form
-	// AutoCreate lets a capture of an unknown trade create it, authorized for
-	// that amount, instead of answering -4024. Order Query says authorized of
-	// what no call has reached yet, but for capture-worker-probe.
+	// AutoCreate lets a capture of an unknown trade create it, authorized for that
+	// amount, instead of answering -4024. Order Query shows unknown trades as authorized,
+	// except capture.ProbeTradeID.
 	AutoCreate bool
-	// ForgetCalls keeps no record of the calls of a trade, only their number:
-	// for load, where the record of each would be most of the memory.
+	// ForgetCalls counts the calls of a trade without recording them, to save memory
+	// under load.
 	ForgetCalls bool
-	// AllowEmptyNotifyURL takes a capture call whose notify_url is empty. The
-	// field is required, so that it gets -3001 by default, as an empty
-	// description does always.
+	// AllowEmptyNotifyURL accepts capture calls with an empty notify_url. They get -3001
+	// otherwise, as an empty description always does.
 	AllowEmptyNotifyURL bool
-	// NotifyRendering is the way in which notifications are signed, one of
-	// gateway.Renderings; chosen by the seed among the likely ones where empty.
+	// NotifyRendering is the way of signing notifications, one of gateway.Renderings; ""
+	// chooses among the likely ones by the seed.
 	NotifyRendering string
 }
 
-// Timing holds the durations of faults and notifications. A zero field takes
-// the value of DefaultTiming; for an immediate effect set a nanosecond.
+// Timing has the durations of faults and notifications. A zero field is that of
+// [DefaultTiming]; use a nanosecond for an immediate effect.
 type Timing struct {
 	LateBy       time.Duration // a late request lands within this
 	ErrorLateBy  time.Duration // a request answered -1000 (error_late) lands within this
@@ -113,8 +112,8 @@ type Timing struct {
 	NotifyRetry  time.Duration // before the second sending; doubles after each
 }
 
-// DefaultTiming suits real time: requests land, and stale views end, well
-// inside a client's settle time of 45 seconds.
+// DefaultTiming returns durations for real time: late requests and stale views end well
+// within a client's settle time of 45 seconds.
 func DefaultTiming() Timing {
 	return Timing{
 		LateBy: 20 * time.Second, ErrorLateBy: 20 * time.Second, StaleBy: 10 * time.Second, HangMax: 2 * time.Minute,
@@ -123,8 +122,7 @@ func DefaultTiming() Timing {
 	}
 }
 
-// Scaled returns the timing with every duration multiplied: 0.01 makes seconds
-// of minutes for a demonstration.
+// Scaled returns the timing with every duration multiplied by factor.
 func (t Timing) Scaled(factor float64) Timing {
 	for _, d := range t.fields() {
 		*d = time.Duration(float64(*d) * factor)
@@ -150,10 +148,10 @@ func (t Timing) withDefaults() Timing {
 	return t
 }
 
-// errorCode is the shape of the codes that the gateway publishes for failures.
+// errorCode matches the form of the published error codes.
 var errorCode = regexp.MustCompile(`^-[1-9][0-9]{0,8}$`)
 
-// Validate reports every option that cannot be followed.
+// Validate returns an error that names every invalid option, nil if there is none.
 func (o Options) Validate() error {
 	var errs []error
 	word := func(name, value string, allowed ...string) {
@@ -161,8 +159,11 @@ func (o Options) Validate() error {
 			errs = append(errs, fmt.Errorf("gateway simulator: %s is %q, it must be one of %q", name, value, allowed))
 		}
 	}
-	if o.User == "" || o.Secret == "" {
-		errs = append(errs, errors.New("gateway simulator: User and Secret must be set"))
+	if o.User == "" {
+		errs = append(errs, errors.New("gateway simulator: Options.User is not set"))
+	}
+	if o.Secret == "" {
+		errs = append(errs, errors.New("gateway simulator: Options.Secret is not set"))
 	}
 	word("RepeatedRequestID", string(o.RepeatedRequestID), string(Replay), string(Refuse), string(ReplayError), string(Rerun))
 	word("PartialAmount", string(o.PartialAmount), string(ShowCaptured), string(ShowAuthorized))
@@ -173,7 +174,7 @@ func (o Options) Validate() error {
 		errs = append(errs, errors.New("gateway simulator: Latency and Timing must not be negative"))
 	}
 	if o.SecondCapture != "" && !errorCode.MatchString(o.SecondCapture) {
-		errs = append(errs, errors.New("gateway simulator: SecondCapture must be a negative whole number, as the gateway's error codes are"))
+		errs = append(errs, errors.New("gateway simulator: SecondCapture must be a negative integer, like the gateway's error codes"))
 	}
 	return errors.Join(append(errs, o.Faults.Validate(), o.Down.Validate())...)
 }

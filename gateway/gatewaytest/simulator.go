@@ -16,10 +16,11 @@ import (
 // PaymentsPath is the gateway's one endpoint.
 const PaymentsPath = "/Payments"
 
-// closeBound is how long Close waits for what is under way.
-const closeBound = 5 * time.Second
+// closeTimeout is how long Close waits for calls in progress.
+const closeTimeout = 5 * time.Second
 
-// Simulator is a gateway in memory. It is safe for concurrent use.
+// Simulator is a gateway in memory. Make one with [New] and end it with
+// [Simulator.Close]. It is safe for concurrent use.
 type Simulator struct {
 	opts   Options
 	life   *lifecycle
@@ -30,23 +31,23 @@ type Simulator struct {
 
 	mu     sync.RWMutex
 	trades map[string]*account
-	order  []*account // as they were added
+	order  []*account // in the order of AddTrades
 
-	settingsMu sync.Mutex // for who changes them
+	settingsMu sync.Mutex // for changes
 	settings   atomic.Pointer[settings]
 
-	// requests says which trade used a request_id first.
+	// requests maps each request_id to the trade that used it first.
 	requestsMu sync.Mutex
 	requests   map[string]string
 }
 
-// Stats counts what happened since the start, or since the last Reset.
+// Stats has counts since the start or the last Reset.
 type Stats struct {
 	Captures      int64 `json:"captures"`       // calls of v3.Capture for a known trade
 	Queries       int64 `json:"queries"`        // calls of v3.QueryOrder for a known trade
 	Others        int64 `json:"others"`         // calls that named no known trade, or failed before
-	Down          int64 `json:"down"`           // calls that met an outage
-	Faults        int64 `json:"faults"`         // capture and query calls that met a fault
+	Down          int64 `json:"down"`           // calls during an outage
+	Faults        int64 `json:"faults"`         // capture and query calls with a fault
 	Effects       int64 `json:"effects"`        // captures that took effect
 	Notifications int64 `json:"notifications"`  // POSTs to notify_urls
 	Dropped       int64 `json:"dropped"`        // notifications and late landings beyond the limits
@@ -65,8 +66,8 @@ func (c *counters) reset() {
 	}
 }
 
-// New starts a simulator; Close ends it. It panics where Options.Validate has
-// an error: a program that takes options from a person validates them first.
+// New starts a simulator. It panics if [Options.Validate] returns an error: validate
+// options that come from a user first.
 func New(o Options) *Simulator {
 	if err := o.Validate(); err != nil {
 		panic(err)
@@ -88,11 +89,15 @@ func New(o Options) *Simulator {
 	return s
 }
 
-// ServeHTTP answers the gateway's calls at POST /Payments and the admin path
-// under /_sim/. A fault that breaks the connection needs a server that can
-// hijack it; elsewhere (HTTP/2, a recorder) it panics with
-// http.ErrAbortHandler, which servers take as "break off".
+// ServeHTTP answers the gateway's calls at POST /Payments and the admin path under
+// /_sim/. To break a connection it hijacks it, or, if that is not possible (HTTP/2,
+// httptest.ResponseRecorder), panics with [http.ErrAbortHandler], which makes the server
+// close it.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.life == nil {
+		http.Error(w, "the simulator is not started: make it with gatewaytest.New", http.StatusServiceUnavailable)
+		return
+	}
 	if !s.life.enter() {
 		http.Error(w, "the simulator is closed", http.StatusServiceUnavailable)
 		return
@@ -101,16 +106,19 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// Close ends what hangs, drops pending late landings and notifications, and
-// waits for everything under way, at most five seconds. What has happened can
-// still be read; further calls get HTTP 503.
+// Close ends hanging calls, drops pending late captures and notifications, and waits up
+// to five seconds for calls in progress. Truths and stats can still be read; further
+// calls get HTTP 503.
 func (s *Simulator) Close() {
+	if s.life == nil {
+		return
+	}
 	s.notify.cancel()
-	s.life.stop(closeBound)
+	s.life.stop(closeTimeout)
 	s.notify.client.CloseIdleConnections()
 }
 
-// AddTrades adds authorizations, all or none. Errors wrap ErrTrade.
+// AddTrades adds authorizations, all or none. Errors wrap [ErrTrade].
 func (s *Simulator) AddTrades(trades ...Trade) error {
 	now := s.opts.Clock()
 	accounts := make(map[string]*account, len(trades))
@@ -121,7 +129,7 @@ func (s *Simulator) AddTrades(trades ...Trade) error {
 			return err
 		}
 		if accounts[t.TradeID] != nil {
-			return fmt.Errorf("%w %s is given twice", ErrTrade, t.TradeID)
+			return fmt.Errorf("%w %s: given twice", ErrTrade, t.TradeID)
 		}
 		a := newAccount(t)
 		accounts[t.TradeID], order = a, append(order, a)
@@ -130,7 +138,7 @@ func (s *Simulator) AddTrades(trades ...Trade) error {
 	defer s.mu.Unlock()
 	for id := range accounts {
 		if s.trades[id] != nil {
-			return fmt.Errorf("%w %s exists already", ErrTrade, id)
+			return fmt.Errorf("%w %s: exists already", ErrTrade, id)
 		}
 	}
 	maps.Copy(s.trades, accounts)
@@ -144,7 +152,7 @@ func (s *Simulator) account(tradeID string) *account {
 	return s.trades[tradeID]
 }
 
-// Truth returns what became of a trade, and whether there is such a trade.
+// Truth returns what really happened to a trade, and whether there is such a trade.
 func (s *Simulator) Truth(tradeID string) (Truth, bool) {
 	a := s.account(tradeID)
 	if a == nil {
@@ -153,8 +161,8 @@ func (s *Simulator) Truth(tradeID string) (Truth, bool) {
 	return a.truth(s.opts.Clock(), s.opts.AfterWindow), true
 }
 
-// Truths walks the trades in the order in which they were added, those present
-// when the walk begins. Each truth is taken when it is its turn.
+// Truths yields the truths of the trades that exist when the walk begins, in the order
+// in which they were added. Each truth is read when it is yielded.
 func (s *Simulator) Truths() iter.Seq[Truth] {
 	return func(yield func(Truth) bool) {
 		s.mu.RLock()
@@ -168,12 +176,12 @@ func (s *Simulator) Truths() iter.Seq[Truth] {
 	}
 }
 
-// Script adds steps to a trade's script: its next calls meet exactly these, in
-// order, before chance decides again. Errors wrap ErrTrade.
+// Script appends steps to a trade's script: its next calls follow them in order, before
+// probabilities apply again. Errors wrap [ErrTrade].
 func (s *Simulator) Script(tradeID string, steps ...Step) error {
 	a := s.account(tradeID)
 	if a == nil {
-		return fmt.Errorf("%w %q is not known", ErrTrade, tradeID)
+		return fmt.Errorf("%w %q: unknown", ErrTrade, tradeID)
 	}
 	for _, step := range steps {
 		if err := step.Validate(); err != nil {
@@ -188,12 +196,11 @@ func (s *Simulator) Script(tradeID string, steps ...Step) error {
 	return nil
 }
 
-// SetSecret rotates the account's key: from now on calls signed with another
-// one are refused (-403), and notifications are signed with it. An empty key is
-// refused.
+// SetSecret replaces the account's key: from now on calls signed with another key are
+// refused (-403), and notifications are signed with this one. An empty key is an error.
 func (s *Simulator) SetSecret(secret gateway.Secret) error {
 	if secret == "" {
-		return errors.New("gateway simulator: the new secret is empty; the old one stays")
+		return errors.New("gateway simulator: the new secret is empty; the old one stays in use")
 	}
 	s.secret.Store(&secret)
 	return nil

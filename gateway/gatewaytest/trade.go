@@ -9,22 +9,21 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// ErrTrade is what errors about a trade given to AddTrades wrap.
+// ErrTrade is wrapped by errors of [Simulator.AddTrades] and [Simulator.Script].
 var ErrTrade = errors.New("gateway simulator: trade")
 
-// Trade is an authorization that the gateway holds.
+// Trade is an authorization at the gateway.
 type Trade struct {
 	TradeID string
 	Amount  capture.Amount // authorized
-	// AuthorizedAt is now where zero, ExpiresAt AuthorizedAt plus the capture
+	// A zero AuthorizedAt is now, a zero ExpiresAt is AuthorizedAt plus the capture
 	// window of 30 days.
 	AuthorizedAt time.Time
 	ExpiresAt    time.Time
-	// State at the start; authorized where empty. A trade that starts as paid
-	// counts as captured in full, without a request_id, when it was authorized.
-	// Words of no known meaning are allowed.
+	// State is the initial state; "" is authorized. A trade that starts as paid was
+	// captured in full at AuthorizedAt, without a request_id. Unknown states are allowed.
 	State capture.OrderState
-	// Script are the steps that the trade's first calls meet.
+	// Script has the steps of the trade's first calls.
 	Script []Step
 }
 
@@ -65,13 +64,13 @@ func (t *Trade) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// complete checks the trade and fills in what was left open.
+// complete checks the trade and fills in defaults.
 func (t Trade) complete(now time.Time) (Trade, error) {
 	if !capture.ValidTradeID(t.TradeID) {
 		return t, fmt.Errorf("%w %q: trade_id must be 1 to 64 of A-Z a-z 0-9 _ -", ErrTrade, t.TradeID)
 	}
 	if t.Amount.IsZero() {
-		return t, fmt.Errorf("%w %s: it has no amount", ErrTrade, t.TradeID)
+		return t, fmt.Errorf("%w %s: the amount is missing", ErrTrade, t.TradeID)
 	}
 	for _, step := range t.Script {
 		if err := step.Validate(); err != nil {
@@ -90,18 +89,17 @@ func (t Trade) complete(now time.Time) (Trade, error) {
 	return t, nil
 }
 
-// Step is what the next call of a trade meets instead of chance. Capture and
-// query calls take their own steps, each kind in order.
+// Step sets what happens in the next call of a trade. Capture and query calls have
+// separate steps, each in order. The zero Step is a capture call without fault.
 //
-// In JSON a step may also be the mere name of a fault: "error_after".
+// In JSON a step may also be the name of a fault: "error_after".
 type Step struct {
-	// On is the kind of call; empty means the one that Fault is for, and
-	// capture where there is no Fault.
+	// On is the kind of call; "" is the one of Fault, or capture without a Fault.
 	On    Target `json:"on,omitempty"`
 	Fault Fault  `json:"fault,omitempty"`
-	// Code is answered instead of anything else, without effect.
+	// Code is the answer, without effect.
 	Code string `json:"code,omitempty"`
-	// State is what a query shows instead of the truth.
+	// State is what a query shows.
 	State capture.OrderState `json:"state,omitempty"`
 }
 
@@ -115,7 +113,7 @@ func (s *Step) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*plain)(s))
 }
 
-// Validate reports a step that no call can meet.
+// Validate returns an error for a step that cannot be followed.
 func (s Step) Validate() error {
 	on := s.target()
 	knob, known := knobOf(s.Fault)
@@ -123,15 +121,15 @@ func (s Step) Validate() error {
 	case on != OnCapture && on != OnQuery:
 		return fmt.Errorf("step %q: only capture and query calls have steps", s.Fault)
 	case s.Fault != NoFault && !known:
-		return fmt.Errorf("step: no fault is named %q", s.Fault)
+		return fmt.Errorf("step: unknown fault %q", s.Fault)
 	case s.Fault != NoFault && knob.On != on:
 		return fmt.Errorf("step: %s is a fault of a %s, not of a %s", s.Fault, knob.On, on)
 	case s.Code != "" && (s.Fault != NoFault || s.State != ""):
-		return errors.New("step: a code stands alone, without fault and state")
+		return errors.New("step: a code cannot be combined with a fault or state")
 	case s.Code != "" && !errorCode.MatchString(s.Code):
-		return fmt.Errorf("step: the code %q is not a negative whole number", s.Code)
+		return fmt.Errorf("step: the code %q is not a negative integer", s.Code)
 	case s.State != "" && on != OnQuery:
-		return errors.New("step: a state is for a query")
+		return errors.New("step: only a query can have a state")
 	}
 	return nil
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// keptPerTrade bounds the calls, and the notifications, that are kept of one
-// trade: the latest.
+// keptPerTrade limits the recorded calls, and the notifications, of one trade: the
+// latest are kept.
 const keptPerTrade = 1000
 
 // Effect is a capture that took effect.
@@ -18,15 +18,15 @@ type Effect struct {
 	RequestID string         `json:"request_id,omitempty"`
 }
 
-// Call is one call that named a trade, as the simulator saw it.
+// Call is one call with the trade_id, as the simulator received it.
 type Call struct {
 	At        time.Time `json:"at"`
 	Method    string    `json:"method"`
 	RequestID string    `json:"request_id,omitempty"`
-	Amount    string    `json:"amount,omitempty"` // as it was written, with the currency
-	Fault     Fault     `json:"fault,omitempty"`  // that it met
-	// Code is what was answered, or would have been had the fault not kept it
-	// from the client; empty where the call was not looked at.
+	Amount    string    `json:"amount,omitempty"` // as sent, with the currency
+	Fault     Fault     `json:"fault,omitempty"`  // of the call
+	// Code is the code of the answer, also if a fault kept it from the client; "" if the
+	// call was not processed.
 	Code       string `json:"code,omitempty"`
 	TookEffect bool   `json:"took_effect,omitempty"`
 }
@@ -34,7 +34,7 @@ type Call struct {
 // Sent is one notification.
 type Sent struct {
 	At        time.Time          `json:"at"`
-	Kind      string             `json:"kind"` // status, or the notify fault it met
+	Kind      string             `json:"kind"` // "status", or the name of the fault
 	State     capture.OrderState `json:"state"`
 	Form      Form               `json:"form"`
 	Tries     int                `json:"tries"`
@@ -42,14 +42,14 @@ type Sent struct {
 	Problem   string             `json:"problem,omitempty"`
 }
 
-// Truth is what really became of a trade.
+// Truth is what really happened to a trade.
 type Truth struct {
-	Trade // State is how it began
-	// Now is its state, as a query without fault would show it.
+	Trade // State is the initial state
+	// Now is the current state, as a query without fault shows it.
 	Now capture.OrderState
-	// Captures took effect. A capture that is pending has.
+	// Captures has the captures that took effect, including pending ones.
 	Captures []Effect
-	// Calls and Notifications hold the latest 1000 of their totals.
+	// Calls and Notifications have the latest 1000 of their totals.
 	Calls              []Call
 	CallsTotal         int
 	Notifications      []Sent
@@ -78,9 +78,9 @@ type effectJSON struct {
 	RequestID string    `json:"request_id,omitempty"`
 }
 
-// MarshalJSON writes the truth flat: the trade's members, state (now),
-// initial_state, captures (each with at, amount, currency, request_id), calls
-// and notifications with their totals. Lists are never null.
+// MarshalJSON writes one flat object: the trade's members, state (the current one),
+// initial_state, captures (each with at, amount, currency, request_id), calls and
+// notifications with their totals. Lists are never null.
 func (t Truth) MarshalJSON() ([]byte, error) {
 	w := truthJSON{
 		TradeID: t.TradeID, Amount: t.Amount.Number(), Currency: t.Amount.Currency(),
@@ -95,8 +95,7 @@ func (t Truth) MarshalJSON() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes, so that an audit in another
-// process works on the same type.
+// UnmarshalJSON reads what MarshalJSON writes.
 func (t *Truth) UnmarshalJSON(b []byte) error {
 	var w truthJSON
 	if err := json.Unmarshal(b, &w); err != nil {
@@ -124,8 +123,8 @@ func (t *Truth) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// keepLast appends and drops the oldest above the bound, a quarter at a time
-// so that a long list is not moved on every call.
+// keepLast appends to a list and drops the oldest elements above the limit, a quarter at
+// a time, so that a long list is not moved on every call.
 func keepLast[T any](list []T, v T) []T {
 	if len(list) >= keptPerTrade+keptPerTrade/4 {
 		list = append(list[:0], list[len(list)-keptPerTrade+1:]...)

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
 )
 
 // fixedJob is a corrected job.
@@ -32,10 +33,10 @@ func readFixed(path string, dec *capture.Decoder, want int) ([]fixedJob, error) 
 	if len(text) > maxFixed {
 		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxFixed)
 	}
-	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte(byteOrderMark)))
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\uFEFF")))
 	read := fixedJSON
 	if !bytes.HasPrefix(text, []byte("{")) {
-		read = func(text []byte) ([]fixedJob, error) { return fixedCSV(text, dec) }
+		read = func(text []byte) ([]fixedJob, error) { return fixedCSV(text) }
 	}
 	jobs, err := read(text)
 	if err != nil {
@@ -63,8 +64,8 @@ func fixedJSON(text []byte) ([]fixedJob, error) {
 	}
 }
 
-func fixedCSV(text []byte, dec *capture.Decoder) ([]fixedJob, error) {
-	rows, err := readRows(bytes.NewReader(text), formatCSV, dec, func(string) {})
+func fixedCSV(text []byte) ([]fixedJob, error) {
+	rows, err := jobfile.Read(bytes.NewReader(text), jobfile.Options{Format: jobfile.FormatCSV})
 	if err != nil {
 		return nil, err
 	}
@@ -73,10 +74,10 @@ func fixedCSV(text []byte, dec *capture.Decoder) ([]fixedJob, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.err != nil {
-			return nil, fmt.Errorf("line %d: %s", r.line, reason(r.err))
+		if r.Err != nil {
+			return nil, fmt.Errorf("%s: %s", r.Place(), jobfile.Reason(r.Err))
 		}
-		jobs = append(jobs, fixedJob{r.body})
+		jobs = append(jobs, fixedJob{r.Body})
 	}
 	return jobs, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
 )
 
 // republishing is one run of dlq republish.
@@ -140,7 +141,7 @@ func (r *republishing) prepare(ctx context.Context, i int, seq uint64) (reply, e
 		advice = "correct the file; if the headers are what is wrong, leave them out with --bare"
 	}
 	if rep.job, err = r.dlq.dec.Decode(rep.header, rep.body); err != nil {
-		return reply{}, fmt.Errorf("letter %d: the job is malformed: %s; %s", seq, reason(err), advice)
+		return reply{}, fmt.Errorf("letter %d: the job is malformed: %s; %s", seq, jobfile.Reason(err), advice)
 	}
 	rep.to, err = r.target(ctx, l.Subject)
 	return rep, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/history"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
 )
 
 // showTime is the layout of times in what is shown of a dead letter.
@@ -61,7 +62,7 @@ func (d *dlqCmd) show(w io.Writer, l deadletter.Message, done deadletter.Resolut
 	fmt.Fprintf(w, "what     %s\n", history.Detail(l))
 	fmt.Fprintf(w, "came     on %s, sequence %d of stream %s\n", l.Subject, l.Sequence, l.Stream)
 	if job, err := d.job(l); err != nil {
-		fmt.Fprintf(w, "today    still unreadable: %s\n", reason(err))
+		fmt.Fprintf(w, "today    still unreadable: %s\n", jobfile.Reason(err))
 		if trade, order := d.dec.Hint(l.Header, l.Body); trade != "" || order != "" {
 			fmt.Fprintf(w, "about    probably trade %s, order %s\n", orDash(trade), orDash(order))
 		}

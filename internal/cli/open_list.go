@@ -48,7 +48,7 @@ func listOpen(ctx context.Context, o *ledgerDeps, w io.Writer, filter reconcile.
 		if err != nil {
 			return err
 		}
-		if found, open := openFor(trade, now, o.recorder.Policy); open && filter.Takes(found.ParkedTrade, now) {
+		if found, open := openFor(trade, now, o.recorder.Policy); open && filter.Matches(found.ParkedTrade, now) {
 			if err := list.add(found); err != nil {
 				return err
 			}

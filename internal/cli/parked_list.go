@@ -55,7 +55,7 @@ reads the whole ledger, which takes long if it is large.`,
 			list := newParkedList(cmd.OutOrStdout(), output)
 			waiting, now := 0, time.Now()
 			for trade, err := range o.recorder.Parked(ctx, reconcile.ParkedFilter{Dismissed: true}) {
-				if err == nil && filter.Takes(trade, now) {
+				if err == nil && filter.Matches(trade, now) {
 					err = list.add(trade)
 				}
 				if err != nil {

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/service"
 )
@@ -18,24 +19,31 @@ import (
 type publishing struct {
 	cmd     *cobra.Command
 	c       config.Config
-	dec     *capture.Decoder
-	format  string
+	file    fileFlags
+	options jobfile.Options
 	subject string
 	skipBad bool
 	dryRun  bool
 	create  bool
+	yes     bool
 	noted   bool
-	trades  *trades
+	trades  *jobfile.Trades
 }
 
 const publishLong = `publish sends jobs from a file, or from standard input for "-".
 
 CSV has a header that names the columns; trade_id, amount and currency must be
 there, order_id, description, authorized_at, authorized_amount, capture_before
-and notify_url may be. NDJSON has one job, as JSON, on each line.
+and notify_url may be; columns of other names are read with --columns. It is
+read as spreadsheets write it: any ends of lines, ; or tab between, a decimal
+comma (--decimal comma), UTF-16 or another --encoding. JSON is one job on each
+line, an array, or printed over several lines. Files packed with gzip or zstd
+are unpacked.
 
 Every row is checked before the first is sent. Bad rows are listed with their
-lines, and nothing is sent if there is one, unless --skip-bad is given.
+lines, and nothing is sent if there is one, unless --skip-bad is given. The sums
+are printed; on a terminal publish asks before it sends more than
+publish.ask_above.
 
 A repeat does not capture twice: the stream recognises a row that it was sent
 a short while ago (ten minutes, where capture-worker created the stream), and
@@ -54,16 +62,19 @@ func newPublishCmd(a *app) *cobra.Command {
 		Long:  publishLong,
 		Example: `  capture-worker publish orders.csv --dry-run
   capture-worker publish orders.csv --create
+  capture-worker publish versand.csv --decimal comma --columns trade_id=Vorgang,amount=Betrag,currency=Währung
   capture-worker publish - --skip-bad < orders.ndjson`,
 		Args: cobra.ExactArgs(1),
 	}
 	f := cmd.Flags()
 	f.StringVar(&p.subject, "subject", "capture.jobs.batch", "`subject` to publish to")
-	f.StringVar(&p.format, "format", formatAuto, "`format` of the input: auto, csv or ndjson")
+	p.file.addFormat(f)
+	p.file.add(f)
 	f.BoolVar(&p.skipBad, "skip-bad", false, "send the good rows although there are bad ones")
 	f.BoolVar(&p.dryRun, "dry-run", false, "check the rows and send nothing")
 	f.BoolVar(&p.create, "create", false, "create the streams and the consumer where they are missing, as run does")
-	addSettings(cmd, "nats", "jobs", "log")
+	f.BoolVar(&p.yes, "yes", false, "do not ask, whatever the sums are")
+	addSettings(cmd, "nats", "jobs", "publish", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		c, err := a.load(cmd)
 		if err != nil {
@@ -79,65 +90,67 @@ func newPublishCmd(a *app) *cobra.Command {
 }
 
 // prepare checks what can be checked before the input is opened.
-func (p *publishing) prepare(path string) error {
-	foreign := len(p.c.Jobs.Fields)+len(p.c.Jobs.Match) > 0
-	switch p.format {
-	case formatAuto:
-		p.format = formatOf(path)
-	case formatCSV, formatNDJSON:
-	default:
-		return usageError("--format is %q: must be auto, csv or ndjson", p.format)
-	}
-	if foreign && p.format == formatCSV {
-		return usageError("jobs.fields or jobs.match is set, so that workers read events of another shape; publish these as ndjson")
-	}
-	if foreign {
-		p.format = formatNDJSON // what CSV becomes, the workers would not read
-	}
-	var err error
-	p.dec, err = capture.NewDecoder(p.c.JobMapping())
-	if err != nil {
+func (p *publishing) prepare(path string) (err error) {
+	if p.options, err = p.file.options(path, p.c.JobMapping()); err != nil {
 		return err
+	}
+	p.options.Note = p.note
+	if foreign := len(p.c.Jobs.Fields)+len(p.c.Jobs.Match) > 0; foreign {
+		if p.options.Format == jobfile.FormatCSV {
+			return usageError("jobs.fields or jobs.match is set, so that workers read events of another shape; publish these as ndjson")
+		}
+		p.options.Format = jobfile.FormatNDJSON // what CSV becomes, the workers would not read
 	}
 	return checkSubject(p.subject, p.c.Jobs)
 }
 
 func (p *publishing) run(ctx context.Context, path string) error {
-	in, err := openInput(ctx, path, p.cmd.InOrStdin())
+	in, err := jobfile.Open(ctx, path, p.cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
-	defer in.close()
-	p.trades = newTrades(filterBits, maxWatched)
-	found, err := p.trades.checkAll(func() (rows, error) { return p.rows(ctx, in) }, p.cmd.ErrOrStderr())
+	defer in.Close()
+	p.trades = jobfile.NewTrades(false)
+	found, err := p.trades.CheckAll(func() (jobfile.Rows, error) { return p.rows(ctx, in) }, p.cmd.ErrOrStderr())
 	if err != nil {
 		return fmt.Errorf("nothing was sent: %w", err)
 	}
+	out := p.cmd.OutOrStdout()
 	switch {
-	case found == (tally{}) && p.format == formatNDJSON: // a CSV without rows has its header to prove it is whole
-		return fmt.Errorf("%w, and nothing was sent; is it the right file?", errNoRows)
+	case found.Read == 0 && p.options.Format == jobfile.FormatNDJSON: // a CSV without rows has its header to prove it is whole
+		return fmt.Errorf("%w, and nothing was sent; is it the right file?", jobfile.ErrNoRows)
 	case p.dryRun:
-		fmt.Fprintf(p.cmd.OutOrStdout(), "%d good, %d bad; nothing was sent (--dry-run)\n", found.good, found.bad)
-		return found.asError()
-	case found.bad > 0 && !p.skipBad:
-		return fmt.Errorf("%d of %d rows are bad, and nothing was sent; correct them, or send the others with --skip-bad", found.bad, found.good+found.bad)
-	case found.good == 0:
-		fmt.Fprintf(p.cmd.OutOrStdout(), "0 sent, %d bad\n", found.bad)
-		return found.asError()
+		fmt.Fprintf(out, "%d good, %d bad; nothing was sent (--dry-run)\n", found.Good, found.Bad)
+		printRows(out, found)
+		return badRows(found)
+	case found.Bad > 0 && !p.skipBad:
+		return fmt.Errorf("%d of %d rows are bad, and nothing was sent; correct them, or send the others with --skip-bad", found.Bad, found.Read-found.Skipped)
+	case found.Good == 0:
+		fmt.Fprintf(out, "0 sent, %d bad\n", found.Bad)
+		printRows(out, found)
+		return badRows(found)
+	}
+	if err := p.confirm(path, found); err != nil {
+		return err
 	}
 	return p.send(ctx, in, found)
 }
 
+// printRows says where every row of the file went, and the sums.
+func printRows(w io.Writer, found *jobfile.Found) {
+	fmt.Fprintf(w, "rows: %s\n", found)
+}
+
 // rows begins to read the input anew.
-func (p *publishing) rows(ctx context.Context, in *input) (rows, error) {
-	if err := in.rewind(); err != nil {
+func (p *publishing) rows(ctx context.Context, in *jobfile.Input) (jobfile.Rows, error) {
+	if err := in.Rewind(); err != nil {
 		return nil, err
 	}
-	all, err := readRows(in, p.format, p.dec, p.note)
+	all, err := jobfile.Read(in, p.options)
 	if err != nil {
 		return nil, err
 	}
-	return interruptible(ctx, all), nil
+	return jobfile.Interruptible(ctx, all), nil
 }
 
 // note tells of something odd, in the first pass only.
@@ -148,7 +161,7 @@ func (p *publishing) note(text string) {
 	p.noted = true
 }
 
-func (p *publishing) send(ctx context.Context, in *input, found tally) error {
+func (p *publishing) send(ctx context.Context, in *jobfile.Input, found *jobfile.Found) error {
 	conn, err := service.Connect(ctx, p.c, newToolLogger(p.c, p.cmd.ErrOrStderr()))
 	if err != nil {
 		return err
@@ -169,24 +182,25 @@ func (p *publishing) send(ctx context.Context, in *input, found tally) error {
 	if err != nil {
 		return fmt.Errorf("nothing was sent: %w", err)
 	}
-	step, finish := newProgress(p.cmd.ErrOrStderr(), found.good, "sending")
+	step, finish := newProgress(p.cmd.ErrOrStderr(), found.Good, "sending")
 	s := &sender{publish: toStream(js, to.stream, to.subject), progress: step}
-	err = s.send(ctx, p.trades.mark(all), p.skipBad)
+	err = s.send(ctx, p.trades.Mark(all), p.skipBad)
 	finish()
 	fmt.Fprintf(p.cmd.OutOrStdout(), "%d sent to %s on %s, %d of them repeated, %d bad\n",
-		s.sent.Load(), to.stream, to.subject, s.repeated.Load(), found.bad)
+		s.sent.Load(), to.stream, to.subject, s.repeated.Load(), found.Bad)
+	printRows(p.cmd.OutOrStdout(), found)
 	if err != nil {
 		err = natsconn.Explain(conn.Conn, err)
 		return fmt.Errorf("%w\n%d of %d rows are stored; run the same command again: within %s the stream recognises them, later the worker does",
-			err, s.sent.Load(), found.good, to.memory.Round(time.Second))
+			err, s.sent.Load(), found.Good, to.memory.Round(time.Second))
 	}
-	return found.asError()
+	return badRows(found)
 }
 
-// asError is how bad rows that did not stop the work end it.
-func (t tally) asError() error {
-	if t.bad == 0 {
+// badRows is how bad rows that did not stop the work end it.
+func badRows(found *jobfile.Found) error {
+	if found.Bad == 0 {
 		return nil
 	}
-	return foundError("found %s, see above", counted(t.bad, "bad row"))
+	return foundError("found %s, see above", counted(found.Bad, "bad row"))
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
 )
 
 const (
@@ -38,7 +39,7 @@ type sender struct {
 
 // send publishes the good rows of in. The first row that cannot be stored ends
 // it. It returns when nothing is on its way any more.
-func (s *sender) send(ctx context.Context, in rows, skipBad bool) error {
+func (s *sender) send(ctx context.Context, in jobfile.Rows, skipBad bool) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(sendWindow)
 	err := s.feed(ctx, group, in, skipBad)
@@ -48,16 +49,16 @@ func (s *sender) send(ctx context.Context, in rows, skipBad bool) error {
 	return err
 }
 
-func (s *sender) feed(ctx context.Context, group *errgroup.Group, in rows, skipBad bool) error {
+func (s *sender) feed(ctx context.Context, group *errgroup.Group, in jobfile.Rows, skipBad bool) error {
 	for r, err := range in {
 		if err != nil {
 			return err
 		}
-		if r.err != nil && !skipBad {
-			return fmt.Errorf("line %d was good when it was checked; did the file change meanwhile? %s", r.line, reason(r.err))
-		}
-		if r.err != nil {
+		if _, skipped := errors.AsType[*jobfile.SkipError](r.Err); skipped || r.Err != nil && skipBad {
 			continue
+		}
+		if r.Err != nil {
+			return fmt.Errorf("%s was good when it was checked; did the file change meanwhile? %s", r.Place(), jobfile.Reason(r.Err))
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -69,12 +70,12 @@ func (s *sender) feed(ctx context.Context, group *errgroup.Group, in rows, skipB
 
 // sendRow tries until the row is stored or its time is over. A try that was
 // stored although it seemed to fail does no harm: the stream knows the id.
-func (s *sender) sendRow(ctx context.Context, r row) error {
+func (s *sender) sendRow(ctx context.Context, r jobfile.Row) error {
 	ctx, cancel := context.WithTimeout(ctx, rowTimeout)
 	defer cancel()
-	id := messageID(r.job)
+	id := messageID(r.Job)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		repeated, err := s.publish(ctx, id, r.body)
+		repeated, err := s.publish(ctx, id, r.Body)
 		if err == nil {
 			s.sent.Add(1)
 			if repeated {
@@ -84,7 +85,7 @@ func (s *sender) sendRow(ctx context.Context, r row) error {
 			return nil
 		}
 		if hopeless(err) || !rest(ctx, pause) {
-			return fmt.Errorf("line %d, trade %s: not acknowledged as stored: %w", r.line, r.job.TradeID, err)
+			return fmt.Errorf("%s, trade %s: not acknowledged as stored: %w", r.Place(), r.Job.TradeID, err)
 		}
 	}
 }

@@ -16,20 +16,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-func someRows(t *testing.T, n int) rows {
+func someRows(t *testing.T, n int) jobfile.Rows {
 	t.Helper()
 	amount, err := capture.ParseAmount("1.00", "EUR")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(yield func(row, error) bool) {
+	return func(yield func(jobfile.Row, error) bool) {
 		for i := range n {
 			job := capture.Job{TradeID: fmt.Sprintf("t-%d", i), Amount: amount}
-			if !yield(row{line: i + 1, job: job, body: []byte(job.TradeID)}, nil) {
+			if !yield(jobfile.Row{Line: i + 1, Job: job, Body: []byte(job.TradeID)}, nil) {
 				return
 			}
 		}
@@ -181,8 +182,8 @@ func TestSendEndsWithItsContext(t *testing.T) {
 
 // TestSendStopsAtAChange: a row that was good in the first pass is bad now.
 func TestSendStopsAtAChange(t *testing.T) {
-	changed := func(yield func(row, error) bool) {
-		yield(row{line: 7, err: errors.New("it is bad")}, nil)
+	changed := func(yield func(jobfile.Row, error) bool) {
+		yield(jobfile.Row{Line: 7, Err: errors.New("it is bad")}, nil)
 	}
 	s := &sender{progress: func() {}}
 	if err := s.send(t.Context(), changed, false); err == nil || !strings.Contains(err.Error(), "line 7 was good") {

@@ -11,12 +11,16 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
 // reconciling is one run of reconcile.
 type reconciling struct {
-	trades                      *trades // of the input
+	trades                      *jobfile.Trades // of the input
+	file                        fileFlags
+	options                     jobfile.Options
+	orders                      map[string]string // the trades of the orders in the input that name none
 	input, since, output, state string
 	all, write, audit           bool
 	verbose, quiet, restart     bool
@@ -33,9 +37,12 @@ type reconciling struct {
 	bad     int       // rows of the input that are none
 }
 
-const reconcileLong = `Compares what the gateway says of each trade (Order Query) with the ledger and,
+const reconcileLong = `Compares what the gateway reports of each trade (Order Query) with the ledger and,
 with --input, with what somebody's books expect: a CSV with the columns trade_id,
-amount and currency, and optionally order_id and capture_before.
+amount and currency, and optionally order_id and capture_before. Columns of other
+names are read with --columns, a decimal comma with --decimal comma. An order_id
+alone is enough if one trade of the ledger has it, which reads the whole ledger;
+amounts may be missing. A last line with the sum of the others is passed over.
 
 Without --input it looks at the trades of the ledger that have no outcome and at
 the parked ones; those that were begun less than --min-age ago are left to their
@@ -91,6 +98,7 @@ func newReconcileCmd(a *app) *cobra.Command {
 func (r *reconciling) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&r.input, "input", "", "`file` with what is expected (CSV), - for standard input; without it the ledger is walked")
+	r.file.add(f)
 	f.StringVar(&r.since, "since", "", "only trades of the ledger with an event since then: a `time`, or how long ago")
 	f.BoolVar(&r.all, "all", false, "settled trades of the ledger too")
 	addDuration(f, &r.minAge, "min-age", 10*time.Minute, "leave open trades that were begun more recently to their worker")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/audit"
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -35,80 +36,93 @@ func (r *reconciling) items(ctx context.Context) (items func() itemSeq, total in
 		walk := func() itemSeq { return reconcile.Trades(r.o.ledger.Trades(ctx, ledger.Filter{Since: r.from})) }
 		return walk, -1, func() {}, nil
 	}
-	in, err := openInput(ctx, r.input, r.cmd.InOrStdin())
+	in, err := jobfile.Open(ctx, r.input, r.cmd.InOrStdin())
 	if err != nil {
 		return nil, 0, nil, err
 	}
-	total, err = r.checkInput(in)
+	total, err = r.checkInput(ctx, in)
 	if err != nil {
-		in.close()
+		in.Close()
 		return nil, 0, nil, err
 	}
-	return func() itemSeq { return expected(ctx, in, r.trades, r.o.recorder.Policy.OrDefault().Window) }, total, in.close, nil
+	return func() itemSeq { return r.expected(ctx, in) }, total, in.Close, nil
 }
 
 // checkInput reads the whole file before anything is asked, lists its bad rows
 // and takes its fingerprint.
-func (r *reconciling) checkInput(in *input) (total int, err error) {
+func (r *reconciling) checkInput(ctx context.Context, in *jobfile.Input) (total int, err error) {
+	if err := r.readFlags(); err != nil {
+		return 0, err
+	}
 	sum := sha256.New()
 	if _, err := io.Copy(sum, in); err != nil {
 		return 0, fmt.Errorf("reading the input: %w", err)
 	}
 	r.print = hex.EncodeToString(sum.Sum(nil))
+	if err := r.findOrders(ctx, in); err != nil {
+		return 0, err
+	}
+	r.trades = jobfile.NewTrades(true) // or the money of a double booking would agree
+	found, err := r.trades.CheckAll(func() (jobfile.Rows, error) { return r.bookRows(ctx, in) }, r.cmd.ErrOrStderr())
+	if err != nil {
+		return 0, err
+	}
+	if found.Good+found.Bad == 0 {
+		return 0, fmt.Errorf("%w, and nothing was compared; is it the right file?", jobfile.ErrNoRows)
+	}
+	if r.bad = found.Bad; found.Bad > 0 && !r.skipBad {
+		return 0, fmt.Errorf("%d of %d rows are bad, and nothing was compared; correct them, or compare the others with --skip-bad", found.Bad, found.Read-found.Skipped)
+	}
+	return found.Good, nil
+}
+
+// readFlags says how the file is written. Its columns are those of a job in our
+// own shape, whatever the workers read.
+func (r *reconciling) readFlags() error {
+	o, err := r.file.options(r.input, capture.Mapping{})
+	if err != nil {
+		return err
+	}
 	told := false
-	note := func(text string) {
+	o.Format, o.Books = jobfile.FormatCSV, true
+	o.Note = func(text string) {
 		if !told {
 			fmt.Fprintln(r.cmd.ErrOrStderr(), text)
 		}
 		told = true
 	}
-	r.trades = newTrades(filterBits, maxWatched)
-	r.trades.once = true // or the money of a double booking would agree
-	found, err := r.trades.checkAll(func() (rows, error) { return bookRows(in, note) }, r.cmd.ErrOrStderr())
-	if err != nil {
-		return 0, err
-	}
-	if found == (tally{}) {
-		return 0, fmt.Errorf("%w, and nothing was compared; is it the right file?", errNoRows)
-	}
-	if r.bad = found.bad; found.bad > 0 && !r.skipBad {
-		return 0, fmt.Errorf("%d of %d rows are bad, and nothing was compared; correct them, or compare the others with --skip-bad", found.bad, found.good+found.bad)
-	}
-	return found.good, nil
+	r.options = o
+	return nil
 }
 
-// bookRows begins to read the file anew. Its columns are those of a job in our
-// own shape, whatever the workers read.
-func bookRows(in *input, note func(string)) (rows, error) {
-	if err := in.rewind(); err != nil {
+// bookRows begins to read the file anew.
+func (r *reconciling) bookRows(ctx context.Context, in *jobfile.Input) (jobfile.Rows, error) {
+	if err := in.Rewind(); err != nil {
 		return nil, err
 	}
-	dec, err := capture.NewDecoder(capture.Mapping{})
+	all, err := jobfile.Read(in, r.options)
 	if err != nil {
 		return nil, err
 	}
-	return readRows(in, formatCSV, dec, note)
+	return jobfile.Interruptible(ctx, r.withTrades(all)), nil
 }
 
-// expected makes items of the good rows. window is how long an authorization can
-// be captured.
-func expected(ctx context.Context, in *input, known *trades, window time.Duration) itemSeq {
+// expected makes items of the good rows.
+func (r *reconciling) expected(ctx context.Context, in *jobfile.Input) itemSeq {
+	window := r.o.recorder.Policy.OrDefault().Window
 	return func(yield func(reconcile.Item, error) bool) {
-		all, err := bookRows(in, func(string) {})
+		all, err := r.bookRows(ctx, in)
 		if err != nil {
 			yield(reconcile.Item{}, err)
 			return
 		}
-		for row, err := range known.mark(all) {
-			switch {
-			case err == nil && ctx.Err() != nil:
-				err = ctx.Err()
-			case err == nil && row.err != nil:
+		for row, err := range r.trades.Mark(all) {
+			if err == nil && row.Err != nil {
 				continue
 			}
 			item := reconcile.Item{
-				TradeID: row.job.TradeID, Expected: row.job.Amount, CaptureBefore: row.job.Deadline(window),
-				Tag: books{row.line, row.job.OrderID},
+				TradeID: row.Job.TradeID, Expected: row.Job.Amount, CaptureBefore: row.Job.Deadline(window),
+				Tag: books{row.Line, row.Job.OrderID},
 			}
 			if !yield(item, err) || err != nil {
 				return
@@ -141,7 +155,7 @@ func (r *reconciling) question() string {
 	c := r.o.c
 	return strings.Join([]string{
 		c.NATS.URL, c.NATS.Context, c.Ledger.Stream, c.Gateway.URL, c.Gateway.User,
-		r.print, r.since, fmt.Sprint(r.all, r.write, r.skipBad, r.minAge, r.expiring),
+		r.print, r.since, fmt.Sprint(r.all, r.write, r.skipBad, r.minAge, r.expiring, r.file),
 	}, "\n")
 }
 

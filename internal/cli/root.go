@@ -88,6 +88,8 @@ and found differences, bad rows or refused trades.`,
 		newRetryCmd(a),
 		newDLQCmd(a),
 		newPublishCmd(a),
+		newJobsCmd(a),
+		newRecordsCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)

@@ -47,7 +47,7 @@ func (s *sendingBack) flags(cmd *cobra.Command) {
 	f.BoolVar(&s.yes, "yes", false, s.verb+" what the filter selects; without it they are only listed")
 	f.Float64Var(&s.rate, "rate", 2, "trades per second; 0 is no limit")
 	f.IntVar(&s.canary, "canary", 3, "how many are "+s.done+" first and waited for; 0 is none")
-	addDuration(f, &s.patience, "canary-wait", reconcile.DefaultCanaryPatience, "how long they are waited for")
+	addDuration(f, &s.patience, "canary-wait", reconcile.DefaultCanaryTimeout, "how long they are waited for")
 	f.StringVar(&s.subject, "subject", "capture.jobs.released", "`subject` to publish the jobs to")
 	addSettings(cmd)
 }
@@ -157,7 +157,7 @@ func (s *sendingBack) preview(ctx context.Context, releaser *reconcile.Releaser,
 func (s *sendingBack) release(ctx context.Context, releaser *reconcile.Releaser, ids []string) error {
 	tally := newReleaseTally(s.cmd.OutOrStdout(), false)
 	rollout := reconcile.Rollout{
-		Releaser: releaser, Rate: s.rate, Canary: s.canary, Patience: s.patience,
+		Releaser: releaser, Rate: s.rate, Canary: s.canary, Timeout: s.patience,
 		Waiting: func(canaries []string) {
 			fmt.Fprintf(s.cmd.ErrOrStderr(), "waiting for the outcome of the first %d, at most %s\n", len(canaries), s.patience)
 		},

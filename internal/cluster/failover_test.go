@@ -10,19 +10,20 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// The waves of jobs: what happens to the cluster happens in the middle of one.
+// Jobs are published in waves. Each fault happens in the middle of a wave.
 const (
 	wave       = 40
-	firstCalls = 10 // of a wave, before something happens
+	firstCalls = 10 // of a wave, before the fault
 )
 
-// startFailover starts a cluster, a rough gateway and workers.
+// startFailover starts a cluster, a gateway with the preset "rough", and workers.
 func startFailover(t *testing.T, workers int) (*natsserver.Cluster, *world, []*processtest.Process) {
 	t.Helper()
 	c := startCluster(t)
@@ -39,20 +40,19 @@ func startFailover(t *testing.T, workers int) (*natsserver.Cluster, *world, []*p
 	return c, w, running
 }
 
-// during publishes a wave, and lets something happen when the workers are in
-// the middle of it.
+// during publishes a wave and calls happen when the workers are in the middle of it.
 func (w *world) during(what string, happen func()) {
 	w.t.Helper()
 	before := w.calls()
 	w.place(fmt.Sprintf("n%d", len(w.jobs)), wave)
 	processtest.WaitFor(w.t, patience, "the workers to be busy", func() bool { return w.calls() >= before+firstCalls })
 	if n, ok := w.left(); !ok || n == 0 {
-		w.t.Fatalf("%s: no job is left, so there is no load", what)
+		w.t.Fatalf("%s: all jobs are done, so there is no load", what)
 	}
 	happen()
 }
 
-// finish waits for the jobs, stops the workers and audits.
+// finish waits until all jobs are done, stops the workers and runs the audit.
 func finish(w *world, running []*processtest.Process) {
 	w.t.Helper()
 	w.waitDone(patience)
@@ -60,13 +60,16 @@ func finish(w *world, running []*processtest.Process) {
 		p.Stop(patience)
 	}
 	report := w.audited()
-	if want := len(w.jobs) - report.Failed - report.Parked; report.Captured != want || report.Parked > 0 {
+	// A job above its authorization, refused after a call whose answer was lost, is
+	// parked: our own capture may have lowered the sum (rule 5).
+	inDoubt := report.ParkedByReason[capture.ReasonRefusalContradicted]
+	if want := len(w.jobs) - report.Failed - report.Parked; report.Captured != want || report.Parked > inDoubt {
 		w.t.Errorf("captured %d of %d, parked %v", report.Captured, len(w.jobs), report.ParkedByReason)
 	}
 }
 
-// Leaders of the ledger, of the jobs and of their consumer step down, twice
-// each, while three workers are busy: nothing is lost, nothing doubled.
+// The leaders of the ledger, of the jobs and of their consumer step down, twice
+// each, while three workers are busy: no capture is lost or doubled.
 func TestLeadersStepDownUnderLoad(t *testing.T) {
 	t.Parallel()
 	_, w, running := startFailover(t, 3)
@@ -82,7 +85,7 @@ func TestLeadersStepDownUnderLoad(t *testing.T) {
 	finish(w, running)
 }
 
-// stepDown asks until a leader has obeyed.
+// stepDown repeats the request until a leader steps down.
 func (w *world) stepDown(what string) {
 	w.t.Helper()
 	processtest.WaitFor(w.t, patience, what, func() bool {
@@ -90,15 +93,15 @@ func (w *world) stepDown(what string) {
 		if err != nil {
 			return false
 		}
-		var said struct {
+		var reply struct {
 			Error any `json:"error"`
 		}
-		return json.Unmarshal(answer.Data, &said) == nil && said.Error == nil
+		return json.Unmarshal(answer.Data, &reply) == nil && reply.Error == nil
 	})
 }
 
-// The server that leads the ledger goes, and comes back; then the one that
-// leads the consumer of the jobs. While one is away the others go on.
+// The server that leads the ledger is stopped and restarted, then the one that
+// leads the consumer of the jobs. Captures continue meanwhile.
 func TestServersGoAndComeBackUnderLoad(t *testing.T) {
 	t.Parallel()
 	c, w, running := startFailover(t, 2)
@@ -120,8 +123,8 @@ func TestServersGoAndComeBackUnderLoad(t *testing.T) {
 	finish(w, running)
 }
 
-// A worker starts while too few servers are there to choose a leader, and the
-// streams don't exist yet.
+// A worker starts while too few servers run to elect a leader, and the streams do
+// not exist yet.
 func TestAWorkerThatStartsTooEarlyWaitsForALeader(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
@@ -167,8 +170,8 @@ func (w *world) info(stream string) *jetstream.StreamInfo {
 	return info
 }
 
-// waitCurrent waits until the server that came back has caught up: with two
-// away there would be no majority.
+// waitCurrent waits until a restarted server has caught up: without it and the next
+// one there would be no majority.
 func (w *world) waitCurrent() {
 	w.t.Helper()
 	for _, stream := range []string{ledger.DefaultStream, jobsStream} {
@@ -191,6 +194,6 @@ func indexOf(t *testing.T, c *natsserver.Cluster, name string) int {
 			return i
 		}
 	}
-	t.Fatalf("no server is named %q", name)
+	t.Fatalf("no server with the name %q", name)
 	return -1
 }

@@ -1,9 +1,9 @@
 //go:build unix
 
-// Package cluster holds the program to its promises on a JetStream cluster:
-// three servers, streams of three replicas, several workers. Leaders step down
-// and servers go and come back under load; nothing may be lost or doubled. It
-// also measures how the throughput grows with the workers (-scaling).
+// Package cluster tests the program on a JetStream cluster: three servers, streams
+// with three replicas, several workers. Leaders step down and servers restart under
+// load; no capture may be lost or doubled. It also measures the throughput by
+// number of workers (-scaling).
 package cluster
 
 import (

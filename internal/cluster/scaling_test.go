@@ -18,9 +18,9 @@ import (
 
 const scalingTurns = 3
 
-// load is what the workers meet. The first is what they are made for: a gateway
-// that takes its time, and few calls at a time, so that the machine limits
-// nothing. The second asks how far this machine goes, everything on it included.
+// load is a load of the workers. With the first, the gateway is slow and calls are
+// few, so the machine is no limit, as in production. The second finds the limit of
+// this machine, with broker and gateway on it.
 type load struct {
 	name    string
 	latency time.Duration // of the gateway
@@ -33,7 +33,7 @@ var loads = []load{
 	{"gateway 0ms, 64 calls in flight per worker", 0, 64, func(int) int { return 5000 }},
 }
 
-// setting is one thing that is measured.
+// setting is one measured combination.
 type setting struct {
 	load     int // of loads
 	replicas int
@@ -44,15 +44,15 @@ func (s setting) String() string {
 	return fmt.Sprintf("%s, R%d, %d workers", loads[s.load].name, s.replicas, s.workers)
 }
 
-// alone is the same with one worker.
+// alone returns the same setting with one worker.
 func (s setting) alone() setting {
 	s.workers = 1
 	return s
 }
 
-// TestScaling measures how many captures a second 1, 2 and 4 workers make on
-// one durable consumer, with one replica and with three. It holds them to a
-// little more than nothing: how much is for docs/scaling.md to say.
+// TestScaling measures the captures per second of 1, 2 and 4 workers on one durable
+// consumer, with one replica and with three. It requires only a small gain;
+// docs/scaling.md has the numbers.
 func TestScaling(t *testing.T) {
 	if !*scaling {
 		t.Skip("it takes minutes; run it with -scaling, or make scaling")
@@ -66,7 +66,7 @@ func TestScaling(t *testing.T) {
 		}
 	}
 	rates := map[setting][]float64{}
-	for turn := range scalingTurns { // interleaved, since machines have moods
+	for turn := range scalingTurns { // interleaved, since the speed of a machine varies
 		for _, s := range settings {
 			t.Run(fmt.Sprintf("turn %d, %s", turn+1, s), func(t *testing.T) {
 				rates[s] = append(rates[s], s.measure(t))
@@ -76,13 +76,13 @@ func TestScaling(t *testing.T) {
 	report(rates, settings)
 	for _, replicas := range []int{1, 3} {
 		if one, two := median(rates[setting{0, replicas, 1}]), median(rates[setting{0, replicas, 2}]); two < 1.3*one {
-			t.Errorf("R%d: two workers make %.0f captures a second, one makes %.0f", replicas, two, one)
+			t.Errorf("R%d: %.0f captures/s with two workers, %.0f with one", replicas, two, one)
 		}
 	}
 }
 
-// measure takes the time from the first tenth of the captures to the last but
-// one tenth: how a batch begins and ends is not what is asked.
+// measure returns the captures per second between the first and the ninth tenth,
+// without the start and the end of the batch.
 func (s setting) measure(t *testing.T) float64 {
 	t.Helper()
 	l := loads[s.load]
@@ -123,7 +123,7 @@ func (s setting) broker(t *testing.T) string {
 	return one.URL()
 }
 
-// report prints tables in Markdown.
+// report prints the results as Markdown tables.
 func report(rates map[setting][]float64, settings []setting) {
 	fmt.Printf("\n%s/%s, %d CPUs, %s, %d turns\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), scalingTurns)
 	last := -1

@@ -8,7 +8,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// patience is the bound of waits whose length is not what a test is about.
+// patience bounds waits whose duration is not tested.
 const patience = processtest.Patience
 
 // startWorker starts `capture-worker run` and returns once it takes jobs.

@@ -30,18 +30,18 @@ const (
 	jobsSubject  = "capture.jobs.shipped"
 )
 
-// world is a broker, a simulated gateway and a client of ours.
+// world is a broker, a simulated gateway and a NATS client.
 type world struct {
-	t    *testing.T
-	url  string
-	js   jetstream.JetStream
-	book *ledger.JetStream
-	sim  *gatewaytest.Simulator
-	env  []string // of the workers
-	jobs map[string]*capture.Job
+	t      *testing.T
+	url    string
+	js     jetstream.JetStream
+	ledger *ledger.JetStream
+	sim    *gatewaytest.Simulator
+	env    []string // of the workers
+	jobs   map[string]*capture.Job
 }
 
-// newWorld connects to a broker and starts a gateway.
+// newWorld connects to a broker and starts a simulated gateway.
 func newWorld(t *testing.T, url string, o gatewaytest.Options) *world {
 	t.Helper()
 	o.User, o.Secret = simUser, simSecret
@@ -58,7 +58,7 @@ func newWorld(t *testing.T, url string, o gatewaytest.Options) *world {
 	if w.js, err = jetstream.New(nc); err != nil {
 		t.Fatal(err)
 	}
-	w.book = ledger.NewJetStream(w.js, ledger.Options{Bound: patience})
+	w.ledger = ledger.NewJetStream(w.js, ledger.Options{Bound: patience})
 	w.env = append([]string{
 		"CAPTURE_NATS_URL=" + url, "CAPTURE_GATEWAY_URL=" + server.URL + gatewaytest.PaymentsPath,
 		"CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example/notify", "CAPTURE_GATEWAY_USER=" + simUser, "CAPTURE_GATEWAY_SECRET_KEY=" + simSecret,
@@ -76,8 +76,8 @@ func startCluster(t *testing.T) *natsserver.Cluster {
 	return c
 }
 
-// place authorizes n trades and publishes their jobs; every tenth is published
-// twice, every twentieth asks for too much.
+// place authorizes n trades and publishes their jobs. Every tenth job is published
+// twice, every twentieth has an amount that is too high.
 func (w *world) place(prefix string, n int) {
 	w.t.Helper()
 	for i := range n {
@@ -98,8 +98,8 @@ func (w *world) place(prefix string, n int) {
 	}
 }
 
-// placePlain authorizes n trades and publishes a job for each, which a healthy
-// gateway captures. It does not wait for each to be stored before the next.
+// placePlain authorizes n trades and publishes a valid job for each, without
+// waiting for each confirmation.
 func (w *world) placePlain(prefix string, n int) {
 	w.t.Helper()
 	for i := range n {
@@ -120,12 +120,11 @@ func (w *world) placePlain(prefix string, n int) {
 	select {
 	case <-w.js.PublishAsyncComplete():
 	case <-time.After(patience):
-		w.t.Fatal("the jobs are not stored")
+		w.t.Fatal("the jobs were not stored")
 	}
 }
 
-// publish repeats itself until the job is stored; the id keeps it from being
-// stored twice.
+// publish repeats until the job is stored. The message id prevents duplicates.
 func (w *world) publish(job capture.Job, id string) {
 	w.t.Helper()
 	body, err := json.Marshal(job)
@@ -152,8 +151,8 @@ func (w *world) calls() int {
 	return int(stats.Captures + stats.Queries)
 }
 
-// left counts the jobs that are waiting or delivered; ok is false where nobody
-// could tell.
+// left returns the number of jobs that are not acknowledged; ok is false if the
+// consumer could not be read.
 func (w *world) left() (n int, ok bool) {
 	consumer, err := w.js.Consumer(w.t.Context(), jobsStream, consumerName)
 	if err != nil {
@@ -171,13 +170,13 @@ func (w *world) waitDone(within time.Duration) {
 	})
 }
 
-// audited holds every trade's ledger against the rules, its job and what the
-// gateway really did, and the ledger to holding no others.
+// audited checks the ledger of every trade against the rules, its job and the
+// effects at the gateway, and that the ledger has no other trades.
 func (w *world) audited() audit.Report {
 	w.t.Helper()
 	collector := audit.NewCollector(processtest.Policy, 20)
 	for id, job := range w.jobs {
-		loaded, err := w.book.LoadLatest(w.t.Context(), id)
+		loaded, err := w.ledger.LoadLatest(w.t.Context(), id)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -188,14 +187,14 @@ func (w *world) audited() audit.Report {
 	if !report.Clean() || report.Unsettled > 0 || report.Trades != len(w.jobs) {
 		var table strings.Builder
 		_ = report.WriteTable(&table) // a Builder takes everything
-		w.t.Errorf("the audit of %d trades is not clean:\n%s", len(w.jobs), table.String())
+		w.t.Errorf("the audit of %d trades has findings:\n%s", len(w.jobs), table.String())
 	}
-	for id, err := range w.book.Trades(w.t.Context(), ledger.Filter{}) {
+	for id, err := range w.ledger.Trades(w.t.Context(), ledger.Filter{}) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		if w.jobs[id] == nil {
-			w.t.Errorf("the ledger holds trade %s, which nobody asked for", id)
+			w.t.Errorf("the ledger has trade %s without a job", id)
 		}
 	}
 	return report

@@ -56,7 +56,7 @@ func newWorld(ctx context.Context, o Options) (w *world, err error) {
 	if w.server, err = natsserver.Start(natsserver.Options{StoreDir: w.dir}); err != nil {
 		return w, err
 	}
-	w.config.NATS.URL = w.server.URL()
+	w.config.NATS.URL, w.config.NATS.StoreDir = w.server.URL(), w.dir
 	if w.nc, err = service.Connect(ctx, w.config, o.Log); err != nil {
 		return w, err
 	}
@@ -70,7 +70,7 @@ func newWorld(ctx context.Context, o Options) (w *world, err error) {
 	}
 	w.config.Gateway.NotifyURL = "http://" + notifications.Addr().String() + w.config.Notify.Path
 	w.service, err = service.New(ctx, service.Options{
-		Config: w.config, Version: o.Version, Log: o.Log, Notifications: notifications,
+		Config: w.config, Version: o.Version, Log: o.Log, Notifications: notifications, Records: true,
 	})
 	return w, err
 }

@@ -20,12 +20,12 @@ jobs:
   stream: ORDERS
   subjects: [orders.shipped]
   fields:
-    trade_id: payment.tradeId
-    amount: payment.total.value
+    trade_id: ['$.payments[?@.live == true].id', payment.tradeId]
+    amount: {path: $.payment.total.value, unit: major}
     currency: payment.total.currency
     order_id: orderNumber
   match:
-    - {path: kind, value: order.shipped}
+    - {path: kind, values: [Order.Shipped, order.sent], ignore_case: true}
     - {path: payment.live, value: "true"}
 `
 

@@ -29,7 +29,7 @@ func TestStartedByFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := startWorker(t, "flags", []string{"CAPTURE_GATEWAY_SECRET_KEY_FILE=" + secret},
-		"--nats-url", b.url, "--gateway-url", s.url, "--gateway-user", simUser,
+		"--nats-url", b.url, "--gateway-url", s.url, "--gateway-user", simUser, "--gateway-notify-url", "https://shop.example/notify",
 		"--worker-concurrency", "4", "--admin-listen", "127.0.0.1:0")
 	works(t, b, s, w)
 }

@@ -83,7 +83,7 @@ func (r *Reader) Order(ctx context.Context, order string, each func(Trade) error
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(ordersOf(trade.Events), order) {
+		if !slices.Contains(Orders(trade.Events), order) {
 			continue
 		}
 		found = true
@@ -101,9 +101,9 @@ func (r *Reader) Order(ctx context.Context, order string, each func(Trade) error
 	return nil
 }
 
-// ordersOf returns the orders that the jobs of a trade named, in this order. A
+// Orders returns the orders that the jobs of a trade named, in this order. A
 // later job may name another order than the first, and both are asked for.
-func ordersOf(events []capture.Event) []string {
+func Orders(events []capture.Event) []string {
 	var orders []string
 	add := func(order string) {
 		if order != "" && !slices.Contains(orders, order) {

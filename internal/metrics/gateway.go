@@ -10,24 +10,24 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// The methods as labels.
+// Values of the label method.
 const (
 	methodCapture = "capture"
 	methodQuery   = "query"
 )
 
-// otherCode stands for every code that no page documents: the gateway must not
-// be able to make series.
+// otherCode replaces every undocumented code, so that the gateway cannot create
+// series.
 const otherCode = "other"
 
-// codes are those that the gateway documents; the usual one comes first.
+// codes are the documented codes of the gateway, the most frequent one first.
 var codes = []string{
 	capture.CodeSuccess, capture.CodeInternal, capture.CodeSignature, capture.CodeUser, capture.CodeFieldMissing,
 	capture.CodeRequestID, capture.CodeWindowExceeded, capture.CodeAmountExceeded, capture.CodeCurrencyMismatch,
 	capture.CodeTradeID,
 }
 
-// Gateway counts the calls that go through it.
+// Gateway returns a gateway that counts its calls.
 func (m *Metrics) Gateway(next worker.Gateway) worker.Gateway { return &countedGateway{next, m} }
 
 type countedGateway struct {

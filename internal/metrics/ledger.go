@@ -11,7 +11,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// The results of an append as labels.
+// Values of the label result of appends.
 const (
 	appendStored    = "stored"
 	appendConflict  = "conflict"
@@ -19,8 +19,8 @@ const (
 	appendFailed    = "failed"
 )
 
-// Ledger counts the appends that go through it, and with them everything that
-// is written down: attempts, queries, notifications, outcomes and money.
+// Ledger returns a ledger that counts its appends and the events in them: attempts,
+// queries, notifications, outcomes and money.
 func (m *Metrics) Ledger(next ledger.Ledger) ledger.Ledger { return &countedLedger{next, m} }
 
 type countedLedger struct {
@@ -38,21 +38,21 @@ func (l *countedLedger) Append(ctx context.Context, e capture.Event, after uint6
 	return seq, err
 }
 
-// Load remembers trades that an earlier process left unsettled: their deadlines
-// count too.
+// Load adds trades that an earlier process left unsettled to the gauges of
+// unsettled trades.
 func (l *countedLedger) Load(ctx context.Context, tradeID string) (ledger.Trade, error) {
 	t, err := l.Ledger.Load(ctx, tradeID)
 	if err == nil {
-		l.m.open.learn(t)
+		l.m.open.addLoaded(t)
 	}
 	return t, err
 }
 
-// LoadLatest remembers as Load does.
+// LoadLatest counts as Load does.
 func (l *countedLedger) LoadLatest(ctx context.Context, tradeID string) (ledger.Trade, error) {
 	t, err := l.Ledger.LoadLatest(ctx, tradeID)
 	if err == nil {
-		l.m.open.learn(t)
+		l.m.open.addLoaded(t)
 	}
 	return t, err
 }
@@ -71,9 +71,9 @@ func appendResult(err error) string {
 
 func (m *Metrics) event(e *capture.Event) {
 	m.events.WithLabelValues(string(e.Type)).Inc()
-	m.open.see(e)
+	m.open.addEvent(e)
 	if e.Job != nil {
-		m.money.WithLabelValues(e.Job.Amount.Currency()) // at zero before there is any
+		m.money.WithLabelValues(e.Job.Amount.Currency()) // creates the series at zero
 	}
 	if !e.Type.Outcome() {
 		return
@@ -87,7 +87,7 @@ func (m *Metrics) event(e *capture.Event) {
 	}
 }
 
-// knownReason keeps a word that the gateway chose out of the labels.
+// knownReason returns the reason as a label value, otherCode for unknown ones.
 func knownReason(e *capture.Event) string {
 	if e.Reason == "" {
 		return ""
@@ -102,7 +102,7 @@ func knownReason(e *capture.Event) string {
 	return otherCode
 }
 
-// units is the amount as a float: good enough for a graph, not for a book.
+// units returns the amount as a float, which is precise enough for a graph.
 func units(amount string) float64 {
 	f, err := strconv.ParseFloat(amount, 64)
 	if err != nil {

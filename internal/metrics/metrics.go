@@ -1,7 +1,7 @@
-// Package metrics counts what a worker does, for Prometheus. It stands beside
-// the work: it wraps the gateway and the ledger that the work goes through,
-// and nothing of the work depends on it. No label holds an id: every series
-// is there from the start, and there are only so many.
+// Package metrics counts what a worker does, for Prometheus. It wraps the gateway
+// and the ledger that the worker uses; the worker does not depend on it. No label
+// contains an id: the number of series is bounded, and every series exists from
+// the start.
 package metrics
 
 import (
@@ -19,10 +19,10 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// latencies suits calls from a millisecond to the gateway's timeout.
+// latencies are buckets from a millisecond to the gateway's timeout, in seconds.
 var latencies = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
-// Metrics holds the series of one process.
+// Metrics holds the series of one process. Use New.
 type Metrics struct {
 	registry *prometheus.Registry
 
@@ -39,11 +39,11 @@ type Metrics struct {
 	delivered  *prometheus.GaugeVec // by lane
 	again      *prometheus.GaugeVec // by lane
 	paused     *prometheus.GaugeVec // by lane
-	faultCode  atomic.Value         // string: the last refusal of our key or user
+	faultCode  atomic.Value         // string: code of the last refusal of our key or user
 	open       *openTrades
 }
 
-// New returns the series, all at zero. now is the clock.
+// New returns all series at zero. now is the clock.
 func New(version string, now func() time.Time) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), open: newOpenTrades(now)}
 	m.makeJobs()
@@ -53,24 +53,20 @@ func New(version string, now func() time.Time) *Metrics {
 		m.deliveries, m.jobSeconds, m.outcomes, m.corrected, m.events, m.money,
 		m.calls, m.codes, m.appends, m.ready, m.delivered, m.again, m.paused, m.open,
 	)
-	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "capture_build_info", Help: "1, with the version of the program.",
-	}, []string{"version"})
-	info.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(info)
+	m.buildInfo(version)
 	return m
 }
 
-// Terms sets how long an authorization can be captured, and how long a trade may
-// be open before it wants attention. Call it before anything is counted.
+// Terms sets how long an authorization can be captured, and after what time an
+// unsettled trade is overdue. Call it before anything is counted.
 func (m *Metrics) Terms(window, attention time.Duration) {
-	m.open.window, m.open.long = window, attention
+	m.open.window, m.open.overdueAfter = window, attention
 }
 
 func (m *Metrics) makeJobs() {
-	m.deliveries = counters("capture_deliveries_total", "Deliveries of jobs, by what became of them. Acknowledged ones with the reason not_selected are events that jobs.match passes over.", "verb", "reason")
+	m.deliveries = counters("capture_deliveries_total", "Deliveries of jobs, by result (verb and reason). Reason not_selected: acknowledged events that jobs.match does not select.", "verb", "reason")
 	m.jobSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "capture_delivery_seconds", Help: "From a delivery to what became of it, waits inside included.",
+		Name: "capture_delivery_seconds", Help: "Time from a delivery to its result, including waits.",
 		Buckets: append(latencies, 60),
 	})
 	m.outcomes = counters("capture_outcomes_total", "Outcomes written to the ledger by this process.", "outcome", "reason")
@@ -80,9 +76,9 @@ func (m *Metrics) makeJobs() {
 	m.events = counters("capture_events_total", "Events appended to the ledger by this process.", "type")
 	m.money = counters("capture_captured_money_total", "Money captured, in units of the currency.", "currency")
 	m.ready = gauges("capture_jobs_ready", "Jobs in the stream that were not delivered yet, for all workers.", "lane")
-	m.delivered = gauges("capture_jobs_delivered", "Jobs delivered and not done, those that wait for a retry included, for all workers.", "lane")
-	m.again = gauges("capture_jobs_redelivered", "Of the delivered jobs, those that were delivered more than once, for all workers.", "lane")
-	m.paused = gauges("capture_lane_paused", "1 while somebody has paused the lane.", "lane")
+	m.delivered = gauges("capture_jobs_delivered", "Jobs delivered and not acknowledged, including those that wait for a retry, for all workers.", "lane")
+	m.again = gauges("capture_jobs_redelivered", "Delivered jobs that were delivered more than once, for all workers.", "lane")
+	m.paused = gauges("capture_lane_paused", "1 while the lane is paused by an operator.", "lane")
 	m.deliveries.WithLabelValues(string(worker.Ack), "")
 	m.deliveries.WithLabelValues(string(worker.Ack), worker.NotSelected)
 	m.deliveries.WithLabelValues(string(worker.Later), "")
@@ -103,7 +99,7 @@ func (m *Metrics) makeJobs() {
 
 func (m *Metrics) makeCalls() {
 	m.calls = histograms("capture_gateway_call_seconds", "Gateway calls, by method and answer.", "method", "answer")
-	m.codes = counters("capture_gateway_codes_total", "Codes that the gateway answered, those of its documentation.", "method", "code")
+	m.codes = counters("capture_gateway_codes_total", "Codes in the answers of the gateway; other: a code that its documentation does not list.", "method", "code")
 	m.appends = histograms("capture_ledger_append_seconds", "Appends to the ledger, by result.", "result")
 	for _, method := range []string{methodCapture, methodQuery} {
 		for _, kind := range []capture.AnswerKind{capture.AnswerDone, capture.AnswerRefused, capture.AnswerUnknown, capture.AnswerNotSent} {
@@ -130,21 +126,21 @@ func histograms(name, help string, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: latencies}, labels)
 }
 
-// Disposed counts a delivery; it is a worker.Config's Observe.
+// Disposed counts a delivery. It is the function for worker.Config.Observe.
 func (m *Metrics) Disposed(d worker.Disposition, took time.Duration) {
 	m.deliveries.WithLabelValues(string(d.Do), d.Reason).Inc()
 	m.jobSeconds.Observe(took.Seconds())
 }
 
-// Backlog is what the consumer of a lane has left, for all workers.
+// Backlog is the backlog of a lane's consumer, for all workers.
 type Backlog struct {
 	Ready       float64 // not delivered yet
-	Delivered   float64 // delivered and not done
-	Redelivered float64 // of these, more than once
+	Delivered   float64 // delivered and not acknowledged
+	Redelivered float64 // of these, delivered more than once
 	Paused      bool
 }
 
-// Backlog sets what a lane has left.
+// Backlog sets the backlog of a lane.
 func (m *Metrics) Backlog(lane string, b Backlog) {
 	m.ready.WithLabelValues(lane).Set(b.Ready)
 	m.delivered.WithLabelValues(lane).Set(b.Delivered)

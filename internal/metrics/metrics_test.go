@@ -18,7 +18,7 @@ import (
 
 var began = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
 
-// read returns what Prometheus would, a series per line.
+// read returns the series as Prometheus reads them, one per line.
 func read(t *testing.T, m *metrics.Metrics) string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -38,9 +38,9 @@ func wantSeries(t *testing.T, text string, series ...string) {
 	}
 }
 
-// A series that appears only when something goes wrong cannot be alerted on
-// the first time.
-func TestSeriesAreThereFromTheStart(t *testing.T) {
+// All series exist from the start: an alert on a series that appears with the
+// first fault would miss that fault.
+func TestSeriesExistFromTheStart(t *testing.T) {
 	t.Parallel()
 	text := read(t, metrics.New("v1", time.Now))
 	wantSeries(t, text,
@@ -60,20 +60,22 @@ func TestSeriesAreThereFromTheStart(t *testing.T) {
 	)
 }
 
-// talker is a gateway that answers as told.
-type talker struct{ capture.Answer }
+// fixedGateway is a gateway with configured answers.
+type fixedGateway struct{ capture.Answer }
 
-func (g talker) Capture(context.Context, gateway.CaptureRequest) capture.Answer { return g.Answer }
-func (g talker) Query(context.Context, string) capture.Answer                   { return g.Answer }
+func (g fixedGateway) Capture(context.Context, gateway.CaptureRequest) capture.Answer {
+	return g.Answer
+}
+func (g fixedGateway) Query(context.Context, string) capture.Answer { return g.Answer }
 
-func TestCallsAreCountedWithoutTheGatewaysWords(t *testing.T) {
+func TestCallLabelsAreBounded(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("v1", time.Now)
 	for i := range 100 {
 		a := capture.Answer{Kind: capture.AnswerUnknown, Code: fmt.Sprint(-9000 - i)}
-		m.Gateway(talker{a}).Capture(t.Context(), gateway.CaptureRequest{})
+		m.Gateway(fixedGateway{a}).Capture(t.Context(), gateway.CaptureRequest{})
 	}
-	m.Gateway(talker{capture.Answer{Kind: capture.AnswerDone, Code: capture.CodeSuccess}}).Query(t.Context(), "T1")
+	m.Gateway(fixedGateway{capture.Answer{Kind: capture.AnswerDone, Code: capture.CodeSuccess}}).Query(t.Context(), "T1")
 	text := read(t, m)
 	wantSeries(t, text,
 		`capture_gateway_codes_total{code="other",method="capture"} 100`,
@@ -81,7 +83,7 @@ func TestCallsAreCountedWithoutTheGatewaysWords(t *testing.T) {
 		`capture_gateway_call_seconds_count{answer="unknown",method="capture"} 100`,
 	)
 	if strings.Contains(text, "-9042") || strings.Contains(text, "T1") {
-		t.Error("a label holds what the gateway or a publisher chose")
+		t.Error("a label contains a text of the gateway or of a publisher")
 	}
 }
 
@@ -101,9 +103,9 @@ func attempted(t *testing.T, trade string, at time.Time) capture.Event {
 func TestEventsMoneyAndUnsettledTrades(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("v1", func() time.Time { return began })
-	book := m.Ledger(&ledger.Memory{})
+	l := m.Ledger(&ledger.Memory{})
 	add := func(e capture.Event, after uint64) {
-		if _, err := book.Append(t.Context(), e, after); err != nil {
+		if _, err := l.Append(t.Context(), e, after); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -111,7 +113,7 @@ func TestEventsMoneyAndUnsettledTrades(t *testing.T) {
 	add(attempted(t, "T2", began.Add(2*time.Hour)), 0)
 	other := attempted(t, "T2", began)
 	other.ID = "of-another-worker"
-	if _, err := book.Append(t.Context(), other, 0); err == nil {
+	if _, err := l.Append(t.Context(), other, 0); err == nil {
 		t.Fatal("no conflict")
 	}
 	text := read(t, m)
@@ -131,9 +133,8 @@ func TestEventsMoneyAndUnsettledTrades(t *testing.T) {
 	)
 }
 
-// After a restart, what was begun before it is at risk as before: a job that is
-// delivered again makes its trade known.
-func TestTradesOfAnEarlierProcessAreRemembered(t *testing.T) {
+// After a restart, a redelivered job adds its unsettled trade to the gauges again.
+func TestUnsettledTradesOfAnEarlierProcess(t *testing.T) {
 	t.Parallel()
 	shared := &ledger.Memory{}
 	earlier := metrics.New("v1", time.Now).Ledger(shared)
@@ -148,11 +149,11 @@ func TestTradesOfAnEarlierProcessAreRemembered(t *testing.T) {
 	}
 	for _, load := range []string{"Load", "LoadLatest"} {
 		m := metrics.New("v1", time.Now)
-		book := m.Ledger(shared)
+		l := m.Ledger(shared)
 		for _, trade := range []string{"T1", "T2", "T3"} {
-			reader := book.Load
+			reader := l.Load
 			if load == "LoadLatest" {
-				reader = book.LoadLatest
+				reader = l.LoadLatest
 			}
 			if _, err := reader(t.Context(), trade); err != nil {
 				t.Fatal(err)
@@ -163,15 +164,15 @@ func TestTradesOfAnEarlierProcessAreRemembered(t *testing.T) {
 	}
 }
 
-// The reason of a halt is what the gateway refused last.
-func TestHaltSaysWhatIsRefused(t *testing.T) {
+// The reason of capture_halted is that of the last refusal.
+func TestHaltReason(t *testing.T) {
 	t.Parallel()
 	halted := false
 	m := metrics.New("v1", time.Now)
 	m.Halt(func() bool { return halted })
 	wantSeries(t, read(t, m), `capture_halted{reason="signature"} 0`, `capture_halted{reason="user"} 0`)
 	refusal := capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeUser}
-	m.Gateway(talker{refusal}).Query(t.Context(), "T1")
+	m.Gateway(fixedGateway{refusal}).Query(t.Context(), "T1")
 	halted = true
 	wantSeries(t, read(t, m), `capture_halted{reason="signature"} 0`, `capture_halted{reason="user"} 1`)
 	halted = false
@@ -186,26 +187,26 @@ func TestBacklogOfALane(t *testing.T) {
 		`capture_jobs_redelivered{lane="live"} 2`, `capture_lane_paused{lane="live"} 1`)
 }
 
-// A trade that is open for long is counted apart.
+// Trades that are unsettled for longer than the limit are counted as overdue.
 func TestOverdueTrades(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := metrics.New("v1", time.Now)
 		m.Terms(10*24*time.Hour, time.Hour)
-		book := m.Ledger(&ledger.Memory{})
+		l := m.Ledger(&ledger.Memory{})
 		sum, err := capture.ParseAmount("24.99", "EUR")
 		if err != nil {
 			t.Fatal(err)
 		}
 		job := capture.Job{TradeID: "T1", Amount: sum}
-		seq, err := book.Append(t.Context(), capture.Event{ID: "E1", Type: capture.Attempted, TradeID: "T1", Time: time.Now(), Job: &job}, 0)
+		seq, err := l.Append(t.Context(), capture.Event{ID: "E1", Type: capture.Attempted, TradeID: "T1", Time: time.Now(), Job: &job}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
 		wantSeries(t, read(t, m), `capture_unsettled_overdue_trades 0`, `capture_unsettled_nearest_deadline_timestamp_seconds 0`)
 		made := time.Now().Add(-time.Hour)
-		_, err = book.Append(t.Context(), capture.Event{ID: "E2", Type: capture.Queried, TradeID: "T1", Time: time.Now(), Answer: &capture.Answer{
+		_, err = l.Append(t.Context(), capture.Event{ID: "E2", Type: capture.Queried, TradeID: "T1", Time: time.Now(), Answer: &capture.Answer{
 			Kind: capture.AnswerDone, Order: &capture.Order{State: capture.OrderAuthorized, CreatedAt: strconv.FormatInt(made.Unix(), 10)},
 		}}, seq)
 		if err != nil {
@@ -217,8 +218,8 @@ func TestOverdueTrades(t *testing.T) {
 	})
 }
 
-// A trade that another process settled does not stay unsettled here for ever.
-func TestSweepForgetsWhatOthersSettled(t *testing.T) {
+// Sweep removes the trades that another process has settled.
+func TestSweep(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := metrics.New("v1", time.Now)
@@ -238,7 +239,7 @@ func TestSweepForgetsWhatOthersSettled(t *testing.T) {
 		if _, err := shared.Append(t.Context(), settled, 1); err != nil {
 			t.Fatal(err)
 		}
-		// What comes after an outcome does not open it again.
+		// Events after an outcome do not make the trade unsettled again.
 		after := uint64(3)
 		for _, typ := range []capture.EventType{capture.Parked, capture.Notified, capture.Dismissed} {
 			seq, err := shared.Append(t.Context(), capture.Event{ID: "y" + string(typ), Type: typ, TradeID: "T3", Time: time.Now()}, after)

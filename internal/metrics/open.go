@@ -11,16 +11,17 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// openTrades remembers the unsettled trades that this process has written to.
-// Another process may settle one of them, so those that were not touched for a
-// while are looked up in the ledger (Sweep).
+// openTrades holds the unsettled trades that this process has written to. Another
+// process may settle one of them, so Sweep reads those from the ledger that were
+// not touched for a while.
 type openTrades struct {
-	now    func() time.Time
-	window time.Duration // of an authorization
-	long   time.Duration // open for longer, a trade wants attention
-	mu     sync.Mutex
-	trades map[string]openTrade
-	// currencies that were ever at risk keep their series, at zero.
+	now          func() time.Time
+	window       time.Duration // of an authorization
+	overdueAfter time.Duration
+	mu           sync.Mutex
+	trades       map[string]openTrade
+	// currencies holds all currencies that had an unsettled trade: their series stay,
+	// at zero.
 	currencies map[string]bool
 
 	oldest, deadline, count, overdue, risk *prometheus.Desc
@@ -33,22 +34,20 @@ type openTrade struct {
 	touched  time.Time
 }
 
-// DefaultAttention is how long a trade may be open before it wants attention, if
-// nobody sets it.
+// DefaultAttention is the default time after which an unsettled trade is overdue.
 const DefaultAttention = 24 * time.Hour
 
-// maxOpen bounds the memory. Far beyond it the numbers only say "very many",
-// which is what a person needs to hear.
+// maxOpen bounds the memory. Further trades are not counted.
 const maxOpen = 200_000
 
 func newOpenTrades(now func() time.Time) *openTrades {
 	return &openTrades{
-		now: now, window: capture.AuthorizationWindow, long: DefaultAttention,
+		now: now, window: capture.AuthorizationWindow, overdueAfter: DefaultAttention,
 		trades: map[string]openTrade{}, currencies: map[string]bool{},
 		oldest: prometheus.NewDesc("capture_unsettled_oldest_timestamp_seconds",
-			"When the oldest unsettled trade of this process was begun; 0 where there is none.", nil, nil),
+			"When the oldest unsettled trade of this process was opened; 0 if there is none.", nil, nil),
 		deadline: prometheus.NewDesc("capture_unsettled_nearest_deadline_timestamp_seconds",
-			"The nearest authorization deadline among the unsettled trades of this process; 0 where none is known.", nil, nil),
+			"The nearest authorization deadline among the unsettled trades of this process; 0 if none is known.", nil, nil),
 		count: prometheus.NewDesc("capture_unsettled_trades", "Unsettled trades of this process.", nil, nil),
 		overdue: prometheus.NewDesc("capture_unsettled_overdue_trades",
 			"Unsettled trades of this process that are open longer than worker.attention_after.", nil, nil),
@@ -57,8 +56,8 @@ func newOpenTrades(now func() time.Time) *openTrades {
 	}
 }
 
-// see takes an event that this process appended.
-func (o *openTrades) see(e *capture.Event) {
+// addEvent takes an event that this process has appended.
+func (o *openTrades) addEvent(e *capture.Event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if e.Type.Outcome() {
@@ -83,16 +82,16 @@ func (o *openTrades) see(e *capture.Event) {
 	o.trades[e.TradeID] = t
 }
 
-// learn takes a trade that was read. One that this process does not know, and
-// that is not settled, was begun by another, as by the one before a restart.
-func (o *openTrades) learn(trade ledger.Trade) {
+// addLoaded takes a trade that was read. An unsettled one that is unknown was
+// opened by another process, such as this one before a restart.
+func (o *openTrades) addLoaded(trade ledger.Trade) {
 	state := trade.State()
 	if settled(state) {
-		o.found(trade.ID, true)
+		o.update(trade.ID, true)
 		return
 	}
 	if state.Job.TradeID == "" {
-		return // the ledger holds none of its jobs: nothing of ours is at stake
+		return // the ledger has no job of it, so there is nothing to capture
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -105,19 +104,19 @@ func (o *openTrades) learn(trade ledger.Trade) {
 	}
 }
 
-// Describe is prometheus.Collector.
+// Describe implements prometheus.Collector.
 func (o *openTrades) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{o.oldest, o.deadline, o.count, o.overdue, o.risk} {
 		ch <- d
 	}
 }
 
-// Collect is prometheus.Collector.
+// Collect implements prometheus.Collector.
 func (o *openTrades) Collect(ch chan<- prometheus.Metric) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var oldest, nearest time.Time
-	overdue, limit := 0, o.now().Add(-o.long)
+	overdue, limit := 0, o.now().Add(-o.overdueAfter)
 	risk := map[string]float64{}
 	for currency := range o.currencies {
 		risk[currency] = 0
@@ -141,7 +140,8 @@ func (o *openTrades) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// createdAt is when the authorization was made, as far as the event says.
+// createdAt returns when the authorization was made, zero if the event does not
+// say.
 func createdAt(e *capture.Event) time.Time {
 	if e.Answer == nil || e.Answer.Order == nil {
 		return time.Time{}
@@ -149,7 +149,7 @@ func createdAt(e *capture.Event) time.Time {
 	return capture.UnixSeconds(e.Answer.Order.CreatedAt)
 }
 
-// earlier returns the earlier of two times, where zero means none.
+// earlier returns the earlier of two times; zero means none.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
 		return b
@@ -164,12 +164,12 @@ func seconds(t time.Time) float64 {
 	return float64(t.UnixMilli()) / 1000
 }
 
-// sweepMost bounds the look-ups of one sweep.
-const sweepMost = 200
+// sweepLimit bounds the trades that one sweep reads.
+const sweepLimit = 200
 
-// Sweep looks up trades that this process has not touched for that long, and
-// forgets those that others have settled. It runs until ctx ends.
-func (m *Metrics) Sweep(ctx context.Context, book ledger.Ledger, untouched time.Duration) {
+// Sweep reads the trades that this process has not touched for that long, and
+// removes those that another process has settled. It runs until ctx ends.
+func (m *Metrics) Sweep(ctx context.Context, l ledger.Ledger, untouched time.Duration) {
 	tick := time.NewTicker(max(untouched/2, time.Second))
 	defer tick.Stop()
 	for {
@@ -178,8 +178,8 @@ func (m *Metrics) Sweep(ctx context.Context, book ledger.Ledger, untouched time.
 			return
 		case <-tick.C:
 			for _, id := range m.open.untouched(untouched) {
-				if trade, err := book.Load(ctx, id); err == nil {
-					m.open.found(id, len(trade.Events) == 0 || settled(trade.State()))
+				if trade, err := l.Load(ctx, id); err == nil {
+					m.open.update(id, len(trade.Events) == 0 || settled(trade.State()))
 				}
 			}
 		}
@@ -192,7 +192,7 @@ func (o *openTrades) untouched(d time.Duration) []string {
 	var ids []string
 	for id, t := range o.trades {
 		if o.now().Sub(t.touched) >= d {
-			if ids = append(ids, id); len(ids) == sweepMost {
+			if ids = append(ids, id); len(ids) == sweepLimit {
 				break
 			}
 		}
@@ -200,7 +200,8 @@ func (o *openTrades) untouched(d time.Duration) []string {
 	return ids
 }
 
-// settled: what came after an outcome, as a notification, changes nothing.
+// settled reports whether the trade has an outcome. Later events, such as a
+// notification, do not change that.
 func settled(s capture.State) bool {
 	switch s.Phase {
 	case capture.PhaseCaptured, capture.PhaseFailed, capture.PhaseParked:
@@ -209,7 +210,8 @@ func settled(s capture.State) bool {
 	return false
 }
 
-func (o *openTrades) found(id string, settled bool) {
+// update removes a settled trade and marks another as touched.
+func (o *openTrades) update(id string, settled bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	t, known := o.trades[id]

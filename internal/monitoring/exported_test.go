@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// exported is what a program shows, by the names that queries use: series
-// names with the labels they have.
+// exported holds the series that a program exports: names with their labels.
 type exported struct {
 	series   map[string][]string
 	families map[string]family
@@ -54,7 +53,7 @@ func parseExported(text string) exported {
 	return x
 }
 
-// labels are those of a family, but for le, which every histogram has.
+// labels returns the labels of a family without le, which every histogram has.
 func (x exported) labels(f family) []string {
 	name := f.name
 	if f.kind == "histogram" {
@@ -65,7 +64,7 @@ func (x exported) labels(f family) []string {
 	return labels
 }
 
-// realExported asks a real worker that has captured something.
+// realExported reads the series of a real worker that has captured a trade.
 func realExported(t *testing.T) exported {
 	t.Helper()
 	w := newWorld(t, "exported", startSim(t))
@@ -86,7 +85,7 @@ const (
 	page       = "../../docs/metrics.md"
 )
 
-// table has a line for each metric of ours.
+// table returns a Markdown table with a line for each of our metrics.
 func (x exported) table() string {
 	var names []string
 	for name := range x.families {
@@ -117,7 +116,7 @@ func comparePage(t *testing.T, x exported) {
 	before, rest, ok := strings.Cut(string(text), tableBegin)
 	have, after, ok2 := strings.Cut(rest, tableEnd)
 	if !ok || !ok2 {
-		t.Fatal("docs/metrics.md has no marks around its table")
+		t.Fatal("docs/metrics.md has no comments that mark its table")
 	}
 	if have == x.table() {
 		return

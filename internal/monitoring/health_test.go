@@ -15,7 +15,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// systemd hears what a service tells by sd_notify.
+// systemd receives what a service sends with sd_notify.
 type systemd struct {
 	t      *testing.T
 	socket string
@@ -25,7 +25,7 @@ type systemd struct {
 
 func newSystemd(t *testing.T) *systemd {
 	t.Helper()
-	// Not t.TempDir: the path of a socket must be short.
+	// Not t.TempDir: the length of a socket path is limited.
 	dir, err := os.MkdirTemp("", "sd")
 	if err != nil {
 		t.Fatal(err)
@@ -68,9 +68,9 @@ func (s *systemd) count(state string) (n int) {
 	return n
 }
 
-// Acceptance: started as systemd does, it says READY once it takes jobs,
-// WATCHDOG as often as asked, and STOPPING when it stops. How long it takes
-// from start to ready is reported, not asserted: machines differ.
+// Acceptance: started by systemd, the worker sends READY when it takes jobs,
+// WATCHDOG at the requested interval, and STOPPING when it stops. The time from
+// start to ready is logged only, because it depends on the machine.
 func TestSystemdIsTold(t *testing.T) {
 	t.Parallel()
 	w, sd := newWorld(t, "systemd", startSim(t)), newSystemd(t)
@@ -79,21 +79,20 @@ func TestSystemdIsTold(t *testing.T) {
 	processtest.WaitFor(t, patience, "READY", func() bool { return sd.count("READY=1") > 0 })
 	t.Logf("from start to READY, streams made anew: %s", time.Since(began).Round(time.Millisecond))
 	if code, text := w.ask("/readyz"); code != 200 {
-		t.Errorf("READY was told while /readyz says %d %s", code, text)
+		t.Errorf("READY was sent while /readyz returns %d %s", code, text)
 	}
 	processtest.WaitFor(t, patience, "WATCHDOG", func() bool { return sd.count("WATCHDOG=1") >= 3 })
 	if sd.count("STOPPING=1") != 0 {
-		t.Error("STOPPING was told too early")
+		t.Error("STOPPING was sent too early")
 	}
 	w.worker.Stop(patience)
 	processtest.WaitFor(t, patience, "STOPPING", func() bool { return sd.count("STOPPING=1") == 1 })
 	if n := sd.count("READY=1"); n != 1 {
-		t.Errorf("READY was told %d times", n)
+		t.Errorf("READY was sent %d times", n)
 	}
 }
 
-// A hung process is told by its silence: it must not be a mere ticker that
-// says WATCHDOG. Here the whole process stands still.
+// A hung process sends no WATCHDOG. Here the whole process is stopped.
 func TestWatchdogFallsSilent(t *testing.T) {
 	t.Parallel()
 	w, sd := newWorld(t, "hung", startSim(t)), newSystemd(t)
@@ -111,13 +110,13 @@ func TestWatchdogFallsSilent(t *testing.T) {
 	processtest.WaitFor(t, patience, "WATCHDOG again", func() bool { return sd.count("WATCHDOG=1") > last })
 }
 
-func (w *world) readySays(code int, text string) {
+func (w *world) readyReturns(code int, text string) {
 	w.t.Helper()
 	var gotCode int
 	var got string
 	w.t.Cleanup(func() {
 		if w.t.Failed() {
-			w.t.Logf("/readyz said %d %s", gotCode, got)
+			w.t.Logf("/readyz returned %d %s", gotCode, got)
 		}
 	})
 	processtest.WaitFor(w.t, patience, "/readyz to say "+text, func() bool {
@@ -125,39 +124,39 @@ func (w *world) readySays(code int, text string) {
 		return gotCode == code && strings.Contains(got, text)
 	})
 	if code, text := w.ask("/livez"); code != 200 {
-		w.t.Errorf("/livez says %d %s while /readyz says %s: a restart would not help", code, text, got)
+		w.t.Errorf("/livez returns %d %s while /readyz returns %s: a restart would not help", code, text, got)
 	}
 }
 
-// Acceptance: /readyz follows connection, halt and drain, and says why not;
-// /livez is about the worker's own loop, and stays.
+// Acceptance: /readyz reports the connection, a paused intake and the drain, with
+// the reason. /livez reports the worker's own loop and stays 200.
 func TestHealthThroughHaltOutageAndDrain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "health", startSim(t))
-	w.run("CAPTURE_WORKER_CONCURRENCY=4", "CAPTURE_GATEWAY_TIMEOUT=4s", "CAPTURE_RECONCILE_SETTLE=5s", "CAPTURE_NATS_ACK_WAIT=10s")
-	w.readySays(200, "ok")
+	w.run("CAPTURE_WORKER_CONCURRENCY=4", "CAPTURE_GATEWAY_TIMEOUT=4s", "CAPTURE_RECONCILE_SETTLE=5s", "CAPTURE_RECONCILE_FINAL=5s", "CAPTURE_NATS_ACK_WAIT=10s")
+	w.readyReturns(200, "ok")
 
 	w.setKey("not-the-right-key-at-all")
 	w.worker.Says("reloaded gateway secret key", 1, patience)
 	w.jobs(shipped, "health", 4)
-	w.readySays(503, "refuses our signature or user")
+	w.readyReturns(503, "refuses our signature or user")
 	w.setKey(secret)
-	w.readySays(200, "ok")
+	w.readyReturns(200, "ok")
 	w.waitCaptured(4)
 
 	w.broker.Shutdown()
-	w.readySays(503, "NATS is not connected")
+	w.readyReturns(503, "NATS is not connected")
 	w.startBroker()
-	w.readySays(200, "ok")
+	w.readyReturns(200, "ok")
 
-	// A call that hangs keeps the drain open for long enough to be seen.
-	w.sim.tell("/_sim/faults", `{"hang_after":1}`)
+	// A hanging call makes the drain last long enough to be observed.
+	w.sim.post("/_sim/faults", `{"hang_after":1}`)
 	w.jobs(shipped, "drain", 4)
 	processtest.WaitFor(t, patience, "calls to hang", func() bool {
 		_, text := w.ask("/metrics")
 		return strings.Contains(text, "\ncapture_gateway_calls_in_flight 4\n")
 	})
 	w.worker.Signal(syscall.SIGTERM)
-	w.readySays(503, "stopping")
+	w.readyReturns(503, "stopping")
 	w.worker.EndsWell(patience) // a second SIGTERM would end it at once
 }

@@ -14,12 +14,12 @@ import (
 
 const batch = "capture.jobs.batch"
 
-// batchSize is more than the worker does while the live jobs are measured.
+// batchSize is more jobs than the worker completes during the measurement.
 var batchSize = flag.Int("batch", 5000, "batch jobs queued before the live ones")
 
-// Acceptance: live jobs are not starved by a batch. Live jobs are sent one
-// after the other, first alone, then with thousands of batch jobs queued
-// before them; how long each takes is compared.
+// Acceptance: a batch does not starve live jobs. Live jobs are sent one after the
+// other, first alone, then behind thousands of batch jobs, and their durations are
+// compared.
 func TestLiveJobsPassABatch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "lanes", startSim(t, "--latency", "20ms"))
@@ -32,20 +32,20 @@ func TestLiveJobsPassABatch(t *testing.T) {
 	beside := w.liveTimes("beside", each)
 	done := w.captured() - 5 - 2*each
 	if done >= *batchSize || done <= 0 {
-		t.Fatalf("%d of %d batch jobs were done meanwhile: the measure says nothing", done, *batchSize)
+		t.Fatalf("%d of %d batch jobs were completed meanwhile: the measurement is not valid", done, *batchSize)
 	}
 	ratio := float64(nth(beside, .9)) / float64(nth(alone, .9))
 	t.Logf("a live job alone: p50 %s, p90 %s; beside a batch: p50 %s, p90 %s; ratio of the p90 %.1f; %d batch jobs done",
 		nth(alone, .5), nth(alone, .9), nth(beside, .5), nth(beside, .9), ratio, done)
-	// In turn with the batch a live job would wait for all of it: most of
-	// a minute. The floor is for a machine on which alone is very quick.
+	// Without lanes a live job would wait for the whole batch, most of a minute. The
+	// lower bound is for machines on which a job alone is very fast.
 	if p := nth(beside, .9); ratio > 20 && p > time.Second {
 		t.Errorf("live jobs take %.1f times as long beside a batch", ratio)
 	}
 }
 
-// liveTimes sends live jobs one after the other and returns how long each took
-// until it was captured, sorted.
+// liveTimes sends live jobs one after the other and returns the sorted times until
+// each was captured.
 func (w *world) liveTimes(prefix string, n int) (times []time.Duration) {
 	w.t.Helper()
 	stream, err := w.js.Stream(w.t.Context(), "CAPTURES")

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package watch holds what watches a worker to what a real worker shows: the
-// metrics, the alerts, the dashboard, health, and what systemd is told. With
-// Debian's prometheus package installed, a real Prometheus looks on.
+// Package monitoring tests the monitoring of a worker against a real one: the
+// metrics, the alerts, the dashboard, the health endpoints, and sd_notify. With
+// Debian's prometheus package installed, a real Prometheus evaluates the alerts.
 package monitoring
 
 import (
@@ -14,10 +14,10 @@ import (
 
 var update = flag.Bool("update", false, "write the table of docs/metrics.md anew")
 
-// program is the one under test, built once.
+// program is the program under test, built once.
 var program string
 
-// patience bounds waits whose length is not what a test is about.
+// patience bounds waits whose duration is not tested.
 const patience = processtest.Patience
 
 func TestMain(m *testing.M) {

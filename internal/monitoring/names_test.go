@@ -18,7 +18,7 @@ const (
 	dashboardFile = "../../deploy/grafana/dashboard.json"
 )
 
-// query is an expression and where it stands.
+// query is a PromQL expression and its location.
 type query struct{ where, expr string }
 
 type rule struct {
@@ -37,7 +37,7 @@ func readRules(t *testing.T) []rule {
 		t.Fatal(err)
 	}
 	if len(doc.Groups) != 1 || len(doc.Groups[0].Rules) < 9 {
-		t.Fatalf("rules.yaml is not as this test thinks: %+v", doc)
+		t.Fatalf("unexpected structure of rules.yaml: %+v", doc)
 	}
 	return doc.Groups[0].Rules
 }
@@ -63,14 +63,14 @@ func readDashboard(t *testing.T) (panels []panel) {
 		t.Fatal(err)
 	}
 	if doc.UID == "" || doc.Title == "" || len(doc.Panels) < 20 {
-		t.Fatalf("dashboard.json is not as this test thinks: %q, %d panels", doc.Title, len(doc.Panels))
+		t.Fatalf("unexpected structure of dashboard.json: %q, %d panels", doc.Title, len(doc.Panels))
 	}
 	return doc.Panels
 }
 
 func dashboardQueries(t *testing.T) (list []query) {
 	t.Helper()
-	// What Grafana puts in for the variables.
+	// Values for the variables of Grafana.
 	put := strings.NewReplacer("$job", ".*", "$__rate_interval", "5s")
 	for _, p := range readDashboard(t) {
 		for _, target := range p.Targets {
@@ -80,8 +80,8 @@ func dashboardQueries(t *testing.T) (list []query) {
 	return list
 }
 
-// Every name that a query asks for is one that a real worker exports, and the
-// page of the metrics is what it exports.
+// Every name in a query is exported by a real worker, and docs/metrics.md lists
+// what it exports.
 func TestNamesAreThoseOfTheProgram(t *testing.T) {
 	t.Parallel()
 	x := realExported(t)
@@ -97,7 +97,7 @@ func TestNamesAreThoseOfTheProgram(t *testing.T) {
 	}
 }
 
-// A test that finds nothing wrong anywhere would be worth nothing.
+// Checks that wrongNames finds wrong names.
 func TestWrongNamesAreFound(t *testing.T) {
 	t.Parallel()
 	x := exported{series: map[string][]string{"capture_a": {"x"}}}
@@ -121,13 +121,13 @@ var (
 	selector = regexp.MustCompile(`\b([a-zA-Z_:][a-zA-Z0-9_:]*)\s*\{([^}]*)\}`)
 	word     = regexp.MustCompile(`\b[a-zA-Z_:][a-zA-Z0-9_:]*\b`)
 
-	// words of PromQL that our queries use, and the labels that Prometheus adds.
+	// PromQL keywords in our queries, and the labels that Prometheus adds.
 	spoken = strings.Fields("sum min max count rate increase max_over_time group_left histogram_quantile time absent and or unless")
 	added  = []string{"job", "instance"}
 )
 
-// wrongNames lists what an expression asks for and the program does not have.
-// It knows as much of PromQL as our queries use; promtool checks the grammar.
+// wrongNames returns the names in an expression that the program does not export.
+// It handles the part of PromQL that our queries use; promtool checks the grammar.
 func (x exported) wrongNames(expr string) (wrong []string) {
 	expr = ranges.ReplaceAllString(quoted.ReplaceAllString(expr, `""`), "")
 	has := slices.Clone(added)
@@ -161,7 +161,7 @@ func (x exported) wrongNames(expr string) (wrong []string) {
 	return wrong
 }
 
-// Grafana draws panels over each other, or not at all, without a word.
+// Grafana reports no error for panels that overlap or are outside of the grid.
 func TestDashboardIsLaidOut(t *testing.T) {
 	t.Parallel()
 	taken := map[[2]int]string{}

@@ -17,28 +17,27 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// operations is the page that says which permissions a worker and people need.
+// operations is the page with the permissions that workers and operators need.
 const operations = "../../docs/operations.md"
 
-// TestPermissionsAreEnough: with the permissions of the page a worker starts
-// where nothing is, captures, asks again and buries; people look and act; and
-// the server refuses none of it.
+// TestPermissionsAreEnough: with the permissions of the page, a worker starts
+// without existing streams, captures, retries and dead-letters jobs, operators
+// inspect and act, and the server refuses none of that.
 func TestPermissionsAreEnough(t *testing.T) {
 	t.Parallel()
 	w := newGuardedWorld(t, "permitted")
-	w.checkedAs("worker", 0, "this user may do what is needed for the worker", "create consumer") // where nothing is
+	w.checkedAs("worker", 0, "this user may do what is needed for the worker", "create consumer") // no streams exist yet
 	w.run(as("worker")...)
 	w.jobs(shipped, "plain", 3)
-	w.sim.tell("/_sim/trades", `{"trade_id":"again","amount":"24.99","currency":"EUR","script":["error_after"]}`)
+	w.sim.post("/_sim/trades", `{"trade_id":"again","amount":"24.99","currency":"EUR","script":["error_after"]}`)
 	w.send(shipped, plainJob("again"))
-	w.sim.tell("/_sim/trades", `{"trade_id":"unclear","amount":"24.99","currency":"EUR","script":["error_before","query_unknown_state"]}`)
+	w.sim.post("/_sim/trades", `{"trade_id":"unclear","amount":"24.99","currency":"EUR","script":["error_before","query_unknown_state"]}`)
 	w.send(shipped, plainJob("unclear")) // parked
-	w.sim.tell("/_sim/trades", `{"trade_id":"bad","amount":"24.99","currency":"EUR"}`)
 	for range 2 {
 		w.send(shipped, job{TradeID: "bad", Amount: "abc", Currency: "EUR"})
 	}
 	w.waitCaptured(4)
-	w.sim.tell("/_sim/trades", `{"trade_id":"bad","amount":"24.99","currency":"EUR"}`) // of the job that is corrected
+	w.sim.post("/_sim/trades", `{"trade_id":"bad","amount":"24.99","currency":"EUR"}`) // trade of the corrected job
 	w.worker.Says("msg=parked", 1, patience)
 	processtest.WaitFor(t, patience, "two dead letters", func() bool {
 		dlq, err := w.js.Stream(t.Context(), "CAPTURE_DLQ")
@@ -61,8 +60,8 @@ func TestPermissionsAreEnough(t *testing.T) {
 		{"reconcile --since 1h --all --audit --state " + filepath.Join(t.TempDir(), "state"), "audit: clean"},
 		{"publish " + rows(t), "1 sent to CAPTURE_JOBS"},
 	} {
-		w.people(c.command, c.says)
-		if strings.HasPrefix(c.command, "lane resume") { // what was republished
+		w.operator(c.command, c.says)
+		if strings.HasPrefix(c.command, "lane resume") { // for the republished job
 			w.waitCaptured(5)
 		}
 	}
@@ -73,8 +72,8 @@ func TestPermissionsAreEnough(t *testing.T) {
 	refusedNothing(t, "the worker", w.worker.Out.String())
 }
 
-// A worker or a command that may not do what it must says so as it ends, and
-// does not wait for what will not come.
+// A worker or command that lacks a permission ends with an error that names it,
+// without waiting for its timeout.
 func TestAMissingPermissionIsNamed(t *testing.T) {
 	t.Parallel()
 	w := newGuardedWorld(t, "stranger")
@@ -87,7 +86,7 @@ func TestAMissingPermissionIsNamed(t *testing.T) {
 			code, out := processtest.Finish(t, patience, command, w.env(as("stranger")...), program, strings.Fields(command)...)
 			last := out[strings.LastIndex("\n"+strings.TrimRight(out, "\n"), "\n"):]
 			if command == "check" {
-				last = out // which has a line for each point
+				last = out // check prints one line per finding
 			}
 			if code != 1 || !strings.Contains(last, "NATS denies a required permission") || !strings.Contains(last, subject) {
 				t.Errorf("exit code %d, want 1 and that %s is not permitted: %s", code, subject, out)
@@ -96,8 +95,8 @@ func TestAMissingPermissionIsNamed(t *testing.T) {
 	}
 }
 
-// newGuardedWorld is a world whose broker knows users. The test itself may do
-// everything.
+// newGuardedWorld returns a world whose broker has users. The user of the test has
+// all permissions.
 func newGuardedWorld(t *testing.T, name string) *world {
 	t.Helper()
 	w := &world{t: t, owner: t, name: name, sim: startSim(t), port: processtest.FreePort(t), admin: fmt.Sprintf("127.0.0.1:%d", processtest.FreePort(t))}
@@ -119,7 +118,7 @@ func newGuardedWorld(t *testing.T, name string) *world {
 	srv.Start()
 	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
 	if !srv.ReadyForConnections(processtest.Patience) {
-		t.Fatal("the server does not come up")
+		t.Fatal("the server did not start")
 	}
 	nc, err := nats.Connect(w.natsURL())
 	if err != nil {
@@ -132,7 +131,8 @@ func newGuardedWorld(t *testing.T, name string) *world {
 	return w
 }
 
-// permissionsOfThePage are those of the workers and those of people.
+// permissionsOfThePage returns the permissions of the workers, of the operators and
+// of the records, which internal/records tries.
 func permissionsOfThePage(t *testing.T) (lists []*server.Permissions) {
 	t.Helper()
 	page, err := os.ReadFile(operations)
@@ -140,8 +140,8 @@ func permissionsOfThePage(t *testing.T) (lists []*server.Permissions) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(page), "```\npublish: ")
-	if len(blocks) != 3 {
-		t.Fatalf("%s has %d lists of permissions, want 2", operations, len(blocks)-1)
+	if len(blocks) != 4 {
+		t.Fatalf("%s has %d lists of permissions, want 3", operations, len(blocks)-1)
 	}
 	for _, block := range blocks[1:] {
 		block, _, _ = strings.Cut(block, "```")
@@ -154,7 +154,7 @@ func permissionsOfThePage(t *testing.T) (lists []*server.Permissions) {
 	return lists
 }
 
-// checkedAs runs check for a user, which says one thing and not another.
+// checkedAs runs check for a user and looks for one text and not another.
 func (w *world) checkedAs(user string, want int, says, not string) {
 	w.t.Helper()
 	code, out := processtest.Finish(w.t, patience, "check", w.env(as(user)...), program, "check")
@@ -163,13 +163,13 @@ func (w *world) checkedAs(user string, want int, says, not string) {
 	}
 }
 
-// as are the settings of a user.
+// as returns the settings for a user.
 func as(user string) []string {
 	return []string{"CAPTURE_NATS_USER=" + user, "CAPTURE_NATS_PASSWORD=pass"}
 }
 
-// people run a command that goes well and says something.
-func (w *world) people(command, says string) {
+// operator runs a command of an operator that succeeds and prints a text.
+func (w *world) operator(command, says string) {
 	w.t.Helper()
 	code, out := processtest.Finish(w.t, patience, command, w.env(as("people")...), program, strings.Fields(command)...)
 	refusedNothing(w.t, command, out)
@@ -181,11 +181,11 @@ func (w *world) people(command, says string) {
 func refusedNothing(t *testing.T, who, out string) {
 	t.Helper()
 	if strings.Contains(strings.ToLower(out), "permission") {
-		t.Errorf("%s met a refusal: %s", who, out)
+		t.Errorf("%s: permission denied: %s", who, out)
 	}
 }
 
-// rows is a file with one job, fixed one with a dead letter's, corrected.
+// rows is a file with one job; fixed is one with the corrected job of a dead letter.
 func rows(t *testing.T) string {
 	t.Helper()
 	return file(t, "rows.csv", "trade_id,amount,currency\nrow,24.99,EUR\n")

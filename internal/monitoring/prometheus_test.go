@@ -19,15 +19,15 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// prometheus is a real one that looks at workers and evaluates the alerts,
-// with times scaled down.
+// prometheus is a real Prometheus that scrapes workers and evaluates the alerts,
+// with shorter durations.
 type prometheus struct {
 	t     *testing.T
 	base  string
 	began time.Time
 }
 
-// window is what every range of the rules becomes: some scrapes long.
+// window replaces every range in the rules: a few scrapes.
 const window = "6s"
 
 var (
@@ -35,8 +35,8 @@ var (
 	rangePart = regexp.MustCompile(`\[\w+\]`)
 )
 
-// startPrometheus scrapes each world under its name as the job. A rule that
-// keeps jobs apart so keeps the worlds apart.
+// startPrometheus scrapes each world with its name as the job label, so that rules
+// which distinguish jobs distinguish the worlds.
 func startPrometheus(t *testing.T, worlds []*world) *prometheus {
 	t.Helper()
 	file := needs(t, "prometheus")
@@ -66,7 +66,7 @@ func startPrometheus(t *testing.T, worlds []*world) *prometheus {
 	return p
 }
 
-// within is the same one as a subtest sees it.
+// within returns a copy for a subtest.
 func (p prometheus) within(t *testing.T) *prometheus {
 	p.t = t
 	return &p
@@ -83,7 +83,7 @@ func (p *prometheus) get(path string, into any) {
 	}
 }
 
-// firing lists the alerts that fire, each as its name and job.
+// firing returns the alerts that fire, each as name and job.
 func (p *prometheus) firing() map[string]bool {
 	p.t.Helper()
 	var answer struct {
@@ -114,7 +114,7 @@ func (p *prometheus) stops(alert, job string) {
 	processtest.WaitFor(p.t, patience, alert+" to stop for "+job, func() bool { return !p.firing()[alert+" "+job] })
 }
 
-// everShown reports whether a query had a result at any time of the walk.
+// everShown reports whether a query had a result at any time of the test.
 func (p *prometheus) everShown(expr string) bool {
 	p.t.Helper()
 	var answer struct {
@@ -127,7 +127,7 @@ func (p *prometheus) everShown(expr string) bool {
 	return answer.Status == "success" && len(answer.Data.Result) > 0
 }
 
-// quiet waits until no alert fires: on a busy machine one may for a moment.
+// quiet waits until no alert fires: on a loaded machine one may fire briefly.
 func (p *prometheus) quiet() {
 	p.t.Helper()
 	var names []string
@@ -136,7 +136,7 @@ func (p *prometheus) quiet() {
 			p.t.Logf("fired when last looked at: %s", strings.Join(names, ", "))
 		}
 	})
-	processtest.WaitFor(p.t, patience, "no alert to fire where nothing is wrong", func() bool {
+	processtest.WaitFor(p.t, patience, "no alert to fire without a fault", func() bool {
 		names = slices.Sorted(maps.Keys(p.firing()))
 		return len(names) == 0
 	})

@@ -14,13 +14,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// needs finds a program of Debian's prometheus package.
+// needs returns the path of a program of Debian's prometheus package.
 func needs(t *testing.T, name string) string {
 	t.Helper()
 	return processtest.Needs(t, name, "apt-get install prometheus")
 }
 
-// Whoever is woken reads what it is about and where to go on.
+// Each alert has a summary, a severity and an entry in the runbook.
 func TestAlertsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	runbook, err := os.ReadFile("../../docs/operations.md")
@@ -30,14 +30,14 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range readRules(t) {
 		if seen[r.Alert] {
-			t.Errorf("%s is there twice", r.Alert)
+			t.Errorf("duplicate alert %s", r.Alert)
 		}
 		seen[r.Alert] = true
 		if s := r.Labels["severity"]; s != "page" && s != "ticket" {
 			t.Errorf("%s: severity %q", r.Alert, s)
 		}
 		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
-			t.Errorf("%s says nothing", r.Alert)
+			t.Errorf("%s has no summary or description", r.Alert)
 		}
 		_, anchor, _ := strings.Cut(r.Annotations["runbook_url"], "/docs/operations.md#")
 		if anchor != strings.ToLower(r.Alert) || !strings.Contains(string(runbook), "\n### "+r.Alert+"\n") {
@@ -46,12 +46,12 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 	}
 	for line := range strings.Lines(string(runbook)) {
 		if name, ok := strings.CutPrefix(line, "### Capture"); ok && !seen["Capture"+strings.TrimSpace(name)] {
-			t.Errorf("the runbook has an entry for an alert that is gone: %s", line)
+			t.Errorf("the runbook has an entry for an alert that does not exist: %s", line)
 		}
 	}
 }
 
-// Each alert has a case in which it fires and one in which it does not.
+// Each alert has a test case in which it fires and one in which it does not.
 func TestEveryAlertHasUnitTests(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../deploy/prometheus/rules_test.yaml")
@@ -101,7 +101,8 @@ func TestPromtoolTestsTheRules(t *testing.T) {
 	}
 }
 
-// The dashboard's queries are PromQL: promtool reads them as recording rules.
+// The queries of the dashboard are valid PromQL: promtool checks them as recording
+// rules.
 func TestPromtoolReadsTheDashboard(t *testing.T) {
 	t.Parallel()
 	tool := needs(t, "promtool")

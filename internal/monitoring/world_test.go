@@ -24,10 +24,10 @@ import (
 
 const (
 	user   = "016683"
-	secret = "watch-secret-key-that-nobody-may-see"
+	secret = "monitoring-secret-key-that-must-not-leak"
 )
 
-// sim is the simulated gateway as a process of its own.
+// sim is a process with the simulated gateway.
 type sim struct {
 	t         *testing.T
 	url, base string
@@ -41,15 +41,15 @@ func startSim(t *testing.T, args ...string) *sim {
 	return &sim{t: t, url: url, base: strings.TrimSuffix(url, "/Payments")}
 }
 
-// tell posts to the simulator's admin paths.
-func (s *sim) tell(path, body string) {
+// post sends a request to an admin path of the simulator.
+func (s *sim) post(path, body string) {
 	s.t.Helper()
 	if code, text := request(s.t, http.MethodPost, s.base+path, body); code >= 300 {
 		s.t.Fatalf("%s: %d %s", path, code, text)
 	}
 }
 
-// request asks over a connection of its own, so that nothing stays open.
+// request uses a new connection, so that none stays open.
 func request(t *testing.T, method, url, body string) (code int, text string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -71,11 +71,11 @@ func request(t *testing.T, method, url, body string) (code int, text string) {
 	return answer.StatusCode, string(b)
 }
 
-// world is a broker and a worker; the worker's admin address stays the same
-// when it is started again.
+// world is a broker and a worker. The admin address of the worker stays the same
+// over restarts.
 type world struct {
 	t      *testing.T
-	owner  *testing.T // for as long as the broker lives
+	owner  *testing.T // for the lifetime of the broker
 	name   string
 	sim    *sim
 	broker *natsserver.Server
@@ -83,7 +83,7 @@ type world struct {
 	port   int
 	js     jetstream.JetStream
 	admin  string
-	key    string // the file of the secret
+	key    string // path of the key file
 	worker *processtest.Process
 }
 
@@ -125,7 +125,7 @@ func (w *world) setKey(key string) {
 	}
 }
 
-// env has scaled times.
+// env returns the settings of the worker, with short durations.
 func (w *world) env(more ...string) []string {
 	own := append(processtest.ScaledTimes(),
 		"CAPTURE_NATS_URL="+w.natsURL(), "CAPTURE_GATEWAY_URL="+w.sim.url, "CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example/notify", "CAPTURE_GATEWAY_USER="+user,
@@ -134,7 +134,7 @@ func (w *world) env(more ...string) []string {
 	return append(own, more...)
 }
 
-// run starts the worker and waits until it says that it takes jobs.
+// run starts the worker and waits until it takes jobs.
 func (w *world) run(more ...string) {
 	w.t.Helper()
 	w.worker = processtest.Start(w.t, "worker "+w.name, w.env(more...), program, "run")
@@ -176,7 +176,7 @@ func (w *world) send(subject string, j any) {
 
 const shipped = "capture.jobs.shipped"
 
-// jobs authorizes n trades named prefix-0 on, and publishes a job for each.
+// jobs authorizes n trades, prefix-0 and so on, and publishes a job for each.
 func (w *world) jobs(subject, prefix string, n int) {
 	w.t.Helper()
 	var trades []job
@@ -195,10 +195,10 @@ func (w *world) authorize(trades []job) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.sim.tell("/_sim/trades", string(body))
+	w.sim.post("/_sim/trades", string(body))
 }
 
-// within is the world as a subtest sees it.
+// within returns the world for a subtest.
 func (w world) within(t *testing.T) *world {
 	s := *w.sim
 	w.t, s.t, w.sim = t, t, &s
@@ -208,7 +208,7 @@ func (w world) within(t *testing.T) *world {
 	return &w
 }
 
-// captured counts the trades that are captured.
+// captured returns the number of captured trades.
 func (w *world) captured() int {
 	w.t.Helper()
 	stream, err := w.js.Stream(w.t.Context(), "CAPTURES")
@@ -227,7 +227,7 @@ func (w *world) waitCaptured(n int) {
 	processtest.WaitFor(w.t, patience, fmt.Sprintf("%d captured trades", n), func() bool { return w.captured() >= n })
 }
 
-// ask gets a path of the admin listener.
+// ask requests a path of the admin listener.
 func (w *world) ask(path string) (code int, text string) {
 	w.t.Helper()
 	return request(w.t, http.MethodGet, "http://"+w.admin+path, "")

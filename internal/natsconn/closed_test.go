@@ -13,22 +13,22 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// ending is why a connection ended.
-func ending(t *testing.T, told <-chan error) error {
+// closeReason waits for the reason with which a connection was closed.
+func closeReason(t *testing.T, reasons <-chan error) error {
 	t.Helper()
 	select {
-	case err := <-told:
+	case err := <-reasons:
 		return err
 	case <-time.After(processtest.Patience):
-		t.Fatal("nobody was told of the end")
+		t.Fatal("OnClosed was not called")
 		return nil
 	}
 }
 
-// TestTheEndOfAConnectionIsTold: nats.go closes a connection for good on an
-// error of the server that it does not know, whatever it was told about
-// reconnecting. Here the server takes less than it said, which it tells no client.
-func TestTheEndOfAConnectionIsTold(t *testing.T) {
+// TestOnClosedAfterServerError: nats.go closes a connection on an unknown error of
+// the server in spite of the reconnect settings. Here the server lowers its
+// maximum payload, about which it does not inform clients.
+func TestOnClosedAfterServerError(t *testing.T) {
 	options := func(most int32) *server.Options {
 		return &server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, MaxPayload: most}
 	}
@@ -36,8 +36,8 @@ func TestTheEndOfAConnectionIsTold(t *testing.T) {
 	first.Port = processtest.FreePort(t)
 	s := serve(t, first)
 	nc, _ := logged(t, "nats://"+s.Addr().String())
-	told := make(chan error, 2)
-	nc.OnClosed(func(err error) { told <- err })
+	reasons := make(chan error, 2)
+	nc.OnClosed(func(err error) { reasons <- err })
 	lower := options(1 << 10)
 	lower.Port = first.Port
 	if err := s.ReloadOptions(lower); err != nil {
@@ -46,25 +46,25 @@ func TestTheEndOfAConnectionIsTold(t *testing.T) {
 	if err := nc.Publish("large", make([]byte, 4<<10)); err != nil {
 		t.Fatal(err)
 	}
-	if err := ending(t, told); !strings.Contains(err.Error(), "Maximum Payload") {
-		t.Errorf("it ended with %v", err)
+	if err := closeReason(t, reasons); !strings.Contains(err.Error(), "Maximum Payload") {
+		t.Errorf("the reason is %v", err)
 	}
-	nc.OnClosed(func(err error) { told <- err })
-	if err := ending(t, told); err == nil {
-		t.Error("who asks late hears no reason")
+	nc.OnClosed(func(err error) { reasons <- err })
+	if err := closeReason(t, reasons); err == nil {
+		t.Error("no reason for a handler set after the end")
 	}
 }
 
-func TestCloseIsAnEndToo(t *testing.T) {
+func TestOnClosedAfterClose(t *testing.T) {
 	s := serve(t, &server.Options{Host: "127.0.0.1", Port: processtest.FreePort(t), NoSigs: true})
 	nc, err := natsconn.Connect(t.Context(), natsconn.Config{URL: "nats://" + s.Addr().String()}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := make(chan error, 1)
-	nc.OnClosed(func(err error) { told <- err })
+	reasons := make(chan error, 1)
+	nc.OnClosed(func(err error) { reasons <- err })
 	nc.Close()
-	if err := ending(t, told); !errors.Is(err, nats.ErrConnectionClosed) {
-		t.Errorf("it ended with %v", err)
+	if err := closeReason(t, reasons); !errors.Is(err, nats.ErrConnectionClosed) {
+		t.Errorf("the reason is %v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 )
 
-// wire is a connection that remembers what was written, and fails when told.
+// wire is a connection that records what was written, and fails if fail is set.
 type wire struct {
 	net.Conn
 	mu       sync.Mutex
@@ -62,27 +62,27 @@ func write(t *testing.T, c net.Conn, text string) {
 	}
 }
 
-func TestWritesCloseTogetherGoOutTogether(t *testing.T) {
+func TestCloseWritesAreCombined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}
 		c := natsconn.Coalesce(w)
 		write(t, c, "first")
-		w.wrote(t, "first") // nothing went before it: at once
+		w.wrote(t, "first") // no write just before: sent at once
 		write(t, c, "b")
 		write(t, c, "c")
 		w.wrote(t, "first")
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
 		w.wrote(t, "first", "bc")
-		write(t, c, "calm")
-		w.wrote(t, "first", "bc", "calm")
+		write(t, c, "idle")
+		w.wrote(t, "first", "bc", "idle")
 		if time.Until(w.deadline) <= 0 {
-			t.Error("a write without a bound")
+			t.Error("a write without a deadline")
 		}
 	})
 }
 
-func TestALargeWriteWaitsForNothingAndKeepsTheOrder(t *testing.T) {
+func TestLargeWriteIsSentAtOnceAndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}
 		c := natsconn.Coalesce(w)
@@ -97,7 +97,7 @@ func TestALargeWriteWaitsForNothingAndKeepsTheOrder(t *testing.T) {
 	})
 }
 
-func TestAWriteThatFailedLateIsToldToTheNext(t *testing.T) {
+func TestErrorOfDelayedWriteIsReturnedByTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}
 		c := natsconn.Coalesce(w)
@@ -115,7 +115,7 @@ func TestAWriteThatFailedLateIsToldToTheNext(t *testing.T) {
 	})
 }
 
-func TestCloseWritesWhatWaits(t *testing.T) {
+func TestCloseFlushes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}
 		c := natsconn.Coalesce(w)
@@ -126,7 +126,7 @@ func TestCloseWritesWhatWaits(t *testing.T) {
 		}
 		w.wrote(t, "a", "b")
 		if _, err := c.Write([]byte("c")); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("a write after that: %v", err)
+			t.Errorf("a write after Close: %v", err)
 		}
 	})
 }

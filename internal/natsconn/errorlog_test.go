@@ -14,8 +14,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// permitting is a server whose one user may do what p says, and how to change
-// that while it runs.
+// permitting returns a server with one user, and a function that sets the user's
+// permissions while it runs.
 func permitting(t *testing.T) (url string, permit func(*server.Permissions)) {
 	t.Helper()
 	options := func(port int, p *server.Permissions) *server.Options {
@@ -30,7 +30,7 @@ func permitting(t *testing.T) (url string, permit func(*server.Permissions)) {
 	}
 }
 
-// logged is a connection, and what is logged of it.
+// logged returns a connection and its log.
 func logged(t *testing.T, url string) (*natsconn.Conn, *processtest.Output) {
 	t.Helper()
 	var out processtest.Output
@@ -42,9 +42,9 @@ func logged(t *testing.T, url string) (*natsconn.Conn, *processtest.Output) {
 	return nc, &out
 }
 
-// TestAPermissionThatCameBack: a server that takes a permission away drops what
-// was subscribed, and giving it back brings nothing back by itself.
-func TestAPermissionThatCameBack(t *testing.T) {
+// TestRestoredPermission: a server that revokes a permission drops the subscription
+// and does not restore it when the permission is granted again.
+func TestRestoredPermission(t *testing.T) {
 	url, permit := permitting(t)
 	nc, out := logged(t, url)
 	inbox := nc.NewInbox()
@@ -59,14 +59,14 @@ func TestAPermissionThatCameBack(t *testing.T) {
 		_, err := answers.NextMsg(50 * time.Millisecond)
 		return err == nil
 	}
-	eventually(t, "an answer", answered)
+	eventually(t, "a message", answered)
 	permit(&server.Permissions{Subscribe: &server.SubjectPermission{Deny: []string{"_INBOX.>"}}})
-	eventually(t, "the refusal", func() bool { return strings.Contains(out.String(), "Permissions Violation for Subscription") })
+	eventually(t, "the permission error", func() bool { return strings.Contains(out.String(), "Permissions Violation for Subscription") })
 	permit(nil)
-	processtest.WaitFor(t, processtest.Patience, "an answer after the permission came back", answered)
+	processtest.WaitFor(t, processtest.Patience, "a message after the permission was restored", answered)
 }
 
-func TestManyComplaintsOfOneKindAreOneLine(t *testing.T) {
+func TestErrorsOfOneKindAreLoggedOnce(t *testing.T) {
 	url, permit := permitting(t)
 	nc, out := logged(t, url)
 	permit(&server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"captures.>"}}})
@@ -78,8 +78,8 @@ func TestManyComplaintsOfOneKindAreOneLine(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the last complaint", func() bool { return nc.LastError() != nil && strings.Contains(nc.LastError().Error(), "t49") })
-	done := make(chan struct{}) // handlers run one after the other
+	eventually(t, "the last error", func() bool { return nc.LastError() != nil && strings.Contains(nc.LastError().Error(), "t49") })
+	done := make(chan struct{}) // handlers run sequentially
 	nc.SetErrorHandler(func(*nats.Conn, *nats.Subscription, error) { close(done) })
 	if err := nc.Publish("captures.last", nil); err != nil {
 		t.Fatal(err)

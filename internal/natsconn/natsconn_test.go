@@ -49,7 +49,7 @@ func serve(t *testing.T, o *server.Options) *server.Server {
 	return s
 }
 
-// guarded runs a server that wants a user and password.
+// guarded runs a server that requires a user and password.
 func guarded(t *testing.T) string {
 	t.Helper()
 	return serve(t, &server.Options{Host: "127.0.0.1", Port: -1, Username: "shop", Password: "hunter2", NoSigs: true}).Addr().String()
@@ -80,7 +80,7 @@ func TestConnects(t *testing.T) {
 	}
 }
 
-func TestAContextOfTheCommandLineToolIsUsed(t *testing.T) {
+func TestContextOfTheCommandLineTool(t *testing.T) {
 	addr := guarded(t)
 	home := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)
@@ -112,7 +112,7 @@ func TestAContextOfTheCommandLineToolIsUsed(t *testing.T) {
 	}
 }
 
-func TestWhatCannotWorkIsSaidAtOnce(t *testing.T) {
+func TestPermanentErrorsAreReturnedAtOnce(t *testing.T) {
 	addr := guarded(t)
 	for _, c := range []struct {
 		name string
@@ -120,8 +120,8 @@ func TestWhatCannotWorkIsSaidAtOnce(t *testing.T) {
 		says string
 	}{
 		{"wrong password", natsconn.Config{URL: "nats://shop:s3cret@" + addr}, addr + ": the server rejects the credentials"},
-		{"a folder for credentials", natsconn.Config{URL: addr, Creds: t.TempDir()}, "is a directory"},
-		{"TLS is asked for", natsconn.Config{URL: "tls://" + addr}, "the server does not offer it"},
+		{"credentials are a directory", natsconn.Config{URL: addr, Creds: t.TempDir()}, "is a directory"},
+		{"TLS required by the address", natsconn.Config{URL: "tls://" + addr}, "the server does not offer it"},
 		{"no credentials file", natsconn.Config{URL: addr, Creds: "absent.creds"}, "absent.creds"},
 		{"no CA file", natsconn.Config{URL: addr, CA: "absent.pem"}, "absent.pem"},
 		{"certificate without key", natsconn.Config{URL: addr, Cert: "c.pem"}, "key"},
@@ -133,7 +133,7 @@ func TestWhatCannotWorkIsSaidAtOnce(t *testing.T) {
 			c.cfg.StartTimeout = processtest.Patience
 			_, err := natsconn.Connect(t.Context(), c.cfg, nil)
 			if err == nil || !strings.Contains(err.Error(), c.says) {
-				t.Fatalf("want an error that says %q, got %v", c.says, err)
+				t.Fatalf("want an error that contains %q, got %v", c.says, err)
 			}
 			if strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("the password is in the error: %v", err)
@@ -145,7 +145,7 @@ func TestWhatCannotWorkIsSaidAtOnce(t *testing.T) {
 	}
 }
 
-func TestNobodyThereEndsAtTheBound(t *testing.T) {
+func TestStartTimeout(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestNobodyThereEndsAtTheBound(t *testing.T) {
 	}
 }
 
-func TestAServerThatStartsLateIsWaitedFor(t *testing.T) {
+func TestServerThatStartsLate(t *testing.T) {
 	dir := t.TempDir()
 	first := embedded(t, natsserver.Options{StoreDir: dir})
 	port, url := first.Port(), first.URL()
@@ -186,7 +186,7 @@ func TestAServerThatStartsLateIsWaitedFor(t *testing.T) {
 	wg.Wait()
 }
 
-// signal is a writer that tells of the first write.
+// signal is a writer that signals its first write.
 type signal chan struct{}
 
 func (s signal) Write(b []byte) (int, error) {
@@ -197,7 +197,7 @@ func (s signal) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func TestALostServerIsReconnectedAndTold(t *testing.T) {
+func TestReconnectIsLogged(t *testing.T) {
 	dir := t.TempDir()
 	first := embedded(t, natsserver.Options{StoreDir: dir})
 	var out processtest.Output
@@ -208,9 +208,9 @@ func TestALostServerIsReconnectedAndTold(t *testing.T) {
 	defer nc.Close()
 	port := first.Port()
 	first.Shutdown()
-	eventually(t, "told of the loss", func() bool { return strings.Contains(out.String(), "connection to NATS lost") })
+	eventually(t, "the loss in the log", func() bool { return strings.Contains(out.String(), "connection to NATS lost") })
 	embedded(t, natsserver.Options{StoreDir: dir, Port: port})
-	eventually(t, "told of the return", func() bool { return strings.Contains(out.String(), "reconnected") })
+	eventually(t, "the reconnect in the log", func() bool { return strings.Contains(out.String(), "reconnected") })
 	if !nc.IsConnected() {
 		t.Error("not connected")
 	}

@@ -22,25 +22,25 @@ var (
 	errNoPeers  = fmt.Errorf("stream S: %w", &jetstream.APIError{Code: 400, ErrorCode: 10005, Description: "no suitable peers for placement, peer offline"})
 )
 
-func TestSettleAsksAgainWhileNobodyLeads(t *testing.T) {
+func TestRetryUntilReadyWithoutLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answers := []error{errNoPeers, errNoLeader, errNoLeader, fmt.Errorf("a request: %w", context.DeadlineExceeded), nats.ErrTimeout, nil}
 		var log strings.Builder
-		asked := 0
+		requests := 0
 		err := natsconn.RetryUntilReady(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), func(context.Context) error {
-			asked++
-			return answers[asked-1]
+			requests++
+			return answers[requests-1]
 		})
-		if err != nil || asked != len(answers) {
-			t.Errorf("asked %d times, %v", asked, err)
+		if err != nil || requests != len(answers) {
+			t.Errorf("%d requests, %v", requests, err)
 		}
 		if n := strings.Count(log.String(), "JetStream not ready"); n != 4 { // once for each reason
-			t.Errorf("told %d times:\n%s", n, log.String())
+			t.Errorf("logged %d times:\n%s", n, log.String())
 		}
 	})
 }
 
-func TestSettleEndsAtOnceWhereWaitingIsVain(t *testing.T) {
+func TestRetryUntilReadyReturnsOtherErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		for _, want := range []error{
@@ -57,7 +57,7 @@ func TestSettleEndsAtOnceWhereWaitingIsVain(t *testing.T) {
 	})
 }
 
-func TestSettleGivesUpAtItsBoundAndAtItsContextsEnd(t *testing.T) {
+func TestRetryUntilReadyTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		err := natsconn.RetryUntilReady(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) error { return errNoLeader })
@@ -74,7 +74,7 @@ func TestSettleGivesUpAtItsBoundAndAtItsContextsEnd(t *testing.T) {
 	})
 }
 
-func TestAnErrorIsPutIntoWords(t *testing.T) {
+func TestExplain(t *testing.T) {
 	t.Parallel()
 	other := errors.New("disk full")
 	alone := fmt.Errorf("stream S: %w", &jetstream.APIError{Code: 500, ErrorCode: 10074, Description: "replicas > 1 not supported in non-clustered mode"})
@@ -104,23 +104,23 @@ func TestAnErrorIsPutIntoWords(t *testing.T) {
 	}
 }
 
-// The server is named without what opens it, and while there is none the text is
-// whole all the same.
-func TestTheServerIsNamed(t *testing.T) {
+// TestServer: the name of the server contains no credentials, and there is a text
+// without a connection.
+func TestServer(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, natsserver.Options{StoreDir: t.TempDir()})
 	for _, secret := range []string{"s3cret", "ann:s3cret"} {
 		conn, out := logged(t, strings.Replace(s.URL(), "nats://", "nats://"+secret+"@", 1))
 		nc := conn.Conn
 		if strings.Contains(out.String(), "s3cret") {
-			t.Errorf("the log tells the secret:\n%s", out.String())
+			t.Errorf("the log contains the secret:\n%s", out.String())
 		}
 		if got := natsconn.Server(nc); got != s.URL() {
 			t.Errorf("the server of %s is %q, want %q", secret, got, s.URL())
 		}
 		nc.Close()
 		if got := natsconn.Server(nc); got != "the NATS servers" {
-			t.Errorf("a server that is not there is %q", got)
+			t.Errorf("without a connection the server is %q", got)
 		}
 		if err := natsconn.Explain(nc, nats.ErrNoResponders); !strings.HasPrefix(err.Error(), "JetStream does not answer at the NATS servers: ") {
 			t.Errorf("%v", err)

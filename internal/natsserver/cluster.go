@@ -25,17 +25,16 @@ func (c *clusterOptions) apply(o *server.Options) {
 	o.Routes = c.routes
 }
 
-// Cluster is several servers in one process that replicate streams among
-// themselves. It is for tests: all of them die with the process.
+// Cluster is a cluster of servers in one process, for tests.
 type Cluster struct {
 	Servers []*Server
 }
 
-// clusterBound is far above what an election takes, on a busy machine too.
-const clusterBound = 2 * time.Minute
+// clusterTimeout is far longer than an election takes, even on a loaded machine.
+const clusterTimeout = 2 * time.Minute
 
-// StartCluster runs n servers with stores under dir and returns when they have
-// elected a leader and every one of them is up to date.
+// StartCluster runs n servers with stores under dir. It returns when they have
+// elected a leader and all of them are current.
 func StartCluster(n int, dir string) (*Cluster, error) {
 	ports, err := freeport.Find(2 * n)
 	if err != nil {
@@ -49,7 +48,7 @@ func StartCluster(n int, dir string) (*Cluster, error) {
 	for i, port := range ports[:n] {
 		name := fmt.Sprintf("node-%d", i+1)
 		s, err := launch(Options{
-			Name: name, StoreDir: filepath.Join(dir, name), Port: ports[n+i], ReadyTimeout: clusterBound,
+			Name: name, StoreDir: filepath.Join(dir, name), Port: ports[n+i], ReadyTimeout: clusterTimeout,
 			cluster: &clusterOptions{port: port, routes: routes},
 		}.withDefaults())
 		if err != nil {
@@ -58,7 +57,7 @@ func StartCluster(n int, dir string) (*Cluster, error) {
 		}
 		c.Servers = append(c.Servers, s)
 	}
-	if err := c.waitReady(clusterBound); err != nil {
+	if err := c.waitReady(clusterTimeout); err != nil {
 		c.Shutdown()
 		return nil, err
 	}
@@ -74,7 +73,7 @@ func (c *Cluster) waitReady(bound time.Duration) error {
 	}
 	for !c.formed() {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%w: the cluster elected no leader within %s", ErrNotReady, bound)
+			return fmt.Errorf("%w: no leader elected within %s", ErrNotReady, bound)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -89,7 +88,7 @@ func (c *Cluster) formed() bool {
 	return led && !stale
 }
 
-// URL names all servers, separated by commas.
+// URL returns the addresses of all servers, separated by commas.
 func (c *Cluster) URL() string {
 	urls := make([]string, len(c.Servers))
 	for i, s := range c.Servers {
@@ -98,19 +97,19 @@ func (c *Cluster) URL() string {
 	return strings.Join(urls, ",")
 }
 
-// Restart runs servers of the cluster that were shut down again, each at its
-// address and on its store, and returns when all take part.
+// Restart starts servers of the cluster that were shut down, each with its address
+// and store, and returns when all servers of the cluster are ready.
 func (c *Cluster) Restart(servers ...int) error {
 	for _, i := range servers {
 		if err := c.relaunch(i); err != nil {
 			return err
 		}
 	}
-	return c.waitReady(clusterBound)
+	return c.waitReady(clusterTimeout)
 }
 
-// relaunch tries for a while: a client that tries to reconnect may hold the
-// port for a moment.
+// relaunch retries until ReadyTimeout: a client that tries to reconnect may occupy
+// the port for a moment.
 func (c *Cluster) relaunch(i int) error {
 	before := c.Servers[i]
 	o := before.opts

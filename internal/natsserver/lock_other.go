@@ -2,7 +2,7 @@
 
 package natsserver
 
-// dirLock does nothing where the system has no flock.
+// dirLock does nothing on systems without flock.
 type dirLock struct{}
 
 func lockDir(string) (*dirLock, error) { return &dirLock{}, nil }

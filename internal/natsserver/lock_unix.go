@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// dirLock keeps two processes from opening one JetStream store, which would
-// corrupt it. The kernel drops it when the process dies.
+// dirLock prevents that two processes open one JetStream store, which would
+// corrupt it. The kernel releases it when the process ends.
 type dirLock struct {
 	file *os.File
 	once sync.Once

@@ -1,9 +1,10 @@
 // Package natsserver runs nats-server with JetStream inside the process: for
-// `capture-worker run --embedded`, the demo and tests. It listens on TCP, so
-// that the usual tools can look at it.
+// `capture-worker run --embedded`, the demo and tests. It listens on TCP, so the
+// usual tools work with it.
 package natsserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,50 +17,51 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// DefaultReadyTimeout bounds the start where Options say nothing. Recovering a
-// large store takes a while.
+// DefaultReadyTimeout is the default of Options.ReadyTimeout. Recovering a large
+// store takes long.
 const DefaultReadyTimeout = 30 * time.Second
 
-// ErrNotReady says that the server did not come up within the bound.
-var ErrNotReady = errors.New("the embedded NATS server did not come up")
+// ErrNotReady: the server was not ready within Options.ReadyTimeout.
+var ErrNotReady = errors.New("the embedded NATS server is not ready")
 
-// RandomPort asks for any free port.
+// RandomPort selects a free port.
 const RandomPort = -1
 
-// Options say how to run the server. The zero value of a field is its default.
+// Options of a server. The zero value of each field is its default; StoreDir is
+// required.
 type Options struct {
-	// Host to listen on; default 127.0.0.1. The embedded server knows no users
-	// or TLS: keep it on loopback.
+	// Host to listen on; default: 127.0.0.1. The embedded server has neither users
+	// nor TLS, so it should listen on loopback only.
 	Host string
 	// Port to listen on; 0 and RandomPort pick a free one.
 	Port int
-	// StoreDir is where JetStream keeps its files. It is required, created
-	// where missing, and locked: two servers never share one.
+	// StoreDir is the directory of JetStream's files. It is created if it does not
+	// exist, and locked against use by a second server.
 	StoreDir string
-	// SyncAlways makes JetStream write to the disk before it acknowledges.
-	// Without it a crash of the machine may lose acknowledged events.
+	// SyncAlways makes JetStream sync every message to disk before it confirms it.
+	// Without it, a crash of the machine may lose confirmed events.
 	SyncAlways bool
-	// Name of the server; default capture-worker.
+	// Name of the server; default: capture-worker.
 	Name string
 	// Logger gets the server's warnings and errors, and its notices at debug
-	// level. Nil: nothing is logged.
+	// level; nil: no log.
 	Logger *slog.Logger
-	// ReadyTimeout bounds the start.
+	// ReadyTimeout bounds the start; default: DefaultReadyTimeout.
 	ReadyTimeout time.Duration
 
 	cluster *clusterOptions
 }
 
-// Server is a running nats-server. Whoever started it shuts it down.
+// Server is a running nats-server.
 type Server struct {
 	srv  *server.Server
 	lock *dirLock
 	opts Options
 }
 
-// Start runs a server and returns when it takes connections. Errors say which
-// address or directory is at fault; ErrNotReady is wrapped where it did not
-// come up in time. Nothing is left running after an error.
+// Start runs a server and returns when it accepts connections. Errors name the
+// address or directory; ErrNotReady is wrapped if it was not ready in time. After
+// an error nothing is left running.
 func Start(o Options) (*Server, error) {
 	o = o.withDefaults()
 	s, err := launch(o)
@@ -101,7 +103,8 @@ func launch(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The server opens its store before it listens and only logs a taken port.
+	// The server opens its store before it listens, and only logs that a port is in
+	// use.
 	if err := portFree(o.Host, o.Port); err != nil {
 		lock.release()
 		return nil, err
@@ -120,7 +123,7 @@ func serverOptions(o Options) *server.Options {
 	so := &server.Options{
 		ServerName: o.Name, Host: o.Host, Port: o.Port,
 		JetStream: true, StoreDir: o.StoreDir, SyncAlways: o.SyncAlways,
-		NoSigs: true, // signals are the embedding program's business
+		NoSigs: true, // the embedding program handles signals
 	}
 	if o.cluster != nil {
 		o.cluster.apply(so)
@@ -135,7 +138,7 @@ func portFree(host string, port int) error {
 	addr := net.JoinHostPort(host, strconv.Itoa(port))
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("the embedded NATS server cannot listen on %s (is another NATS server running there? then connect to it instead of embedding one): %w", addr, err)
+		return fmt.Errorf("the embedded NATS server cannot listen on %s; if another NATS server runs there, connect to it instead: %w", addr, err)
 	}
 	return l.Close()
 }
@@ -150,10 +153,10 @@ func (s *Server) waitReady() error {
 	return nil
 }
 
-// URL is where clients connect: nats://host:port.
+// URL returns the address for clients: nats://host:port.
 func (s *Server) URL() string { return s.srv.ClientURL() }
 
-// Port is the port it listens on, the one picked where a random one was asked.
+// Port returns the port that the server listens on.
 func (s *Server) Port() int {
 	u, err := url.Parse(s.srv.ClientURL())
 	if err != nil {
@@ -166,14 +169,38 @@ func (s *Server) Port() int {
 	return port
 }
 
-// Name of the server, as JetStream names it in the placement of streams.
+// Name returns the name of the server, as in the placement of streams.
 func (s *Server) Name() string { return s.srv.Name() }
 
-// Shutdown stops the server, waits until it is down and gives the store
-// directory free. Connections break; clients reconnect to a successor at the
-// same address. It may be called more than once.
+// Shutdown stops the server, waits until it is down and releases the store
+// directory. Clients reconnect to a new server at the same address. It may be
+// called more than once.
 func (s *Server) Shutdown() {
 	s.srv.Shutdown()
 	s.srv.WaitForShutdown()
 	s.lock.release()
 }
+
+// logger passes the server's log lines to slog. Its Fatalf does not end the
+// process, unlike that of the server's own logger.
+type logger struct{ to *slog.Logger }
+
+func newLogger(to *slog.Logger) *logger {
+	if to == nil {
+		to = slog.New(slog.DiscardHandler)
+	}
+	return &logger{to.With("component", "nats-server")}
+}
+
+func (l *logger) log(level slog.Level, format string, args []any) {
+	if ctx := context.Background(); l.to.Enabled(ctx, level) {
+		l.to.Log(ctx, level, fmt.Sprintf(format, args...))
+	}
+}
+
+func (l *logger) Noticef(format string, args ...any) { l.log(slog.LevelDebug, format, args) }
+func (l *logger) Warnf(format string, args ...any)   { l.log(slog.LevelWarn, format, args) }
+func (l *logger) Fatalf(format string, args ...any)  { l.log(slog.LevelError, format, args) }
+func (l *logger) Errorf(format string, args ...any)  { l.log(slog.LevelError, format, args) }
+func (l *logger) Debugf(format string, args ...any)  { l.log(slog.LevelDebug, format, args) }
+func (l *logger) Tracef(string, ...any)              {}

@@ -41,8 +41,8 @@ func connect(t *testing.T, url string) jetstream.JetStream {
 	return js
 }
 
-// soon asks until there is an answer: while a cluster elects, requests are lost.
-func soon(t *testing.T, what string, ask func() error) {
+// retry repeats a request until it succeeds: during an election requests are lost.
+func retry(t *testing.T, what string, ask func() error) {
 	t.Helper()
 	var last error
 	if !processtest.Comes(processtest.Patience, func() bool { last = ask(); return last == nil }) {
@@ -52,21 +52,21 @@ func soon(t *testing.T, what string, ask func() error) {
 
 func publish(t *testing.T, js jetstream.JetStream, replicas int) {
 	t.Helper()
-	soon(t, "making the stream", func() error {
+	retry(t, "creating the stream", func() error {
 		_, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: replicas})
 		return err
 	})
-	soon(t, "publishing", func() error {
+	retry(t, "publishing", func() error {
 		_, err := js.Publish(t.Context(), "s.a", []byte("x"), jetstream.WithMsgID("x"))
 		return err
 	})
 }
 
-// stream finds what publish has made.
+// stream returns the stream that publish has created.
 func stream(t *testing.T, js jetstream.JetStream) *jetstream.StreamInfo {
 	t.Helper()
 	var info *jetstream.StreamInfo
-	soon(t, "finding the stream", func() error {
+	retry(t, "finding the stream", func() error {
 		s, err := js.Stream(t.Context(), "S")
 		if err == nil {
 			info = s.CachedInfo()
@@ -76,24 +76,24 @@ func stream(t *testing.T, js jetstream.JetStream) *jetstream.StreamInfo {
 	return info
 }
 
-func TestWhatWasStoredSurvivesARestart(t *testing.T) {
+func TestRestartKeepsMessages(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, natsserver.Options{StoreDir: dir, SyncAlways: true})
 	publish(t, connect(t, first.URL()), 1)
 	port := first.Port()
 	first.Shutdown()
-	first.Shutdown() // a second time does nothing
+	first.Shutdown() // the second call does nothing
 
 	second := start(t, natsserver.Options{StoreDir: dir, Port: port})
 	if second.URL() != first.URL() {
-		t.Errorf("it listens at %s, before at %s", second.URL(), first.URL())
+		t.Errorf("address %s, want %s", second.URL(), first.URL())
 	}
 	if got := stream(t, connect(t, second.URL())).State.Msgs; got != 1 {
 		t.Errorf("%d messages after the restart, want 1", got)
 	}
 }
 
-func TestATakenAddressIsSaid(t *testing.T) {
+func TestAddressInUse(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -105,11 +105,11 @@ func TestATakenAddressIsSaid(t *testing.T) {
 		t.Errorf("want an error that names %s, got %v", l.Addr(), err)
 	}
 	if took := time.Since(began); took > processtest.Patience/2 {
-		t.Errorf("it took %s to say so", took)
+		t.Errorf("it took %s", took)
 	}
 }
 
-func TestAStoreBelongsToOneServer(t *testing.T) {
+func TestStoreIsLocked(t *testing.T) {
 	dir := t.TempDir()
 	start(t, natsserver.Options{StoreDir: dir})
 	_, err := natsserver.Start(natsserver.Options{StoreDir: dir})
@@ -118,13 +118,13 @@ func TestAStoreBelongsToOneServer(t *testing.T) {
 	}
 }
 
-func TestNoStoreIsAnError(t *testing.T) {
+func TestStoreDirIsRequired(t *testing.T) {
 	if _, err := natsserver.Start(natsserver.Options{}); err == nil || errors.Is(err, natsserver.ErrNotReady) {
 		t.Errorf("want an error about the store, got %v", err)
 	}
 }
 
-func TestAClusterReplicates(t *testing.T) {
+func TestClusterReplicates(t *testing.T) {
 	c, err := natsserver.StartCluster(3, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestAClusterReplicates(t *testing.T) {
 	}
 }
 
-func TestAServerOfAClusterComesBack(t *testing.T) {
+func TestClusterRestart(t *testing.T) {
 	c, err := natsserver.StartCluster(3, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestAServerOfAClusterComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := c.Servers[1].URL(); got != before {
-		t.Errorf("it listens at %s, before at %s", got, before)
+		t.Errorf("address %s, want %s", got, before)
 	}
 	if got := stream(t, connect(t, before)).State.Msgs; got != 1 {
 		t.Errorf("%d messages after the restart, want 1", got)

@@ -26,6 +26,19 @@ func jobMembers() map[string]object {
 	}
 }
 
+// askedOrder and askedDescription are wider than what is written of them: a
+// worker cleans them of what cannot be printed, and cuts a description.
+func askedOrder() object {
+	return obj("type", "string", "maxLength", 128, "pattern", "^[^\ufffd]*$", "not", obj("pattern", neighbourPattern),
+		"description", "The shop's name of the order. Carried into every outcome, without marks that cannot be printed. Nothing personal.")
+}
+
+func askedDescription() object {
+	return obj("type", "string", "not", obj("pattern", neighbourPattern),
+		"description", "One line for the gateway, of 255 characters: line ends and marks that cannot be printed are cleaned, a longer text is cut. "+
+			"Without it: \"order <order_id>\" or \"capture of <trade_id>\". Nothing personal.")
+}
+
 func line(limit int) object {
 	return obj("type", "string", "maxLength", limit, "pattern", linePattern(), "not", obj("pattern", neighbourPattern))
 }
@@ -38,6 +51,8 @@ func moment() object {
 // mapping takes as the body of a message.
 func Job() ([]byte, error) {
 	members := jobMembers()
+	members["order_id"] = askedOrder()
+	members["description"] = askedDescription()
 	var properties object
 	for _, name := range capture.JobFields() {
 		schema := members[name]
@@ -95,5 +110,7 @@ func writtenJob() object {
 	for _, name := range capture.JobFields() {
 		properties = properties.with(name, members[name])
 	}
+	properties = properties.with("cleaned", obj("type", "string", "enum", []string{"order_id", "description", "order_id,description"},
+		"description", "The members whose text was cleaned when the job was read."))
 	return obj("type", "object", "properties", properties, "required", required)
 }

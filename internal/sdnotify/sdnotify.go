@@ -1,6 +1,6 @@
-// Package sdnotify tells systemd how a service fares, by the protocol of
-// sd_notify(3): datagrams of NAME=value to the socket that systemd names in
-// the environment. Outside systemd it does nothing.
+// Package sdnotify reports the state of a service to systemd with the protocol of
+// sd_notify(3): datagrams of NAME=value to the socket in NOTIFY_SOCKET. Without
+// systemd it does nothing.
 package sdnotify
 
 import (
@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// What is told.
+// States to send.
 const (
 	Ready    = "READY=1"
 	Stopping = "STOPPING=1"
 	Watchdog = "WATCHDOG=1"
 )
 
-// Send tells the service manager. It does nothing where there is none.
+// Send sends a state to systemd. It does nothing if NOTIFY_SOCKET is not set.
 func Send(state string) error {
 	name := os.Getenv("NOTIFY_SOCKET")
 	if name == "" {
@@ -29,18 +29,18 @@ func Send(state string) error {
 	}
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
 	if err != nil {
-		return fmt.Errorf("telling systemd %s: %w", state, err)
+		return fmt.Errorf("sending %s to systemd: %w", state, err)
 	}
 	defer conn.Close()
 	if _, err := conn.Write([]byte(state)); err != nil {
-		return fmt.Errorf("telling systemd %s: %w", state, err)
+		return fmt.Errorf("sending %s to systemd: %w", state, err)
 	}
 	return nil
 }
 
-// WatchdogEvery returns how often to send Watchdog: twice in the time after
-// which systemd takes the service for hung. It is 0 where nobody watches.
-func WatchdogEvery() time.Duration {
+// WatchdogInterval returns how often to send Watchdog: half of the time after
+// which systemd considers the service hung. It is 0 if the watchdog is off.
+func WatchdogInterval() time.Duration {
 	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return 0
 	}

@@ -32,15 +32,15 @@ func TestSend(t *testing.T) {
 	}
 	got := make([]byte, 100)
 	if n, err := conn.Read(got); err != nil || string(got[:n]) != "STOPPING=1" {
-		t.Errorf("systemd was told %q, %v", got[:n], err)
+		t.Errorf("systemd received %q, %v", got[:n], err)
 	}
 	t.Setenv("NOTIFY_SOCKET", name+"-gone")
 	if err := sdnotify.Send(sdnotify.Ready); err == nil {
-		t.Error("a socket that is not there is no error")
+		t.Error("no error for a socket that does not exist")
 	}
 }
 
-func TestWatchdogEvery(t *testing.T) {
+func TestWatchdogInterval(t *testing.T) {
 	for _, tc := range []struct {
 		usec, pid string
 		want      time.Duration
@@ -48,11 +48,11 @@ func TestWatchdogEvery(t *testing.T) {
 		{"", "", 0}, {"nonsense", "", 0}, {"0", "", 0},
 		{"30000000", "", 15 * time.Second},
 		{"30000000", strconv.Itoa(os.Getpid()), 15 * time.Second},
-		{"30000000", "1", 0}, // meant for another process
+		{"30000000", "1", 0}, // for another process
 	} {
 		t.Setenv("WATCHDOG_USEC", tc.usec)
 		t.Setenv("WATCHDOG_PID", tc.pid)
-		if got := sdnotify.WatchdogEvery(); got != tc.want {
+		if got := sdnotify.WatchdogInterval(); got != tc.want {
 			t.Errorf("WATCHDOG_USEC=%q WATCHDOG_PID=%q: every %s, want %s", tc.usec, tc.pid, got, tc.want)
 		}
 	}

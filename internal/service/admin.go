@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"time"
@@ -33,8 +34,13 @@ func startAdmin(c config.Config, metrics http.Handler, alive, ready probe, log *
 		log.Error("metrics and health not served: set admin.listen to a free address, or to off", "error", err)
 		return func() {}, nil
 	}
+	return serveAdmin(listener, adminRoutes(metrics, alive, ready, c.Admin.Pprof), log), nil
+}
+
+// serveAdmin serves metrics and health on a listener. stop ends it.
+func serveAdmin(listener net.Listener, handler http.Handler, log *slog.Logger) (stop func()) {
 	server := &http.Server{
-		Handler: adminRoutes(metrics, alive, ready, c.Admin.Pprof), ReadHeaderTimeout: 5 * time.Second,
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -53,7 +59,7 @@ func startAdmin(c config.Config, metrics http.Handler, alive, ready probe, log *
 			_ = server.Close()
 		}
 		<-served
-	}, nil
+	}
 }
 
 func adminRoutes(metrics http.Handler, alive, ready probe, profiles bool) http.Handler {

@@ -41,7 +41,8 @@ var (
 type Options struct {
 	Config   config.Config
 	Version  string // of the program
-	Embedded bool   // run a JetStream server at nats.url too
+	Embedded bool   // also run a JetStream server at nats.url, and fill the records
+	Records  bool   // also fill the records
 	Log      *slog.Logger
 
 	// Notifications is a listener that is already open, used instead of
@@ -59,6 +60,7 @@ type Service struct {
 	nc            *natsconn.Conn
 	js            jetstream.JetStream
 	stopTraces    func()
+	stopRecords   func()
 	client        *gateway.Client
 	notifications net.Listener // nil if there are none
 
@@ -111,6 +113,9 @@ func (s *Service) start(ctx context.Context, o Options) (err error) {
 	s.stopTraces = stopTraces
 	if err := s.assemble(ctx, traces); err != nil {
 		return err
+	}
+	if o.Embedded || o.Records {
+		s.stopRecords = embedRecords(ctx, s.c, s.metrics, s.log)
 	}
 	if s.notifications == nil {
 		s.notifications, err = listenForNotifications(s.c, s.log)
@@ -181,6 +186,9 @@ func (s *Service) work(ctx context.Context) error {
 func (s *Service) Close() {
 	if s.notifications != nil {
 		_ = s.notifications.Close() // Run has closed it already, if it was called
+	}
+	if s.stopRecords != nil {
+		s.stopRecords()
 	}
 	if s.client != nil {
 		s.client.Close()

@@ -73,7 +73,7 @@ func runSystemd(ctx context.Context, alive, ready probe, log *slog.Logger) {
 		}
 	}
 	notifySystemd(log, sdnotify.Ready)
-	every := sdnotify.WatchdogEvery()
+	every := sdnotify.WatchdogInterval()
 	if every == 0 {
 		return
 	}

@@ -10,21 +10,21 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The names of W3C Trace Context.
+// Header names of W3C Trace Context.
 const (
 	traceparent = "traceparent"
 	tracestate  = "tracestate"
 )
 
-// cePrefix starts the attributes of a CloudEvent in headers.
+// cePrefix is the prefix of CloudEvents attributes in headers.
 const cePrefix = "ce-"
 
-// Carrier is a set of headers as a carrier of trace context. Names are matched
-// without regard to letter case: NATS keeps them as they were written, and
-// publishers write traceparent in every way.
+// Carrier is a propagation.TextMapCarrier for NATS headers. It matches names
+// without regard to letter case: NATS keeps the case, and publishers write
+// traceparent in all forms.
 type Carrier map[string][]string
 
-// Get returns the first value of a header, "" where there is none.
+// Get returns the first value of a header, "" if there is none.
 func (c Carrier) Get(name string) string {
 	if values := c[name]; len(values) > 0 {
 		return strings.TrimSpace(values[0])
@@ -37,7 +37,7 @@ func (c Carrier) Get(name string) string {
 	return ""
 }
 
-// Set replaces a header, however it was written.
+// Set replaces a header in any letter case.
 func (c Carrier) Set(name, value string) {
 	for key := range c {
 		if strings.EqualFold(key, name) {
@@ -47,7 +47,7 @@ func (c Carrier) Set(name, value string) {
 	c[name] = []string{value}
 }
 
-// Keys lists the names.
+// Keys returns the names.
 func (c Carrier) Keys() []string {
 	names := make([]string, 0, len(c))
 	for name := range c {
@@ -56,9 +56,9 @@ func (c Carrier) Keys() []string {
 	return names
 }
 
-// publisherOf returns the trace that a job was published in: of the message,
-// or of the CloudEvent in it (its distributed tracing extension). It is not
-// valid where there is none that can be read.
+// publisherOf returns the trace context of a job: from the message headers, or
+// from the CloudEvent in the message (its distributed tracing extension). It is
+// invalid if there is none that can be parsed.
 func publisherOf(header map[string][]string, body []byte) trace.SpanContext {
 	c := Carrier(header)
 	if sc := extract(c); sc.IsValid() {
@@ -70,12 +70,12 @@ func publisherOf(header map[string][]string, body []byte) trace.SpanContext {
 			return sc
 		}
 	}
-	return inEvent(body)
+	return fromCloudEvent(body)
 }
 
-// inEvent looks into a structured CloudEvent. A body that does not hold the
-// name at all is not parsed.
-func inEvent(body []byte) trace.SpanContext {
+// fromCloudEvent returns the trace context in a structured CloudEvent. A body that
+// does not contain the name is not parsed.
+func fromCloudEvent(body []byte) trace.SpanContext {
 	if !bytes.Contains(body, []byte(`"traceparent"`)) {
 		return trace.SpanContext{}
 	}

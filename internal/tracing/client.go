@@ -22,18 +22,18 @@ const (
 	uploadTimeout = 10 * time.Second // of one request
 	uploadTries   = 4
 	uploadPause   = 500 * time.Millisecond // before the second try; doubles
-	maxPause      = 5 * time.Second        // whatever Retry-After says
+	maxPause      = 5 * time.Second        // limit of Retry-After
 	maxReply      = 64 << 10
 )
 
-// client sends spans as OTLP over HTTP, in protobuf. It is an otlptrace.Client.
-// The project's own brings all of gRPC into the binary; this one needs none.
+// client is an otlptrace.Client that sends spans as OTLP in protobuf over HTTP.
+// The client of the OpenTelemetry project would add gRPC to the binary.
 type client struct {
 	endpoint string
-	headers  map[string]string // may be secret
+	headers  map[string]string // may contain secrets
 	log      *slog.Logger
 	http     *http.Client
-	ctx      context.Context // ends at abort
+	ctx      context.Context // ended by abort
 	abort    context.CancelFunc
 	stopped  chan struct{}
 }
@@ -41,7 +41,7 @@ type client struct {
 func newClient(endpoint string, headers map[string]string, log *slog.Logger) (*client, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("the collector's address must be like http://collector:4318")
+		return nil, errors.New("the collector's address must have the form http://collector:4318")
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path = tracesPath
@@ -49,32 +49,33 @@ func newClient(endpoint string, headers map[string]string, log *slog.Logger) (*c
 	transport := &http.Transport{Proxy: proxy, TLSHandshakeTimeout: uploadTimeout, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2}
 	c := &client{endpoint: u.String(), headers: headers, log: log, stopped: make(chan struct{})}
 	c.http = &http.Client{Transport: transport, Timeout: uploadTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse // elsewhere nobody may see the headers
+		return http.ErrUseLastResponse // another server must not get the headers
 	}}
 	c.ctx, c.abort = context.WithCancel(context.Background())
 	return c, nil
 }
 
-// proxy keeps the address out of the error: it may hold a password.
+// proxy keeps the proxy address, which may contain a password, out of errors.
 func proxy(r *http.Request) (*url.URL, error) {
 	u, err := http.ProxyFromEnvironment(r)
 	if err != nil {
-		return nil, errors.New("the proxy address in the environment cannot be read")
+		return nil, errors.New("the proxy address in the environment cannot be parsed")
 	}
 	return u, nil
 }
 
-// Start is otlptrace.Client's; connections are made when they are needed.
+// Start implements otlptrace.Client. Connections are made when needed.
 func (c *client) Start(context.Context) error { return nil }
 
-// Stop is otlptrace.Client's; the SDK calls it last.
+// Stop implements otlptrace.Client. The SDK calls it last.
 func (c *client) Stop(context.Context) error {
 	c.http.CloseIdleConnections()
 	close(c.stopped)
 	return nil
 }
 
-func (c *client) ended(within time.Duration) bool {
+// waitStopped reports whether Stop was called within a time.
+func (c *client) waitStopped(within time.Duration) bool {
 	select {
 	case <-c.stopped:
 		return true
@@ -83,16 +84,16 @@ func (c *client) ended(within time.Duration) bool {
 	}
 }
 
-// MarshalLog keeps the headers out of whatever logs the client.
+// MarshalLog keeps the headers out of logs.
 func (c *client) MarshalLog() any { return "OTLP over HTTP" }
 
-// UploadTraces sends spans, trying again a few times where that may help. The
-// message of the request has the same form on the wire as TracesData, whose
-// package does without gRPC.
+// UploadTraces implements otlptrace.Client. It retries errors that may be
+// transient. The request message has the same wire format as TracesData, whose
+// package does not import gRPC.
 func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
 	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
 	if err != nil {
-		return fmt.Errorf("writing spans: %w", err)
+		return fmt.Errorf("encoding spans: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -112,12 +113,12 @@ func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpan
 	}
 }
 
-// post makes one request. On an error wait says after what time at least to
-// try again, below zero that it would not help.
+// post makes one request. With an error, wait is the minimum time before the next
+// try; negative: do not retry.
 func (c *client) post(ctx context.Context, body []byte) (wait time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, bytes.NewReader(body))
 	if err != nil {
-		return -1, errors.New("sending spans: the request cannot be made")
+		return -1, errors.New("sending spans: the request cannot be created")
 	}
 	for name, value := range c.headers {
 		req.Header.Set(name, value)
@@ -131,25 +132,25 @@ func (c *client) post(ctx context.Context, body []byte) (wait time.Duration, err
 		return 0, fmt.Errorf("sending spans to the collector: %w", err)
 	}
 	defer resp.Body.Close()
-	reply, _ := io.ReadAll(io.LimitReader(resp.Body, maxReply)) // what is cut off is of no use
+	reply, _ := io.ReadAll(io.LimitReader(resp.Body, maxReply)) // an incomplete reply is ignored
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusAccepted, http.StatusNoContent:
 		if n := rejected(reply); n > 0 {
-			c.log.Warn("the collector did not take some spans", "spans", n)
+			c.log.Warn("spans rejected by the collector", "spans", n)
 		}
 		return 0, nil
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		seconds, _ := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16) // 0 where it says none
+		seconds, _ := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16) // 0 if missing
 		wait = time.Duration(seconds) * time.Second
 	default:
 		wait = -1
 	}
-	// Its own words are not repeated: it may echo our headers.
-	return wait, fmt.Errorf("sending spans: the collector answers HTTP %d", resp.StatusCode)
+	// The body is left out: it may repeat our headers.
+	return wait, fmt.Errorf("sending spans: the collector replied with HTTP %d", resp.StatusCode)
 }
 
-// rejected reads rejected_spans of the reply's partial_success, both the first
-// of their message.
+// rejected returns rejected_spans of the reply's partial_success. Each is field 1
+// of its message.
 func rejected(reply []byte) int64 {
 	n := int64(0)
 	eachField(reply, func(num protowire.Number, _ uint64, partial []byte) {
@@ -165,7 +166,7 @@ func rejected(reply []byte) int64 {
 	return n
 }
 
-// eachField visits the fields of a message; it ends where the message breaks.
+// eachField visits the fields of a message up to the first malformed one.
 func eachField(message []byte, visit func(num protowire.Number, value uint64, part []byte)) {
 	for len(message) > 0 {
 		num, kind, n := protowire.ConsumeTag(message)

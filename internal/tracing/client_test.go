@@ -15,14 +15,14 @@ import (
 	"github.com/capture-worker/capture-worker/internal/tracing"
 )
 
-// oneSpan makes a span, and ends the tracing.
+// oneSpan creates a span and stops tracing.
 func oneSpan(t *testing.T, traces *tracing.Tracing) error {
 	t.Helper()
 	traces.Gateway(fixed{&capture.Answer{Kind: capture.AnswerDone}}, "https://g.example/P").Query(t.Context(), "t")
 	return traces.Stop()
 }
 
-func TestWhoWeAreAndWhereSpansGo(t *testing.T) {
+func TestResourceAndEndpoint(t *testing.T) {
 	for _, tt := range []struct{ name, service, env, path, want, wantPath string }{
 		{"default", "", "", "", "capture-worker", "/v1/traces"},
 		{"of the environment", "", "env-name", "/", "env-name", "/v1/traces"},
@@ -53,7 +53,7 @@ func TestWhoWeAreAndWhereSpansGo(t *testing.T) {
 	}
 }
 
-func TestTroubleWithTheCollector(t *testing.T) { // alone: the SDK has one error handler for the process
+func TestCollectorErrors(t *testing.T) { // alone: the SDK has one error handler for the process
 	secret := "collector-key-8c1f"
 	for _, tt := range []struct {
 		name     string
@@ -71,11 +71,11 @@ func TestTroubleWithTheCollector(t *testing.T) { // alone: the SDK has one error
 		{"refuses, and echoes", func(w http.ResponseWriter, r *http.Request, _ int) bool {
 			http.Error(w, r.Header.Get("Api-Key"), http.StatusUnauthorized)
 			return true
-		}, 1, "", "the collector answers HTTP 401"},
+		}, 1, "", "the collector replied with HTTP 401"},
 		{"sends us elsewhere", func(w http.ResponseWriter, r *http.Request, _ int) bool {
 			http.Redirect(w, r, "/elsewhere?"+r.Header.Get("Api-Key"), http.StatusTemporaryRedirect)
 			return true
-		}, 1, "", "the collector answers HTTP 307"},
+		}, 1, "", "the collector replied with HTTP 307"},
 		{"takes a part", func(w http.ResponseWriter, r *http.Request, _ int) bool {
 			_, _ = w.Write([]byte{0x0a, 0x04, 0x08, 0x03, 0x12, 0x00})
 			return true
@@ -94,21 +94,21 @@ func TestTroubleWithTheCollector(t *testing.T) { // alone: the SDK has one error
 				o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			})
 			err := oneSpan(t, traces)
-			told := fmt.Sprint(err) + log.String()
+			output := fmt.Sprint(err) + log.String()
 			if _, n := c.count(); n != tt.requests {
 				t.Errorf("%d requests, want %d", n, tt.requests)
 			}
-			if !strings.Contains(told, tt.log) {
-				t.Errorf("told %q, want %q", told, tt.log)
+			if !strings.Contains(output, tt.log) {
+				t.Errorf("output %q, want %q", output, tt.log)
 			}
-			if strings.Contains(told, secret) {
-				t.Errorf("the collector's key is shown: %s", told)
+			if strings.Contains(output, secret) {
+				t.Errorf("the collector's key is shown: %s", output)
 			}
 		})
 	}
 }
 
-// A collector that is away or hangs costs no job, and a stop only its bound.
+// A collector that is down or hangs delays no job, and Stop only for its bound.
 func TestStopIsBounded(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
@@ -133,7 +133,7 @@ func TestStopIsBounded(t *testing.T) {
 				t.Errorf("the stop took %s", took)
 			}
 			if name == "hangs" && err == nil {
-				t.Error("nobody is told that spans are lost")
+				t.Error("no error for lost spans")
 			}
 		})
 	}
@@ -178,7 +178,7 @@ func TestHeadersFromEnv(t *testing.T) {
 	}
 }
 
-// gRPC would double the binary, and nobody here speaks it.
+// gRPC would double the size of the binary, and is not used.
 func TestNoGRPCInTheProgram(t *testing.T) {
 	t.Parallel()
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/capture-worker")

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// HeadersFromEnv reads the headers for the collector from the standard
-// variables OTEL_EXPORTER_OTLP_TRACES_HEADERS and, where that is empty,
-// OTEL_EXPORTER_OTLP_HEADERS: name=value,name=value, values percent-encoded.
-// Errors do not show the values, which mostly are secret.
+// HeadersFromEnv returns the headers for the collector from the standard variable
+// OTEL_EXPORTER_OTLP_TRACES_HEADERS or, if that is empty,
+// OTEL_EXPORTER_OTLP_HEADERS: name=value,name=value, with percent-encoded values.
+// Errors do not contain the values, which are mostly secret.
 func HeadersFromEnv(getenv func(string) string) (map[string]string, error) {
 	name := "OTEL_EXPORTER_OTLP_TRACES_HEADERS"
 	text := getenv(name)
@@ -33,7 +33,7 @@ func HeadersFromEnv(getenv func(string) string) (map[string]string, error) {
 	return headers, nil
 }
 
-// plain reports whether s is made of letters, digits and the others given.
+// plain reports whether s consists of letters, digits and the given others.
 func plain(s, others string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		alnum := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'

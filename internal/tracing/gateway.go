@@ -15,24 +15,25 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// Gateway makes a span of each call that goes through it, by the conventions
-// for HTTP clients. It sees the call as the worker does, so that no signature
-// and no body can get into a span; and the gateway is sent no trace.
+// Gateway returns a gateway with a span for each call, by the semantic conventions
+// for HTTP clients. It works above the HTTP client, so spans cannot contain
+// signatures or bodies, and no trace context is sent to the gateway.
 func (t *Tracing) Gateway(next worker.Gateway, endpoint string) worker.Gateway {
 	if t.tracer == nil {
 		return next
 	}
-	return &tracedGateway{next: next, tracer: t.tracer, where: server(endpoint)}
+	return &tracedGateway{next: next, tracer: t.tracer, server: serverAttributes(endpoint)}
 }
 
 type tracedGateway struct {
 	next   worker.Gateway
 	tracer trace.Tracer
-	where  []attribute.KeyValue
+	server []attribute.KeyValue
 }
 
-// server describes the endpoint without what may be secret in it.
-func server(endpoint string) []attribute.KeyValue {
+// serverAttributes describes the endpoint without user, query and fragment, which
+// may be secret.
+func serverAttributes(endpoint string) []attribute.KeyValue {
 	all := []attribute.KeyValue{semconv.HTTPRequestMethodPost}
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -47,32 +48,32 @@ func server(endpoint string) []attribute.KeyValue {
 }
 
 func (g *tracedGateway) Capture(ctx context.Context, r gateway.CaptureRequest) capture.Answer {
-	ctx, done := g.begin(ctx, gateway.MethodCapture, r.TradeID)
+	ctx, end := g.start(ctx, gateway.MethodCapture, r.TradeID)
 	a := g.next.Capture(ctx, r)
-	done(a)
+	end(a)
 	return a
 }
 
 func (g *tracedGateway) Query(ctx context.Context, tradeID string) capture.Answer {
-	ctx, done := g.begin(ctx, gateway.MethodQueryOrder, tradeID)
+	ctx, end := g.start(ctx, gateway.MethodQueryOrder, tradeID)
 	a := g.next.Query(ctx, tradeID)
-	done(a)
+	end(a)
 	return a
 }
 
-func (g *tracedGateway) begin(ctx context.Context, method, tradeID string) (context.Context, func(capture.Answer)) {
-	placed, links := tradeContext(ctx)
-	ctx, span := g.tracer.Start(placed, "POST "+method, trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithLinks(links...), trace.WithAttributes(g.where...))
+func (g *tracedGateway) start(ctx context.Context, method, tradeID string) (context.Context, func(capture.Answer)) {
+	tradeCtx, links := tradeContext(ctx)
+	ctx, span := g.tracer.Start(tradeCtx, "POST "+method, trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithLinks(links...), trace.WithAttributes(g.server...))
 	span.SetAttributes(attribute.String("capture.gateway.method", method), attribute.String("capture.trade_id", tradeID))
 	return ctx, func(a capture.Answer) {
-		answered(span, a)
+		setAnswer(span, a)
 		span.End()
 	}
 }
 
-// answered writes down the answer. The gateway's own words stay out.
-func answered(span trace.Span, a capture.Answer) {
+// setAnswer adds the answer to the span, without texts of the gateway.
+func setAnswer(span trace.Span, a capture.Answer) {
 	span.SetAttributes(attribute.String("capture.answer", string(a.Kind)))
 	if a.HTTPStatus != 0 {
 		span.SetAttributes(semconv.HTTPResponseStatusCode(a.HTTPStatus))
@@ -87,7 +88,7 @@ func answered(span trace.Span, a capture.Answer) {
 	case a.Kind == capture.AnswerDone:
 		return
 	case a.Kind == capture.AnswerRefused && !a.OurFault():
-		// The call worked; it is the trade that cannot be captured.
+		// The call worked; the trade cannot be captured.
 		span.SetAttributes(semconv.ErrorTypeKey.String(a.Code))
 		return
 	case a.HTTPStatus >= 400:

@@ -13,17 +13,17 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// system is messaging.system; the conventions list no value for NATS.
+// system is messaging.system. The conventions define no value for NATS.
 var system = semconv.MessagingSystemKey.String("nats")
 
-// maxText bounds what others chose and a span repeats.
+// maxText bounds texts from outside in a span, in bytes.
 const maxText = 256
 
-// Jobs returns what a worker.Config's Trace wants, for the deliveries of one
+// Jobs returns the function for worker.Config.Trace, for the deliveries of one
 // consumer of a stream.
 func (t *Tracing) Jobs(stream, consumer string) func(context.Context, jetstream.Msg) (context.Context, func(worker.Disposition)) {
 	if t.tracer == nil {
-		return handOn
+		return continuePublisher
 	}
 	same := trace.WithAttributes(
 		system, semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("process"),
@@ -31,21 +31,21 @@ func (t *Tracing) Jobs(stream, consumer string) func(context.Context, jetstream.
 	)
 	return func(ctx context.Context, m jetstream.Msg) (context.Context, func(worker.Disposition)) {
 		ctx = withTradeTrace(withPublisher(ctx, m), false)
-		// The subject may hold ids; the name of a span must not.
+		// The subject may contain ids, which a span name must not.
 		ctx, span := t.tracer.Start(ctx, "process "+stream, trace.WithSpanKind(trace.SpanKindConsumer), same)
 		if span.IsRecording() {
-			describe(span, m)
+			setMessage(span, m)
 		}
-		return ctx, func(d worker.Disposition) { disposed(span, d) }
+		return ctx, func(d worker.Disposition) { endJob(span, d) }
 	}
 }
 
-// handOn is Jobs where no spans are made.
-func handOn(ctx context.Context, m jetstream.Msg) (context.Context, func(worker.Disposition)) {
-	return withPublisher(ctx, m), forget
+// continuePublisher continues the publisher's trace without spans.
+func continuePublisher(ctx context.Context, m jetstream.Msg) (context.Context, func(worker.Disposition)) {
+	return withPublisher(ctx, m), noSpan
 }
 
-func forget(worker.Disposition) {}
+func noSpan(worker.Disposition) {}
 
 func withPublisher(ctx context.Context, m jetstream.Msg) context.Context {
 	if sc := publisherOf(m.Headers(), m.Data()); sc.IsValid() {
@@ -54,7 +54,7 @@ func withPublisher(ctx context.Context, m jetstream.Msg) context.Context {
 	return ctx
 }
 
-func describe(span trace.Span, m jetstream.Msg) {
+func setMessage(span trace.Span, m jetstream.Msg) {
 	span.SetAttributes(semconv.MessagingDestinationName(cut(m.Subject())), semconv.MessagingMessageBodySize(len(m.Data())))
 	if id := m.Headers().Get(jetstream.MsgIDHeader); id != "" {
 		span.SetAttributes(semconv.MessagingMessageID(cut(id)))
@@ -65,7 +65,7 @@ func describe(span trace.Span, m jetstream.Msg) {
 	}
 }
 
-func disposed(span trace.Span, d worker.Disposition) {
+func endJob(span trace.Span, d worker.Disposition) {
 	span.SetAttributes(attribute.String("capture.verb", string(d.Do)))
 	if d.Rule != "" {
 		span.SetAttributes(attribute.String("capture.rule", d.Rule))
@@ -77,6 +77,6 @@ func disposed(span trace.Span, d worker.Disposition) {
 	span.End()
 }
 
-// cut bounds a text that came from outside. The collector refuses all spans of a
-// request in which one text is no UTF-8.
+// cut limits the length of a text from outside and makes it valid UTF-8: a
+// collector rejects all spans of a request with an invalid text.
 func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxText)], "\uFFFD") }

@@ -7,22 +7,22 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// LogHandler adds trace_id to what is logged under a context of a trace, and
-// span_id where the span is one of ours.
+// LogHandler returns a handler that adds the trace_id of the context to log
+// records, and the span_id if the span was created by this process.
 func LogHandler(next slog.Handler) slog.Handler { return &logHandler{next} }
 
 type logHandler struct{ slog.Handler }
 
 func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
-	placed, _ := tradeContext(ctx)
-	if sc := trace.SpanContextFromContext(placed); sc.IsValid() {
-		return h.placed(ctx, &r, sc)
+	tradeCtx, _ := tradeContext(ctx)
+	if sc := trace.SpanContextFromContext(tradeCtx); sc.IsValid() {
+		return h.withTrace(ctx, &r, sc)
 	}
 	return h.Handler.Handle(ctx, r)
 }
 
-func (h *logHandler) placed(ctx context.Context, said *slog.Record, sc trace.SpanContext) error {
-	r := said.Clone()
+func (h *logHandler) withTrace(ctx context.Context, record *slog.Record, sc trace.SpanContext) error {
+	r := record.Clone()
 	r.AddAttrs(slog.String("trace_id", sc.TraceID().String()))
 	if !sc.IsRemote() {
 		r.AddAttrs(slog.String("span_id", sc.SpanID().String()))

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// message is a delivery as far as tracing looks at it.
+// message is a delivery with the methods that tracing uses.
 type message struct {
 	jetstream.Msg
 	header nats.Header
@@ -34,7 +34,7 @@ func (m message) Metadata() (*jetstream.MsgMetadata, error) {
 	return &jetstream.MsgMetadata{Sequence: jetstream.SequencePair{Stream: 7}, NumDelivered: 2}, nil
 }
 
-// collector takes spans as a real one does.
+// collector is an OTLP collector.
 type collector struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -43,8 +43,7 @@ type collector struct {
 	headers  http.Header
 	path     string
 	requests int
-	// answer, where set, answers in the collector's place and reports whether
-	// it did.
+	// answer, if set, replies instead of the collector, and reports whether it has.
 	answer func(w http.ResponseWriter, r *http.Request, request int) bool
 }
 
@@ -82,7 +81,7 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// span returns the one span of the name.
+// span returns the only span with the name.
 func (c *collector) span(t *testing.T, name string) *tracepb.Span {
 	t.Helper()
 	c.mu.Lock()
@@ -108,7 +107,7 @@ func (c *collector) count() (spans, requests int) {
 	return len(c.spans), c.requests
 }
 
-// attributes of a span as texts.
+// attributes returns the attributes of a span as texts.
 func attributes(s *tracepb.Span) map[string]string {
 	all := map[string]string{}
 	for _, a := range s.Attributes {

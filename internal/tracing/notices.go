@@ -10,9 +10,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Notices follows notifications; it is a notify.Config's Tracer. A trace of
-// the sender is not believed: a notification begins a trace of its own, linked
-// to its trade's, and what it leads to continues the trade's.
+// Notices is the Tracer of notify.Config. A notification starts a trace of its
+// own, whatever trace context its sender gave, and is linked to the trade's
+// trace. The work that follows continues the trade's trace.
 type Notices struct {
 	t    *Tracing
 	path string
@@ -21,7 +21,7 @@ type Notices struct {
 // Notices returns the Tracer of the listener at path.
 func (t *Tracing) Notices(path string) Notices { return Notices{t, path} }
 
-// Received is called for genuine notifications only: forgeries make no spans.
+// Received starts the span of a verified notification.
 func (n Notices) Received(ctx context.Context, tradeID string) (context.Context, func(error)) {
 	ctx = withTradeTrace(ctx, true)
 	if n.t.tracer == nil {
@@ -33,14 +33,14 @@ func (n Notices) Received(ctx context.Context, tradeID string) (context.Context,
 		status := http.StatusOK
 		if err != nil {
 			status = http.StatusServiceUnavailable
-			span.SetStatus(codes.Error, "not kept; the gateway will send it again")
+			span.SetStatus(codes.Error, "not stored, the gateway will send it again")
 		}
 		span.SetAttributes(semconv.HTTPResponseStatusCode(status))
 		span.End()
 	}
 }
 
-// Resolving continues the trade's trace.
+// Resolving returns a context that continues the trade's trace.
 func (Notices) Resolving(ctx context.Context, _ string) context.Context {
 	return withTradeTrace(ctx, true)
 }

@@ -1,3 +1,9 @@
+// Package tracing continues the trace of a job's publisher through the worker and
+// into the ledger's events. It wraps the gateway and the ledger that the worker
+// uses; the worker does not depend on it.
+//
+// If no collector is configured, no spans are created. The publisher's trace
+// context is still stored with the ledger's events.
 package tracing
 
 import (
@@ -18,41 +24,42 @@ import (
 	"github.com/capture-worker/capture-worker/internal/ratelog"
 )
 
-// flushBound bounds how long Stop waits for the last spans to be taken.
-const flushBound = 5 * time.Second
+// flushTimeout bounds how long Stop takes to send the last spans.
+const flushTimeout = 5 * time.Second
 
-// scope names the maker of the spans.
+// scope is the instrumentation scope of the spans.
 const scope = "github.com/capture-worker/capture-worker"
 
-// defaultService is service.name where nobody says otherwise.
+// defaultService is the default of service.name.
 const defaultService = "capture-worker"
 
-// Options say where spans go. What is not said here the SDK takes from the
-// standard environment: OTEL_RESOURCE_ATTRIBUTES, OTEL_BSP_*, OTEL_SPAN_*.
+// Options say where spans are sent. The SDK reads further settings from the
+// standard environment: OTEL_RESOURCE_ATTRIBUTES, OTEL_BSP_*, OTEL_SPAN_*. The
+// zero value creates no spans.
 type Options struct {
-	// Endpoint of a collector for OTLP over HTTP; "" makes no spans. Without a
-	// path, /v1/traces is meant.
+	// Endpoint of a collector for OTLP over HTTP; "" creates no spans. The default
+	// path is /v1/traces.
 	Endpoint string
-	// Sample is the share of the traces beginning here that are kept. At 1 the
-	// SDK decides: all, unless OTEL_TRACES_SAMPLER says otherwise.
+	// Sample is the fraction of the traces starting here that are recorded. With 1,
+	// OTEL_TRACES_SAMPLER decides; its default is all.
 	Sample   float64
-	Service  string // service.name; "": OTEL_SERVICE_NAME, or capture-worker
+	Service  string // service.name; default: OTEL_SERVICE_NAME, or capture-worker
 	Version  string
 	Instance string            // service.instance.id
-	Headers  map[string]string // sent to the collector; may be secret
+	Headers  map[string]string // for the collector; may contain secrets
 	Log      *slog.Logger
 }
 
-// Tracing makes spans, or none. It is safe for concurrent use.
+// Tracing creates spans. The zero value creates none and only continues the traces
+// of publishers. It is safe for concurrent use.
 type Tracing struct {
-	tracer   trace.Tracer // nil: no spans are made
+	tracer   trace.Tracer // nil: no spans
 	provider *sdktrace.TracerProvider
 	client   *client
 }
 
-// Start begins to make spans. Nothing is sent before there are some, so that a
-// collector that is away keeps no job waiting. Where Options name no endpoint
-// it returns a Tracing that only hands traces on.
+// Start sets up tracing. It does not connect to the collector, so a collector that
+// is not reachable delays no job. Without an endpoint it returns a zero Tracing.
 func Start(ctx context.Context, o Options) (*Tracing, error) {
 	if o.Endpoint == "" {
 		return &Tracing{}, nil
@@ -65,12 +72,12 @@ func Start(ctx context.Context, o Options) (*Tracing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up traces: %w", err)
 	}
-	about, err := describeUs(ctx, o)
+	attributes, err := newResource(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("setting up traces: %w", err)
 	}
-	tell(o.Log)
-	options := []sdktrace.TracerProviderOption{sdktrace.WithBatcher(exporter), sdktrace.WithResource(about)}
+	logSDKErrors(o.Log)
+	options := []sdktrace.TracerProviderOption{sdktrace.WithBatcher(exporter), sdktrace.WithResource(attributes)}
 	if o.Sample < 1 {
 		options = append(options, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(o.Sample))))
 	}
@@ -79,9 +86,9 @@ func Start(ctx context.Context, o Options) (*Tracing, error) {
 	return &Tracing{tracer: tracer, provider: provider, client: client}, nil
 }
 
-// describeUs lets the environment name the service only where the
-// configuration does not.
-func describeUs(ctx context.Context, o Options) (*resource.Resource, error) {
+// newResource describes this process. The environment names the service only if
+// the configuration does not.
+func newResource(ctx context.Context, o Options) (*resource.Resource, error) {
 	base := resource.WithAttributes(semconv.ServiceName(defaultService), semconv.ServiceVersion(o.Version), semconv.ServiceInstanceID(o.Instance))
 	options := []resource.Option{base, resource.WithTelemetrySDK(), resource.WithFromEnv()}
 	if o.Service != "" {
@@ -90,16 +97,16 @@ func describeUs(ctx context.Context, o Options) (*resource.Resource, error) {
 	return resource.New(ctx, options...)
 }
 
-// troubleEvery is how often trouble with sending is told at most.
-const troubleEvery = 30 * time.Second
+// lossInterval is how often the loss of spans is logged.
+const lossInterval = 30 * time.Second
 
-// tell makes the SDK log where we do. Only errors: at lower levels it shows
-// its settings.
-func tell(log *slog.Logger) {
-	said := ratelog.New(troubleEvery)
+// logSDKErrors makes the SDK log its errors to log. At lower levels it would log
+// its settings, which may contain secrets.
+func logSDKErrors(log *slog.Logger) {
+	limit := ratelog.New(lossInterval)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		if _, worth := said.Allow("spans were lost"); worth {
-			log.Warn("spans were lost", "error", err)
+		if suppressed, ok := limit.Allow("spans lost"); ok {
+			log.Warn("spans lost", "error", err, "suppressed", suppressed)
 		}
 	}))
 	otel.SetLogger(logr.FromSlogHandler(onlyErrors{log.Handler()}))
@@ -111,19 +118,19 @@ func (h onlyErrors) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelError && h.Handler.Enabled(ctx, level)
 }
 
-// Stop sends what is left, within a bound, and ends all that runs. The error
-// says that some spans may be lost.
+// Stop sends the remaining spans within a bound and stops all goroutines. After an
+// error some spans may be lost.
 func (t *Tracing) Stop() error {
 	if t.tracer == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), flushBound)
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	err := t.provider.Shutdown(ctx)
-	// What did not end in time ends now.
+	// Abort a request that is still under way.
 	t.client.abort()
-	if !t.client.ended(time.Second) {
-		err = errors.Join(err, errors.New("a request to the collector does not end"))
+	if !t.client.waitStopped(time.Second) {
+		err = errors.Join(err, errors.New("a request to the collector is still under way"))
 	}
 	if err != nil {
 		return fmt.Errorf("sending the last spans: %w", err)

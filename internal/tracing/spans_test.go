@@ -19,7 +19,7 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// fixed is a gateway with one answer.
+// fixed is a gateway that always gives the same answer.
 type fixed struct{ answer *capture.Answer }
 
 func (g fixed) Capture(context.Context, gateway.CaptureRequest) capture.Answer { return *g.answer }
@@ -51,22 +51,22 @@ func event(typ capture.EventType, n int) capture.Event {
 	return e
 }
 
-func mustAppend(t *testing.T, book ledger.Ledger, ctx context.Context, e capture.Event, after uint64) uint64 {
+func mustAppend(t *testing.T, l ledger.Ledger, ctx context.Context, e capture.Event, after uint64) uint64 {
 	t.Helper()
-	seq, err := book.Append(ctx, e, after)
+	seq, err := l.Append(ctx, e, after)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return seq
 }
 
-// work does what a worker does for a job that is captured at once.
-func work(t *testing.T, traces *tracing.Tracing, book ledger.Ledger, m message, answer capture.Answer) {
+// work does what a worker does for a job that is captured with the first call.
+func work(t *testing.T, traces *tracing.Tracing, l ledger.Ledger, m message, answer capture.Answer) {
 	t.Helper()
 	ctx, done := traces.Jobs("CAPTURE_JOBS", "capture-worker")(t.Context(), m)
-	seq := mustAppend(t, book, ctx, event(capture.Attempted, 1), 0)
+	seq := mustAppend(t, l, ctx, event(capture.Attempted, 1), 0)
 	traces.Gateway(fixed{&answer}, "https://g.example:8443/Payments?token=abc").Capture(ctx, gateway.CaptureRequest{TradeID: "t"})
-	mustAppend(t, book, ctx, event(capture.Captured, 2), seq)
+	mustAppend(t, l, ctx, event(capture.Captured, 2), seq)
 	done(worker.Disposition{Do: worker.Ack, Rule: "paid"})
 }
 
@@ -74,15 +74,15 @@ func TestSpansOfAJob(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, nil)
-	book := traces.Ledger(&ledger.Memory{})
+	l := traces.Ledger(&ledger.Memory{})
 	m := message{header: nats.Header{"Traceparent": {publisher}, "Nats-Msg-Id": {"m-1"}}, body: "{}"}
 	paid := capture.Order{TradeID: "t", State: capture.OrderPaid}
-	work(t, traces, book, m, capture.Answer{Kind: capture.AnswerDone, Code: "200", HTTPStatus: 200, Order: &paid})
+	work(t, traces, l, m, capture.Answer{Kind: capture.AnswerDone, Code: "200", HTTPStatus: 200, Order: &paid})
 	stop(t, traces)
 
 	job := c.span(t, "process CAPTURE_JOBS")
 	if hex.EncodeToString(job.TraceId) != traceID || hex.EncodeToString(job.ParentSpanId) != "b7ad6b7169203331" || job.Kind != tracepb.Span_SPAN_KIND_CONSUMER {
-		t.Errorf("the job's span does not continue the publisher's: %v", job)
+		t.Errorf("the job's span is not a child of the publisher's: %v", job)
 	}
 	wantAttributes(t, job, map[string]string{
 		"messaging.system": "nats", "messaging.operation.type": "process", "messaging.operation.name": "process",
@@ -104,21 +104,21 @@ func TestSpansOfAJob(t *testing.T) {
 	})
 	for _, s := range []*tracepb.Span{call, outcome, c.span(t, "publish captures.{trade_id}.attempted")} {
 		if string(s.ParentSpanId) != string(job.SpanId) || string(s.TraceId) != string(job.TraceId) {
-			t.Errorf("span %q is not inside the job's", s.Name)
+			t.Errorf("span %q is not a child of the job's", s.Name)
 		}
 	}
-	trade, err := book.Load(t.Context(), "t")
+	trade, err := l.Load(t.Context(), "t")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := "00-" + traceID + "-" + hex.EncodeToString(outcome.SpanId) + "-01"
 	if got := trade.Headers["traceparent"]; len(got) != 1 || got[0] != want {
-		t.Errorf("the outcome carries %v, want %s", got, want)
+		t.Errorf("the headers of the outcome are %v, want %s", got, want)
 	}
 }
 
-// One text that is no UTF-8 would lose all spans of the request it is in.
-func TestWhatOthersWroteCannotLoseSpans(t *testing.T) {
+// One text with invalid UTF-8 would lose all spans of its request.
+func TestInvalidTextLosesNoSpans(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"caf\xe9-1", strings.Repeat("出货", 100)} {
 		c := newCollector(t)
@@ -130,7 +130,7 @@ func TestWhatOthersWroteCannotLoseSpans(t *testing.T) {
 	}
 }
 
-func TestFaultsAreSeen(t *testing.T) {
+func TestErrorStatus(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
@@ -159,7 +159,7 @@ func TestFaultsAreSeen(t *testing.T) {
 	}
 }
 
-func TestTroubleOfTheLedgerAndDeadLetters(t *testing.T) {
+func TestErrorTypes(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, nil)
@@ -167,8 +167,8 @@ func TestTroubleOfTheLedgerAndDeadLetters(t *testing.T) {
 	for typ, err := range map[capture.EventType]error{
 		capture.Attempted: ledger.ErrConflict, capture.Answered: ledger.ErrUncertain, capture.Parked: failing,
 	} {
-		book := traces.Ledger(ledgertest.Faulty{Ledger: &ledger.Memory{}, Before: func(ledgertest.Call) error { return err }})
-		if _, got := book.Append(t.Context(), event(typ, 1), 0); !errors.Is(got, err) {
+		l := traces.Ledger(ledgertest.Faulty{Ledger: &ledger.Memory{}, Before: func(ledgertest.Call) error { return err }})
+		if _, got := l.Append(t.Context(), event(typ, 1), 0); !errors.Is(got, err) {
 			t.Errorf("%v became %v", err, got)
 		}
 	}
@@ -192,37 +192,38 @@ func TestTroubleOfTheLedgerAndDeadLetters(t *testing.T) {
 	}
 }
 
-// A notification comes in a trace of its own, linked to the trade's; what it
-// leads to stays in the trade's, whoever sent a trace with it.
-func TestNotificationsAndTheTradesTrace(t *testing.T) {
+// A notification starts a trace of its own with a link to the trade's trace,
+// whatever trace context it came with. The work that follows is in the trade's
+// trace.
+func TestNotifications(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, nil)
-	book := traces.Ledger(&ledger.Memory{})
+	l := traces.Ledger(&ledger.Memory{})
 	ctx, _ := (&tracing.Tracing{}).Jobs("S", "c")(t.Context(), message{header: nats.Header{"traceparent": {publisher}}})
-	seq := mustAppend(t, book, ctx, event(capture.Attempted, 1), 0)
+	seq := mustAppend(t, l, ctx, event(capture.Attempted, 1), 0)
 
 	notices := traces.Notices("/notify")
 	foreign, _ := (&tracing.Tracing{}).Jobs("S", "c")(t.Context(), message{header: nats.Header{"traceparent": {other}}})
 	ctx, done := notices.Received(foreign, "t")
-	if _, err := book.Load(ctx, "t"); err != nil {
+	if _, err := l.Load(ctx, "t"); err != nil {
 		t.Fatal(err)
 	}
-	seq = mustAppend(t, book, ctx, event(capture.Notified, 2), seq)
+	seq = mustAppend(t, l, ctx, event(capture.Notified, 2), seq)
 	done(nil)
 
 	ctx = notices.Resolving(t.Context(), "t")
-	if _, err := book.Load(ctx, "t"); err != nil {
+	if _, err := l.Load(ctx, "t"); err != nil {
 		t.Fatal(err)
 	}
 	traces.Gateway(fixed{&capture.Answer{Kind: capture.AnswerDone}}, "https://g.example/P").Query(ctx, "t")
-	mustAppend(t, book, ctx, event(capture.Captured, 3), seq)
+	mustAppend(t, l, ctx, event(capture.Captured, 3), seq)
 	stop(t, traces)
 
 	received := c.span(t, "POST /notify")
 	wantAttributes(t, received, map[string]string{"http.route": "/notify", "http.response.status_code": "200", "capture.trade_id": "t"})
 	if len(received.ParentSpanId) > 0 || len(received.Links) != 1 || hex.EncodeToString(received.Links[0].TraceId) != traceID {
-		t.Errorf("the notification is not a trace of its own with a link to the trade's: %v", received)
+		t.Errorf("want a trace of its own with a link to the trade's: %v", received)
 	}
 	for _, name := range []string{"publish captures.{trade_id}.notified", "POST v3.QueryOrder", "publish captures.{trade_id}.captured"} {
 		if s := c.span(t, name); hex.EncodeToString(s.TraceId) != traceID {
@@ -231,21 +232,21 @@ func TestNotificationsAndTheTradesTrace(t *testing.T) {
 	}
 	kept := c.span(t, "publish captures.{trade_id}.notified")
 	if len(kept.Links) != 1 || string(kept.Links[0].TraceId) != string(received.TraceId) {
-		t.Errorf("what was kept has no link to its notification: %v", kept.Links)
+		t.Errorf("the stored event has no link to its notification: %v", kept.Links)
 	}
 }
 
-// A second job for a trade is another trace: its span links to the first.
-func TestAnotherJobLinksToTheTradesTrace(t *testing.T) {
+// A second job for a trade has another trace, with a link to the first.
+func TestSecondJobLinksToTheTradesTrace(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, nil)
-	book := traces.Ledger(&ledger.Memory{})
+	l := traces.Ledger(&ledger.Memory{})
 	ctx, _ := (&tracing.Tracing{}).Jobs("S", "c")(t.Context(), message{header: nats.Header{"traceparent": {publisher}}})
-	mustAppend(t, book, ctx, event(capture.Captured, 1), 0)
+	mustAppend(t, l, ctx, event(capture.Captured, 1), 0)
 	ctx, done := traces.Jobs("S", "c")(t.Context(), message{})
 	for range 3 {
-		if _, err := book.LoadLatest(ctx, "t"); err != nil {
+		if _, err := l.LoadLatest(ctx, "t"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -258,23 +259,23 @@ func TestAnotherJobLinksToTheTradesTrace(t *testing.T) {
 	wantAttributes(t, job, map[string]string{"capture.trade_id": "t"})
 }
 
-// Who continues a trace keeps its publisher's choice; the others are sampled.
+// Traces of publishers keep their sampling decision; others are sampled here.
 func TestSampling(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
 	traces := startTracing(t, c, func(o *tracing.Options) { o.Sample = 0 })
-	book := traces.Ledger(&ledger.Memory{})
-	work(t, traces, book, message{}, capture.Answer{Kind: capture.AnswerDone})
-	trade, err := book.Load(t.Context(), "t")
+	l := traces.Ledger(&ledger.Memory{})
+	work(t, traces, l, message{}, capture.Answer{Kind: capture.AnswerDone})
+	trade, err := l.Load(t.Context(), "t")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := trade.Headers["traceparent"]; len(got) != 1 || got[0][len(got[0])-3:] != "-00" {
-		t.Errorf("an unsampled trace is handed on as %v", got)
+		t.Errorf("an unsampled trace is continued as %v", got)
 	}
 	work(t, traces, traces.Ledger(&ledger.Memory{}), message{header: nats.Header{"traceparent": {publisher}}}, capture.Answer{Kind: capture.AnswerDone})
 	stop(t, traces)
 	if n, _ := c.count(); n != 4 {
-		t.Errorf("%d spans, want the 4 of the job that its publisher traces", n)
+		t.Errorf("%d spans, want the 4 of the sampled job", n)
 	}
 }

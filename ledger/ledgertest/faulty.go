@@ -2,6 +2,7 @@ package ledgertest
 
 import (
 	"context"
+	"errors"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -10,7 +11,7 @@ import (
 // Op names a method of the ledger.
 type Op string
 
-// The operations that can be made to fail.
+// Methods that can be made to fail.
 const (
 	OpAppend     Op = "append"
 	OpLoad       Op = "load"
@@ -18,7 +19,7 @@ const (
 	OpLast       Op = "last"
 )
 
-// Call is one call of the ledger.
+// Call is one call of a method.
 type Call struct {
 	Op      Op
 	TradeID string
@@ -26,42 +27,41 @@ type Call struct {
 	After   uint64        // of OpAppend
 }
 
-// Faulty is a ledger that fails where it is told to. It starts nothing and
-// waits for nothing: what happens depends on the hooks alone. Hooks may be
-// called concurrently where the ledger is.
+// Faulty is a ledger that fails as its hooks decide. It starts no goroutines. Hooks
+// may be called concurrently if the ledger is. The zero value has no Ledger; its
+// methods return an error.
 type Faulty struct {
 	ledger.Ledger
-	// Before is asked first: on an error nothing is done and the error is
-	// returned ("not done").
+	// Before is called first. If it returns an error, the method does nothing and
+	// returns that error.
 	Before func(Call) error
-	// After is asked when it was done: an error is returned in place of the
-	// result ("done, but reported failed"). It is not asked where the ledger
-	// itself failed.
+	// After is called after a successful call. If it returns an error, the method
+	// returns that error instead of the result, although the call was carried out.
 	After func(Call) error
 }
 
-// Append fails as told.
+// Append implements ledger.Ledger.
 func (f Faulty) Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error) {
 	return run(f, Call{OpAppend, e.TradeID, e, after}, func() (uint64, error) {
 		return f.Ledger.Append(ctx, e, after, opts...)
 	})
 }
 
-// Load fails as told.
+// Load implements ledger.Ledger.
 func (f Faulty) Load(ctx context.Context, tradeID string) (ledger.Trade, error) {
 	return run(f, Call{Op: OpLoad, TradeID: tradeID}, func() (ledger.Trade, error) {
 		return f.Ledger.Load(ctx, tradeID)
 	})
 }
 
-// LoadLatest fails as told.
+// LoadLatest implements ledger.Ledger.
 func (f Faulty) LoadLatest(ctx context.Context, tradeID string) (ledger.Trade, error) {
 	return run(f, Call{Op: OpLoadLatest, TradeID: tradeID}, func() (ledger.Trade, error) {
 		return f.Ledger.LoadLatest(ctx, tradeID)
 	})
 }
 
-// Last fails as told.
+// Last implements ledger.Ledger.
 func (f Faulty) Last(ctx context.Context, tradeID string) (ledger.Entry, bool, error) {
 	found := false
 	entry, err := run(f, Call{Op: OpLast, TradeID: tradeID}, func() (e ledger.Entry, err error) {
@@ -73,6 +73,9 @@ func (f Faulty) Last(ctx context.Context, tradeID string) (ledger.Entry, bool, e
 
 func run[T any](f Faulty, c Call, do func() (T, error)) (T, error) {
 	var none T
+	if f.Ledger == nil {
+		return none, errors.New("ledgertest.Faulty: the field Ledger is not set")
+	}
 	if f.Before != nil {
 		if err := f.Before(c); err != nil {
 			return none, err

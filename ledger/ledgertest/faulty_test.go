@@ -9,7 +9,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger/ledgertest"
 )
 
-func TestFaultyFailsAsTold(t *testing.T) {
+func TestFaultyFails(t *testing.T) {
 	broken := errors.New("broken")
 	always := func(ledgertest.Call) error { return broken }
 	for _, c := range []struct {
@@ -17,12 +17,12 @@ func TestFaultyFailsAsTold(t *testing.T) {
 		before, after func(ledgertest.Call) error
 		stored        int
 	}{
-		{"not done", always, nil, 0},
-		{"done but reported failed", nil, always, 1},
+		{"not carried out", always, nil, 0},
+		{"carried out, reported as failed", nil, always, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			sound := &ledger.Memory{}
-			f := ledgertest.Faulty{Ledger: sound, Before: c.before, After: c.after}
+			inner := &ledger.Memory{}
+			f := ledgertest.Faulty{Ledger: inner, Before: c.before, After: c.after}
 			_, appendErr := f.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
 			_, loadErr := f.Load(t.Context(), "t")
 			_, latestErr := f.LoadLatest(t.Context(), "t")
@@ -33,9 +33,9 @@ func TestFaultyFailsAsTold(t *testing.T) {
 				}
 			}
 			if found {
-				t.Error("a failed read found something")
+				t.Error("a failed Last reports an event")
 			}
-			got, err := sound.Load(t.Context(), "t")
+			got, err := inner.Load(t.Context(), "t")
 			if err != nil || len(got.Events) != c.stored {
 				t.Errorf("%d events stored, want %d, %v", len(got.Events), c.stored, err)
 			}
@@ -43,10 +43,10 @@ func TestFaultyFailsAsTold(t *testing.T) {
 	}
 }
 
-func TestFaultyTellsTheHooksWhatIsAsked(t *testing.T) {
-	var asked []ledgertest.Call
+func TestFaultyPassesCallsToHooks(t *testing.T) {
+	var calls []ledgertest.Call
 	f := ledgertest.Faulty{Ledger: &ledger.Memory{}, Before: func(c ledgertest.Call) error {
-		asked = append(asked, c)
+		calls = append(calls, c)
 		return nil
 	}}
 	e := ledgertest.Event("t", capture.Attempted, 1)
@@ -56,8 +56,8 @@ func TestFaultyTellsTheHooksWhatIsAsked(t *testing.T) {
 	if _, err := f.Load(t.Context(), "u"); err != nil {
 		t.Fatal(err)
 	}
-	if len(asked) != 2 || asked[0].Op != ledgertest.OpAppend || asked[0].Event.ID != e.ID ||
-		asked[1].Op != ledgertest.OpLoad || asked[1].TradeID != "u" {
-		t.Errorf("asked %+v", asked)
+	if len(calls) != 2 || calls[0].Op != ledgertest.OpAppend || calls[0].Event.ID != e.ID ||
+		calls[1].Op != ledgertest.OpLoad || calls[1].TradeID != "u" {
+		t.Errorf("calls %+v", calls)
 	}
 }

@@ -1,5 +1,5 @@
-// Package ledgertest is the suite that every ledger must pass, and a ledger
-// that fails on demand.
+// Package ledgertest has the test suite that every ledger.Ledger must pass (Run),
+// and a ledger that fails on demand (Faulty).
 package ledgertest
 
 import (
@@ -15,31 +15,32 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Run holds a ledger to the contract. open returns a ledger; it may be the same
-// for all tests, and may hold other trades already.
+// Run tests a ledger against the contract of ledger.Ledger. open returns the ledger
+// for a test. It may return the same one each time, and it may contain other
+// trades.
 func Run(t *testing.T, open func(t *testing.T) ledger.Ledger) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, *suite)
 	}{
-		{"events come back in order and whole", inOrder},
-		{"an empty trade is no error", emptyTrade},
+		{"events are read in order and unchanged", inOrder},
+		{"an empty trade is not an error", emptyTrade},
 		{"another last event is a conflict", conflict},
 		{"the same event again is not stored twice", sameEventAgain},
-		{"trades do not disturb each other", independent},
-		{"names close to each other stay apart", closeNames},
-		{"of concurrent writers one wins", oneWins},
-		{"types and members of the future are kept", future},
+		{"trades are independent", independent},
+		{"similar trade ids are kept apart", closeNames},
+		{"one of several concurrent writers succeeds", oneWins},
+		{"unknown types and members are kept", future},
 		{"bad events are refused", badEvents},
-		{"the last event's headers come back", lastHeaders},
-		{"a long trade is read whole", longTrade},
-		{"the walk meets every trade once", walkOnce},
-		{"the walk since a time", walkSince},
-		{"the walk can be left", walkLeft},
-		{"the tail is the newest events", tail},
-		{"watch replays and follows", watchFollows},
-		{"watch from now on", watchNew},
-		{"a cancelled context ends it", cancelled},
+		{"the last event's headers are returned", lastHeaders},
+		{"a long trade is read completely", longTrade},
+		{"Trades yields every trade once", walkOnce},
+		{"Trades with Since", walkSince},
+		{"Trades can be stopped", walkLeft},
+		{"Tail returns the newest events", tail},
+		{"Watch replays and follows", watchFollows},
+		{"Watch from now on", watchNew},
+		{"a cancelled context ends every method", cancelled},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.run(t, &suite{Ledger: open(t), prefix: fmt.Sprintf("t%d", time.Now().UnixNano())})
@@ -47,7 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) ledger.Ledger) {
 	}
 }
 
-// bound is for waits that end far earlier where the ledger is right.
+// bound is a timeout that a correct ledger does not come near.
 const bound = 2 * time.Minute
 
 type suite struct {
@@ -56,13 +57,13 @@ type suite struct {
 	made   int
 }
 
-// trade returns a trade id that nobody has used.
+// trade returns an unused trade id.
 func (s *suite) trade() string {
 	s.made++
 	return fmt.Sprintf("%s-%d", s.prefix, s.made)
 }
 
-// Event returns an event with an id of its own kind: type, trade and number.
+// Event returns an event whose id consists of the trade, type and number.
 func Event(trade string, typ capture.EventType, n int) capture.Event {
 	return capture.Event{
 		ID: fmt.Sprintf("%s-%s-%d", trade, typ, n), Type: typ, TradeID: trade, Worker: "w1",
@@ -177,11 +178,11 @@ func conflict(t *testing.T, s *suite) {
 		}
 		about, ok := errors.AsType[*ledger.ConflictError](err)
 		if !ok || about.TradeID != trade || about.After != after {
-			t.Errorf("after %d: the conflict says %+v", after, about)
+			t.Errorf("after %d: the conflict is %+v", after, about)
 		}
 	}
 	if got := s.load(t, trade); len(got.Events) != 2 || got.Seq != two {
-		t.Errorf("a loser left a trace: %s", ids(got.Events))
+		t.Errorf("the refused append was stored: %s", ids(got.Events))
 	}
 }
 

@@ -38,7 +38,7 @@ func main() {
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.SetOutput(errs)
-	seeds := flags.Int("seeds", 40000, "how many seeds a bug may take to be found")
+	seeds := flags.Int("seeds", 100000, "how many seeds a bug may take to be found")
 	quick := flags.Bool("quick", false, "leave out the bugs that take thousands of seeds")
 	only := flags.String("only", "", "run only the bugs whose name holds this")
 	if flags.Parse(args) != nil || flags.NArg() > 0 {

@@ -44,8 +44,7 @@ type Config struct {
 type Mode int
 
 const (
-	Auto    Mode = iota // by what each way costs, see batchPolicy
-	Singly              // no batches for an hour
+	Singly  Mode = iota // no batches for an hour
 	Batches             // batches of any size, at any cost
 )
 
@@ -88,8 +87,6 @@ func (a *Appender) SetMode(m Mode) {
 		a.policy.next = time.Now().Add(time.Hour)
 	case Batches:
 		a.policy.batching, a.policy.always = true, true
-	case Auto:
-		a.policy = batchPolicy{}
 	}
 }
 
@@ -125,7 +122,7 @@ func (a *Appender) Release(m *Message) {
 	a.pool.Put(m)
 }
 
-// Publish makes one try to store the event, singly or in a batch. Classify says
+// Publish makes one try to store the event, singly or in a batch. Classify returns
 // what an error means for the event.
 func (a *Appender) Publish(ctx context.Context, m *Message) (seq uint64, err error) {
 	if !a.enqueue(m) {
@@ -227,8 +224,6 @@ func (a *Appender) groupEnded(g *group) {
 		a.policy.timedSingles(now, n, took)
 	case g.end == batchStored, g.end == batchRefused:
 		a.policy.timedBatch(now, n, took, g.end == batchRefused)
-	case g.end == batchTooLarge:
-		a.policy.halve(now)
 	case g.end == batchDisabled:
 		a.policy.disable(now)
 	default:

@@ -26,8 +26,7 @@ const (
 	batchLost     batchEnd = iota // it may be stored, or be stored later
 	batchStored                   // all of it
 	batchRefused                  // none of it, because of one of its events
-	batchTooLarge                 // none of it
-	batchDisabled                 // none of it: the stream takes no batches
+	batchDisabled                 // none of it: the server does not accept such batches
 	batchNotSent                  // none of it: it could not be sent whole
 )
 
@@ -144,9 +143,7 @@ func refusedEnd(err error) batchEnd {
 	switch {
 	case !ok:
 		return batchNotSent
-	case api.ErrorCode == codeBatchTooLarge:
-		return batchTooLarge
-	case api.ErrorCode == codeBatchDisabled, api.ErrorCode == codeBatchUnsupported:
+	case api.ErrorCode == codeBatchDisabled, api.ErrorCode == codeBatchUnsupported, api.ErrorCode == codeBatchTooLarge:
 		return batchDisabled
 	}
 	return batchRefused

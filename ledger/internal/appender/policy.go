@@ -42,7 +42,6 @@ type batchPolicy struct {
 	single     time.Duration // cost of a single append
 	batched    time.Duration // cost of one event of a batch
 	proven     bool          // batches were judged, and paid
-	limit      int           // size of a batch if the server allows less than maxBatch
 	since      time.Time     // batching began
 	last       time.Time     // of the last batch
 	next       time.Time     // batches, or single appends, are not tried before
@@ -75,7 +74,7 @@ func (p *batchPolicy) timedSingle(now time.Time, cost time.Duration) bool {
 	}
 	p.single = p.lowest
 	p.reset()
-	return p.single > threshold && p.size() >= minBatch && !now.Before(p.next)
+	return p.single > threshold && !now.Before(p.next)
 }
 
 // begin starts to try batches.
@@ -85,21 +84,13 @@ func (p *batchPolicy) begin(now time.Time) {
 	p.since, p.last, p.next = now, now, now.Add(resampleEvery)
 }
 
-// size returns how many events a batch may have.
-func (p *batchPolicy) size() int {
-	if p.limit > 0 {
-		return p.limit
-	}
-	return maxBatch
-}
-
 // groupLimit returns how many appends may form a group now. resampling: the
 // group is to be sent singly, to measure again what that costs.
 func (p *batchPolicy) groupLimit(now time.Time) (n int, resampling bool) {
 	if p.proven && !p.always && !now.Before(p.next) {
 		return resample, true
 	}
-	return p.size(), false
+	return maxBatch, false
 }
 
 // worthBatch reports whether a group of n is to be sent as a batch.
@@ -174,18 +165,10 @@ func (p *batchPolicy) stop() {
 	}
 }
 
-// disable sends singly for maxSuspension: the stream does not allow batches.
+// disable sends singly for maxSuspension: the server does not accept batches.
 func (p *batchPolicy) disable(now time.Time) {
 	p.suspend(now)
 	p.next = now.Add(maxSuspension)
-}
-
-// halve makes batches smaller: the server refused one as too large.
-func (p *batchPolicy) halve(now time.Time) {
-	if p.limit = p.size() / 2; p.limit < minBatch && !p.always {
-		p.disable(now)
-	}
-	p.limit = max(p.limit, 1)
 }
 
 // A sample covers at least so many replies and so much time: replies arrive in

@@ -14,7 +14,6 @@ type step struct {
 	refused  bool          // the batch is refused
 	resample time.Duration // a group sent singly, at this cost each
 	few      bool          // a small group
-	large    bool          // a batch is too large
 }
 
 func times(n int, s step) []step {
@@ -37,8 +36,6 @@ func (s step) on(p *batchPolicy, now time.Time) (ask bool) {
 		p.timedSingles(now, resample, resample*s.resample)
 	case s.few:
 		p.timedSingles(now, 2, time.Millisecond)
-	case s.large:
-		p.halve(now)
 	}
 	return false
 }
@@ -75,9 +72,6 @@ func TestBatchPolicy(t *testing.T) {
 		{"low load", [][]step{proven, {{few: true}, {after: idleTime, few: true}}}, 1, true},
 		{"low load for long", [][]step{proven, {{few: true}, {after: idleTime + 1, few: true}}}, 1, false},
 		{"high load again", [][]step{proven, {{after: idleTime + 1, few: true}}, times(samples, step{single: slow})}, 2, false},
-		{"smaller batches", [][]step{proven, {{large: true}}}, 1, true},
-		{"batches become too small", [][]step{proven, times(5, step{large: true})}, 1, false},
-		{"too small ones stay disabled", [][]step{proven, times(5, step{large: true}), {{after: time.Hour}}, times(samples, step{single: slow})}, 1, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var p batchPolicy

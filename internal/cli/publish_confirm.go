@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
+)
+
+var errDeclined = errors.New("nothing was sent: the sums were not confirmed")
+
+// confirm asks an operator at a terminal before sums above publish.ask_above
+// are sent. A script is not asked: it gives its limits itself.
+func (p *publishing) confirm(path string, found *jobfile.Found) error {
+	above, err := sumsAbove(p.c.Publish.AskAbove, found)
+	if err != nil || len(above) == 0 || p.yes || path == "-" || !stdinIsTerminal(p.cmd.InOrStdin()) {
+		return err
+	}
+	return ask(p.cmd.InOrStdin(), p.cmd.ErrOrStderr(), fmt.Sprintf("%s of %s: %s. Send them? (yes/no) ",
+		counted(found.Good, "capture"), &found.Sums, strings.Join(above, ", ")))
+}
+
+// sumsAbove lists the sums that are above their limit.
+func sumsAbove(limits map[string]string, found *jobfile.Found) (above []string, err error) {
+	for _, code := range slices.Sorted(maps.Keys(limits)) {
+		limit, err := capture.ParseAmount(limits[code], strings.ToUpper(code)) // viper takes the case of names away
+		if err != nil {
+			return nil, fmt.Errorf("publish.ask_above: %w", err)
+		}
+		if found.Sums.Above(limit) {
+			above = append(above, "more than "+limit.String())
+		}
+	}
+	return above, nil
+}
+
+func stdinIsTerminal(in io.Reader) bool {
+	f, ok := in.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// ask wants a whole "yes": a habit of pressing return sends nothing.
+func ask(in io.Reader, out io.Writer, question string) error {
+	fmt.Fprint(out, question)
+	answer, err := bufio.NewReader(io.LimitReader(in, 64)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return errDeclined
+	}
+	return nil
+}
