@@ -184,7 +184,7 @@ func (w *world) rotation() {
 	w.worker.Says("still unavailable", 1, patience)
 	w.answers = append(w.answers, get(w.t, "http://"+address(w.worker, "serving metrics and health")+"/readyz")...)
 	w.writeKey(rotatedKey)
-	w.worker.Says("took up a changed key", 1, patience)
+	w.worker.Says("reloaded gateway secret key", 1, patience)
 	w.gateway.set(func() { w.gateway.halt, w.gateway.key = false, rotatedKey })
 	w.done()
 }
