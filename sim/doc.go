@@ -1,5 +1,5 @@
 // Package sim runs the production code of worker, reconcile, ledger and capture
-// in a small world of its own: simulated time, a simulated job queue with
+// in a simulated environment: simulated time, a simulated job queue with
 // JetStream's semantics, a ledger behind a bad network, a gateway that fails in
 // every way we know, and several workers that crash, freeze and disagree about
 // the time. Invariants are checked on every step.

@@ -4,6 +4,9 @@
 package imports
 
 import (
+	"flag"
+	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -122,4 +125,70 @@ func TestDomainIsPure(t *testing.T) {
 	if out, _ := uses.Output(); len(out) > 0 {
 		t.Errorf("capture reads the clock:\n%s", out)
 	}
+}
+
+const (
+	page   = "../../docs/architecture.md"
+	marker = "<!-- imports -->"
+)
+
+var update = flag.Bool("update", false, "rewrite the table of docs/architecture.md")
+
+// TestArchitecturePage compares the table of packages with the code.
+func TestArchitecturePage(t *testing.T) {
+	t.Parallel()
+	processtest.LookAtTree(t)
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(b), marker)
+	if len(parts) != 3 {
+		t.Fatalf("docs/architecture.md must hold %s twice; it holds it %d times", marker, len(parts)-1)
+	}
+	want := "\n" + table(t)
+	if parts[1] == want {
+		return
+	}
+	if !*update {
+		t.Fatal("docs/architecture.md does not show the present packages; run: go test ./internal/imports -update")
+	}
+	if err := os.WriteFile(page, []byte(parts[0]+marker+want+marker+parts[2]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// table returns the packages of this module as a Markdown table: path, first
+// sentence of the package comment, imports of this module.
+func table(t *testing.T) string {
+	list := exec.Command("go", "list", "-f", "{{if .GoFiles}}{{.ImportPath}}\t{{.Doc}}\t{{join .Imports \" \"}}{{end}}", module+"...")
+	list.Dir = "../.."
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("listing packages: %v", err)
+	}
+	var b strings.Builder
+	b.WriteString("| package | what it is | imports |\n| --- | --- | --- |\n")
+	for line := range strings.Lines(string(out)) {
+		columns := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(columns) != 3 || strings.HasPrefix(columns[0], module+"docs/") {
+			continue
+		}
+		var ours []string
+		for _, name := range strings.Fields(columns[2]) {
+			if name, ok := strings.CutPrefix(name, module); ok {
+				ours = append(ours, "`"+name+"`")
+			}
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.TrimPrefix(columns[0], module), withoutName(columns[1]), strings.Join(ours, " "))
+	}
+	return b.String()
+}
+
+// withoutName cuts "Package x" or "Command x" from a package comment.
+func withoutName(doc string) string {
+	if words := strings.SplitN(doc, " ", 3); len(words) == 3 {
+		return words[2]
+	}
+	return doc
 }

@@ -1,4 +1,4 @@
-// Package schemas makes the JSON Schemas that neighbours read instead of our Go
+// Package schemas makes the JSON Schemas that other services read instead of our Go
 // types: docs/schemas/job.schema.json and docs/schemas/event.schema.json, both
 // draft 2020-12 and each complete in itself.
 //
