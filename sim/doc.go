@@ -5,7 +5,7 @@
 // the time. Invariants are checked on every step.
 //
 // Everything follows from one number. Each activity (a worker processing one
-// delivery, a notification, a person) is a coroutine that hands over at every
+// delivery, a notification, an operator) is a coroutine that hands over at every
 // boundary call; one scheduler alone decides what takes effect, when, what
 // fails, and how far time moves. There is no clock, no goroutine that runs at
 // the same time as another, no map order. The same Plan has the same history,

@@ -12,7 +12,7 @@ import (
 )
 
 // proc is one worker process: production code, and a model of what surrounds
-// it (pulling, the gate, the waiting room). After a crash it starts anew.
+// it (pulling, the gate, the waiting room). After a crash it starts over.
 type proc struct {
 	s    *Sim
 	no   int
@@ -24,7 +24,7 @@ type proc struct {
 	stopped     context.Context // ends when the process is asked to stop
 	halt        context.CancelFunc
 	tasks       []*task
-	busy        int // jobs in hand
+	busy        int // jobs in flight
 	gate        *gate
 	room        *room
 	processor   *worker.Processor
@@ -124,8 +124,8 @@ func (p *proc) freeze(during time.Duration) {
 	}
 }
 
-// stop is a SIGTERM: no new jobs, waiting ones are handed back, and what is
-// still in hand after the bound dies.
+// stop is a SIGTERM: no new jobs, waiting ones are requeued, and what is
+// still in flight after the bound dies.
 func (p *proc) stop(away time.Duration) {
 	if !p.alive || p.stopping {
 		return

@@ -192,7 +192,7 @@ func (b *broker) consumer(durable string) *jetstream.ConsumerInfo {
 	return consumer.CachedInfo()
 }
 
-// unacked counts what was delivered and not yet acknowledged, -1 where there is
+// unacked counts what was delivered and not yet acknowledged, -1 if there is
 // no consumer yet.
 func (b *broker) unacked(durable string) int { return b.consumer(durable).NumAckPending }
 

@@ -25,8 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m, processtest.Leftovers()) 
 // patience is the bound of waits whose length is not what a test is about.
 const patience = processtest.Patience
 
-// broker is a JetStream server with the streams of the program. Who comes
-// without a name may do what docs/integration.md says that a neighbour needs.
+// broker is a JetStream server with the streams of the program. A client
+// without a name has the permissions of docs/integration.md for other services.
 type broker struct {
 	t    *testing.T
 	url  string
@@ -38,8 +38,8 @@ func newBroker(t *testing.T) *broker {
 	t.Helper()
 	srv, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true,
-		Users:      []*server.User{{Username: "owner", Password: "owner"}, {Username: "neighbour", Permissions: permissions(t)}},
-		NoAuthUser: "neighbour",
+		Users:      []*server.User{{Username: "owner", Password: "owner"}, {Username: "service", Permissions: permissions(t)}},
+		NoAuthUser: "service",
 	})
 	if err != nil {
 		t.Fatal(err)

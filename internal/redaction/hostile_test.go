@@ -115,7 +115,7 @@ func job(trade, amount string) string {
 	return fmt.Sprintf(`{"trade_id":%q,"amount":%q,"currency":"EUR","order_id":"A-1","capture_before":"2099-01-01T00:00:00Z"}`, trade, amount)
 }
 
-// jobs of every kind, and some that nobody can take.
+// jobs of every kind, and some malformed ones.
 func (w *world) jobs() {
 	for _, kind := range kinds() {
 		w.publish(job(kind+"-1", "24.99"))
@@ -147,7 +147,7 @@ func (w *world) notifications() {
 		w.answers = append(w.answers, exchange(w.t, "POST", where, "application/json", strings.NewReader(body))...)
 	}
 	ours := w.gateway.signatures()[0]
-	for _, trade := range []string{"refused-1", "good-1", "nobody-1"} {
+	for _, trade := range []string{"refused-1", "good-1", "unknown-1"} {
 		for _, key := range []string{gatewayKey, previousKey, "forger"} {
 			for _, state := range []string{"verify", ours} {
 				sign, object := notification(key, trade, state, ours)

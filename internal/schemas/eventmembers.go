@@ -8,7 +8,7 @@ func says(text string, more ...any) object { return obj("description", text).wit
 func eventMembers() map[string]object {
 	all := map[string]object{
 		"event.id":           says("Unique. A message may come twice: remember it.", "minLength", 1),
-		"event.type":         says("What is said, and the last token of the subject. Outcomes: captured (the money is taken), failed (surely no money), parked (an operator must look).", "anyOf", []object{obj("enum", capture.EventTypes()), obj("pattern", wordPattern)}),
+		"event.type":         says("What is said, and the last token of the subject. Outcomes: captured (the money is taken), failed (no money moved), parked (an operator must look).", "anyOf", []object{obj("enum", capture.EventTypes()), obj("pattern", wordPattern)}),
 		"event.trade_id":     says("The gateway's name of the authorization.", "pattern", tradeIDPattern),
 		"event.time":         says("By the writer's clock. The order of a trade's events is that of the stream's sequences."),
 		"event.worker":       says("Who wrote it."),
@@ -16,7 +16,7 @@ func eventMembers() map[string]object {
 		"event.attempt":      says("The number of the request_id.", "minimum", 1),
 		"event.call":         says("The number of the capture call.", "minimum", 1),
 		"event.request_id":   says("The request_id of the latest attempt."),
-		"event.lease_until":  says("Of attempted: the call has ended by then, whoever makes it."),
+		"event.lease_until":  says("Of attempted: the call has ended by then, for every worker."),
 		"event.job":          says("What was asked for: of attempted, of the first event that knows the job, and of retried if the operator gave it more time."),
 		"event.via":          says("The call that the answer came from.", "anyOf", open([]capture.Via{capture.ViaCapture, capture.ViaQuery})[0].value),
 		"event.answer":       says("The evidence: what one gateway call told."),
@@ -54,7 +54,7 @@ func answerMembers() map[string]object {
 		"answer.why":         says("Why the answer is of its kind."),
 		"answer.message":     says("The gateway's own text, cut to 200 bytes.", "maxLength", 200),
 		"answer.response_id": says("The gateway's name of the answer, for its support desk."),
-		"answer.http_status": says("Of the HTTP response, absent where none came.", "minimum", 100, "maximum", 999),
+		"answer.http_status": says("Of the HTTP response, absent if none came.", "minimum", 100, "maximum", 999),
 		"answer.latency_ns":  says("How long the call took, in nanoseconds."),
 		"answer.order":       says("What the gateway said of the order."),
 

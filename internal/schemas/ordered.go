@@ -64,7 +64,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// encode writes JSON in ASCII alone, so that nobody has to guess which
+// encode writes JSON in ASCII alone, so that no reader has to guess which
 // invisible character stands in a pattern.
 func encode(v any, indent string) ([]byte, error) {
 	var b bytes.Buffer

@@ -94,7 +94,7 @@ func anyCasePattern() string {
 	return "^(" + strings.Join(names, "|") + ")$"
 }
 
-// folds is the class of a letter's forms, the Kelvin sign among those of k.
+// folds is the class of a character's forms, the Kelvin sign among those of k.
 func folds(r rune) string {
 	all := []rune{r}
 	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
