@@ -19,10 +19,6 @@ const (
 	rest           = 5 * time.Second
 	probeEvery     = 5 * time.Second
 	shutdownBound  = 25 * time.Second
-	breakerInARow  = 20
-	breakerFew     = 3
-	breakerSilent  = time.Minute
-	wellEnough     = 20
 	keepersPerWait = 3
 )
 

@@ -29,7 +29,7 @@ const leaseSlack = 5 * time.Second
 // plant is a worker with all that it consists of.
 type plant struct {
 	js        jetstream.JetStream
-	crew      worker.Crew
+	crew      worker.Pool
 	client    *gateway.Client
 	keys      *keyring
 	ledger    ledger.Ledger
@@ -67,7 +67,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 	calls := counts.Gateway(traces.Gateway(client, c.Gateway.URL))
 	behind := newLedgerGuard(c, js, stored, decoder, ready.control, log)
 	behind.Start(ctx)
-	gate := worker.NewGate(worker.GateConfig{
+	gate := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
 		// What the lease leaves beside a whole call.
 		SlotWait: c.Gateway.Timeout + leaseSlack,
@@ -75,7 +75,7 @@ func assemble(ctx context.Context, c config.Config, nc *natsconn.Conn, traces *t
 		Intake: newIntake(c, stored, calls.Query, ready, log),
 	})
 	parts := laneParts{c: c, js: js, decoder: decoder, recorder: newRecorder(c, book, log), gateway: calls, gate: gate, counts: counts, traces: traces, log: log, behind: behind}
-	crew := worker.Crew{Gate: gate}
+	crew := worker.Pool{Limiter: gate}
 	lanes := c.LaneList()
 	for _, lane := range lanes {
 		parts.weights += lane.Weight
@@ -100,7 +100,7 @@ type laneParts struct {
 	decoder  *capture.Decoder
 	recorder *reconcile.Recorder
 	gateway  worker.Gateway
-	gate     *worker.Gate
+	gate     *worker.GatewayLimiter
 	counts   *metrics.Metrics
 	traces   *tracing.Tracing
 	log      *slog.Logger
@@ -110,18 +110,18 @@ type laneParts struct {
 
 // worker builds the worker of one lane.
 func (p laneParts) worker(lane config.Lane, consumer jetstream.Consumer) *worker.Worker {
-	hands := worker.HandsFor(p.c.Worker.Concurrency)
+	hands := worker.MaxInFlightFor(p.c.Worker.Concurrency)
 	return worker.New(worker.Config{
-		Consumer: consumer, Gate: p.gate, DeadLetters: deadletter.Store{JS: p.js},
+		Consumer: consumer, Limiter: p.gate, DeadLetters: deadletter.Store{JS: p.js},
 		Processor: &worker.Processor{
-			Jobs: p.decoder, Recorder: p.recorder, Gateway: p.gateway, Gate: p.gate.Lane(lane.Name, lane.Weight),
+			Jobs: p.decoder, Recorder: p.recorder, Gateway: p.gateway, Limiter: p.gate.Lane(lane.Name, lane.Weight),
 			// As many jobs may wait as are worked on.
-			Waiter: worker.NewRoom(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
+			Delayer: worker.NewDelayPool(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
 			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
 			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: gateway.NewRequestID, Log: p.log,
 			Intake: p.gate.Guard(), AskSince: p.behind.Since,
 		},
-		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
+		AckWait: consumer.CachedInfo().Config.AckWait, MaxInFlight: hands,
 		Share:           float64(lane.Weight) / float64(p.weights),
 		ShutdownTimeout: p.c.Worker.ShutdownTimeout, Log: p.log, Observe: p.counts.Disposed,
 		Trace: p.traces.Jobs(p.c.Jobs.Stream, consumer.CachedInfo().Name),

@@ -112,7 +112,7 @@ func streamsOf(c config.Config) jobstream.Config {
 // limitsOf is what the broker has to fit.
 func limitsOf(c config.Config) jobstream.Limits {
 	return jobstream.Limits{
-		CallTimeout: c.Gateway.Timeout, MaxInFlight: 2 * worker.HandsFor(c.Worker.Concurrency), // half of them waiting
+		CallTimeout: c.Gateway.Timeout, MaxInFlight: 2 * worker.MaxInFlightFor(c.Worker.Concurrency), // half of them waiting
 		Horizon: c.Gateway.Window + c.Worker.GiveUpAfter,
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 // noticesOf is what answers notifications for a worker: it shares the worker's
 // ledger, keys and gate.
-func noticesOf(c config.Config, recorder *reconcile.Recorder, query reconcile.Query, gate *worker.Gate, keys *keyring, log *slog.Logger) (notify.Config, error) {
+func noticesOf(c config.Config, recorder *reconcile.Recorder, query reconcile.Query, gate *worker.GatewayLimiter, keys *keyring, log *slog.Logger) (notify.Config, error) {
 	allow, err := config.ParseNetworks(c.Notify.Allow)
 	if err != nil {
 		return notify.Config{}, fmt.Errorf("notify.allow: %w", err)
@@ -29,7 +29,7 @@ func noticesOf(c config.Config, recorder *reconcile.Recorder, query reconcile.Qu
 		return notify.Config{}, fmt.Errorf("notify.trusted_proxies: %w", err)
 	}
 	return notify.Config{
-		Secrets: keys.secrets, Recorder: recorder, Query: query, Limiter: gate, Paused: gate.Paused, Log: log,
+		Secrets: keys.secrets, Recorder: recorder, Query: query, Limiter: gate, Paused: gate.IntakePaused, MayFail: gate.MayFail, Log: log,
 		Sources: notify.Sources{Allow: allow, ProxyHeader: c.Notify.ProxyHeader, TrustedProxies: proxies},
 	}, nil
 }

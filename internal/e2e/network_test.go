@@ -138,7 +138,7 @@ func TestLedgerFull(t *testing.T) {
 	w := startWorker(t, "w", workerEnv(b, s, "CAPTURE_WORKER_CONCURRENCY=8"))
 	orders := plain(t, "full", 120)
 	place(b, s, orders)
-	w.Says("handing the job back", 1, patience)
+	w.Says("processing failed, job requeued", 1, patience)
 	captures := s.stats().Captures
 	types := b.eventTypes()
 	if int(captures) > types[capture.Attempted] {

@@ -60,7 +60,7 @@ func TestStopWithHangingGateway(t *testing.T) {
 	place(b, s, orders)
 	s.waitCalls(8, 0)
 	w.Signal(syscall.SIGTERM)
-	if code := w.Exit(patience); code != 0 || w.Out.Count("the shutdown timeout is over") != 1 {
+	if code := w.Exit(patience); code != 0 || w.Out.Count("shutdown timeout exceeded") != 1 {
 		t.Errorf("exit code %d, want 0 and a word about the jobs that were still in flight", code)
 	}
 	if n := b.eventTypes(); n[capture.Failed]+n[capture.Parked] > 0 {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -31,14 +32,15 @@ var allowed = map[string][]string{
 	"ledger/internal/appender":    {"capture"},
 	"ledger/ledgertest":           {"capture", "ledger"},
 	"audit":                       {"capture"},
-	"reconcile":                   {"capture", "ledger", "gateway"},
+	"reconcile":                   {"capture", "ledger", "gateway", "internal/breaker"},
+	"internal/breaker":            {"capture"},
 	"notify":                      {"capture", "ledger", "gateway", "reconcile"},
-	"worker":                      {"capture", "ledger", "gateway", "reconcile", "internal/controls", "internal/deadletter", "internal/ratelog"},
+	"worker":                      {"capture", "ledger", "gateway", "reconcile", "internal/breaker", "internal/controls", "internal/deadletter", "internal/ratelog"},
 	"internal/jobstream":          {"internal/deadletter", "internal/subject"},
 	"internal/deadletter":         {"capture"},
 	"internal/controls":           {"capture", "ledger", "internal/jobstream"},
 	"config":                      {"capture", "gateway", "internal/subject"},
-	"sim":                         {"audit", "capture", "gateway", "ledger", "reconcile", "worker", "internal/deadletter"},
+	"sim":                         {"audit", "capture", "gateway", "ledger", "reconcile", "worker", "internal/breaker", "internal/deadletter"},
 	"sim/simulate":                {"sim"},
 	"sim/mutants":                 {},
 	"internal/imports":            {},
@@ -155,6 +157,41 @@ func TestArchitecturePage(t *testing.T) {
 	}
 	if err := os.WriteFile(page, []byte(parts[0]+marker+want+marker+parts[2]), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestWaysExist checks that the files and functions in the tables of the page
+// exist.
+func TestWaysExist(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile("`([^`]+)`")
+	hops := 0
+	for line := range strings.Lines(string(b)) {
+		columns := strings.Split(line, "|")
+		if len(columns) != 5 || !strings.Contains(columns[2], ".go`") {
+			continue
+		}
+		hops++
+		var code strings.Builder
+		for _, name := range quoted.FindAllStringSubmatch(columns[2], -1) {
+			text, err := os.ReadFile("../../" + name[1])
+			if err != nil {
+				t.Errorf("%s: %v", strings.TrimSpace(columns[1]), err)
+			}
+			code.Write(text)
+		}
+		for _, name := range quoted.FindAllStringSubmatch(columns[3], -1) {
+			if !regexp.MustCompile(`(?m)^func (\([^)]*\) )?` + name[1] + `\(`).MatchString(code.String()) {
+				t.Errorf("%s: there is no function %s in %s", strings.TrimSpace(columns[1]), name[1], strings.TrimSpace(columns[2]))
+			}
+		}
+	}
+	if hops < 15 {
+		t.Errorf("only %d hops checked", hops)
 	}
 }
 

@@ -11,10 +11,10 @@ import (
 
 // An outage of an hour: the first line says what was seen, the same is not said
 // at every probe, and the end is one line.
-func TestGateLogOfAnOutage(t *testing.T) {
+func TestPauseLogOfAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		refused := capture.Answer{Kind: capture.AnswerNotSent, Why: "connect: connection refused", Latency: time.Millisecond}
 		w.answer.Store(&refused)
 		for range 20 {
@@ -29,23 +29,23 @@ func TestGateLogOfAnOutage(t *testing.T) {
 			t.Errorf("%d lines in an hour:\n%s", n, w.log.String())
 		}
 		const why = `saw="not sent, connect: connection refused"`
-		if !strings.Contains(lines[0], "stopped taking jobs") || !strings.Contains(lines[0], why) {
+		if !strings.Contains(lines[0], "job intake paused, probing") || !strings.Contains(lines[0], why) {
 			t.Errorf("the first line does not say why: %s", lines[0])
 		}
-		if second := lines[1]; !strings.Contains(second, "still not usable") || !strings.Contains(second, why) {
+		if second := lines[1]; !strings.Contains(second, "still unavailable") || !strings.Contains(second, why) {
 			t.Errorf("the second line: %s", second)
 		}
-		if last := lines[len(lines)-1]; !strings.Contains(last, "taking jobs again") || !strings.Contains(last, "for=1h0m") || strings.Count(w.log.String(), "level=INFO") != 1 {
+		if last := lines[len(lines)-1]; !strings.Contains(last, "job intake resumed") || !strings.Contains(last, "for=1h0m") || strings.Count(w.log.String(), "level=INFO") != 1 {
 			t.Errorf("the end is not one line: %s", last)
 		}
 	})
 }
 
 // The same where a probe fails each time before one passes.
-func TestGateLogWhileItFlapsSlowly(t *testing.T) {
+func TestPauseLogWhileFlappingSlowly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		for range 100 {
 			w.answer.Store(&none)
 			for range 20 {
@@ -55,7 +55,7 @@ func TestGateLogWhileItFlapsSlowly(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			w.answer.Store(&useful)
-			if err := w.gate.WaitOpen(t.Context()); err != nil {
+			if err := w.limiter.WaitResumed(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -66,17 +66,17 @@ func TestGateLogWhileItFlapsSlowly(t *testing.T) {
 	})
 }
 
-// Queries pass and captures do not: the gate opens and shuts all the time, and
-// the log does not follow it. A long outage after that is told all the same.
-func TestGateLogWhileItFlaps(t *testing.T) {
+// Queries pass and captures do not: calls are paused and resumed all the time, and
+// the log does not follow it. A long outage after that is logged all the same.
+func TestPauseLogWhileFlapping(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		for range 100 {
 			for range 20 {
 				w.call(none)
 			}
-			if err := w.gate.WaitOpen(t.Context()); err != nil {
+			if err := w.limiter.WaitResumed(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -90,10 +90,10 @@ func TestGateLogWhileItFlaps(t *testing.T) {
 		for range 20 {
 			w.call(none)
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(11 * time.Second) // two probes
 		w.close()
-		if log := w.log.String(); strings.LastIndex(log, "still not usable") < strings.LastIndex(log, "taking jobs again") {
-			t.Errorf("the log ends as if it took jobs:\n%s", log)
+		if log := w.log.String(); strings.LastIndex(log, "still unavailable") < strings.LastIndex(log, "job intake resumed") {
+			t.Errorf("the log ends as if jobs were taken:\n%s", log)
 		}
 	})
 }

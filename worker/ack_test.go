@@ -16,7 +16,7 @@ import (
 
 // Whoever publishes hears of captures from the ledger. What becomes no capture
 // is in the log, with the place where it can be found again.
-func TestJobsThatCaptureNothingAreTold(t *testing.T) {
+func TestJobsThatCaptureNothingAreLogged(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})
 	var log bytes.Buffer
@@ -32,8 +32,8 @@ func TestJobsThatCaptureNothingAreTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	crew := s.worker(func(p *worker.Processor) { p.Jobs = ours })
-	stop := s.start(crew)
+	pool := s.worker(func(p *worker.Processor) { p.Jobs = ours })
+	stop := s.start(pool)
 	s.authorize("T1") // of no kind, so it is not selected
 	s.publish(nats.Header{}, `{"kind":"shipped","trade_id":"T1","order_id":"A-1","amount":"24.99","currency":"EUR"}`)
 	s.until("the first is captured", func() bool { return s.phase("T1") == capture.PhaseCaptured })
@@ -53,11 +53,11 @@ func TestJobsThatCaptureNothingAreTold(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`msg="a job is a dead letter now" reason=missing_field detail="malformed job (missing_field): amount`,
-		`msg="a job is a dead letter now" reason=conflict detail="the job asks for 20.00 EUR, but trade T1 is already captured`,
+		`msg="job dead-lettered" reason=missing_field detail="malformed job (missing_field): amount`,
+		`msg="job dead-lettered" reason=conflict detail="the job asks for 20.00 EUR, but trade T1 is already captured`,
 		`subject=capture.jobs.shipped sequence=4 letter=`,
-		`acknowledging a job of another order than the outcome's; nothing is captured for it" trade_id=T1 order_id=A-2 outcome=captured outcome_order_id=A-1`,
-		"jobs.match does not select a message",
+		`job acked without capture: trade belongs to another order" trade_id=T1 order_id=A-2 outcome=captured outcome_order_id=A-1`,
+		"message acked, not selected by jobs.match",
 	} {
 		if strings.Count(log.String(), want) != 1 {
 			t.Errorf("the log has not once %q:\n%s", want, log.String())

@@ -11,7 +11,7 @@ import (
 
 // taken publishes 64 jobs, and is how many of them a worker has taken when
 // something holds.
-func taken(t *testing.T, s *shop, when string, holds func(worker.Crew) bool) int {
+func taken(t *testing.T, s *shop, when string, holds func(worker.Pool) bool) int {
 	t.Helper()
 	s.streams.AckWait = 30 * time.Second
 	w := s.worker(nil)
@@ -33,11 +33,11 @@ func taken(t *testing.T, s *shop, when string, holds func(worker.Crew) bool) int
 // What lies in a worker and met no hand is not kept in progress. Where calls
 // may go out but slowly it has to be little, or it is delivered to others while
 // it waits here.
-func TestNoMoreAreTakenThanTheRateLetsOut(t *testing.T) {
+func TestNoMoreArePulledThanTheRateLetsOut(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})
 	s.rate = 1
-	n := taken(t, s, "the first call", func(worker.Crew) bool { return s.sim.Stats().Captures > 0 })
+	n := taken(t, s, "the first call", func(worker.Pool) bool { return s.sim.Stats().Captures > 0 })
 	// Ten seconds' worth, and those in hand.
 	if n > 20 {
 		t.Errorf("%d jobs were taken, at one call a second and %s for each", n, s.streams.AckWait)
@@ -46,10 +46,10 @@ func TestNoMoreAreTakenThanTheRateLetsOut(t *testing.T) {
 
 // Where calls take long, those that wait for a slot are few too: what lies here
 // is kept from workers with free slots.
-func TestNoMoreAreTakenThanTwoCallsForEachSlot(t *testing.T) {
+func TestNoMoreArePulledThanTwoCallsForEachSlot(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{Latency: 2 * time.Second})
-	n := taken(t, s, "eight calls in flight", func(w worker.Crew) bool { return w.Gate.Calls() == 8 })
+	n := taken(t, s, "eight calls in flight", func(w worker.Pool) bool { return w.Limiter.Calls() == 8 })
 	// In the slots, for each slot two, and the stock.
 	if n > 8+16+5 {
 		t.Errorf("%d jobs were taken by eight slots", n)

@@ -14,16 +14,16 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// scarceGate is a gate that serves ten calls a second, so that turns are scarce.
-func scarceGate() *worker.Gate {
-	return worker.NewGate(worker.GateConfig{
+// scarceLimiter serves ten calls a second, so that turns are scarce.
+func scarceLimiter() *worker.GatewayLimiter {
+	return worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: 64, Rate: 10, ProbeEvery: time.Second, Log: slog.New(slog.DiscardHandler),
 		Query: func(context.Context, string) capture.Answer { return useful },
 	})
 }
 
 // crowd has n jobs wait for turns on a lane; it counts those that got one.
-func crowd(ctx context.Context, wait *sync.WaitGroup, lane worker.Turnstile, n int, got *atomic.Int64) {
+func crowd(ctx context.Context, wait *sync.WaitGroup, lane worker.Limiter, n int, got *atomic.Int64) {
 	for range n {
 		wait.Go(func() {
 			leave, err := lane.Acquire(ctx)
@@ -41,8 +41,8 @@ func crowd(ctx context.Context, wait *sync.WaitGroup, lane worker.Turnstile, n i
 func TestLanesShareByWeight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := scarceGate()
-		live, batch := gate.Lane("live", 4), gate.Lane("batch", 1)
+		limiter := scarceLimiter()
+		live, batch := limiter.Lane("live", 4), limiter.Lane("batch", 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wait sync.WaitGroup
 		var ofBatch, ofLive atomic.Int64
@@ -67,8 +67,8 @@ func TestLanesShareByWeight(t *testing.T) {
 func TestLiveJobDoesNotQueueBehindABatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		gate := scarceGate()
-		live, batch := gate.Lane("live", 4), gate.Lane("batch", 1)
+		limiter := scarceLimiter()
+		live, batch := limiter.Lane("live", 4), limiter.Lane("batch", 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wait sync.WaitGroup
 		var got atomic.Int64
@@ -92,42 +92,42 @@ func TestLiveJobDoesNotQueueBehindABatch(t *testing.T) {
 // stop.
 func TestAWaitForATurnEndsAsCanceled(t *testing.T) {
 	t.Parallel()
-	gate := scarceGate()
+	limiter := scarceLimiter()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the streams do not fit any more"))
-	if _, err := gate.Acquire(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Enter: %v, want context.Canceled", err)
+	if _, err := limiter.Acquire(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Acquire: %v, want context.Canceled", err)
 	}
 }
 
 // Who stops waiting gives up its place in the queue, and a turn granted in the
 // same moment goes to the next.
-func TestGivingUpATurnLosesNoPlace(t *testing.T) {
+func TestCancelledTurnLosesNoPlace(t *testing.T) {
 	t.Parallel()
-	w := newGateWorld(t, 1, 0) // two places
+	w := newLimiterWorld(t, 1, 0) // two places
 	defer w.close()
 	var tries sync.WaitGroup
 	for i := range 200 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%20)*50*time.Microsecond)
 		tries.Go(func() {
 			defer cancel()
-			if leave, err := w.gate.Acquire(ctx); err == nil {
+			if leave, err := w.limiter.Acquire(ctx); err == nil {
 				leave()
 			}
 		})
 	}
 	tries.Wait()
 	for range 2 {
-		if _, err := w.gate.Acquire(t.Context()); err != nil {
+		if _, err := w.limiter.Acquire(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := w.gate.Acquire(ctx); err == nil {
+	if _, err := w.limiter.Acquire(ctx); err == nil {
 		t.Error("there are three places now")
 	}
-	if n := w.gate.Waiting(); n != 0 {
+	if n := w.limiter.Waiting(); n != 0 {
 		t.Errorf("%d still wait", n)
 	}
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// gateWorld is a gate over a gateway whose answers the test sets.
-type gateWorld struct {
-	gate    *worker.Gate
+// limiterWorld is a limiter in front of a gateway whose answers the test sets.
+type limiterWorld struct {
+	limiter *worker.GatewayLimiter
 	answer  atomic.Pointer[capture.Answer]
 	probes  atomic.Int64
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	log     bytes.Buffer // read it when the gate rests
+	log     bytes.Buffer // read it when the limiter is idle
 }
 
 var (
@@ -36,10 +36,10 @@ var (
 // slotWait is how long a call waits for its slot.
 const slotWait = 30 * time.Second
 
-func newGateWorld(t *testing.T, concurrency int, rate float64) *gateWorld {
-	w := &gateWorld{}
+func newLimiterWorld(t *testing.T, concurrency int, rate float64) *limiterWorld {
+	w := &limiterWorld{}
 	w.answer.Store(&useful)
-	w.gate = worker.NewGate(worker.GateConfig{
+	w.limiter = worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: concurrency, Rate: rate, ProbeEvery: 5 * time.Second, SlotWait: slotWait, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Query: func(context.Context, string) capture.Answer {
 			w.probes.Add(1)
@@ -48,31 +48,31 @@ func newGateWorld(t *testing.T, concurrency int, rate float64) *gateWorld {
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	w.stop = stop
-	w.running.Go(func() { w.gate.Run(ctx) })
+	w.running.Go(func() { w.limiter.Run(ctx) })
 	return w
 }
 
-func (w *gateWorld) close() {
+func (w *limiterWorld) close() {
 	w.stop()
 	w.running.Wait()
 }
 
-func (w *gateWorld) call(a capture.Answer) capture.Answer {
-	return w.gate.Do(context.Background(), func(context.Context) capture.Answer { return a })
+func (w *limiterWorld) call(a capture.Answer) capture.Answer {
+	return callThrough(context.Background(), w.limiter, func(context.Context) capture.Answer { return a })
 }
 
-func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
+func TestLimiterPausesAtOnceWhenOurKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		defer w.close()
 		w.answer.Store(&noKey)
 		w.call(noKey)
-		if _, err := w.gate.Acquire(t.Context()); !errors.Is(err, worker.ErrShut) || !strings.Contains(err.Error(), "gateway.secret_key") {
-			t.Fatalf("Enter: %v, want ErrShut that names the setting", err)
+		if _, err := w.limiter.Acquire(t.Context()); !errors.Is(err, worker.ErrPaused) || !strings.Contains(err.Error(), "gateway.secret_key") {
+			t.Fatalf("Acquire: %v, want ErrPaused that names the setting", err)
 		}
 		if a := w.call(useful); a.Kind != capture.AnswerNotSent {
-			t.Errorf("a call through a shut gate was answered %+v, want not sent", a)
+			t.Errorf("a call while paused was answered %+v, want not sent", a)
 		}
 		time.Sleep(17 * time.Second)
 		if n := w.probes.Load(); n != 3 {
@@ -81,11 +81,11 @@ func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
 		// The right key appears: any answer about the trade passes.
 		w.answer.Store(&noSuch)
 		begin := time.Now()
-		if err := w.gate.WaitOpen(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
-			t.Errorf("WaitOpen: %v after %s, want it open within a probe interval", err, time.Since(begin))
+		if err := w.limiter.WaitResumed(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
+			t.Errorf("WaitResumed: %v after %s, want it open within a probe interval", err, time.Since(begin))
 		}
-		if leave, err := w.gate.Acquire(t.Context()); err != nil {
-			t.Errorf("Enter of an open gate: %v", err)
+		if leave, err := w.limiter.Acquire(t.Context()); err != nil {
+			t.Errorf("Acquire while calls pass: %v", err)
 		} else {
 			leave()
 		}
@@ -94,10 +94,10 @@ func TestGateShutsAtOnceWhenOurKeyIsRefused(t *testing.T) {
 
 // A signature may be refused for the bytes of one trade alone. The others do not
 // wait for it longer than a probe takes.
-func TestGateOneTradeIsRefused(t *testing.T) {
+func TestLimiterOneTradeIsRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		defer w.close()
 		begin := time.Now()
 		for range 3 {
@@ -105,8 +105,8 @@ func TestGateOneTradeIsRefused(t *testing.T) {
 				w.call(useful)
 			}
 			w.call(noKey)
-			if err := w.gate.WaitOpen(t.Context()); err != nil || time.Since(begin) > 0 {
-				t.Fatalf("WaitOpen: %v after %s, want it open as soon as a probe passed", err, time.Since(begin))
+			if err := w.limiter.WaitResumed(t.Context()); err != nil || time.Since(begin) > 0 {
+				t.Fatalf("WaitResumed: %v after %s, want it open as soon as a probe passed", err, time.Since(begin))
 			}
 		}
 		if n := w.probes.Load(); n != 3 {
@@ -117,26 +117,26 @@ func TestGateOneTradeIsRefused(t *testing.T) {
 
 // Calls that were not tried, or that a stop cut off, say nothing about the
 // gateway, one way or the other.
-func TestGateStaysOpenWhereCallsAreGivenUp(t *testing.T) {
+func TestLimiterIgnoresAbandonedCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		defer w.close()
 		overdue := capture.Answer{Kind: capture.AnswerNotSent, Why: "the deadline was over"}
 		stopping, stop := context.WithCancel(t.Context())
 		stop()
 		for range 100 {
 			w.call(overdue)
-			w.gate.Do(stopping, func(context.Context) capture.Answer { return none })
+			callThrough(stopping, w.limiter, func(context.Context) capture.Answer { return none })
 		}
-		if why := w.gate.Shut(); why != "" {
+		if why := w.limiter.PausedFor(); why != "" {
 			t.Fatalf("shut: %s", why)
 		}
 		for range 30 {
 			w.call(overdue)
 			w.call(none)
 		}
-		if w.gate.Shut() == "" {
+		if w.limiter.PausedFor() == "" {
 			t.Error("thirty calls hung among those not tried, and it is open")
 		}
 	})
@@ -145,10 +145,10 @@ func TestGateStaysOpenWhereCallsAreGivenUp(t *testing.T) {
 // Every capture is refused, and Order Query is answered: probes pass, and each
 // lets some calls out. It must not become a flood, nor look like a gateway that
 // works.
-func TestGateEveryCaptureIsRefused(t *testing.T) {
+func TestLimiterEveryCaptureIsRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		defer w.close()
 		var refused, halted atomic.Int64
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -156,9 +156,9 @@ func TestGateEveryCaptureIsRefused(t *testing.T) {
 		var jobs sync.WaitGroup
 		for range 8 {
 			jobs.Go(func() {
-				for w.gate.WaitOpen(ctx) == nil {
-					w.gate.Do(ctx, func(context.Context) capture.Answer { time.Sleep(20 * time.Millisecond); return useful }) // the query before
-					w.gate.Do(ctx, func(context.Context) capture.Answer {
+				for w.limiter.WaitResumed(ctx) == nil {
+					callThrough(ctx, w.limiter, func(context.Context) capture.Answer { time.Sleep(20 * time.Millisecond); return useful }) // the query before
+					callThrough(ctx, w.limiter, func(context.Context) capture.Answer {
 						time.Sleep(20 * time.Millisecond)
 						refused.Add(1)
 						return noKey
@@ -171,7 +171,7 @@ func TestGateEveryCaptureIsRefused(t *testing.T) {
 		for range 39 {
 			<-tick.C
 			time.Sleep(time.Second) // not in step with the probes
-			if w.gate.Halted() {
+			if w.limiter.KeyRefused() {
 				halted.Add(1)
 			}
 		}
@@ -186,21 +186,21 @@ func TestGateEveryCaptureIsRefused(t *testing.T) {
 	})
 }
 
-func TestGateShutsWhenTheGatewayIsDown(t *testing.T) {
+func TestLimiterPausesWhenTheGatewayIsDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		defer w.close()
 		w.answer.Store(&none)
 		calls := 0
-		for ; w.gate.Shut() == "" && calls < 1000; calls++ {
+		for ; w.limiter.PausedFor() == "" && calls < 1000; calls++ {
 			w.call(none)
 		}
 		if calls != 20 {
 			t.Errorf("it took %d useless answers in a row, want 20", calls)
 		}
 		time.Sleep(time.Hour)
-		if w.gate.Shut() == "" {
+		if w.limiter.PausedFor() == "" {
 			t.Error("it opened while the gateway was down")
 		}
 		if n := w.probes.Load(); n < 300 || n > 720 {
@@ -208,39 +208,39 @@ func TestGateShutsWhenTheGatewayIsDown(t *testing.T) {
 		}
 		w.answer.Store(&useful)
 		time.Sleep(10 * time.Second)
-		if reason := w.gate.Shut(); reason != "" {
+		if reason := w.limiter.PausedFor(); reason != "" {
 			t.Errorf("still shut 10 s after the gateway came back: %s", reason)
 		}
 	})
 }
 
-// One job in a quiet night: the schedule asks ever more seldom, and the gate does
+// One job in a quiet night: the schedule asks ever more seldom, and the limiter does
 // not wait for twenty answers. A trade that alone is stumbled over keeps it shut
 // for one probe.
-func TestGateShutsInAQuietNight(t *testing.T) {
+func TestLimiterPausesInAQuietNight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		defer w.close()
 		w.call(useful)
 		for _, pause := range []time.Duration{0, 500 * time.Millisecond, 4 * time.Second, 40 * time.Second} {
 			time.Sleep(pause)
 			w.call(none)
-			if why := w.gate.Shut(); why != "" {
+			if why := w.limiter.PausedFor(); why != "" {
 				t.Fatalf("shut within a minute after %s: %s", pause, why)
 			}
 		}
 		time.Sleep(30 * time.Second)
 		w.answer.Store(&none)
 		w.call(none)
-		if w.gate.Shut() == "" {
+		if w.limiter.PausedFor() == "" {
 			t.Fatal("no useful answer for more than a minute, and it is open")
 		}
 		time.Sleep(time.Minute)
 		w.answer.Store(&useful)
 		begin := time.Now()
-		if err := w.gate.WaitOpen(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
-			t.Errorf("WaitOpen: %v after %s, want it open within a probe interval", err, time.Since(begin))
+		if err := w.limiter.WaitResumed(t.Context()); err != nil || time.Since(begin) > 5*time.Second {
+			t.Errorf("WaitResumed: %v after %s, want it open within a probe interval", err, time.Since(begin))
 		}
 		// A useful answer between them: they are no silence.
 		for range 10 {
@@ -248,16 +248,16 @@ func TestGateShutsInAQuietNight(t *testing.T) {
 			time.Sleep(40 * time.Second)
 			w.call(useful)
 		}
-		if why := w.gate.Shut(); why != "" {
+		if why := w.limiter.PausedFor(); why != "" {
 			t.Errorf("shut beside useful answers: %s", why)
 		}
 	})
 }
 
 // A code that nobody knows may be that of a maintenance: many in a row shut the
-// gate, which says what the gateway answers. Where queries are answered it
+// limiter, which says what the gateway answers. Where queries are answered it
 // works, whatever it says of captures.
-func TestGateNamesACodeThatNobodyKnows(t *testing.T) {
+func TestLimiterNamesAnUnknownCode(t *testing.T) {
 	t.Parallel()
 	unlisted := func(code string) capture.Answer {
 		return capture.Answer{Kind: capture.AnswerUnknown, Code: code, Why: "code " + code}
@@ -276,24 +276,24 @@ func TestGateNamesACodeThatNobodyKnows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := newGateWorld(t, 4, 0)
+				w := newLimiterWorld(t, 4, 0)
 				defer w.close()
 				w.answer.Store(&tt.answers[0])
 				for i := range 60 {
 					w.call(tt.answers[i%len(tt.answers)])
 				}
-				got := w.gate.Shut()
+				got := w.limiter.PausedFor()
 				if got != tt.want {
 					t.Fatalf("shut: %q, want %q", got, tt.want)
 				}
 				// Probes that meet the same do not open it, nor change what it says.
 				time.Sleep(time.Minute)
-				if later := w.gate.Shut(); later != got {
+				if later := w.limiter.PausedFor(); later != got {
 					t.Errorf("a minute later: %q, want %q", later, got)
 				}
 				w.answer.Store(&useful)
 				time.Sleep(15 * time.Second)
-				if got := w.gate.Shut(); got != "" {
+				if got := w.limiter.PausedFor(); got != "" {
 					t.Errorf("still shut: %s", got)
 				}
 			})
@@ -302,9 +302,9 @@ func TestGateNamesACodeThatNobodyKnows(t *testing.T) {
 }
 
 // A bad day is not an outage: a third of useless answers must not stop us.
-func TestGateStaysOpenOnABadDay(t *testing.T) {
+func TestLimiterDoesNotPauseOnABadDay(t *testing.T) {
 	t.Parallel()
-	w := newGateWorld(t, 4, 0)
+	w := newLimiterWorld(t, 4, 0)
 	defer w.close()
 	for i := range 3000 {
 		if a := none; i%3 == 0 {
@@ -313,21 +313,21 @@ func TestGateStaysOpenOnABadDay(t *testing.T) {
 			w.call(useful)
 		}
 	}
-	if reason := w.gate.Shut(); reason != "" {
+	if reason := w.limiter.PausedFor(); reason != "" {
 		t.Errorf("shut: %s", reason)
 	}
 }
 
-func TestGateCountsCallsNotJobs(t *testing.T) {
+func TestLimiterCountsCallsNotJobs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 3, 0)
+		w := newLimiterWorld(t, 3, 0)
 		defer w.close()
 		var flying, most atomic.Int64
 		var calls sync.WaitGroup
 		for range 30 {
 			calls.Go(func() {
-				w.gate.Do(t.Context(), func(context.Context) capture.Answer {
+				callThrough(t.Context(), w.limiter, func(context.Context) capture.Answer {
 					most.Store(max(most.Load(), flying.Add(1)))
 					time.Sleep(time.Second)
 					flying.Add(-1)
@@ -341,28 +341,28 @@ func TestGateCountsCallsNotJobs(t *testing.T) {
 		}
 		// Twice as many may be announced; the next one waits for a turn.
 		for range 6 {
-			if _, err := w.gate.Acquire(t.Context()); err != nil {
+			if _, err := w.limiter.Acquire(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := w.gate.Acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := w.limiter.Acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a seventh turn: %v, want it to wait", err)
 		}
 	})
 }
 
 // A call that finds no free slot before its lease ends was not sent.
-func TestGateCallThatCannotBegin(t *testing.T) {
+func TestLimiterCallThatCannotBegin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 1, 0)
+		w := newLimiterWorld(t, 1, 0)
 		defer w.close()
 		hold := make(chan struct{})
 		var holder sync.WaitGroup
 		holder.Go(func() {
-			w.gate.Do(t.Context(), func(context.Context) capture.Answer { <-hold; return useful })
+			callThrough(t.Context(), w.limiter, func(context.Context) capture.Answer { <-hold; return useful })
 		})
 		synctest.Wait()
 		for name, c := range map[string]struct{ bound, want time.Duration }{
@@ -371,7 +371,7 @@ func TestGateCallThatCannotBegin(t *testing.T) {
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), c.bound)
 			begin := time.Now()
-			a := w.gate.Do(ctx, func(context.Context) capture.Answer { t.Error("it was sent"); return useful })
+			a := callThrough(ctx, w.limiter, func(context.Context) capture.Answer { t.Error("it was sent"); return useful })
 			cancel()
 			if took := time.Since(begin); a.Kind != capture.AnswerNotSent || a.Why == "" || took != c.want {
 				t.Errorf("%s: %+v after %s, want not sent and why after %s", name, a, took, c.want)
@@ -382,14 +382,14 @@ func TestGateCallThatCannotBegin(t *testing.T) {
 	})
 }
 
-func TestGateKeepsTheRate(t *testing.T) {
+func TestLimiterKeepsTheRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 64, 10)
+		w := newLimiterWorld(t, 64, 10)
 		defer w.close()
 		begin := time.Now()
 		for range 101 {
-			leave, err := w.gate.Acquire(t.Context())
+			leave, err := w.limiter.Acquire(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -400,7 +400,7 @@ func TestGateKeepsTheRate(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if _, err := w.gate.Acquire(ctx); err == nil {
+		if _, err := w.limiter.Acquire(ctx); err == nil {
 			t.Error("a turn beyond the rate was given although its context ended before")
 		}
 	})
@@ -408,21 +408,21 @@ func TestGateKeepsTheRate(t *testing.T) {
 
 // Calls that hang to their timeout are few in any short window, and are taken
 // for what they are all the same.
-func TestGateShutsWhenCallsHang(t *testing.T) {
+func TestLimiterPausesWhenCallsHang(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 4, 0)
+		w := newLimiterWorld(t, 4, 0)
 		defer w.close()
 		w.answer.Store(&none)
 		for range 3 {
-			if w.gate.Shut() != "" {
+			if w.limiter.PausedFor() != "" {
 				t.Fatal("shut too early")
 			}
 			time.Sleep(30 * time.Second)
 			w.call(none)
 		}
-		if w.gate.Shut() == "" {
-			t.Error("three calls in a row hung, for more than a minute, and the gate is open")
+		if w.limiter.PausedFor() == "" {
+			t.Error("three calls in a row hung, for more than a minute, and calls pass")
 		}
 	})
 }

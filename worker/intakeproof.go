@@ -10,7 +10,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// proof is what asking about a captured trade told of our account.
+// proof is what a query about a captured trade shows about our account.
 type proof int
 
 const (
@@ -19,8 +19,8 @@ const (
 	proofGood
 )
 
-// check finds out what a run of refusals means. One check at a time is made;
-// who comes meanwhile waits for its end with waitForCheck.
+// check finds out what a run of refusals means. One check is made at a time;
+// waitForCheck waits for the end of it.
 func (i *Intake) check(ctx context.Context, code string) {
 	end, begun := i.beginCheck()
 	if !begun {
@@ -62,8 +62,8 @@ func (i *Intake) beginCheck() (end func(), begun bool) {
 	}, true
 }
 
-// waitForCheck waits for the end of the check that is under way, which the
-// gateway's timeout bounds.
+// waitForCheck waits for the end of the check that is under way, if there is one.
+// The timeout of the gateway bounds it.
 func (i *Intake) waitForCheck(ctx context.Context) {
 	i.mu.Lock()
 	checking := i.checking
@@ -92,8 +92,8 @@ func (i *Intake) isRun(code string) bool {
 	return run != nil && len(run.trades) >= i.limit(code)
 }
 
-// proven reports whether our account is known to be the right one: now, or by a
-// capture after the given time.
+// proven reports whether our account is known to be the right one: by a recent
+// proof, or by a capture after the given time.
 func (i *Intake) proven(since time.Time) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -126,7 +126,7 @@ func (g *intakeGuard) MayFail(ctx context.Context, code string, since time.Time)
 }
 
 // grows reports whether more than one trade was refused with the code, the last
-// of them so lately that it may become a run.
+// of them so recently that it may become a run.
 func (i *Intake) grows(code string) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -134,7 +134,7 @@ func (i *Intake) grows(code string) bool {
 	return run != nil && len(run.trades) > 1 && time.Since(run.youngest) < i.cfg.Settle
 }
 
-// askKnown asks the gateway about a trade that was captured before.
+// askKnown queries a trade that was captured before.
 func (i *Intake) askKnown(ctx context.Context) proof {
 	i.mu.Lock()
 	tradeID, search := i.known.tradeID, time.Since(i.lookedAt) >= proofLasts
@@ -159,8 +159,8 @@ func (i *Intake) askKnown(ctx context.Context) proof {
 	return proofGood
 }
 
-// catchUp reads the newest events of the ledger: what other workers met, and what
-// was met before a restart.
+// catchUp reads the newest events of the ledger: the answers to other workers, and
+// those before a restart.
 func (i *Intake) catchUp(ctx context.Context, n int) {
 	if i.cfg.Ledger == nil {
 		return
@@ -169,7 +169,7 @@ func (i *Intake) catchUp(ctx context.Context, n int) {
 	defer cancel()
 	entries, err := i.cfg.Ledger.Tail(ctx, n)
 	if err != nil {
-		i.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "newest events of the ledger not read; refusals that other workers met are not counted", slog.Any("error", err))
+		i.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "ledger not read, refusals of other workers are not counted", slog.Any("error", err))
 		return
 	}
 	found := readTail(entries)
@@ -189,7 +189,7 @@ func (i *Intake) catchUp(ctx context.Context, n int) {
 	}
 }
 
-// othersCapturedLocked takes a capture that the ledger tells of.
+// othersCapturedLocked takes a capture that was read from the ledger.
 func (i *Intake) othersCapturedLocked(tradeID string, c *capture.Event) {
 	i.known = knownTrade{tradeID: tradeID, at: c.Time}
 	if c.Time.After(i.provenAt) && c.Time.After(i.born) && c.Time.Before(time.Now()) {
@@ -211,7 +211,7 @@ func (i *Intake) othersCapturedLocked(tradeID string, c *capture.Event) {
 	}
 }
 
-// spelling is how the gateway knows a trade of the ledger.
+// spelling returns how the gateway spells a trade of the ledger.
 func (i *Intake) spelling(ctx context.Context, key string, entries []ledger.Entry) string {
 	for _, e := range entries {
 		if e.Event.TradeID == key && e.Event.Job != nil {
@@ -226,7 +226,7 @@ func (i *Intake) spelling(ctx context.Context, key string, entries []ledger.Entr
 	return cmp.Or(state.Job.TradeID, key)
 }
 
-// tailFound is what the newest events tell: the last capture, and what was
+// tailFound is what the newest events show: the last capture, and what was
 // refused after it.
 type tailFound struct {
 	captured *capture.Event

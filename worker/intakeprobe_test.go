@@ -57,7 +57,7 @@ func (r *refuser) Capture(ctx context.Context, request gateway.CaptureRequest) c
 }
 
 // guarded is a worker of the shop with an intake.
-func (s *shop) guarded(g worker.Gateway) (worker.Crew, *worker.Intake) {
+func (s *shop) guarded(g worker.Gateway) (worker.Pool, *worker.Intake) {
 	s.intake = worker.NewIntake(worker.IntakeConfig{
 		ProbeEvery: 50 * time.Millisecond, Settle: policy.Settle, Query: s.client.Query,
 		Ledger: s.ledger.(*ledger.JetStream), Log: s.log,
@@ -105,8 +105,8 @@ func TestIntakeTriesOneJobWhereTheRequestIsRefused(t *testing.T) {
 	ids := trades(60)
 	s.authorize(ids...)
 	g := &refuser{Gateway: s.client, code: capture.CodeFieldMissing}
-	crew, intake := s.guarded(g)
-	stop := s.start(crew)
+	pool, intake := s.guarded(g)
+	stop := s.start(pool)
 	s.until("the intake is paused", func() bool { return intake.PausedFor() != "" })
 	before, _ := g.count()
 	g.set(capture.CodeFieldMissing) // counts anew what flies at a time
@@ -132,8 +132,8 @@ func TestIntakeAtAnAccountWithoutTheTrades(t *testing.T) {
 	ids := trades(60)
 	s.publishJobs(ids...)
 	g := &refuser{Gateway: s.client}
-	crew, intake := s.guarded(g)
-	stop := s.start(crew)
+	pool, intake := s.guarded(g)
+	stop := s.start(pool)
 	s.until("the intake is paused", func() bool { return intake.PausedFor() != "" })
 	s.until("every trade was tried", func() bool { return s.begun(ids) == len(ids) })
 	if got := s.outcomes(ids); got[capture.PhaseFailed]+got[capture.PhaseParked]+got[capture.PhaseCaptured] > 0 {
@@ -170,19 +170,19 @@ func TestIntakeAtAWrongAccountAfterACapture(t *testing.T) {
 	all := trades(61)
 	first, ids := all[:1], all[1:]
 	s.authorize(first...)
-	crew, _ := s.guarded(nil)
-	stop := s.start(crew)
+	pool, _ := s.guarded(nil)
+	stop := s.start(pool)
 	s.until("the first is captured", s.drained)
 	stop()
 	s.sim.Reset()
 	s.publishJobs(ids...)
-	crew, intake := s.guarded(nil)
-	stop = s.start(crew)
+	pool, intake := s.guarded(nil)
+	stop = s.start(pool)
 	s.until("the intake is paused", func() bool { return intake.PausedFor() != "" })
 	if begun := s.begun(ids); begun > worker.DefaultRefusalRun+8*2 { // and what was in flight or announced
 		t.Errorf("%d trades were begun", begun)
 	}
-	if err := crew.Ready(); err == nil {
+	if err := pool.Ready(); err == nil {
 		t.Error("it is ready while it takes no jobs")
 	}
 	s.authorizeOnly(ids...)

@@ -11,43 +11,42 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// turns hands out places, at most so many at a time and not faster than the
-// rate: those of calls that are being prepared, and those of calls in flight.
-// Where several lanes wait, each gets its share by weight; a lane that has
-// nothing to do leaves its share to the others. It starts no goroutine but a
-// timer's.
-type turns struct {
-	mu       sync.Mutex
-	places   int
-	free     int
-	patience time.Duration // how long one waits; 0 is until its context ends
-	limiter  *rate.Limiter
-	lanes    []*lane
-	waiting  int
-	timer    *time.Timer // the next token, where the rate makes turns wait
-	closed   bool
+// fairSemaphore grants places, at most so many at a time and not faster than the
+// rate: those of calls that are being prepared, and those of calls in flight. If
+// several lanes wait, each gets its share by weight; a lane that has nothing to do
+// leaves its share to the others. It starts no goroutine but that of a timer.
+type fairSemaphore struct {
+	mu      sync.Mutex
+	places  int
+	free    int
+	maxWait time.Duration // for one place; 0 is until the context ends
+	limiter *rate.Limiter
+	lanes   []*lane
+	waiting int
+	timer   *time.Timer // of the next token, if the rate makes waiters wait
+	closed  bool
 }
 
-// lane is a queue of turns with a weight.
+// lane is a queue of waiters with a weight.
 type lane struct {
 	name   string
 	weight int
 	credit int // smooth weighted round robin
-	queue  []*turn
+	queue  []*waiter
 }
 
-// turn is one wait for a place.
-type turn struct {
+// waiter waits for one place.
+type waiter struct {
 	lane    *lane
 	granted chan struct{}
 }
 
-func newTurns(places int, limiter *rate.Limiter) *turns {
-	return &turns{places: places, free: places, limiter: limiter}
+func newFairSemaphore(places int, limiter *rate.Limiter) *fairSemaphore {
+	return &fairSemaphore{places: places, free: places, limiter: limiter}
 }
 
 // lane adds a lane.
-func (t *turns) lane(name string, weight int) *lane {
+func (t *fairSemaphore) lane(name string, weight int) *lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := &lane{name: name, weight: max(weight, 1)}
@@ -55,12 +54,12 @@ func (t *turns) lane(name string, weight int) *lane {
 	return l
 }
 
-// errNoPlace is returned by enter where the patience was over.
+// errNoPlace is returned by acquire if maxWait was over.
 var errNoPlace = errors.New("no place became free in time")
 
-// enter waits for a place until ctx or the patience ends. Who got one gives it
-// back by leave.
-func (t *turns) enter(ctx context.Context, l *lane) error {
+// acquire waits for a place until ctx ends or maxWait is over. The caller gives it
+// back by release.
+func (t *fairSemaphore) acquire(ctx context.Context, l *lane) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("waiting for a turn: %w", ctx.Err())
 	}
@@ -70,14 +69,14 @@ func (t *turns) enter(ctx context.Context, l *lane) error {
 		t.mu.Unlock()
 		return nil
 	}
-	own := &turn{lane: l, granted: make(chan struct{})}
+	own := &waiter{lane: l, granted: make(chan struct{})}
 	l.queue = append(l.queue, own)
 	t.waiting++
 	t.grant()
 	t.mu.Unlock()
 	var late <-chan time.Time
-	if t.patience > 0 {
-		timer := time.NewTimer(t.patience)
+	if t.maxWait > 0 {
+		timer := time.NewTimer(t.maxWait)
 		defer timer.Stop()
 		late = timer.C
 	}
@@ -85,16 +84,16 @@ func (t *turns) enter(ctx context.Context, l *lane) error {
 	case <-own.granted:
 		return nil
 	case <-late:
-		t.giveUp(own)
+		t.cancel(own)
 		return errNoPlace
 	case <-ctx.Done():
-		t.giveUp(own)
+		t.cancel(own)
 		return fmt.Errorf("waiting for a turn: %w", ctx.Err())
 	}
 }
 
-// giveUp takes a turn back that is not waited for any more.
-func (t *turns) giveUp(own *turn) {
+// cancel removes a waiter from its queue.
+func (t *fairSemaphore) cancel(own *waiter) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if i := slices.Index(own.lane.queue, own); i >= 0 {
@@ -102,20 +101,20 @@ func (t *turns) giveUp(own *turn) {
 		t.waiting--
 		return
 	}
-	// It was granted in the same moment: the place goes to the next.
+	// It was granted at the same moment: the place goes to the next.
 	t.free++
 	t.grant()
 }
 
-func (t *turns) leave() {
+func (t *fairSemaphore) release() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.free++
 	t.grant()
 }
 
-// grant gives places to those who wait, as far as places and rate allow.
-func (t *turns) grant() {
+// grant gives places to waiters, as far as places and rate allow.
+func (t *fairSemaphore) grant() {
 	for t.free > 0 && t.waiting > 0 && !t.closed {
 		if !t.token() {
 			return
@@ -129,9 +128,9 @@ func (t *turns) grant() {
 	}
 }
 
-// token takes a token of the rate. Where there is none yet it has grant called
-// again when there is.
-func (t *turns) token() bool {
+// token takes a token of the rate. If there is none yet, grant is called again
+// when there is.
+func (t *fairSemaphore) token() bool {
 	if t.timer != nil {
 		return false // already on its way
 	}
@@ -153,8 +152,8 @@ func (t *turns) token() bool {
 	return false
 }
 
-// next picks the lane whose turn it is, of those that wait.
-func (t *turns) next() *lane {
+// next returns the lane that is served next, of those with waiters.
+func (t *fairSemaphore) next() *lane {
 	var best *lane
 	total := 0
 	for _, l := range t.lanes {
@@ -171,8 +170,8 @@ func (t *turns) next() *lane {
 	return best
 }
 
-// close stops the timer; who waits is left to its own context.
-func (t *turns) close() {
+// close stops the timer; waiters are left to their contexts.
+func (t *fairSemaphore) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
@@ -181,14 +180,15 @@ func (t *turns) close() {
 	}
 }
 
-func (t *turns) length() int {
+// length returns how many wait.
+func (t *fairSemaphore) length() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.waiting
 }
 
-// taken is how many places are held.
-func (t *turns) taken() int {
+// taken returns how many places are held.
+func (t *fairSemaphore) taken() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.places - t.free
