@@ -108,7 +108,7 @@ func (v situation) inDoubt() bool { return v.s.Doubted || v.s.callLost() }
 func (v situation) open() bool { return v.s.Outcome == nil || v.reopened() }
 
 // intent is the job that an open trade is about: the one in the ledger, so
-// that a retry repeats its request to the letter; else the one at hand.
+// that a retry repeats exactly its request; else the job of the delivery.
 func (v situation) intent() *Job {
 	if v.s.Job.TradeID != "" && !v.reopened() {
 		return &v.s.Job

@@ -39,7 +39,7 @@ var boundaryNames = [boundaries]string{
 // Fault names one thing that may go wrong.
 type Fault uint8
 
-// The faults. What each does is told by the table below.
+// The faults. The table below says what each does.
 const (
 	NoFault Fault = iota
 	AppendLost

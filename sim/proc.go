@@ -12,7 +12,7 @@ import (
 )
 
 // proc is one worker process: production code, and a model of what surrounds
-// it (pulling, the limiter, the delay pool). After a crash it starts again.
+// it (pulling, the limiter, the delay pool). After a crash it starts over.
 type proc struct {
 	s    *Sim
 	no   int
@@ -124,7 +124,7 @@ func (p *proc) freeze(during time.Duration) {
 	}
 }
 
-// stop is a SIGTERM: no new jobs, waiting ones are handed back, and what is
+// stop is a SIGTERM: no new jobs, waiting ones are requeued, and what is
 // still in flight after the bound dies.
 func (p *proc) stop(away time.Duration) {
 	if !p.alive || p.stopping {

@@ -118,7 +118,7 @@ func (s *Sim) stage() {
 		}
 	}
 	for _, a := range s.plan.Accidents {
-		if a.Worker < len(s.procs) || a.Kind.everybody() {
+		if a.Worker < len(s.procs) || a.Kind.shared() {
 			s.at(a.At, func() { s.befall(a) })
 		}
 	}

@@ -146,7 +146,7 @@ func (w *world) notifications() {
 		w.answers = append(w.answers, exchange(w.t, "POST", where, "application/json", strings.NewReader(body))...)
 	}
 	ours := w.gateway.signatures()[0]
-	for _, trade := range []string{"refused-1", "good-1", "nobody-1"} {
+	for _, trade := range []string{"refused-1", "good-1", "unknown-1"} {
 		for _, key := range []string{gatewayKey, previousKey, "forger"} {
 			for _, state := range []string{"verify", ours} {
 				sign, object := notification(key, trade, state, ours)
