@@ -239,7 +239,7 @@ func (w *world) sawItAll() {
 		}
 	}
 	log := []byte(w.worker.Out.String())
-	for _, text := range []string{traceID, "[hidden]", "dead letter", "notification refused", "failed", "collector"} {
+	for _, text := range []string{traceID, "[hidden]", "job dead-lettered", "notification refused", "failed", "collector"} {
 		if !bytes.Contains(log, []byte(text)) {
 			w.t.Errorf("the log says nothing of %s", text)
 		}
