@@ -57,7 +57,7 @@ Exit codes: 0 no error; 1 at least one; 2 wrong usage or configuration.`,
 		if err := printFindings(cmd.OutOrStdout(), found, output); err != nil {
 			return err
 		}
-		if n := countLevel(found, preflight.Error); n > 0 {
+		if n := countSeverity(found, preflight.Error); n > 0 {
 			return fmt.Errorf("%s among %s, see above", counted(n, "error"), counted(len(found), "check"))
 		}
 		return nil
@@ -92,10 +92,10 @@ func newChecker(c config.Config, role preflight.Role, stderr io.Writer) *preflig
 	return checker
 }
 
-func countLevel(found []preflight.Finding, l preflight.Level) int {
+func countSeverity(found []preflight.Finding, s preflight.Severity) int {
 	n := 0
 	for _, f := range found {
-		if f.Level == l {
+		if f.Severity == s {
 			n++
 		}
 	}
@@ -105,19 +105,19 @@ func countLevel(found []preflight.Finding, l preflight.Level) int {
 func printFindings(w io.Writer, found []preflight.Finding, output string) error {
 	if output == "json" {
 		return writeJSON(w, struct {
-			Worst    preflight.Level     `json:"worst"`
+			Worst    preflight.Severity  `json:"worst"`
 			Findings []preflight.Finding `json:"findings"`
 		}{preflight.Worst(found), found})
 	}
 	for _, f := range found {
 		// Indent a finding of several lines.
-		text := strings.ReplaceAll(f.Found, "\n", "\n"+strings.Repeat(" ", 24))
-		fmt.Fprintf(w, "%-8s %-14s %s\n", f.Level, f.Area, text)
-		if f.Do != "" {
-			fmt.Fprintf(w, "%24s-> %s\n", "", f.Do)
+		text := strings.ReplaceAll(f.What, "\n", "\n"+strings.Repeat(" ", 24))
+		fmt.Fprintf(w, "%-8s %-14s %s\n", f.Severity, f.Area, text)
+		if f.Fix != "" {
+			fmt.Fprintf(w, "%24s-> %s\n", "", f.Fix)
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%d ok, %s, %s\n", countLevel(found, preflight.OK),
-		counted(countLevel(found, preflight.Warning), "warning"), counted(countLevel(found, preflight.Error), "error"))
+	_, err := fmt.Fprintf(w, "\n%d ok, %s, %s\n", countSeverity(found, preflight.OK),
+		counted(countSeverity(found, preflight.Warning), "warning"), counted(countSeverity(found, preflight.Error), "error"))
 	return err
 }

@@ -36,10 +36,10 @@ func (c *Checker) server(nc *nats.Conn) {
 	c.add(OK, "nats", "", "connected to %s, nats-server %s", natsconn.Server(nc), version)
 }
 
-// account looks at JetStream's limits for our account. It returns false where
-// there is no JetStream to look at.
+// account checks JetStream's limits for our account. It returns false if there is
+// no JetStream.
 func (c *Checker) account(ctx context.Context, js jetstream.JetStream) bool {
-	ctx, cancel := context.WithTimeout(ctx, step)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	info, err := js.AccountInfo(ctx)
 	switch {
@@ -60,7 +60,7 @@ func (c *Checker) account(ctx context.Context, js jetstream.JetStream) bool {
 	return true
 }
 
-// fullAt is the part of the disk's limit from which a person should act.
+// fullAt is the part of the disk's limit from which an operator should act.
 const fullAt = 0.8
 
 func (c *Checker) store(tier string, t jetstream.Tier) {
@@ -84,7 +84,7 @@ func (c *Checker) store(tier string, t jetstream.Tier) {
 
 // streams looks at the jobs, the consumer and the dead letters.
 func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
-	ctx, cancel := context.WithTimeout(ctx, step)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	found, err := jobstream.Inspect(ctx, js, c.Streams, c.Limits)
 	if err != nil {
@@ -118,13 +118,13 @@ func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 }
 
 func (c *Checker) consumer(info *jetstream.ConsumerInfo) {
-	c.add(OK, "jobs", "", "consumer %s: %d jobs to come, %d under way or waiting for a retry",
+	c.add(OK, "jobs", "", "consumer %s: %d jobs pending, %d in flight or waiting for a retry",
 		info.Name, info.NumPending, info.NumAckPending)
 	if begun := info.Delivered.Consumer; c.noLedger && begun > 0 {
-		// In place of what was said of it: run does not create it then.
+		// Replaces the earlier finding: run does not create it then.
 		f := &c.found[c.absent["stream "+c.Config.Ledger.Stream]]
-		f.Level, f.Do = Error, "restore it, see Backup and restore in docs/operations.md; an empty one would take each of their trades for new"
-		f.Found = fmt.Sprintf("stream %s does not exist: the ledger is missing, but consumer %s has delivered jobs (%d times)", c.Config.Ledger.Stream, info.Name, begun)
+		f.Severity, f.Fix = Error, "restore it, see Backup and restore in docs/operations.md; with an empty one each of their trades would count as new"
+		f.What = fmt.Sprintf("stream %s does not exist: the ledger is missing, but consumer %s has delivered jobs (%d times)", c.Config.Ledger.Stream, info.Name, begun)
 	}
 	if info.Paused {
 		c.add(Warning, "jobs", "`capture-worker lane resume "+c.lane(info.Name)+"` ends it",
@@ -132,7 +132,7 @@ func (c *Checker) consumer(info *jetstream.ConsumerInfo) {
 	}
 }
 
-// lane is what people call the lane that a consumer is for.
+// lane returns the label of a consumer's lane.
 func (c *Checker) lane(consumer string) string {
 	for _, lane := range c.Config.LaneList() {
 		if lane.Consumer == consumer {
@@ -142,7 +142,7 @@ func (c *Checker) lane(consumer string) string {
 	return consumer
 }
 
-// unavailable tells of a stream that cannot be looked at.
+// unavailable adds a finding if a stream cannot be read, and reports whether.
 func (c *Checker) unavailable(js jetstream.JetStream, err error, area, what string) bool {
 	switch {
 	case err == nil:

@@ -11,9 +11,9 @@ import (
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 )
 
-// control looks at what operators accept, and at what waits for their word.
+// control checks what operators accepted, and what they have to accept.
 func (c *Checker) control(ctx context.Context, js jetstream.JetStream) {
-	ctx, cancel := context.WithTimeout(ctx, step)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	control, err := controls.Open(ctx, js, c.Config.Ledger.Stream)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
@@ -34,7 +34,7 @@ func (c *Checker) control(ctx context.Context, js jetstream.JetStream) {
 	}
 	if loss != nil && loss.Accepted == nil {
 		c.add(Warning, "ledger", "reconcile, then `capture-worker resume --ledger`; see CaptureLedgerBehind in docs/operations.md",
-			"stream %s is behind its jobs: consumer %s is done with %d of which it knows nothing (the newest has sequence %d); first calls ask Order Query before",
+			"stream %s is behind its jobs: consumer %s has acked %d that it does not hold (the newest has sequence %d); first calls ask Order Query before",
 			c.Config.Ledger.Stream, loss.Consumer, loss.Jobs, loss.Sequence)
 	}
 	for code, a := range codes {

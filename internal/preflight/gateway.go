@@ -31,7 +31,7 @@ func (c *Checker) gateway(ctx context.Context) {
 	case a.NoSuchTrade():
 		c.add(OK, "gateway", "", "%s answers in %s: credentials accepted", address, took)
 	case a.Kind == capture.AnswerDone:
-		c.add(OK, "gateway", "", "%s answers in %s: credentials accepted; it even knows a trade %s", address, took, capture.ProbeTradeID)
+		c.add(OK, "gateway", "", "%s answers in %s: credentials accepted; it knows a trade %s", address, took, capture.ProbeTradeID)
 	case a.Code == capture.CodeSignature:
 		c.add(Error, "gateway", "correct gateway.secret_key: it is the key of the cashier account gateway.user, without spaces or line ends",
 			"signature error (-403): the gateway rejects our key; a worker would stop taking jobs")
@@ -43,9 +43,9 @@ func (c *Checker) gateway(ctx context.Context) {
 		return
 	case a.Code == capture.CodeInternal:
 		c.add(Warning, "gateway", "run check again; if it stays so, ask the gateway's support, naming the response",
-			"internal error (-1000) of the gateway, response %s: it answers, and whether it believes our key is not known", orNone(a.ResponseID))
+			"internal error (-1000) of the gateway, response %s: it answers, but whether it accepts our key is unknown", orNone(a.ResponseID))
 	case a.HTTPStatus == 0:
-		c.add(Error, "gateway", "the gateway is in trouble, or the way to it (a proxy, a firewall, the network); run check again, and ask the gateway's support if it stays so",
+		c.add(Error, "gateway", "the gateway or the path to it (proxy, firewall, network) has a fault; run check again, and ask the gateway's support if it stays so",
 			"%s is reached, but gives %s", address, a.Why)
 	default:
 		c.add(Error, "gateway", "see whether gateway.url is the gateway's Payments endpoint, and no proxy answers in its place",
@@ -62,7 +62,7 @@ func orNone(s string) string {
 	return s
 }
 
-// plainHTTP warns of a way on which answers can be forged.
+// plainHTTP warns if answers can be forged in transit.
 func (c *Checker) plainHTTP() {
 	u, err := url.Parse(c.Config.Gateway.URL)
 	if err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
@@ -73,7 +73,7 @@ func (c *Checker) plainHTTP() {
 // gatewayDate compares our clock with the one of the gateway: it is in what we
 // sign. The request carries nothing.
 func (c *Checker) gatewayDate(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, min(c.Config.Gateway.Timeout, step))
+	ctx, cancel := context.WithTimeout(ctx, min(c.Config.Gateway.Timeout, stepTimeout))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, c.Config.Gateway.URL, nil)
 	if err != nil {
@@ -83,7 +83,7 @@ func (c *Checker) gatewayDate(ctx context.Context) {
 	before := time.Now()
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return // the query has said what is wrong
+		return // the finding of the query covers it
 	}
 	resp.Body.Close()
 	date, err := http.ParseTime(resp.Header.Get("Date"))
@@ -94,7 +94,7 @@ func (c *Checker) gatewayDate(ctx context.Context) {
 		c.add(Warning, "clock", "set the clock by NTP; the gateway may refuse calls with a wrong time as a signature error",
 			"our clock and the gateway's differ by %s", off.Abs())
 	} else {
-		c.add(OK, "clock", "", "agrees with the gateway's, as far as seconds show")
+		c.add(OK, "clock", "", "agrees with the gateway's to the second")
 	}
 }
 

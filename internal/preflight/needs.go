@@ -14,7 +14,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Role is what a user of NATS is there for.
+// Role is what a NATS user is for.
 type Role string
 
 // The roles, as docs/operations.md lists their permissions.
@@ -29,14 +29,14 @@ type need struct {
 	subjects []string // may have wildcards: all that they stand for
 	all      string   // how to name them together
 	purpose  string
-	spare    bool // who only looks does without
+	spare    bool // not needed for reading
 	reply    bool // the subjects are those on which jobs are answered
 }
 
-// releasedSubject is where `parked release` publishes where nobody says it.
+// releasedSubject is the default subject of `parked release`.
 const releasedSubject = "capture.jobs.released"
 
-// controlSubject is where the values of the control bucket are published.
+// controlSubject is where values of the control bucket are published.
 const controlSubject = "$KV." + controls.Bucket + ".>"
 
 // needs builds the list for one configuration.
@@ -66,13 +66,13 @@ func apiOf(js jetstream.JetStream) string {
 	return "$JS.API."
 }
 
-// needs lists what the role needs with this configuration. What only `run`
-// makes is needed where it is missing.
+// needs returns what the role needs with this configuration. Permission to create
+// streams and consumers is needed only for those that are missing.
 func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	n := &needs{api: apiOf(js)}
 	inbox := strings.TrimSuffix(nc.NewInbox(), ".")
 	inbox = inbox[:strings.LastIndex(inbox, ".")]
-	n.list = append(n.list, need{listen: true, subjects: []string{inbox + ".*", inbox + ".*.*"}, all: inbox + ".>", purpose: "hear the answers of the broker"})
+	n.list = append(n.list, need{listen: true, subjects: []string{inbox + ".*", inbox + ".*.*"}, all: inbox + ".>", purpose: "receive replies of the broker"})
 	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
 	n.call("find the streams", "STREAM.INFO."+jobs, "STREAM.INFO."+book, "STREAM.INFO."+dlq, "STREAM.INFO."+controls.Stream)
 	n.call("read what operators accept", "DIRECT.GET."+controls.Stream+".>")
@@ -96,7 +96,7 @@ func (c *Checker) workerNeeds(n *needs) {
 		}
 	}
 	if c.noLedger {
-		n.call("see that no job was begun before the ledger is created", "CONSUMER.LIST."+jobs)
+		n.call("check that no job was delivered before the ledger is created", "CONSUMER.LIST."+jobs)
 	}
 	for _, wanted := range c.Streams.Consumers {
 		if c.isAbsent("stream "+jobs) || c.isAbsent("consumer "+wanted.Name) {
@@ -105,14 +105,14 @@ func (c *Checker) workerNeeds(n *needs) {
 		n.call("take jobs", "CONSUMER.MSG.NEXT."+jobs+"."+wanted.Name)
 		// Five numbers follow the names.
 		ack := "$JS.ACK." + jobs + "." + wanted.Name
-		need := n.publish("say what became of a job; without it each is delivered again and again", ack+".*.*.*.*.*")
+		need := n.publish("ack jobs; without it each is redelivered", ack+".*.*.*.*.*")
 		need.all, need.reply = ack+".>", true
 	}
-	n.call("see at the start that the ledger knows the newest jobs", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
-	n.publish("tell other workers that the ledger has lost events", controlSubject)
-	c.events(n, "write down what happens; without a record nothing is captured", capture.Attempted, capture.Answered,
+	n.call("check at the start that the ledger holds the newest jobs", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
+	n.publish("record that the ledger has lost events", controlSubject)
+	c.events(n, "append events; without them nothing is captured", capture.Attempted, capture.Answered,
 		capture.Queried, capture.Notified, capture.Captured, capture.Failed, capture.Parked)
-	letters := n.publish("put away jobs that nobody can capture")
+	letters := n.publish("dead-letter jobs")
 	letters.all = deadletter.SubjectPrefix + ">"
 	for _, reason := range deadletter.Reasons() {
 		letters.subjects = append(letters.subjects, deadletter.SubjectPrefix+reason)
@@ -130,16 +130,16 @@ func (c *Checker) events(n *needs, purpose string, types ...capture.EventType) *
 
 func (c *Checker) operatorNeeds(n *needs) {
 	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
-	n.call("see which jobs wait (`show`)", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
+	n.call("read waiting jobs (`show`)", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
 	n.call("read dead letters", "STREAM.MSG.GET."+dlq, "DIRECT.GET."+dlq)
 	for _, stream := range []string{book, dlq} {
 		n.call("walk stream "+stream, "CONSUMER.CREATE."+stream+".*", "CONSUMER.CREATE."+stream+".*.>", "CONSUMER.DELETE."+stream+".*", "CONSUMER.MSG.NEXT."+stream+".*")
 	}
 	first := len(n.list)
-	c.events(n, "write down what `parked` and `reconcile --write` learn",
+	c.events(n, "append events (`parked`, `reconcile --write`)",
 		capture.Released, capture.Dismissed, capture.Captured, capture.Failed, capture.Parked)
-	n.publish("say what is accepted (`resume`)", controlSubject)
-	n.publish("note what `dlq republish` and `dlq dismiss` did", deadletter.RepublishedSubject+"*", deadletter.DismissedSubject+"*")
+	n.publish("record what is accepted (`resume`)", controlSubject)
+	n.publish("record resolutions (`dlq republish`, `dlq dismiss`)", deadletter.RepublishedSubject+"*", deadletter.DismissedSubject+"*")
 	n.publish("send jobs (`publish`, `dlq republish`)", slices.Clone(c.Streams.Subjects)...)
 	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return subject.Covers(s, releasedSubject) }) {
 		n.publish("send jobs again (`parked release`)", releasedSubject)

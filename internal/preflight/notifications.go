@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// notifications looks at where the gateway is told to report changes. Whether
-// it can reach that place only the gateway knows.
+// notifications checks the address for notifications. Whether the gateway can reach
+// it cannot be checked from here.
 func (c *Checker) notifications() {
 	listen, target := c.Config.Notify.Listen, c.Config.Gateway.NotifyURL
 	const area = "notifications"
 	switch {
 	case listen == "" && target == "":
-		c.add(OK, area, "", "off: the truth is learned by Order Query alone")
+		c.add(OK, area, "", "off: outcomes come from Order Query only")
 		return
 	case listen == "":
 		c.add(Warning, area, "set notify.listen, unless another program takes the notifications",
@@ -44,9 +44,9 @@ func (c *Checker) target(u *url.URL, area string) {
 		c.add(Warning, area, "give a public address, unless the gateway is inside your network",
 			"gateway.notify_url is %s: an address of a private network", u)
 	case u.Scheme != "https":
-		c.add(Warning, area, "use https", "gateway.notify_url is %s: notifications come signed, but readable by all on the way", u)
+		c.add(Warning, area, "use https", "gateway.notify_url is %s: notifications are signed, but can be read in transit", u)
 	default:
-		c.add(OK, area, "", "are asked for at %s; that the gateway reaches it cannot be seen from here", u)
+		c.add(OK, area, "", "requested at %s; whether the gateway reaches it cannot be checked from here", u)
 	}
 }
 

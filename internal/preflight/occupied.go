@@ -13,15 +13,15 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Stream is one of the three that run makes where they are missing.
+// Stream is one of the three streams that run creates if they are missing.
 type Stream struct {
 	Key       string // the setting that names it
 	Name      string
 	Subjects  []string
-	otherwise string // what else to do where another stream has them
+	otherwise string // the other fix if another stream has them
 }
 
-// StreamsOf lists them in the order in which run makes them.
+// StreamsOf returns them in the order in which run creates them.
 func StreamsOf(c config.Config) []Stream {
 	const takeOut = "take the subject out of it"
 	return []Stream{
@@ -42,9 +42,9 @@ func StreamInError(c config.Config, err error) (Stream, bool) {
 	return Stream{}, false
 }
 
-// Occupied tells why a stream that is missing cannot be made, and what to do about
-// it: one of its subjects belongs to another stream. Nothing where none does, or
-// where our user may not ask.
+// Occupied returns why a missing stream cannot be created, and what to do about it:
+// one of its subjects belongs to another stream. It returns nothing if none does,
+// or if our user may not ask.
 func (s Stream) Occupied(ctx context.Context, js jetstream.JetStream) (why, do string) {
 	ctx, cancel := context.WithTimeout(ctx, userInfoWait)
 	defer cancel()
@@ -82,7 +82,7 @@ func ExplainOverlap(ctx context.Context, c config.Config, js jetstream.JetStream
 		stream.Name, stream.Key, stream.Subjects[0], stream.Key, err)
 }
 
-// occupied corrects what was said of missing streams that run cannot make.
+// occupied corrects the findings of missing streams that run cannot create.
 func (c *Checker) occupied(ctx context.Context, js jetstream.JetStream) {
 	if c.mine != nil && c.mine.publish(apiOf(js)+"STREAM.NAMES") != granted {
 		return
@@ -94,7 +94,7 @@ func (c *Checker) occupied(ctx context.Context, js jetstream.JetStream) {
 		}
 		if why, do := stream.Occupied(ctx, js); why != "" {
 			f := &c.found[at]
-			f.Level, f.Found, f.Do = Error, fmt.Sprintf("stream %s does not exist and cannot be created: %s", stream.Name, why), do
+			f.Severity, f.What, f.Fix = Error, fmt.Sprintf("stream %s does not exist and cannot be created: %s", stream.Name, why), do
 		}
 	}
 }

@@ -15,26 +15,25 @@ import (
 )
 
 const (
-	// userInfo is where a server tells of one's own user, from 2.10 on.
+	// userInfo is the request for the permissions of one's own user, since 2.10.
 	userInfo = "$SYS.REQ.USER.INFO"
-	// userInfoWait is short: a server that does not permit the question does not
-	// answer it, and all else has been looked at by then.
+	// userInfoWait is short: a server that does not permit the request does not
+	// answer it.
 	userInfoWait = 2 * time.Second
-	listed       = "docs/operations.md lists all that is needed (Permissions)"
+	listed       = "see Permissions in docs/operations.md"
 )
 
-// permissions compares what our user of NATS may do with what the role needs:
-// a subject that is used for the first time by the first dead letter would not
-// be missed before.
+// permissions compares the permissions of our NATS user with what the role needs:
+// some subjects are first used by the first dead letter.
 func (c *Checker) permissions(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) {
 	mine, err := ownPermissions(ctx, nc)
 	switch {
-	case errors.Is(err, errUntold):
-		c.add(OK, "nats", "", "what this user may do cannot be seen: %v", err)
+	case errors.Is(err, errNotReported):
+		c.add(OK, "nats", "", "could not read the permissions of this user: %v", err)
 		return
 	case err != nil:
 		c.add(Warning, "nats", "permit it to publish to "+userInfo+", so that missing permissions are found before they are needed",
-			"what this user may do cannot be seen: %v", natsconn.Explain(nc, err))
+			"could not read the permissions of this user: %v", natsconn.Explain(nc, err))
 		return
 	}
 	if mine == nil {
@@ -55,37 +54,37 @@ func (c *Checker) permissions(ctx context.Context, nc *nats.Conn, js jetstream.J
 
 func (c *Checker) purpose() string {
 	if c.For == ForOperator {
-		return "commands that people run"
+		return "operator commands"
 	}
 	return "worker"
 }
 
-// errUntold: the server has no answer to the question.
-var errUntold = errors.New("the server does not tell it")
+// errNotReported is returned if the server does not support the request.
+var errNotReported = errors.New("the server does not report it")
 
-// ownPermissions asks the server. Nil without an error is no limit.
+// ownPermissions asks the server. Nil without an error means unlimited.
 func ownPermissions(ctx context.Context, nc *nats.Conn) (*permissions, error) {
 	ctx, cancel := context.WithTimeout(ctx, userInfoWait)
 	defer cancel()
 	msg, err := nc.RequestWithContext(ctx, userInfo, nil)
 	if errors.Is(err, nats.ErrNoResponders) {
-		return nil, errUntold
+		return nil, errNotReported
 	}
 	if err != nil {
 		return nil, err
 	}
-	var told struct {
+	var reply struct {
 		Data *struct {
 			Permissions *permissions `json:"permissions"`
 		} `json:"data"`
 	}
-	if err := json.Unmarshal(msg.Data, &told); err != nil || told.Data == nil {
-		return nil, errUntold // also where it says nothing but an error
+	if err := json.Unmarshal(msg.Data, &reply); err != nil || reply.Data == nil {
+		return nil, errNotReported // also if it is only an error
 	}
-	return told.Data.Permissions, nil
+	return reply.Data.Permissions, nil
 }
 
-// compare says what of one need is missing.
+// compare adds findings for what is missing of one need.
 func (c *Checker) compare(n need, mine permissions) {
 	ask, verb := mine.publish, "publish to"
 	if n.listen {
@@ -106,19 +105,19 @@ func (c *Checker) compare(n need, mine permissions) {
 	case len(missing) > 0:
 		level, do := Error, "permit it for this user; "+listed
 		if n.spare {
-			level, do = Warning, "permit it, unless this user is for looking only; "+listed
+			level, do = Warning, "permit it, unless this user only reads; "+listed
 		} else if c.For != ForOperator {
-			do += ". For a user that is not the workers': check --for operator"
+			do += ". For a user of operators: check --for operator"
 		}
 		c.add(level, "nats", do, "this user may not %s %s, which is needed to %s", verb, n.name(missing), n.purpose)
 	}
 	if len(holed) > 0 {
-		c.add(Warning, "nats", "make the denied subjects fewer; "+listed,
+		c.add(Warning, "nats", "deny fewer subjects; "+listed,
 			"some subjects of %s are denied to this user; to %s them is needed to %s", n.name(holed), strings.TrimSuffix(verb, " to"), n.purpose)
 	}
 }
 
-// name names subjects together where all of a need are meant.
+// name returns the common name of the subjects if they are all of the need.
 func (n need) name(some []string) string {
 	if n.all != "" && len(some) == len(n.subjects) {
 		return n.all
@@ -126,8 +125,8 @@ func (n need) name(some []string) string {
 	return strings.Join(some, ", ")
 }
 
-// replies: jobs may be answered because they came in. A job that takes long is
-// kept in progress again and again, and answered at the end.
+// replies adds a finding if allow_responses limits acks: a job that takes long needs
+// several of them, ack extensions and the final one.
 func (c *Checker) replies(n need, r responseRules) {
 	if r.Max < 0 && r.Expires < 0 {
 		return

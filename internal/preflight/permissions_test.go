@@ -49,14 +49,14 @@ func TestMissingPermissionsAreNamedBeforeTheyAreNeeded(t *testing.T) {
 		"no limits":          {nil, "ok: this user may publish and subscribe to all subjects", "may not"},
 		"all, each by name":  {publish(narrow), "ok: this user may do what is needed for the worker", "may not"},
 		"all, in one":        {publish([]string{">"}), "ok: this user may do what is needed for the worker", "may not"},
-		"no dead letters":    {publish(without(narrow, "capture.dlq.*")), "error: this user may not publish to capture.dlq.>, which is needed to put away", "captures"},
+		"no dead letters":    {publish(without(narrow, "capture.dlq.*")), "error: this user may not publish to capture.dlq.>, which is needed to dead-letter", "captures"},
 		"one reason missing": {publish(narrow, "capture.dlq.conflict"), "error: this user may not publish to capture.dlq.conflict, which", "bad_amount"},
-		"one event missing":  {publish(without(narrow, "captures.*.parked")), "error: this user may not publish to captures.*.parked, which is needed to write down", "attempted"},
-		"some trades denied": {publish(narrow, "captures.T1.>"), "warning: some subjects of captures.*.> are denied to this user; to publish them is needed to write down", "error"},
-		"all denied":         {publish(nil, "$JS.ACK.>"), "error: this user may not publish to $JS.ACK.CAPTURE_JOBS.capture-worker.>, which is needed to say what became", "captures"},
+		"one event missing":  {publish(without(narrow, "captures.*.parked")), "error: this user may not publish to captures.*.parked, which is needed to append events", "attempted"},
+		"some trades denied": {publish(narrow, "captures.T1.>"), "warning: some subjects of captures.*.> are denied to this user; to publish them is needed to append events", "error"},
+		"all denied":         {publish(nil, "$JS.ACK.>"), "error: this user may not publish to $JS.ACK.CAPTURE_JOBS.capture-worker.>, which is needed to ack jobs", "captures"},
 		"may answer":         {answering, "warning: this user may answer a job only once, within 1m0s (allow_responses)", "error"},
 		"may not create":     {publish(without(narrow, "$JS.API.STREAM.CREATE.*")), "error: this user may not publish to $JS.API.STREAM.CREATE.CAPTURE_DLQ, which is needed to create stream CAPTURE_DLQ: there is none yet", "CONSUMER"},
-		"the question":       {publish(without(narrow, "$SYS.REQ.USER.INFO")), "warning: what this user may do cannot be seen: NATS denies a required permission", "error"},
+		"the question":       {publish(without(narrow, "$SYS.REQ.USER.INFO")), "warning: could not read the permissions of this user: NATS denies a required permission", "error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := of(checkAs(t, startBroker(t, tt.as), preflight.ForWorker), "nats")
@@ -123,7 +123,7 @@ func TestNothingNeedsToBeCreatedTwice(t *testing.T) {
 // A server that does not tell is no reason to warn of anything.
 func TestServerThatDoesNotTellPermissions(t *testing.T) {
 	srv := start(t, server.Options{NoSystemAccount: true})
-	if got := of(checkAs(t, srv, preflight.ForWorker), "nats"); !strings.Contains(got, "ok: what this user may do cannot be seen: the server does not tell it") {
+	if got := of(checkAs(t, srv, preflight.ForWorker), "nats"); !strings.Contains(got, "ok: could not read the permissions of this user: the server does not report it") {
 		t.Errorf("got %s", got)
 	}
 }

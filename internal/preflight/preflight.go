@@ -1,7 +1,6 @@
-// Package preflight looks at everything a worker needs before it starts, or when
-// it does not do what it should: NATS, the streams, the gateway, the clocks,
-// the notifications. It creates and changes nothing, and the one question it
-// asks the gateway is about a trade that does not exist.
+// Package preflight checks everything that a worker needs: NATS, the streams, the
+// permissions, the gateway, the clocks, the notifications. It creates and changes
+// nothing, and its one Order Query is about a trade that does not exist.
 package preflight
 
 import (
@@ -20,51 +19,51 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Level says how bad a finding is.
-type Level string
+// Severity is how bad a finding is.
+type Severity string
 
-// The levels. With an error a worker does not start or does not work; a
-// warning is for a person to think about.
+// The severities. With an error a worker does not start or does not work; a
+// warning needs an operator's judgement.
 const (
-	OK      Level = "ok"
-	Warning Level = "warning"
-	Error   Level = "error"
+	OK      Severity = "ok"
+	Warning Severity = "warning"
+	Error   Severity = "error"
 )
 
-// Finding is one thing that was looked at.
+// Finding is the result of one check.
 type Finding struct {
-	Level Level  `json:"level"`
-	Area  string `json:"area"` // nats, ledger, jobs, gateway, clock, notifications
-	Found string `json:"found"`
-	Do    string `json:"do,omitempty"` // what to do about it
+	Severity Severity `json:"level"`
+	Area     string   `json:"area"` // nats, ledger, jobs, gateway, clock, notifications
+	What     string   `json:"found"`
+	Fix      string   `json:"do,omitempty"` // what to do about it
 }
 
-// step bounds the wait for one answer of the broker.
-const step = 5 * time.Second
+// stepTimeout limits the wait for one answer of the broker.
+const stepTimeout = 5 * time.Second
 
-// Checker looks. Its fields are set before Run.
+// Checker runs the checks. Its fields are set before Run.
 type Checker struct {
 	Config config.Config
 	// Connect connects to NATS; Run closes the connection.
 	Connect func(context.Context) (*nats.Conn, jetstream.JetStream, error)
-	// Query asks Order Query, as gateway.Client.Query does. Nil: the settings
-	// of the gateway are not complete, and Missing says so.
+	// Query asks Order Query, as gateway.Client.Query does. It is nil if the
+	// settings of the gateway are incomplete; Missing is the error.
 	Query   func(ctx context.Context, tradeID string) capture.Answer
 	Missing error
 	Streams jobstream.Config
 	Limits  jobstream.Limits
-	// For is what the user of NATS is there for; "" is ForWorker.
+	// For is the role of the NATS user; "" is ForWorker.
 	For Role
 
 	found    []Finding
-	absent   map[string]int // what does not exist, as "stream NAME" and "consumer NAME": where found says so
+	absent   map[string]int // what does not exist, as "stream NAME" and "consumer NAME": index in found
 	noLedger bool           // its stream does not exist
-	alone    bool           // the server is not one of a cluster
-	mine     *permissions   // of our user; nil where they have no limit or are not known
+	alone    bool           // the server is not part of a cluster
+	mine     *permissions   // of our user; nil if they are unlimited or unknown
 }
 
-// Run looks at everything it can reach and returns what it found, the good
-// news too. It ends early only when ctx does.
+// Run checks everything it can reach and returns all findings. It ends early only
+// when ctx does.
 func (c *Checker) Run(ctx context.Context) []Finding {
 	c.found, c.absent = nil, map[string]int{}
 	c.broker(ctx)
@@ -73,22 +72,22 @@ func (c *Checker) Run(ctx context.Context) []Finding {
 	return c.found
 }
 
-// Worst returns the worst level among the findings.
-func Worst(found []Finding) Level {
+// Worst returns the worst severity of the findings.
+func Worst(found []Finding) Severity {
 	worst := OK
 	for _, f := range found {
-		if f.Level == Error || f.Level == Warning && worst == OK {
-			worst = f.Level
+		if f.Severity == Error || f.Severity == Warning && worst == OK {
+			worst = f.Severity
 		}
 	}
 	return worst
 }
 
-func (c *Checker) add(l Level, area, do, found string, args ...any) {
-	c.found = append(c.found, Finding{Level: l, Area: area, Found: fmt.Sprintf(found, args...), Do: do})
+func (c *Checker) add(s Severity, area, fix, what string, args ...any) {
+	c.found = append(c.found, Finding{Severity: s, Area: area, What: fmt.Sprintf(what, args...), Fix: fix})
 }
 
-// broker looks at NATS and at what is in JetStream.
+// broker checks NATS and what is in JetStream.
 func (c *Checker) broker(ctx context.Context) {
 	nc, js, err := c.Connect(ctx)
 	if err != nil {
@@ -101,17 +100,17 @@ func (c *Checker) broker(ctx context.Context) {
 		c.ledger(ctx, js)
 		c.streams(ctx, js)
 		c.control(ctx, js)
-		c.people(ctx, js)
+		c.pending(ctx, js)
 	}
-	// Last: it knows by then what is missing and would have to be created, and
-	// a refusal of this question is not taken for the reason of another.
+	// Last: what is missing and has to be created is known by then, and the refusal
+	// of this request is not mistaken for the error of another.
 	c.permissions(ctx, nc, js)
 	c.occupied(ctx, js)
 }
 
-// ledger looks at the ledger's stream.
+// ledger checks the ledger's stream.
 func (c *Checker) ledger(ctx context.Context, js jetstream.JetStream) {
-	ctx, cancel := context.WithTimeout(ctx, step)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	name := c.Config.Ledger.Stream
 	before := time.Now()

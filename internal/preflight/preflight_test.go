@@ -41,7 +41,7 @@ func of(found []preflight.Finding, area string) string {
 	var all []string
 	for _, f := range found {
 		if f.Area == area {
-			all = append(all, string(f.Level)+": "+f.Found)
+			all = append(all, string(f.Severity)+": "+f.What)
 		}
 	}
 	return strings.Join(all, "\n")
@@ -97,11 +97,11 @@ func TestNotificationAddress(t *testing.T) {
 		{"", "", "ok: off"},
 		{":8080", "", "warning: notify.listen is :8080"},
 		{"", "https://shop.example/notify", "warning: gateway.notify_url is https://shop.example/notify, but nothing listens"},
-		{":8080", "https://shop.example/notify", "ok: are asked for at https://shop.example/notify"},
-		{":8080", "http://shop.example/notify", "warning: gateway.notify_url is http://shop.example/notify: notifications come signed"},
+		{":8080", "https://shop.example/notify", "ok: requested at https://shop.example/notify"},
+		{":8080", "http://shop.example/notify", "warning: gateway.notify_url is http://shop.example/notify: notifications are signed"},
 		{":8080", "http://localhost:8080/notify", "warning: gateway.notify_url is http://localhost:8080/notify: only this machine"},
 		{":8080", "https://10.1.2.3/notify", "warning: gateway.notify_url is https://10.1.2.3/notify: an address of a private network"},
-		{":8080", "https://shop.example/hook", "ok: are asked for at https://shop.example/hook; that the gateway reaches it cannot be seen from here\nwarning: gateway.notify_url has the path"},
+		{":8080", "https://shop.example/hook", "ok: requested at https://shop.example/hook; whether the gateway reaches it cannot be checked from here\nwarning: gateway.notify_url has the path"},
 	} {
 		c := checker()
 		c.Config.Notify.Listen, c.Config.Gateway.NotifyURL = tt.listen, tt.target

@@ -17,9 +17,8 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// What waits for a person is a warning that says where to look, and is gone
-// once it was dealt with.
-func TestWhatWaitsForAPersonIsTold(t *testing.T) {
+// What needs an operator is a warning until it is resolved.
+func TestWhatNeedsAnOperatorIsReported(t *testing.T) {
 	srv := startBroker(t, nil)
 	nc, err := nats.Connect(srv.ClientURL(), nats.Timeout(processtest.Patience), nats.UserInfo("owner", "p"))
 	if err != nil {
@@ -66,12 +65,12 @@ func TestWhatWaitsForAPersonIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := add("T1", capture.Parked, 0)
-	look("warning: 1 dead letter waits", "warning: 1 trade is parked and needs an operator")
+	look("warning: 1 pending dead letter", "warning: 1 trade is parked and needs an operator")
 	if _, err := js.Publish(t.Context(), deadletter.SubjectPrefix+deadletter.ReasonConflict, nil); err != nil {
 		t.Fatal(err)
 	}
 	second := add("T2", capture.Parked, 0)
-	look("warning: 2 dead letters wait", "warning: 2 trades are parked and need an operator")
+	look("warning: 2 pending dead letters", "warning: 2 trades are parked and need an operator")
 	for i := range 2 {
 		if err := (deadletter.Store{JS: js, Stream: streams().DLQ}).Republished(t.Context(), deadletter.Republication{Letter: uint64(i + 1)}); err != nil {
 			t.Fatal(err)

@@ -10,9 +10,8 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// people tells what waits for a person. That is no fault of the set-up, but
-// somebody's money.
-func (c *Checker) people(ctx context.Context, js jetstream.JetStream) {
+// pending checks what needs an operator.
+func (c *Checker) pending(ctx context.Context, js jetstream.JetStream) {
 	if !c.noLedger {
 		c.parked(ctx, js)
 	}
@@ -22,32 +21,31 @@ func (c *Checker) people(ctx context.Context, js jetstream.JetStream) {
 }
 
 func (c *Checker) letters(ctx context.Context, js jetstream.JetStream) {
-	ctx, cancel := context.WithTimeout(ctx, step)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	n, err := deadletter.Store{JS: js, Stream: c.Streams.DLQ}.Pending(ctx)
 	switch {
 	case err != nil:
 		c.add(Warning, "jobs", "look at the server's log and the account's permissions", "dead letters cannot be counted: %v", natsconn.Explain(js.Conn(), err))
 	case n == 1:
-		c.add(Warning, "jobs", "look with: capture-worker dlq list", "1 dead letter waits")
+		c.add(Warning, "jobs", "look with: capture-worker dlq list", "1 pending dead letter")
 	case n > 1:
-		c.add(Warning, "jobs", "look with: capture-worker dlq list", "%d dead letters wait", n)
+		c.add(Warning, "jobs", "look with: capture-worker dlq list", "%d pending dead letters", n)
 	}
 }
 
-// lookAtOnce is how many trades are looked at before it is seen whether there
-// is time for more.
-const lookAtOnce = 100
+// parkedBatch is how many trades are read before the time is checked.
+const parkedBatch = 100
 
-// parked counts for as long as one step may take: whoever checks wants to know
-// that somebody must look, not how often.
+// parked counts the parked trades until stepTimeout, and then reports the number as
+// a minimum.
 func (c *Checker) parked(ctx context.Context, js jetstream.JetStream) {
-	ctx, cancel := context.WithTimeout(ctx, step)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	trades := ledger.NewJetStream(js, ledger.Options{Stream: c.Config.Ledger.Stream}).FollowParked()
 	more, err := true, error(nil)
 	for more && err == nil {
-		more, err = trades.Look(ctx, lookAtOnce)
+		more, err = trades.Look(ctx, parkedBatch)
 	}
 	n, least := trades.Count(), ""
 	if more {
