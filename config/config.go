@@ -30,6 +30,7 @@ type Config struct {
 	Notify    Notify
 	Admin     Admin
 	Publish   Publish
+	Records   Records
 	Tracing   Tracing
 	Log       Log
 
@@ -144,6 +145,17 @@ type Admin struct {
 	Listen string `key:"admin.listen" kind:"listen" default:"127.0.0.1:9464" doc:"address of metrics and health; empty or off: none; port 0: a free one"`
 	Pprof  bool   `key:"admin.pprof" default:"false" doc:"serve /debug/pprof there too"`
 }
+
+// Records is the read model of the ledger.
+type Records struct {
+	DSN      gateway.Secret `key:"records.dsn" doc:"database of the records: the path of a SQLite file, or a postgres:// URL; off: none. run --embedded and demo keep a file in nats.store_dir if it is not set"`
+	DSNFile  string         `key:"records.dsn_file" doc:"path of a file that holds records.dsn"`
+	Consumer string         `key:"records.consumer" default:"capture-records" doc:"durable consumers by which the records read the ledger and the dead letters; another name for each database"`
+	Listen   string         `key:"records.listen" kind:"listen" default:"127.0.0.1:9465" doc:"address of metrics and health of the records command; empty or off: none; port 0: a free one"`
+}
+
+// RecordsOff, as records.dsn, means that no records are kept.
+const RecordsOff = "off"
 
 // Tracing says where the spans of OpenTelemetry go.
 type Tracing struct {

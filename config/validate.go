@@ -13,6 +13,8 @@ const (
 	// NeedGateway: the command calls the gateway, so that its address, the
 	// user and the secret key must be there.
 	NeedGateway Need = iota
+	// NeedRecords: the command works with the records' database.
+	NeedRecords
 	// NeedNotifyURL: the command makes capture calls, of which notify_url is a
 	// required field.
 	NeedNotifyURL
@@ -32,12 +34,15 @@ func (c Config) Validate(needs ...Need) error {
 	v.worker()
 	v.reconcile()
 	v.listeners()
+	v.records()
 	v.tracing()
 	v.log()
 	for _, need := range needs {
 		switch need {
 		case NeedGateway:
 			v.gatewayNeeded()
+		case NeedRecords:
+			v.recordsNeeded()
 		case NeedNotifyURL:
 			v.notifyURLNeeded()
 		}
@@ -181,6 +186,22 @@ func (v *checker) listeners() {
 	v.together("notify.proxy_header", "notify.trusted_proxies")
 	if strings.ContainsFunc(v.c.Notify.ProxyHeader, notInHeaders) {
 		v.add("notify.proxy_header", "must be a name of a header, such as X-Forwarded-For", "")
+	}
+}
+
+func (v *checker) records() {
+	r := v.c.Records
+	v.streamName("records.consumer")
+	v.address("records.listen", r.Listen)
+	scheme, _, isURL := strings.Cut(string(r.DSN), "://")
+	if isURL && scheme != "postgres" && scheme != "postgresql" {
+		v.add("records.dsn", "must be the path of a SQLite file or a postgres:// URL", "a URL begins with postgres://user@host/database")
+	}
+}
+
+func (v *checker) recordsNeeded() {
+	if dsn := v.c.Records.DSN; dsn == "" || dsn == RecordsOff {
+		v.add("records.dsn", "is not set", "set CAPTURE_RECORDS_DSN to the path of a SQLite file, or to a postgres:// URL (CAPTURE_RECORDS_DSN_FILE if that holds a password)")
 	}
 }
 

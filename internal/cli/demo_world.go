@@ -39,6 +39,8 @@ type demoWorld struct {
 	plant  *plant
 	// notices is where the gateway reports changes to the worker.
 	notices net.Listener
+	// stopRecords ends what follows the ledger.
+	stopRecords func()
 }
 
 // newDemoWorld starts everything but the worker. close undoes it.
@@ -72,6 +74,8 @@ func newDemoWorld(ctx context.Context, o demoOptions, log *slog.Logger) (w *demo
 	if w.plant, err = assemble(ctx, w.config, w.nc, &tracing.Tracing{}, log); err != nil {
 		return w, err
 	}
+	w.config.NATS.StoreDir = w.dir
+	w.stopRecords = embedRecords(ctx, w.config, w.plant.metrics, log)
 	return w, nil
 }
 
@@ -122,6 +126,9 @@ func pick[T any](n uint64, from ...T) T { return from[n%uint64(len(from))] }
 func (w *demoWorld) close() {
 	if w.notices != nil {
 		_ = w.notices.Close() // has mostly ended with the worker
+	}
+	if w.stopRecords != nil {
+		w.stopRecords()
 	}
 	if w.plant != nil {
 		w.plant.client.Close()

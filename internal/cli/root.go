@@ -87,6 +87,7 @@ and found differences, bad rows or trades that were refused.`,
 		newDLQCmd(a),
 		newPublishCmd(a),
 		newJobsCmd(a),
+		newRecordsCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)

@@ -88,6 +88,9 @@ func runWorker(ctx context.Context, c config.Config, embedded bool, log *slog.Lo
 		return err
 	}
 	defer p.client.Close()
+	if embedded {
+		defer embedRecords(ctx, c, p.metrics, log)()
+	}
 	notices, err := listenForNotices(c, log)
 	if err != nil {
 		return err

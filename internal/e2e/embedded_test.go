@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,6 +39,7 @@ func TestEmbeddedKeepsTheLedger(t *testing.T) {
 	w = startWorker(t, "third", env, "--embedded")
 	b.waitDone(patience)
 	allCaptured(b, s, orders)
+	sameAsTheLedger(t, b, modelReaches(t, b, filepath.Join(b.dir, "records.db")))
 	w.Stop(patience)
 }
 

@@ -20,7 +20,7 @@ var allowed = map[string][]string{
 	"capture":            {},
 	"cmd/capture-worker": {"internal/cli"},
 	"internal/cli": {"audit", "capture", "config", "gateway", "gateway/gatewaytest", "ledger", "notify", "reconcile", "worker",
-		"internal/checkup", "internal/controls", "internal/deadletter", "internal/jobstream", "internal/metrics", "internal/natsconn", "internal/natsserver", "internal/sdnotify",
+		"internal/checkup", "internal/controls", "internal/deadletter", "internal/jobstream", "internal/metrics", "internal/natsconn", "internal/natsserver", "internal/records", "internal/sdnotify",
 		"internal/jobfile", "internal/ratelog", "internal/subject", "internal/tracing"},
 	"gateway":                     {"capture"},
 	"gateway/gatewaytest":         {"capture", "gateway"},
@@ -61,6 +61,8 @@ var allowed = map[string][]string{
 	"internal/redaction":          {},
 	"internal/natsserver":         {"internal/freeport"},
 	"internal/sdnotify":           {},
+	"internal/pgtest":             {"internal/freeport", "internal/processtest"},
+	"internal/records":            {"capture", "ledger", "internal/deadletter", "internal/ratelog"},
 	"internal/monitoring":         {},
 	"internal/checkup":            {"capture", "config", "gateway", "ledger", "internal/controls", "internal/deadletter", "internal/jobstream", "internal/natsconn", "internal/subject"},
 }

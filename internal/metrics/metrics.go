@@ -53,11 +53,7 @@ func New(version string, now func() time.Time) *Metrics {
 		m.deliveries, m.jobSeconds, m.outcomes, m.corrected, m.events, m.money,
 		m.calls, m.codes, m.appends, m.ready, m.delivered, m.again, m.paused, m.open,
 	)
-	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "capture_build_info", Help: "1, with the version of the program.",
-	}, []string{"version"})
-	info.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(info)
+	m.buildInfo(version)
 	return m
 }
 

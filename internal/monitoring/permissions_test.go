@@ -131,7 +131,8 @@ func newGuardedWorld(t *testing.T, name string) *world {
 	return w
 }
 
-// permissionsOfThePage returns the permissions of the workers and of the operators.
+// permissionsOfThePage returns the permissions of the workers, of the operators and
+// of the records, which internal/records tries.
 func permissionsOfThePage(t *testing.T) (lists []*server.Permissions) {
 	t.Helper()
 	page, err := os.ReadFile(operations)
@@ -139,8 +140,8 @@ func permissionsOfThePage(t *testing.T) (lists []*server.Permissions) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(page), "```\npublish: ")
-	if len(blocks) != 3 {
-		t.Fatalf("%s has %d lists of permissions, want 2", operations, len(blocks)-1)
+	if len(blocks) != 4 {
+		t.Fatalf("%s has %d lists of permissions, want 3", operations, len(blocks)-1)
 	}
 	for _, block := range blocks[1:] {
 		block, _, _ = strings.Cut(block, "```")

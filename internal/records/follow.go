@@ -1,0 +1,281 @@
+package records
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/ratelog"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+const (
+	// eventBatch bounds the events of one transaction.
+	eventBatch = 1000
+	// letterBatchSize is small: a dead letter may be as large as a message.
+	letterBatchSize = 16
+	firstPause      = 100 * time.Millisecond
+	maxPause        = 10 * time.Second
+	logEvery        = time.Minute
+)
+
+// Config of a Follower.
+type Config struct {
+	JS       jetstream.JetStream
+	Store    *Store
+	Ledger   string           // stream of the ledger
+	DLQ      string           // stream of the dead letters
+	Consumer string           // name of the durable consumers, one of each stream
+	Decoder  *capture.Decoder // reads what a dead letter is about
+	Log      *slog.Logger     // nil: nothing is logged
+	// Filled ends Run when all is applied that the streams held when it began.
+	Filled bool
+}
+
+// Follower fills the model from the streams.
+type Follower struct {
+	c      Config
+	owner  string
+	ledger progress
+	dlq    progress
+}
+
+// progress is how far one source has been read, for metrics.
+type progress struct {
+	applied, pending, first, until atomic.Uint64
+	lag                            atomic.Pointer[Lag]
+}
+
+// Progress is how far a source has been read.
+type Progress struct {
+	First, Applied uint64 // where reading began, and where it is
+	Pending        uint64 // messages stored and not applied, as of the last batch
+	Until          uint64 // with Config.Filled: where it ends
+}
+
+// lagEvery is how often the streams are asked how far they are.
+const lagEvery = 10 * time.Second
+
+// NewFollower returns a follower, which begins with Run.
+func NewFollower(c Config) *Follower {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Follower{c: c, owner: rand.Text()}
+}
+
+// Progress returns how far a source has been read by this follower.
+func (f *Follower) Progress(source Source) Progress {
+	p := &f.ledger
+	if source == SourceDeadLetters {
+		p = &f.dlq
+	}
+	return Progress{First: p.first.Load(), Applied: p.applied.Load(), Pending: p.pending.Load(), Until: p.until.Load()}
+}
+
+// Lag returns how far the model was behind a source when that was last looked
+// at, a few seconds ago; it is not ok before the first look.
+func (f *Follower) Lag(source Source) (lag Lag, ok bool) {
+	p := &f.ledger
+	if source == SourceDeadLetters {
+		p = &f.dlq
+	}
+	if l := p.lag.Load(); l != nil {
+		return *l, true
+	}
+	return Lag{}, false
+}
+
+// Run fills the model until ctx ends, which is no error. It outlasts a server or
+// a database that is away. It ends with an error that wraps ErrRebuild if a
+// stream is not the one that the model holds, ErrSuperseded or ErrFollowed if
+// another process does the same work.
+func (f *Follower) Run(ctx context.Context) error { return f.until(ctx, false) }
+
+// Rebuild empties the model and fills it; otherwise it is Run.
+func (f *Follower) Rebuild(ctx context.Context) error {
+	err := f.until(ctx, true)
+	if err != nil || !f.c.Filled || ctx.Err() != nil {
+		return err
+	}
+	return f.c.Store.analyze(ctx)
+}
+
+// until takes what fails because ctx ended for a stop, as which it is meant.
+func (f *Follower) until(ctx context.Context, empty bool) error {
+	err := f.run(ctx, empty)
+	if ctx.Err() != nil && !final(err) {
+		return nil
+	}
+	return err
+}
+
+// final reports whether there is no point in another try.
+func final(err error) bool {
+	return errors.Is(err, ErrRebuild) || errors.Is(err, ErrSuperseded) || errors.Is(err, ErrFollowed)
+}
+
+func (f *Follower) run(ctx context.Context, empty bool) error {
+	events := &feed{
+		js: f.c.JS, stream: f.c.Ledger, consumer: f.c.Consumer, owner: f.owner, batch: eventBatch,
+		source: SourceLedger, store: f.c.Store, apply: applyLedger, progress: &f.ledger,
+	}
+	letters := &feed{
+		js: f.c.JS, stream: f.c.DLQ, consumer: f.c.Consumer, owner: f.owner, batch: letterBatchSize,
+		source: SourceDeadLetters, store: f.c.Store, progress: &f.dlq,
+		apply: func(ctx context.Context, w *Writer, msgs []jetstream.Msg) error {
+			return applyLetters(ctx, w, msgs, f.c.Decoder)
+		},
+	}
+	feeds := []*feed{events, letters}
+	for _, feed := range feeds {
+		if err := f.prepare(ctx, feed); err != nil {
+			return err
+		}
+	}
+	w, err := f.c.Store.Writer(ctx)
+	if err == nil && empty {
+		err = w.Reset(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	group, both := errgroup.WithContext(ctx)
+	for _, feed := range feeds {
+		if feed.absent {
+			continue
+		}
+		feed.w = w
+		group.Go(func() error { return f.keep(both, feed) })
+		if !f.c.Filled {
+			group.Go(func() error { return f.watchLag(both, feed) })
+		}
+	}
+	return group.Wait()
+}
+
+// prepare makes sure that nobody else fills the model, before the model is
+// taken over, and notes where a feed that ends is to end.
+func (f *Follower) prepare(ctx context.Context, feed *feed) error {
+	stream, err := bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return f.c.JS.Stream(ctx, feed.stream) })
+	if errors.Is(err, jetstream.ErrStreamNotFound) && (!f.c.Filled || feed.source == SourceDeadLetters) {
+		feed.absent = f.c.Filled // else it may come
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", feed.stream, err)
+	}
+	feed.ends, feed.until = f.c.Filled, stream.CachedInfo().State.LastSeq
+	if f.c.Filled {
+		feed.progress.until.Store(feed.until)
+	}
+	return feed.claim(ctx, stream)
+}
+
+func (p *progress) note(at Place, pending uint64) {
+	p.first.CompareAndSwap(0, at.First)
+	p.applied.Store(at.Applied)
+	p.pending.Store(pending)
+}
+
+// keep runs one session of a feed after the other, until ctx ends or there is no
+// point in another.
+func (f *Follower) keep(ctx context.Context, feed *feed) error {
+	trouble := ratelog.New(logEvery)
+	for try := 0; ; try++ {
+		began := time.Now()
+		err := feed.session(ctx)
+		switch {
+		case errors.Is(err, errFilled):
+			return nil
+		case final(err):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case f.c.JS.Conn().IsClosed():
+			return fmt.Errorf("following stream %s: %w", feed.stream, err)
+		}
+		if time.Since(began) > maxPause {
+			try = 0
+		}
+		if suppressed, allowed := trouble.Allow(err.Error()); allowed {
+			f.c.Log.WarnContext(ctx, "records interrupted, will go on", "stream", feed.stream, "error", err, "suppressed", suppressed)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(min(firstPause<<min(try, 10), maxPause)):
+		}
+	}
+}
+
+// watchLag looks how far behind the model is. A stream that goes back while it
+// is followed is noticed here.
+func (f *Follower) watchLag(ctx context.Context, feed *feed) error {
+	tick := time.NewTicker(lagEvery)
+	defer tick.Stop()
+	for {
+		lag, err := f.c.Store.Lag(ctx, f.c.JS, feed.source, feed.stream)
+		switch {
+		case errors.Is(err, ErrRebuild):
+			return err
+		case err == nil: // else the last one stands; the feed has said why
+			feed.progress.lag.Store(&lag)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// applyLedger hands messages of the ledger to the writer.
+func applyLedger(ctx context.Context, w *Writer, msgs []jetstream.Msg) error {
+	entries := make([]Entry, 0, len(msgs))
+	for _, m := range msgs {
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		trade, event := subjectOf(m.Subject())
+		entries = append(entries, Entry{
+			Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Trade: trade, Type: event,
+			After: ledger.After(m.Headers()), Raw: m.Data(),
+		})
+	}
+	return w.ApplyEvents(ctx, entries)
+}
+
+// subjectOf takes captures.<trade>.<event> apart. A subject that is no event's
+// has no trade.
+func subjectOf(subject string) (trade string, event capture.EventType) {
+	parts := strings.Split(subject, ".")
+	if len(parts) != 3 || parts[0] != "captures" || !capture.ValidTradeID(parts[1]) {
+		return "", ""
+	}
+	return parts[1], capture.EventType(parts[2])
+}
+
+func applyLetters(ctx context.Context, w *Writer, msgs []jetstream.Msg, decoder *capture.Decoder) error {
+	letters := make([]Letter, 0, len(msgs))
+	for _, m := range msgs {
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		letters = append(letters, Letter{
+			Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Subject: m.Subject(), Header: m.Headers(), Body: m.Data(),
+		})
+	}
+	return w.ApplyLetters(ctx, letters, decoder)
+}

@@ -1,0 +1,132 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrRebuild is what every ChangedError is: the records do not go on from where
+// they are, and have to be filled anew.
+var ErrRebuild = errors.New("the records must be rebuilt")
+
+// Change is in what way a stream is not the one that the records hold.
+type Change string
+
+// The changes.
+const (
+	ChangedBack     Change = "went_back"    // it ends before what the records hold
+	ChangedStream   Change = "other_stream" // another name, or made anew
+	ChangedMessage  Change = "other_events" // it holds something else where the records end
+	ChangedByExpiry Change = "gap"          // events left it that the records have not read
+)
+
+// ChangedError says why the records cannot follow a stream any more, as after a
+// backup was restored. It is ErrRebuild.
+type ChangedError struct {
+	Source Source
+	Change Change
+	Stream string
+	Have   Place  // how far the records are
+	First  uint64 // of the stream, now
+	Last   uint64
+}
+
+func (e *ChangedError) Error() string {
+	what := ""
+	switch e.Change {
+	case ChangedBack:
+		what = fmt.Sprintf("stream %s ends at sequence %d, and the records hold it up to %d: a backup was restored", e.Stream, e.Last, e.Have.Applied)
+	case ChangedStream:
+		what = fmt.Sprintf("the records hold stream %s made at %s, and %s is another one", e.Have.Stream, e.Have.Created.Format(time.RFC3339), e.Stream)
+	case ChangedMessage:
+		what = fmt.Sprintf("sequence %d of stream %s is not the message that the records hold: a backup was restored", e.Have.Applied, e.Stream)
+	case ChangedByExpiry:
+		what = fmt.Sprintf("stream %s begins at sequence %d, and the records end at %d: what is between expired before it was read", e.Stream, e.First, e.Have.Applied)
+	}
+	return what + "; stop what fills the records and run `capture-worker records rebuild`"
+}
+
+// Is makes errors.Is(err, ErrRebuild) true.
+func (e *ChangedError) Is(target error) bool { return target == ErrRebuild }
+
+// compare holds a stream against what the records hold of it. The error is a
+// ChangedError if it is not the same one, further on.
+func compare(ctx context.Context, stream jetstream.Stream, have Place) error {
+	info := stream.CachedInfo()
+	changed := &ChangedError{
+		Source: have.Source, Stream: info.Config.Name, Have: have, First: info.State.FirstSeq, Last: info.State.LastSeq,
+	}
+	switch {
+	case info.Config.Name != have.Stream || info.Created.UnixMicro() != have.Created.UnixMicro():
+		changed.Change = ChangedStream
+	case info.State.LastSeq < have.Applied:
+		changed.Change = ChangedBack
+	// Old dead letters may expire unread. Of events each is part of a fold.
+	case have.Source == SourceLedger && info.State.FirstSeq > have.Applied+1:
+		changed.Change = ChangedByExpiry
+	case have.Stored.IsZero():
+		return nil
+	default:
+		same, err := sameMessage(ctx, stream, have)
+		if err != nil || same {
+			return err
+		}
+		changed.Change = ChangedMessage
+	}
+	return changed
+}
+
+// sameMessage reports whether the last message that the records hold is in the
+// stream as it was; one that is gone has expired or was removed.
+func sameMessage(ctx context.Context, stream jetstream.Stream, have Place) (bool, error) {
+	m, err := bounded(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return stream.GetMsg(ctx, have.Applied) })
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading sequence %d of stream %s: %w", have.Applied, have.Stream, err)
+	}
+	return m.Time.UnixMicro() == have.Stored.UnixMicro(), nil
+}
+
+// Lag is how far the records are behind a stream.
+type Lag struct {
+	Place
+	Last     uint64        // the stream's last sequence
+	Messages uint64        // stored and not applied
+	Behind   time.Duration // between the last message and the one applied; 0 when none is missing
+}
+
+// Lag compares what the records hold of a source with its stream, by one short
+// request to the server. The error is a ChangedError if the stream has gone
+// back, or is another one.
+func (s *Store) Lag(ctx context.Context, js jetstream.JetStream, source Source, streamName string) (Lag, error) {
+	p, err := s.Place(ctx, source)
+	if err != nil {
+		return Lag{}, err
+	}
+	stream, err := bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, streamName) })
+	if err != nil {
+		return Lag{}, fmt.Errorf("stream %s: %w", streamName, err)
+	}
+	return lagOf(stream.CachedInfo(), p)
+}
+
+func lagOf(info *jetstream.StreamInfo, p Place) (Lag, error) {
+	l := Lag{Place: p, Last: info.State.LastSeq}
+	if p.Stream != "" && (info.Config.Name != p.Stream || info.Created.UnixMicro() != p.Created.UnixMicro()) {
+		return l, &ChangedError{Source: p.Source, Change: ChangedStream, Stream: info.Config.Name, Have: p, First: info.State.FirstSeq, Last: l.Last}
+	}
+	if l.Last < p.Applied {
+		return l, &ChangedError{Source: p.Source, Change: ChangedBack, Stream: info.Config.Name, Have: p, First: info.State.FirstSeq, Last: l.Last}
+	}
+	l.Messages = l.Last - p.Applied
+	if l.Messages > 0 && !p.Stored.IsZero() {
+		l.Behind = max(info.State.LastTime.Sub(p.Stored), 0)
+	}
+	return l, nil
+}
