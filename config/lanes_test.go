@@ -45,8 +45,8 @@ func TestLanesCoverTheSubjectsOnce(t *testing.T) {
 		{"one that is no job's", "live=a b c", "", "c of lane live is not one of jobs.subjects"},
 		{"a bad name", "Live!=a b", "", "must be named by"},
 		{"weight of nobody", "live=a b", "batch=2", "lane batch is not in jobs.lanes"},
-		{"no weight", "live=a b", "live=much", "must be a whole number"},
-		{"zero weight", "live=a b", "live=0", "must be a whole number"},
+		{"no weight", "live=a b", "live=much", "must be an integer"},
+		{"zero weight", "live=a b", "live=0", "must be an integer"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
