@@ -29,7 +29,7 @@ func (v *checker) text(key string) string {
 }
 
 // add notes a problem with the value that the key has now. An unset secret or
-// text shows no value and, where nobody gave it, no origin.
+// text shows no value and, if it was not set, no origin.
 func (v *checker) add(key, wrong, do string) {
 	k, ok := keyNamed(key)
 	if !ok {

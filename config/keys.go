@@ -38,7 +38,7 @@ func (k Key) Section() string {
 	return section
 }
 
-// DefaultText is the default for people: "off" for a listener that is off.
+// DefaultText is the default for display: "off" for a listener that is off.
 func (k Key) DefaultText() string {
 	switch {
 	case k.Shown != "":
@@ -144,7 +144,7 @@ func (k Key) Text(c Config) string {
 	return k.kind.format(k.field(&c).Interface())
 }
 
-// Defaults returns the configuration that nobody has changed. Its worker.name
+// Defaults returns the configuration without any setting. Its worker.name
 // is made of the host's name and the process id.
 func Defaults() Config {
 	c := Config{origins: map[string]Origin{}}

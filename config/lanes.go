@@ -13,13 +13,13 @@ import (
 
 // Lane is a kind of jobs with a consumer and a share of the gateway of its own.
 type Lane struct {
-	Name     string // "" where there are no lanes
+	Name     string // "" without lanes
 	Consumer string // durable consumer
 	Subjects []string
 	Weight   int
 }
 
-// Label is what people call the lane: its name, or all.
+// Label is the lane's name in messages: its name, or all.
 func (l Lane) Label() string {
 	if l.Name == "" {
 		return "all"
@@ -52,7 +52,7 @@ var laneName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 const maxWeight = 1000
 
 // lanes holds the lanes to jobs.subjects: each subject in one lane, or its
-// jobs would be taken by nobody, or twice.
+// jobs would never be taken, or twice.
 func (v *checker) lanes() {
 	j := v.c.Jobs
 	in := map[string]string{}
@@ -78,7 +78,7 @@ func (v *checker) lanes() {
 	if len(j.Lanes) > 0 {
 		for _, s := range j.Subjects {
 			if in[s] == "" {
-				v.add("jobs.lanes", s+" of jobs.subjects is in no lane, so nobody would take its jobs", "put it in one")
+				v.add("jobs.lanes", s+" of jobs.subjects is in no lane, so its jobs would never be taken", "put it in one")
 			}
 		}
 	}
@@ -92,7 +92,7 @@ func (v *checker) weights() {
 			v.add("jobs.weights", "lane "+name+" is not in jobs.lanes", "name a lane of jobs.lanes")
 		}
 		if n, err := strconv.Atoi(text); err != nil || n < 1 || n > maxWeight {
-			v.add("jobs.weights", fmt.Sprintf("weight %q of lane %s must be a whole number from 1 to %d", text, name, maxWeight), "")
+			v.add("jobs.weights", fmt.Sprintf("weight %q of lane %s must be an integer from 1 to %d", text, name, maxWeight), "")
 		}
 	}
 }

@@ -20,8 +20,8 @@ const maxFile = 1 << 20
 // Options says where Load looks. The zero Options are the defaults and the
 // environment of the process.
 type Options struct {
-	File  string          // path of a YAML file; "" takes CAPTURE_CONFIG, and none where that is empty
-	Env   func() []string // as os.Environ, which is used where it is nil
+	File  string          // path of a YAML file; "" takes CAPTURE_CONFIG, or none if that is empty
+	Env   func() []string // as os.Environ, which is used if it is nil
 	Flags *pflag.FlagSet  // parsed, with the flags of AddFlags; may be nil
 }
 
@@ -109,7 +109,7 @@ func (l *loader) checkNames(lines map[string]int) {
 				l.problem(Problem{Key: name, From: where, Wrong: "is a section, not a setting", Do: "put its settings inside it"})
 			}
 		case inside(name, known):
-		case inside(name, func(outer string) bool { return !sections[outer] }): // told of already
+		case inside(name, func(outer string) bool { return !sections[outer] }): // reported already
 		case !known(name):
 			l.problem(Problem{Key: name, From: where, Wrong: "there is no such setting", Do: didYouMean(name, keyNames())})
 		}

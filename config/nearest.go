@@ -35,10 +35,10 @@ func nearest(name string, known []string) string {
 	return ""
 }
 
-// maxCompared bounds the work on a name that somebody else chose.
+// maxCompared bounds the work on an untrusted name.
 const maxCompared = 100
 
-// distance counts the letters to insert, remove or change (Levenshtein).
+// distance counts the characters to insert, remove or change (Levenshtein).
 func distance(a, b string) int {
 	if len(a) > maxCompared || len(b) > maxCompared {
 		return maxCompared

@@ -9,7 +9,7 @@ import (
 type Problem struct {
 	Key   string // the key, or what stands in its place: a variable, a file
 	Value string // as given, "" for none; a secret is never here
-	From  string // where the value came from, "" where nobody gave it
+	From  string // where the value came from, "" if it was not set
 	Wrong string // what is wrong, or what is allowed
 	Do    string // what to do
 }

@@ -17,7 +17,7 @@ const previousKey = "gateway.previous_secret_key"
 const maxSecret = 64 << 10
 
 // readSecretFiles reads the secrets that are given by the path of a file, and
-// finds those that are given more than once: nobody could say which one counts.
+// finds those that are given more than once: it is not known which one counts.
 func (l *loader) readSecretFiles() {
 	for _, k := range allKeys() {
 		if !k.Secret {

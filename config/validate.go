@@ -98,7 +98,7 @@ func (v *checker) jobs() {
 }
 
 func (v *checker) ledger() {
-	// What the ledger has forgotten, a late copy of a job would start anew.
+	// A late copy of a job would start a trade again that the ledger has dropped.
 	least := v.c.Gateway.Window + v.c.Worker.GiveUpAfter
 	if age := v.c.Ledger.MaxAge; age != 0 && age < least {
 		v.add("ledger.max_age", "must be 0 (forever) or at least gateway.window and worker.give_up_after together ("+FormatDuration(least)+")", "keep the ledger longer: it is the audit trail too")

@@ -87,7 +87,7 @@ func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
 	}
 }
 
-// A stream for dead letters that takes no notes about them is told of: the first
+// A stream for dead letters that takes no notes about them is reported: the first
 // to notice would be who publishes one again.
 func TestADeadLetterStreamWithoutNotesIsToldOf(t *testing.T) {
 	t.Parallel()
@@ -100,7 +100,7 @@ func TestADeadLetterStreamWithoutNotesIsToldOf(t *testing.T) {
 	}
 	problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
 	if err != nil || len(problems) != 1 || problems[0].Fatal || !strings.Contains(problems[0].String(), "dlq dismiss") {
-		t.Errorf("problems %v, %v; want that notes are not taken, which stops nobody", problems, err)
+		t.Errorf("problems %v, %v; want that notes are not taken, which stops no worker", problems, err)
 	}
 }
 
