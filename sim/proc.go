@@ -163,7 +163,7 @@ func (p *proc) take(m *message, first bool) {
 	p.keep(t, m)
 }
 
-// keep tells the broker that a delivery is still worked on.
+// keep extends the ack of a delivery that is still being processed.
 func (p *proc) keep(t *task, m *message) {
 	p.s.after(ackWait/keepersPerWait, func() {
 		if t.done || t.dead {

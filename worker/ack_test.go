@@ -15,7 +15,7 @@ import (
 )
 
 // Whoever publishes hears of captures from the ledger. What becomes no capture
-// is in the log, with the place where it can be found again.
+// is in the log, with the sequence by which it can be found.
 func TestJobsThatCaptureNothingAreLogged(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})

@@ -30,7 +30,7 @@ func taken(t *testing.T, s *shop, when string, holds func(worker.Pool) bool) int
 	return consumer.CachedInfo().NumAckPending
 }
 
-// What lies in a worker and met no hand is not kept in progress. Where calls
+// The acks of prefetched deliveries are not extended. If calls
 // may go out but slowly it has to be little, or it is delivered to others while
 // it waits here.
 func TestNoMoreArePulledThanTheRateLetsOut(t *testing.T) {
@@ -38,7 +38,7 @@ func TestNoMoreArePulledThanTheRateLetsOut(t *testing.T) {
 	s := newShop(t, gatewaytest.Options{})
 	s.rate = 1
 	n := taken(t, s, "the first call", func(worker.Pool) bool { return s.sim.Stats().Captures > 0 })
-	// Ten seconds' worth, and those in hand.
+	// Ten seconds' worth, and those in flight.
 	if n > 20 {
 		t.Errorf("%d jobs were taken, at one call a second and %s for each", n, s.streams.AckWait)
 	}

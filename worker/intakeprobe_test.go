@@ -109,7 +109,7 @@ func TestIntakeTriesOneJobWhereTheRequestIsRefused(t *testing.T) {
 	stop := s.start(pool)
 	s.until("the intake is paused", func() bool { return intake.PausedFor() != "" })
 	before, _ := g.count()
-	g.set(capture.CodeFieldMissing) // counts anew what flies at a time
+	g.set(capture.CodeFieldMissing) // counts again what is in flight
 	s.until("jobs are tried", func() bool { n, _ := g.count(); return n >= before+3 })
 	if got := s.outcomes(ids); got[capture.PhaseFailed]+got[capture.PhaseParked] > 0 {
 		t.Errorf("while it refuses: %v", got)

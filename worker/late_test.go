@@ -154,7 +154,7 @@ func lateLandings(t *testing.T, o gatewaytest.Options) {
 	}
 }
 
-// A worker that takes over goes on with the quiescence where the first one
+// A worker that takes over continues the settle time where the first one
 // stopped: the query that is in the ledger counts.
 func TestAnotherWorkerContinuesTheQuiescence(t *testing.T) {
 	t.Parallel()
@@ -184,7 +184,7 @@ func TestAnotherWorkerContinuesTheQuiescence(t *testing.T) {
 			t.Errorf("the second worker made %d queries and %d calls, want one of each", queries, after.Captures-before.Captures)
 		}
 		if waited := time.Since(took); waited > policy.Spacing+2*time.Second {
-			t.Errorf("it took %s: the settle time began anew", waited)
+			t.Errorf("it took %s: the settle time started again", waited)
 		}
 		if truth := w.audited("T1"); len(truth.Captures) != 1 {
 			t.Errorf("%d captures", len(truth.Captures))
@@ -243,7 +243,7 @@ func longOutage(t *testing.T, down gatewaytest.Down) {
 	}
 	working.Wait()
 	// The bound: one probe an interval, and what the jobs asked before calls were paused
-	// shut: at most two calls each.
+	// paused: at most two calls each.
 	if most := int64(outage/probe) + 2*jobs; during.Down > most {
 		t.Errorf("%d calls met the outage, the bound is %d", during.Down, most)
 	}

@@ -106,7 +106,7 @@ func TestNoCallIsAnnouncedAfterTheDeadline(t *testing.T) {
 }
 
 // A second job for a captured trade never reaches the gateway (rule 8), also
-// where its deadline passes while it waits for its turn, and nothing was read.
+// whose deadline passes while it waits for its turn, and nothing was read.
 func TestADeadlineInTheTurnAsksNothingOfACapturedTrade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -130,7 +130,7 @@ func TestLimiterIgnoresAbandonedCalls(t *testing.T) {
 			callThrough(stopping, w.limiter, func(context.Context) capture.Answer { return none })
 		}
 		if why := w.limiter.PausedFor(); why != "" {
-			t.Fatalf("shut: %s", why)
+			t.Fatalf("paused: %s", why)
 		}
 		for range 30 {
 			w.call(overdue)
@@ -209,13 +209,13 @@ func TestLimiterPausesWhenTheGatewayIsDown(t *testing.T) {
 		w.answer.Store(&useful)
 		time.Sleep(10 * time.Second)
 		if reason := w.limiter.PausedFor(); reason != "" {
-			t.Errorf("still shut 10 s after the gateway came back: %s", reason)
+			t.Errorf("still paused 10 s after the gateway came back: %s", reason)
 		}
 	})
 }
 
-// One job in a quiet night: the schedule asks ever more seldom, and the limiter does
-// not wait for twenty answers. A trade that alone is stumbled over keeps it shut
+// One job in a quiet night: the pauses between queries grow, and the limiter does
+// not wait for twenty answers. One trade that the gateway fails on keeps it paused
 // for one probe.
 func TestLimiterPausesInAQuietNight(t *testing.T) {
 	t.Parallel()
@@ -227,7 +227,7 @@ func TestLimiterPausesInAQuietNight(t *testing.T) {
 			time.Sleep(pause)
 			w.call(none)
 			if why := w.limiter.PausedFor(); why != "" {
-				t.Fatalf("shut within a minute after %s: %s", pause, why)
+				t.Fatalf("paused within a minute after %s: %s", pause, why)
 			}
 		}
 		time.Sleep(30 * time.Second)
@@ -249,14 +249,14 @@ func TestLimiterPausesInAQuietNight(t *testing.T) {
 			w.call(useful)
 		}
 		if why := w.limiter.PausedFor(); why != "" {
-			t.Errorf("shut beside useful answers: %s", why)
+			t.Errorf("paused beside useful answers: %s", why)
 		}
 	})
 }
 
-// A code that nobody knows may be that of a maintenance: many in a row shut the
-// limiter, which says what the gateway answers. Where queries are answered it
-// works, whatever it says of captures.
+// An unknown code may be that of a maintenance: many in a row pause the limiter,
+// which reports what the gateway answers. If queries are answered the gateway
+// works, whatever it answers to captures.
 func TestLimiterNamesAnUnknownCode(t *testing.T) {
 	t.Parallel()
 	unlisted := func(code string) capture.Answer {
@@ -284,9 +284,9 @@ func TestLimiterNamesAnUnknownCode(t *testing.T) {
 				}
 				got := w.limiter.PausedFor()
 				if got != tt.want {
-					t.Fatalf("shut: %q, want %q", got, tt.want)
+					t.Fatalf("paused for %q, want %q", got, tt.want)
 				}
-				// Probes that meet the same do not open it, nor change what it says.
+				// Probes with the same answer neither end the pause nor change the reason.
 				time.Sleep(time.Minute)
 				if later := w.limiter.PausedFor(); later != got {
 					t.Errorf("a minute later: %q, want %q", later, got)
@@ -294,7 +294,7 @@ func TestLimiterNamesAnUnknownCode(t *testing.T) {
 				w.answer.Store(&useful)
 				time.Sleep(15 * time.Second)
 				if got := w.limiter.PausedFor(); got != "" {
-					t.Errorf("still shut: %s", got)
+					t.Errorf("still paused: %s", got)
 				}
 			})
 		})
@@ -314,7 +314,7 @@ func TestLimiterDoesNotPauseOnABadDay(t *testing.T) {
 		}
 	}
 	if reason := w.limiter.PausedFor(); reason != "" {
-		t.Errorf("shut: %s", reason)
+		t.Errorf("paused: %s", reason)
 	}
 }
 
@@ -416,7 +416,7 @@ func TestLimiterPausesWhenCallsHang(t *testing.T) {
 		w.answer.Store(&none)
 		for range 3 {
 			if w.limiter.PausedFor() != "" {
-				t.Fatal("shut too early")
+				t.Fatal("paused too early")
 			}
 			time.Sleep(30 * time.Second)
 			w.call(none)

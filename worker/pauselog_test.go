@@ -9,7 +9,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// An outage of an hour: the first line says what was seen, the same is not said
+// An outage of an hour: the first line has what was seen, the same is not logged
 // at every probe, and the end is one line.
 func TestPauseLogOfAnOutage(t *testing.T) {
 	t.Parallel()
@@ -41,7 +41,7 @@ func TestPauseLogOfAnOutage(t *testing.T) {
 	})
 }
 
-// The same where a probe fails each time before one passes.
+// The same if a probe fails each time before one passes.
 func TestPauseLogWhileFlappingSlowly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -12,9 +12,9 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// openedAgain runs a limiter with a way to answer Order Query, pauses it, and looks
+// resumedAfter runs a limiter with a way to answer Order Query, pauses it, and looks
 // whether it is open again after a while.
-func openedAgain(t *testing.T, query func(trade string) capture.Answer, shut func(call func(capture.Answer))) {
+func resumedAfter(t *testing.T, query func(trade string) capture.Answer, fail func(call func(capture.Answer))) {
 	t.Helper()
 	limiter := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: 4, ProbeEvery: 5 * time.Second, Log: slog.New(slog.DiscardHandler),
@@ -24,7 +24,7 @@ func openedAgain(t *testing.T, query func(trade string) capture.Answer, shut fun
 	defer synctest.Wait()
 	defer stop()
 	go limiter.Run(ctx)
-	shut(func(a capture.Answer) {
+	fail(func(a capture.Answer) {
 		callThrough(ctx, limiter, func(context.Context) capture.Answer { time.Sleep(time.Millisecond); return a })
 	})
 	if limiter.PausedFor() == "" {
@@ -32,14 +32,14 @@ func openedAgain(t *testing.T, query func(trade string) capture.Answer, shut fun
 	}
 	time.Sleep(5 * time.Minute)
 	if why := limiter.PausedFor(); why != "" {
-		t.Errorf("still shut: %s", why)
+		t.Errorf("still paused: %s", why)
 	}
 }
 
 // The gateway is well again, but for the trade that it was last asked about.
 func TestOneTradeDoesNotKeepCallsPaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		openedAgain(t, func(trade string) capture.Answer {
+		resumedAfter(t, func(trade string) capture.Answer {
 			if trade == "stuck" {
 				return capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
 			}
@@ -53,12 +53,12 @@ func TestOneTradeDoesNotKeepCallsPaused(t *testing.T) {
 	})
 }
 
-// The gateway says of a trade that it does not know something that no page
-// says. It is no refusal of our key.
+// The gateway answers to a trade that it does not know with a code that is not
+// published. That is no refusal of our key.
 func TestAnAcceptedKeyResumesCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var right atomic.Bool
-		openedAgain(t, func(string) capture.Answer {
+		resumedAfter(t, func(string) capture.Answer {
 			if !right.Load() {
 				return noKey
 			}

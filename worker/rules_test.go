@@ -50,7 +50,7 @@ func TestFirstCallAsksFirst(t *testing.T) {
 }
 
 // The gateway took the money, and the ledger that knew of it is lost: the job that
-// comes again is captured by what the query says, and no call is made.
+// is redelivered is captured by what the query shows, and no call is made.
 func TestLostLedgerCapturesNothingTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestLimiterProbesAfterRetryAfterInAnOutage(t *testing.T) {
 		}
 		time.Sleep(30 * time.Second)
 		if w.limiter.PausedFor() == "" || w.probes.Load() == 0 {
-			t.Errorf("shut for %q after %d probes, want probes that fail", w.limiter.PausedFor(), w.probes.Load())
+			t.Errorf("paused for %q after %d probes, want probes that fail", w.limiter.PausedFor(), w.probes.Load())
 		}
 	})
 }

@@ -31,8 +31,8 @@ import (
 
 // shop is a broker, a simulated gateway and what a worker needs of them.
 type shop struct {
-	log     *slog.Logger             // where nil, nobody reads it
-	observe func(worker.Disposition) // where set
+	log     *slog.Logger             // nil: discarded
+	observe func(worker.Disposition) // if set
 	t       *testing.T
 	js      jetstream.JetStream
 	sim     *gatewaytest.Simulator
@@ -286,11 +286,11 @@ func TestDelayGrowsWhileTheLedgerRefuses(t *testing.T) {
 		t.Errorf("it rested %v", rests)
 	}
 	if n := strings.Count(said.String(), "processing failed, job requeued"); n != 1 || !strings.Contains(said.String(), "trade_id=T1") {
-		t.Errorf("told %d times: %s", n, said.String())
+		t.Errorf("logged %d times: %s", n, said.String())
 	}
 }
 
-// A stream of jobs that is made anew counts from 1 again: its letters are no
+// A stream of jobs that is created again counts from 1 again: its letters are no
 // repeats of those before.
 func TestDeadLettersOfANewStream(t *testing.T) {
 	t.Parallel()
@@ -322,7 +322,7 @@ func TestDeadLetterThatCannotBeStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not that it was delivered: it may still lie in front of the hands.
+	// Not that it was delivered: it may still be prefetched.
 	s.until("the job was tried and handed back", func() bool { return s.became.Load() != nil })
 	stop()
 	if info, err := consumer.Info(t.Context()); err != nil || info.NumAckPending+int(info.NumPending) != 1 {

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxNote bounds what a person may write into an event.
+// maxNote limits the text that an operator writes into an event.
 const maxNote = 500
 
-// actor says who acts: the name given, else the user of this machine.
+// actor returns who acts: the name given, or else the user of this machine.
 func actor(by string) (string, error) {
 	if by == "" {
 		if u, err := user.Current(); err == nil {
@@ -18,15 +18,15 @@ func actor(by string) (string, error) {
 		}
 	}
 	if by == "" {
-		return "", usageError("who acts is not known; say it with --by")
+		return "", usageError("the user of this machine is unknown; name who acts with --by")
 	}
 	return by, checkNote("--by", by)
 }
 
-// checkReason holds a reason to being one: it is read in an audit.
+// checkReason validates a reason: it is read in audits.
 func checkReason(reason string) error {
 	if strings.TrimSpace(reason) == "" {
-		return usageError("--reason is required: say why, for whoever reads the ledger later; nothing personal in it")
+		return usageError("--reason is required: it stays in the ledger, so no personal data")
 	}
 	return checkNote("--reason", reason)
 }

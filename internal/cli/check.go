@@ -13,64 +13,63 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
-	"github.com/capture-worker/capture-worker/internal/checkup"
+	"github.com/capture-worker/capture-worker/internal/preflight"
+	"github.com/capture-worker/capture-worker/internal/service"
 )
 
-// checkPatience bounds the wait for a NATS server that does not answer: who
-// checks wants to know, not to wait for it.
-const checkPatience = 3 * time.Second
+// checkTimeout limits the wait for a NATS server that does not answer.
+const checkTimeout = 3 * time.Second
 
 func newCheckCmd(a *app) *cobra.Command {
 	var output, role string
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "See whether all that a worker needs is there and fits",
-		Long: `Connects to NATS and to the gateway and looks at the streams, the consumer, their
-limits, the clocks, the address for notifications, and what our user of NATS may
-publish and subscribe to: for a worker, or with --for people for the other
-commands. It warns of dead letters and parked trades that wait for a person. It
-creates and changes nothing. The gateway is asked about a trade that does not
-exist.
+		Short: "Check configuration, NATS, streams, permissions and gateway",
+		Long: `Connects to NATS and to the gateway and checks the streams, the consumers, their
+limits, the clocks, the address for notifications, and the NATS permissions: of a
+worker, or with --for operator those that the other commands need. It warns of
+dead letters and parked trades that need an operator. It creates and changes
+nothing. The gateway is asked about a trade that does not exist.
 
 Each line is ok, a warning or an error, with what to do about it.
 
 Exit codes: 0 no error; 1 at least one; 2 wrong usage or configuration.`,
 		Example: `  capture-worker check
   capture-worker check -o json
-  capture-worker check --for people`,
+  capture-worker check --for operator`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&role, "for", string(checkup.ForWorker), "`whom` this user of NATS is for: worker (run), or people (the other commands)")
+	cmd.Flags().StringVar(&role, "for", string(preflight.ForWorker), "`role` of this NATS user: worker (run), or operator (the other commands)")
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table or json")
 	addSettings(cmd)
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		if output != "table" && output != "json" {
 			return usageError("--output is %q: must be table or json", output)
 		}
-		if role != string(checkup.ForWorker) && role != string(checkup.ForPeople) {
-			return usageError("--for is %q: must be worker or people", role)
+		if role != string(preflight.ForWorker) && role != string(preflight.ForOperator) {
+			return usageError("--for is %q: must be worker or operator", role)
 		}
 		c, err := a.load(cmd)
 		if err != nil {
 			return err
 		}
-		found := newChecker(c, checkup.Role(role), cmd.ErrOrStderr()).Run(cmd.Context())
+		found := newChecker(c, preflight.Role(role), cmd.ErrOrStderr()).Run(cmd.Context())
 		if err := printFindings(cmd.OutOrStdout(), found, output); err != nil {
 			return err
 		}
-		if n := countLevel(found, checkup.Error); n > 0 {
-			return fmt.Errorf("%s among %s, see above", counted(n, "error"), counted(len(found), "point"))
+		if n := countSeverity(found, preflight.Error); n > 0 {
+			return fmt.Errorf("%s among %s, see above", counted(n, "error"), counted(len(found), "check"))
 		}
 		return nil
 	})
 	return cmd
 }
 
-func newChecker(c config.Config, role checkup.Role, stderr io.Writer) *checkup.Checker {
-	checker := &checkup.Checker{
-		Config: c, Streams: streamsOf(c), Limits: limitsOf(c), For: role,
+func newChecker(c config.Config, role preflight.Role, stderr io.Writer) *preflight.Checker {
+	checker := &preflight.Checker{
+		Config: c, Streams: service.Streams(c), Limits: service.Limits(c), For: role,
 		Connect: func(ctx context.Context) (*nats.Conn, jetstream.JetStream, error) {
-			nc, err := connectWithin(ctx, c, newToolLogger(c, stderr), checkPatience)
+			nc, err := service.ConnectWithin(ctx, c, newToolLogger(c, stderr), checkTimeout)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -81,7 +80,7 @@ func newChecker(c config.Config, role checkup.Role, stderr io.Writer) *checkup.C
 	if checker.Missing = c.Validate(config.NeedGateway, config.NeedNotifyURL); checker.Missing != nil {
 		return checker
 	}
-	client, err := newGatewayClient(c)
+	client, err := service.NewGateway(c, readBuild().Version)
 	if err != nil {
 		checker.Missing = err
 		return checker
@@ -93,32 +92,32 @@ func newChecker(c config.Config, role checkup.Role, stderr io.Writer) *checkup.C
 	return checker
 }
 
-func countLevel(found []checkup.Finding, l checkup.Level) int {
+func countSeverity(found []preflight.Finding, s preflight.Severity) int {
 	n := 0
 	for _, f := range found {
-		if f.Level == l {
+		if f.Severity == s {
 			n++
 		}
 	}
 	return n
 }
 
-func printFindings(w io.Writer, found []checkup.Finding, output string) error {
+func printFindings(w io.Writer, found []preflight.Finding, output string) error {
 	if output == "json" {
 		return writeJSON(w, struct {
-			Worst    checkup.Level     `json:"worst"`
-			Findings []checkup.Finding `json:"findings"`
-		}{checkup.Worst(found), found})
+			Worst    preflight.Severity  `json:"worst"`
+			Findings []preflight.Finding `json:"findings"`
+		}{preflight.Worst(found), found})
 	}
 	for _, f := range found {
-		// What is wrong may take several lines; they stay under their point.
-		text := strings.ReplaceAll(f.Found, "\n", "\n"+strings.Repeat(" ", 24))
-		fmt.Fprintf(w, "%-8s %-14s %s\n", f.Level, f.Area, text)
-		if f.Do != "" {
-			fmt.Fprintf(w, "%24s-> %s\n", "", f.Do)
+		// Indent a finding of several lines.
+		text := strings.ReplaceAll(f.What, "\n", "\n"+strings.Repeat(" ", 24))
+		fmt.Fprintf(w, "%-8s %-14s %s\n", f.Severity, f.Area, text)
+		if f.Fix != "" {
+			fmt.Fprintf(w, "%24s-> %s\n", "", f.Fix)
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%d ok, %s, %s\n", countLevel(found, checkup.OK),
-		counted(countLevel(found, checkup.Warning), "warning"), counted(countLevel(found, checkup.Error), "error"))
+	_, err := fmt.Fprintf(w, "\n%d ok, %s, %s\n", countSeverity(found, preflight.OK),
+		counted(countSeverity(found, preflight.Warning), "warning"), counted(countSeverity(found, preflight.Error), "error"))
 	return err
 }

@@ -16,15 +16,15 @@ func newConfigCmd(a *app) *cobra.Command {
 flag, an environment variable, the file or the default. Secrets are shown as
 [hidden]. What is printed can be used as a configuration file.
 
-Where the settings do not fit each other it says what is wrong. With --check it
-also asks for what run needs to call the gateway.`,
+It reports settings that contradict each other. With --check it also requires what
+run needs to call the gateway.`,
 		Example: `  capture-worker config
   capture-worker config -o json --worker-concurrency 8
   capture-worker config --config capture.yaml --check`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "yaml", "`format`: yaml or json")
-	cmd.Flags().BoolVar(&check, "check", false, "ask also for what run needs")
+	cmd.Flags().BoolVar(&check, "check", false, "also require what run needs")
 	addSettings(cmd)
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		c, err := config.Load(config.Options{File: a.configFile, Flags: cmd.Flags()})

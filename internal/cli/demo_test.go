@@ -5,34 +5,11 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/capture-worker/capture-worker/internal/processtest"
+	"github.com/capture-worker/capture-worker/internal/demo"
 )
 
-// A hostile day of 2,000 orders with notifications on: every trade is settled,
-// every ledger keeps the rules and agrees with the gateway's truth.
-func TestHostileDay(t *testing.T) {
-	processtest.Long(t)
-	t.Parallel()
-	o := demoOptions{jobs: 2000, faults: "hostile", seed: 11, latency: 10 * time.Millisecond}
-	result, err := runDemo(t.Context(), o, &bytes.Buffer{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range result.Audit.Violations {
-		t.Error(v)
-	}
-	a := result.Audit
-	if !result.Clean || a.Trades != 2000 || a.Unsettled != 0 || a.Captured+a.Failed+a.Parked != 2000 {
-		t.Errorf("the audit: %+v", a)
-	}
-	if int64(a.Captured) > result.Gateway.Effects || result.Gateway.Faults < 200 || result.Gateway.Notifications < 500 {
-		t.Errorf("%d captured, the gateway counted %+v: not the day that was meant", a.Captured, result.Gateway)
-	}
-}
-
-// The demo as a person and as a program runs it, in each mood of the gateway.
+// The demo with both output formats and every preset of faults.
 func TestDemoCommand(t *testing.T) {
 	t.Parallel()
 	for _, faults := range []string{"calm", "rough", "hostile"} {
@@ -43,7 +20,7 @@ func TestDemoCommand(t *testing.T) {
 			if code := run(t.Context(), args, strings.NewReader(""), &out, &errs); code != exitGood {
 				t.Fatalf("exit code %d: %s", code, errs.String())
 			}
-			var result demoResult
+			var result demo.Result
 			if err := json.Unmarshal(out.Bytes(), &result); err != nil || !result.Clean || result.Audit.Trades != 40 || result.Faults != faults {
 				t.Errorf("%v: %s", err, out.String())
 			}

@@ -16,10 +16,10 @@ import (
 func newDLQCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dlq",
-		Short: "See the jobs that could not be taken, and publish them corrected or close them",
-		Long: `Jobs that nobody can read, and jobs that contradict the outcome of their trade,
-wait as dead letters in jobs.dlq_stream, with the reason. No letter is changed
-or removed: what is done about it is noted beside it.`,
+		Short: "List jobs that could not be processed, republish or dismiss them",
+		Long: `Jobs that cannot be read, and jobs that contradict the outcome of their trade, are
+dead letters in jobs.dlq_stream, with the reason. No dead letter is changed or
+removed: what an operator does about it is recorded in a message of its own.`,
 		Example: "  capture-worker dlq list\n  capture-worker dlq show 1",
 		Args:    cobra.NoArgs,
 		RunE:    chooseOne,
@@ -28,37 +28,35 @@ or removed: what is done about it is noted beside it.`,
 	return cmd
 }
 
-// desk is what the dlq commands work with.
-type desk struct {
-	c   config.Config
-	js  jetstream.JetStream
-	box deadletter.Store
-	dec *capture.Decoder
+// dlqCmd is what the dlq commands work with.
+type dlqCmd struct {
+	c     config.Config
+	js    jetstream.JetStream
+	store deadletter.Store
+	dec   *capture.Decoder
 }
 
-func newDesk(c config.Config, js jetstream.JetStream, dec *capture.Decoder) *desk {
-	return &desk{c: c, js: js, box: deadletter.Store{JS: js, Stream: c.Jobs.DLQStream}, dec: dec}
+func newDLQ(c config.Config, js jetstream.JetStream, dec *capture.Decoder) *dlqCmd {
+	return &dlqCmd{c: c, js: js, store: deadletter.Store{JS: js, Stream: c.Jobs.DLQStream}, dec: dec}
 }
 
-// withDesk connects and hands over the stream of dead letters.
-func (a *app) withDesk(cmd *cobra.Command, use func(context.Context, *desk) error) error {
+// withDLQ connects and calls use with the dead-letter queue.
+func (a *app) withDLQ(cmd *cobra.Command, use func(context.Context, *dlqCmd) error) error {
 	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
-		dec, err := capture.NewDecoder(mappingOf(c))
+		dec, err := capture.NewDecoder(c.JobMapping())
 		if err != nil {
 			return err
 		}
-		return use(ctx, newDesk(c, js, dec))
+		return use(ctx, newDLQ(c, js, dec))
 	})
 }
 
-func mappingOf(c config.Config) capture.Mapping {
-	return c.JobMapping()
+// job decodes the job of a dead letter as a worker would now.
+func (d *dlqCmd) job(l deadletter.Message) (capture.Job, error) {
+	return d.dec.Decode(l.Header, l.Body)
 }
 
-// job reads the job of a letter, as a worker would today.
-func (d *desk) job(l deadletter.Message) (capture.Job, error) { return d.dec.Decode(l.Header, l.Body) }
-
-// sequences reads the arguments that name letters.
+// sequences parses the arguments that name dead letters.
 func sequences(args []string) ([]uint64, error) {
 	var all []uint64
 	seen := map[uint64]bool{}
@@ -68,7 +66,7 @@ func sequences(args []string) ([]uint64, error) {
 			return nil, usageError("%q is not the sequence of a dead letter; `capture-worker dlq list` shows them", arg)
 		}
 		if seen[seq] {
-			return nil, usageError("the letter %d is named twice", seq)
+			return nil, usageError("dead letter %d is named twice", seq)
 		}
 		seen[seq] = true
 		all = append(all, seq)
@@ -76,5 +74,5 @@ func sequences(args []string) ([]uint64, error) {
 	return all, nil
 }
 
-// noDLQ says what it means that the stream is missing.
+// noDLQ reports whether the error is that the stream is missing.
 func noDLQ(err error) bool { return errors.Is(err, jetstream.ErrStreamNotFound) }

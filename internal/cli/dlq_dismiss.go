@@ -16,15 +16,14 @@ func newDLQDismissCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dismiss SEQ...",
 		Short: "Close the case of dead letters that need no capture",
-		Long: `Notes that nothing is left to do about a letter, who says so, and why. The
-letter stays, and leaves the list; nothing is published, and nothing is said
-about the money of its trade. A dismissed letter can still be republished, with
---again.`,
+		Long: `Records that nothing is left to do about a dead letter, by whom, and why. The dead
+letter stays in the stream and leaves the list; nothing is published, and its
+trade is not changed. A dismissed one can still be republished, with --again.`,
 		Example: `  capture-worker dlq dismiss 10 --reason 'asked twice, A-1003 is paid'`,
 		Args:    cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; required")
-	cmd.Flags().StringVar(&by, "by", "", "who, where it is not the user of this machine")
+	cmd.Flags().StringVar(&by, "by", "", "who, if not the user of this machine")
 	addSettings(cmd, "nats", "jobs", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		seqs, err := sequences(args)
@@ -38,31 +37,31 @@ about the money of its trade. A dismissed letter can still be republished, with
 		if err != nil {
 			return err
 		}
-		return a.withDesk(cmd, func(ctx context.Context, d *desk) error {
+		return a.withDLQ(cmd, func(ctx context.Context, d *dlqCmd) error {
 			return d.dismiss(ctx, cmd.OutOrStdout(), seqs, deadletter.Dismissal{By: who, Note: reason})
 		})
 	})
 	return cmd
 }
 
-// dismiss notes it beside each letter; all of them are looked at first.
-func (d *desk) dismiss(ctx context.Context, out io.Writer, seqs []uint64, note deadletter.Dismissal) error {
-	done, err := d.box.Resolutions(ctx)
+// dismiss records the dismissal of each dead letter, if all of them exist.
+func (d *dlqCmd) dismiss(ctx context.Context, out io.Writer, seqs []uint64, note deadletter.Dismissal) error {
+	done, err := d.store.Resolutions(ctx)
 	if err != nil {
 		return err
 	}
 	for _, seq := range seqs {
-		if _, err := d.box.Get(ctx, seq); err != nil {
+		if _, err := d.store.Get(ctx, seq); err != nil {
 			return fmt.Errorf("nothing was dismissed: %w", err)
 		}
 	}
 	for _, seq := range seqs {
-		if what := told(done[seq]); what != "" {
+		if what := resolved(done[seq]); what != "" {
 			fmt.Fprintf(out, "letter %d: left as it is: it was %s\n", seq, what)
 			continue
 		}
 		note.Letter, note.Time = seq, time.Now().UTC()
-		if err := d.box.Dismiss(ctx, note); err != nil {
+		if err := d.store.Dismiss(ctx, note); err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "letter %d: dismissed\n", seq)
@@ -70,8 +69,8 @@ func (d *desk) dismiss(ctx context.Context, out io.Writer, seqs []uint64, note d
 	return nil
 }
 
-// told says what was done about a letter, "" where it waits.
-func told(h deadletter.Resolution) string {
+// resolved returns what was done about a dead letter, "" if it is pending.
+func resolved(h deadletter.Resolution) string {
 	switch {
 	case h.Republished != nil:
 		return fmt.Sprintf("republished %s UTC by %s", h.Republished.Time.UTC().Format(time.DateTime), h.Republished.By)

@@ -15,48 +15,32 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/history"
 )
 
-// letterLine is a dead letter as it is listed.
-type letterLine struct {
-	Seq    uint64    `json:"seq"`
-	Time   time.Time `json:"time"`
-	Reason string    `json:"reason"`
-	// What the job seems to be about, though it may be no job.
-	Trade       string                    `json:"trade_id,omitempty"`
-	Order       string                    `json:"order_id,omitempty"`
-	Subject     string                    `json:"subject"`
-	Detail      string                    `json:"detail"`
-	Republished *deadletter.Republication `json:"republished,omitempty"`
-	Dismissed   *deadletter.Dismissal     `json:"dismissed,omitempty"`
-
-	stream   string // where the job was published, and its sequence there
-	sequence uint64
-}
-
-// letterFilter selects letters.
+// letterFilter selects dead letters.
 type letterFilter struct {
 	reason, trade, order string
 	all                  bool
 }
 
-func (f letterFilter) takes(l letterLine) bool {
+func (f letterFilter) takes(l history.DeadLetter) bool {
 	switch {
 	case f.reason != "" && l.Reason != f.reason,
 		f.trade != "" && !capture.SameTrade(l.Trade, f.trade),
 		f.order != "" && l.Order != f.order,
-		!l.waits() && !f.all:
+		!l.Pending() && !f.all:
 		return false
 	}
 	return true
 }
 
-// check refuses what no letter could have: a mistyped reason would look like a
-// clean desk.
+// check returns an error for a reason that no dead letter has: with a mistyped one
+// the list would be empty.
 func (f letterFilter) check() error {
 	reasons := deadletter.Reasons()
 	if f.reason != "" && !slices.Contains(reasons, f.reason) {
-		return usageError("--reason is %q: no letter has such a reason; they are %s", f.reason, strings.Join(reasons, ", "))
+		return usageError("--reason is %q: no dead letter has this reason; the reasons are %s", f.reason, strings.Join(reasons, ", "))
 	}
 	return nil
 }
@@ -66,9 +50,9 @@ func newDLQListCmd(a *app) *cobra.Command {
 	var filter letterFilter
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the dead letters that wait for a person",
-		Long: `Lists the dead letters that were neither published again nor dismissed. The
-trade and the order are what the job seems to be about, where it says so at all.`,
+		Short: "List the dead letters that need an operator",
+		Long: `Lists the dead letters that were neither republished nor dismissed. Trade and order
+are read from the job as far as it can be read.`,
 		Example: `  capture-worker dlq list
   capture-worker dlq list --order A-1001 --all
   capture-worker dlq list --reason conflict --all -o csv`,
@@ -76,10 +60,10 @@ trade and the order are what the job seems to be about, where it says so at all.
 	}
 	f := cmd.Flags()
 	f.StringVarP(&output, "output", "o", "table", "`format`: table, csv or json")
-	f.StringVar(&filter.reason, "reason", "", "only letters with this reason, such as conflict")
-	f.StringVar(&filter.trade, "trade", "", "only letters about this trade")
-	f.StringVar(&filter.order, "order", "", "only letters about this order")
-	f.BoolVar(&filter.all, "all", false, "also those that were published again or dismissed")
+	f.StringVar(&filter.reason, "reason", "", "only dead letters with this reason, such as conflict")
+	f.StringVar(&filter.trade, "trade", "", "only dead letters about this trade")
+	f.StringVar(&filter.order, "order", "", "only dead letters about this order")
+	f.BoolVar(&filter.all, "all", false, "also those that were republished or dismissed")
 	addSettings(cmd, "nats", "jobs", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(output); err != nil {
@@ -88,11 +72,11 @@ trade and the order are what the job seems to be about, where it says so at all.
 		if err := filter.check(); err != nil {
 			return err
 		}
-		return a.withDesk(cmd, func(ctx context.Context, d *desk) error {
+		return a.withDLQ(cmd, func(ctx context.Context, d *dlqCmd) error {
 			list := newLetterList(cmd.OutOrStdout(), output)
 			waiting := 0
-			err := d.list(ctx, func(l letterLine) error {
-				if l.waits() {
+			err := d.list(ctx, func(l history.DeadLetter) error {
+				if l.Pending() {
 					waiting++
 				}
 				if !filter.takes(l) {
@@ -121,30 +105,15 @@ func checkOutput(output string) error {
 	return usageError("--output is %q: must be table, csv or json", output)
 }
 
-// list walks the letters with what was done about each.
-func (d *desk) list(ctx context.Context, each func(letterLine) error) error {
-	done, err := d.box.Resolutions(ctx)
-	if err != nil {
-		return err
-	}
-	for l, err := range d.box.Messages(ctx) {
-		if err != nil {
-			return err
-		}
-		line := letterLine{Seq: l.Seq, Time: l.Stored.UTC(), Reason: l.Reason, Subject: l.Subject, Detail: detailOf(l), stream: l.Stream, sequence: l.Sequence}
-		line.Trade, line.Order = d.dec.Hint(l.Header, l.Body)
-		line.Republished, line.Dismissed = done[l.Seq].Republished, done[l.Seq].Dismissed
-		if err := each(line); err != nil {
-			return err
-		}
-	}
-	return nil
+// list calls each with every dead letter.
+func (d *dlqCmd) list(ctx context.Context, each func(history.DeadLetter) error) error {
+	return history.WalkDeadLetters(ctx, d.store, d.dec, each)
 }
 
-// letterList writes lines as they come.
+// letterList writes dead letters as they are read.
 type letterList struct {
-	add func(letterLine) error
-	end func(waiting int) error // how many wait, whatever was selected
+	add func(history.DeadLetter) error
+	end func(waiting int) error // how many are pending, whatever the filter
 }
 
 func newLetterList(w io.Writer, output string) letterList {
@@ -153,44 +122,33 @@ func newLetterList(w io.Writer, output string) letterList {
 		return letterCSV(w)
 	case "json":
 		enc := jsonLines(w)
-		return letterList{add: func(l letterLine) error { return enc.Encode(l) }, end: func(int) error { return nil }}
+		return letterList{add: func(l history.DeadLetter) error { return enc.Encode(l) }, end: func(int) error { return nil }}
 	}
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	n := 0
 	return letterList{
-		add: func(l letterLine) error {
+		add: func(l history.DeadLetter) error {
 			if n++; n == 1 {
 				fmt.Fprintln(t, "SEQ\tTIME (UTC)\tREASON\tTRADE\tORDER\tDONE\tWHAT")
 			}
 			_, err := fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Seq, l.Time.Format(time.DateTime), l.Reason,
-				orDash(l.Trade), orDash(l.Order), l.done(), l.Detail)
+				orDash(l.Trade), orDash(l.Order), doneText(l), l.Detail)
 			return err
 		},
 		end: func(waiting int) error {
 			switch {
 			case n == 0 && waiting > 0:
-				fmt.Fprintf(t, "no dead letter fits the filter (waiting: %d)\n", waiting)
+				fmt.Fprintf(t, "no dead letter matches the filter (pending: %d)\n", waiting)
 			case n == 0:
-				fmt.Fprintln(t, "no dead letters wait")
+				fmt.Fprintln(t, "no pending dead letters")
 			}
 			return t.Flush()
 		},
 	}
 }
 
-// detailOf leaves out what stands in the column beside it.
-func detailOf(l deadletter.Message) string {
-	detail := strings.TrimPrefix(l.Detail, "malformed job ("+l.Reason+"): ")
-	if l.Part != "" {
-		detail = "part " + l.Part + " of a job too large for one letter: " + detail
-	}
-	return detail
-}
-
-// waits: nothing was done about the letter yet.
-func (l letterLine) waits() bool { return l.Republished == nil && l.Dismissed == nil }
-
-func (l letterLine) done() string {
+// doneText returns what was done about a dead letter, and by whom.
+func doneText(l history.DeadLetter) string {
 	switch {
 	case l.Republished != nil:
 		return "republished by " + l.Republished.By
@@ -204,7 +162,7 @@ func letterCSV(w io.Writer) letterList {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"seq", "time", "reason", "trade_id", "order_id", "subject", "detail", "republished", "republished_by", "dismissed", "dismissed_by"}) // csv keeps the error
 	return letterList{
-		add: func(l letterLine) error {
+		add: func(l history.DeadLetter) error {
 			sent, sender, closed, closer := "", "", "", ""
 			if r := l.Republished; r != nil {
 				sent, sender = r.Time.UTC().Format(time.RFC3339), r.By

@@ -13,14 +13,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 )
+
+// showTime is the layout of times in what is shown of a dead letter.
+const showTime = "2006-01-02 15:04:05.000"
 
 func newDLQShowCmd(a *app) *cobra.Command {
 	var body bool
 	cmd := &cobra.Command{
 		Use:   "show SEQ",
-		Short: "Show a dead letter: the job as it came, and what is wrong with it",
+		Short: "Show a dead letter: the job as received, and what is wrong with it",
 		Example: `  capture-worker dlq show 1
   capture-worker dlq show 1 --body`,
 		Args: cobra.ExactArgs(1),
@@ -32,8 +36,8 @@ func newDLQShowCmd(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.withDesk(cmd, func(ctx context.Context, d *desk) error {
-			l, err := d.box.Get(ctx, seqs[0])
+		return a.withDLQ(cmd, func(ctx context.Context, d *dlqCmd) error {
+			l, err := d.store.Get(ctx, seqs[0])
 			if err != nil {
 				return err
 			}
@@ -41,7 +45,7 @@ func newDLQShowCmd(a *app) *cobra.Command {
 				_, err := cmd.OutOrStdout().Write(l.Body)
 				return err
 			}
-			done, err := d.box.Resolutions(ctx)
+			done, err := d.store.Resolutions(ctx)
 			if err != nil {
 				return err
 			}
@@ -52,18 +56,18 @@ func newDLQShowCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-func (d *desk) show(w io.Writer, l deadletter.Message, done deadletter.Resolution) {
-	fmt.Fprintf(w, "letter   %d, put here %s UTC\n", l.Seq, l.Stored.UTC().Format(showTime))
+func (d *dlqCmd) show(w io.Writer, l deadletter.Message, done deadletter.Resolution) {
+	fmt.Fprintf(w, "letter   %d, stored %s UTC\n", l.Seq, l.Stored.UTC().Format(showTime))
 	fmt.Fprintf(w, "reason   %s\n", l.Reason)
-	fmt.Fprintf(w, "what     %s\n", detailOf(l))
+	fmt.Fprintf(w, "what     %s\n", history.Detail(l))
 	fmt.Fprintf(w, "came     on %s, sequence %d of stream %s\n", l.Subject, l.Sequence, l.Stream)
 	if job, err := d.job(l); err != nil {
-		fmt.Fprintf(w, "today    still not to be read: %s\n", jobfile.Reason(err))
+		fmt.Fprintf(w, "today    still unreadable: %s\n", jobfile.Reason(err))
 		if trade, order := d.dec.Hint(l.Header, l.Body); trade != "" || order != "" {
-			fmt.Fprintf(w, "about    it seems, trade %s, order %s\n", orDash(trade), orDash(order))
+			fmt.Fprintf(w, "about    probably trade %s, order %s\n", orDash(trade), orDash(order))
 		}
 	} else {
-		fmt.Fprintf(w, "today    a good job for trade %s, %s\n", job.TradeID, job.Amount)
+		fmt.Fprintf(w, "today    a valid job for trade %s, %s\n", job.TradeID, job.Amount)
 	}
 	if r := done.Republished; r != nil {
 		fmt.Fprintf(w, "done     republished %s UTC by %s (%s): trade %s, %s %s, sequence %d of stream %s\n",
@@ -78,7 +82,8 @@ func (d *desk) show(w io.Writer, l deadletter.Message, done deadletter.Resolutio
 	fmt.Fprintf(w, "\n%s\n", printable(l.Body))
 }
 
-// printable keeps a stranger's bytes from giving orders to a terminal.
+// printable quotes text that contains control characters: the bytes come from
+// untrusted clients and would control the terminal.
 func printable(b []byte) string {
 	if utf8.Valid(b) && !slices.ContainsFunc([]rune(string(b)), func(r rune) bool {
 		return !unicode.IsGraphic(r) && r != '\n' && r != '\t' && r != '\r'

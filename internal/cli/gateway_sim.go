@@ -15,9 +15,10 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/service"
 )
 
-// Whom the simulator believes where nobody says.
+// The default credentials of the simulator.
 const (
 	simUser   = "016683"
 	simSecret = "example-secret-key"
@@ -27,7 +28,7 @@ type simFlags struct {
 	listen string
 	faults string
 	scale  float64
-	// queryLag is set apart from the scaled times.
+	// queryLag is not scaled.
 	queryLag time.Duration
 	o        gatewaytest.Options
 	secret   string
@@ -37,10 +38,10 @@ func newGatewaySimCmd(a *app) *cobra.Command {
 	f := simFlags{}
 	cmd := &cobra.Command{
 		Use:   "gateway-sim",
-		Short: "Run a gateway that misbehaves on purpose",
+		Short: "Run a simulated gateway with faults",
 		Long: `Runs a simulated payment gateway on its own, for trying the worker and for tests
 of other programs. It keeps trades in memory, captures each at most once, and
-meets calls with faults.
+injects faults into calls.
 
   POST /Payments               the gateway: v3.Capture, v3.QueryOrder
   POST /_sim/trades            authorize trades: one object or an array
@@ -70,8 +71,8 @@ Faults, each with a probability in POST /_sim/faults:
 	fs.StringVar(&f.listen, "listen", "127.0.0.1:8700", "`address` to listen on; port 0 picks a free one")
 	fs.StringVar(&f.faults, "faults", "calm", "preset: "+strings.Join(gatewaytest.Presets(), ", "))
 	fs.Uint64Var(&f.o.Seed, "seed", 1, "of the faults")
-	fs.StringVar(&f.o.User, "user", simUser, "the account's user that is believed")
-	fs.StringVar(&f.secret, "secret", simSecret, "the account's key; a play key, not one of yours")
+	fs.StringVar(&f.o.User, "user", simUser, "the user of the account")
+	fs.StringVar(&f.secret, "secret", simSecret, "the key of the account; not a real one")
 	fs.DurationVar(&f.o.Latency, "latency", 20*time.Millisecond, "of every answer")
 	fs.Float64Var(&f.scale, "time-scale", 1, "multiplies how long faults last: 0.02 makes seconds of minutes")
 	fs.BoolVar(&f.o.AutoCreate, "auto-create", false, "authorize a trade when it is first captured")
@@ -116,7 +117,7 @@ func (f *simFlags) complete() (err error) {
 
 // serve runs the simulator until ctx ends.
 func (f *simFlags) serve(ctx context.Context, out io.Writer) error {
-	listener, err := listenAt("the simulated gateway (--listen)", f.listen)
+	listener, err := service.Listen("the simulated gateway (--listen)", f.listen)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ or configuration; 3 there are events or rows that are no jobs.`,
 			return usageError("--output is %q: must be text or ndjson", t.output)
 		}
 		t.cmd, t.window = cmd, c.Gateway.Window
-		o, err := t.file.options(args[0], mappingOf(c))
+		o, err := t.file.options(args[0], c.JobMapping())
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ import (
 func newLaneCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lane",
-		Short: "List, pause and resume the kinds of jobs",
+		Short: "List, pause and resume lanes",
 		Long: `Jobs of several kinds may share the gateway by weight (jobs.lanes, jobs.weights).
 A paused lane delivers no jobs to any worker, redeliveries included; the jobs
 wait in the stream. Without lanes, the one consumer can be paused as "all".`,
@@ -34,7 +34,7 @@ wait in the stream. Without lanes, the one consumer can be paused as "all".`,
 func newLaneListCmd(a *app) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use: "list", Short: "Show the lanes and how much they have to do",
+		Use: "list", Short: "Show the lanes and their backlogs",
 		Example: "  capture-worker lane list\n  capture-worker lane list -o json",
 		Args:    cobra.NoArgs,
 	}
@@ -62,7 +62,7 @@ func newLaneListCmd(a *app) *cobra.Command {
 func newLanePauseCmd(a *app) *cobra.Command {
 	var length time.Duration
 	cmd := &cobra.Command{
-		Use: "pause LANE", Short: "Deliver no jobs of a lane for a while",
+		Use: "pause LANE", Short: "Stop delivering the jobs of a lane for a while",
 		Example: "  capture-worker lane pause batch --for 2h",
 		Args:    cobra.ExactArgs(1),
 	}
@@ -74,7 +74,7 @@ func newLanePauseCmd(a *app) *cobra.Command {
 				config.FormatDuration(length), config.FormatDuration(capture.AuthorizationWindow))
 		}
 		until := time.Now().Add(length)
-		return a.changeLane(cmd, args[0], fmt.Sprintf("paused until %s; the authorizations of its jobs go on ageing", until.UTC().Format(time.RFC3339)),
+		return a.changeLane(cmd, args[0], fmt.Sprintf("paused until %s; the authorizations of its jobs still expire", until.UTC().Format(time.RFC3339)),
 			func(ctx context.Context, s jetstream.Stream, consumer string) error {
 				_, err := s.PauseConsumer(ctx, consumer, until)
 				return err
@@ -99,7 +99,7 @@ func newLaneResumeCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-// changeLane applies a change to the consumer of the named lane and says so.
+// changeLane applies a change to the consumer of the named lane and prints it.
 func (a *app) changeLane(cmd *cobra.Command, name, done string, change func(context.Context, jetstream.Stream, string) error) error {
 	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
 		lane, err := laneNamed(c, name)
@@ -136,7 +136,7 @@ func laneError(c config.Config, lane config.Lane, err error) error {
 	return fmt.Errorf("lane %s: %w", lane.Label(), err)
 }
 
-// laneRow is a lane as it is shown.
+// laneRow is a lane as it is listed.
 type laneRow struct {
 	Lane      string   `json:"lane"`
 	Consumer  string   `json:"consumer"`

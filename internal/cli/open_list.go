@@ -11,17 +11,18 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// openTrade is a trade that has been open for long, and why.
+// openTrade is a trade that has been open for too long, and why.
 type openTrade struct {
 	reconcile.ParkedTrade
 	why, next string
 }
 
-// openLine is one as programs read it.
+// openLine is an open trade in JSON.
 type openLine struct {
 	TradeID  string     `json:"trade_id"`
 	OrderID  string     `json:"order_id,omitempty"`
@@ -33,16 +34,16 @@ type openLine struct {
 	Next     string     `json:"next"`
 }
 
-// listOpen prints the trades that are open longer than the filter says, else
+// listOpen prints the trades that are open longer than the filter allows, or else
 // longer than worker.attention_after, in the order of the ledger.
-func listOpen(ctx context.Context, o *office, w io.Writer, filter reconcile.ParkedFilter, output string) error {
+func listOpen(ctx context.Context, o *ledgerDeps, w io.Writer, filter reconcile.ParkedFilter, output string) error {
 	filter.OlderThan = cmp.Or(filter.OlderThan, o.c.Worker.AttentionAfter)
 	list := newOpenList(w, output, filter.OlderThan)
 	now := time.Now()
-	for id, err := range o.book.Trades(ctx, ledger.Filter{}) {
+	for id, err := range o.ledger.Trades(ctx, ledger.Filter{}) {
 		var trade ledger.Trade
 		if err == nil {
-			trade, err = o.book.Load(ctx, id)
+			trade, err = o.ledger.Load(ctx, id)
 		}
 		if err != nil {
 			return err
@@ -56,8 +57,8 @@ func listOpen(ctx context.Context, o *office, w io.Writer, filter reconcile.Park
 	return list.end()
 }
 
-// openFor describes a trade that somebody or something still waits for: it has
-// no outcome, or a failed one that a later job or notification calls in question.
+// openFor returns the trade if it is open: it has no outcome, or a failed one that
+// a later job or notification contradicts.
 func openFor(t ledger.Trade, now time.Time, p capture.Policy) (openTrade, bool) {
 	s := t.State()
 	since := s.OpenedAt
@@ -67,16 +68,16 @@ func openFor(t ledger.Trade, now time.Time, p capture.Policy) (openTrade, bool) 
 	if since.IsZero() || s.Phase == capture.PhaseCaptured || s.Phase == capture.PhaseParked {
 		return openTrade{}, false
 	}
-	h := headlineOf(t.Events, s, now, p)
+	h := history.Summarize(t.Events, s, now, p)
 	return openTrade{
 		ParkedTrade: reconcile.ParkedTrade{
 			TradeID: t.ID, OrderID: s.Job.OrderID, Amount: s.Job.Amount, Since: since, Deadline: s.Deadline(p.OrDefault().Window),
 		},
-		why: h.why, next: h.next,
+		why: h.Why, next: h.Next,
 	}, true
 }
 
-// openList writes trades as they come.
+// openList writes trades as they are read.
 type openList struct {
 	add func(openTrade) error
 	end func() error

@@ -13,6 +13,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -20,9 +21,10 @@ import (
 func newParkedCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "parked",
-		Short: "See the trades that wait for a person, and send them back or close them",
-		Long: `A trade is parked where the truth could not be learned, or is not what was asked
-for. Every act of a person on one is an event in the ledger: who, when and why.`,
+		Short: "List the trades that need an operator, release or dismiss them",
+		Long: `A trade is parked if its state could not be determined, or is not what the job
+asked for. Every act of an operator on one is an event in the ledger: who, when
+and why.`,
 		Example: "  capture-worker parked list\n  capture-worker parked list --older-than 24h -o csv",
 		Args:    cobra.NoArgs,
 		RunE:    chooseOne,
@@ -39,8 +41,8 @@ type parkedFlags struct {
 	dismissed                  bool
 }
 
-// add adds the flags of the filter. The one for the reason of parking has the
-// name that the command has free: where a person gives a reason too, "only".
+// add adds the flags of the filter. reasonFlag is the name of the one for the
+// reason of parking: "only" if --reason is the reason of the operator.
 func (f *parkedFlags) add(cmd *cobra.Command, reasonFlag string) {
 	fs := cmd.Flags()
 	f.reasonFlag = "--" + reasonFlag
@@ -58,7 +60,7 @@ func (f *parkedFlags) set() bool {
 func (f *parkedFlags) filter() (reconcile.ParkedFilter, error) {
 	filter := reconcile.ParkedFilter{Reason: f.reason, OlderThan: f.olderThan, Currency: f.currency, Dismissed: f.dismissed}
 	if reasons := capture.ParkedReasons(); f.reason != "" && !slices.Contains(reasons, f.reason) {
-		return filter, usageError("%s is %q: no trade is parked for such a reason; they are %s", f.reasonFlag, f.reason, strings.Join(reasons, ", "))
+		return filter, usageError("%s is %q: no trade is parked for this reason; the reasons are %s", f.reasonFlag, f.reason, strings.Join(reasons, ", "))
 	}
 	if _, err := capture.ParseAmount("1", f.currency); f.currency != "" && err != nil {
 		return filter, usageError("--currency is %q: not an ISO 4217 code in upper case, such as EUR", f.currency)
@@ -85,30 +87,29 @@ func (f *parkedFlags) filter() (reconcile.ParkedFilter, error) {
 	return filter, nil
 }
 
-// office is what the commands for people work with: the ledger, and for those
-// that ask the gateway its client.
-type office struct {
+// ledgerDeps is what the commands that read or change trades work with. query is
+// nil unless the command needs the gateway.
+type ledgerDeps struct {
 	c        config.Config
 	js       jetstream.JetStream
-	book     ledger.Ledger
+	ledger   ledger.Ledger
 	recorder *reconcile.Recorder
 	query    reconcile.Query
 }
 
-// withOffice connects, to the gateway too where it is needed.
-func (a *app) withOffice(cmd *cobra.Command, use func(context.Context, *office) error, needs ...config.Need) error {
+// withLedger connects, also to the gateway if it is among the needs.
+func (a *app) withLedger(cmd *cobra.Command, use func(context.Context, *ledgerDeps) error, needs ...config.Need) error {
 	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
-		// A read that meets no stream looks like a server that does not answer, and
-		// is tried for long.
+		// Without its stream a read of the ledger would time out.
 		if _, err := js.Stream(ctx, c.Ledger.Stream); errors.Is(err, jetstream.ErrStreamNotFound) {
 			return fmt.Errorf("stream %s: %w", c.Ledger.Stream, err)
 		}
-		book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
-		// What the command has to tell it prints; the log is for trouble.
-		recorder := newRecorder(c, book, newLogger(quietLog(c), cmd.ErrOrStderr()))
-		o := &office{c: c, js: js, book: book, recorder: recorder}
+		l := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
+		// The command prints its results; only errors are logged.
+		recorder := service.NewRecorder(c, l, newLogger(quietLog(c), cmd.ErrOrStderr()))
+		o := &ledgerDeps{c: c, js: js, ledger: l, recorder: recorder}
 		if len(needs) > 0 {
-			client, err := newGatewayClient(c)
+			client, err := service.NewGateway(c, readBuild().Version)
 			if err != nil {
 				return err
 			}
@@ -119,11 +120,84 @@ func (a *app) withOffice(cmd *cobra.Command, use func(context.Context, *office) 
 	}, needs...)
 }
 
-// quietLog is the configuration with a log of errors only, where nobody has
-// set its level.
+// quietLog returns the log configuration, with errors only if no level was set.
 func quietLog(c config.Config) config.Log {
 	if c.Origin("log.level").From == config.FromDefault {
 		c.Log.Level = "error"
 	}
 	return c.Log
+}
+
+func newParkedDismissCmd(a *app) *cobra.Command {
+	var reason, by string
+	cmd := &cobra.Command{
+		Use:   "dismiss TRADE...",
+		Short: "Close parked trades that were settled by hand",
+		Long: `Records in the ledger that an operator closed the case, who, and why. It does not
+settle the trade: it stays parked, leaves the list of parked trades, and is still
+corrected if the gateway reports an outcome. A second job for it is handled as
+before. A dismissed trade can still be released (release --dismissed).
+
+Exit codes: 0 all dismissed; 1 it failed or was aborted; 2 wrong usage or
+configuration; 3 some were refused.`,
+		Example: `  capture-worker parked dismiss T-7 --reason 'refunded by hand'`,
+		Args:    cobra.MinimumNArgs(1),
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why; required")
+	cmd.Flags().StringVar(&by, "by", "", "who, if not the user of this machine")
+	addSettings(cmd, "nats", "ledger", "log")
+	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
+		if err := checkReason(reason); err != nil {
+			return err
+		}
+		who, err := actor(by)
+		if err != nil {
+			return err
+		}
+		if err := checkTrades(args); err != nil {
+			return err
+		}
+		return a.withLedger(cmd, func(ctx context.Context, o *ledgerDeps) error {
+			refused := 0
+			for _, id := range args {
+				trade, err := o.recorder.Reopen(ctx, id)
+				if err == nil && trade.State.Dismissed {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s  unchanged: already dismissed\n", id)
+					continue
+				}
+				if err == nil {
+					err = o.recorder.Dismiss(ctx, id, who, reason)
+				}
+				if _, ok := errors.AsType[*reconcile.NotParkedError](err); ok {
+					refused++
+					fmt.Fprintf(cmd.OutOrStdout(), "%s  refused: %v\n", id, err)
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s  dismissed\n", id)
+			}
+			if refused > 0 {
+				return foundError("refused: %d of %s, see above", refused, counted(len(args), "trade"))
+			}
+			return nil
+		})
+	})
+	return cmd
+}
+
+func checkTrades(ids []string) error {
+	seen := map[string]bool{}
+	for _, id := range ids {
+		if err := ledger.CheckTradeID(id); err != nil {
+			return usageError("%w", err)
+		}
+		key := capture.TradeKey(id)
+		if seen[key] {
+			return usageError("trade %s is named twice", id)
+		}
+		seen[key] = true
+	}
+	return nil
 }

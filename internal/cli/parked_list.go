@@ -23,7 +23,7 @@ func newParkedListCmd(a *app) *cobra.Command {
 		Short: "List the parked trades, with their money, or those that are open too long",
 		Long: `Lists the trades that are parked, or with --open those that have no outcome for
 longer than worker.attention_after (--older-than), why, and what comes next. That
-reads the whole ledger and takes its time on a large one.`,
+reads the whole ledger, which takes long if it is large.`,
 		Example: `  capture-worker parked list
   capture-worker parked list --open
   capture-worker parked list --reason unresolved --older-than 24h
@@ -31,7 +31,7 @@ reads the whole ledger and takes its time on a large one.`,
 		Args: cobra.NoArgs,
 	}
 	f.add(cmd, "reason")
-	cmd.Flags().BoolVar(&f.dismissed, "dismissed", false, "also those whose case an operator has closed")
+	cmd.Flags().BoolVar(&f.dismissed, "dismissed", false, "also dismissed ones")
 	cmd.Flags().BoolVar(&open, "open", false, "the trades that are open too long, instead of the parked ones")
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table, csv or json")
 	addSettings(cmd, "nats", "worker", "reconcile", "ledger", "log")
@@ -47,9 +47,11 @@ reads the whole ledger and takes its time on a large one.`,
 			return usageError("--reason and --dismissed are about parked trades; an open one has neither")
 		}
 		if open {
-			return a.withOffice(cmd, func(ctx context.Context, o *office) error { return listOpen(ctx, o, cmd.OutOrStdout(), filter, output) })
+			return a.withLedger(cmd, func(ctx context.Context, o *ledgerDeps) error {
+				return listOpen(ctx, o, cmd.OutOrStdout(), filter, output)
+			})
 		}
-		return a.withOffice(cmd, func(ctx context.Context, o *office) error {
+		return a.withLedger(cmd, func(ctx context.Context, o *ledgerDeps) error {
 			list := newParkedList(cmd.OutOrStdout(), output)
 			waiting, now := 0, time.Now()
 			for trade, err := range o.recorder.Parked(ctx, reconcile.ParkedFilter{Dismissed: true}) {
@@ -73,7 +75,7 @@ func newParkedShowCmd(a *app) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:     "show TRADE",
-		Short:   "Tell what happened to a trade, and how we know; the same as show",
+		Short:   "Show what happened to a trade, and the evidence; the same as show",
 		Example: "  capture-worker parked show T-7",
 		Args:    cobra.ExactArgs(1),
 	}
@@ -83,7 +85,7 @@ func newParkedShowCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-// parkedLine is a parked trade as programs read it.
+// parkedLine is a parked trade in JSON.
 type parkedLine struct {
 	TradeID   string     `json:"trade_id"`
 	OrderID   string     `json:"order_id,omitempty"`
@@ -95,10 +97,10 @@ type parkedLine struct {
 	Dismissed bool       `json:"dismissed,omitempty"`
 }
 
-// parkedList writes trades as they come, and at the end their money.
+// parkedList writes trades as they are read, and at the end their sums.
 type parkedList struct {
 	add func(reconcile.ParkedTrade) error
-	end func(waiting int) error // how many are parked and not dismissed, whatever was selected
+	end func(waiting int) error // how many are parked and not dismissed, whatever the filter
 }
 
 func newParkedList(w io.Writer, output string) parkedList {
@@ -145,7 +147,7 @@ func parkedTable(w io.Writer) parkedList {
 		end: func(waiting int) error {
 			switch {
 			case n == 0 && waiting > 0:
-				fmt.Fprintf(t, "no parked trade fits the filter (parked: %d)\n", waiting)
+				fmt.Fprintf(t, "no parked trade matches the filter (parked: %d)\n", waiting)
 			case n == 0:
 				fmt.Fprintln(t, "no trade is parked")
 			}

@@ -12,18 +12,17 @@ import (
 const releaseLong = `Sends parked trades back to the workers: those that are named, or with --yes
 those that the filter selects.
 
-Each is asked about with Order Query first. Still authorized: a released event
-with who and why is written, and the job is published to --subject. Paid, dead
-or otherwise ended: that outcome is written instead, with who and why. In any other case, and
-above all where the query tells nothing, the release is refused; nothing
-overrides that. A trade whose case was closed (parked dismiss) is refused too,
-unless --dismissed is given.
+Order Query is asked about each of them first. If the trade is still authorized, a
+released event with who and why is appended and the job is published to --subject.
+If it is paid, declined or otherwise ended, that outcome is appended instead. In
+any other case, also if the query gives no usable answer, the release is refused;
+nothing overrides that. A dismissed trade is refused unless --dismissed is given.
 
 Of many, the first few (--canary) are released and waited for; the others follow
-only when none of them was parked again. --dry-run asks and writes nothing. A
-release that was cut short is finished by naming its trade again.
+only if none of them was parked again. --dry-run asks and appends nothing. To
+finish an interrupted release, name its trade again.
 
-Exit codes: 0 all released or settled; 1 it failed or broke off; 2 wrong usage
+Exit codes: 0 all released or settled; 1 it failed or was aborted; 2 wrong usage
 or configuration; 3 some were refused.`
 
 func newParkedReleaseCmd(a *app) *cobra.Command {
@@ -45,7 +44,7 @@ func newParkedReleaseCmd(a *app) *cobra.Command {
   capture-worker parked release --only unresolved --reason 'the gateway is back' --yes --rate 5`,
 	}
 	f.add(cmd, "only")
-	cmd.Flags().BoolVar(&f.dismissed, "dismissed", false, "also those whose case an operator has closed")
+	cmd.Flags().BoolVar(&f.dismissed, "dismissed", false, "also dismissed ones")
 	s.flags(cmd)
 	cmd.RunE = s.command(a, func() (bool, error) {
 		_, err := f.filter()

@@ -12,6 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
+	"github.com/capture-worker/capture-worker/internal/service"
 )
 
 // publishing is one run of publish.
@@ -90,7 +91,7 @@ func newPublishCmd(a *app) *cobra.Command {
 
 // prepare checks what can be checked before the input is opened.
 func (p *publishing) prepare(path string) (err error) {
-	if p.options, err = p.file.options(path, mappingOf(p.c)); err != nil {
+	if p.options, err = p.file.options(path, p.c.JobMapping()); err != nil {
 		return err
 	}
 	p.options.Note = p.note
@@ -161,7 +162,7 @@ func (p *publishing) note(text string) {
 }
 
 func (p *publishing) send(ctx context.Context, in *jobfile.Input, found *jobfile.Found) error {
-	conn, err := connect(ctx, p.c, newToolLogger(p.c, p.cmd.ErrOrStderr()))
+	conn, err := service.Connect(ctx, p.c, newToolLogger(p.c, p.cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}

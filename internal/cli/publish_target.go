@@ -13,6 +13,8 @@ import (
 
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
+	"github.com/capture-worker/capture-worker/internal/preflight"
+	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
@@ -49,8 +51,8 @@ func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, na
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if create {
-		if _, err := jobstream.Ensure(ctx, js, streamsOf(c)); err != nil {
-			return target{}, occupied(ctx, c, js, err)
+		if _, err := jobstream.Ensure(ctx, js, service.Streams(c)); err != nil {
+			return target{}, preflight.ExplainOverlap(ctx, c, js, err)
 		}
 	}
 	stream, err := js.Stream(ctx, c.Jobs.Stream)

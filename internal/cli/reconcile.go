@@ -30,7 +30,7 @@ type reconciling struct {
 	concurrency                 int
 
 	cmd     *cobra.Command
-	o       *office
+	o       *ledgerDeps
 	journal *journal
 	print   string    // of the input's bytes
 	from    time.Time // --since, zero where it was not given
@@ -87,7 +87,7 @@ func newReconcileCmd(a *app) *cobra.Command {
 		if err := r.check(); err != nil {
 			return err
 		}
-		return a.withOffice(cmd, func(ctx context.Context, o *office) error {
+		return a.withLedger(cmd, func(ctx context.Context, o *ledgerDeps) error {
 			r.o = o
 			return r.run(ctx)
 		}, config.NeedGateway)

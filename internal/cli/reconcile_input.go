@@ -15,6 +15,7 @@ import (
 	"github.com/capture-worker/capture-worker/audit"
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
+	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -32,7 +33,7 @@ type books struct {
 // known.
 func (r *reconciling) items(ctx context.Context) (items func() itemSeq, total int, closeInput func(), err error) {
 	if r.input == "" {
-		walk := func() itemSeq { return reconcile.Trades(r.o.book.Trades(ctx, ledger.Filter{Since: r.from})) }
+		walk := func() itemSeq { return reconcile.Trades(r.o.ledger.Trades(ctx, ledger.Filter{Since: r.from})) }
 		return walk, -1, func() {}, nil
 	}
 	in, err := jobfile.Open(ctx, r.input, r.cmd.InOrStdin())
@@ -171,14 +172,14 @@ const maxViolations = 20
 // auditAll checks every trade of the ledger against the rules, and returns how
 // many it found broken.
 func (r *reconciling) auditAll(ctx context.Context) (int, error) {
-	collector := audit.NewCollector(policyOf(r.o.c), maxViolations)
+	collector := audit.NewCollector(service.Policy(r.o.c), maxViolations)
 	step, finish := newProgress(r.cmd.ErrOrStderr(), -1, "auditing")
 	defer finish()
-	for id, err := range r.o.book.Trades(ctx, ledger.Filter{Since: r.from}) {
+	for id, err := range r.o.ledger.Trades(ctx, ledger.Filter{Since: r.from}) {
 		if err != nil {
 			return 0, err
 		}
-		trade, err := r.o.book.Load(ctx, id)
+		trade, err := r.o.ledger.Load(ctx, id)
 		if err != nil {
 			return 0, err
 		}

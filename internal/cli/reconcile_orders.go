@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/ledger"
 )
@@ -39,15 +40,15 @@ func (r *reconciling) findOrders(ctx context.Context, in *jobfile.Input) error {
 		return nil
 	}
 	r.orders = wanted
-	for id, err := range r.o.book.Trades(ctx, ledger.Filter{}) {
+	for id, err := range r.o.ledger.Trades(ctx, ledger.Filter{}) {
 		if err != nil {
 			return fmt.Errorf("looking for the trades of orders: %w", err)
 		}
-		trade, err := r.o.book.Load(ctx, id)
+		trade, err := r.o.ledger.Load(ctx, id)
 		if err != nil {
 			return fmt.Errorf("looking for the trades of orders: %w", err)
 		}
-		for _, order := range ordersOf(trade.Events) {
+		for _, order := range history.Orders(trade.Events) {
 			switch known, asked := wanted[order]; {
 			case asked && known == "":
 				wanted[order] = id

@@ -1,17 +1,21 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/config"
-	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/records"
+	"github.com/capture-worker/capture-worker/internal/service"
 )
 
 func newRecordsCmd(a *app) *cobra.Command {
@@ -36,33 +40,13 @@ Exit codes: 0 good; 1 it failed; 2 wrong usage or configuration.`,
 			if err != nil {
 				return err
 			}
-			return runRecords(cmd.Context(), c, newLogger(c.Log, cmd.ErrOrStderr()))
+			return service.RunRecords(cmd.Context(), c, readBuild().Version, newLogger(c.Log, cmd.ErrOrStderr()))
 		}),
 	}
 	addSettings(cmd, "nats", "jobs", "ledger", "gateway", "records", "log")
 	cmd.AddCommand(newRecordsRebuildCmd(a), newRecordsStatusCmd(a))
 	return cmd
 }
-
-// openRecords opens the database for writing. One that is starting too, or
-// choosing a leader, is waited for.
-func openRecords(ctx context.Context, c config.Config) (*records.Store, error) {
-	ctx, cancel := context.WithTimeout(ctx, natsconn.DefaultStartTimeout)
-	defer cancel()
-	for {
-		store, err := records.Open(ctx, string(c.Records.DSN), records.Options{Window: c.Gateway.Window})
-		if err == nil || errors.Is(err, records.ErrDSN) {
-			return store, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("records.dsn: %w", err)
-		case <-time.After(recordsRetry):
-		}
-	}
-}
-
-const recordsRetry = 250 * time.Millisecond
 
 func newRecordsRebuildCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -78,13 +62,13 @@ afterwards; copy the database first if it holds older trades.`,
 	addSettings(cmd, "nats", "jobs", "ledger", "gateway", "records", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
-			store, err := openRecords(ctx, c)
+			store, err := service.OpenRecords(ctx, c)
 			if err != nil {
 				return err
 			}
 			defer store.Close()
 			began := time.Now()
-			f, err := newFollower(c, js, store, newToolLogger(c, cmd.ErrOrStderr()))
+			f, err := service.FollowerConfig(c, js, store, newToolLogger(c, cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
@@ -173,4 +157,63 @@ func lookAtRecords(ctx context.Context, js jetstream.JetStream, c config.Config)
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// progressEvery is how often a rebuild says how far it is.
+const progressEvery = 2 * time.Second
+
+// tellProgress writes how far a rebuild is, if w is a terminal. stop ends it and
+// waits.
+func tellProgress(ctx context.Context, w io.Writer, f *records.Follower) (stop func()) {
+	if !isTerminal(w) {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				p := f.Progress(records.SourceLedger)
+				fmt.Fprintf(w, "sequence %d of %d\n", p.Applied, p.Until)
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+func printRecordsStatus(w io.Writer, rows []recordsStatus, output string) error {
+	slices.SortFunc(rows, func(a, b recordsStatus) int { return cmp.Compare(b.Source, a.Source) }) // the ledger first
+	if output == "json" {
+		if err := writeJSON(w, rows); err != nil {
+			return err
+		}
+	} else {
+		t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(t, "SOURCE\tSTREAM\tAPPLIED\tLAST\tMISSING\tAS OF (UTC)")
+		for _, r := range rows {
+			asOf := "-"
+			if !r.AsOf.IsZero() {
+				asOf = r.AsOf.UTC().Format(time.DateTime)
+			}
+			fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%s\n", r.Source, r.Stream, r.Applied, r.Last, r.Missing, asOf)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	for _, r := range rows {
+		if r.Problem != "" {
+			return foundError("%s", r.Problem)
+		}
+	}
+	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -24,17 +25,17 @@ type resuming struct {
 	ledger           bool
 }
 
-const resumeLong = `Tells all workers what an operator accepts after having looked.
+const resumeLong = `Records for all workers what an operator accepts.
 
-With --code, refusals with this code are believed for so long: they are about
-the trades, and the intake of jobs that was paused because of them goes on. The
-workers find out by themselves when a fault is mended; this is for refusals that
-are right, such as a batch of dead authorizations at a new account.
+With --code, refusals with this code count as correct for some time: they are about
+the trades, and job intake that was paused because of them resumes. Workers detect
+by themselves when a fault is fixed; this is for refusals that are correct, such
+as a batch of cancelled authorizations at a new account.
 
-With --ledger, the ledger is trusted as it is, though it has lost events: first
-capture calls go out without a query again. Reconcile first, see docs/operations.md
-(Backup and restore): a trade that was captured after the backup would be called
-again.
+With --ledger, the ledger is accepted although it has lost events: first capture
+calls go out without a query again. Reconcile first, see docs/operations.md
+(Backup and restore): otherwise a trade that was captured after the backup is
+called again.
 
 Who, why and until when is kept in the bucket CAPTURE_CONTROL.`
 
@@ -55,7 +56,7 @@ func newResumeCmd(a *app) *cobra.Command {
 	f.StringVar(&r.code, "code", "", "the `code` whose refusals are accepted: "+strings.Join(acceptable, ", "))
 	addDuration(f, &r.length, "for", time.Hour, "how long the code is accepted; at most 7d")
 	f.BoolVar(&r.ledger, "ledger", false, "accept the ledger as it is")
-	f.StringVar(&r.by, "by", "", "who, where it is not the user of this machine")
+	f.StringVar(&r.by, "by", "", "who, if not the user of this machine")
 	f.StringVar(&r.reason, "reason", "", "why; required")
 	addSettings(cmd, "nats", "jobs", "ledger", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
@@ -79,7 +80,7 @@ var acceptable = []string{
 func (r *resuming) check(cmd *cobra.Command) (err error) {
 	switch {
 	case (r.code != "") == r.ledger:
-		return usageError("say what is accepted: --code or --ledger, one of them")
+		return usageError("exactly one of --code and --ledger is required")
 	case r.code != "" && !slices.Contains(acceptable, r.code):
 		return usageError("--code is %.20q: must be one of %s", r.code, strings.Join(acceptable, ", "))
 	case r.ledger && cmd.Flags().Changed("for"):
@@ -97,7 +98,7 @@ func (r *resuming) check(cmd *cobra.Command) (err error) {
 func (r *resuming) run(ctx context.Context, cmd *cobra.Command, js jetstream.JetStream, c config.Config) error {
 	control, err := controls.Open(ctx, js, c.Ledger.Stream)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return fmt.Errorf("there is no bucket %s: no worker has run there yet, or it is another server or account: %w", controls.Bucket, err)
+		return fmt.Errorf("there is no bucket %s: no worker has run there yet, or this is another server or account: %w", controls.Bucket, err)
 	}
 	if err != nil {
 		return err
@@ -111,13 +112,13 @@ func (r *resuming) run(ctx context.Context, cmd *cobra.Command, js jetstream.Jet
 	if err := control.AcceptCode(ctx, r.code, a); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "refusals with code %s are accepted until %s; workers go on within %s\n",
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "refusals with code %s are accepted until %s; workers resume within %s\n",
 		r.code, a.Until.Format(time.RFC3339), config.FormatDuration(c.Worker.ProbeInterval))
 	return err
 }
 
 func (r *resuming) acceptLedger(ctx context.Context, cmd *cobra.Command, js jetstream.JetStream, c config.Config, control *controls.Store, a controls.Acceptance) error {
-	guard := newLedgerGuard(c, js, ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), nil, control, nil)
+	guard := service.NewLedgerGuard(c, js, ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), nil, control, nil)
 	mark, err := guard.Mark(ctx)
 	if err != nil {
 		return err
@@ -125,7 +126,7 @@ func (r *resuming) acceptLedger(ctx context.Context, cmd *cobra.Command, js jets
 	if err := control.AcceptLoss(ctx, a, mark); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "the ledger is accepted as it is, up to sequence %d; workers go on within %s\n",
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "the ledger is accepted as it is, up to sequence %d; workers resume within %s\n",
 		mark.LastSeq, config.FormatDuration(c.Worker.ProbeInterval))
 	return err
 }

@@ -13,25 +13,25 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-const retryLong = `Sends failed trades back to the workers when the cause is gone (a wrong account, a
+const retryLong = `Sends failed trades back to the workers when the cause is fixed (a wrong account, a
 wrong setting), and reopens withdrawn ones: those that are named, or with --yes
-those that the filter selects. It forgets the requests that failed before.
+those that the filter selects. Earlier failed requests no longer count.
 
-Each is asked about with Order Query first. Still authorized and in time: a
-retried event with who and why is written, and the job is published to --subject.
-Paid: captured is written instead, as a correction, with who and why. In any other
-case, and above all if the query tells nothing, the retry is refused; nothing
-overrides that. A trade whose time is over is refused unless --before gives it a
-new time; that cannot be later than the end of the authorization.
+Order Query is asked about each of them first. If the trade is still authorized
+and not past its deadline, a retried event with who and why is appended and the
+job is published to --subject. If it is paid, captured is appended instead, as a
+correction. In any other case, also if the query gives no usable answer, the retry
+is refused; nothing overrides that. A trade past its deadline is refused unless
+--before sets a new one, at most the end of the authorization.
 
 Of many, the first few (--canary) are retried and waited for; the others follow
-only if none of them failed or was parked again. --dry-run asks and writes
-nothing. A retry that was cut short is finished by naming its trade again.
+only if none of them failed or was parked again. --dry-run asks and appends
+nothing. To finish an interrupted retry, name its trade again.
 
-Exit codes: 0 all retried or settled; 1 it failed or broke off; 2 wrong usage
+Exit codes: 0 all retried or settled; 1 it failed or was aborted; 2 wrong usage
 or configuration; 3 some were refused.`
 
-// retryFlags are the filter of retry, and the new time.
+// retryFlags are the filter of retry, and the new deadline.
 type retryFlags struct {
 	code, since, before string
 
@@ -69,7 +69,7 @@ func newRetryCmd(a *app) *cobra.Command {
 func (f *retryFlags) check() (filtered bool, err error) {
 	now := time.Now()
 	if reasons := capture.FailedReasons(); f.code != "" && !slices.Contains(reasons, f.code) {
-		return false, usageError("--reason-code is %q: no trade fails for such a reason; they are %s", f.code, strings.Join(reasons, ", "))
+		return false, usageError("--reason-code is %q: no trade fails for this reason; the reasons are %s", f.code, strings.Join(reasons, ", "))
 	}
 	f.filter.Reason = f.code
 	if f.filter.Since, err = parseSince(f.since, now); err != nil {
@@ -80,7 +80,7 @@ func (f *retryFlags) check() (filtered bool, err error) {
 			return false, usageError("--before is %q: must be a time such as 2026-12-20T12:00:00Z", f.before)
 		}
 		if !f.until.After(now) {
-			return false, usageError("--before is %s: must be ahead", f.before)
+			return false, usageError("--before is %s: must be in the future", f.before)
 		}
 	}
 	return f.code != "" || f.since != "", nil

@@ -4,12 +4,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -18,10 +20,10 @@ import (
 	"github.com/capture-worker/capture-worker/internal/tracing"
 )
 
-// app is what the commands share.
+// app is the state that the commands share.
 type app struct {
 	configFile string
-	started    bool // the arguments were right, and a command began its work
+	started    bool // the arguments were valid, and a command has started
 }
 
 // Main runs the command line of this process and returns its exit code.
@@ -63,11 +65,11 @@ func newRootCmd(a *app) *cobra.Command {
 		Use:   "capture-worker",
 		Short: "Capture pre-authorized payments, each exactly once",
 		Long: `capture-worker takes card-capture jobs from NATS JetStream, captures each
-pre-authorization exactly once at the payment gateway, and writes down what
-happened in a ledger that can be read and audited.
+pre-authorization exactly once at the payment gateway, and records what happened
+in a ledger that can be read and audited.
 
 Exit codes: 0 good; 1 it failed; 2 wrong usage or configuration; 3 it worked
-and found differences, bad rows or trades that were refused.`,
+and found differences, bad rows or refused trades.`,
 		Example:       "  capture-worker config\n  capture-worker publish --help",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -91,17 +93,17 @@ and found differences, bad rows or trades that were refused.`,
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)
-	tellExitCodes(root)
+	addExitCodes(root)
 	return root
 }
 
-// chooseOne is what a command does that only has others below it.
+// chooseOne is the RunE of a command that only has subcommands.
 func chooseOne(cmd *cobra.Command, _ []string) error {
 	_ = cmd.Help()
-	return usageError("%s needs to know what to do: one of the commands above", cmd.CommandPath())
+	return usageError("%s needs one of the commands above", cmd.CommandPath())
 }
 
-// do marks the point from which an error is not about the usage any more.
+// do wraps a RunE: from its start on an error is no usage error.
 func (a *app) do(f func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		a.started = true
@@ -109,8 +111,7 @@ func (a *app) do(f func(*cobra.Command, []string) error) func(*cobra.Command, []
 	}
 }
 
-// load reads the configuration and holds it to its rules and to what the
-// command needs.
+// load reads the configuration and validates it, with what the command needs.
 func (a *app) load(cmd *cobra.Command, needs ...config.Need) (config.Config, error) {
 	c, err := config.Load(config.Options{File: a.configFile, Flags: cmd.Flags()})
 	if err != nil {
@@ -119,10 +120,10 @@ func (a *app) load(cmd *cobra.Command, needs ...config.Need) (config.Config, err
 	return c, c.Validate(needs...)
 }
 
-// newLogger logs to w as the configuration says.
+// newLogger returns a logger to w as configured.
 func newLogger(c config.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
-	// Validate has let through only names that slog knows.
+	// Validate accepts only names that slog knows.
 	_ = level.UnmarshalText([]byte(c.Level))
 	o := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewTextHandler(w, o)
@@ -132,11 +133,69 @@ func newLogger(c config.Log, w io.Writer) *slog.Logger {
 	return slog.New(tracing.LogHandler(handler))
 }
 
-// newToolLogger is the logger of a command that a person or a script waits
-// for: it tells of trouble only, unless log.level was set.
+// newToolLogger returns the logger of a command other than run: it logs warnings
+// and errors only, unless log.level was set.
 func newToolLogger(c config.Config, w io.Writer) *slog.Logger {
 	if c.Origin("log.level").From == config.FromDefault {
 		c.Log.Level = "warn"
 	}
 	return newLogger(c.Log, w)
+}
+
+// The exit codes of every command.
+const (
+	exitGood   = 0
+	exitFailed = 1
+	exitUsage  = 2 // wrong usage or configuration
+	exitFound  = 3 // it worked, and found differences or bad rows
+)
+
+// exitError is an error that asks for an exit code.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// usageError returns an error of wrong usage.
+func usageError(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// foundError returns the error of a command that worked and found something.
+func foundError(format string, args ...any) error {
+	return &exitError{exitFound, fmt.Errorf(format, args...)}
+}
+
+// exitWords begins the exit codes in the help of every command.
+const exitWords = "Exit codes: 0 "
+
+// addExitCodes adds the exit codes to the help of commands that do not list their
+// own.
+func addExitCodes(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		addExitCodes(sub)
+	}
+	if cmd.HasSubCommands() || strings.Contains(cmd.Long, exitWords) {
+		return
+	}
+	if cmd.Long == "" {
+		cmd.Long = cmd.Short + "."
+	}
+	cmd.Long += "\n\n" + exitWords + "good; 1 it failed; 2 wrong usage or configuration."
+}
+
+func (a *app) exitCode(err error) int {
+	if err == nil {
+		return exitGood
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	if _, ok := errors.AsType[config.Problems](err); ok || !a.started {
+		return exitUsage
+	}
+	return exitFailed
 }

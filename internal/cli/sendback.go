@@ -3,17 +3,22 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"iter"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
+	"golang.org/x/time/rate"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
 // sendingBack is one run of a command that sends trades back to the workers:
-// parked release, or retry. What differs is which trades it takes.
+// parked release or retry. They differ in the trades that they select.
 type sendingBack struct {
 	verb, done, noun string // release, released, parked trade
 	filters          string // the flags that select, for messages
@@ -25,21 +30,21 @@ type sendingBack struct {
 
 	// selects lists the trades of the filter.
 	selects func(context.Context, *reconcile.Recorder) (iter.Seq2[reconcile.ParkedTrade, error], error)
-	// fill completes the releaser with what the command's own flags say.
+	// fill completes the releaser from the flags of the command.
 	fill func(*reconcile.Releaser)
 
 	cmd *cobra.Command
-	o   *office
+	o   *ledgerDeps
 	to  target
 }
 
-// flags adds what both commands have.
+// flags adds the flags that both commands have.
 func (s *sendingBack) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.why, "reason", "", "why; required")
-	f.StringVar(&s.by, "by", "", "who, if it is not the user of this machine")
+	f.StringVar(&s.by, "by", "", "who, if not the user of this machine")
 	f.BoolVar(&s.dryRun, "dry-run", false, "report what would be done, and write nothing")
-	f.BoolVar(&s.yes, "yes", false, s.verb+" what the filter selects; without it that is only shown")
+	f.BoolVar(&s.yes, "yes", false, s.verb+" what the filter selects; without it they are only listed")
 	f.Float64Var(&s.rate, "rate", 2, "trades per second; 0 is no limit")
 	f.IntVar(&s.canary, "canary", 3, "how many are "+s.done+" first and waited for; 0 is none")
 	addDuration(f, &s.patience, "canary-wait", reconcile.DefaultCanaryTimeout, "how long they are waited for")
@@ -47,8 +52,8 @@ func (s *sendingBack) flags(cmd *cobra.Command) {
 	addSettings(cmd)
 }
 
-// command is the command's RunE. check holds its own flags to being right, and
-// reports whether a filter was given.
+// command returns the RunE of a command. check validates its own flags and reports
+// whether a filter was given.
 func (s *sendingBack) command(a *app, check func() (filtered bool, err error)) func(*cobra.Command, []string) error {
 	return a.do(func(cmd *cobra.Command, args []string) error {
 		filtered, err := check()
@@ -59,7 +64,7 @@ func (s *sendingBack) command(a *app, check func() (filtered bool, err error)) f
 			return err
 		}
 		s.cmd = cmd
-		return a.withOffice(cmd, func(ctx context.Context, o *office) error {
+		return a.withLedger(cmd, func(ctx context.Context, o *ledgerDeps) error {
 			s.o = o
 			return s.run(ctx, args)
 		}, config.NeedGateway)
@@ -86,7 +91,7 @@ func (s *sendingBack) run(ctx context.Context, ids []string) (err error) {
 	if err := checkSubject(s.subject, s.o.c.Jobs); err != nil {
 		return err
 	}
-	// Before anything is written: a job that cannot go out helps nobody.
+	// Before anything is appended: the job must be publishable.
 	if s.to, err = findTarget(ctx, s.o.js, s.o.c, s.subject, false); err != nil {
 		return fmt.Errorf("nothing was %s: %w", s.done, err)
 	}
@@ -98,7 +103,7 @@ func (s *sendingBack) run(ctx context.Context, ids []string) (err error) {
 	}
 	releaser := &reconcile.Releaser{
 		Recorder: s.o.recorder, Query: s.o.query, By: s.by, Note: s.why,
-		Publish: releasePublisher(s.o.js, mappingOf(s.o.c), s.to),
+		Publish: releasePublisher(s.o.js, s.o.c.JobMapping(), s.to),
 	}
 	s.fill(releaser)
 	if s.dryRun || byFilter && !s.yes {
@@ -107,7 +112,7 @@ func (s *sendingBack) run(ctx context.Context, ids []string) (err error) {
 	return s.release(ctx, releaser, ids)
 }
 
-// selected lists the trades of the filter, and prints their money.
+// selected returns the trades of the filter, and prints their sums.
 func (s *sendingBack) selected(ctx context.Context) ([]string, error) {
 	walk, err := s.selects(ctx, s.o.recorder)
 	if err != nil {
@@ -154,7 +159,7 @@ func (s *sendingBack) release(ctx context.Context, releaser *reconcile.Releaser,
 	rollout := reconcile.Rollout{
 		Releaser: releaser, Rate: s.rate, Canary: s.canary, Timeout: s.patience,
 		Waiting: func(canaries []string) {
-			fmt.Fprintf(s.cmd.ErrOrStderr(), "waiting for the first %d to end, at most %s\n", len(canaries), s.patience)
+			fmt.Fprintf(s.cmd.ErrOrStderr(), "waiting for the outcome of the first %d, at most %s\n", len(canaries), s.patience)
 		},
 	}
 	for done, err := range rollout.Run(ctx, ids) {
@@ -166,4 +171,87 @@ func (s *sendingBack) release(ctx context.Context, releaser *reconcile.Releaser,
 	}
 	tally.end()
 	return tally.asError()
+}
+
+// releaseTally prints the result of each trade, and counts them.
+type releaseTally struct {
+	w       io.Writer
+	preview bool
+	counts  map[reconcile.ReleaseResult]int
+	money   map[reconcile.ReleaseResult]*reconcile.Money
+}
+
+func newReleaseTally(w io.Writer, preview bool) *releaseTally {
+	return &releaseTally{w: w, preview: preview, counts: map[reconcile.ReleaseResult]int{}, money: map[reconcile.ReleaseResult]*reconcile.Money{}}
+}
+
+func (t *releaseTally) add(r reconcile.Release) {
+	t.counts[r.Result]++
+	if t.money[r.Result] == nil {
+		t.money[r.Result] = &reconcile.Money{}
+	}
+	t.money[r.Result].Add(r.Amount)
+	fmt.Fprintf(t.w, "%s  %s  %s: %s\n", r.TradeID, r.Amount, t.word(r.Result), r.Why)
+}
+
+func (t *releaseTally) word(f reconcile.ReleaseResult) string {
+	if !t.preview {
+		return string(f)
+	}
+	switch f {
+	case reconcile.ResultReleased, reconcile.ResultRetried:
+		return "eligible"
+	case reconcile.ResultRefused:
+		return "would be refused"
+	}
+	return "would be " + string(f)
+}
+
+func (t *releaseTally) end() {
+	fmt.Fprintln(t.w)
+	for _, f := range []reconcile.ReleaseResult{reconcile.ResultReleased, reconcile.ResultRetried, reconcile.ResultRepublished, reconcile.ResultSettled, reconcile.ResultRefused} {
+		if n := t.counts[f]; n > 0 {
+			fmt.Fprintf(t.w, "%s: %d\n", t.word(f), n)
+			_ = printMoney(t.w, "  money", *t.money[f]) // the error of a terminal or pipe shows in the line above
+		}
+	}
+}
+
+func (t *releaseTally) asError() error {
+	if n := t.counts[reconcile.ResultRefused]; n > 0 {
+		return foundError("refused: %s, see above", counted(n, "trade"))
+	}
+	return nil
+}
+
+// releasePublisher returns what publishes the job of a released trade, encoded as
+// the workers decode it.
+func releasePublisher(js jetstream.JetStream, m capture.Mapping, to target) func(context.Context, capture.Job, string) error {
+	return func(ctx context.Context, job capture.Job, id string) error {
+		header, body, err := m.Encode(job, id)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+		defer cancel()
+		msg := nats.NewMsg(to.subject)
+		msg.Data = body
+		for name, values := range header {
+			msg.Header[name] = values
+		}
+		msg.Header.Set("Capture-Release", id)
+		_, err = js.PublishMsg(ctx, msg, jetstream.WithMsgID("capture-release-"+id), jetstream.WithExpectStream(to.stream))
+		if err != nil {
+			return fmt.Errorf("not acknowledged as stored on %s: %w", to.subject, err)
+		}
+		return nil
+	}
+}
+
+// newPace returns a limit of events per second; 0 is no limit.
+func newPace(perSecond float64) *rate.Limiter {
+	if perSecond <= 0 {
+		return rate.NewLimiter(rate.Inf, 1)
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), 1)
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -10,18 +11,18 @@ import (
 	"github.com/capture-worker/capture-worker/config"
 )
 
-// settingMark marks the flags that are settings. The help lists them apart, so
-// that the few flags of the command itself are seen.
+// settingMark marks the flags that are settings. The help lists them after the
+// flags of the command.
 const settingMark = "setting"
 
 const settingsNote = `
-A setting is taken from its flag, else from its environment variable
-(--nats-url: CAPTURE_NATS_URL), else from the file, else its default counts.
-Secrets have no flag. 'capture-worker config' shows all of them.
+A setting comes from its flag, its environment variable (--nats-url:
+CAPTURE_NATS_URL), the file or its default, in this order. Secrets have no flag.
+'capture-worker config' shows all settings.
 `
 
-// addSettings gives cmd the flags of the named sections of the configuration,
-// of all sections where none is named.
+// addSettings adds the flags of the named sections of the configuration to cmd, or
+// of all sections if none is named.
 func addSettings(cmd *cobra.Command, sections ...string) {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	config.AddFlags(fs, sections...)
@@ -32,8 +33,8 @@ func addSettings(cmd *cobra.Command, sections ...string) {
 	cmd.SetUsageFunc(usageWithSettings)
 }
 
-// usageWithSettings is cobra's usage for a command without subcommands, with
-// the settings below the other flags.
+// usageWithSettings prints cobra's usage of a command without subcommands, with the
+// settings after the other flags.
 func usageWithSettings(cmd *cobra.Command) error {
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	settings := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -56,3 +57,30 @@ func usageWithSettings(cmd *cobra.Command) error {
 	_, err := cmd.OutOrStderr().Write([]byte(b.String()))
 	return err
 }
+
+// durationFlag parses a duration as the settings do, with days.
+type durationFlag time.Duration
+
+// addDuration adds a flag for a duration.
+func addDuration(fs *pflag.FlagSet, to *time.Duration, name string, value time.Duration, usage string) {
+	*to = value
+	fs.Var((*durationFlag)(to), name, usage)
+}
+
+// String implements pflag.Value. The help shows every default but "".
+func (d *durationFlag) String() string {
+	if *d == 0 {
+		return ""
+	}
+	return config.FormatDuration(time.Duration(*d))
+}
+
+// Set implements pflag.Value.
+func (d *durationFlag) Set(s string) error {
+	parsed, err := config.ParseDuration(s)
+	*d = durationFlag(parsed)
+	return err
+}
+
+// Type implements pflag.Value.
+func (d *durationFlag) Type() string { return "duration" }

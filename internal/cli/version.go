@@ -13,7 +13,7 @@ import (
 // of the module counts, which `go install module@version` records.
 var linkedVersion string
 
-// build says what this program was made of.
+// build is the version of the program and its origin.
 type build struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit,omitempty"`
@@ -52,7 +52,7 @@ func newVersionCmd(a *app) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:     "version",
-		Short:   "Say which build this is",
+		Short:   "Print the version",
 		Example: "  capture-worker version\n  capture-worker version -o json",
 		Args:    cobra.NoArgs,
 	}

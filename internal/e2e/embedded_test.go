@@ -24,7 +24,7 @@ func TestEmbeddedKeepsTheLedger(t *testing.T) {
 	place(b, s, orders[:20])
 	b.waitDone(patience)
 	shows(t, b, 0, "captured", orders[0].trade.TradeID)
-	shows(t, b, 1, "the ledger knows no trade", "unknown-trade")
+	shows(t, b, 1, "the ledger has no trade", "unknown-trade")
 	shows(t, b, 2, "not a trade id", "no.trade")
 	w.Stop(patience)
 	shows(t, b, 1, "connecting to NATS", orders[0].trade.TradeID)

@@ -23,9 +23,15 @@ const module = "github.com/capture-worker/capture-worker/"
 var allowed = map[string][]string{
 	"capture":            {},
 	"cmd/capture-worker": {"internal/cli"},
-	"internal/cli": {"audit", "capture", "config", "gateway", "gateway/gatewaytest", "ledger", "notify", "reconcile", "worker",
-		"internal/checkup", "internal/controls", "internal/deadletter", "internal/jobstream", "internal/metrics", "internal/natsconn", "internal/natsserver", "internal/records", "internal/sdnotify",
-		"internal/jobfile", "internal/ratelog", "internal/subject", "internal/tracing"},
+	"internal/cli": {"audit", "capture", "config", "gateway", "gateway/gatewaytest", "ledger", "reconcile", "worker",
+		"internal/controls", "internal/deadletter", "internal/demo", "internal/history", "internal/jobfile", "internal/jobstream",
+		"internal/natsconn", "internal/preflight", "internal/records", "internal/service", "internal/subject", "internal/tracing"},
+	"internal/demo": {"audit", "capture", "config", "gateway/gatewaytest", "ledger",
+		"internal/natsconn", "internal/natsserver", "internal/service"},
+	"internal/history": {"capture", "config", "ledger", "internal/deadletter", "internal/jobstream", "internal/natsconn"},
+	"internal/service": {"capture", "config", "gateway", "ledger", "notify", "reconcile", "worker",
+		"internal/controls", "internal/deadletter", "internal/jobstream", "internal/metrics", "internal/natsconn", "internal/natsserver",
+		"internal/preflight", "internal/ratelog", "internal/records", "internal/sdnotify", "internal/tracing"},
 	"gateway":                     {"capture"},
 	"gateway/gatewaytest":         {"capture", "gateway"},
 	"ledger":                      {"capture", "ledger/internal/appender"},
@@ -69,7 +75,7 @@ var allowed = map[string][]string{
 	"internal/pgtest":             {"internal/freeport", "internal/processtest"},
 	"internal/records":            {"capture", "ledger", "internal/deadletter", "internal/ratelog"},
 	"internal/monitoring":         {},
-	"internal/checkup":            {"capture", "config", "gateway", "ledger", "internal/controls", "internal/deadletter", "internal/jobstream", "internal/natsconn", "internal/subject"},
+	"internal/preflight":          {"capture", "config", "gateway", "ledger", "internal/controls", "internal/deadletter", "internal/jobstream", "internal/natsconn", "internal/subject"},
 	"internal/wording":            {},
 }
 

@@ -70,7 +70,7 @@ func showsEverything(t *testing.T, p *prometheus) {
 // A wrong key pauses the intake; the right one in the key file resumes it.
 func faultKey(t *testing.T, w *world, p *prometheus) {
 	w.setKey("not-the-right-key-at-all")
-	w.worker.Finds("(took up a changed key)", patience)
+	w.worker.Finds("(reloaded gateway secret key)", patience)
 	w.jobs(shipped, "key", 20)
 	p.fires("CaptureHalted", w.name)
 	w.setKey(secret)

@@ -137,7 +137,7 @@ func TestHealthThroughHaltOutageAndDrain(t *testing.T) {
 	w.readyReturns(200, "ok")
 
 	w.setKey("not-the-right-key-at-all")
-	w.worker.Says("took up a changed key", 1, patience)
+	w.worker.Says("reloaded gateway secret key", 1, patience)
 	w.jobs(shipped, "health", 4)
 	w.readyReturns(503, "refuses our signature or user")
 	w.setKey(secret)

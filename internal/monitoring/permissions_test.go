@@ -44,8 +44,8 @@ func TestPermissionsAreEnough(t *testing.T) {
 		return err == nil && dlq.CachedInfo().State.Msgs == 2
 	})
 	for _, c := range []struct{ command, says string }{
-		{"check --for people", "this user may do what is needed for the commands that people run"},
-		{"check --for people", "0 errors"},
+		{"check --for operator", "this user may do what is needed for the operator commands"},
+		{"check --for operator", "0 errors"},
 		{"show plain-0", "captured: 24.99 EUR"},
 		{"show --order order-again", "captured: 24.99 EUR"},
 		{"dlq list", "bad_amount"},

@@ -43,7 +43,7 @@ func TestStreamsChangedWhileRunning(t *testing.T) {
 		if err := w.js.DeleteConsumer(t.Context(), shippedStream, consumerName); err != nil {
 			t.Fatal(err)
 		}
-		w.endsUnfit("consumer capture-worker is gone; the worker makes it when it starts")
+		w.endsUnfit("consumer capture-worker is gone; the worker creates it when it starts")
 		w.run()
 		w.jobs(shipped, "gone", 3)
 		w.waitCaptured(3)

@@ -184,7 +184,7 @@ func (w *world) rotation() {
 	w.worker.Says("still unavailable", 1, patience)
 	w.answers = append(w.answers, get(w.t, "http://"+address(w.worker, "serving metrics and health")+"/readyz")...)
 	w.writeKey(rotatedKey)
-	w.worker.Says("took up a changed key", 1, patience)
+	w.worker.Says("reloaded gateway secret key", 1, patience)
 	w.gateway.set(func() { w.gateway.halt, w.gateway.key = false, rotatedKey })
 	w.done()
 }
@@ -239,7 +239,7 @@ func (w *world) sawItAll() {
 		}
 	}
 	log := []byte(w.worker.Out.String())
-	for _, text := range []string{traceID, "[hidden]", "dead letter", "notification refused", "failed", "collector"} {
+	for _, text := range []string{traceID, "[hidden]", "job dead-lettered", "notification refused", "failed", "collector"} {
 		if !bytes.Contains(log, []byte(text)) {
 			w.t.Errorf("the log says nothing of %s", text)
 		}

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// writeJSON writes one indented JSON document.
+func writeJSON(w io.Writer, document any) error {
+	enc := jsonLines(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(document)
+}
+
+// jsonLines returns an encoder that writes a line for each value, without the
+// escapes for HTML.
+func jsonLines(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
+}
+
+// safeCells escapes texts that a spreadsheet would treat as a formula: a cell that
+// begins like one gets an apostrophe.
+func safeCells(cells ...string) []string {
+	for i, cell := range cells {
+		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+			cells[i] = "'" + cell
+		}
+	}
+	return cells
+}
+
+// counted returns a number with its noun: "1 query", "2 queries".
+func counted[N int | int64 | uint64](n N, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	if stem, ok := strings.CutSuffix(one, "ry"); ok {
+		return fmt.Sprintf("%d %sries", n, stem)
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// newProgress shows a progress bar if w is a terminal. step is safe for concurrent
+// use; finish removes the bar.
+func newProgress(w io.Writer, total int, what string) (step, finish func()) {
+	if !isTerminal(w) {
+		return func() {}, func() {}
+	}
+	bar := progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+	)
+	// An error of the bar is one of the terminal, where it could not be shown.
+	return func() { _ = bar.Add(1) }, func() { _ = bar.Finish() }
+}
+
+// ownLine writes a line to w, after a progress bar if there is one.
+func ownLine(w io.Writer, text string) {
+	if isTerminal(w) {
+		text = "\n" + text
+	}
+	fmt.Fprintln(w, text)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

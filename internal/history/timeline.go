@@ -1,0 +1,156 @@
+package history
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
+)
+
+// eventTime is the layout of the times of events.
+const eventTime = "2006-01-02 15:04:05.000"
+
+// WriteText writes the state of the trade, what that rests on and what comes next,
+// the pending dead letters about it, and a table of the events.
+func (t Trade) WriteText(w io.Writer) error {
+	s := capture.Fold(t.Events)
+	fmt.Fprintf(w, "trade  %s\n", t.TradeID)
+	if orders := Orders(t.Events); len(orders) > 0 {
+		fmt.Fprintf(w, "order  %s\n", strings.Join(orders, ", "))
+	}
+	if s.Job.TradeID != "" {
+		fmt.Fprintf(w, "asked  %s\n", s.Job.Amount)
+	}
+	h := Summarize(t.Events, s, time.Now(), t.policy)
+	for _, line := range []struct{ name, text string }{{"state", h.State}, {"why", h.Why}, {"next", h.Next}} {
+		if line.text != "" {
+			fmt.Fprintf(w, "%-5s  %s\n", line.name, line.text)
+		}
+	}
+	for i, d := range t.DeadLetters {
+		if i == maxDeadLetters {
+			fmt.Fprintf(w, "also   %d more: see `capture-worker dlq list --trade %s`\n", len(t.DeadLetters)-i, t.TradeID)
+			break
+		}
+		fmt.Fprintf(w, "also   %s needs an operator: %s\n", d.name(), d.hint())
+	}
+	fmt.Fprintln(w)
+	return t.writeEvents(w)
+}
+
+func (t Trade) writeEvents(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "TIME (UTC)\tEVENT\tWHAT\tRULE\tBY")
+	var then capture.State
+	for _, e := range t.Events {
+		then.Add(&e)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(eventTime), e.Type,
+			describe(withFacts(e, t.Events), nextQuery(then, e, t.policy)), e.Rule, writer(e))
+	}
+	return table.Flush()
+}
+
+// nextQuery returns when the gateway is asked again after an event that leaves the
+// trade open, if nothing else happens; the zero time is at once, or never. s is
+// the state up to that event. The event's retry_at is not enough: while queries
+// have to agree, the settle time and their spacing decide.
+func nextQuery(s capture.State, e capture.Event, p capture.Policy) time.Time {
+	if e.RetryAt.IsZero() {
+		return time.Time{}
+	}
+	if step := capture.Decide(&s, &s.Job, e.Time, p); step.Do == capture.DoWait {
+		return step.Until
+	}
+	return time.Time{}
+}
+
+// describe returns what happened, and when the gateway is asked again.
+func describe(e capture.Event, again time.Time) string {
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	switch e.Type {
+	case capture.Attempted:
+		add("call %d announced, request_id %s", e.Call, e.RequestID)
+		if e.Job != nil {
+			add("for %s", e.Job.Amount)
+		}
+		add("over by %s", e.LeaseUntil.UTC().Format(time.TimeOnly))
+	case capture.Captured, capture.Failed, capture.Parked:
+		if e.Reason != "" {
+			add("%s", e.Reason)
+		}
+		if sum := e.Sum(); !sum.IsZero() {
+			add("%s", sum)
+		}
+		if e.Corrects != "" {
+			add("corrects %s", e.Corrects)
+		}
+		for _, text := range []string{paidText(e), identities(e)} {
+			if text != "" {
+				add("%s", text)
+			}
+		}
+	case capture.Notified:
+		if n := e.Notification; n != nil {
+			add("the gateway reports %s %s", n.State, notifiedAmount(*n))
+			if paid := capture.UnixSeconds(n.PaidTime); !paid.IsZero() {
+				add("paid at the gateway %s", paid.Format(time.DateTime))
+			}
+		}
+	}
+	if e.Answer != nil {
+		add("%s: %s", e.Via, answerText(*e.Answer))
+	}
+	if e.Excused {
+		add("not counted: the intake of jobs was paused")
+	}
+	if e.Type == capture.Retried && e.Job != nil && !e.Job.CaptureBefore.IsZero() {
+		add("to be captured before %s", moment(e.Job.CaptureBefore))
+	}
+	if e.Note != "" {
+		add("%s", e.Note)
+	}
+	if !again.IsZero() {
+		add("again from %s on", again.UTC().Format(time.TimeOnly))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func answerText(a capture.Answer) string {
+	words := strings.ReplaceAll(string(a.Kind), "_", " ")
+	if a.Order != nil && a.Order.State != "" {
+		words += ", " + string(a.Order.State)
+		switch {
+		case !a.Order.Amount.IsZero():
+			words += " " + a.Order.Amount.String()
+		case a.Order.AmountText != "":
+			words += fmt.Sprintf(" %q", a.Order.AmountText)
+		}
+	}
+	if a.Code != "" && a.Code != capture.CodeSuccess {
+		words += ", code " + a.Code
+	}
+	for _, s := range []string{a.Why, a.Message} {
+		if s != "" {
+			words += ", " + s
+		}
+	}
+	if a.ResponseID != "" {
+		words += ", response " + a.ResponseID
+	}
+	if a.Latency > 0 {
+		words += fmt.Sprintf(", after %s", a.Latency.Round(time.Millisecond))
+	}
+	return words
+}
+
+// writer returns the operator or the worker that wrote the event.
+func writer(e capture.Event) string {
+	if e.By != "" {
+		return e.By
+	}
+	return e.Worker
+}

@@ -1,0 +1,153 @@
+package preflight
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/subject"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+// Role is what a NATS user is for.
+type Role string
+
+// The roles, as docs/operations.md lists their permissions.
+const (
+	ForWorker   Role = "worker"   // run
+	ForOperator Role = "operator" // the other commands
+)
+
+// need is what a user must be permitted for one purpose.
+type need struct {
+	listen   bool     // to subscribe, not to publish
+	subjects []string // may have wildcards: all that they stand for
+	all      string   // how to name them together
+	purpose  string
+	spare    bool // not needed for reading
+	reply    bool // the subjects are those on which jobs are answered
+}
+
+// releasedSubject is the default subject of `parked release`.
+const releasedSubject = "capture.jobs.released"
+
+// controlSubject is where values of the control bucket are published.
+const controlSubject = "$KV." + controls.Bucket + ".>"
+
+// needs builds the list for one configuration.
+type needs struct {
+	list []need
+	api  string // prefix of the JetStream API, with a dot
+}
+
+func (n *needs) publish(purpose string, subjects ...string) *need {
+	n.list = append(n.list, need{subjects: subjects, purpose: purpose})
+	return &n.list[len(n.list)-1]
+}
+
+// call is publish for calls of the JetStream API.
+func (n *needs) call(purpose string, calls ...string) *need {
+	for i := range calls {
+		calls[i] = n.api + calls[i]
+	}
+	return n.publish(purpose, calls...)
+}
+
+// apiOf is the prefix of the JetStream API, with a dot.
+func apiOf(js jetstream.JetStream) string {
+	if prefix := js.Options().APIPrefix; prefix != "" {
+		return strings.TrimSuffix(prefix, ".") + "."
+	}
+	return "$JS.API."
+}
+
+// needs returns what the role needs with this configuration. Permission to create
+// streams and consumers is needed only for those that are missing.
+func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
+	n := &needs{api: apiOf(js)}
+	inbox := strings.TrimSuffix(nc.NewInbox(), ".")
+	inbox = inbox[:strings.LastIndex(inbox, ".")]
+	n.list = append(n.list, need{listen: true, subjects: []string{inbox + ".*", inbox + ".*.*"}, all: inbox + ".>", purpose: "receive replies of the broker"})
+	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
+	n.call("find the streams", "STREAM.INFO."+jobs, "STREAM.INFO."+book, "STREAM.INFO."+dlq, "STREAM.INFO."+controls.Stream)
+	n.call("read what operators accept", "DIRECT.GET."+controls.Stream+".>")
+	n.call("read the ledger", "STREAM.MSG.GET."+book, "DIRECT.GET."+book)
+	for _, wanted := range c.Streams.Consumers {
+		n.call("find consumer "+wanted.Name, "CONSUMER.INFO."+jobs+"."+wanted.Name)
+	}
+	if c.For == ForOperator {
+		c.operatorNeeds(n)
+	} else {
+		c.workerNeeds(n)
+	}
+	return n.list
+}
+
+func (c *Checker) workerNeeds(n *needs) {
+	jobs, book := c.Streams.Jobs, c.Config.Ledger.Stream
+	for _, stream := range []string{jobs, book, c.Streams.DLQ, controls.Stream} {
+		if c.isAbsent("stream " + stream) {
+			n.call("create stream "+stream+": there is none yet", "STREAM.CREATE."+stream)
+		}
+	}
+	if c.noLedger {
+		n.call("check that no job was delivered before the ledger is created", "CONSUMER.LIST."+jobs)
+	}
+	for _, wanted := range c.Streams.Consumers {
+		if c.isAbsent("stream "+jobs) || c.isAbsent("consumer "+wanted.Name) {
+			n.call("create consumer "+wanted.Name+": there is none yet", "CONSUMER.CREATE."+jobs+"."+wanted.Name)
+		}
+		n.call("take jobs", "CONSUMER.MSG.NEXT."+jobs+"."+wanted.Name)
+		// Five numbers follow the names.
+		ack := "$JS.ACK." + jobs + "." + wanted.Name
+		need := n.publish("ack jobs; without it each is redelivered", ack+".*.*.*.*.*")
+		need.all, need.reply = ack+".>", true
+	}
+	n.call("check at the start that the ledger holds the newest jobs", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
+	n.publish("record that the ledger has lost events", controlSubject)
+	c.events(n, "append events; without them nothing is captured", capture.Attempted, capture.Answered,
+		capture.Queried, capture.Notified, capture.Captured, capture.Failed, capture.Parked)
+	letters := n.publish("dead-letter jobs")
+	letters.all = deadletter.SubjectPrefix + ">"
+	for _, reason := range deadletter.Reasons() {
+		letters.subjects = append(letters.subjects, deadletter.SubjectPrefix+reason)
+	}
+}
+
+func (c *Checker) events(n *needs, purpose string, types ...capture.EventType) *need {
+	need := n.publish(purpose)
+	need.all = ledger.TradeFilter("*")
+	for _, t := range types {
+		need.subjects = append(need.subjects, ledger.Subject("*", t))
+	}
+	return need
+}
+
+func (c *Checker) operatorNeeds(n *needs) {
+	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
+	n.call("read waiting jobs (`show`)", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
+	n.call("read dead letters", "STREAM.MSG.GET."+dlq, "DIRECT.GET."+dlq)
+	for _, stream := range []string{book, dlq} {
+		n.call("walk stream "+stream, "CONSUMER.CREATE."+stream+".*", "CONSUMER.CREATE."+stream+".*.>", "CONSUMER.DELETE."+stream+".*", "CONSUMER.MSG.NEXT."+stream+".*")
+	}
+	first := len(n.list)
+	c.events(n, "append events (`parked`, `reconcile --write`)",
+		capture.Released, capture.Dismissed, capture.Captured, capture.Failed, capture.Parked)
+	n.publish("record what is accepted (`resume`)", controlSubject)
+	n.publish("record resolutions (`dlq republish`, `dlq dismiss`)", deadletter.RepublishedSubject+"*", deadletter.DismissedSubject+"*")
+	n.publish("send jobs (`publish`, `dlq republish`)", slices.Clone(c.Streams.Subjects)...)
+	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return subject.Covers(s, releasedSubject) }) {
+		n.publish("send jobs again (`parked release`)", releasedSubject)
+	}
+	for _, wanted := range c.Streams.Consumers {
+		n.call("pause and resume (`lane`)", "CONSUMER.PAUSE."+jobs+"."+wanted.Name)
+	}
+	for i := range n.list[first:] {
+		n.list[first+i].spare = true
+	}
+}

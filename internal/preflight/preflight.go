@@ -1,0 +1,134 @@
+// Package preflight checks everything that a worker needs: NATS, the streams, the
+// permissions, the gateway, the clocks, the notifications. It creates and changes
+// nothing, and its one Order Query is about a trade that does not exist.
+package preflight
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
+	"github.com/capture-worker/capture-worker/ledger"
+)
+
+// Severity is how bad a finding is.
+type Severity string
+
+// The severities. With an error a worker does not start or does not work; a
+// warning needs an operator's judgement.
+const (
+	OK      Severity = "ok"
+	Warning Severity = "warning"
+	Error   Severity = "error"
+)
+
+// Finding is the result of one check.
+type Finding struct {
+	Severity Severity `json:"level"`
+	Area     string   `json:"area"` // nats, ledger, jobs, gateway, clock, notifications
+	What     string   `json:"found"`
+	Fix      string   `json:"do,omitempty"` // what to do about it
+}
+
+// stepTimeout limits the wait for one answer of the broker.
+const stepTimeout = 5 * time.Second
+
+// Checker runs the checks. Its fields are set before Run.
+type Checker struct {
+	Config config.Config
+	// Connect connects to NATS; Run closes the connection.
+	Connect func(context.Context) (*nats.Conn, jetstream.JetStream, error)
+	// Query asks Order Query, as gateway.Client.Query does. It is nil if the
+	// settings of the gateway are incomplete; Missing is the error.
+	Query   func(ctx context.Context, tradeID string) capture.Answer
+	Missing error
+	Streams jobstream.Config
+	Limits  jobstream.Limits
+	// For is the role of the NATS user; "" is ForWorker.
+	For Role
+
+	found    []Finding
+	absent   map[string]int // what does not exist, as "stream NAME" and "consumer NAME": index in found
+	noLedger bool           // its stream does not exist
+	alone    bool           // the server is not part of a cluster
+	mine     *permissions   // of our user; nil if they are unlimited or unknown
+}
+
+// Run checks everything it can reach and returns all findings. It ends early only
+// when ctx does.
+func (c *Checker) Run(ctx context.Context) []Finding {
+	c.found, c.absent = nil, map[string]int{}
+	c.broker(ctx)
+	c.gateway(ctx)
+	c.notifications()
+	return c.found
+}
+
+// Worst returns the worst severity of the findings.
+func Worst(found []Finding) Severity {
+	worst := OK
+	for _, f := range found {
+		if f.Severity == Error || f.Severity == Warning && worst == OK {
+			worst = f.Severity
+		}
+	}
+	return worst
+}
+
+func (c *Checker) add(s Severity, area, fix, what string, args ...any) {
+	c.found = append(c.found, Finding{Severity: s, Area: area, What: fmt.Sprintf(what, args...), Fix: fix})
+}
+
+// broker checks NATS and what is in JetStream.
+func (c *Checker) broker(ctx context.Context) {
+	nc, js, err := c.Connect(ctx)
+	if err != nil {
+		c.add(Error, "nats", "start the server, or correct nats.url, nats.context or the credentials", "%v", err)
+		return
+	}
+	defer nc.Close()
+	c.server(nc)
+	if c.account(ctx, js) {
+		c.ledger(ctx, js)
+		c.streams(ctx, js)
+		c.control(ctx, js)
+		c.pending(ctx, js)
+	}
+	// Last: what is missing and has to be created is known by then, and the refusal
+	// of this request is not mistaken for the error of another.
+	c.permissions(ctx, nc, js)
+	c.occupied(ctx, js)
+}
+
+// ledger checks the ledger's stream.
+func (c *Checker) ledger(ctx context.Context, js jetstream.JetStream) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	name := c.Config.Ledger.Stream
+	before := time.Now()
+	info, problems, err := ledger.InspectStream(ctx, js, ledger.StreamConfig{
+		Stream: name, Replicas: c.Config.NATS.Replicas, MaxAge: cmp.Or(c.Config.Ledger.MaxAge, ledger.Forever),
+	})
+	if c.unavailable(js, err, "ledger", "stream "+name) {
+		c.noLedger = errors.Is(err, jetstream.ErrStreamNotFound)
+		return
+	}
+	c.add(OK, "ledger", "", "stream %s holds %d events (%s), kept for %s",
+		name, info.State.Msgs, bytesText(info.State.Bytes), ageText(info.Config.MaxAge))
+	for _, p := range problems {
+		level := Warning
+		if p.Unfit {
+			level = Error
+		}
+		c.add(level, "ledger", "", "%s", p.Text)
+	}
+	c.brokerClock(info.TimeStamp, before)
+}

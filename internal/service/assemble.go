@@ -1,0 +1,142 @@
+package service
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/metrics"
+	"github.com/capture-worker/capture-worker/internal/tracing"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/reconcile"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// leaseSlack is the part of a lease that is left for appends and for clocks that
+// differ between workers.
+const leaseSlack = 5 * time.Second
+
+// assemble builds the worker on the service's connection.
+func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err error) {
+	c, log := s.c, s.log
+	if s.js, err = s.nc.JetStream(); err != nil {
+		return err
+	}
+	ready, err := prepareBroker(ctx, c, s.js, log)
+	if err != nil {
+		return err
+	}
+	s.consumers = ready.consumers
+	if s.client, err = NewGateway(c, s.version); err != nil {
+		return err
+	}
+	decoder, err := capture.NewDecoder(c.JobMapping())
+	if err != nil {
+		return err
+	}
+	s.metrics = metrics.New(s.version, time.Now)
+	s.metrics.Terms(Policy(c).Window, c.Worker.AttentionAfter)
+	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream})
+	s.ledger, s.notified = s.metrics.Ledger(traces.Ledger(stored)), stored.TradesSince
+	calls := s.metrics.Gateway(traces.Gateway(s.client, c.Gateway.URL))
+	s.behind = NewLedgerGuard(c, s.js, stored, decoder, ready.control, log)
+	s.behind.Start(ctx)
+	gate := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
+		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
+		// What the lease leaves beside a whole call.
+		SlotWait: c.Gateway.Timeout + leaseSlack,
+		Query:    calls.Query, Log: log,
+		Intake: newIntake(c, stored, calls.Query, ready, log),
+	})
+	recorder := NewRecorder(c, s.ledger, log)
+	deps := laneDeps{c: c, js: s.js, decoder: decoder, recorder: recorder, gateway: calls, gate: gate, counts: s.metrics, traces: traces, log: log, behind: s.behind}
+	s.crew = worker.Pool{Limiter: gate}
+	lanes := c.LaneList()
+	for _, lane := range lanes {
+		deps.weights += lane.Weight
+	}
+	for i, lane := range lanes {
+		s.crew.Workers = append(s.crew.Workers, deps.worker(lane, s.consumers[i]))
+	}
+	gauge(s.metrics, s.crew)
+	gaugeIntake(s.metrics, gate, s.behind)
+	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
+	s.gauges.register(s.metrics)
+	s.keys = newKeyring(c.Gateway, s.client, log)
+	s.notices, err = notificationConfig(c, recorder, calls.Query, gate, s.keys, log)
+	s.notices.Tracer = traces.Notices(c.Notify.Path)
+	return err
+}
+
+// laneDeps are the dependencies that the workers of all lanes share.
+type laneDeps struct {
+	c        config.Config
+	js       jetstream.JetStream
+	decoder  *capture.Decoder
+	recorder *reconcile.Recorder
+	gateway  worker.Gateway
+	gate     *worker.GatewayLimiter
+	counts   *metrics.Metrics
+	traces   *tracing.Tracing
+	log      *slog.Logger
+	weights  int // of all lanes together
+	behind   *controls.LedgerGuard
+}
+
+// worker builds the worker of one lane.
+func (p laneDeps) worker(lane config.Lane, consumer jetstream.Consumer) *worker.Worker {
+	hands := worker.MaxInFlightFor(p.c.Worker.Concurrency)
+	return worker.New(worker.Config{
+		Consumer: consumer, Limiter: p.gate, DeadLetters: deadletter.Store{JS: p.js},
+		Processor: &worker.Processor{
+			Jobs: p.decoder, Recorder: p.recorder, Gateway: p.gateway, Limiter: p.gate.Lane(lane.Name, lane.Weight),
+			// As many jobs may wait as are worked on.
+			Delayer: worker.NewDelayPool(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
+			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
+			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: gateway.NewRequestID, Log: p.log,
+			Intake: p.gate.Guard(), AskSince: p.behind.Since,
+		},
+		AckWait: consumer.CachedInfo().Config.AckWait, MaxInFlight: hands,
+		Share:           float64(lane.Weight) / float64(p.weights),
+		ShutdownTimeout: p.c.Worker.ShutdownTimeout, Log: p.log, Observe: p.counts.Disposed,
+		Trace: p.traces.Jobs(p.c.Jobs.Stream, consumer.CachedInfo().Name),
+	})
+}
+
+// NewGateway returns a client of the configured gateway.
+func NewGateway(c config.Config, version string) (*gateway.Client, error) {
+	return gateway.New(gateway.Config{
+		URL: c.Gateway.URL, User: c.Gateway.User, SecretKey: c.Gateway.SecretKey,
+		Timeout: c.Gateway.Timeout, Concurrency: c.Worker.Concurrency,
+		AllowPlainHTTP: c.Gateway.AllowPlainHTTP, UserAgent: "capture-worker/" + version,
+	})
+}
+
+// NewRecorder returns what records evidence and outcomes in a ledger, with the
+// configured policy and schedule.
+func NewRecorder(c config.Config, l ledger.Ledger, log *slog.Logger) *reconcile.Recorder {
+	return &reconcile.Recorder{
+		Ledger: l, Policy: Policy(c), Worker: c.Worker.Name, Now: time.Now, NewID: nuid.Next, Log: log,
+		Schedule: reconcile.Schedule{
+			QuickInitial: c.Worker.Backoff.Initial, QuickMax: c.Worker.Backoff.Max, QuickTotal: c.Worker.Backoff.Inline,
+			SlowInitial: c.Worker.Retry.Initial, SlowMax: c.Worker.Retry.Max,
+		},
+	}
+}
+
+// Policy returns the configured policy of decisions.
+func Policy(c config.Config) capture.Policy {
+	return capture.Policy{
+		Settle: c.Reconcile.Settle, Agree: c.Reconcile.Agree, Spacing: c.Reconcile.Spacing,
+		GiveUpAfter: c.Worker.GiveUpAfter, Window: c.Gateway.Window,
+		Final: c.Reconcile.Final, AnswersFor: c.Reconcile.Final,
+	}.OrDefault()
+}

@@ -1,0 +1,111 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
+	"github.com/capture-worker/capture-worker/internal/natsconn"
+	"github.com/capture-worker/capture-worker/internal/preflight"
+	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/worker"
+)
+
+// prepareBroker finds or creates the streams and consumers, and logs problems with
+// those that it finds. It waits a while for a cluster that has no leader.
+func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, err error) {
+	var problems []jobstream.Problem
+	err = natsconn.RetryUntilReady(ctx, log, func(ctx context.Context) (err error) {
+		ready, problems, err = findOrCreate(ctx, c, js, log)
+		return natsconn.Explain(js.Conn(), err)
+	})
+	if err != nil {
+		return broker{}, err
+	}
+	return ready, report(problems, log)
+}
+
+// broker is what a worker uses of JetStream.
+type broker struct {
+	consumers []jetstream.Consumer
+	control   *controls.Store
+}
+
+func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, problems []jobstream.Problem, err error) {
+	if err := ledgerLost(ctx, c, js); err != nil {
+		return ready, nil, err
+	}
+	book, streams := ledgerStream(c), Streams(c)
+	book.Log, streams.Log = log, log
+	findings, err := ledger.EnsureStream(ctx, js, book)
+	if err != nil {
+		return ready, nil, preflight.ExplainOverlap(ctx, c, js, err)
+	}
+	if ready.consumers, err = jobstream.Ensure(ctx, js, streams); err != nil {
+		return ready, nil, preflight.ExplainOverlap(ctx, c, js, err)
+	}
+	var unfit []jobstream.Problem
+	if ready.control, unfit, err = controls.Ensure(ctx, js, c.Ledger.Stream, c.NATS.Replicas, log); err != nil {
+		return ready, nil, err
+	}
+	problems, err = jobstream.Check(ctx, js, streams, Limits(c))
+	return ready, append(append(problems, misfits(findings)...), unfit...), err
+}
+
+func ledgerStream(c config.Config) ledger.StreamConfig {
+	return ledger.StreamConfig{
+		Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas,
+		MaxAge: cmp.Or(c.Ledger.MaxAge, ledger.Forever), // 0 is for ever there
+	}
+}
+
+func misfits(findings []ledger.Finding) []jobstream.Problem {
+	var problems []jobstream.Problem
+	for _, f := range findings {
+		problems = append(problems, jobstream.Problem{Fatal: f.Unfit, What: f.Text})
+	}
+	return problems
+}
+
+// Streams returns the streams and consumers that the worker needs.
+func Streams(c config.Config) jobstream.Config {
+	s := jobstream.Config{
+		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, After: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream,
+		Replicas: c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
+	}
+	for _, lane := range c.LaneList() {
+		s.Consumers = append(s.Consumers, jobstream.ConsumerConfig{Name: lane.Consumer, Subjects: lane.Subjects})
+	}
+	return s
+}
+
+// Limits returns the limits that the streams and consumers have to meet.
+func Limits(c config.Config) jobstream.Limits {
+	return jobstream.Limits{
+		CallTimeout: c.Gateway.Timeout, MaxInFlight: 2 * worker.MaxInFlightFor(c.Worker.Concurrency), // half of them waiting
+		Horizon: c.Gateway.Window + c.Worker.GiveUpAfter,
+	}
+}
+
+// report logs the problems. It returns an error if jobs would be lost.
+func report(problems []jobstream.Problem, log *slog.Logger) error {
+	fatal := 0
+	for _, p := range problems {
+		if p.Fatal {
+			fatal++
+			log.Error("JetStream configuration error", "problem", p.String())
+		} else {
+			log.Warn("JetStream configuration warning", "problem", p.String())
+		}
+	}
+	if fatal > 0 {
+		return fmt.Errorf("the JetStream configuration would lose jobs or stall: %d problems, see the log; nothing was changed", fatal)
+	}
+	return nil
+}
