@@ -23,8 +23,8 @@ func (h *history) checkAttempt(e capture.Event) {
 	h.checkCleared(e)
 }
 
-// checkIntent: the intent names all that its call needs, and its time is not
-// over (rules 1, 4, 10).
+// checkIntent checks that the intent has everything its call needs and is not late
+// (rules 1, 4, 10).
 func (h *history) checkIntent(e capture.Event) {
 	if !goodRequestID(e.RequestID) {
 		h.add("4", e, "request_id %q is not at least %d letters and digits", e.RequestID, minRequestID)
@@ -47,7 +47,7 @@ func goodRequestID(id string) bool {
 	return len(id) >= minRequestID && !strings.ContainsFunc(id, alien)
 }
 
-// checkNumbers: calls count one by one, attempts with each new request_id.
+// checkNumbers checks that calls count up by one, and attempts with each new request_id.
 func (h *history) checkNumbers(e capture.Event) {
 	c := h.last()
 	if c == nil {
@@ -64,12 +64,12 @@ func (h *history) checkNumbers(e capture.Event) {
 		h.add("7", e, "attempt %d follows attempt %d, new request_id: %t", e.Attempt, c.event.Attempt, fresh)
 	}
 	if fresh {
-		h.checkMinted(e, *c)
+		h.checkNewID(e, *c)
 	}
 }
 
-// checkMinted: a new request_id has a reason, and there is room for it (rule 4).
-func (h *history) checkMinted(e capture.Event, before call) {
+// checkNewID checks that a new request_id was permitted (rule 4).
+func (h *history) checkNewID(e capture.Event, before call) {
 	if h.sent(e.RequestID) {
 		h.add("4", e, "request_id %s is that of an earlier attempt", e.RequestID)
 		return
@@ -78,7 +78,7 @@ func (h *history) checkMinted(e capture.Event, before call) {
 		h.add("4", e, "a new request_id after %d, more than a trade may use", n)
 	}
 	if h.outcome != nil || h.newJob || h.reopened {
-		return // another request, or an operator's retry, may have one of its own
+		return // another request, and an operator's retry, may have a new one
 	}
 	id := before.event.RequestID
 	switch {
@@ -89,7 +89,7 @@ func (h *history) checkMinted(e capture.Event, before call) {
 	}
 }
 
-// checkOpen: no outcome stands in the way of a call (rule 8).
+// checkOpen checks that no outcome forbids a call (rule 8).
 func (h *history) checkOpen(e capture.Event) {
 	c := h.last()
 	switch {
@@ -99,17 +99,17 @@ func (h *history) checkOpen(e capture.Event) {
 		}
 	case h.outcome.Type == capture.Parked:
 		h.add("8", e, "a capture call for a parked trade that no operator released")
-	case h.outcome.Type == capture.Failed && e.Job != nil && !h.asksAnew(*e.Job):
-		h.add("8", e, "a capture call for a failed trade that asks for what failed before")
+	case h.outcome.Type == capture.Failed && e.Job != nil && !h.isNewRequest(*e.Job):
+		h.add("8", e, "a capture call for a failed trade that repeats the failed request")
 	case h.outcome.Type == capture.Failed && c != nil && e.RequestID == c.event.RequestID:
 		h.add("4", e, "another request with the request_id of the failed one")
 	}
 }
 
-// asksAnew: the job asks for none of the requests that failed. More time counts
-// if time was what one failed for, and no deadline is more time than one that
-// was over.
-func (h *history) asksAnew(job capture.Job) bool {
+// isNewRequest reports whether the job differs from every request that failed. More time
+// is a difference if a request failed for lack of time; no deadline is more time than
+// one that was over.
+func (h *history) isNewRequest(job capture.Job) bool {
 	for _, f := range h.failed {
 		if job.Amount == f.sum && !(f.window && h.moreTime(&job, f)) {
 			return false
@@ -126,8 +126,8 @@ func (h *history) moreTime(job *capture.Job, f request) bool {
 	return !f.deadline.IsZero() && (deadline.IsZero() || deadline.After(f.deadline))
 }
 
-// checkAllowed: nothing that was learned since the start, or since the trade was
-// sent back, forbids further calls (rules 4, 5, 10, 11, 13).
+// checkAllowed checks that nothing known since the start, or since the trade was sent
+// back, forbids further calls (rules 4, 5, 10, 11, 13).
 func (h *history) checkAllowed(e capture.Event) {
 	if h.withdrawn {
 		h.add("13", e, "a capture call for a withdrawn job")
@@ -146,9 +146,9 @@ func (h *history) checkAllowed(e capture.Event) {
 	}
 }
 
-// checkCleared: the first call needs an empty ledger; each other one a query
-// that says authorized, after the call before it ended, and more of them if
-// that call may still land (rules 2 and 3).
+// checkCleared checks the queries before a call. The first call needs none if the ledger
+// is empty; each other call needs one that shows authorized, after the end of the call
+// before it, and several if that call may still take effect (rules 2 and 3).
 func (h *history) checkCleared(e capture.Event) {
 	c := h.last()
 	switch {
@@ -158,11 +158,11 @@ func (h *history) checkCleared(e capture.Event) {
 	case h.lowered():
 		h.add("3", e, "a capture call, though one in doubt may have lowered the authorized sum to %s", h.shownSum())
 	case c != nil && h.lost(c) && !h.quiet(lookOpen):
-		h.add("3", e, "the last call may still land, and not %d queries, %s apart, say authorized after %s",
+		h.add("3", e, "the last call may still take effect, and not %d queries, %s apart, say authorized after %s",
 			h.p.Agree, h.p.Spacing, c.ended.Add(h.p.Settle))
 	}
 	if c != nil && c.answer == nil && e.Time.Before(c.ended) {
-		h.add("2", e, "a capture call while another one is under way until %s", c.ended)
+		h.add("2", e, "a capture call while another one is in progress until %s", c.ended)
 	}
 }
 

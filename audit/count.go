@@ -11,20 +11,20 @@ var deadStates = []capture.OrderState{
 	capture.OrderDeclined, capture.OrderFailed, capture.OrderExpired, capture.OrderCancelled,
 }
 
-// explainable are the refusals of a capture call that Order Query may explain
-// (rule 5). -3001 is not explained by anything but the end of the order.
+// explainable are the refusals of a capture call that Order Query may explain (rule 5).
+// -3001 is explained only by the end of the order.
 var explainable = []string{
 	capture.CodeFieldMissing, capture.CodeAmountExceeded, capture.CodeCurrencyMismatch,
 	capture.CodeWindowExceeded, capture.CodeTradeID,
 }
 
-// listed are the codes that have a meaning of their own, and no count.
+// listed are the codes that are documented or counted separately.
 var listed = append([]string{
 	"", capture.CodeSuccess, capture.CodeInternal, capture.CodeSignature, capture.CodeUser, capture.CodeRequestID,
 }, explainable...)
 
-// countAnswer counts what a capture call's answer means for the calls after it
-// (rules 4, 5 and 10).
+// countAnswer counts the answer to a capture call for the limits of further calls (rules
+// 4, 5 and 10).
 func (h *history) countAnswer(c *call, e capture.Event) {
 	id, a := c.event.RequestID, *e.Answer
 	switch a.Code {
@@ -34,7 +34,7 @@ func (h *history) countAnswer(c *call, e capture.Event) {
 		h.refused[id] = true
 	}
 	if e.Excused {
-		return // it counts for nothing against the trade (rule 9)
+		return // not counted against the trade (rule 9)
 	}
 	if a.Code == capture.CodeRequestID && c.fresh {
 		h.stretch.idsRefused++
@@ -51,7 +51,7 @@ func (h *history) countAnswer(c *call, e capture.Event) {
 	}
 }
 
-// countQuery counts an Order Query that settled nothing.
+// countQuery counts an inconclusive Order Query.
 func (h *history) countQuery(e capture.Event) {
 	if e.Excused {
 		return
@@ -64,22 +64,21 @@ func (h *history) countQuery(e capture.Event) {
 	}
 }
 
-// countOutcome counts an outcome's evidence if it is a capture call's answer:
-// that call is over.
+// countOutcome counts the evidence of an outcome if it is the answer to the last call.
 func (h *history) countOutcome(e capture.Event) {
 	if c := h.last(); c != nil && e.Via == capture.ViaCapture && e.Answer != nil && e.Call == c.event.Call {
 		h.end(c, e)
 	}
 }
 
-// unlisted: an answer with a code that the gateway's table does not have.
+// unlisted reports whether the answer has an undocumented code.
 func unlisted(a capture.Answer) bool {
 	return a.Kind == capture.AnswerUnknown && !slices.Contains(listed, a.Code)
 }
 
-// mayCount: an answer that may have been counted as one that settles nothing.
-// Surely not: a lost answer, -1000, an order in progress, a call that was not
-// sent, and a fault of ours.
+// mayCount reports whether the worker may have counted the answer as inconclusive. It
+// never counts a lost answer, -1000, an order in progress, a call that was not sent, or
+// a fault of ours.
 func mayCount(a capture.Answer) bool {
 	switch {
 	case a.Code == "" || a.Code == capture.CodeInternal || a.Code == capture.CodeSignature || a.Code == capture.CodeUser:
@@ -90,8 +89,8 @@ func mayCount(a capture.Answer) bool {
 	return a.Kind == capture.AnswerRefused || a.Kind == capture.AnswerUnknown
 }
 
-// enough: as many answers that settle nothing as end the calls, and the time
-// since the first of them is over (rule 10).
+// enough reports whether there were enough inconclusive answers, and enough time since
+// the first of them, to end the calls (rule 10).
 func (h *history) enough(e capture.Event) bool {
 	t := h.stretch.inconclusive
 	return t.n >= h.p.MaxAnswers && !e.Time.Before(t.first.Add(h.p.AnswersFor))

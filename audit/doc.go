@@ -1,39 +1,41 @@
-// Package audit reads the ledger of a trade as an outsider would: it checks the
-// rules of docs/rules.md on the events themselves, and compares them with what
-// the gateway reports happened to the money.
+// Package audit checks the ledger independently: it tests the events of a trade against
+// the rules of docs/rules.md, and compares them with what the gateway did.
 //
-// It is a second reading on purpose. It uses the words of package capture
-// (events, answers, amounts) and none of its reasoning: not Decide, not Judge,
-// not State. What the tables get wrong, this package has a chance to see.
+//   - [Events] checks the events of one trade against the rules.
+//   - [Compare] checks them against the gateway's truth, from a simulator or a statement.
+//   - [Collector] does both for many trades, in constant memory, and adds up a [Report].
 //
-//   - Events checks one trade's events against the rules.
-//   - Compare checks them against the gateway's truth, if a simulator or a
-//     statement shows it.
-//   - Collector does both for many trades, in constant memory, and adds up a
-//     Report.
+// It is deliberately a second implementation. It uses the types of package capture
+// (events, answers, amounts), but not its decisions: not Decide, Judge or State. An
+// error in the decision tables is therefore likely to be found here.
 //
-// Where a rule leaves room, the reading takes the side of who wrote the ledger:
-// a violation is a broken rule, never a matter of taste. Of the counts it keeps
-// two, therefore: what surely counted, for "no more calls after it", and what
-// may have counted, for "not enough to park".
+// # Guarantees
+//
+// A [Violation] is a broken rule. If a rule leaves a choice, every permitted choice
+// passes. Therefore two counts of inconclusive answers are kept: those that must count,
+// to find calls that came too late, and those that may count, to find trades that were
+// parked too early.
+//
+// The package does no I/O: the caller loads the events. Rules that need more than the
+// events of one trade, such as rule 12, are not checked.
 package audit
 
 import "fmt"
 
-// Violation is one rule broken by one trade.
+// Violation is one broken rule of one trade.
 type Violation struct {
 	TradeID string `json:"trade_id"`
-	Rule    string `json:"rule"`               // the number in docs/rules.md, or one of the words below
-	EventID string `json:"event_id,omitempty"` // the event that breaks it, "" if it is the trade as a whole
+	Rule    string `json:"rule"`               // the number in docs/rules.md, or one of the constants below
+	EventID string `json:"event_id,omitempty"` // the event that breaks it, "" for the trade as a whole
 	Detail  string `json:"detail"`
 }
 
-// Violations that are not a rule's number.
+// Values of Violation.Rule that are not the number of a rule.
 const (
-	// Unsettled: the trade has no outcome. It is wrong only if the work was said
-	// to be over.
+	// Unsettled: the trade has no outcome. It is reported by Compare only, which is
+	// meant for trades whose work has ended.
 	Unsettled = "unsettled"
-	// TruthDiffers: the ledger and the gateway say different things.
+	// TruthDiffers: the ledger and the gateway differ.
 	TruthDiffers = "truth"
 )
 

@@ -2,14 +2,16 @@ package audit
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// history is what a reader remembers while walking the events of one trade.
+// history is the state while reading the events of one trade.
 type history struct {
-	trade string // the spelling that the ledger uses
+	trade string // the trade_id as the ledger spells it
 	p     capture.Policy
 	found []Violation
 
@@ -20,42 +22,42 @@ type history struct {
 
 	calls   []call
 	looks   []look          // Order Queries since the last call's end, release, retry or outcome
-	asked   *capture.Job    // what the trade is about
+	asked   *capture.Job    // the current job
 	ever    []capture.Job   // every job of the trade
-	outcome *capture.Event  // the one that stands
+	outcome *capture.Event  // the current one
 	newJob  bool            // the trade failed and ended again for another job, not called yet
 	errors  map[string]int  // -1000 answers by request_id
 	refused map[string]bool // request_ids answered -4118
 	failed  []request       // the requests that failed, since the start or the last retry
 
-	highest   sums // authorized sums, as queries show and jobs say them
-	withdrawn bool // by nobody retried since
+	highest   sums // authorized amounts in queries and jobs
+	withdrawn bool // and not retried since
 	reopened  bool // released or retried, not called since
 
 	stretch stretch
 	round   round
 }
 
-// stretch is the time since the start of the trade, or since an operator last
-// sent it back to work. The counts that park a trade begin anew with it.
+// stretch has the counts that may park a trade, since its start or since an operator last
+// sent it back to work.
 type stretch struct {
 	first        time.Time // of the first event since then or since the last outcome
 	ids          int       // new request_ids used
 	idsRefused   int       // -4118 to a request_id that was never sent before
-	inconclusive tally     // all that may count as an answer that settles nothing
+	inconclusive tally     // answers that may count as inconclusive
 	notifiedPaid time.Time // a notification that says paid, newer than the last intent
 }
 
-// round is the time since the start, or since the trade last failed or was sent
-// back. What forbids a further call begins anew with it.
+// round has the counts that forbid further calls, since the start of the trade or since
+// it last failed or was sent back.
 type round struct {
 	firstCall    int   // index of its first call
-	inconclusive tally // what surely counts as an answer that settles nothing
+	inconclusive tally // answers that must count as inconclusive
 	idsRefused   int
-	dead         capture.OrderState // what a capture call's answer said of the order
+	dead         capture.OrderState // the order state in an answer to a capture call
 }
 
-// tally counts and remembers when it began.
+// tally is a count with the time of its first element.
 type tally struct {
 	n     int
 	first time.Time
@@ -68,11 +70,11 @@ func (t *tally) add(at time.Time) {
 	t.n++
 }
 
-// request is what a failed trade was asked.
+// request is a request that failed.
 type request struct {
 	sum      capture.Amount
 	deadline time.Time
-	limited  bool // its own job says the deadline
+	limited  bool // its job has a deadline
 	window   bool // it failed because its time was over
 }
 
@@ -80,17 +82,17 @@ type request struct {
 type call struct {
 	event     capture.Event
 	fresh     bool            // its request_id was never sent before
-	answer    *capture.Answer // nil: none in the ledger
-	ended     time.Time       // when it was over at the latest
+	answer    *capture.Answer // nil if the ledger has none
+	ended     time.Time       // the latest time at which it ended
 	overtaken bool            // the trade went on without its answer
 	highest   sums            // authorized sums shown right before and since the call, or since a release or retry
 	excused   bool            // answered while the intake was paused for a fault of ours
 }
 
-// Events checks the events of one trade, in ledger order, against the rules
-// that can be read off them: 1 to 11 and 13. Times are those of the events; p
-// is the policy the worker ran with. A trade that is still under way breaks no
-// rule by that.
+// Events checks the events of one trade, in ledger order, against rules 1 to 11 and 13,
+// and returns the violations. It uses the times of the events, and p, the policy of the
+// worker, whose zero fields are those of capture.DefaultPolicy. A trade without an
+// outcome is not a violation.
 func Events(trade string, events []capture.Event, p capture.Policy) []Violation {
 	h := &history{
 		trade: key(trade), p: p.OrDefault(), ids: map[string]bool{}, highest: sums{},
@@ -191,7 +193,7 @@ func (h *history) answered(e capture.Event) {
 	h.looks = nil
 }
 
-// end takes the answer to a capture call.
+// end records the answer to a capture call.
 func (h *history) end(c *call, e capture.Event) {
 	c.answer, c.ended, c.excused = e.Answer, e.Time, e.Excused
 	h.countAnswer(c, e)
@@ -248,8 +250,7 @@ func (h *history) last() *call {
 	return &h.calls[len(h.calls)-1]
 }
 
-// job is what the trade is about at this event: the intent's job, or what the
-// event itself brings for another request.
+// job returns the job at an event: its own, or the current one.
 func (h *history) job(e capture.Event) (capture.Job, bool) {
 	switch {
 	case e.Job != nil:
@@ -260,9 +261,9 @@ func (h *history) job(e capture.Event) (capture.Job, bool) {
 	return capture.Job{}, false
 }
 
-// deadlineOf is the moment from which no capture call is made for a job: what
-// the job says, else the end of the gateway's window as Order Query shows its
-// beginning (rule 10). It is zero if nothing says.
+// deadlineOf returns the time from which no capture call is made for a job: that of the
+// job, else the end of the gateway's window according to Order Query (rule 10). It is
+// zero if neither is known.
 func (h *history) deadlineOf(job *capture.Job) time.Time {
 	if job == nil {
 		return time.Time{}
@@ -274,7 +275,7 @@ func (h *history) deadlineOf(job *capture.Job) time.Time {
 	return deadline
 }
 
-// ownDeadline is what the job itself says, zero if it says nothing.
+// ownDeadline returns the deadline in the job, zero if it has none.
 func (h *history) ownDeadline(job *capture.Job) time.Time {
 	deadline := job.CaptureBefore
 	if !job.AuthorizedAt.IsZero() {
@@ -283,4 +284,78 @@ func (h *history) ownDeadline(job *capture.Job) time.Time {
 		}
 	}
 	return deadline
+}
+
+var uuid = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+
+// key returns the trade_id as the ledger spells it: a UUID is in lower case (rule 7).
+func key(trade string) string {
+	if uuid.MatchString(trade) {
+		return strings.ToLower(trade)
+	}
+	return trade
+}
+
+// identity checks that all events belong to the trade and have unique ids (rule 7).
+func (h *history) identity(e capture.Event) {
+	if e.TradeID != h.trade {
+		h.add("7", e, "an event of trade %q among those of %q", e.TradeID, h.trade)
+	}
+	if e.ID == "" || h.ids[e.ID] {
+		h.add("7", e, "the id of the event is missing or used twice")
+	}
+	h.ids[e.ID] = true
+	if e.Job == nil {
+		return
+	}
+	if h.spelling == "" {
+		h.spelling = e.Job.TradeID
+	}
+	switch {
+	case key(e.Job.TradeID) != h.trade:
+		h.add("7", e, "%s holds a job of trade %q", e.Type, e.Job.TradeID)
+	case e.Type == capture.Attempted && e.Job.TradeID != h.spelling:
+		h.add("7", e, "the gateway gets trade %q, the first job wrote %q", e.Job.TradeID, h.spelling)
+	}
+}
+
+// afterCaptured checks that no call and no outcome follows captured (rules 8 and 11).
+func (h *history) afterCaptured(e capture.Event) {
+	if h.outcome == nil || h.outcome.Type != capture.Captured {
+		return
+	}
+	switch {
+	case e.Type == capture.Attempted:
+		h.add("8", e, "a capture call for a trade that is captured")
+	case e.Type.Outcome() || e.Type == capture.Released || e.Type == capture.Retried:
+		h.add("11", e, "%s after captured: captured is never replaced", e.Type)
+	}
+}
+
+// checkReopened checks that a parked trade was released, or a failed one, or a withdrawn
+// one without an outcome, retried, with operator and reason (rules 8 and 13).
+func (h *history) checkReopened(e capture.Event) {
+	want := capture.Parked
+	if e.Type == capture.Retried {
+		want = capture.Failed
+	}
+	takenBack := e.Type == capture.Retried && h.withdrawn && h.outcome == nil
+	if !takenBack && (h.outcome == nil || h.outcome.Type != want) {
+		h.add("8", e, "%s, but the trade is not %s", e.Type, want)
+	}
+	h.checkSigned(e)
+}
+
+// checkDismissal checks that a dismissed trade is parked (rule 8).
+func (h *history) checkDismissal(e capture.Event) {
+	if h.outcome == nil || h.outcome.Type != capture.Parked {
+		h.add("8", e, "dismissed, but the trade is not parked")
+	}
+	h.checkSigned(e)
+}
+
+func (h *history) checkSigned(e capture.Event) {
+	if e.By == "" || e.Note == "" {
+		h.add("8", e, "%s without operator or reason", e.Type)
+	}
 }

@@ -7,22 +7,21 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// look is one Order Query that said something about the trade.
+// look is one Order Query with a useful answer about the trade.
 type look struct {
 	asked time.Time // when it was sent
 	what  string
-	sum   capture.Amount // as it showed it
+	sum   capture.Amount // the authorized amount that it showed
 }
 
-// What a look may show, as far as it matters here.
+// What a look may show.
 const (
 	lookOpen    = "authorized"
 	lookNoTrade = "no such trade"
 	lookOther   = "other"
 )
 
-// look remembers what an Order Query showed. It is taken for as old as its
-// question.
+// look records what an Order Query showed, with the time at which it was sent.
 func (h *history) look(e capture.Event) {
 	if e.Via != capture.ViaQuery || e.Answer == nil {
 		return
@@ -51,7 +50,7 @@ func (h *history) look(e capture.Event) {
 	}
 }
 
-// sums are the highest sums that were seen, by currency.
+// sums has the highest amount seen per currency.
 type sums map[string]capture.Amount
 
 func (s sums) raise(sum capture.Amount) {
@@ -60,16 +59,16 @@ func (s sums) raise(sum capture.Amount) {
 	}
 }
 
-// above reports whether a higher sum than this was seen.
+// above reports whether a higher amount was seen.
 func (s sums) above(sum capture.Amount) bool { return less(sum, s[sum.Currency()]) }
 
-// lowered: less is authorized than Order Query showed around a call in doubt,
-// which may have captured the difference.
+// lowered reports whether less is authorized than Order Query showed around a call in
+// doubt, which may have captured the difference.
 func (h *history) lowered() bool {
 	return slices.ContainsFunc(h.calls, func(c call) bool { return c.inDoubt() && c.highest.above(h.shownSum()) })
 }
 
-// less reports whether a is below b; of two currencies neither is.
+// less reports whether a is below b; it is false for different currencies.
 func less(a, b capture.Amount) bool {
 	if a.IsZero() || b.IsZero() {
 		return false
@@ -78,8 +77,7 @@ func less(a, b capture.Amount) bool {
 	return err == nil && order < 0
 }
 
-// shownSum is the authorized sum that the latest look shows, zero if it shows
-// none.
+// shownSum returns the authorized amount that the latest look shows, zero if none.
 func (h *history) shownSum() capture.Amount {
 	run := h.run(lookOpen)
 	if len(run) == 0 {
@@ -88,7 +86,7 @@ func (h *history) shownSum() capture.Amount {
 	return run[len(run)-1].sum
 }
 
-// checkLook: what says paid is an outcome at once, captured or parked (rule 6).
+// checkLook checks that an answer paid leads to an outcome at once (rule 6).
 func (h *history) checkLook(e capture.Event) {
 	parked := h.outcome != nil && h.outcome.Type == capture.Parked
 	if h.asked != nil && !parked && h.outcomeIsOpen() && stateOf(e).Class() == capture.OrderIsPaid {
@@ -118,7 +116,7 @@ func sight(a capture.Answer) (what string, told bool) {
 	return lookOther, true
 }
 
-// run is the tail of the looks that agree on what.
+// run returns the latest looks that all show what.
 func (h *history) run(what string) []look {
 	i := len(h.looks)
 	for i > 0 && h.looks[i-1].what == what {
@@ -127,8 +125,8 @@ func (h *history) run(what string) []look {
 	return h.looks[i:]
 }
 
-// agree counts the latest looks that all show what, were asked at the given
-// time or later, and keep the spacing, and reports whether they are enough.
+// agree reports whether enough of the latest looks show what, were sent at the given time
+// or later, and keep the spacing.
 func (h *history) agree(what string, from time.Time) bool {
 	counted := 0
 	for _, l := range h.run(what) {
@@ -141,7 +139,7 @@ func (h *history) agree(what string, from time.Time) bool {
 	return counted >= h.p.Agree
 }
 
-// callEnded is when the last call was over, zero if there was none.
+// callEnded returns the end of the last call, zero if there was none.
 func (h *history) callEnded() time.Time {
 	if c := h.last(); c != nil {
 		return c.ended
@@ -149,25 +147,25 @@ func (h *history) callEnded() time.Time {
 	return time.Time{}
 }
 
-// quiet: enough looks agree after the settle time that no earlier request is
-// believed to land any more (rule 3).
+// quiet reports whether enough looks agree after the settle time, so that no earlier
+// request is expected to take effect any more (rule 3).
 func (h *history) quiet(what string) bool { return h.agree(what, h.callEnded().Add(h.p.Settle)) }
 
-// final: the looks still agree `final` after the last call (rule 5).
+// final reports whether the looks still agree Policy.Final after the last call (rule 5).
 func (h *history) final(what string) bool {
 	run := h.run(what)
 	return h.quiet(what) && !run[len(run)-1].asked.Before(h.callEnded().Add(h.p.Final))
 }
 
-// askedSince: the latest looks show what, and one of them was asked after the
-// last call. It need not be the last that was written down: a worker that stood
-// still writes an old look down late.
+// askedSince reports whether the latest looks show what, and one of them was sent after
+// the last call. It need not be the last in the ledger: a stalled worker records an old
+// look late.
 func (h *history) askedSince(what string) bool {
 	return slices.ContainsFunc(h.run(what), func(l look) bool { return !l.asked.Before(h.callEnded()) })
 }
 
-// lost: the call may still take effect. A plain -1000 ended the request only if
-// it asked for the whole sum that Order Query shows as authorized (rule 3).
+// lost reports whether the call may still take effect. A plain -1000 ended the request
+// only if its amount is all that Order Query shows as authorized (rule 3).
 func (h *history) lost(c *call) bool {
 	switch {
 	case c.answer == nil:
@@ -180,16 +178,16 @@ func (h *history) lost(c *call) bool {
 	return h.shownSum() != c.event.Job.Amount
 }
 
-// clean: the gateway said no, or never saw the call.
+// clean reports whether the gateway refused the call or never received it.
 func (c *call) clean() bool {
 	return c.answer != nil && (c.answer.Kind == capture.AnswerRefused || c.answer.Kind == capture.AnswerNotSent)
 }
 
-// inDoubt: the call may have taken effect for all that its end said, or was given
-// up for lost before its answer came.
+// inDoubt reports whether the call may have taken effect, or was treated as lost before
+// its answer came.
 func (c *call) inDoubt() bool { return c.overtaken || !c.clean() }
 
-// doubted: some call of the trade is in doubt.
+// doubted reports whether any call of the trade is in doubt.
 func (h *history) doubted() bool {
 	return slices.ContainsFunc(h.calls, func(c call) bool { return c.inDoubt() })
 }

@@ -22,7 +22,7 @@ func (h *history) checkOutcome(e capture.Event) {
 	}
 }
 
-// needsNoEvidence: the ledger itself says enough.
+// needsNoEvidence reports whether the ledger itself is sufficient evidence.
 func (h *history) needsNoEvidence(e capture.Event) bool {
 	switch {
 	case e.Type == capture.Failed:
@@ -33,8 +33,8 @@ func (h *history) needsNoEvidence(e capture.Event) bool {
 	return false
 }
 
-// checkCorrects: an outcome over another one says so (rule 11). A second
-// request that ends without money has an end of its own.
+// checkCorrects checks that an outcome that replaces another one names it (rule 11). The
+// outcome of another request without a capture replaces none.
 func (h *history) checkCorrects(e capture.Event) {
 	if h.outcome == nil {
 		if e.Corrects != "" {
@@ -48,13 +48,13 @@ func (h *history) checkCorrects(e capture.Event) {
 		}
 		return
 	}
-	anew := h.outcome.Type == capture.Failed && e.Type != capture.Captured && e.Job != nil && h.asksAnew(*e.Job)
-	if !anew {
+	another := h.outcome.Type == capture.Failed && e.Type != capture.Captured && e.Job != nil && h.isNewRequest(*e.Job)
+	if !another {
 		h.add("11", e, "%s over %s without naming it", e.Type, h.outcome.Type)
 	}
 }
 
-// checkCaptured: the gateway reports paid, for a sum that was asked (rule 6).
+// checkCaptured checks that the gateway reports paid, with a requested amount (rule 6).
 func (h *history) checkCaptured(e capture.Event) {
 	order := e.Answer.Order
 	if e.Answer.Kind != capture.AnswerDone || stateOf(e).Class() != capture.OrderIsPaid {
@@ -86,11 +86,11 @@ func (h *history) everAsked(e capture.Event, sum capture.Amount) bool {
 	if ok && asks(job) || slices.ContainsFunc(h.ever, asks) {
 		return true
 	}
-	// The job at hand of an outcome over a failed one may be on no event yet.
+	// The job of an outcome that replaces a failed one may not be in an event yet.
 	return h.outcome != nil && h.outcome.Type == capture.Failed
 }
 
-// checkFailed: surely no money, and Order Query says why (rules 5, 9, 10, 11, 13).
+// checkFailed checks that Order Query explains a failed outcome (rules 5, 9, 10, 11, 13).
 func (h *history) checkFailed(e capture.Event) {
 	dead := slices.Contains(deadStates, stateOf(e))
 	if e.Excused && !dead {
@@ -110,7 +110,7 @@ func (h *history) checkFailed(e capture.Event) {
 	what, told := sight(*e.Answer)
 	switch {
 	case !told:
-		h.add("5", e, "failed, but the query told nothing")
+		h.add("5", e, "failed, but the query has no useful answer")
 	case dead:
 		if e.Reason != string(stateOf(e)) {
 			h.add("5", e, "failed as %s, but the gateway reports %s", e.Reason, stateOf(e))
@@ -122,9 +122,8 @@ func (h *history) checkFailed(e capture.Event) {
 	}
 }
 
-// checkFailedStill: the query shows the trade as if nothing had happened, or not
-// at all. That is an end only if it explains what was refused, or if the time is
-// over or the job withdrawn.
+// checkFailedStill checks a failed outcome whose query shows the trade as authorized or
+// unknown. It must explain the refusal, or the time must be over or the job withdrawn.
 func (h *history) checkFailedStill(e capture.Event, what string) {
 	switch e.Reason {
 	case capture.ReasonWithdrawn:
@@ -145,8 +144,8 @@ func (h *history) checkFailedStill(e capture.Event, what string) {
 	}
 }
 
-// checkFailedExplained: the query, asked after the refusal, shows a smaller sum
-// or another currency than was asked.
+// checkFailedExplained checks that the query, asked after the refusal, shows a smaller
+// amount or another currency than requested.
 func (h *history) checkFailedExplained(e capture.Event, what string) {
 	code := capture.CodeAmountExceeded
 	if e.Reason == capture.ReasonCurrencyMismatch {
@@ -171,8 +170,7 @@ func (c *call) refusedWith(code string) bool {
 	return c.answer != nil && c.answer.Kind == capture.AnswerRefused && c.answer.Code == code
 }
 
-// explains reports whether what Order Query shows is the reason for a refusal
-// of a sum.
+// explains reports whether the amount that Order Query shows explains a refusal.
 func explains(code string, a *capture.Answer, job capture.Job) bool {
 	if a.Order == nil || a.Order.Amount.IsZero() {
 		return false
@@ -184,8 +182,8 @@ func explains(code string, a *capture.Answer, job capture.Job) bool {
 	return code == capture.CodeAmountExceeded && less(a.Order.Amount, job.Amount)
 }
 
-// checkFailedWindow: the time is over, and nothing that was sent can land any
-// more (rules 5 and 10).
+// checkFailedWindow checks that the time is over and no call can still take effect
+// (rules 5 and 10).
 func (h *history) checkFailedWindow(e capture.Event, what string) {
 	job, _ := h.job(e)
 	switch open := h.doubted() || h.unexplained(e.Answer, job); {
@@ -199,7 +197,8 @@ func (h *history) checkFailedWindow(e capture.Event, what string) {
 	}
 }
 
-// timeOver: the deadline has passed; or the gateway said so, and its window has.
+// timeOver reports whether the deadline has passed, or the gateway refused a call for it
+// and its window has passed.
 func (h *history) timeOver(e capture.Event, job capture.Job) bool {
 	if d := h.deadlineOf(&job); !d.IsZero() && !e.Time.Before(d) {
 		return true
@@ -208,8 +207,8 @@ func (h *history) timeOver(e capture.Event, job capture.Job) bool {
 	return window && slices.ContainsFunc(h.calls, func(c call) bool { return c.refusedWith(capture.CodeWindowExceeded) })
 }
 
-// unexplained: a capture call of this round was refused, and what the query
-// shows is not why.
+// unexplained reports whether a capture call of this round was refused for a reason that
+// the query does not show.
 func (h *history) unexplained(seen *capture.Answer, job capture.Job) bool {
 	return slices.ContainsFunc(h.calls[h.round.firstCall:], func(c call) bool {
 		if c.answer == nil || c.answer.Kind != capture.AnswerRefused || c.excused {
@@ -226,16 +225,143 @@ func (h *history) unexplained(seen *capture.Answer, job capture.Job) bool {
 	})
 }
 
-// checkFailedWithdrawn: the job was withdrawn; and if calls were made, Order
-// Query says that they took nothing (rule 13).
+// checkFailedWithdrawn checks that the job was withdrawn and, if calls were made, that
+// Order Query shows no capture (rule 13).
 func (h *history) checkFailedWithdrawn(e capture.Event, what string) {
 	switch {
 	case !h.withdrawn:
-		h.add("13", e, "failed as withdrawn, but nobody withdrew the job")
+		h.add("13", e, "failed as withdrawn, but the job was not withdrawn")
 	case len(h.calls) == 0:
 	case h.doubted() && !h.final(what):
 		h.add("13", e, "failed as withdrawn, though a call is in doubt, before agreeing queries for %s after it", h.p.Final)
 	case !h.askedSince(what):
 		h.add("13", e, "failed as withdrawn without a query after the last call")
+	}
+}
+
+// checkParked checks that a trade was parked for a reason that the events show.
+func (h *history) checkParked(e capture.Event) {
+	switch e.Reason {
+	case capture.ReasonAmountMismatch, capture.ReasonAmountUnreadable:
+		h.checkParkedPaid(e)
+	case capture.ReasonRequestIDRefused, capture.ReasonRequestIDsSpent:
+		h.checkParkedIDs(e)
+	case capture.ReasonRequestRefused, capture.ReasonRefusalContradicted, capture.ReasonUnknownCode:
+		h.checkParkedCount(e)
+	case capture.ReasonSumLowered:
+		h.checkParkedLowered(e)
+	case capture.ReasonNotifiedPaid:
+		if t := h.stretch.notifiedPaid; t.IsZero() || e.Time.Before(t.Add(h.p.AnswersFor)) {
+			h.add("11", e, "parked for a notification that says paid, of which there is none that is %s old", h.p.AnswersFor)
+		}
+	case capture.ReasonTradeUnknown:
+		if !h.quiet(lookNoTrade) || !h.doubted() {
+			h.add("5", e, "parked as unknown without %d agreeing queries, or without a call in doubt", h.p.Agree)
+		}
+	case capture.ReasonRefunded:
+		if stateOf(e) != capture.OrderRefunded {
+			h.add("5", e, "parked as refunded, but the gateway reports %s", stateOf(e))
+		}
+	case capture.ReasonStateUnclear:
+		if s := stateOf(e); s == "" || s.Class() != capture.OrderIsUnclear {
+			h.add("5", e, "parked for a state that is clear: %q", s)
+		}
+	case capture.ReasonUnresolved:
+		h.checkUnresolved(e)
+	default:
+		h.add("5", e, "parked for no known reason: %q", e.Reason)
+	}
+}
+
+// checkParkedPaid checks a trade parked as paid with another amount, or with one that
+// cannot be read and whose text is in the ledger (rule 6).
+func (h *history) checkParkedPaid(e capture.Event) {
+	if stateOf(e).Class() != capture.OrderIsPaid {
+		h.add("6", e, "parked for its amount, but the gateway reports %q", stateOf(e))
+		return
+	}
+	order := e.Answer.Order
+	job, known := h.job(e)
+	switch unread := order.Amount.IsZero() || order.AmountText != ""; {
+	case unread != (e.Reason == capture.ReasonAmountUnreadable):
+		h.add("6", e, "parked as %s, but the gateway shows %s %q", e.Reason, order.Amount, order.AmountText)
+	case !unread && known && order.Amount == job.Amount:
+		h.add("6", e, "parked for its amount, but the gateway reports %s, as asked", order.Amount)
+	}
+}
+
+// checkParkedLowered checks that the authorized amount was lowered and a call in doubt
+// may have captured the difference (rules 3 and 5).
+func (h *history) checkParkedLowered(e capture.Event) {
+	h.checkNotExcused(e)
+	shown := h.shownSum()
+	switch {
+	case !h.doubted():
+		h.add("5", e, "parked for a lowered sum, though no call is in doubt")
+	case !h.quiet(lookOpen):
+		h.add("3", e, "parked for a lowered sum before %d agreeing queries after the settle time", h.p.Agree)
+	case !h.highest.above(shown):
+		h.add("5", e, "parked for a lowered sum, but %s is the highest that was seen", shown)
+	}
+}
+
+// checkParkedIDs checks that the trade used or lost its request_ids (rule 4).
+func (h *history) checkParkedIDs(e capture.Event) {
+	if e.Reason == capture.ReasonRequestIDsSpent {
+		if n := h.stretch.ids; n < h.p.MaxIDs {
+			h.add("4", e, "parked for its request_ids, but %d were used", n)
+		}
+		return
+	}
+	h.checkNotExcused(e)
+	if h.stretch.idsRefused < maxIDsRefused {
+		h.add("4", e, "parked for its request_ids, but %d new ones were refused", h.stretch.idsRefused)
+	}
+}
+
+// checkParkedCount checks that there were enough inconclusive answers, for long enough
+// (rules 5, 9 and 10).
+func (h *history) checkParkedCount(e capture.Event) {
+	h.checkNotExcused(e)
+	this := h.calls[min(h.round.firstCall, len(h.calls)):]
+	refused := func(code string) bool {
+		return slices.ContainsFunc(this, func(c call) bool { return c.refusedWith(code) && !c.excused })
+	}
+	n := h.stretch.inconclusive.n
+	switch e.Reason {
+	case capture.ReasonRequestRefused:
+		if n < h.p.MaxAnswers || !refused(capture.CodeFieldMissing) {
+			h.add("9", e, "parked as refused after %d answers of %d", n, h.p.MaxAnswers)
+		}
+		return
+	case capture.ReasonRefusalContradicted:
+		if h.round.dead != "" && h.agree(lookOpen, h.callEnded()) {
+			return // declined, and Order Query agrees on authorized
+		}
+	}
+	if !h.enough(e) {
+		h.add("10", e, "parked as %s after %d answers that settled nothing since %s", e.Reason, n, h.stretch.inconclusive.first)
+	}
+}
+
+// checkNotExcused checks that the outcome did not follow from an excused answer.
+func (h *history) checkNotExcused(e capture.Event) {
+	if e.Excused {
+		h.add("9", e, "parked as %s while a fault of ours was known", e.Reason)
+	}
+}
+
+// checkUnresolved checks that the trade was given up after its deadline (rule 10).
+func (h *history) checkUnresolved(e capture.Event) {
+	from := h.stretch.first
+	if job, ok := h.job(e); ok {
+		// The window that Order Query shows may be in an outcome only, which the worker
+		// need not have read.
+		if d := h.ownDeadline(&job); d.After(from) {
+			from = d
+		}
+	}
+	if e.Time.Before(from.Add(h.p.GiveUpAfter)) {
+		h.add("10", e, "given up at %s, before %s", e.Time, from.Add(h.p.GiveUpAfter))
 	}
 }

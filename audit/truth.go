@@ -9,9 +9,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Truth is what the gateway knows of a trade: what its simulator tells under
-// GET /_sim/trades/{trade_id}, as far as the audit looks at it. Members it
-// does not know are ignored.
+// Truth is the gateway's state of a trade, in the JSON form of the simulator's
+// GET /_sim/trades/{trade_id}. Other members are ignored.
 type Truth struct {
 	TradeID  string             `json:"trade_id"`
 	State    capture.OrderState `json:"state"`
@@ -32,13 +31,13 @@ type captureJSON struct {
 	At        time.Time `json:"at"`
 }
 
-// MarshalJSON writes amount and currency side by side, as the simulator does.
+// MarshalJSON writes amount and currency as two members, like the simulator.
 func (c Capture) MarshalJSON() ([]byte, error) {
 	return json.Marshal(captureJSON{c.Amount.Number(), c.Amount.Currency(), c.RequestID, c.At})
 }
 
-// UnmarshalJSON reads what MarshalJSON writes. Errors wrap capture.ErrAmount
-// where the amount is none.
+// UnmarshalJSON reads what MarshalJSON writes. An error about the amount wraps
+// capture.ErrAmount.
 func (c *Capture) UnmarshalJSON(b []byte) error {
 	var w captureJSON
 	if err := json.Unmarshal(b, &w); err != nil {
@@ -52,13 +51,12 @@ func (c *Capture) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Compare holds the events of one trade against the gateway's truth: at most
-// one capture took effect, it is one the ledger announced, `captured` says so
-// with its amount, and `failed` means that no money moved. A parked trade
-// agrees with any truth. A trade without an outcome is reported as Unsettled.
+// Compare checks the events of one trade against the gateway's truth: at most one capture
+// took effect, the ledger announced it, captured has its amount, and a failed trade was
+// not paid. A parked trade agrees with any truth. A trade without an outcome is reported
+// as [Unsettled].
 //
-// job, where it is not nil, is the only job there was for the trade: what was
-// captured must be what it asked.
+// job, if not nil, is the only job of the trade: the captured amount must be its amount.
 func Compare(events []capture.Event, truth Truth, job *capture.Job) []Violation {
 	c := comparison{truth: truth, events: events}
 	c.captures()
@@ -81,7 +79,7 @@ func (c *comparison) add(rule, event, format string, args ...any) {
 	})
 }
 
-// captures: once at most, and never without an intent.
+// captures checks that there is at most one capture, and that it was announced.
 func (c *comparison) captures() {
 	if n := len(c.truth.Captures); n > 1 {
 		c.add("3", "", "captured %d times at the gateway", n)
@@ -103,7 +101,7 @@ func (c *comparison) outcome() {
 		c.add(Unsettled, "", "no outcome; the gateway reports %s and %d captures", c.truth.State, len(c.truth.Captures))
 	case last.Type == capture.Captured && len(c.truth.Captures) == 0:
 		if c.truth.State == capture.OrderPaid {
-			return // paid before the gateway's record begins
+			return // paid before the simulator's record begins
 		}
 		c.add(TruthDiffers, last.ID, "captured in the ledger, not at the gateway (%s)", c.truth.State)
 	case last.Type == capture.Captured && last.Sum() != c.truth.Captures[0].Amount:
@@ -121,9 +119,8 @@ func (c *comparison) job(job capture.Job) {
 	}
 }
 
-// Standing is the outcome that stands after the events of a trade, nil where
-// there is none: the last one, unless a person sent the trade back or a new
-// attempt was made after it.
+// Standing returns the current outcome of a trade: the last one, or nil if an operator
+// sent the trade back or a new attempt was made after it.
 func Standing(events []capture.Event) *capture.Event {
 	for _, e := range slices.Backward(events) {
 		switch {

@@ -1,5 +1,5 @@
 // Command bench measures capture-worker beside the limit of the wire, beside a
-// naive worker and beside what people would use instead.
+// naive worker and beside common alternatives.
 package main
 
 import (
@@ -79,7 +79,7 @@ func measure(ctx context.Context, o options) (r result.Run, err error) {
 	return r, errors.Join(err, a.Close())
 }
 
-// progress tells of a turn as soon as it is over.
+// progress prints a turn as soon as it is over.
 func progress(log io.Writer, t result.Turn) {
 	if t.Problem != "" {
 		fmt.Fprintf(log, "%-10s turn %d  %-20s %s\n", t.Cell, t.Turn, t.Contestant, t.Problem)

@@ -49,7 +49,7 @@ func TestTinyCell(t *testing.T) {
 // checkTurn holds a turn to what 16 calls of 20 ms can come to.
 func checkTurn(t *testing.T, turn result.Turn) {
 	t.Helper()
-	const most = 16 / 0.020 // and no fewer than a busy machine does: nobody stood still
+	const most = 16 / 0.020 // and no fewer than a busy machine does: no contestant stood still
 	switch {
 	case turn.Problem != "":
 		t.Errorf("%s: %s", turn.Contestant, turn.Problem)
@@ -89,7 +89,7 @@ func writeDocs(t *testing.T, file string) {
 
 func TestWrongOptions(t *testing.T) {
 	for _, args := range [][]string{
-		{"-cells", "20ms"}, {"-turns", "0"}, {"-contestants", "nobody"}, {"-scenario", "rain"},
+		{"-cells", "20ms"}, {"-turns", "0"}, {"-contestants", "unknown"}, {"-scenario", "rain"},
 		{"-env", "X"}, {"-also", "=x"}, {"-scale", "0"}, {"cells"}, {"-report", "/nowhere"},
 	} {
 		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil {

@@ -103,7 +103,7 @@ func scenarioHelp() string {
 	for _, s := range arena.Scenarios() {
 		fmt.Fprintf(&b, "%s: %s\n", s.Name, s.About)
 	}
-	return b.String() + durable + ": cells (20ms/256 where none are named) with -sync"
+	return b.String() + durable + ": cells (default 20ms/256) with -sync"
 }
 
 func (o *options) complete(cells, contestants string) (err error) {

@@ -47,7 +47,7 @@ const (
 // signature, no key.
 type Answer struct {
 	Kind AnswerKind `json:"kind"`
-	// Code is the gateway's code where one was read, "" where none was.
+	// Code is the gateway's code or "" if none was read.
 	Code string `json:"code,omitempty"`
 	// Why says in a few words why the answer is of its kind.
 	Why string `json:"why,omitempty"`
@@ -55,7 +55,7 @@ type Answer struct {
 	Message string `json:"message,omitempty"`
 	// ResponseID is the gateway's name of this answer, for its support desk.
 	ResponseID string `json:"response_id,omitempty"`
-	// HTTPStatus is the status of the HTTP response, 0 where none came.
+	// HTTPStatus is the status of the HTTP response, 0 if none came.
 	HTTPStatus int `json:"http_status,omitempty"`
 	// Latency is how long the call took, in nanoseconds in JSON.
 	Latency time.Duration `json:"latency_ns,omitempty"`

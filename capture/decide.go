@@ -28,7 +28,7 @@ type Step struct {
 	Do   Action
 	Rule string // the name of the row that decided
 	// Until is, of DoWait, when to look again. Of DoAttempt it is the deadline:
-	// as long as it is ahead, and nobody wrote to the trade, Decide says the same
+	// as long as it is ahead, and the trade has no new event, Decide returns the same
 	// again. The zero time is no deadline.
 	Until time.Time
 	// Event is the event to append, of DoAttempt and DoSettle. The shell fills
@@ -70,7 +70,7 @@ type Policy struct {
 	AskSince time.Time
 }
 
-// DefaultPolicy is the policy where nobody sets one. It suits calls that are
+// DefaultPolicy is the policy if none is set. It suits calls that are
 // given up after 30 seconds.
 func DefaultPolicy() Policy {
 	return Policy{
@@ -137,9 +137,9 @@ var decideTable = []decideRow{
 	{"captured, other ask", "8", "captured; the job asks for something else",
 		"dead-letter as conflict; the outcome stands", is(PhaseCaptured), conflict},
 	{"parked, same ask", "8", "parked; the job asks the same",
-		"ack; a person releases it, or the truth arrives", both(is(PhaseParked), situation.asksSame), ack},
+		"ack; an operator releases it, or the truth arrives", both(is(PhaseParked), situation.asksSame), ack},
 	{"parked, other ask", "8", "parked; the job asks for something else",
-		"dead-letter as conflict; a person releases the trade first", is(PhaseParked), conflict},
+		"dead-letter as conflict; an operator releases the trade first", is(PhaseParked), conflict},
 	{"failed, same ask", "8, 11", "failed; the job asks for what failed before, and no newer notification says paid",
 		"ack", all(is(PhaseFailed), situation.asksSame, not(situation.notifiedPaid)), ack},
 	{"withdrawn, other ask", "8, 13", "failed and withdrawn; the job asks for something else",
@@ -155,7 +155,7 @@ var decideTable = []decideRow{
 		"append the intent and call, with a new request_id", all(situation.untouched, not(situation.asksFirst), not(situation.windowOver)), attempt},
 	{"not due", "3, 10", "the schedule, the settle time or the spacing of queries says later, and no notification came since the last query",
 		"wait until then", situation.notDue, waitUntilDue},
-	{"gave up", "5, 10", "give_up_after is over since the deadline, or since the first event where no deadline is known; the gateway took a query after that, and for the settle time none told anything to build on, or it followed a call made that late",
+	{"gave up", "5, 10", "give_up_after is over since the deadline, or since the first event if no deadline is known; the gateway took a query after that, and for the settle time none told anything to build on, or it followed a call made that late",
 		"park as unresolved", situation.exhausted, park(ReasonUnresolved)},
 	{"window over", "10", "the deadline has passed",
 		"query: the last word on it", situation.windowOver, query},

@@ -7,7 +7,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// A dismissal closes a person's case and nothing else: the trade stays parked,
+// A dismissal closes an operator's case and nothing else: the trade stays parked,
 // the truth still corrects it, and a release opens it as any other.
 func TestDismissedSaysNothingAboutTheMoney(t *testing.T) {
 	parked := func() *book {

@@ -1,8 +1,7 @@
 // Package capture is the domain of capture-worker: what a job asks, what the
 // gateway may answer, what is written down about a trade, and what follows
-// from it. It is pure: no I/O, no clock, no context, nothing random. Whoever
-// holds a State, a Job and the time can say what to do next, and everyone who
-// holds the same gets the same step.
+// from it. It is pure: no I/O, no clock, no context, nothing random. The next
+// step follows from a State, a Job and the time alone.
 //
 // The words:
 //

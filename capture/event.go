@@ -23,8 +23,8 @@ const (
 	Withdrawn EventType = "withdrawn" // the job is withdrawn: no further capture call is made
 	Dismissed EventType = "dismissed" // an operator closed a parked trade's case; no outcome
 	Captured  EventType = "captured"  // outcome: the money is taken
-	Failed    EventType = "failed"    // outcome: surely no money, with the reason
-	Parked    EventType = "parked"    // outcome: a person must look, with the reason
+	Failed    EventType = "failed"    // outcome: no money moved, with the reason
+	Parked    EventType = "parked"    // outcome: an operator must look, with the reason
 )
 
 // EventTypes lists the types in the order in which a trade may meet them.
@@ -131,7 +131,7 @@ type Event struct {
 	Attempt    int       `json:"attempt,omitempty"`
 	Call       int       `json:"call,omitempty"`
 	RequestID  string    `json:"request_id,omitempty"`
-	LeaseUntil time.Time `json:"lease_until,omitzero"` // the call has ended by then, whoever makes it
+	LeaseUntil time.Time `json:"lease_until,omitzero"` // the call has ended by then, for every worker
 	Job        *Job      `json:"job,omitempty"`
 
 	// Of answered, queried and the outcomes: the evidence.

@@ -136,7 +136,7 @@ func (x *explorer) always(no reply) {
 		x.check(before, w)
 	}
 	if no.kind != capture.AnswerNotSent && no.code != capture.CodeSignature {
-		x.fail(w, "%s for ever ends nowhere", no.code)
+		x.fail(w, "%s without end never settles", no.code)
 	}
 }
 
@@ -286,7 +286,7 @@ func (x *explorer) check(before, after world) {
 
 func phaseOf(s capture.State) capture.Phase { return cmp.Or(s.Phase, capture.PhaseNew) }
 
-// reach notes the row that judged. One that writes nothing is told from the
+// reach notes the row that judged. One that writes nothing is known from the
 // phase: nothing is written about a captured trade, nor for a late answer.
 func (x *explorer) reach(w world) {
 	for _, via := range w.judgements {

@@ -10,7 +10,7 @@ import (
 
 // Hint returns the trade and the order that a message seems to be about, though
 // it may be no job at all: "" where it says none that could be printed. It is
-// for people who look for a message, who may have mistyped the very field.
+// for operators who look for a message, whose publisher may have mistyped the very field.
 // Nothing may be decided by it; that is what Decode is for.
 func (d *Decoder) Hint(header map[string][]string, body []byte) (tradeID, orderID string) {
 	for _, obj := range d.likely(header, body) {

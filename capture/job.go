@@ -102,7 +102,7 @@ func (j Job) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads a job that MarshalJSON wrote, as the ledger does. It is
-// not the way to read a job from a stranger: that is Decoder.
+// not the way to read an untrusted job: use Decoder.
 func (j *Job) UnmarshalJSON(b []byte) error {
 	var w jobJSON
 	if err := json.Unmarshal(b, &w); err != nil {

@@ -208,7 +208,7 @@ func (r *jobReader) whole(field int, text string) string {
 	return text
 }
 
-// number takes a number of somebody else's event by its text, digit by digit.
+// number takes a number of a foreign event by its text, digit by digit.
 func (r *jobReader) number(field int, raw []byte) (string, bool) {
 	if bytes.ContainsAny(raw, "eE") {
 		reason := MalformedAmount
@@ -282,7 +282,7 @@ func (r *jobReader) url() string {
 	return text
 }
 
-// standsAlone refuses a text that the gateway could read as a neighbour of its
+// standsAlone refuses a text that the gateway could read as a parameter beside its
 // own parameter: what is signed of a call is joined raw.
 func (r *jobReader) standsAlone(field int, text string) {
 	if SignsAsSeveral(text) {

@@ -93,10 +93,10 @@ var judgeQueryTable = []judgeRow{
 }
 
 // Judge says what an answer proves about a trade, as the event to append, nil
-// where there is nothing to write down. The shell fills in id, time and worker,
+// if there is nothing to append. The shell fills in id, time and worker,
 // and of answered and queried the time of the next try.
 //
-// job is the job at hand; it is nil where a person, a notification or a batch
+// job is the job at hand; it is nil if an operator, a notification or a batch
 // asks. now is when the answer arrived. It changes neither s nor job.
 func Judge(s *State, job *Job, f Finding, now time.Time, p Policy) *Event {
 	v := &facts{s: s, job: job, now: now, p: p.OrDefault()}

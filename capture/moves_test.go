@@ -133,7 +133,7 @@ func (w world) queries(job *capture.Job) []world {
 	if !w.taken.IsZero() {
 		ask(w, orderAnswer(capture.OrderPaid, w.taken))
 		ask(w, orderAnswer(capture.OrderPaid, capture.Amount{}))
-		// How a capture by another hand shows is that hand's; it is told apart
+		// How a capture by another hand shows is its own; it is told apart
 		// from ours by its amount alone.
 		if !w.foreign {
 			ask(w, orderAnswer(capture.OrderPaid, w.job.AuthorizedAmount))
@@ -175,16 +175,16 @@ func (w world) elsewhere() []world {
 		out = append(out, next.append(capture.Event{Type: capture.Withdrawn, TradeID: "T1", By: "ann", Note: "returned"}).did("withdrawn"))
 	}
 	if next, fresh := w.once("watched " + string(w.state.Phase)); fresh && w.state.Events > 0 {
-		out = append(out, next.did("somebody asks").queries(nil)...)
+		out = append(out, next.did("queried").queries(nil)...)
 	}
 	if w.slow > 0 {
 		out = append(out, w.slowAnswer())
 	}
 	if next, fresh := w.once("by hand"); fresh && w.state.Events > 0 && w.alive() && w.flying.IsZero() && !w.state.Unanswered {
 		next.shows, next.foreign = next.now, true
-		as := next.did("captured by somebody else, as asked")
+		as := next.did("captured elsewhere, as asked")
 		next.taken, as.taken = byHand, w.job.Amount
-		out = append(out, next.did("captured by somebody else"), as)
+		out = append(out, next.did("captured elsewhere"), as)
 	}
 	return out
 }
@@ -200,8 +200,8 @@ func (w world) slowAnswer() world {
 	return w.did("slow answer").judged(f, nil)
 }
 
-// settledMoves is what may come after an outcome: another ask, more time, a
-// person, a second look.
+// settledMoves is what may come after an outcome: another ask, more time, an
+// operator, another query.
 func (w world) settledMoves() []world {
 	var out []world
 	if next, fresh := w.once("second job"); fresh {
@@ -219,7 +219,7 @@ func (w world) settledMoves() []world {
 	return out
 }
 
-// byHand is what somebody else captures at the gateway.
+// byHand is what is captured at the gateway by other means.
 var byHand = eurMust("7.00")
 
 func eurMust(s string) capture.Amount {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// notifyHosts says which hosts a job's own notify_url may name. Whoever may
-// publish jobs could steer the notifications of a trade away otherwise.
+// notifyHosts lists the hosts that a job's own notify_url may name.
+// Without it a publisher of jobs could redirect the notifications of a trade.
 type notifyHosts struct {
 	any     bool
 	allowed []string // in lower case, without the dot at the end

@@ -44,7 +44,7 @@ func (n *node) kid(name string) *node {
 	return k
 }
 
-// crossed returns a path that is read and also led through, or "". Where there
+// crossed returns a path that is read and also led through, or "". If there
 // is an alternative to each, both can be true of different events.
 func (n *node) crossed() string {
 	if len(n.slots) > 0 && len(n.kids) > 0 && n.strict {

@@ -2,8 +2,8 @@ package capture
 
 import "errors"
 
-// ErrNotOurs says that jobs.match does not select the message: it is somebody
-// else's event, to be acknowledged and otherwise left alone.
+// ErrNotOurs means that jobs.match does not select the message: it is an event
+// for other consumers, to be acknowledged and otherwise left alone.
 var ErrNotOurs = errors.New("not selected by jobs.match")
 
 // Reasons why a job is malformed. Each is the last token of the subject
@@ -38,7 +38,7 @@ func MalformedReasons() []string {
 // no URL, which may hold what does not belong in a log.
 type MalformedError struct {
 	Reason string // one of MalformedReasons
-	Field  string // the path in the message, "" where it is about the whole
+	Field  string // the path in the message, "" if it is about the whole
 	Detail string // what is wrong and what is allowed, in plain words
 }
 

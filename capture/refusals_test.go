@@ -9,7 +9,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// steady is a gateway that answers every call alike, for ever.
+// steady is a gateway that answers every call alike, without end.
 type steady struct{ call, query string }
 
 var (
@@ -175,7 +175,7 @@ func unproved(e capture.Event, call, query string, doubt bool) string {
 // refusalTable prints the ends, for docs/state-machine.md.
 func refusalTable(t *testing.T) string {
 	var b strings.Builder
-	b.WriteString("\n## What every refusal ends as\n\nThe gateway answers every capture call with the code of the row and every Order Query with the word of the column, for ever; the job asks for 30.00 EUR within 30 days, \"less\" is 10.00. Each cell says how the trade ends, after how many calls, how long after the first. With \"in doubt\" the answer of an earlier call was lost. This table is walked by a test, and printed from it.\n\n| capture call | in doubt |")
+	b.WriteString("\n## What every refusal ends as\n\nThe gateway answers every capture call with the code of the row and every Order Query with the word of the column, without end; the job asks for 30.00 EUR within 30 days, \"less\" is 10.00. Each cell says how the trade ends, after how many calls, how long after the first. With \"in doubt\" the answer of an earlier call was lost. This table is walked by a test, and printed from it.\n\n| capture call | in doubt |")
 	for _, query := range steadyQueries {
 		fmt.Fprintf(&b, " %s |", query)
 	}

@@ -209,7 +209,7 @@ func TestCorrectedAmountIsNotGivenUpAtOnce(t *testing.T) {
 	b.want(corrected, "cleared, new id")
 }
 
-// A person who releases the trade sends back the ask that was parked.
+// An operator who releases the trade sends back the ask that was parked.
 func TestReleaseGoesOnWithTheAskThatWasParked(t *testing.T) {
 	b := newBook(t)
 	first, corrected := jobOf(t, "30.00"), jobOf(t, "25.00")
@@ -257,8 +257,8 @@ func TestDeadlineAfterInternalErrorIsConfirmed(t *testing.T) {
 	b.learn(&job, sees(capture.OrderAuthorized, eur(t, "30.00")), "seen") // stale
 }
 
-// A long stop of ours is not a long silence of the gateway: who comes back and
-// finds the trade authorized goes on.
+// A long stop of ours is not a long silence of the gateway: a
+// worker that comes back and finds the trade authorized continues.
 func TestLongStopDoesNotPark(t *testing.T) {
 	b := newBook(t)
 	job := jobOf(t, "30.00")
@@ -305,7 +305,7 @@ func TestSilenceAfterALongStopHasToLast(t *testing.T) {
 func TestOurFaultParksNothing(t *testing.T) {
 	refused := capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeSignature}
 	for name, answer := range map[string]capture.Answer{
-		"our key is refused": refused, "not sent": {Kind: capture.AnswerNotSent, Why: "the gate is shut"},
+		"our key is refused": refused, "not sent": {Kind: capture.AnswerNotSent, Why: "calls are paused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBook(t)

@@ -11,7 +11,7 @@ type situation = *facts
 
 type facts struct {
 	s   *State
-	job *Job // the job at hand, nil where a person or a notification asks
+	job *Job // the job at hand, nil if an operator or a notification asks
 	now time.Time
 	p   Policy
 }
@@ -62,7 +62,7 @@ func (v situation) asksSame() bool {
 // failedBefore: the job asks for what failed. If time was what it failed for, a
 // job that leaves more of it is another request, as long as that is ahead. More,
 // not only ahead: where the gateway's window is shorter than ours, the same job
-// would be called again for ever.
+// would be called again without end.
 func (v situation) failedBefore(failed FailedRequest) bool {
 	if failed.Job.Amount != v.job.Amount {
 		return false
@@ -108,7 +108,7 @@ func (v situation) inDoubt() bool { return v.s.Doubted || v.s.callLost() }
 func (v situation) open() bool { return v.s.Outcome == nil || v.reopened() }
 
 // intent is the job that an open trade is about: the one in the ledger, so
-// that a retry repeats its request to the letter; else the one at hand.
+// that a retry repeats exactly its request; else the job of the delivery.
 func (v situation) intent() *Job {
 	if v.s.Job.TradeID != "" && !v.reopened() {
 		return &v.s.Job
@@ -274,7 +274,7 @@ func (v situation) dueAt() time.Time {
 	return due
 }
 
-// scheduled is dueAt where nobody brought news.
+// scheduled is dueAt if no notification came.
 func (v situation) scheduled() time.Time {
 	switch {
 	case v.cleared() && !v.windowOver():
@@ -314,7 +314,7 @@ func (v situation) outcome(t EventType, reason string) *Event {
 }
 
 // draft starts an event of the trade. Where the ledger does not hold the job
-// yet, the event does, so that whoever reads it knows what was asked.
+// yet, the event does, so that its readers know what was requested.
 func (v situation) draft(t EventType) *Event {
 	job := v.intent()
 	e := &Event{

@@ -146,7 +146,7 @@ func Fold(events []Event) State {
 	return s
 }
 
-// Add folds one more event into a state that nobody else holds; copies made of
+// Add folds one more event into a state that the caller alone holds; copies made of
 // the state before are not changed. It keeps a copy of the event, whose Job and
 // Answer it shares. An event of a type it does not know is counted and changes
 // nothing else.

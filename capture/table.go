@@ -41,7 +41,7 @@ func Rows() []Row {
 // Edge says that an event led a trade from one phase to another.
 type Edge struct {
 	From, To Phase
-	By       string // the row that wrote the event, or its type where nobody judged
+	By       string // the row that wrote the event, or its type if no row did
 }
 
 // StateMachine prints docs/state-machine.md: the tables as they are, and a
@@ -92,22 +92,22 @@ var phaseTexts = map[Phase]string{
 	PhaseCalling:  "the last intent has no answer in the ledger: the call is under way, or its answer is lost",
 	PhaseAnswered: "the last call was answered, and that did not settle it",
 	PhaseCaptured: "outcome: the money is taken; nothing follows",
-	PhaseFailed:   "outcome: surely no money; a job that asks for something else opens it again",
-	PhaseParked:   "outcome: a person must look; a release opens it again",
+	PhaseFailed:   "outcome: no money moved; a job that asks for something else opens it again",
+	PhaseParked:   "outcome: an operator must look; a release opens it again",
 }
 
 const machineIntro = `<!-- Printed from the tables in capture/. Change those, then run: go test ./capture -run TestStateMachineDocument -update -->
 
 # The state machine
 
-What the worker knows of a trade is the sum of the trade's events in the ledger. From it, the job at hand and the clock, ` + "`Decide`" + ` names the next step; from an answer of the gateway, ` + "`Judge`" + ` names what is written down. Both read a table from the top: the first row whose condition holds decides. They know no clock, no network and no chance, so everybody who holds the same ledger comes to the same step.
+A trade's state is the fold of its events in the ledger. From it, the job and the clock, ` + "`Decide`" + ` returns the next step; from an answer of the gateway, ` + "`Judge`" + ` returns the event to append. Both read a table from the top: the first row whose condition holds decides. They know no clock, no network and no chance, so every worker that reads the same ledger takes the same step.
 
 The numbers in the column "rule" are those of [rules.md](rules.md). Each event carries the name of the row that wrote it, in its member ` + "`rule`" + `.
 
 The words:
 
 - An **attempt** is one ` + "`request_id`" + `; it may need several **calls**.
-- A call's **lease** is the time by which it is over, whoever makes it: twice ` + "`gateway.timeout`" + ` and five seconds after it was announced.
+- A call's **lease** is the time by which it is over, for every worker: twice ` + "`gateway.timeout`" + ` and five seconds after it was announced.
 - A call is **lost** when it ended without an answer that ends it: a timeout, a broken connection, a crash, "accepted". After -1000 it is not lost, but **in doubt**: it may have taken effect.
 - The **settle time** (` + "`reconcile.settle`" + `) is how long a lost call may still land and become visible. Queries **agree** when ` + "`reconcile.agree`" + ` of them in a row, asked after the settle time and ` + "`reconcile.spacing`" + ` apart, show the same. A query that tells nothing neither agrees nor contradicts.
 - An **ask** is what a job wants: amount, currency and the time it leaves. The same ask again changes nothing; another ask opens a failed trade.
@@ -117,5 +117,5 @@ The words:
 var machineTables = []struct{ name, title, text string }{
 	{TableDecide, "What to do next", "Read before every step, for the job that is being delivered. \"Open\" is every phase but captured, parked and, for the same ask, failed."},
 	{TableCapture, "What the answer to a capture call proves", "Read when a capture call has ended, however late."},
-	{TableQuery, "What the answer to an Order Query proves", "Read for every query, whoever asked: the worker, a notification, a batch, a person."},
+	{TableQuery, "What the answer to an Order Query proves", "Read for every query: of the worker, a notification, a batch or an operator."},
 }

@@ -89,7 +89,7 @@ func (w world) land() world {
 func (w world) alive() bool { return w.gone == "" && w.taken.IsZero() }
 
 // hidden: a query that says authorized may be followed by one that says paid,
-// though nobody calls.
+// though no call is made.
 func (w world) hidden() bool {
 	return (!w.flying.IsZero() && w.gone == "" && w.now.Before(w.lands)) || (!w.taken.IsZero() && w.now.Before(w.shows))
 }

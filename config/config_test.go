@@ -13,7 +13,7 @@ import (
 	"github.com/capture-worker/capture-worker/config"
 )
 
-var update = flag.Bool("update", false, "write the golden files and the table of the README anew")
+var update = flag.Bool("update", false, "rewrite the golden files and the table of docs/configuration.md")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -68,7 +68,7 @@ func readCompose(t *testing.T) compose {
 }
 
 // load is the configuration that an environment makes, with the secret's file
-// where it is here.
+// at its place in this repository.
 func load(t *testing.T, env map[string]string, secretFile string, o config.Options) config.Config {
 	t.Helper()
 	known := map[string]bool{config.FileEnv: true}

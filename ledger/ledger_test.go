@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/processtest"
@@ -126,4 +128,27 @@ func TestJetStreamReplicated(t *testing.T) {
 		ensure(t, js, ledger.StreamConfig{Replicas: 3})
 		ledgertest.Run(t, func(*testing.T) ledger.Ledger { return open(js, ledger.Options{}) })
 	})
+}
+
+// TestZeroValues: the methods of zero values return errors that say what is missing.
+func TestZeroValues(t *testing.T) {
+	t.Parallel()
+	for name, l := range map[string]ledger.Ledger{"NewJetStream": &ledger.JetStream{}, "Ledger is not set": ledgertest.Faulty{}} {
+		_, appendErr := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
+		_, loadErr := l.Load(t.Context(), "t")
+		_, _, lastErr := l.Last(t.Context(), "t")
+		for _, err := range []error{appendErr, loadErr, lastErr} {
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("got %v, want an error that contains %q", err, name)
+			}
+		}
+	}
+	for _, err := range (&ledger.JetStream{}).Watch(t.Context(), 1) {
+		if err == nil {
+			t.Error("Watch of a zero JetStream yields an event")
+		}
+	}
+	if _, err := (&ledger.ParkedTrades{}).Look(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "FollowParked") {
+		t.Errorf("Look: %v", err)
+	}
 }

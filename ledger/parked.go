@@ -44,6 +44,9 @@ const lookPages = 4
 // because it had a parked event and an operator has to look. The other trades are
 // checked, and the first such error is returned at the end.
 func (p *ParkedTrades) Look(ctx context.Context, trades int) (more bool, err error) {
+	if p.l == nil {
+		return false, errors.New("ParkedTrades has no ledger: create it with JetStream.FollowParked")
+	}
 	more = true
 	for page := 0; page < lookPages && more && len(p.fresh) < trades; page++ {
 		found, upTo, err := p.l.TradesSince(ctx, capture.Parked, p.upTo)

@@ -83,7 +83,10 @@ type Config struct {
 	Limiter  Limiter // nil is no limit
 	// Paused reports whether the job intake is paused for a fault of ours: no
 	// refusal ends a trade then. nil is never.
-	Paused  func() bool
+	Paused func() bool
+	// MayFail reports whether a trade may be failed for what the gateway refuses
+	// with that code since that time. nil is always.
+	MayFail func(ctx context.Context, code string, since time.Time) bool
 	Sources Sources      // the zero value accepts every sender
 	Log     *slog.Logger // nil disables logging
 	Tracer  Tracer       // nil disables tracing

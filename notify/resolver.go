@@ -216,7 +216,7 @@ func (r *resolver) try(t *task) (again time.Time) {
 }
 
 func (r *resolver) ask(ctx context.Context, t *task, trade *reconcile.Trade, later time.Time) time.Time {
-	asking := reconcile.Resolver{Recorder: r.cfg.Recorder, Excused: r.cfg.Paused, Query: func(ctx context.Context, id string) capture.Answer {
+	asking := reconcile.Resolver{Recorder: r.cfg.Recorder, Excused: r.cfg.Paused, MayFail: r.cfg.MayFail, Query: func(ctx context.Context, id string) capture.Answer {
 		return r.cfg.Limiter.Do(ctx, func(ctx context.Context) capture.Answer { return r.cfg.Query(ctx, id) })
 	}}
 	result, err := asking.Resolve(ctx, t.trade)

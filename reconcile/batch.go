@@ -108,7 +108,7 @@ type batchRun struct {
 	cancel   context.CancelCauseFunc
 	skip     Cursor // a copy from the start of the run
 	limiter  *rate.Limiter
-	breaker  *breaker
+	breaker  *batchBreaker
 	window   chan struct{} // one element per item from the oldest unfinished to the newest
 	work     chan numbered
 	verdicts chan Verdict
@@ -146,7 +146,7 @@ func (b *Batch) begin(ctx context.Context, cursor *Cursor) *batchRun {
 		limit = rate.Limit(r.Rate)
 	}
 	r.limiter = rate.NewLimiter(limit, 1)
-	r.breaker = &breaker{now: r.Resolver.Recorder.Clock, giveUp: r.GiveUp, waiting: r.Waiting, probe: r.probe}
+	r.breaker = newBatchBreaker(r.Resolver.Recorder.Clock, r.GiveUp, r.Waiting, r.probe)
 	r.window = make(chan struct{}, windowPerWorker*r.Concurrency)
 	r.order = make(chan int64, cap(r.window))
 	r.work, r.verdicts, r.stopped = make(chan numbered), make(chan Verdict), make(chan struct{})

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/breaker"
 )
 
 // ErrGatewayDown is returned by [Batch.Run] if the gateway gave no useful answer
@@ -16,36 +16,31 @@ import (
 // KindUnknown and Unasked; run the batch again later with the same [Cursor].
 var ErrGatewayDown = errors.New("the gateway gives no useful answers")
 
-const (
-	breakerThreshold  = 10               // useless answers in a row that open the breaker
-	breakerFirstPause = 2 * time.Second  // doubles after each failed probe
-	breakerMaxPause   = 60 * time.Second // at most
-)
-
-// breaker is the circuit breaker of a batch's queries. It opens after
-// breakerThreshold useless answers in a row, and on HTTP 429. Useless answers in
-// a row may also come from the trades themselves, so the first probe is made at
-// once, about a trade that should give a useful answer; further probes follow
-// after growing pauses. A useful answer closes it.
-type breaker struct {
+// batchBreaker holds back all queries of a batch while the circuit breaker is
+// open. Useless answers in a row may also be about their trades, of which a batch
+// of the troubled ones has many: a probe, a query about a trade that was answered
+// before, shows which. The first is made at once, the others after pauses that
+// grow.
+type batchBreaker struct {
 	now     func() time.Time
 	giveUp  time.Duration
 	waiting func(since, until time.Time) // may be nil
-	// probe reports whether the gateway gives useful answers.
-	probe func(context.Context) bool
+	probe   func(context.Context) capture.Answer
 
 	mu      sync.Mutex
-	useless int       // answers in a row
-	since   time.Time // of the first of them
-	open    bool
-	warned  bool // waiting was called since it opened
-	pause   time.Duration
-	until   time.Time
-	probing chan struct{} // closed when the probe in progress ends; nil if there is none
+	breaker *breaker.Breaker
+	warned  bool          // waiting was called since it opened
+	ended   chan struct{} // closed when the probe under way has ended; nil if there is none
+}
+
+func newBatchBreaker(now func() time.Time, giveUp time.Duration, waiting func(since, until time.Time), probe func(context.Context) capture.Answer) *batchBreaker {
+	return &batchBreaker{now: now, giveUp: giveUp, waiting: waiting, probe: probe, breaker: breaker.New(breaker.Config{
+		InARow: 10, Throttle: true, ProbeNow: true, ProbeFirst: 2 * time.Second, ProbeMax: time.Minute,
+	})}
 }
 
 // acquire waits until a query may be made.
-func (b *breaker) acquire(ctx context.Context) error {
+func (b *batchBreaker) acquire(ctx context.Context) error {
 	for {
 		wait, probe, err := b.admit()
 		switch {
@@ -71,87 +66,74 @@ func (b *breaker) acquire(ctx context.Context) error {
 	}
 }
 
-// probeTurn is a probe to make (mine) or to wait for.
-type probeTurn struct {
+// trial is a probe to wait for, or to make.
+type trial struct {
 	ended chan struct{}
 	mine  bool
 }
 
-// admit returns nothing if a query may be made, else what to wait for: a
-// duration, or a probe.
-func (b *breaker) admit() (wait time.Duration, p *probeTurn, err error) {
+// admit lets a query through (no wait, no trial), or returns what to wait for: a
+// time, or the end of a probe.
+func (b *batchBreaker) admit() (wait time.Duration, t *trial, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch now, end := b.now(), b.since.Add(b.giveUp); {
-	case !b.open:
+	since := b.breaker.Since()
+	switch now, end := b.now(), since.Add(b.giveUp); {
+	case b.breaker.Cause() == breaker.Closed:
 		return 0, nil, nil
 	case !now.Before(end):
-		return 0, nil, fmt.Errorf("%w since %s", ErrGatewayDown, b.since.UTC().Format(time.RFC3339))
-	case now.Before(b.until):
-		return min(b.until.Sub(now), end.Sub(now)), nil, nil
-	case b.probing != nil:
-		return 0, &probeTurn{ended: b.probing}, nil
+		return 0, nil, fmt.Errorf("%w since %s", ErrGatewayDown, since.UTC().Format(time.RFC3339))
+	case now.Before(b.breaker.Next()):
+		return min(b.breaker.Next().Sub(now), end.Sub(now)), nil, nil
+	case b.ended != nil:
+		return 0, &trial{ended: b.ended}, nil
 	}
-	b.probing = make(chan struct{})
-	return 0, &probeTurn{ended: b.probing, mine: true}, nil
+	b.ended = make(chan struct{})
+	return 0, &trial{ended: b.ended, mine: true}, nil
 }
 
-// probed takes the result of a probe. A probe that was canceled has none.
-func (b *breaker) probed(useful, canceled bool) {
+// probed takes the answer to a probe. One that ended with our own run counts for
+// nothing.
+func (b *batchBreaker) probed(answer capture.Answer, ended bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	close(b.probing)
-	b.probing = nil
-	switch {
-	case useful:
-		b.close()
-	case !canceled:
+	close(b.ended)
+	b.ended = nil
+	if answered := useful(answer); ended && !answered {
+		return
+	}
+	if b.breaker.Probed(answer, b.now()) {
+		b.warned = false
+	} else {
 		b.warn()
-		b.pause = min(max(2*b.pause, breakerFirstPause), breakerMaxPause)
-		b.until = b.now().Add(b.pause)
 	}
 }
 
-// close lets queries pass again. The caller holds mu.
-func (b *breaker) close() {
-	b.useless, b.open, b.warned, b.pause, b.until = 0, false, false, 0, time.Time{}
-}
-
-// warn calls waiting once per opening. The caller holds mu.
-func (b *breaker) warn() {
+// warn reports once that queries are held back; mu is held.
+func (b *batchBreaker) warn() {
 	if !b.warned && b.waiting != nil {
-		b.waiting(b.since, b.since.Add(b.giveUp))
+		b.waiting(b.breaker.Since(), b.breaker.Since().Add(b.giveUp))
 	}
 	b.warned = true
 }
 
-// observe takes the answer to a query.
-func (b *breaker) observe(answer capture.Answer) {
+// observe takes the answer to a query. A useful one to a query that was under way
+// when the breaker opened is as good as a probe.
+func (b *batchBreaker) observe(answer capture.Answer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if useful(answer) {
-		b.close()
+	if b.breaker.Cause() != breaker.Closed && !breaker.Useless(answer) {
+		b.breaker.Probed(answer, b.now())
+		b.warned = false
 		return
 	}
-	if b.useless++; b.useless == 1 {
-		b.since = b.now()
-	}
-	// Answers to queries that were in flight when it opened do not extend the
-	// pause.
-	throttled := answer.HTTPStatus == http.StatusTooManyRequests
-	if b.open || !throttled && b.useless < breakerThreshold {
-		return
-	}
-	b.open = true
-	if throttled {
-		b.warn()
-		b.pause = breakerFirstPause
-		b.until = b.now().Add(b.pause)
+	if b.breaker.Observe(answer, b.now()) && b.breaker.Next().After(b.now()) {
+		b.warn() // throttled: the gateway has said that it wants no more
 	}
 }
 
-// useful reports whether the answer to an Order Query says something about its
-// trade, or about our key or user.
+// useful reports whether the answer to an Order Query is about its trade, or about
+// our key or user.
 func useful(a capture.Answer) bool {
 	return a.Kind == capture.AnswerDone && a.Order != nil || a.Kind == capture.AnswerRefused
 }

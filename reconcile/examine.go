@@ -183,15 +183,15 @@ func (r *batchRun) askOnce(tradeID string) (capture.Finding, error) {
 
 // probe asks about a trade that had a useful answer before, or about
 // capture.ProbeTradeID, which the gateway refuses as unknown.
-func (r *batchRun) probe(ctx context.Context) bool {
+func (r *batchRun) probe(ctx context.Context) capture.Answer {
 	if r.limiter.Wait(ctx) != nil {
-		return false
+		return capture.Answer{Kind: capture.AnswerNotSent}
 	}
 	id := capture.ProbeTradeID
 	if known := r.answered.Load(); known != nil {
 		id = *known
 	}
-	return useful(r.Resolver.Query(ctx, id))
+	return r.Resolver.Query(ctx, id)
 }
 
 // endOf returns the reason for the end of a run. The limiter returns an error of

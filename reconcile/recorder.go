@@ -146,6 +146,23 @@ func (r *Recorder) append(ctx context.Context, t *Trade, e *capture.Event) (seq 
 	return r.Ledger.Append(ctx, *e, t.Seq)
 }
 
+// FailsBy returns the code of the refusal for which a finding would fail a trade,
+// and since when the gateway has refused it; "" if it would not, or if the order's
+// own state explains the failure. Queried in the wrong account, every trade looks
+// as if it were dead: such a failure needs a proof that ours is the right one.
+func (r *Recorder) FailsBy(t *Trade, job *capture.Job, f capture.Finding) (code string, since time.Time) {
+	e := capture.Judge(&t.State, job, f, r.Clock(), r.Policy)
+	switch {
+	case e == nil || e.Type != capture.Failed:
+		return "", time.Time{}
+	case f.Answer.NoSuchTrade():
+		return f.Answer.Code, t.State.AnsweredAt
+	case e.Reason == capture.ReasonAmountExceeded, e.Reason == capture.ReasonCurrencyMismatch:
+		return t.State.Answer.Code, t.State.AnsweredAt
+	}
+	return "", time.Time{}
+}
+
 // Apply judges a finding and records the event that follows. On a conflict it
 // judges the same finding again on the new state, so that no answer is lost. It
 // returns the event that was written, nil if there was nothing to write. job

@@ -196,3 +196,31 @@ func TestLookWritesNothingResolveDoes(t *testing.T) {
 		t.Errorf("a trade that the ledger does not know: %v", err)
 	}
 }
+
+// A refusal that the query explains fails a trade only if our account is known to
+// be the right one (rule 9).
+func TestResolveAsksWhetherATradeMayFail(t *testing.T) {
+	t.Parallel()
+	for _, mayFail := range []bool{false, true} {
+		recorder := newRecorder(&ledger.Memory{}, "mine")
+		announce(t, recorder)
+		refused := capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeAmountExceeded}}
+		if _, _, err := recorder.Apply(t.Context(), mustOpen(t, recorder), nil, refused); err != nil {
+			t.Fatal(err)
+		}
+		asked := ""
+		resolver := &reconcile.Resolver{
+			Recorder: recorder,
+			Query: func(context.Context, string) capture.Answer {
+				return capture.Answer{Kind: capture.AnswerDone, Code: capture.CodeSuccess, Order: &capture.Order{TradeID: "T1", State: capture.OrderAuthorized, Amount: amount(t, "1.00")}}
+			},
+			MayFail: func(_ context.Context, code string, _ time.Time) bool { asked = code; return mayFail },
+		}
+		if _, err := resolver.Resolve(t.Context(), "T1"); err != nil {
+			t.Fatal(err)
+		}
+		if failed := mustOpen(t, recorder).State.Phase == capture.PhaseFailed; failed != mayFail || asked != capture.CodeAmountExceeded {
+			t.Errorf("may fail: %t, failed: %t, asked about %q", mayFail, failed, asked)
+		}
+	}
+}

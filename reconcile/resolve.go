@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
@@ -44,6 +45,9 @@ type Resolver struct {
 	// Excused reports whether the job intake is paused for a fault of ours:
 	// refusals do not count against a trade then. nil is never.
 	Excused func() bool
+	// MayFail reports whether a trade may be failed for what the gateway refuses
+	// with that code since that time (rule 9). nil is always.
+	MayFail func(ctx context.Context, code string, since time.Time) bool
 }
 
 func (r *Resolver) check(name string) error {
@@ -59,6 +63,9 @@ func (r *Resolver) check(name string) error {
 func (r *Resolver) ask(ctx context.Context, trade *Trade, asked string) capture.Finding {
 	finding := r.Recorder.Ask(ctx, r.Query, trade.GatewayID(asked))
 	finding.Excused = r.Excused != nil && r.Excused()
+	if code, since := r.Recorder.FailsBy(trade, nil, finding); code != "" && r.MayFail != nil && !r.MayFail(ctx, code, since) {
+		finding.Excused = true
+	}
 	return finding
 }
 

@@ -27,7 +27,7 @@ const canaryPoll = 500 * time.Millisecond
 // Rollout releases many trades, one after the other. Only Releaser must be set.
 type Rollout struct {
 	Releaser *Releaser
-	Rate     float64   // trades per second; 0 is no limit
+	Rate     float64 // trades per second; 0 is no limit
 	// Canary is the number of trades that are released first. The others follow when
 	// all of these have an outcome other than parked (of a retry: also other than
 	// failed). 0 releases all at once.

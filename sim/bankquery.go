@@ -57,7 +57,7 @@ func (x *exchange) look(tradeID string, fault Fault, d dice, there, again, limit
 	})
 }
 
-// turnedDown returns the code of a query that is told nothing else, "" if it is.
+// turnedDown returns the code of a query that gets nothing else, "" if it is.
 func (x *exchange) turnedDown(fault Fault, d dice) string {
 	switch {
 	case x.s.bank.foreign(), fault == QueryNoTrade:
@@ -73,7 +73,7 @@ func (x *exchange) turnedDown(fault Fault, d dice) string {
 	return ""
 }
 
-// saw remembers that a worker was told of an authorized trade.
+// saw remembers that a worker saw an authorized trade.
 func (x *exchange) saw(asked time.Duration) {
 	if o := x.answer.Order; x.answer.Kind == capture.AnswerDone && o != nil && o.State == capture.OrderAuthorized {
 		x.a.looks = append(x.a.looks, sighting{asked: asked})

@@ -93,7 +93,7 @@ func (b *book) Append(_ context.Context, e capture.Event, after uint64, _ ...led
 	return seq, err
 }
 
-// uncertain lets an event arrive, or not, that the writer is told nothing of.
+// uncertain lets an event arrive, or not, without an answer to the writer.
 func (b *book) uncertain(t *task, e capture.Event, after uint64, fault Fault, d dice) {
 	b.s.note("%s append %s: %s", t.name, e.Type, fault)
 	arrive := func() { _, _ = b.put(t, e, after) }
@@ -123,7 +123,7 @@ func (b *book) put(t *task, e capture.Event, after uint64) (uint64, error) {
 	return seq, err
 }
 
-// asStored is an event as whoever reads the ledger gets it.
+// asStored is an event as the readers of the ledger get it.
 func asStored(e capture.Event) capture.Event {
 	text, err := e.Encode()
 	if err != nil {

@@ -97,7 +97,7 @@ func (s *Sim) checkEarlier(x *exchange, asks capture.Amount) {
 		ended = max(ended, c.ended)
 	}
 	if ended < 0 && x.t.again && len(a.looks) == 0 {
-		s.breach("2", "%s is called for by a delivery that is not the first, and nobody has asked", a.plan.ID)
+		s.breach("2", "%s is called for by a delivery that is not the first, without a query", a.plan.ID)
 	}
 	asked := func(l sighting) bool { return l.asked >= ended-2*skewBy }
 	if ended >= 0 && !slices.ContainsFunc(a.looks, asked) {
@@ -194,8 +194,8 @@ func (s *Sim) checkOutcome(t *task, a *account, e capture.Event) {
 // deniable reports whether nothing speaks against a failed outcome though the
 // money is taken. The ledger knows of no call that took it: it was another
 // hand's, or the ledger lost it. And either the gateway reports that there is no
-// such trade, or the job was withdrawn before the first call, so that nobody
-// asked (rule 13).
+// such trade, or the job was withdrawn before the first call, so that no
+// query was made (rule 13).
 func (s *Sim) deniable(a *account, e capture.Event) bool {
 	anotherHand := a.taken[0].call == nil
 	if e.Answer == nil {

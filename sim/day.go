@@ -24,7 +24,7 @@ var hostileOdds = map[Fault]float64{
 
 // HostileDay is one shop's day at a gateway that has all its faults: what is
 // unverified of it differs from seed to seed, and for some minutes it refuses
-// what is good. Nobody releases or retries a trade.
+// what is good. No operator releases or retries a trade.
 func HostileDay(seed uint64) Plan {
 	d := newDice(seed, onPlan, 0, 0)
 	p := day(seed)

@@ -3,7 +3,7 @@ package sim
 import "time"
 
 // dice gives the chances of one occasion: the n-th time that something happens
-// to somebody. They depend on the seed and on nothing that happened before, so
+// to an activity. They depend on the seed and on nothing that happened before, so
 // that taking one fault away leaves the others where they are. That is what
 // makes a failure shrink.
 type dice uint64

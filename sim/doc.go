@@ -1,11 +1,11 @@
 // Package sim runs the production code of worker, reconcile, ledger and capture
-// in a small world of its own: simulated time, a simulated job queue with
+// in a simulated environment: simulated time, a simulated job queue with
 // JetStream's semantics, a ledger behind a bad network, a gateway that fails in
 // every way we know, and several workers that crash, freeze and disagree about
 // the time. Invariants are checked on every step.
 //
 // Everything follows from one number. Each activity (a worker processing one
-// delivery, a notification, a person) is a coroutine that hands over at every
+// delivery, a notification, an operator) is a coroutine that hands over at every
 // boundary call; one scheduler alone decides what takes effect, when, what
 // fails, and how far time moves. There is no clock, no goroutine that runs at
 // the same time as another, no map order. The same Plan has the same history,

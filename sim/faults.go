@@ -39,7 +39,7 @@ var boundaryNames = [boundaries]string{
 // Fault names one thing that may go wrong.
 type Fault uint8
 
-// The faults. What each does is told by the table below.
+// The faults. The table below says what each does.
 const (
 	NoFault Fault = iota
 	AppendLost
@@ -140,7 +140,7 @@ var faultTable = [faultCount]faultInfo{
 	SignalLost:             {"signal_lost", onSignal, .05, false, "an ack, nak or term is lost"},
 	SignalSlow:             {"signal_slow", onSignal, .03, false, "an ack, nak or term takes up to 90 s: longer than AckWait"},
 	KeepLost:               {"keep_lost", onKeep, .2, false, "an in-progress signal is lost"},
-	DeliveryLost:           {"delivery_lost", onDelivery, .02, false, "a delivery reaches nobody"},
+	DeliveryLost:           {"delivery_lost", onDelivery, .02, false, "a delivery reaches no worker"},
 	NotifyLost:             {"notify_lost", onNotify, .1, false, "a notification is never sent"},
 	NotifyTwice:            {"notify_twice", onNotify, .1, false, "a notification is sent twice"},
 	NotifyLate:             {"notify_late", onNotify, .1, false, "a notification comes up to ten minutes late"},

@@ -40,7 +40,7 @@ func (s *Sim) checkEnd(trade int, a *account) {
 	last := audit.Standing(events)
 	switch {
 	case last == nil && !asked:
-		return // nobody wants it captured; it may be withdrawn
+		return // no job asks for it; it may be withdrawn
 	case last == nil && s.lost[trade]:
 		s.Counts.LeftOpen++ // its job was done before the ledger forgot; reconcile lists it
 		return
@@ -60,7 +60,7 @@ func (s *Sim) checkEnd(trade int, a *account) {
 }
 
 // onlyJob is the job of a trade whose jobs all ask the same; nil where they
-// differ. asked is false where no readable job names the trade.
+// differ. asked is false if no readable job names the trade.
 func onlyJob(t *TradePlan) (only *capture.Job, asked bool) {
 	for _, j := range t.Jobs {
 		if j.Malformed != "" {

@@ -25,7 +25,7 @@ type Many struct {
 // Report sums up many histories.
 type Report struct {
 	Counts Counts
-	// Failed is the plan with the lowest seed that broke a rule, nil where none
+	// Failed is the plan with the lowest seed that broke a rule, nil if none
 	// did. Seeds after it may not have been run.
 	Failed *Plan
 }

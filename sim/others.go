@@ -136,7 +136,7 @@ func (s *Sim) sendBack(trade, tries int, retry bool) {
 	var t *task
 	t = p.spawn("operator "+verb+" "+id, trade, func() {
 		releaser := reconcile.Releaser{
-			Recorder: p.resolver.Recorder, Query: s.bank.Query, By: "somebody", Note: "looked at it", Retry: retry,
+			Recorder: p.resolver.Recorder, Query: s.bank.Query, By: "operator", Note: "looked at it", Retry: retry,
 			Publish: func(_ context.Context, job capture.Job, _ string) error { return s.publishAgain(t, job) },
 		}
 		release, err := releaser.Release(context.Background(), id)
@@ -144,7 +144,7 @@ func (s *Sim) sendBack(trade, tries int, retry bool) {
 		was := done[trade]
 		done[trade] = err == nil && release.Result != reconcile.ResultRefused
 		if was && err != nil {
-			// Another try had worked and nobody was to try again; but this one
+			// Another try had worked and no other try was to follow; but this one
 			// may have opened the trade once more.
 			s.after(time.Minute, again)
 		}

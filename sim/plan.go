@@ -59,7 +59,7 @@ type WorkerPlan struct {
 	Name  string
 	Skew  time.Duration // of its clock
 	Slots int           // gateway calls in flight
-	Hands int           // jobs in hand
+	Hands int           // jobs in flight
 	Room  int           // jobs that may wait inside
 }
 
@@ -78,8 +78,8 @@ type TradePlan struct {
 	Release    time.Duration   // how long after parking an operator releases it; 0 is never
 	Retry      time.Duration   // how long after failing an operator retries it; 0 is never
 	Withdraw   time.Duration   // when its job is withdrawn; 0 is never
-	// The codes that every capture call and every query get, in turn and for
-	// ever; empty: none.
+	// The codes that every capture call and every query get, in turn and
+	// always; empty: none.
 	Stubborn      []string
 	StubbornQuery []string
 }
@@ -100,7 +100,7 @@ type Accident struct {
 	For    time.Duration
 	Code   string  // of refusal: what every capture call gets
 	Share  float64 // of restore: of the ledger's events, those that the backup had
-	Anew   bool    // of restore: the consumer is made anew, too
+	Anew   bool    // of restore: the consumer is created again, too
 }
 
 type accidentKind string
@@ -207,7 +207,7 @@ func (p *Plan) planAccidents(d dice) {
 		if a.chance(saltHow, .5) {
 			accident.At = a.between(saltTime, 0, 3*time.Second) // while the first jobs are on their way
 		}
-		if accident.Kind.everybody() && accident.Kind != restore && a.chance(saltMore, .3) {
+		if accident.Kind.shared() && accident.Kind != restore && a.chance(saltMore, .3) {
 			accident.For = a.between(saltLong, 0, p.FaultsEnd)
 		}
 		accident.For = min(accident.For, max(p.FaultsEnd-accident.At, time.Second))
@@ -217,8 +217,8 @@ func (p *Plan) planAccidents(d dice) {
 	}
 }
 
-// everybody reports whether the accident befalls all workers alike.
-func (k accidentKind) everybody() bool {
+// shared reports whether the accident befalls all workers alike.
+func (k accidentKind) shared() bool {
 	switch k {
 	case outage, badKey, foreign, refusal, restore:
 		return true
@@ -263,7 +263,7 @@ func (p *Plan) planTrade(no int) TradePlan {
 	case u < .06:
 		t.Begins = capture.OrderRefunded
 	case u < .066:
-		t.Begins = capture.OrderProcessing // for ever; its time is over soon
+		t.Begins = capture.OrderProcessing // always; its time is over soon
 		t.Expires = d.between(saltTime, 5*time.Second, 10*time.Minute)
 	case u < .15:
 		t.Expires = d.between(saltTime, 5*time.Second, 10*time.Minute)
@@ -290,7 +290,7 @@ func (p *Plan) tradeID(no int) string {
 	return fmt.Sprintf("T%d", no+1)
 }
 
-// stubborn are the answers that a trade may get for ever.
+// stubborn are the answers that a trade may always get.
 var stubborn = [][]string{
 	{"-7777"}, {"-7777", "-8888"}, {capture.CodeInternal}, {capture.CodeFieldMissing}, {capture.CodeAmountExceeded},
 	{capture.CodeFieldMissing, "-7777"}, {capture.CodeWindowExceeded}, {capture.CodeRequestID}, {capture.CodeInternal, capture.CodeRequestID},
@@ -331,7 +331,7 @@ func sum(s string) capture.Amount {
 }
 
 // soonGivenUp replaces 72 hours in plans with a trade that the gateway keeps in
-// processing for ever: the same decisions, without thousands of queries.
+// processing without end: the same decisions, without thousands of queries.
 const soonGivenUp = 2 * time.Hour
 
 // stuck reports whether some trade has no other end than being given up.

@@ -12,7 +12,7 @@ import (
 )
 
 // proc is one worker process: production code, and a model of what surrounds
-// it (pulling, the gate, the waiting room). After a crash it starts anew.
+// it (pulling, the limiter, the delay pool). After a crash it starts over.
 type proc struct {
 	s    *Sim
 	no   int
@@ -24,9 +24,9 @@ type proc struct {
 	stopped     context.Context // ends when the process is asked to stop
 	halt        context.CancelFunc
 	tasks       []*task
-	busy        int // jobs in hand
-	gate        *gate
-	room        *room
+	busy        int // jobs in flight
+	limiter     *limiter
+	delays      *delayPool
 	processor   *worker.Processor
 	resolver    *reconcile.Resolver
 	barred      bool // the gateway refused our key, and no probe has passed since
@@ -57,8 +57,8 @@ func (p *proc) start() {
 	p.s.note("%s starts", p.name())
 	p.alive, p.stopping, p.busy, p.barred, p.frozenUntil = true, false, 0, false, 0
 	p.stopped, p.halt = context.WithCancel(context.Background())
-	p.gate = newGate(p)
-	p.room = &room{p: p, places: p.plan.Room}
+	p.limiter = newLimiter(p)
+	p.delays = &delayPool{p: p, places: p.plan.Room}
 	var since time.Time // the start at which it found that the ledger lacks events
 	if p.s.askFirst {
 		since = p.clock()
@@ -72,7 +72,7 @@ func (p *proc) start() {
 		},
 	}
 	p.processor = &worker.Processor{
-		Jobs: decoder, Recorder: recorder, Gateway: p.s.bank, Gate: p.gate, Waiter: p.room,
+		Jobs: decoder, Recorder: recorder, Gateway: p.s.bank, Limiter: p.limiter, Delayer: p.delays,
 		Lease: lease, Inline: inline, Rest: 5 * time.Second, NewRequestID: p.s.mint, Log: log,
 		AskSince: func() time.Time { return since }, Intake: &intake{p: p},
 	}
@@ -124,8 +124,8 @@ func (p *proc) freeze(during time.Duration) {
 	}
 }
 
-// stop is a SIGTERM: no new jobs, waiting ones are handed back, and what is
-// still in hand after the bound dies.
+// stop is a SIGTERM: no new jobs, waiting ones are requeued, and what is
+// still in flight after the bound dies.
 func (p *proc) stop(away time.Duration) {
 	if !p.alive || p.stopping {
 		return
@@ -133,11 +133,11 @@ func (p *proc) stop(away time.Duration) {
 	p.s.note("%s is asked to stop", p.name())
 	p.stopping = true
 	p.halt()
-	p.gate.stop()
-	p.room.stop()
-	gate := p.gate
+	p.limiter.stop()
+	p.delays.stop()
+	limiter := p.limiter
 	p.s.after(shutdownBound, func() {
-		if p.alive && p.gate == gate {
+		if p.alive && p.limiter == limiter {
 			p.kill()
 			p.s.after(away, p.start)
 		}
@@ -146,7 +146,7 @@ func (p *proc) stop(away time.Duration) {
 
 // hungry: the process would take a job now.
 func (p *proc) hungry() bool {
-	return p.alive && !p.stopping && p.frozenUntil <= p.s.now && p.busy < p.plan.Hands && p.gate.shut == ""
+	return p.alive && !p.stopping && p.frozenUntil <= p.s.now && p.busy < p.plan.Hands && !p.limiter.paused()
 }
 
 // take works on one delivery of a job, as worker.Worker does.
@@ -163,7 +163,7 @@ func (p *proc) take(m *message, first bool) {
 	p.keep(t, m)
 }
 
-// keep tells the broker that a delivery is still worked on.
+// keep extends the ack of a delivery that is still being processed.
 func (p *proc) keep(t *task, m *message) {
 	p.s.after(ackWait/keepersPerWait, func() {
 		if t.done || t.dead {

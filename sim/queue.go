@@ -42,7 +42,7 @@ func (q *queue) publish(trade int, j JobPlan) {
 	q.poke()
 }
 
-// poke looks a moment later whether somebody takes what is ready.
+// poke looks a moment later whether a worker takes what is ready.
 func (q *queue) poke() {
 	if !q.poked {
 		q.poked = true

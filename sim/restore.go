@@ -46,10 +46,10 @@ func (b *book) restore(n int) {
 	}
 }
 
-// renew makes the consumer anew: every message of the stream is delivered again,
+// renew creates the consumer again: every message of the stream is delivered again,
 // and each delivery counts as the first.
 func (q *queue) renew() {
-	q.s.note("the consumer is made anew")
+	q.s.note("the consumer is created again")
 	for _, m := range q.messages {
 		if m.settled {
 			q.open++

@@ -19,10 +19,6 @@ const (
 	rest           = 5 * time.Second
 	probeEvery     = 5 * time.Second
 	shutdownBound  = 25 * time.Second
-	breakerInARow  = 20
-	breakerFew     = 3
-	breakerSilent  = time.Minute
-	wellEnough     = 20
 	keepersPerWait = 3
 )
 
@@ -122,7 +118,7 @@ func (s *Sim) stage() {
 		}
 	}
 	for _, a := range s.plan.Accidents {
-		if a.Worker < len(s.procs) || a.Kind.everybody() {
+		if a.Worker < len(s.procs) || a.Kind.shared() {
 			s.at(a.At, func() { s.befall(a) })
 		}
 	}

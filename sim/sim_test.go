@@ -87,7 +87,7 @@ func TestHostileDay(t *testing.T) {
 	}
 }
 
-// silentRows write nothing and end nothing, so nobody counts them.
+// silentRows write nothing and end nothing, so they are not counted.
 var silentRows = []string{"ask", "already captured", "late answer"}
 
 // Every crossing of a boundary in the histories of some seeds is a crash point.

@@ -20,7 +20,7 @@ type task struct {
 	done  bool
 	dead  bool
 	slot  bool // holds a gateway slot
-	trade int  // index of its trade; -1 where none
+	trade int  // index of its trade; -1 if none
 	// excused: its last answer came while the intake was paused.
 	excused bool
 	again   bool // it works on a delivery that is not the first of its message

@@ -45,9 +45,9 @@ func BenchmarkProcess(b *testing.B) {
 		Recorder: &reconcile.Recorder{
 			Ledger: &ledger.Memory{}, Policy: policy, Worker: "bench", Now: time.Now, NewID: nuid.Next, Log: log,
 		},
-		Gateway: payingGateway{}, Gate: worker.NewGate(worker.GateConfig{Concurrency: 64, Log: log}),
+		Gateway: payingGateway{}, Limiter: worker.NewGatewayLimiter(worker.GatewayLimiterConfig{Concurrency: 64, Log: log}),
 		Lease: 65 * time.Second, Inline: 15 * time.Second, Rest: 5 * time.Second,
-		Waiter: worker.NewRoom(10, time.Now), NewRequestID: gateway.NewRequestID, Log: log,
+		Delayer: worker.NewDelayPool(10, time.Now), NewRequestID: gateway.NewRequestID, Log: log,
 	}
 	n := 0
 	for b.Loop() {

@@ -20,7 +20,7 @@ import (
 type simGateway struct {
 	sim     *gatewaytest.Simulator
 	timeout time.Duration
-	// onQuery, where set, is called when a query was answered.
+	// onQuery, if set, is called when a query was answered.
 	onQuery func(tradeID string)
 }
 

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -14,25 +13,21 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// ErrPaused is what every error wraps that says that no calls may be made while
-// the intake of jobs is paused.
-var ErrPaused = errors.New("job intake paused")
-
 // DefaultRefusalRun is how many different trades are refused with one code, with
-// no capture between them, until it is taken for a fault of ours.
+// no capture between them, until a fault of ours is assumed.
 const DefaultRefusalRun = 20
 
 const (
-	// requestRun is the same for a request that we built wrong: it has nothing
+	// requestRun is the same for a request that we built wrong, which has nothing
 	// to do with the trade.
 	requestRun = 3
-	// proofLasts is how long it is believed that our account is the right one.
+	// proofLasts is how long a proof that our account is the right one is valid.
 	proofLasts = time.Minute
 	// intakeSlow bounds how far the pauses between tries grow, as a multiple of
 	// the first.
 	intakeSlow = 12
-	// settledTail and deepTail are how many of the ledger's newest events are
-	// read: to see what other workers met, and to find a captured trade.
+	// settledTail and deepTail are how many of the newest events of the ledger are
+	// read: to see the answers to other workers, and to find a captured trade.
 	settledTail = 500
 	deepTail    = ledger.MaxTail
 	// tailWait bounds the reading.
@@ -48,13 +43,13 @@ type IntakeLedger interface {
 // IntakeConfig configures an Intake.
 type IntakeConfig struct {
 	Run        int           // different trades in a row; DefaultRefusalRun if 0
-	ProbeEvery time.Duration // between tries while paused; they grow apart from there
+	ProbeEvery time.Duration // between the first tries while paused; the pauses grow
 	// Settle is how long a run may still grow before one of its trades is failed,
 	// if no trade is known that was captured before.
 	Settle time.Duration
 	Most   int // jobs that may wait because they were refused while paused; 0 is 10,000
 	Query  func(ctx context.Context, tradeID string) capture.Answer
-	Ledger IntakeLedger // nil: only what this process meets counts
+	Ledger IntakeLedger // nil: only answers to this process count
 	// Accepted, if set, returns the codes that operators accept, and until when.
 	Accepted func(ctx context.Context) (map[string]controls.Acceptance, error)
 	Log      *slog.Logger
@@ -62,20 +57,21 @@ type IntakeConfig struct {
 
 // Intake decides whether the refusals of the gateway are about the trades or
 // about us (rule 9). It counts different trades that are refused with one code,
-// without a capture between them. On a run it asks about a trade that was
+// without a capture between them. After a run of them it queries a trade that was
 // captured before: if the gateway knows it, our account is the right one, and
 // work goes on. If not, or if no such trade is known, or if it is the request
-// that is refused, it pauses the intake of jobs. While it is paused no refusal
-// counts against a trade, and it finds out by itself when to go on.
+// that is refused, it pauses the intake of jobs. While the intake is paused no
+// refusal counts against a trade, and the intake resumes by itself when a try
+// succeeds.
 type Intake struct {
-	cfg    IntakeConfig
-	halted func() bool // the gateway refuses our key or user
-	born   time.Time   // what was captured before proves nothing: the settings may be others
+	cfg        IntakeConfig
+	keyRefused func() bool // the gateway refuses our key or user
+	born       time.Time   // earlier captures prove nothing: the settings may have changed
 
 	mu       sync.Mutex
 	runs     map[string]*refusalRun // by code
 	known    knownTrade
-	provenAt time.Time // when the gateway last knew it, or captured a trade
+	provenAt time.Time // when the gateway last knew it or captured a trade
 	lookedAt time.Time // when the ledger was last searched for a captured trade
 	accepted map[string]controls.Acceptance
 	pause    *intakePause  // nil while jobs are taken
@@ -98,7 +94,7 @@ type knownTrade struct {
 	at      time.Time
 }
 
-// intakePause is why and since when no jobs are taken.
+// intakePause is a pause of the intake.
 type intakePause struct {
 	kind   pauseKind
 	code   string
@@ -122,14 +118,14 @@ type triedTrade struct {
 type pauseKind int
 
 const (
-	// pauseAccount: the gateway does not say that it knows a trade that was
-	// captured before. It is asked about until it does.
+	// pauseAccount: the gateway does not confirm that it knows a trade that was
+	// captured before. That trade is queried until it does.
 	pauseAccount pauseKind = iota
 	// pauseUnproven: no captured trade is known. One job at a time is let through,
 	// each trade once, until one is captured.
 	pauseUnproven
-	// pauseRequest: the request is refused, about which a query says nothing. One
-	// job at a time is let through, more and more seldom.
+	// pauseRequest: the request itself is refused, about which a query says
+	// nothing. One job at a time is let through, after pauses that grow.
 	pauseRequest
 )
 
@@ -146,7 +142,7 @@ func NewIntake(cfg IntakeConfig) *Intake {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Intake{
-		cfg: cfg, halted: func() bool { return false }, born: time.Now(),
+		cfg: cfg, keyRefused: func() bool { return false }, born: time.Now(),
 		runs: map[string]*refusalRun{}, accepted: map[string]controls.Acceptance{},
 		changed: make(chan struct{}), started: make(chan struct{}), log: newIntakeLog(cfg.Log),
 	}
@@ -208,7 +204,8 @@ func (i *Intake) changeLocked() {
 // Guard returns the guard of jobs that are worked on as usual.
 func (i *Intake) Guard() IntakeGuard { return &intakeGuard{Intake: i} }
 
-// intakeGuard is the intake as one delivery meets it, or all that are no probe.
+// intakeGuard is the view of the intake that a delivery has: one that is let
+// through as a probe, or all others.
 type intakeGuard struct {
 	*Intake
 	probe    bool
@@ -235,11 +232,11 @@ func (g *intakeGuard) Admit(tradeID string) error {
 	return nil
 }
 
-// delay lets a job that was tried rest until its trade is due again.
+// delay delays a job that was tried until its trade is due again.
 func (g *intakeGuard) delay(d Disposition) Disposition {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if d.Do != Later || g.pause == nil {
+	if d.Do != Retry || g.pause == nil {
 		return d
 	}
 	if next := g.pause.tried[g.key].next; next.After(d.At) {
@@ -261,9 +258,9 @@ func (g *intakeGuard) Observe(ctx context.Context, tradeID string, via capture.V
 	return i.excuses()
 }
 
-// excuses reports whether refusals are believed to be our own fault now.
+// excuses reports whether refusals are assumed to be our own fault now.
 func (i *Intake) excuses() bool {
-	if i.halted() {
+	if i.keyRefused() {
 		return true
 	}
 	i.mu.Lock()
@@ -315,8 +312,8 @@ func (i *Intake) joinLocked(code, key string, at time.Time) {
 	}
 }
 
-// paidLocked: a capture ends every run. One that a query tells of may be of an
-// earlier time; it proves the account, and nothing about our requests.
+// paidLocked ends every run after a capture. One that a query shows may be older;
+// it proves the account, and nothing about our requests.
 func (i *Intake) paidLocked(tradeID string, via capture.Via) {
 	now := time.Now()
 	i.known = knownTrade{tradeID: tradeID, at: now}
@@ -331,7 +328,7 @@ func (i *Intake) paidLocked(tradeID string, via capture.Via) {
 	}
 }
 
-// notePausedLocked takes what came of a call while paused.
+// notePausedLocked takes an answer that came while the intake is paused.
 func (i *Intake) notePausedLocked(tradeID string, a capture.Answer, code string, probe bool) {
 	p := i.pause
 	if p.kind == pauseRequest && a.Kind == capture.AnswerRefused && code != p.code && !a.OurFault() {
@@ -347,7 +344,7 @@ func (i *Intake) notePausedLocked(tradeID string, a capture.Answer, code string,
 	tried.next = time.Now().Add(i.restLocked(tried.times))
 	p.tried[key] = tried
 	if !probe {
-		return // it was under way when the intake was paused
+		return // the call was under way when the intake was paused
 	}
 	p.paceLocked(time.Now())
 	if p.kind == pauseRequest || len(p.tried) >= i.cfg.Most {
@@ -365,9 +362,10 @@ func (p *intakePause) paceLocked(now time.Time) {
 	p.lastTry = now
 }
 
-// restLocked is how long a trade rests that was refused so often while paused. The
-// broker delivers first what was delivered before: trades that wait come back at
-// half the rate at which jobs are tried, so that new ones have their turn.
+// restLocked returns the delay of a trade that was refused so often while the
+// intake is paused. The broker redelivers before it delivers: trades that wait
+// come back at half the rate at which jobs are tried, so that new ones are
+// delivered.
 func (i *Intake) restLocked(times int) time.Duration {
 	rest := i.cfg.ProbeEvery << min(times-1, 5)
 	turn := max(restPerTrade, 2*i.pause.every)
@@ -386,8 +384,8 @@ func (i *Intake) limit(code string) int {
 	return i.cfg.Run
 }
 
-// refusalCode is the code of a refusal that may be about us instead of the
-// trade, "" if it is none. One that the order's own state explains is none.
+// refusalCode returns the code of a refusal that may be about us instead of the
+// trade, "" if it is not. One that the order's own state explains is not.
 func refusalCode(a capture.Answer) string {
 	if a.Kind != capture.AnswerRefused {
 		return ""
@@ -400,8 +398,8 @@ func refusalCode(a capture.Answer) string {
 	return ""
 }
 
-// aboutRequest reports codes that refuse the request itself: asking about another
-// trade proves nothing.
+// aboutRequest reports whether a code refuses the request itself: a query about
+// another trade proves nothing then.
 func aboutRequest(code string) bool {
 	return code == capture.CodeFieldMissing || code == capture.CodeRequestID
 }
@@ -415,7 +413,7 @@ func (i *Intake) acceptedLocked(code string) bool {
 	return ok && time.Now().Before(a.Until)
 }
 
-// accept takes what operators accept now.
+// accept replaces what operators accept.
 func (i *Intake) accept(accepted map[string]controls.Acceptance) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

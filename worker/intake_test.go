@@ -16,7 +16,7 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// intakeWorld is an intake whose gateway knows what the test says.
+// intakeWorld is an intake whose gateway knows what the test sets.
 type intakeWorld struct {
 	t       *testing.T
 	intake  *worker.Intake

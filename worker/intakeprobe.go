@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Run reads the ledger once, and then looks again and again for a reason to
-// resume while the intake is paused, until ctx ends.
+// Run reads the ledger once, and then checks regularly whether a paused intake may
+// resume, until ctx ends.
 func (i *Intake) Run(ctx context.Context) {
 	i.start(ctx)
 	tick := time.NewTicker(i.cfg.ProbeEvery)
@@ -18,11 +18,12 @@ func (i *Intake) Run(ctx context.Context) {
 		case <-tick.C:
 		}
 		i.readAccepted(ctx)
-		i.look(ctx)
+		i.tryResume(ctx)
 	}
 }
 
-// start finds a run that began before a restart. Jobs are taken after that.
+// start finds a run of refusals that began before a restart. Jobs are taken after
+// that.
 func (i *Intake) start(ctx context.Context) {
 	defer close(i.started)
 	i.readAccepted(ctx)
@@ -40,8 +41,8 @@ func (i *Intake) start(ctx context.Context) {
 	}
 }
 
-// readAccepted learns what operators accept. What was accepted before stands if
-// it cannot be read now.
+// readAccepted reads what operators accept. If it cannot be read, what was read
+// before stands.
 func (i *Intake) readAccepted(ctx context.Context) {
 	if i.cfg.Accepted == nil {
 		return
@@ -53,8 +54,8 @@ func (i *Intake) readAccepted(ctx context.Context) {
 	}
 }
 
-// look looks for a reason to resume.
-func (i *Intake) look(ctx context.Context) {
+// tryResume resumes a paused intake if there is a reason to.
+func (i *Intake) tryResume(ctx context.Context) {
 	i.mu.Lock()
 	p := i.pause
 	if p == nil {
@@ -67,7 +68,7 @@ func (i *Intake) look(ctx context.Context) {
 	if kind != pauseAccount {
 		i.catchUp(ctx, settledTail)
 		if kind == pauseRequest || i.knownNow() == known {
-			return // what is tried decides
+			return // the jobs that are tried decide
 		}
 	}
 	if i.askKnown(ctx) != proofGood {
@@ -93,7 +94,7 @@ type permit struct {
 	guard  *intakeGuard
 }
 
-// await waits until jobs may be taken, or, with a permit, one job.
+// await waits until jobs may be taken; with a permit it is one job.
 func (i *Intake) await(ctx context.Context) (*permit, error) {
 	select {
 	case <-i.started:
@@ -111,8 +112,8 @@ func (i *Intake) await(ctx context.Context) (*permit, error) {
 	}
 }
 
-// grant returns a permit if one is due now, or reports that the intake is open,
-// or says when to look again: after wait, if it is above zero, or on a change.
+// grant returns a permit if one is due now, or reports that jobs may be taken, or
+// returns when to call it again: after wait, if it is above zero, or on a change.
 func (i *Intake) grant() (p *permit, open bool, wait time.Duration, changed <-chan struct{}) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -147,7 +148,7 @@ func waitFor(ctx context.Context, changed <-chan struct{}, d time.Duration) erro
 	return nil
 }
 
-// end gives the permit back: another lane may have the next.
+// end gives the permit back; another lane may have the next.
 func (p *permit) end() {
 	i := p.intake
 	i.mu.Lock()

@@ -154,7 +154,7 @@ func lateLandings(t *testing.T, o gatewaytest.Options) {
 	}
 }
 
-// A worker that takes over goes on with the quiescence where the first one
+// A worker that takes over continues the settle time where the first one
 // stopped: the query that is in the ledger counts.
 func TestAnotherWorkerContinuesTheQuiescence(t *testing.T) {
 	t.Parallel()
@@ -184,7 +184,7 @@ func TestAnotherWorkerContinuesTheQuiescence(t *testing.T) {
 			t.Errorf("the second worker made %d queries and %d calls, want one of each", queries, after.Captures-before.Captures)
 		}
 		if waited := time.Since(took); waited > policy.Spacing+2*time.Second {
-			t.Errorf("it took %s: the settle time began anew", waited)
+			t.Errorf("it took %s: the settle time started again", waited)
 		}
 		if truth := w.audited("T1"); len(truth.Captures) != 1 {
 			t.Errorf("%d captures", len(truth.Captures))
@@ -212,12 +212,12 @@ func longOutage(t *testing.T, down gatewaytest.Down) {
 	)
 	w := newLateWorld(t, gatewaytest.Options{Down: down})
 	defer w.sim.Close()
-	gate := worker.NewGate(worker.GateConfig{
+	limiter := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: 8, ProbeEvery: probe, Query: w.gateway.Query, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	var running, working sync.WaitGroup
-	running.Go(func() { gate.Run(ctx) })
+	running.Go(func() { limiter.Run(ctx) })
 	defer running.Wait()
 	defer stop()
 	begin := time.Now()
@@ -225,8 +225,8 @@ func longOutage(t *testing.T, down gatewaytest.Down) {
 		trade := fmt.Sprintf("T%d", i)
 		body := w.authorize(trade, begin.Add(capture.AuthorizationWindow))
 		p := w.worker("A")
-		p.Gate = gate
-		working.Go(func() { deliverWhenOpen(ctx, t, gate, p, body) })
+		p.Limiter = limiter
+		working.Go(func() { deliverWhenOpen(ctx, t, limiter, p, body) })
 	}
 	time.Sleep(time.Until(begin.Add(outage)))
 	during := w.sim.Stats()
@@ -234,7 +234,7 @@ func longOutage(t *testing.T, down gatewaytest.Down) {
 		t.Fatal(err)
 	}
 	back := time.Now()
-	if err := gate.WaitOpen(ctx); err != nil {
+	if err := limiter.WaitResumed(ctx); err != nil {
 		t.Fatal(err)
 	}
 	// A probe that hangs when the gateway comes back hangs to its timeout.
@@ -242,8 +242,8 @@ func longOutage(t *testing.T, down gatewaytest.Down) {
 		t.Errorf("jobs were taken again %s after the gateway was back, one probe interval is %s", took, probe)
 	}
 	working.Wait()
-	// The bound: one probe an interval, and what the jobs asked before the gate
-	// shut: at most two calls each.
+	// The bound: one probe an interval, and what the jobs asked before calls were paused
+	// paused: at most two calls each.
 	if most := int64(outage/probe) + 2*jobs; during.Down > most {
 		t.Errorf("%d calls met the outage, the bound is %d", during.Down, most)
 	}
@@ -265,14 +265,14 @@ func longOutage(t *testing.T, down gatewaytest.Down) {
 }
 
 // deliverWhenOpen delivers a job again and again, as a worker takes it: only
-// while the gate is open.
-func deliverWhenOpen(ctx context.Context, t *testing.T, gate *worker.Gate, p *worker.Processor, body string) {
-	for first := true; gate.WaitOpen(ctx) == nil; first = false {
+// while calls pass.
+func deliverWhenOpen(ctx context.Context, t *testing.T, limiter *worker.GatewayLimiter, p *worker.Processor, body string) {
+	for first := true; limiter.WaitResumed(ctx) == nil; first = false {
 		d := p.Process(ctx, ctx, worker.Delivery{Body: []byte(body), First: first})
 		if d.Do == worker.Ack {
 			return
 		}
-		if d.Do != worker.Later {
+		if d.Do != worker.Retry {
 			t.Errorf("the job ended as %+v", d)
 			return
 		}

@@ -12,34 +12,34 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// openedAgain runs a gate with a way to answer Order Query, shuts it, and looks
+// resumedAfter runs a limiter with a way to answer Order Query, pauses it, and looks
 // whether it is open again after a while.
-func openedAgain(t *testing.T, query func(trade string) capture.Answer, shut func(call func(capture.Answer))) {
+func resumedAfter(t *testing.T, query func(trade string) capture.Answer, fail func(call func(capture.Answer))) {
 	t.Helper()
-	gate := worker.NewGate(worker.GateConfig{
+	limiter := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: 4, ProbeEvery: 5 * time.Second, Log: slog.New(slog.DiscardHandler),
 		Query: func(_ context.Context, trade string) capture.Answer { return query(trade) },
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	defer synctest.Wait()
 	defer stop()
-	go gate.Run(ctx)
-	shut(func(a capture.Answer) {
-		gate.Do(ctx, func(context.Context) capture.Answer { time.Sleep(time.Millisecond); return a })
+	go limiter.Run(ctx)
+	fail(func(a capture.Answer) {
+		callThrough(ctx, limiter, func(context.Context) capture.Answer { time.Sleep(time.Millisecond); return a })
 	})
-	if gate.Shut() == "" {
-		t.Fatal("the gate is not shut")
+	if limiter.PausedFor() == "" {
+		t.Fatal("calls are not paused")
 	}
 	time.Sleep(5 * time.Minute)
-	if why := gate.Shut(); why != "" {
-		t.Errorf("still shut: %s", why)
+	if why := limiter.PausedFor(); why != "" {
+		t.Errorf("still paused: %s", why)
 	}
 }
 
 // The gateway is well again, but for the trade that it was last asked about.
-func TestOneTradeKeepsNoGateShut(t *testing.T) {
+func TestOneTradeDoesNotKeepCallsPaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		openedAgain(t, func(trade string) capture.Answer {
+		resumedAfter(t, func(trade string) capture.Answer {
 			if trade == "stuck" {
 				return capture.Answer{Kind: capture.AnswerUnknown, Code: capture.CodeInternal}
 			}
@@ -53,12 +53,12 @@ func TestOneTradeKeepsNoGateShut(t *testing.T) {
 	})
 }
 
-// The gateway says of a trade that it does not know something that no page
-// says. It is no refusal of our key.
-func TestAKeyThatIsBelievedOpensTheGate(t *testing.T) {
+// The gateway answers to a trade that it does not know with a code that is not
+// published. That is no refusal of our key.
+func TestAnAcceptedKeyResumesCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var right atomic.Bool
-		openedAgain(t, func(string) capture.Answer {
+		resumedAfter(t, func(string) capture.Answer {
 			if !right.Load() {
 				return noKey
 			}

@@ -201,7 +201,7 @@ func TestMalformedJobIsDeadLettered(t *testing.T) {
 }
 
 // A worker that stops makes no new call and no job wait.
-func TestStopHandsBack(t *testing.T) {
+func TestStopRequeues(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -210,11 +210,11 @@ func TestStopHandsBack(t *testing.T) {
 		begin := time.Now()
 		time.AfterFunc(100*time.Millisecond, cancel)
 		d := w.processor("w1").Process(t.Context(), stop, worker.Delivery{Body: []byte(job), First: true})
-		if d.Do != worker.Later || time.Since(begin) > 100*time.Millisecond {
+		if d.Do != worker.Retry || time.Since(begin) > 100*time.Millisecond {
 			t.Errorf("%+v after %s, want the job back at once", d, time.Since(begin))
 		}
 		d = w.processor("w2").Process(t.Context(), stop, worker.Delivery{Body: []byte(strings.Replace(job, "T1", "T2", 1)), First: true})
-		if d.Do != worker.Later || len(w.gateway.captures["T2"]) != 0 || len(w.types("T2")) != 0 {
+		if d.Do != worker.Retry || len(w.gateway.captures["T2"]) != 0 || len(w.types("T2")) != 0 {
 			t.Errorf("a stopping worker began a trade: %+v", d)
 		}
 	})

@@ -50,7 +50,7 @@ func TestFirstCallAsksFirst(t *testing.T) {
 }
 
 // The gateway took the money, and the ledger that knew of it is lost: the job that
-// comes again is captured by what the query says, and no call is made.
+// is redelivered is captured by what the query shows, and no call is made.
 func TestLostLedgerCapturesNothingTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestOneTradeInAnyLetterCase(t *testing.T) {
 
 // A gateway that asks not to be called is not called by anyone until then, and for
 // five minutes at most (rule 10).
-func TestGateObeysRetryAfter(t *testing.T) {
+func TestLimiterObeysRetryAfter(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ asked, want time.Duration }{
 		"a minute": {time.Minute, time.Minute}, "a day": {24 * time.Hour, 5 * time.Minute},
@@ -99,17 +99,17 @@ func TestGateObeysRetryAfter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := newGateWorld(t, 4, 0)
+				w := newLimiterWorld(t, 4, 0)
 				defer w.close()
 				begin := time.Now()
 				w.call(capture.Answer{Kind: capture.AnswerUnknown, HTTPStatus: 429, RetryAfter: tt.asked})
-				if _, err := w.gate.Acquire(t.Context()); !errors.Is(err, worker.ErrShut) || !strings.Contains(err.Error(), "Retry-After") {
-					t.Errorf("Enter: %v, want ErrShut that says why", err)
+				if _, err := w.limiter.Acquire(t.Context()); !errors.Is(err, worker.ErrPaused) || !strings.Contains(err.Error(), "Retry-After") {
+					t.Errorf("Acquire: %v, want ErrPaused with the reason", err)
 				}
-				if w.gate.Halted() || !w.gate.Down() {
-					t.Errorf("halted: %t, down: %t", w.gate.Halted(), w.gate.Down())
+				if w.limiter.KeyRefused() || !w.limiter.Down() {
+					t.Errorf("halted: %t, down: %t", w.limiter.KeyRefused(), w.limiter.Down())
 				}
-				if err := w.gate.WaitOpen(t.Context()); err != nil {
+				if err := w.limiter.WaitResumed(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				if took := time.Since(begin); took < tt.want || took > tt.want+5*time.Second {
@@ -125,15 +125,15 @@ func TestGateObeysRetryAfter(t *testing.T) {
 
 // An outage that begins while the gateway asked not to be called is probed for as
 // any other, once the time is over.
-func TestGateProbesAfterRetryAfterInAnOutage(t *testing.T) {
+func TestLimiterProbesAfterRetryAfterInAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newGateWorld(t, 32, 0)
+		w := newLimiterWorld(t, 32, 0)
 		defer w.close()
 		w.answer.Store(&none)
 		asked := make(chan struct{})
 		for range 20 { // calls that were under way
-			go w.gate.Do(t.Context(), func(context.Context) capture.Answer { <-asked; return none })
+			go callThrough(t.Context(), w.limiter, func(context.Context) capture.Answer { <-asked; return none })
 		}
 		synctest.Wait()
 		w.call(capture.Answer{Kind: capture.AnswerUnknown, HTTPStatus: 503, RetryAfter: time.Minute})
@@ -143,8 +143,8 @@ func TestGateProbesAfterRetryAfterInAnOutage(t *testing.T) {
 			t.Errorf("%d probes before the time was over", n)
 		}
 		time.Sleep(30 * time.Second)
-		if w.gate.Shut() == "" || w.probes.Load() == 0 {
-			t.Errorf("shut for %q after %d probes, want probes that fail", w.gate.Shut(), w.probes.Load())
+		if w.limiter.PausedFor() == "" || w.probes.Load() == 0 {
+			t.Errorf("paused for %q after %d probes, want probes that fail", w.limiter.PausedFor(), w.probes.Load())
 		}
 	})
 }
@@ -173,7 +173,7 @@ func TestRefusedTradesGiveWay(t *testing.T) {
 				if tt.least == 0 && d.Do != worker.Ack {
 					t.Errorf("%+v, want an ack", d)
 				}
-				if wait := time.Until(d.At); tt.least > 0 && (d.Do != worker.Later || wait < tt.least || wait > tt.most) {
+				if wait := time.Until(d.At); tt.least > 0 && (d.Do != worker.Retry || wait < tt.least || wait > tt.most) {
 					t.Errorf("%s in %s, want later in %s", d.Do, wait, tt.least)
 				}
 			})

@@ -31,8 +31,8 @@ import (
 
 // shop is a broker, a simulated gateway and what a worker needs of them.
 type shop struct {
-	log     *slog.Logger             // where nil, nobody reads it
-	observe func(worker.Disposition) // where set
+	log     *slog.Logger             // nil: discarded
+	observe func(worker.Disposition) // if set
 	t       *testing.T
 	js      jetstream.JetStream
 	sim     *gatewaytest.Simulator
@@ -85,8 +85,8 @@ func newShop(t *testing.T, o gatewaytest.Options) *shop {
 	}
 }
 
-// worker builds a crew of one on the shop; change may alter its processor.
-func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
+// worker builds a pool of one on the shop; change may alter its processor.
+func (s *shop) worker(change func(*worker.Processor)) worker.Pool {
 	s.t.Helper()
 	consumers, err := jobstream.Ensure(s.t.Context(), s.js, s.streams)
 	if err != nil {
@@ -97,9 +97,9 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 		s.t.Fatal(err)
 	}
 	log := cmp.Or(s.log, slog.New(slog.DiscardHandler))
-	gate := worker.NewGate(worker.GateConfig{Concurrency: 8, Rate: s.rate, ProbeEvery: 100 * time.Millisecond, Query: s.client.Query, Intake: s.intake, Log: log})
+	limiter := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{Concurrency: 8, Rate: s.rate, ProbeEvery: 100 * time.Millisecond, Query: s.client.Query, Intake: s.intake, Log: log})
 	p := &worker.Processor{
-		Jobs: decoder, Gateway: s.client, Gate: gate, Waiter: worker.NewRoom(8, time.Now), Log: log,
+		Jobs: decoder, Gateway: s.client, Limiter: limiter, Delayer: worker.NewDelayPool(8, time.Now), Log: log,
 		Lease: 30 * time.Second, Inline: 5 * time.Second, Rest: 5 * time.Second,
 		NewRequestID: func() string { return fmt.Sprintf("request%020d", s.count()) },
 		Recorder: &reconcile.Recorder{
@@ -114,9 +114,9 @@ func (s *shop) worker(change func(*worker.Processor)) worker.Crew {
 	if change != nil {
 		change(p)
 	}
-	return worker.Crew{Gate: gate, Workers: []*worker.Worker{worker.New(worker.Config{
-		Consumer: consumers[0], Processor: p, Gate: gate, DeadLetters: deadletter.Store{JS: s.js},
-		AckWait: s.streams.AckWait, Hands: 32, ShutdownTimeout: processtest.Patience, Log: log,
+	return worker.Pool{Limiter: limiter, Workers: []*worker.Worker{worker.New(worker.Config{
+		Consumer: consumers[0], Processor: p, Limiter: limiter, DeadLetters: deadletter.Store{JS: s.js},
+		AckWait: s.streams.AckWait, MaxInFlight: 32, ShutdownTimeout: processtest.Patience, Log: log,
 		Observe: func(d worker.Disposition, _ time.Duration) {
 			s.became.Store(d.Do)
 			if s.observe != nil {
@@ -134,7 +134,7 @@ func (s *shop) count() int {
 }
 
 // start runs a worker; the returned function stops it and waits.
-func (s *shop) start(w worker.Crew) (stop func()) {
+func (s *shop) start(w worker.Pool) (stop func()) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { w.Run(ctx) })
@@ -266,7 +266,7 @@ func (refusing) Append(context.Context, capture.Event, uint64, ...ledger.AppendO
 
 // While the ledger refuses, every job there is comes back: ever more slowly, and
 // with few words.
-func TestJobsRestLongerWhileTheLedgerRefuses(t *testing.T) {
+func TestDelayGrowsWhileTheLedgerRefuses(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})
 	var mu sync.Mutex
@@ -285,12 +285,12 @@ func TestJobsRestLongerWhileTheLedgerRefuses(t *testing.T) {
 	if rests[0] > 300*time.Millisecond || rests[3] < 1200*time.Millisecond || rests[4] > 3600*time.Millisecond {
 		t.Errorf("it rested %v", rests)
 	}
-	if n := strings.Count(said.String(), "handing the job back"); n != 1 || !strings.Contains(said.String(), "trade_id=T1") {
-		t.Errorf("told %d times: %s", n, said.String())
+	if n := strings.Count(said.String(), "processing failed, job requeued"); n != 1 || !strings.Contains(said.String(), "trade_id=T1") {
+		t.Errorf("logged %d times: %s", n, said.String())
 	}
 }
 
-// A stream of jobs that is made anew counts from 1 again: its letters are no
+// A stream of jobs that is created again counts from 1 again: its letters are no
 // repeats of those before.
 func TestDeadLettersOfANewStream(t *testing.T) {
 	t.Parallel()
@@ -322,13 +322,13 @@ func TestDeadLetterThatCannotBeStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not that it was delivered: it may still lie in front of the hands.
+	// Not that it was delivered: it may still be prefetched.
 	s.until("the job was tried and handed back", func() bool { return s.became.Load() != nil })
 	stop()
 	if info, err := consumer.Info(t.Context()); err != nil || info.NumAckPending+int(info.NumPending) != 1 {
 		t.Errorf("the job is gone: %+v, %v", info, err)
 	}
-	if became := s.became.Load(); became != worker.Later {
+	if became := s.became.Load(); became != worker.Retry {
 		t.Errorf("it is counted as %v, and nothing was dead-lettered", became)
 	}
 }
@@ -373,7 +373,7 @@ func TestDeadLetterThatIsTooLarge(t *testing.T) {
 }
 
 // A call longer than AckWait is no reason to deliver its job again.
-func TestSlowCallIsKeptInProgress(t *testing.T) {
+func TestAckOfASlowCallIsExtended(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{Latency: 9 * time.Second})
 	s.streams.AckWait = 4 * time.Second
@@ -393,7 +393,7 @@ func TestSlowCallIsKeptInProgress(t *testing.T) {
 
 // A stop finishes the call in flight; the jobs that wait go to another worker
 // at once, not when AckWait is over.
-func TestStopHandsOver(t *testing.T) {
+func TestStopRequeuesPrefetched(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{Latency: 200 * time.Millisecond})
 	s.streams.AckWait = time.Hour
@@ -426,7 +426,7 @@ func (b breaking) Capture(ctx context.Context, r gateway.CaptureRequest) capture
 	return b.Gateway.Capture(ctx, r)
 }
 
-func TestJobThatBreaksUsBreaksNoOther(t *testing.T) {
+func TestPanicEndsNoOtherJob(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})
 	s.worker(nil)

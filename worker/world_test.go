@@ -51,8 +51,8 @@ func (w *world) processor(name string) *worker.Processor {
 			},
 			NewID: func() string { return fmt.Sprintf("e%d", w.count(&w.ids)) },
 		},
-		Gateway: w.gateway, Gate: openGate{}, Lease: 65 * time.Second, Inline: 15 * time.Second, Rest: 5 * time.Second,
-		Waiter:       worker.NewRoom(10, time.Now),
+		Gateway: w.gateway, Limiter: passAll{}, Lease: 65 * time.Second, Inline: 15 * time.Second, Rest: 5 * time.Second,
+		Delayer:      worker.NewDelayPool(10, time.Now),
 		NewRequestID: func() string { return fmt.Sprintf("request%020d", w.count(&w.minted)) },
 		Log:          log,
 	}
@@ -90,7 +90,7 @@ func (w *world) redeliver(p *worker.Processor, body string, first bool) worker.D
 	w.t.Helper()
 	for begin := time.Now(); time.Since(begin) < 30*24*time.Hour; first = false {
 		d := p.Process(w.t.Context(), w.t.Context(), worker.Delivery{Body: []byte(body), First: first})
-		if d.Do != worker.Later {
+		if d.Do != worker.Retry {
 			return d
 		}
 		time.Sleep(max(time.Until(d.At), time.Second))
@@ -99,12 +99,22 @@ func (w *world) redeliver(p *worker.Processor, body string, first bool) worker.D
 	return worker.Disposition{}
 }
 
-// openGate lets everything through.
-type openGate struct{}
+// passAll lets everything through.
+type passAll struct{}
 
-func (openGate) Acquire(ctx context.Context) (func(), error) { return func() {}, ctx.Err() }
+func (passAll) Acquire(ctx context.Context) (func(), error) { return func() {}, ctx.Err() }
 
-func (openGate) Do(ctx context.Context, call func(context.Context) capture.Answer) capture.Answer {
+func (passAll) Begin(context.Context) (func(capture.Answer), error) {
+	return func(capture.Answer) {}, nil
+}
+
+// callThrough makes a call in a slot of a limiter.
+func callThrough(ctx context.Context, l worker.Limiter, call func(context.Context) capture.Answer) (answer capture.Answer) {
+	end, err := l.Begin(ctx)
+	if err != nil {
+		return capture.Answer{Kind: capture.AnswerNotSent, Why: err.Error()}
+	}
+	defer func() { end(answer) }()
 	return call(ctx)
 }
 

@@ -1,5 +1,5 @@
 // Command ceiling is the limit of the wire: nothing but signed capture calls
-// with net/http, as many at a time as it is told. It reads no queue and keeps
+// with net/http, as many at a time as its flag allows. It reads no queue and keeps
 // no account.
 package main
 

@@ -1,11 +1,11 @@
 // Command naive is the worker that one writes in an hour: pull, POST, ack, with
 // the codec of capture-worker (packages capture and gateway). It keeps no ledger
-// and asks nobody for the truth: a crash or a timeout captures twice or not at
+// and sends no Order Query: a crash or a timeout captures twice or not at
 // all.
 //
 // With -ledger it also writes the two events of each capture by package ledger,
 // and still decides, counts and tells nothing: what the guard and the proof cost
-// on this machine, whoever pays for them.
+// on this machine, for any worker.
 package main
 
 import (

@@ -8,17 +8,17 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// account is a trade as the simulator keeps it. Its trade never changes but
-// for the script; the rest is guarded by mu.
+// account is the state of a trade. mu guards all fields except trade, which does not
+// change.
 type account struct {
 	trade Trade
 
 	mu       sync.Mutex
 	changes  []change // by time; the last may lie ahead (pending turns paid)
 	captures []Effect
-	answers  []stored // of calls that were run, one for each request_id; they are few
+	answers  []stored // of calls that were run, one per request_id; few
 	steps    map[Target][]Step
-	captured int // calls so far, for the dice
+	captured int // calls so far, for dice
 	queried  int
 	calls    []Call
 	sent     []*Sent
@@ -31,14 +31,14 @@ type change struct {
 	state capture.OrderState
 }
 
-// stored is how a call with a request_id ended.
+// stored is the result of a call with a request_id.
 type stored struct {
 	requestID string
 	code      string
 	captured  bool
 }
 
-// answered finds how a call with the request_id ended, nil where none was run.
+// answered returns the result of the call with the request_id, nil if none was run.
 func (a *account) answered(requestID string) *stored {
 	i := slices.IndexFunc(a.answers, func(s stored) bool { return s.requestID == requestID })
 	if i < 0 {
@@ -66,8 +66,8 @@ func (a *account) script(step Step) {
 	a.steps[step.target()] = append(a.steps[step.target()], step)
 }
 
-// nextStep takes the step of the script that is due, if any, and says which
-// call of its kind this is.
+// nextStep removes and returns the next step of the script, if there is one, and the
+// number of earlier calls of this kind.
 func (a *account) nextStep(on Target) (step Step, scripted bool, ordinal int) {
 	counter := &a.captured
 	if on == OnQuery {
@@ -82,8 +82,7 @@ func (a *account) nextStep(on Target) (step Step, scripted bool, ordinal int) {
 	return Step{}, false, ordinal
 }
 
-// stateAt is the state that a query sees which knows everything up to then;
-// expiry is ruled by now.
+// stateAt returns the state at then; the authorization expires according to now.
 func (a *account) stateAt(then, now time.Time, mode ExpiryMode) capture.OrderState {
 	state := a.trade.State
 	for _, c := range a.changes {
@@ -97,8 +96,7 @@ func (a *account) stateAt(then, now time.Time, mode ExpiryMode) capture.OrderSta
 	return state
 }
 
-// record counts a call, and keeps what is told of it unless calls are
-// forgotten.
+// record counts a call, and records it unless Options.ForgetCalls is set.
 func (s *Simulator) record(a *account, call func() Call) {
 	a.callsTotal++
 	if !s.opts.ForgetCalls {

@@ -14,7 +14,7 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 )
 
-// maxAdminBody bounds a body on the admin path: some 500,000 trades at once.
+// maxAdminBody is the largest body on the admin path: about 500,000 trades.
 const maxAdminBody = 64 << 20
 
 func (s *Simulator) routes() *http.ServeMux {
@@ -42,7 +42,7 @@ func (s *Simulator) routes() *http.ServeMux {
 	return mux
 }
 
-// rotateSecret takes {"secret":"…"}: a play key, as everything here.
+// rotateSecret reads {"secret":"…"}, a test key.
 func (s *Simulator) rotateSecret(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Secret gateway.Secret `json:"secret"`
@@ -64,7 +64,7 @@ func fromLoopback(r *http.Request) bool {
 	return err == nil && ip != nil && ip.IsLoopback()
 }
 
-// reply writes a value as JSON.
+// reply answers with a value as JSON.
 func reply(w http.ResponseWriter, status int, v any) {
 	write(w, status, "application/json", append(encode(v), '\n'))
 }
@@ -73,7 +73,7 @@ func refuse(w http.ResponseWriter, status int, err error) {
 	reply(w, status, map[string]string{"error": err.Error()})
 }
 
-// oneOrMany reads a JSON array, or anything else as an array of one.
+// oneOrMany reads a JSON array, or another value as an array of one element.
 func oneOrMany[T any](r io.Reader) ([]T, error) {
 	body, err := io.ReadAll(r)
 	if err != nil {
@@ -110,9 +110,9 @@ func (s *Simulator) showTrade(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, truth)
 }
 
-// listTrades streams the truths as an array, or one a line where the client
-// accepts application/x-ndjson or asks for ?format=ndjson. With ?captured=true
-// only trades that were captured, with false only those that were not.
+// listTrades streams the truths as an array, or one per line if the client accepts
+// application/x-ndjson or sends ?format=ndjson. ?captured=true selects captured trades,
+// ?captured=false the others.
 func (s *Simulator) listTrades(w http.ResponseWriter, r *http.Request) {
 	before, between, after := "[", ",\n", "]\n"
 	w.Header().Set("Content-Type", "application/json")
@@ -153,8 +153,7 @@ func (s *Simulator) addScript(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]int{"added": len(steps)})
 }
 
-// showStats writes the counts and the moment they were taken, which is earlier
-// than the moment a busy client reads them.
+// showStats answers with the counts and the time at which they were read.
 func (s *Simulator) showStats(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, struct {
 		At time.Time `json:"at"`

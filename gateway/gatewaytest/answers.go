@@ -22,8 +22,8 @@ var messages = map[string]string{
 	codeMethod:                   "The method not exist",
 }
 
-// failure writes the envelope of a failed call. What data is on failure is not
-// published: the dice play every way that was seen.
+// failure returns the envelope of a failed call. Its data is not documented: dice choose
+// among the forms that were seen.
 func failure(code string, d dice) []byte {
 	message := messages[code]
 	if message == "" {
@@ -41,7 +41,7 @@ func failure(code string, d dice) []byte {
 	return encode(e)
 }
 
-// success writes the envelope of a call that went well.
+// success returns the envelope of a successful call.
 func success(data any, d dice) []byte {
 	return encode(struct {
 		Code       any    `json:"code"`
@@ -52,7 +52,7 @@ func success(data any, d dice) []byte {
 	}{Code: codeValue(capture.CodeSuccess, d), Data: data, ResponseID: responseID(d), Status: true})
 }
 
-// codeValue is the code as a string or as a number.
+// codeValue returns the code as a string or as a number.
 func codeValue(code string, d dice) any {
 	if d.pick(saltCode, 2) == 0 {
 		return code
@@ -62,7 +62,7 @@ func codeValue(code string, d dice) any {
 
 func responseID(d dice) string { return twentyDigits(d.bits(saltResponse)) }
 
-// twentyDigits writes a number with leading zeros.
+// twentyDigits returns a number with leading zeros.
 func twentyDigits(n uint64) string {
 	var digits [20]byte
 	for i := range digits {
@@ -75,12 +75,12 @@ func twentyDigits(n uint64) string {
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // codes are checked by Options and Step Validate, all else is plain data
+		panic(err) // not reached: Options.Validate and Step.Validate check the codes
 	}
 	return b
 }
 
-// shownAmount writes an amount in one of the ways that are equal: "1.00", "1".
+// shownAmount returns an amount in one of its equal forms, such as "1.00" and "1".
 func shownAmount(a capture.Amount, d dice) string {
 	number := a.Number()
 	if whole, frac, _ := strings.Cut(number, "."); d.pick(saltAmount, 2) == 0 && strings.Trim(frac, "0") == "" {
@@ -89,7 +89,7 @@ func shownAmount(a capture.Amount, d dice) string {
 	return number
 }
 
-// order is what the gateway tells of a trade in every answer.
+// order has the members of a trade in every answer.
 type order struct {
 	Amount             string `json:"amount"`
 	Currency           string `json:"currency"`
@@ -128,10 +128,10 @@ func describe(t Trade, state capture.OrderState, amount capture.Amount, d dice) 
 	}
 }
 
-// unixText is a time as the gateway sends it: Unix seconds in a string.
+// unixText returns a time as the gateway sends it: Unix seconds in a string.
 func unixText(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
-// orderID is the gateway's own number of a trade, the same whatever the seed.
+// orderID returns the gateway's order number of a trade, independent of the seed.
 func orderID(tradeID string) string {
 	return twentyDigits(newDice(0, tradeID, "order", 0).bits(saltResponse))
 }

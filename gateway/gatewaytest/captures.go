@@ -11,11 +11,11 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 )
 
-// requestIDShape is the recommendation of the vendor's page, taken as a rule.
+// requestIDShape is the recommendation of the gateway's page, enforced here.
 var requestIDShape = regexp.MustCompile(`^[A-Za-z0-9]{24,64}$`)
 
-// captureWays says how a fault of a capture reaches the client, and whether
-// the capture is run.
+// captureWays maps a fault of a capture to how the answer is delivered and whether the
+// capture is run.
 var captureWays = map[Fault]struct {
 	how how
 	run bool
@@ -31,7 +31,7 @@ var captureWays = map[Fault]struct {
 	Late: {byHang, false},
 }
 
-// capture plays one v3.Capture and says what the client gets.
+// capture runs one v3.Capture and returns its answer.
 func (s *Simulator) capture(a *account, call paymentCall, faults Faults) delivery {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -58,7 +58,7 @@ func (s *Simulator) capture(a *account, call paymentCall, faults Faults) deliver
 	return out
 }
 
-// captureRun is one capture call at work. The account is locked meanwhile.
+// captureRun is one capture call in progress. The account is locked.
 type captureRun struct {
 	s      *Simulator
 	a      *account
@@ -70,7 +70,7 @@ type captureRun struct {
 	early  bool // the notification goes out before the answer
 }
 
-// outcome is what a call came to, whether its client hears of it or not.
+// outcome is the result of a call, whether or not the client receives it.
 type outcome struct {
 	code   string
 	effect bool
@@ -127,7 +127,7 @@ func (r *captureRun) playRun(out delivery, end *outcome) delivery {
 	return out
 }
 
-// failBefore answers -1000 without effect. The gateway has read the call: its
+// failBefore returns -1000 without effect. The gateway has read the call, so its
 // request_id is used.
 func (r *captureRun) failBefore() string {
 	if code := r.claim(); code != "" {
@@ -139,7 +139,7 @@ func (r *captureRun) failBefore() string {
 	return capture.CodeInternal
 }
 
-// run does what the call asks, if it may, and returns the code for it.
+// run makes the capture if it is permitted, and returns the code.
 func (r *captureRun) run() (code string, effect bool) {
 	if code := r.claim(); code != "" {
 		return code, false
@@ -164,7 +164,7 @@ func (r *captureRun) run() (code string, effect bool) {
 	return code, effect
 }
 
-// claim refuses a request_id that is misshapen or belongs to another trade.
+// claim returns -4118 for a request_id that is invalid or used by another trade.
 func (r *captureRun) claim() string {
 	id := r.call.Data["request_id"]
 	if !requestIDShape.MatchString(id) {
@@ -180,7 +180,7 @@ func (r *captureRun) claim() string {
 	return ""
 }
 
-// store keeps how a call with its request_id ended.
+// store records the result of the call for its request_id.
 func (r *captureRun) store(end stored) {
 	end.requestID = r.call.Data["request_id"]
 	if earlier := r.a.answered(end.requestID); earlier != nil {
@@ -218,7 +218,7 @@ func (r *captureRun) permitted() (capture.Amount, string) {
 	return amount, ""
 }
 
-// leaves reports whether the authorized sum has room for another capture.
+// leaves reports whether enough of the authorized amount is left for another capture.
 func (a *account) leaves(amount capture.Amount) bool {
 	left := value(a.trade.Amount)
 	for _, took := range a.captures {
@@ -235,13 +235,13 @@ func value(a capture.Amount) *big.Rat {
 	return v
 }
 
-// captureOf is the capture that the call made, or repeats.
+// captureOf returns the capture that the call made, or that it repeats.
 func (r *captureRun) captureOf() Effect {
 	i := slices.IndexFunc(r.a.captures, func(e Effect) bool { return e.RequestID == r.call.Data["request_id"] })
 	return r.a.captures[max(i, 0)]
 }
 
-// take captures the money and announces it.
+// take makes the capture and schedules its notifications.
 func (r *captureRun) take(amount capture.Amount) {
 	r.a.captures = append(r.a.captures, Effect{At: r.now, Amount: amount, RequestID: r.call.Data["request_id"]})
 	r.s.stats.effects.Add(1)
@@ -254,7 +254,7 @@ func (r *captureRun) take(amount capture.Amount) {
 	r.announce(amount, paidAt.Sub(r.now))
 }
 
-// answer writes the body for a code; a success tells the trade as it is now.
+// answer returns the body for a code; a success has the current state of the trade.
 func (r *captureRun) answer(code string) []byte {
 	if code != capture.CodeSuccess {
 		return failure(code, r.dice)
@@ -263,9 +263,8 @@ func (r *captureRun) answer(code string) []byte {
 	return success(captureData{order: describe(r.a.trade, state, r.captureOf().Amount, r.dice)}, r.dice)
 }
 
-// landLater lets the request arrive after its client has given up on it, or was
-// told -1000. What it finds then decides: a trade captured meanwhile, or
-// expired, stays so.
+// landLater runs the request later, after its client has given up or got -1000. The state
+// at that time decides: a trade that was captured or has expired meanwhile stays so.
 func (r *captureRun) landLater(least, most time.Duration) {
 	delay := least + time.Duration(r.dice.unit(saltDelay)*float64(most-least))
 	late := *r

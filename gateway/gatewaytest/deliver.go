@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// how an answer reaches the client, or does not.
+// how is the way in which an answer is delivered, or lost.
 type how int
 
 const (
@@ -20,17 +20,17 @@ const (
 	by429
 )
 
-// delivery is the end of a call.
+// delivery is the answer to a call and how it is delivered.
 type delivery struct {
 	how   how
 	body  []byte
-	extra time.Duration // waited besides the latency
+	extra time.Duration // added to the latency
 }
 
 const badGateway = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n" +
 	"<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
 
-// deliver gives the client what it is to get. No lock is held here.
+// deliver sends the answer. The caller holds no lock.
 func (s *Simulator) deliver(w http.ResponseWriter, r *http.Request, d delivery) {
 	wait := s.settings.Load().latency + d.extra
 	if d.how == bySlowAnswer {
@@ -58,7 +58,7 @@ func (s *Simulator) deliver(w http.ResponseWriter, r *http.Request, d delivery) 
 	}
 }
 
-// wait returns false if the client went away or the simulator was closed.
+// wait returns false if the client disconnected or the simulator was closed.
 func (s *Simulator) wait(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -79,10 +79,10 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	w.Write(body) // the client may be gone; that is its affair
+	w.Write(body) // fails if the client has disconnected
 }
 
-// truncate promises the whole body, sends half and breaks off.
+// truncate announces the whole body, sends half of it and closes the connection.
 func truncate(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -92,14 +92,14 @@ func truncate(w http.ResponseWriter, body []byte) {
 	panic(http.ErrAbortHandler)
 }
 
-// reset breaks the connection with a TCP reset where there is one.
+// reset closes the connection with a TCP reset if possible.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		// Without lingering, closing sends RST instead of FIN.
+		// With linger 0, Close sends RST instead of FIN.
 		tcp.SetLinger(0)
 	}
 	conn.Close()

@@ -7,9 +7,9 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// dice gives the chances of one call. They depend on nothing but the seed, the
-// trade, the method and which call of that method on that trade it is, so that
-// a run can be repeated whatever order the goroutines run in.
+// dice is the source of the random choices of one call. They depend only on the seed, the
+// trade, the method and the number of earlier calls of that method for the trade, so that
+// a run can be repeated independently of the order of goroutines.
 type dice uint64
 
 func newDice(seed uint64, tradeID string, on Target, ordinal int) dice {
@@ -18,8 +18,8 @@ func newDice(seed uint64, tradeID string, on Target, ordinal int) dice {
 	return dice(h.Sum64())
 }
 
-// bits mixes the salt in, by the finalizer of splitmix64: FNV alone leaves the
-// high bits of similar inputs alike.
+// bits returns random bits for a salt. It uses the finalizer of splitmix64, because the
+// high bits of FNV are alike for similar inputs.
 func (d dice) bits(salt uint64) uint64 {
 	x := uint64(d) + (salt+1)*0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -27,12 +27,12 @@ func (d dice) bits(salt uint64) uint64 {
 	return x ^ x>>31
 }
 
-// unit is a number from 0 to below 1.
+// unit returns a number in [0, 1).
 func (d dice) unit(salt uint64) float64 { return float64(d.bits(salt)>>11) / (1 << 53) }
 
 func (d dice) pick(salt uint64, n int) int { return int(d.bits(salt) % uint64(n)) }
 
-// What each independent throw of one call is for.
+// The salts of the independent choices of one call.
 const (
 	saltFault = iota
 	saltNotify
@@ -47,7 +47,7 @@ const (
 	saltRefusal
 )
 
-// code is what a call gets that is refused without a reason.
+// code returns a code for a refusal without a reason.
 func (d dice) code(f Fault) string {
 	codes := []string{"-7777", "-8888"}
 	if f == Refused {
@@ -59,7 +59,7 @@ func (d dice) code(f Fault) string {
 	return codes[d.pick(saltRefusal, len(codes))]
 }
 
-// fault throws for the faults of one target, in the order of Knobs.
+// fault chooses one of the faults of a target, in the order of Knobs.
 func (d dice) fault(f Faults, on Target, salt uint64) Fault {
 	if len(f) == 0 {
 		return NoFault

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// maxTimers bounds the late landings and notifications that wait; what comes
-// on top is dropped and counted.
+// maxTimers limits the waiting late captures and notifications; further ones are dropped
+// and counted.
 const maxTimers = 100_000
 
-// lifecycle owns everything that runs on its own: calls being answered, timers
-// and workers. After stop nothing of it starts any more.
+// lifecycle tracks everything that runs in the background: calls in progress, timers and
+// workers. Nothing new starts after stop.
 type lifecycle struct {
 	mu      sync.Mutex
 	closed  bool
@@ -24,8 +24,8 @@ func newLifecycle() *lifecycle {
 	return &lifecycle{done: make(chan struct{}), timers: map[uint64]*time.Timer{}}
 }
 
-// enter registers a piece of work that calls running.Done when it ends. It
-// returns false once stop was called.
+// enter registers work that must call running.Done when it ends. It returns false after
+// stop.
 func (l *lifecycle) enter() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -36,8 +36,7 @@ func (l *lifecycle) enter() bool {
 	return true
 }
 
-// after runs f once d has passed, unless stop comes first. It returns false if
-// it will never run.
+// after runs f after d, unless stop is called first. It returns false if f will not run.
 func (l *lifecycle) after(d time.Duration, f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,9 +59,9 @@ func (l *lifecycle) after(d time.Duration, f func()) bool {
 	return true
 }
 
-// stop ends what waits and waits for what runs, no longer than bound. It
-// reports whether all has ended.
-func (l *lifecycle) stop(bound time.Duration) bool {
+// stop stops the timers and waits for running work, at most for the timeout. It reports
+// whether all has ended.
+func (l *lifecycle) stop(timeout time.Duration) bool {
 	l.mu.Lock()
 	if !l.closed {
 		l.closed = true
@@ -78,7 +77,7 @@ func (l *lifecycle) stop(bound time.Duration) bool {
 
 	ended := make(chan struct{})
 	go func() { l.running.Wait(); close(ended) }()
-	limit := time.NewTimer(bound)
+	limit := time.NewTimer(timeout)
 	defer limit.Stop()
 	select {
 	case <-ended:

@@ -3,6 +3,7 @@ package gatewaytest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/gateway"
 )
 
 const (
@@ -33,7 +35,7 @@ type notifier struct {
 	cancel context.CancelFunc
 }
 
-// notice is one notification on its way.
+// notice is one notification to be sent.
 type notice struct {
 	a           *account
 	sent        *Sent // guarded by a.mu
@@ -64,11 +66,10 @@ func newNotifier(s *Simulator) *notifier {
 	return n
 }
 
-// errNotLoopback says why a notification stays home.
+// errNotLoopback is the reason for a notification that is not sent.
 var errNotLoopback = errors.New("the simulator notifies loopback addresses only")
 
-// loopbackOnly checks the address that is really dialled, whatever the name in
-// the URL resolved to.
+// loopbackOnly checks the address that is dialed, after the name was resolved.
 func loopbackOnly(_, address string, _ syscall.RawConn) error {
 	host, _, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
@@ -77,7 +78,7 @@ func loopbackOnly(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// checkNotifyURL refuses what could leave the machine before it is tried.
+// checkNotifyURL returns an error for a URL that is not on this machine.
 func checkNotifyURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
@@ -119,7 +120,7 @@ func (n *notifier) later(d time.Duration, v *notice) {
 	}
 }
 
-// send tries once, and plans the next try unless the reply was ok.
+// send makes one try, and schedules the next one unless the reply was ok.
 func (n *notifier) send(v *notice) {
 	v.tries++
 	n.s.stats.notifications.Add(1)
@@ -159,8 +160,8 @@ func (n *notifier) post(v *notice) error {
 	return nil
 }
 
-// plan sends a notification of the trade's state after a delay, and notes it
-// in the truth. The account is locked.
+// plan schedules a notification of the trade's state, and records it in the truth. The
+// account is locked.
 func (r *captureRun) plan(kind string, state capture.OrderState, amount capture.Amount, delay time.Duration) {
 	ordinal := r.a.sentTotal
 	d := newDice(r.s.opts.Seed, r.a.trade.TradeID, OnNotify, ordinal)
@@ -185,7 +186,7 @@ func (r *captureRun) plan(kind string, state capture.OrderState, amount capture.
 	r.s.notify.later(delay, v)
 }
 
-// paidTime is when the trade was or will be paid. The account is locked.
+// paidTime returns when the trade was or will be paid. The account is locked.
 func (r *captureRun) paidTime() time.Time {
 	for _, c := range slices.Backward(r.a.changes) {
 		if c.state == capture.OrderPaid {
@@ -195,8 +196,8 @@ func (r *captureRun) paidTime() time.Time {
 	return r.now
 }
 
-// announce plans what is told of a capture that has just taken effect and is
-// paid after a while.
+// announce schedules the notifications of a capture that has taken effect and is paid
+// after paidAfter.
 func (r *captureRun) announce(amount capture.Amount, paidAfter time.Duration) {
 	if r.call.Data["notify_url"] == "" {
 		return
@@ -226,8 +227,8 @@ func (r *captureRun) announce(amount capture.Amount, paidAfter time.Duration) {
 	}
 }
 
-// forge sends a lie beside whatever else the call leads to: that a trade which
-// was captured failed, or that one which was not is paid.
+// forge schedules a forged notification: failed for a captured trade, paid for one that
+// is not captured.
 func (r *captureRun) forge() {
 	if r.call.Data["notify_url"] == "" || r.dice.unit(saltForged) >= r.faults[NotifyForged] {
 		return
@@ -237,4 +238,77 @@ func (r *captureRun) forge() {
 		lie = capture.OrderFailed
 	}
 	r.plan(string(NotifyForged), lie, r.a.trade.Amount, r.s.opts.Timing.NotifyDelay)
+}
+
+var forms = []Form{FormObject, FormField, FormEncoded, FormDotted}
+
+// likelyRenderings are the ways of signing that the gateway's library and known
+// integrations use.
+var likelyRenderings = []string{"library", "library_without_empty", "merged_without_empty"}
+
+// The salts of the random choices of a notification.
+const (
+	saltRendering = 100 + iota
+	saltNested
+	saltNumber
+	saltEmpty
+)
+
+func (s *Simulator) rendering(d dice) string {
+	if s.opts.NotifyRendering != "" {
+		return s.opts.NotifyRendering
+	}
+	return likelyRenderings[d.pick(saltRendering, len(likelyRenderings))]
+}
+
+// notifyBody returns a body in one of the forms, signed with the secret.
+func notifyBody(form Form, rendering string, secret gateway.Secret, members map[string]any) (contentType string, body []byte) {
+	data := encode(members)
+	sign, err := gateway.SignNotification(secret, rendering, data)
+	if err != nil {
+		panic(err) // the rendering is checked by Options.Validate, and data is an object
+	}
+	object := encode(map[string]any{"sign": sign, "data": json.RawMessage(data)})
+	switch form {
+	case FormDotted:
+		return "text/plain", append([]byte(sign+"."), data...)
+	case FormField:
+		return "application/x-www-form-urlencoded", []byte("resultData=" + url.QueryEscape(string(object)))
+	case FormEncoded:
+		return "application/x-www-form-urlencoded", []byte(url.QueryEscape(string(object)))
+	}
+	return "application/json", object
+}
+
+// notifiedMembers returns the members of a notification. Times are Unix seconds in
+// strings. Some notifications have an amount as a number, a nested object, or members
+// that are empty in PHP.
+func (r *captureRun) notifiedMembers(state capture.OrderState, amount capture.Amount, d dice) map[string]any {
+	trade := r.a.trade
+	m := map[string]any{
+		"type": "payment", "user": r.s.opts.User, "order_id": orderID(trade.TradeID), "trade_id": trade.TradeID,
+		"transaction_id": "tx" + orderID(trade.TradeID), "amount": shownAmount(amount, d), "currency": amount.Currency(),
+		"state": string(state), "createDate": unixText(trade.AuthorizedAt),
+	}
+	if state == capture.OrderPaid {
+		m["paid_time"] = unixText(r.paidTime())
+	}
+	if d.pick(saltNumber, 4) == 0 {
+		m["amount"] = json.Number(strings.TrimSuffix(strings.TrimRight(amount.Number(), "0"), "."))
+		if !strings.Contains(amount.Number(), ".") {
+			m["amount"] = json.Number(amount.Number())
+		}
+	}
+	if d.pick(saltNested, 3) == 0 {
+		m["3ds"] = map[string]any{"3ds_status": "Y", "3ds_trxid": trade.TradeID, "3ds_version": ""}
+	}
+	switch d.pick(saltEmpty, 5) {
+	case 0:
+		m["tip_amount"] = "0"
+	case 1:
+		m["tip_amount"], m["amount_cny"] = 0, nil
+	case 2:
+		m["description"], m["demo"] = "", false
+	}
+	return m
 }

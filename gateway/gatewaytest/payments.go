@@ -14,9 +14,9 @@ import (
 
 const (
 	codeTradeID = capture.CodeTradeID
-	// codeMethod answers an unknown method; the gateway's own is not published.
+	// codeMethod is the code for an unknown method; the gateway's is not documented.
 	codeMethod = "-1001"
-	// maxCallBody is far above any call.
+	// maxCallBody is the largest body that is read, in bytes.
 	maxCallBody = 64 << 10
 )
 
@@ -29,15 +29,15 @@ type paymentCall struct {
 	Data   map[string]string `json:"data"`
 }
 
-// requiredData are the members of data that a method needs, none of them empty.
+// requiredData are the required members of data per method; they must not be empty.
 var requiredData = map[string][]string{
 	gateway.MethodCapture:    {"trade_id", "amount", "currency", "description", "request_id", "notify_url"},
 	gateway.MethodQueryOrder: {"trade_id"},
 }
 
 func (s *Simulator) servePayments(w http.ResponseWriter, r *http.Request) {
-	// The body is read whole even where it is ignored: only then does the
-	// server notice that a client goes away.
+	// The body is read even if it is not used: only then does the server notice that a
+	// client disconnects.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallBody))
 	now := s.settings.Load()
 	if now.down != Up {
@@ -62,9 +62,9 @@ func (s *Simulator) servePayments(w http.ResponseWriter, r *http.Request) {
 		account = s.autoCreate(call.Data)
 	}
 	switch {
-	case account == nil && s.opts.AutoCreate && s.awaits(call):
+	case account == nil && s.opts.AutoCreate && s.createsLater(call):
 		s.stats.queries.Add(1)
-		s.deliver(w, r, s.awaited(call.Data["trade_id"]))
+		s.deliver(w, r, s.showUncreated(call.Data["trade_id"]))
 	case account == nil:
 		s.reject(w, r, nil, call, codeTradeID)
 	case call.Method == gateway.MethodCapture:
@@ -78,7 +78,7 @@ func (s *Simulator) servePayments(w http.ResponseWriter, r *http.Request) {
 
 var downHow = map[Down]how{DownReset: byReset, DownHang: byHang, Down502: by502}
 
-// check returns the code for what is wrong with a call as such, "" if nothing.
+// check returns the code for a call that is invalid by itself, "" if it is valid.
 func (s *Simulator) check(call paymentCall) string {
 	switch {
 	case call.User == "" || call.Sign == "" || call.Method == "" || call.Time == 0:
@@ -104,8 +104,8 @@ func (s *Simulator) check(call paymentCall) string {
 	return ""
 }
 
-// reject answers a call that never got as far as its trade. Neither faults nor
-// scripts touch it. Where it names a known trade, the truth shows it.
+// reject answers a call that failed before its trade was found. Faults and scripts do not
+// apply. If the trade exists, the call is recorded in its truth.
 func (s *Simulator) reject(w http.ResponseWriter, r *http.Request, a *account, call paymentCall, code string) {
 	s.stats.others.Add(1)
 	d := newDice(s.opts.Seed, call.Data["trade_id"], "reject", 0)
@@ -122,7 +122,7 @@ func (s *Simulator) reject(w http.ResponseWriter, r *http.Request, a *account, c
 	s.deliver(w, r, delivery{body: failure(code, d)})
 }
 
-// maxNoted bounds a caller's text in the record of calls.
+// maxNoted limits a client's text in the record of calls, in bytes.
 const maxNoted = 80
 
 func (s *Simulator) newCall(call paymentCall, at time.Time) Call {
@@ -136,16 +136,16 @@ func (s *Simulator) newCall(call paymentCall, at time.Time) Call {
 	return c
 }
 
-// awaits: with AutoCreate a trade was authorized before somebody captures it, so
-// that a query which comes before the first call, as after a lost one, finds it.
-func (s *Simulator) awaits(call paymentCall) bool {
+// createsLater reports whether a query is about a trade that AutoCreate would create.
+// Such a trade counts as authorized before its first capture call, so that a query
+// before it, as after a lost call, finds it.
+func (s *Simulator) createsLater(call paymentCall) bool {
 	trade := call.Data["trade_id"]
 	return call.Method == gateway.MethodQueryOrder && capture.ValidTradeID(trade) && trade != capture.ProbeTradeID
 }
 
-// awaited answers a query about a trade whose first call is yet to come. For how
-// much it is authorized nobody has said.
-func (s *Simulator) awaited(trade string) delivery {
+// showUncreated answers a query about such a trade. Its authorized amount is unknown.
+func (s *Simulator) showUncreated(trade string) delivery {
 	d := newDice(s.opts.Seed, trade, OnQuery, 0)
 	info := queryInfo{
 		order:     order{OrderID: orderID(trade), TradeID: trade, State: string(capture.OrderAuthorized)},
@@ -154,7 +154,7 @@ func (s *Simulator) awaited(trade string) delivery {
 	return delivery{body: success(queryData{info}, d)}
 }
 
-// autoCreate returns nil where the call does not describe a trade.
+// autoCreate creates the trade of a call, nil if the amount or the trade_id is invalid.
 func (s *Simulator) autoCreate(data map[string]string) *account {
 	amount, err := capture.ReadAmount(data["amount"], data["currency"])
 	if err != nil {
@@ -166,7 +166,7 @@ func (s *Simulator) autoCreate(data map[string]string) *account {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Of two calls at once one creates it; both find it.
+	// Of two concurrent calls one creates the trade.
 	a := s.trades[t.TradeID]
 	if a == nil {
 		a = newAccount(t)

@@ -9,10 +9,10 @@ var queryWays = map[Fault]how{
 	QueryHang: byHang, QueryReset: byReset, Query502: by502, QuerySlow: bySlowAnswer,
 }
 
-// unknownState is a word that no page of the gateway has.
+// unknownState is a state that the gateway does not document.
 const unknownState capture.OrderState = "in_clearing"
 
-// query plays one v3.QueryOrder and says what the client gets.
+// query runs one v3.QueryOrder and returns its answer.
 func (s *Simulator) query(a *account, faults Faults) delivery {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -46,7 +46,7 @@ func (s *Simulator) query(a *account, faults Faults) delivery {
 	return out
 }
 
-// show writes Order Query's answer about the trade.
+// show returns the body with the order of the trade.
 func (s *Simulator) show(a *account, step Step, d dice) []byte {
 	now := s.opts.Clock()
 	view := now.Add(-s.settings.Load().queryLag)

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// settings are what can be changed while the simulator runs. What is stored is
-// never changed in place: a call works with the settings it began with.
+// settings can be changed while the simulator runs. They are replaced as a whole: a call
+// uses the settings with which it began.
 type settings struct {
 	faults  Faults
 	down    Down
 	latency time.Duration
-	// queryLag is how old every query's view is.
+	// queryLag is the age of the state that queries show.
 	queryLag time.Duration
-	refuse   string // the code that every capture call gets, "" for none
+	refuse   string // the code of every capture call, "" for none
 }
 
 func (c settings) validate() error {
@@ -32,7 +32,7 @@ func (c settings) validate() error {
 	return errors.Join(c.faults.Validate(), c.down.Validate(), negative, code)
 }
 
-// change applies f to a copy, and keeps it if it is valid.
+// change applies f to a copy, and stores it if it is valid.
 func (s *Simulator) change(f func(*settings) error) error {
 	s.settingsMu.Lock()
 	defer s.settingsMu.Unlock()
@@ -48,39 +48,35 @@ func (s *Simulator) change(f func(*settings) error) error {
 	return nil
 }
 
-// SetFaults replaces all probabilities, for the calls that come from now on.
+// SetFaults replaces all probabilities, for calls from now on.
 func (s *Simulator) SetFaults(f Faults) error {
 	return s.change(func(c *settings) error { c.faults = maps.Clone(f); return nil })
 }
 
-// SetDown begins an outage, or ends it (Up). Calls that already hang go on
-// hanging.
+// SetDown begins an outage, or ends it (Up). Calls that already hang continue to hang.
 func (s *Simulator) SetDown(d Down) error {
 	return s.change(func(c *settings) error { c.down = d; return nil })
 }
 
-// SetLatency changes what is waited before every answer, for the calls that
-// are to be answered from now on.
+// SetLatency changes the wait before answers, for answers from now on.
 func (s *Simulator) SetLatency(d time.Duration) error {
 	return s.change(func(c *settings) error { c.latency = d; return nil })
 }
 
-// SetQueryLag changes how old the view of every query is.
+// SetQueryLag changes the age of the state that queries show.
 func (s *Simulator) SetQueryLag(d time.Duration) error {
 	return s.change(func(c *settings) error { c.queryLag = d; return nil })
 }
 
-// SetRefuse lets every capture call of a known trade be refused with the code,
-// without effect, from now on; an empty code ends that. Scripts come first.
+// SetRefuse makes every capture call of a known trade be refused with the code, without
+// effect; "" ends that. Scripts take precedence.
 func (s *Simulator) SetRefuse(code string) error {
 	return s.change(func(c *settings) error { c.refuse = code; return nil })
 }
 
-// Reset forgets all trades, request_ids and counts, and returns how many
-// trades there were. Faults, outage, latency and secret stay. What is under
-// way for a forgotten trade ends as it would have, but a late landing or a
-// pending notification of it is dropped. A call that is under way may still
-// count.
+// Reset removes all trades, request_ids and counts, and returns the number of trades.
+// Faults, outage, latency and secret stay. Calls in progress end normally and may still be
+// counted; late captures and pending notifications of removed trades are dropped.
 func (s *Simulator) Reset() (forgotten int) {
 	s.mu.Lock()
 	s.requestsMu.Lock()
@@ -92,10 +88,10 @@ func (s *Simulator) Reset() (forgotten int) {
 	return forgotten
 }
 
-// known reports whether a is a trade that was not forgotten.
+// known reports whether the trade was not removed.
 func (s *Simulator) known(a *account) bool { return s.account(a.trade.TradeID) == a }
 
-// showFaults writes every knob with its probability, and the other settings.
+// showFaults answers with the probability of every fault and the other settings.
 func (s *Simulator) showFaults(w http.ResponseWriter, _ *http.Request) {
 	now := s.settings.Load()
 	all := map[string]any{"down": now.down, "latency": now.latency.String(), "query_lag": now.queryLag.String(), "refuse": now.refuse}
@@ -105,8 +101,8 @@ func (s *Simulator) showFaults(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, all)
 }
 
-// setFaults changes the knobs that are named and leaves the others; "preset"
-// sets all of them first.
+// setFaults changes the faults in the body, after setting all of them if there is a
+// "preset".
 func (s *Simulator) setFaults(w http.ResponseWriter, r *http.Request) {
 	var body map[string]json.RawMessage
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {

@@ -27,14 +27,14 @@ const (
 	// controlHistory is how many earlier values of a key can be read: who accepted
 	// what, and why.
 	controlHistory = 64
-	// controlTries bounds how often a change is made again because somebody else
-	// changed the same at the same time.
+	// controlTries bounds how often a change is repeated because another client
+	// changed the same key at the same time.
 	controlTries = 10
 	// keepAccepted is how long a code that is not accepted any more stays listed.
 	keepAccepted = 30 * 24 * time.Hour
 )
 
-// ErrNoLoss is returned if a loss of the ledger is accepted that nobody found.
+// ErrNoLoss is returned if a loss of the ledger is accepted that no worker found.
 var ErrNoLoss = errors.New("no worker has found the ledger behind its jobs")
 
 // Acceptance is what an operator accepts: a code whose refusals are to be
@@ -97,7 +97,7 @@ func check(ctx context.Context, kv jetstream.KeyValue, replicas int) ([]jobstrea
 	cfg := status.Config()
 	var found []jobstream.Problem
 	if cfg.Storage == jetstream.MemoryStorage || cfg.TTL > 0 {
-		found = append(found, jobstream.Problem{What: "stream " + Stream + ": it forgets what operators accepted, and that the ledger has lost events",
+		found = append(found, jobstream.Problem{What: "stream " + Stream + ": it loses what operators accepted, and that the ledger has lost events",
 			Do: "use file storage and no time to live"})
 	}
 	return append(found, jobstream.CheckReplicas(jetstream.StreamConfig{Name: Stream, Replicas: cfg.Replicas}, replicas)...), nil
@@ -126,8 +126,7 @@ func (c *Store) AcceptCode(ctx context.Context, code string, a Acceptance) error
 	})
 }
 
-// Loss returns what was found of a ledger that has lost events, nil if nothing
-// was.
+// Loss returns the loss of events that was found, nil if there is none.
 func (c *Store) Loss(ctx context.Context) (*LedgerLoss, error) {
 	loss, found, err := read[LedgerLoss](ctx, c.kv, c.loss)
 	if err != nil || !found {
@@ -136,7 +135,8 @@ func (c *Store) Loss(ctx context.Context) (*LedgerLoss, error) {
 	return &loss, nil
 }
 
-// putLoss tells all workers, and those to come, of a loss.
+// putLoss stores a loss for all workers, unless one is stored that nobody has
+// accepted.
 func (c *Store) putLoss(ctx context.Context, loss LedgerLoss) error {
 	return change(ctx, c.kv, c.loss, func(stored *LedgerLoss, found bool) error {
 		if !found || stored.Accepted != nil {
@@ -172,8 +172,8 @@ func read[T any](ctx context.Context, kv jetstream.KeyValue, key string) (value 
 	return value, true, nil
 }
 
-// change applies f to the value of a key; of two who do so at once, one comes
-// after the other.
+// change applies f to the value of a key; concurrent changes are applied one after
+// the other.
 func change[T any](ctx context.Context, kv jetstream.KeyValue, key string, f func(value *T, found bool) error) error {
 	for range controlTries {
 		var value T
@@ -203,12 +203,12 @@ func change[T any](ctx context.Context, kv jetstream.KeyValue, key string, f fun
 			return fmt.Errorf("writing %s of bucket %s: %w", key, Bucket, err)
 		}
 	}
-	return fmt.Errorf("writing %s of bucket %s: others write it all the time", key, Bucket)
+	return fmt.Errorf("writing %s of bucket %s: changed by others %d times in a row; try again", key, Bucket, controlTries)
 }
 
-// conflicted: another one wrote first.
+// conflicted reports whether another client wrote first.
 func conflicted(err error) bool {
-	const replicated = 10164 // what a replicated stream says instead
+	const replicated = 10164 // the code of a replicated stream for the same
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == replicated)
 }

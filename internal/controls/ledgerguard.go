@@ -22,8 +22,8 @@ const (
 	lossJobs     = 64
 	lossMessages = 512
 	lossAtOnce   = 8
-	// lossSlack is how much older than the last ack the newest event may be where
-	// the stream keeps no job that is done: an ack follows its outcome at once.
+	// lossSlack is how much older than the last ack the newest event may be if the
+	// stream keeps no job that is done: an ack follows its outcome at once.
 	lossSlack = time.Minute
 )
 
@@ -34,8 +34,8 @@ type LedgerMark struct {
 	Jobs    map[string]uint64 `json:"jobs"`     // the last job delivered, by consumer
 }
 
-// LedgerLoss says that jobs are done of which the ledger knows nothing: it has
-// lost events, as an older backup has (rule 2).
+// LedgerLoss records that jobs are done whose trades are not in the ledger: it has
+// lost events, as after a restore of an older backup (rule 2).
 type LedgerLoss struct {
 	Found    time.Time   `json:"found"`
 	Worker   string      `json:"worker,omitempty"`
@@ -59,13 +59,13 @@ type LedgerGuard struct {
 	Log     *slog.Logger
 
 	behind atomic.Bool
-	since  atomic.Pointer[time.Time] // when this process learned of it
+	since  atomic.Pointer[time.Time] // when this process noticed
 }
 
 // Behind reports whether every first call has to be preceded by a query.
 func (g *LedgerGuard) Behind() bool { return g.behind.Load() }
 
-// Since returns when this process learned that the ledger may have lost events,
+// Since returns when this process noticed that the ledger may have lost events,
 // the zero time if it has not.
 func (g *LedgerGuard) Since() time.Time {
 	if at := g.since.Load(); at != nil && g.Behind() {
@@ -74,9 +74,9 @@ func (g *LedgerGuard) Since() time.Time {
 	return time.Time{}
 }
 
-// fall notes that the ledger may have lost events, and reports whether that was
-// known.
-func (g *LedgerGuard) fall() (known bool) {
+// setBehind records that the ledger may have lost events, and reports whether that
+// was known.
+func (g *LedgerGuard) setBehind() (known bool) {
 	if !g.Behind() {
 		now := time.Now()
 		g.since.Store(&now)
@@ -84,15 +84,15 @@ func (g *LedgerGuard) fall() (known bool) {
 	return g.behind.Swap(true)
 }
 
-// Start compares ledger and jobs. If they cannot be compared, the ledger is taken
-// for one that has lost events until they can: Run tries again.
+// Start compares ledger and jobs. Until they can be compared, the ledger counts as
+// one that has lost events: Run tries again.
 func (g *LedgerGuard) Start(ctx context.Context) {
-	g.fall()
-	g.look(ctx)
+	g.setBehind()
+	g.check(ctx)
 }
 
-// look compares if nothing is known yet, and reads what was found and accepted.
-func (g *LedgerGuard) look(ctx context.Context) {
+// check compares if nothing is known yet, and reads what was found and accepted.
+func (g *LedgerGuard) check(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lossWait)
 	defer cancel()
 	loss, err := g.Control.Loss(ctx)
@@ -100,14 +100,14 @@ func (g *LedgerGuard) look(ctx context.Context) {
 		loss, err = g.compare(ctx, loss)
 	}
 	if err != nil {
-		g.Log.WarnContext(ctx, "ledger and jobs not compared; first calls ask Order Query before", "error", err)
+		g.Log.WarnContext(ctx, "comparison of ledger and jobs failed, first calls are preceded by Order Query", "error", err)
 		return
 	}
 	if loss == nil || loss.Accepted != nil {
 		g.behind.Store(false)
 		return
 	}
-	g.Log.ErrorContext(ctx, "ledger behind its jobs: it has lost events; first calls ask Order Query before", "stream", g.Stream,
+	g.Log.ErrorContext(ctx, "ledger behind its jobs: events lost, first calls are preceded by Order Query", "stream", g.Stream,
 		"consumer", loss.Consumer, "jobs", loss.Jobs, "sequence", loss.Sequence, "found", loss.Found,
 		"accept", "`capture-worker resume --ledger`, see docs/operations.md, CaptureLedgerBehind")
 }
@@ -115,7 +115,7 @@ func (g *LedgerGuard) look(ctx context.Context) {
 // lossWait bounds a comparison.
 const lossWait = 30 * time.Second
 
-// Run learns what other workers find and operators accept, until ctx ends.
+// Run polls what other workers find and operators accept, until ctx ends.
 func (g *LedgerGuard) Run(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -136,19 +136,19 @@ func (g *LedgerGuard) poll(ctx context.Context) {
 	switch {
 	case err != nil: // as before
 	case loss != nil && loss.Accepted == nil:
-		if !g.fall() {
-			g.Log.ErrorContext(ctx, "another worker found the ledger behind its jobs; first calls ask Order Query before", "worker", loss.Worker)
+		if !g.setBehind() {
+			g.Log.ErrorContext(ctx, "ledger behind its jobs, found by another worker, first calls are preceded by Order Query", "worker", loss.Worker)
 		}
 	case g.behind.Load() && loss != nil:
 		g.behind.Store(false)
-		g.Log.InfoContext(ctx, "ledger accepted as it is", "by", loss.Accepted.By, "reason", loss.Accepted.Reason)
+		g.Log.InfoContext(ctx, "ledger accepted by operator", "by", loss.Accepted.By, "reason", loss.Accepted.Reason)
 	case g.behind.Load():
-		g.look(ctx) // it could not be compared before
+		g.check(ctx) // it could not be compared before
 	}
 }
 
-// compare looks the newest jobs that are done up in the ledger. What an operator
-// accepted before is not looked at again, unless the ledger was replaced since.
+// compare looks up the newest finished jobs in the ledger. What an operator
+// accepted is not looked at again, unless the ledger was replaced since.
 func (g *LedgerGuard) compare(ctx context.Context, accepted *LedgerLoss) (*LedgerLoss, error) {
 	mark, infos, err := g.mark(ctx)
 	if err != nil {
@@ -178,7 +178,7 @@ func (g *LedgerGuard) Mark(ctx context.Context) (LedgerMark, error) {
 }
 
 func (g *LedgerGuard) mark(ctx context.Context) (LedgerMark, []*jetstream.ConsumerInfo, error) {
-	// The consumers first: what is acked later is in the ledger before.
+	// Consumers first: whatever they ack later is in the ledger by then.
 	mark := LedgerMark{Jobs: map[string]uint64{}}
 	var infos []*jetstream.ConsumerInfo
 	for _, wanted := range g.Streams.Consumers {
@@ -198,17 +198,17 @@ func (g *LedgerGuard) mark(ctx context.Context) (LedgerMark, []*jetstream.Consum
 	return mark, infos, nil
 }
 
-// doneJob is a job that was delivered, and whether it is surely done.
-type doneJob struct {
+// deliveredJob is a job that was delivered, and whether it is known to be done.
+type deliveredJob struct {
 	sequence uint64
 	key      string
 	acked    bool
 	missing  bool
 }
 
-// compareConsumer: every job of ours that is done has its trade in the ledger,
-// whatever became of it. Of the jobs delivered after the ack floor as many may
-// be missing as are not acked.
+// compareConsumer returns a loss if a finished job has no trade in the ledger: each
+// has one, whatever its outcome. Of the jobs delivered after the ack floor as many
+// may be missing as are not acked.
 func (g *LedgerGuard) compareConsumer(ctx context.Context, info *jetstream.ConsumerInfo, after uint64) (*LedgerLoss, error) {
 	jobs, kept, err := g.newestJobs(ctx, info, after)
 	if err != nil {
@@ -241,7 +241,7 @@ func (g *LedgerGuard) compareConsumer(ctx context.Context, info *jetstream.Consu
 
 // newestJobs reads the newest jobs up to the last delivered one; kept is false if
 // the stream removes what is done.
-func (g *LedgerGuard) newestJobs(ctx context.Context, info *jetstream.ConsumerInfo, after uint64) (jobs []doneJob, kept bool, err error) {
+func (g *LedgerGuard) newestJobs(ctx context.Context, info *jetstream.ConsumerInfo, after uint64) (jobs []deliveredJob, kept bool, err error) {
 	stream, err := g.JS.Stream(ctx, info.Stream)
 	if err != nil {
 		return nil, false, fmt.Errorf("stream %s: %w", info.Stream, err)
@@ -262,9 +262,9 @@ func (g *LedgerGuard) newestJobs(ctx context.Context, info *jetstream.ConsumerIn
 			if m == nil || !jobstream.Selects(info.Config, m.Subject) {
 				continue
 			}
-			// What is no job is acked too, and has nothing in the ledger.
+			// A message that is no job is acked too, and has nothing in the ledger.
 			if job, err := g.Jobs.Decode(m.Header, m.Data); err == nil {
-				jobs = append(jobs, doneJob{sequence: m.Sequence, key: capture.TradeKey(job.TradeID), acked: m.Sequence <= info.AckFloor.Stream})
+				jobs = append(jobs, deliveredJob{sequence: m.Sequence, key: capture.TradeKey(job.TradeID), acked: m.Sequence <= info.AckFloor.Stream})
 			}
 		}
 		last = from - 1
@@ -272,14 +272,14 @@ func (g *LedgerGuard) newestJobs(ctx context.Context, info *jetstream.ConsumerIn
 	return jobs, true, nil
 }
 
-func (g *LedgerGuard) lookUp(ctx context.Context, jobs []doneJob) error {
+func (g *LedgerGuard) lookUp(ctx context.Context, jobs []deliveredJob) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(lossAtOnce)
 	for n := range jobs {
 		group.Go(func() error {
 			_, found, err := g.Ledger.Last(ctx, jobs[n].key)
 			if errors.Is(err, capture.ErrEvent) {
-				found, err = true, nil // it is there, whatever it says
+				found, err = true, nil // it is there, though unreadable
 			}
 			jobs[n].missing = !found
 			return err
@@ -288,9 +288,9 @@ func (g *LedgerGuard) lookUp(ctx context.Context, jobs []doneJob) error {
 	return group.Wait()
 }
 
-// compareTimes is for a stream that removes what is done: the last ack must not
-// be much younger than the newest event. The server forgets the time of the ack
-// when it restarts.
+// compareTimes is for a stream that removes finished jobs: the last ack must not be
+// much younger than the newest event. The server loses the time of the ack when it
+// restarts.
 func (g *LedgerGuard) compareTimes(ctx context.Context, info *jetstream.ConsumerInfo) (*LedgerLoss, error) {
 	stream, err := g.JS.Stream(ctx, g.Stream)
 	if err != nil {

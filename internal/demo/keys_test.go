@@ -87,7 +87,7 @@ func (k *keyedWorker) capturesAll() {
 func TestHaltEndsWhenTheRightKeyAppears(t *testing.T) {
 	t.Parallel()
 	k := startKeyed(t, 20, time.Millisecond, "a wrong key")
-	within(t, "the worker halts", func() bool { return strings.Contains(k.logged.String(), "stopped taking jobs") })
+	within(t, "the worker halts", func() bool { return strings.Contains(k.logged.String(), "job intake paused, probing") })
 	if n := k.world.sim.Stats().Effects; n != 0 {
 		t.Errorf("%d captures with a wrong key", n)
 	}
@@ -104,10 +104,10 @@ func TestKeyRotationUnderLoad(t *testing.T) {
 	if err := k.world.sim.SetSecret("the next key"); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "the worker halts", func() bool { return strings.Contains(k.logged.String(), "stopped taking jobs") })
+	within(t, "the worker halts", func() bool { return strings.Contains(k.logged.String(), "job intake paused, probing") })
 	writeKey(t, k.file, "the next key")
 	k.capturesAll()
-	if !strings.Contains(k.logged.String(), "taking jobs again") {
+	if !strings.Contains(k.logged.String(), "job intake resumed") {
 		t.Error("the end of the halt was not told")
 	}
 }

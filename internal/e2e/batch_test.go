@@ -9,7 +9,7 @@ import (
 
 // A worker that gathers its appends into batches, since the server syncs each
 // message, is killed in the middle of them: of a batch all is stored or
-// nothing, and whoever goes on finds out which.
+// nothing, and the next run finds out which.
 func TestWorkerKilledWhileItGathers(t *testing.T) {
 	t.Parallel()
 	const kills, wave = 4, 300

@@ -49,7 +49,7 @@ func (c *chaos) stopWorker() bool {
 	return ok
 }
 
-// end stops a worker softly. Its exit code may say that jobs were left in hand:
+// end stops a worker softly. Its exit code may say that jobs were left in flight:
 // in the middle of all this some calls hang for longer than a stop may take.
 func (c *chaos) end(w *processtest.Process) {
 	c.t.Helper()

@@ -16,7 +16,7 @@ import (
 )
 
 // The chaos is short among the other tests, or as long as CHAOS says; the order
-// of its deeds comes from CHAOS_SEED, and is different each time where CHAOS is
+// of its faults comes from CHAOS_SEED, and is different each time if CHAOS is
 // set.
 const (
 	shortChaos = 10 * time.Second
@@ -99,7 +99,7 @@ type trouble struct {
 	undo func()
 }
 
-// deed begins some trouble, or does something that is over at once. It reports
+// deed begins a fault, or does something that is over at once. It reports
 // false where it cannot be done just now.
 type deed struct {
 	name string
@@ -143,7 +143,7 @@ func (c *chaos) run(n int) {
 	c.workers[n] = startWorker(c.t, fmt.Sprintf("w%d-%d", n, len(c.orders)), c.env[n])
 }
 
-// round publishes jobs and does one deed in the middle of them.
+// round publishes jobs and begins one fault in the middle of them.
 func (c *chaos) round() {
 	c.t.Helper()
 	before := c.s.calls()
@@ -162,8 +162,8 @@ func (c *chaos) round() {
 	}
 }
 
-// doOne does the next deed of the deck that can be done just now. The deck is
-// shuffled when it is used up, so that each deed has its turn.
+// doOne begins the next fault of the deck that is possible now. The deck is
+// shuffled when it is used up, so that each fault has its turn.
 func (c *chaos) doOne() {
 	for range deeds() {
 		if len(c.deck) == 0 {

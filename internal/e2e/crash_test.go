@@ -61,7 +61,7 @@ func TestBrokerKilledUnderLoad(t *testing.T) {
 }
 
 // Acceptance: no trade captured twice, whatever happens to a worker. Here one
-// sleeps through its ack wait and its leases, wakes with its calls in hand, and
+// sleeps through its ack wait and its leases, wakes with its calls in flight, and
 // finds that another has gone on without it.
 func TestWorkerPausedBeyondItsLease(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,7 @@ func TestEmbeddedKeepsTheLedger(t *testing.T) {
 	place(b, s, orders[:20])
 	b.waitDone(patience)
 	shows(t, b, 0, "captured", orders[0].trade.TradeID)
-	shows(t, b, 1, "the ledger has no trade", "nobody-asked-for-it")
+	shows(t, b, 1, "the ledger has no trade", "unknown-trade")
 	shows(t, b, 2, "not a trade id", "no.trade")
 	w.Stop(patience)
 	shows(t, b, 1, "connecting to NATS", orders[0].trade.TradeID)
@@ -43,7 +43,7 @@ func TestEmbeddedKeepsTheLedger(t *testing.T) {
 	w.Stop(patience)
 }
 
-// shows runs `capture-worker show` as a person does.
+// shows runs `capture-worker show` as an operator does.
 func shows(t *testing.T, b *broker, code int, want, trade string) {
 	t.Helper()
 	got, out := processtest.Finish(t, patience, "show "+trade, []string{"CAPTURE_NATS_URL=" + b.url}, workerProgram, "show", trade)

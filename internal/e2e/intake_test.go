@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	saysPaused       = `level=ERROR msg="job intake paused`
+	saysPaused       = `level=ERROR msg="job intake paused, refusals`
 	saysIntakeAgain  = `msg="job intake resumed"`
 	saysLedgerBehind = `level=ERROR msg="ledger behind its jobs`
 )
@@ -216,7 +216,7 @@ func TestRestoredLedgerIsNoticed(t *testing.T) {
 		"resume", "--ledger", "--by", "e2e", "--reason", "reconciled"); code != 0 {
 		t.Fatalf("resume ended with %d: %s", code, out)
 	}
-	w.Says("ledger accepted as it is", 1, patience)
+	w.Says("ledger accepted by operator", 1, patience)
 	queries := s.stats().Queries
 	place(b, s, later)
 	b.waitDone(patience)

@@ -84,7 +84,7 @@ func (n *line) carry(from net.Conn) {
 	defer n.forget(from)
 	to, err := net.Dial("tcp", n.target)
 	if err != nil {
-		return // nobody is there, which is for the client to notice
+		return // no server is there, which the client must notice
 	}
 	defer to.Close()
 	if !n.keep(to) {

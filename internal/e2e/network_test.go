@@ -83,7 +83,7 @@ func TestBrokerLineStuckBeyondTheLease(t *testing.T) {
 	startWorker(t, "other", workerEnv(b, s, "CAPTURE_WORKER_CONCURRENCY=16"))
 	b.waitDone(patience)
 	if takenOver(b, orders) == 0 {
-		t.Error("no trade was taken over: nothing was in hand when the line got stuck")
+		t.Error("no trade was taken over: nothing was in flight when the line got stuck")
 	}
 	n.set(lineUp)
 	more := plain(t, "more", 40)
@@ -116,7 +116,7 @@ func TestBrokerLineCut(t *testing.T) {
 	w.Stop(patience)
 }
 
-// roomFor is the ledger's stream, of a person's own making, that is full after
+// roomFor is the ledger's stream, made by an operator, that is full after
 // so many bytes and then refuses, as the worker demands.
 func roomFor(bytes int64) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
@@ -138,7 +138,7 @@ func TestLedgerFull(t *testing.T) {
 	w := startWorker(t, "w", workerEnv(b, s, "CAPTURE_WORKER_CONCURRENCY=8"))
 	orders := plain(t, "full", 120)
 	place(b, s, orders)
-	w.Says("handing the job back", 1, patience)
+	w.Says("processing failed, job requeued", 1, patience)
 	captures := s.stats().Captures
 	types := b.eventTypes()
 	if int(captures) > types[capture.Attempted] {

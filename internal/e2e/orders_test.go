@@ -138,7 +138,7 @@ func noStrangers(b *broker, orders []order) {
 			b.t.Fatalf("walking the ledger: %v", err)
 		}
 		if !known[id] {
-			b.t.Errorf("the ledger holds trade %s, which nobody asked for", id)
+			b.t.Errorf("the ledger holds trade %s, which no job asked for", id)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // longAckWait is longer than the tests that set it: what comes back at all was
-// handed back.
+// requeued.
 const longAckWait = "CAPTURE_NATS_ACK_WAIT=5m"
 
 // Acceptance: soft stop on SIGTERM: it exits with 0 within the shutdown
@@ -60,8 +60,8 @@ func TestStopWithHangingGateway(t *testing.T) {
 	place(b, s, orders)
 	s.waitCalls(8, 0)
 	w.Signal(syscall.SIGTERM)
-	if code := w.Exit(patience); code != 0 || w.Out.Count("the shutdown timeout is over") != 1 {
-		t.Errorf("exit code %d, want 0 and a word about the jobs that were still in hand", code)
+	if code := w.Exit(patience); code != 0 || w.Out.Count("shutdown timeout exceeded") != 1 {
+		t.Errorf("exit code %d, want 0 and a word about the jobs that were still in flight", code)
 	}
 	if n := b.eventTypes(); n[capture.Failed]+n[capture.Parked] > 0 {
 		t.Errorf("the stop failed %d trades and parked %d", n[capture.Failed], n[capture.Parked])

@@ -15,7 +15,7 @@ import (
 
 const (
 	simUser   = "016683"
-	simSecret = "e2e-secret-key-that-nobody-may-see"
+	simSecret = "e2e-secret-key-that-must-not-be-seen"
 )
 
 // sim is the simulated gateway as a process of its own.

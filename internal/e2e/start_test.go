@@ -47,7 +47,7 @@ func works(t *testing.T, b *broker, s *sim, w *processtest.Process) {
 	}
 }
 
-// Acceptance: what is missing or wrong is told at once, with exit code 2, and
+// Acceptance: what is missing or wrong is reported at once, with exit code 2, and
 // before anything is created at the broker.
 func TestNotStarted(t *testing.T) {
 	t.Parallel()

@@ -30,9 +30,9 @@ func workerEnv(b *broker, s *sim, more ...string) []string {
 
 const (
 	saysStarted = `msg="taking jobs"`
-	saysHalted  = `level=ERROR msg="stopped taking jobs`
-	saysProbed  = `level=ERROR msg="the gateway is still not usable"`
-	saysResumed = `msg="taking jobs again`
+	saysHalted  = `level=ERROR msg="job intake paused, probing`
+	saysProbed  = `level=ERROR msg="gateway still unavailable"`
+	saysResumed = `msg="job intake resumed`
 )
 
 // startWorker starts `capture-worker run` and returns once it takes jobs. Its

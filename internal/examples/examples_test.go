@@ -40,8 +40,7 @@ func TestNodeExamples(t *testing.T) {
 	tryConsume(t, program{dir: dir, args: []string{"node", "consume.mjs"}}, "shop")
 }
 
-// The Python examples need a package that is not fetched here: their syntax is
-// checked.
+// Only the syntax of the Python examples is checked: their package is not installed here.
 func TestPythonExamplesAreRead(t *testing.T) {
 	t.Parallel()
 	processtest.Needs(t, "python3", "apt-get install python3")
@@ -57,7 +56,8 @@ func TestPythonExamplesAreRead(t *testing.T) {
 	}
 }
 
-// tryPublish: a job of the example's is one, and the same twice is stored once.
+// tryPublish checks that the example publishes a valid job, and that a repeated one is
+// stored once.
 func tryPublish(t *testing.T, p program) {
 	t.Helper()
 	b := newBroker(t)
@@ -101,7 +101,7 @@ func tryPublish(t *testing.T, p program) {
 	}
 }
 
-// row is what the consumers store.
+// row is a row that the consumers store.
 type row struct {
 	ID, Type, Amount, Reason, Corrects string
 	TradeID                            string `json:"trade_id"`
@@ -134,8 +134,8 @@ func rows(t *testing.T, folder string) []row {
 	return all
 }
 
-// tryConsume: outcomes and their corrections are stored once each, whatever is
-// delivered again.
+// tryConsume checks that outcomes and corrections are stored once each, also after
+// redeliveries.
 func tryConsume(t *testing.T, p program, durable string) {
 	t.Helper()
 	b := newBroker(t)
@@ -144,7 +144,7 @@ func tryConsume(t *testing.T, p program, durable string) {
 	b.append("T2", capture.Event{ID: "b/1", Type: capture.Failed, Reason: capture.ReasonTradeIncorrect})
 	p.until(b, "two outcomes", func() bool { return len(rows(t, folder)) == 2 && b.unacked(durable) == 0 }, folder)
 
-	// It was away when the truth came; then it goes on where it was.
+	// The correction is published while the consumer is stopped.
 	b.append("T1", capture.Event{ID: "a3", Type: capture.Captured, Corrects: "a2"})
 	out := p.until(b, "the correction", func() bool { return len(rows(t, folder)) == 3 && b.unacked(durable) == 0 }, folder)
 	if strings.Contains(out, "parked") {
@@ -159,7 +159,7 @@ func tryConsume(t *testing.T, p program, durable string) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 
-	// Everything once more, as after a lost place: nothing is booked twice.
+	// Everything is delivered again, as after a lost position: nothing is stored twice.
 	if err := b.js.DeleteConsumer(t.Context(), "CAPTURES", durable); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func tryConsume(t *testing.T, p program, durable string) {
 	}
 }
 
-// append writes events of a trade as the program does.
+// append writes events of a trade like the program.
 func (b *broker) append(trade string, events ...capture.Event) {
 	b.t.Helper()
 	for _, e := range events {
@@ -192,9 +192,8 @@ func (b *broker) consumer(durable string) *jetstream.ConsumerInfo {
 	return consumer.CachedInfo()
 }
 
-// unacked counts what was delivered and not yet acknowledged, -1 where there is
-// no consumer yet.
+// unacked returns the number of delivered messages without ack, -1 without a consumer.
 func (b *broker) unacked(durable string) int { return b.consumer(durable).NumAckPending }
 
-// acked is the sequence up to which everything is acknowledged.
+// acked returns the sequence up to which all messages are acked.
 func (b *broker) acked(durable string) uint64 { return b.consumer(durable).AckFloor.Stream }

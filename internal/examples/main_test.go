@@ -1,5 +1,5 @@
-// Package examples runs the programs of docs/examples as their readers would:
-// as processes, against a real JetStream server, stopped and started again.
+// Package examples tests the programs in docs/examples: as processes, against a real
+// JetStream server, including a restart.
 package examples
 
 import (
@@ -22,11 +22,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, processtest.Leftovers()) }
 
-// patience is the bound of waits whose length is not what a test is about.
+// patience limits waits whose duration is not tested.
 const patience = processtest.Patience
 
-// broker is a JetStream server with the streams of the program. Who comes
-// without a name may do what docs/integration.md says that a neighbour needs.
+// broker is a JetStream server with the streams of the program. Clients without a user
+// have the permissions that docs/integration.md gives to other services.
 type broker struct {
 	t    *testing.T
 	url  string
@@ -69,7 +69,7 @@ func newBroker(t *testing.T) *broker {
 	return &broker{t: t, url: srv.ClientURL(), js: js, book: ledger.NewJetStream(js, ledger.Options{})}
 }
 
-// permissions are those of the page, for each of the examples' consumers.
+// permissions returns those of the page, for each of the examples' consumers.
 func permissions(t *testing.T) *server.Permissions {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "integration.md"))
@@ -92,7 +92,7 @@ func permissions(t *testing.T) *server.Permissions {
 	}
 }
 
-// program is an example, ready to run with more arguments.
+// program is an example with its command line.
 type program struct {
 	dir  string
 	args []string
@@ -109,7 +109,7 @@ func goProgram(t *testing.T, name string) program {
 	return program{args: []string{file}}
 }
 
-// command is the program as a process that does not outlive the test.
+// command returns the program as a process that ends with the test.
 func (p program) command(b *broker, args ...string) (*exec.Cmd, *processtest.Output) {
 	all := append(p.args[:len(p.args):len(p.args)], args...)
 	cmd := exec.CommandContext(b.t.Context(), all[0], all[1:]...)
@@ -121,8 +121,7 @@ func (p program) command(b *broker, args ...string) (*exec.Cmd, *processtest.Out
 	return cmd, out
 }
 
-// until runs the program until a condition holds, and stops it. It must end
-// well.
+// until runs the program until a condition holds, then stops it. It must exit with 0.
 func (p program) until(b *broker, what string, holds func() bool, args ...string) string {
 	b.t.Helper()
 	cmd, out := p.command(b, args...)

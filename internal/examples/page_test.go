@@ -14,7 +14,7 @@ var (
 	source = regexp.MustCompile(`\.(go|mjs|py)$`)
 )
 
-// What the page links to is there, and it links to every example.
+// Every link of the page exists, and every example is linked.
 func TestPageLinksToEveryExample(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/integration.md")

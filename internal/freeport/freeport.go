@@ -17,7 +17,7 @@ const (
 	highest = 30_000
 )
 
-// Find returns n different ports that nobody listens on. All of them are held
+// Find returns n different ports without a listener. All of them are held
 // until the last one is found and are then released, so another process may
 // take one before the caller does.
 func Find(n int) ([]int, error) {

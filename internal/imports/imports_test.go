@@ -4,7 +4,11 @@
 package imports
 
 import (
+	"flag"
+	"fmt"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -34,14 +38,15 @@ var allowed = map[string][]string{
 	"ledger/internal/appender":    {"capture"},
 	"ledger/ledgertest":           {"capture", "ledger"},
 	"audit":                       {"capture"},
-	"reconcile":                   {"capture", "ledger", "gateway"},
+	"reconcile":                   {"capture", "ledger", "gateway", "internal/breaker"},
+	"internal/breaker":            {"capture"},
 	"notify":                      {"capture", "ledger", "gateway", "reconcile"},
-	"worker":                      {"capture", "ledger", "gateway", "reconcile", "internal/controls", "internal/deadletter", "internal/ratelog"},
+	"worker":                      {"capture", "ledger", "gateway", "reconcile", "internal/breaker", "internal/controls", "internal/deadletter", "internal/ratelog"},
 	"internal/jobstream":          {"internal/deadletter", "internal/subject"},
 	"internal/deadletter":         {"capture"},
 	"internal/controls":           {"capture", "ledger", "internal/jobstream"},
 	"config":                      {"capture", "gateway", "internal/subject"},
-	"sim":                         {"audit", "capture", "gateway", "ledger", "reconcile", "worker", "internal/deadletter"},
+	"sim":                         {"audit", "capture", "gateway", "ledger", "reconcile", "worker", "internal/breaker", "internal/deadletter"},
 	"sim/simulate":                {"sim"},
 	"sim/mutants":                 {},
 	"internal/imports":            {},
@@ -71,6 +76,7 @@ var allowed = map[string][]string{
 	"internal/records":            {"capture", "ledger", "internal/deadletter", "internal/ratelog"},
 	"internal/monitoring":         {},
 	"internal/preflight":          {"capture", "config", "gateway", "ledger", "internal/controls", "internal/deadletter", "internal/jobstream", "internal/natsconn", "internal/subject"},
+	"internal/wording":            {},
 }
 
 func TestImportsPointInward(t *testing.T) {
@@ -127,4 +133,105 @@ func TestDomainIsPure(t *testing.T) {
 	if out, _ := uses.Output(); len(out) > 0 {
 		t.Errorf("capture reads the clock:\n%s", out)
 	}
+}
+
+const (
+	page   = "../../docs/architecture.md"
+	marker = "<!-- imports -->"
+)
+
+var update = flag.Bool("update", false, "rewrite the table of docs/architecture.md")
+
+// TestArchitecturePage compares the table of packages with the code.
+func TestArchitecturePage(t *testing.T) {
+	t.Parallel()
+	processtest.LookAtTree(t)
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(b), marker)
+	if len(parts) != 3 {
+		t.Fatalf("docs/architecture.md must hold %s twice; it holds it %d times", marker, len(parts)-1)
+	}
+	want := "\n" + table(t)
+	if parts[1] == want {
+		return
+	}
+	if !*update {
+		t.Fatal("docs/architecture.md does not show the present packages; run: go test ./internal/imports -update")
+	}
+	if err := os.WriteFile(page, []byte(parts[0]+marker+want+marker+parts[2]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWaysExist checks that the files and functions in the tables of the page
+// exist.
+func TestWaysExist(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile("`([^`]+)`")
+	hops := 0
+	for line := range strings.Lines(string(b)) {
+		columns := strings.Split(line, "|")
+		if len(columns) != 5 || !strings.Contains(columns[2], ".go`") {
+			continue
+		}
+		hops++
+		var code strings.Builder
+		for _, name := range quoted.FindAllStringSubmatch(columns[2], -1) {
+			text, err := os.ReadFile("../../" + name[1])
+			if err != nil {
+				t.Errorf("%s: %v", strings.TrimSpace(columns[1]), err)
+			}
+			code.Write(text)
+		}
+		for _, name := range quoted.FindAllStringSubmatch(columns[3], -1) {
+			if !regexp.MustCompile(`(?m)^func (\([^)]*\) )?` + name[1] + `\(`).MatchString(code.String()) {
+				t.Errorf("%s: there is no function %s in %s", strings.TrimSpace(columns[1]), name[1], strings.TrimSpace(columns[2]))
+			}
+		}
+	}
+	if hops < 15 {
+		t.Errorf("only %d hops checked", hops)
+	}
+}
+
+// table returns the packages of this module as a Markdown table: path, first
+// sentence of the package comment, imports of this module.
+func table(t *testing.T) string {
+	list := exec.Command("go", "list", "-f", "{{if .GoFiles}}{{.ImportPath}}\t{{.Doc}}\t{{join .Imports \" \"}}{{end}}", module+"...")
+	list.Dir = "../.."
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("listing packages: %v", err)
+	}
+	var b strings.Builder
+	b.WriteString("| package | what it is | imports |\n| --- | --- | --- |\n")
+	for line := range strings.Lines(string(out)) {
+		columns := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(columns) != 3 || strings.HasPrefix(columns[0], module+"docs/") {
+			continue
+		}
+		var ours []string
+		for _, name := range strings.Fields(columns[2]) {
+			if name, ok := strings.CutPrefix(name, module); ok {
+				ours = append(ours, "`"+name+"`")
+			}
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.TrimPrefix(columns[0], module), withoutName(columns[1]), strings.Join(ours, " "))
+	}
+	return b.String()
+}
+
+// withoutName cuts "Package x" or "Command x" from a package comment.
+func withoutName(doc string) string {
+	if words := strings.SplitN(doc, " ", 3); len(words) == 3 {
+		return words[2]
+	}
+	return doc
 }

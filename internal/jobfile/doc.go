@@ -1,4 +1,4 @@
-// Package jobfile reads jobs from files as people have them: CSV as spreadsheets
+// Package jobfile reads files of jobs in the forms in use: CSV as spreadsheets
 // of several countries save it, JSON lines, JSON arrays and printed JSON, packed
 // or not. It is what publish, reconcile and the corrected jobs of dlq republish
 // read with.

@@ -16,7 +16,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
-// Message is a job's message as the stream holds it.
+// Message is the message of a job as the stream holds it.
 type Message struct {
 	Sequence uint64    // in the stream of the jobs
 	Stored   time.Time // when it was published there
@@ -29,11 +29,11 @@ func published(m *jetstream.RawStreamMsg) Message {
 	return Message{Sequence: m.Sequence, Stored: m.Time, Subject: m.Subject, Header: m.Header, Body: m.Data}
 }
 
-// Pending is a job's message that a consumer is not known to have done with.
+// Pending is the message of a job that a consumer is not known to have finished.
 type Pending struct {
 	Message
-	Delivered bool // a worker has it in hand, it waits for its next try, or it is done and an older one is not
-	Ahead     int  // where it was not delivered, how many come before it, jobs.match or not
+	Delivered bool // it is in flight, waits for its next try, or is done while an older one is not
+	Ahead     int  // if it was not delivered, how many come before it, selected by jobs.match or not
 }
 
 const (
@@ -43,14 +43,14 @@ const (
 	readTimeout = 10 * time.Second
 )
 
-// Backlog walks what a consumer of the stream of jobs has not finished, the
-// oldest first. Of the delivered ones some may be done, as long as an older one
-// is not. It reads message by message and makes no consumer, so that whoever
-// only looks needs no permission to change any; some ten thousand take a second,
-// so bound it where the backlog may be long. An error ends the walk.
+// Backlog iterates over what a consumer of the stream of jobs has not finished,
+// oldest first. Some of the delivered ones may be done, as long as an older one is
+// not. It reads message by message and creates no consumer, so that a reader needs
+// no permission to change any. Some ten thousand take a second: bound it if the
+// backlog may be long. An error ends the iteration.
 func Backlog(ctx context.Context, js jetstream.JetStream, stream, consumer string) iter.Seq2[Pending, error] {
 	return func(yield func(Pending, error) bool) {
-		jobs, info, err := lookAt(ctx, js, stream, consumer)
+		jobs, info, err := openConsumer(ctx, js, stream, consumer)
 		if err != nil {
 			yield(Pending{}, err)
 			return
@@ -79,7 +79,7 @@ func Backlog(ctx context.Context, js jetstream.JetStream, stream, consumer strin
 	}
 }
 
-func lookAt(ctx context.Context, js jetstream.JetStream, stream, consumer string) (jetstream.Stream, *jetstream.ConsumerInfo, error) {
+func openConsumer(ctx context.Context, js jetstream.JetStream, stream, consumer string) (jetstream.Stream, *jetstream.ConsumerInfo, error) {
 	jobs, err := js.Stream(ctx, stream)
 	if err != nil {
 		return nil, nil, fmt.Errorf("stream %s: %w", stream, err)
@@ -91,7 +91,8 @@ func lookAt(ctx context.Context, js jetstream.JetStream, stream, consumer string
 	return jobs, c.CachedInfo(), nil
 }
 
-// messages reads a stretch of a stream, side by side; nil where there is none.
+// Read returns the messages of a range of sequences, read in parallel; nil for those
+// that do not exist.
 func Read(ctx context.Context, stream jetstream.Stream, from, to uint64) ([]*jetstream.RawStreamMsg, error) {
 	found, errs := make([]*jetstream.RawStreamMsg, to-from+1), make([]error, to-from+1)
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
@@ -111,7 +112,7 @@ func Read(ctx context.Context, stream jetstream.Stream, from, to uint64) ([]*jet
 	return found, cmp.Or(errs...)
 }
 
-// filters reports whether a consumer takes a subject.
+// Selects reports whether the filter of a consumer covers a subject.
 func Selects(c jetstream.ConsumerConfig, name string) bool {
 	patterns := c.FilterSubjects
 	if c.FilterSubject != "" {

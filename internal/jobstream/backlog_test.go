@@ -11,8 +11,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// What a consumer has finished is left out; what is in hand is told apart from
-// what nobody has.
+// What a consumer has finished is left out; what was delivered is
+// distinguished from what was not.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	s := newBroker(t)

@@ -13,12 +13,12 @@ import (
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
-// Problem is something found at startup that does not fit, in plain words.
+// Problem is something about the streams or consumers that does not fit.
 type Problem struct {
-	// Fatal problems lose jobs or stall them for good; the worker does not
-	// start with one. The others are warnings.
+	// Fatal problems lose jobs or stall them; the worker does not start with one.
+	// The others are warnings.
 	Fatal bool
-	What  string // what is wrong, where
+	What  string // what is wrong, and where
 	Do    string // what to do about it
 }
 
@@ -30,14 +30,14 @@ func (p Problem) String() string {
 	return p.What + "; " + p.Do
 }
 
-// Limits are the settings of ours that the broker's must fit.
+// Limits are our settings that those of the broker must fit.
 type Limits struct {
 	CallTimeout time.Duration // of one gateway call
 	MaxInFlight int           // jobs one worker works on at a time
 	Horizon     time.Duration // how long a job may be retried
 }
 
-// Check is Inspect where nothing may be missing.
+// Check is Inspect, and returns an error if a stream or consumer does not exist.
 func Check(ctx context.Context, js jetstream.JetStream, cfg Config, l Limits) ([]Problem, error) {
 	found, err := Inspect(ctx, js, cfg, l)
 	if err == nil {
@@ -67,14 +67,14 @@ func checkConsumer(c jetstream.ConsumerConfig, l Limits) []Problem {
 		add(true, "let it deliver whole messages", "it delivers headers only, so that every job would be a dead letter")
 	}
 	if c.MaxRequestBatch > 0 || c.MaxRequestMaxBytes > 0 {
-		add(false, "lift its limits on pull requests", "it limits what is pulled at a time, so that the worker's pulls may be refused without a word")
+		add(false, "lift its limits on pull requests", "it limits what is pulled at a time, so that pulls of the worker may be refused silently")
 	}
 	if c.AckWait <= l.CallTimeout {
 		add(false, "set nats.ack_wait well above gateway.timeout",
-			"ack wait %s is not longer than one gateway call may take (%s); a worker that pauses briefly is taken for dead", c.AckWait, l.CallTimeout)
+			"ack wait %s is not longer than one gateway call may take (%s); jobs of a worker that pauses briefly are redelivered", c.AckWait, l.CallTimeout)
 	}
 	if c.MaxAckPending > 0 && c.MaxAckPending < l.MaxInFlight {
-		add(true, "raise max ack pending; jobs that wait for redelivery count too, so be generous",
+		add(true, "raise max ack pending, to 50000 if possible: jobs that wait for redelivery count too",
 			"max ack pending is %d, fewer than the %d jobs one worker holds", c.MaxAckPending, l.MaxInFlight)
 	} else if c.MaxAckPending > 0 && c.MaxAckPending < 10*l.MaxInFlight {
 		add(false, "raise max ack pending to 50000",
@@ -83,7 +83,8 @@ func checkConsumer(c jetstream.ConsumerConfig, l Limits) []Problem {
 	return found
 }
 
-// checkFilter: without one a consumer takes what the stream holds.
+// checkFilter compares the filter of a consumer with the configured subjects.
+// Without a filter a consumer takes everything that the stream holds.
 func checkFilter(c jetstream.ConsumerConfig, wanted ConsumerConfig) []Problem {
 	filters := c.FilterSubjects
 	if c.FilterSubject != "" {
@@ -97,8 +98,8 @@ func checkFilter(c jetstream.ConsumerConfig, wanted ConsumerConfig) []Problem {
 	return nil
 }
 
-// checkSubjects: a job on a subject that the stream does not take is stored
-// nowhere. A stream that copies others may have subjects of its own or none.
+// checkSubjects reports subjects that the stream does not store. A stream that
+// copies others may have subjects of its own or none.
 func checkSubjects(s jetstream.StreamConfig, cfg Config) []Problem {
 	if s.Mirror != nil || len(s.Sources) > 0 {
 		return nil
@@ -123,11 +124,11 @@ func checkJobs(s jetstream.StreamConfig, l Limits) []Problem {
 	if s.MaxAge > 0 && s.MaxAge < l.Horizon {
 		found = append(found, Problem{What: fmt.Sprintf(
 			"%s: messages are removed after %s, but a job may be retried for %s", name, s.MaxAge, l.Horizon),
-			Do: "raise the stream's max age, or jobs that wait are lost with it"})
+			Do: "raise the max age of the stream, or jobs that wait are removed"})
 	}
 	if s.Discard == jetstream.DiscardOld && (s.MaxMsgs > 0 || s.MaxBytes > 0 || s.MaxMsgsPerSubject > 0) {
 		found = append(found, Problem{What: name + ": it drops the oldest messages when it is full, jobs that wait included",
-			Do: "set its discard policy to new, so that publishers hear that it is full"})
+			Do: "set its discard policy to new, so that publishers get an error when it is full"})
 	}
 	if s.Storage == jetstream.MemoryStorage {
 		found = append(found, Problem{What: name + ": it is kept in memory, so jobs do not survive a restart of the broker",
@@ -136,8 +137,8 @@ func checkJobs(s jetstream.StreamConfig, l Limits) []Problem {
 	return found
 }
 
-// CheckReplicas: with fewer than wanted the stream stands still, or is lost, with
-// the servers that hold them.
+// CheckReplicas reports a stream with fewer replicas than wanted: it stops, or is
+// lost, with the servers that hold them.
 func CheckReplicas(s jetstream.StreamConfig, wanted int) []Problem {
 	if s.Replicas >= wanted {
 		return nil
@@ -153,11 +154,11 @@ func checkDLQ(s jetstream.StreamConfig) []Problem {
 			return nil
 		case deadletter.SubjectPrefix + "*":
 			return []Problem{{What: fmt.Sprintf(
-				"stream %s: it takes dead letters, but no notes of what people did about them, so dlq republish and dlq dismiss fail", s.Name),
+				"stream %s: it takes dead letters, but no notes of what operators did about them, so dlq republish and dlq dismiss fail", s.Name),
 				Do: "let the stream take " + deadletter.SubjectPrefix + ">"}}
 		}
 	}
 	return []Problem{{Fatal: true, What: fmt.Sprintf(
-		"stream %s: it does not take the subjects %s>, so dead letters have nowhere to go", s.Name, deadletter.SubjectPrefix),
+		"stream %s: it does not take the subjects %s>, so dead letters cannot be stored", s.Name, deadletter.SubjectPrefix),
 		Do: "add the subject to the stream, or name another stream with jobs.dlq_stream"}}
 }

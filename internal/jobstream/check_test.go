@@ -87,9 +87,9 @@ func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
 	}
 }
 
-// A stream for dead letters that takes no notes about them is told of: the first
+// A stream for dead letters that takes no notes about them is reported: the first
 // to notice would be who publishes one again.
-func TestADeadLetterStreamWithoutNotesIsToldOf(t *testing.T) {
+func TestADeadLetterStreamWithoutNotesIsReported(t *testing.T) {
 	t.Parallel()
 	s := newBroker(t)
 	if _, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: s.cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + "*"}}); err != nil {
@@ -106,7 +106,7 @@ func TestADeadLetterStreamWithoutNotesIsToldOf(t *testing.T) {
 
 // Streams that were made before nats.replicas was raised are not altered: who
 // believes that they have three replicas has to hear that they have one.
-func TestStreamsWithTooFewReplicasAreToldOf(t *testing.T) {
+func TestStreamsWithTooFewReplicasAreReported(t *testing.T) {
 	t.Parallel()
 	s := newBroker(t)
 	if _, err := jobstream.Ensure(t.Context(), s.js, s.cfg); err != nil {

@@ -9,17 +9,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Done walks the jobs that the stream still holds though its consumers have done
-// with them, the newest first: of what they take, what Backlog leaves out for each
-// of them. It reads message by message, as Backlog does: bound it, for a stream
-// may hold what was published in weeks. An error ends the walk.
+// Done iterates over the jobs that the stream still holds though its consumers
+// have finished them, newest first: of what they take, what Backlog leaves out for
+// each of them. It reads message by message, as Backlog does: bound it, because a
+// stream may hold what was published in weeks. An error ends the iteration.
 func Done(ctx context.Context, js jetstream.JetStream, stream string, consumers []string) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		var jobs jetstream.Stream
 		var infos []*jetstream.ConsumerInfo
 		last := uint64(0)
 		for _, name := range consumers {
-			s, info, err := lookAt(ctx, js, stream, name)
+			s, info, err := openConsumer(ctx, js, stream, name)
 			if err != nil {
 				yield(Message{}, err)
 				return
@@ -47,8 +47,8 @@ func Done(ctx context.Context, js jetstream.JetStream, stream string, consumers 
 	}
 }
 
-// doneBy: there is a consumer that takes the message, and each that does has done
-// with it and with all before it.
+// doneBy reports whether a consumer takes the message, and each that does has
+// finished it and all before it.
 func doneBy(consumers []*jetstream.ConsumerInfo, m *jetstream.RawStreamMsg) bool {
 	taken := false
 	for _, c := range consumers {

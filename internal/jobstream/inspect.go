@@ -8,8 +8,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Inventory is what of a worker's streams is there, and what of it does not
-// fit. A nil member does not exist yet; run creates it.
+// Inventory is what exists of the streams and consumers of a worker, and what of
+// it does not fit. A nil member does not exist yet; Ensure creates it.
 type Inventory struct {
 	Jobs      *jetstream.StreamInfo
 	Consumers []*jetstream.ConsumerInfo // in the order of Config.Consumers
@@ -17,8 +17,8 @@ type Inventory struct {
 	Problems  []Problem
 }
 
-// Inspect compares the consumers and the streams that are there with what the
-// worker needs. It creates and changes nothing.
+// Inspect compares the existing streams and consumers with what the worker needs.
+// It creates and changes nothing.
 func Inspect(ctx context.Context, js jetstream.JetStream, cfg Config, l Limits) (Inventory, error) {
 	found := Inventory{Consumers: make([]*jetstream.ConsumerInfo, len(cfg.Consumers))}
 	jobs, err := present(js.Stream(ctx, cfg.Jobs))
@@ -48,7 +48,7 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg Config, l Limits) 
 
 func (i *Inventory) add(found []Problem) { i.Problems = append(i.Problems, found...) }
 
-// missing is an error where something does not exist.
+// missing returns an error if something does not exist.
 func (i *Inventory) missing(cfg Config) error {
 	if i.Jobs == nil {
 		return fmt.Errorf("stream %s: %w", cfg.Jobs, jetstream.ErrStreamNotFound)
@@ -79,7 +79,7 @@ func (i *Inventory) inspectConsumers(ctx context.Context, jobs jetstream.Stream,
 	return nil
 }
 
-// present takes a missing stream for no error.
+// present returns nil for a stream that does not exist.
 func present(s jetstream.Stream, err error) (jetstream.Stream, error) {
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil

@@ -1,3 +1,6 @@
+// Package jobstream owns the stream of jobs: it creates it, with its consumers and
+// the stream of dead letters, checks that what it finds fits, and reads what is
+// waiting and what is done.
 package jobstream
 
 import (
@@ -13,39 +16,39 @@ import (
 )
 
 // Ages of the streams that are created: jobs outlive the longest authorization
-// and the delays around it, dead letters wait for a person.
+// and the delays around it, dead letters wait for an operator.
 const (
 	jobsMaxAge = 45 * 24 * time.Hour
 	dlqMaxAge  = 400 * 24 * time.Hour
-	// jobsDuplicates is how long a repeated Nats-Msg-Id is recognised: a
-	// publisher that repeats a batch soon is not asking twice.
+	// jobsDuplicates is how long a repeated Nats-Msg-Id is recognised, so that a
+	// publisher may repeat a batch.
 	jobsDuplicates = 10 * time.Minute
 )
 
-// Config names what a worker needs of the broker.
+// Config names the streams and consumers of a worker.
 type Config struct {
 	Jobs      string           // stream of jobs
 	Subjects  []string         // the subjects of the jobs in it
 	Consumers []ConsumerConfig // one for each lane
-	// After names a consumer whose work new ones go on with, where there is
-	// such a consumer: they start at the first job that it has not done.
+	// After names a consumer that new ones continue, if it exists: they start at
+	// the first job that it has not done.
 	After         string
 	DLQ           string // stream of dead letters
 	Replicas      int
 	AckWait       time.Duration
 	MaxAckPending int
-	Log           *slog.Logger // told of what is created; nil: nobody is
+	Log           *slog.Logger // for what is created; nil: it is not logged
 }
 
-// ConsumerConfig names a durable consumer and the subjects that it takes.
+// ConsumerConfig names a durable consumer and its filter subjects.
 type ConsumerConfig struct {
 	Name     string
 	Subjects []string
 }
 
 // Ensure finds or creates the streams and the consumers, which it
-// returns in order. It never alters what it finds: what does not fit is for
-// Check to say.
+// returns in order. It never alters what it finds: Check reports what does not
+// fit.
 func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstream.Consumer, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -66,7 +69,7 @@ func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstrea
 	return consumers, nil
 }
 
-// ensureConsumer finds a consumer or creates it; another worker may do so at
+// ensureConsumer finds a consumer or creates it; another worker may create it at
 // the same time.
 func ensureConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
 	consumer, err := jobs.Consumer(ctx, c.Name)
@@ -98,7 +101,7 @@ func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c Co
 	}
 	consumer, err := jobs.CreateConsumer(ctx, wanted)
 	if err == nil {
-		// The first of a stream, or one whose name is mistyped.
+		// Logged because the name may be mistyped.
 		begins := "with the first job of the stream"
 		if wanted.OptStartSeq > 1 {
 			begins = fmt.Sprintf("where %s has got to, with sequence %d", cfg.After, wanted.OptStartSeq)
@@ -108,7 +111,7 @@ func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c Co
 	return consumer, err
 }
 
-// ensureStream finds a stream or creates it; another worker may do so at the
+// ensureStream finds a stream or creates it; another worker may create it at the
 // same time.
 func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig, log *slog.Logger) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, cfg.Name)
@@ -127,8 +130,8 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 }
 
 // jobsStream keeps jobs by age, not until they are acked: removing each acked
-// message costs the broker a write, and what was asked stays readable beside
-// what became of it.
+// message costs the broker a write, and the jobs stay readable beside their
+// outcomes.
 func jobsStream(cfg Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: cfg.Jobs, Subjects: cfg.Subjects, Replicas: cfg.Replicas,
@@ -141,7 +144,7 @@ func jobsStream(cfg Config) jetstream.StreamConfig {
 func dlqStream(cfg Config) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + ">"}, Replicas: cfg.Replicas,
-		Description: "jobs that capture-worker could not take, with the reason",
+		Description: "jobs that capture-worker could not process, with the reason",
 		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
 	}

@@ -1,7 +1,7 @@
 // Command load keeps a machine busy, so that tests show which of their bounds
-// a busy machine breaks: it computes on so many processors and, where a folder
+// a busy machine breaks: it computes on a number of processors and, if a folder
 // is given, writes and syncs a file there without pause. It ends after -for,
-// and when who started it is gone.
+// and when its parent process is gone.
 //
 //	load -cpus 2 -for 10m
 //	load -cpus 2 -sync /tmp -for 10m

@@ -81,7 +81,7 @@ func (m *Metrics) makeJobs() {
 	m.paused = gauges("capture_lane_paused", "1 while the lane is paused by an operator.", "lane")
 	m.deliveries.WithLabelValues(string(worker.Ack), "")
 	m.deliveries.WithLabelValues(string(worker.Ack), worker.NotSelected)
-	m.deliveries.WithLabelValues(string(worker.Later), "")
+	m.deliveries.WithLabelValues(string(worker.Retry), "")
 	for _, reason := range deadletter.Reasons() {
 		m.deliveries.WithLabelValues(string(worker.DeadLetter), reason)
 	}

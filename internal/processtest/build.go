@@ -12,7 +12,7 @@ import (
 )
 
 // Build builds a program and returns its file, bin/test/NAME in the module. The
-// packages whose tests start it share the file: who comes first builds it, and
+// packages whose tests start it share the file: the first one builds it, and
 // for the others `go build` finds that it is up to date. It has no bound of its
 // own: on a cold machine it downloads and compiles all that the program is made
 // of, and the bound of the test run ends what is stuck.
@@ -33,7 +33,7 @@ func Build(pkg string) (string, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", fmt.Errorf("locking %s: %w", file, err)
 	}
-	// Without the state of the work tree in it: a commit is no reason to link anew.
+	// Without the state of the work tree in it: a commit is no reason to link again.
 	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", file, pkg).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", pkg, err, out)
 	}

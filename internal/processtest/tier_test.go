@@ -10,7 +10,7 @@ import (
 )
 
 // make verify finds the long tests by their first line: one that says so later
-// would be run by nobody.
+// would never run.
 func TestLongTestsBeginWithIt(t *testing.T) {
 	t.Parallel()
 	long := "processtest." + "Long("

@@ -12,7 +12,7 @@ import (
 
 // Patience bounds every wait whose length is not what a test is about: the time
 // that a machine may take on which everything is slow. It is long, because a
-// wait that ends well ends at once, and one that is too short tells of the
+// wait that ends well ends at once, and one that is too short reports the
 // machine and not of the program.
 const Patience = 2 * time.Minute
 
@@ -21,7 +21,7 @@ const Patience = 2 * time.Minute
 func WaitFor(t *testing.T, within time.Duration, what string, holds func() bool) {
 	t.Helper()
 	if !Comes(within, holds) {
-		t.Fatalf("waited %s in vain for %s", within, what)
+		t.Fatalf("waited %s for %s, which did not come", within, what)
 	}
 }
 

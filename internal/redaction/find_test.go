@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// The secrets of the tests. None has a part in common with another, or with
-// anything that may be shown.
+// The secrets of the tests. They have no part in common with each other, or with text
+// that may be shown.
 const (
 	gatewayKey     = "gwKey/7Yq+present&3c1e9d"
 	previousKey    = "gwKey/2Xd+previous&9a77f0"
@@ -28,7 +28,7 @@ func allSecrets() []string {
 	return []string{gatewayKey, previousKey, rotatedKey, natsPassword, natsToken, collectorKey, addressSecret}
 }
 
-// spellings are the ways in which a secret may be written.
+// spellings returns the encodings of a secret.
 func spellings(secret string) []string {
 	return []string{
 		secret, strings.ToUpper(secret), strings.ToLower(secret), strings.ReplaceAll(secret, "&", `\u0026`), url.QueryEscape(secret), url.PathEscape(secret),
@@ -37,8 +37,7 @@ func spellings(secret string) []string {
 	}
 }
 
-// find returns the secrets that some output holds, in any spelling. Of a
-// signature half of it is enough: what was cut is shown all the same.
+// find returns the secrets in an output, in any encoding. Half of a signature counts.
 func find(output []byte, secrets, signatures []string) []string {
 	var found []string
 	for _, s := range secrets {
@@ -60,7 +59,7 @@ func find(output []byte, secrets, signatures []string) []string {
 	return found
 }
 
-// wantClean fails the test where an output holds a secret, and shows where.
+// wantClean fails the test if an output contains a secret, and shows the position.
 func wantClean(t *testing.T, what string, output []byte, signatures []string) {
 	t.Helper()
 	for _, s := range find(output, allSecrets(), signatures) {
@@ -73,7 +72,7 @@ func wantClean(t *testing.T, what string, output []byte, signatures []string) {
 	}
 }
 
-// A search that finds nothing anywhere proves nothing.
+// The search must find secrets that are there.
 func TestTheSearchFinds(t *testing.T) {
 	t.Parallel()
 	signature := strings.Repeat("0123456789abcdef", 4)

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// request is what the gateway reads of a call.
+// request has the members of a call that the gateway reads.
 type request struct {
 	Sign   string            `json:"sign"`
 	Method string            `json:"method"`
@@ -22,8 +22,7 @@ type request struct {
 	before string // the signature of the call before
 }
 
-// echoer is a gateway that knows our key, remembers our signatures, and
-// repeats both wherever it can.
+// echoer is a gateway that repeats our key and signatures in every place of its answers.
 type echoer struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -54,7 +53,7 @@ func (e *echoer) set(change func()) {
 }
 
 func (e *echoer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // what is missing makes a miss
+	body, _ := io.ReadAll(r.Body) // an incomplete call counts as a miss
 	q := request{raw: string(body)}
 	_ = json.Unmarshal(body, &q)
 	e.mu.Lock()
@@ -68,7 +67,7 @@ func (e *echoer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for name := range r.Header {
 		if strings.EqualFold(name, "traceparent") || strings.EqualFold(name, "tracestate") {
-			e.misses++ // the gateway is sent no trace
+			e.misses++ // trace headers are not sent to the gateway
 		}
 	}
 	key, halt, n := e.key, e.halt, e.calls[q.Data["trade_id"]]
@@ -88,7 +87,7 @@ func (e *echoer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// order repeats the signature in every member that we do not compare.
+// order repeats the signature in every member that the client does not compare.
 func (e *echoer) order(q request, key, state string) map[string]any {
 	o := map[string]any{
 		"trade_id": q.Data["trade_id"], "amount": "24.99", "currency": "EUR", "state": state, "message": key,
@@ -100,19 +99,19 @@ func (e *echoer) order(q request, key, state string) map[string]any {
 	return o
 }
 
-// reply repeats the request in every place of the envelope.
+// reply repeats the request in every member of the envelope.
 func reply(w http.ResponseWriter, status int, q request, key string, ok bool, code string, data any) {
 	w.Header().Set("Retry-After", q.Sign)
 	w.Header().Set("X-Sign", q.Sign)
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{ // a caller that is gone needs no answer
+	_ = json.NewEncoder(w).Encode(map[string]any{ // fails if the client has disconnected
 		"status": ok, "code": code, "data": data,
 		"message":     fmt.Sprintf("%s %s %s %s key %s", q.Sign, strings.ToUpper(q.Sign), q.before, strings.Repeat("x", 30)+q.Sign, key),
 		"response_id": q.Sign + key,
 	})
 }
 
-// first answers the first call of a trade in the way that its name asks for.
+// first answers the first call of a trade as the name of the trade demands.
 func (e *echoer) first(w http.ResponseWriter, q request, key string) {
 	kind, _, _ := strings.Cut(q.Data["trade_id"], "-")
 	switch kind {
@@ -141,7 +140,7 @@ func (e *echoer) first(w http.ResponseWriter, q request, key string) {
 		w.Header().Set("Location", "http://127.0.0.1/"+q.Sign)
 		w.WriteHeader(http.StatusTemporaryRedirect)
 	case "unasked":
-		// A good answer, and words behind it on the same connection.
+		// A good answer, followed by text on the same connection.
 		body := `{"status":false,"code":"-1000","message":"","data":null}`
 		speak(w, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body), q.Sign+" "+key)
 	default:
@@ -149,12 +148,12 @@ func (e *echoer) first(w http.ResponseWriter, q request, key string) {
 	}
 }
 
-// kinds of first answers.
+// kinds are the kinds of first answers.
 func kinds() []string {
 	return []string{"good", "internal", "code", "refused", "html", "state", "laststate", "trade", "status", "header", "moved", "unasked"}
 }
 
-// speak writes to the connection itself.
+// speak writes to the connection directly.
 func speak(w http.ResponseWriter, words ...string) {
 	conn, _, err := w.(http.Hijacker).Hijack()
 	if err != nil {

@@ -23,10 +23,9 @@ import (
 
 const traceID = "0af7651916cd43dd8448eb211c80319c"
 
-// A worker takes jobs from a broker with a password, from a gateway that
-// repeats our key and signatures in every way, gets notifications genuine and
-// forged, is halted, given another key, and broken off; and nothing that it
-// puts out holds a secret.
+// A worker uses a broker with a password and a gateway that repeats our key and
+// signatures, gets genuine and forged notifications, is paused, gets another key, and is
+// killed. None of its outputs may contain a secret.
 func TestHostileWorld(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"json", "text"} {
@@ -68,7 +67,7 @@ type world struct {
 	keyFile   string
 	env       []string
 	worker    *processtest.Process
-	answers   []byte   // of the listener for notifications
+	answers   []byte   // of the notification listener
 	signs     []string // of notifications
 }
 
@@ -115,7 +114,7 @@ func job(trade, amount string) string {
 	return fmt.Sprintf(`{"trade_id":%q,"amount":%q,"currency":"EUR","order_id":"A-1","capture_before":"2099-01-01T00:00:00Z"}`, trade, amount)
 }
 
-// jobs of every kind, and some that nobody can take.
+// jobs publishes jobs of every kind, including malformed ones.
 func (w *world) jobs() {
 	for _, kind := range kinds() {
 		w.publish(job(kind+"-1", "24.99"))
@@ -127,7 +126,7 @@ func (w *world) jobs() {
 	w.done()
 }
 
-// done waits until no job is left.
+// done waits until all jobs are acked.
 func (w *world) done() {
 	w.t.Helper()
 	processtest.WaitFor(w.t, patience, "all jobs to be done", func() bool {
@@ -140,14 +139,14 @@ func (w *world) done() {
 	})
 }
 
-// notifications genuine, signed with either key, forged and broken.
+// notifications sends genuine ones, signed with either key, forged and malformed ones.
 func (w *world) notifications() {
 	where := "http://" + address(w.worker, "listening for notifications") + "/notify"
 	post := func(body string) {
 		w.answers = append(w.answers, exchange(w.t, "POST", where, "application/json", strings.NewReader(body))...)
 	}
 	ours := w.gateway.signatures()[0]
-	for _, trade := range []string{"refused-1", "good-1", "nobody-1"} {
+	for _, trade := range []string{"refused-1", "good-1", "unknown-1"} {
 		for _, key := range []string{gatewayKey, previousKey, "forger"} {
 			for _, state := range []string{"verify", ours} {
 				sign, object := notification(key, trade, state, ours)
@@ -164,7 +163,7 @@ func (w *world) notifications() {
 	w.done()
 }
 
-// notification is signed with the key, and repeats a signature of ours.
+// notification returns one that is signed with the key and repeats a signature of ours.
 func notification(key, trade, state, ours string) (sign, object string) {
 	data := map[string]string{
 		"type": "payment", "user": "016683", "trade_id": trade, "order_id": "o-" + ours, "transaction_id": key[:3] + ours,
@@ -177,12 +176,12 @@ func notification(key, trade, state, ours string) (sign, object string) {
 	return gateway.Sign(gateway.Secret(key), data), "{" + strings.Join(members, ",") + "}"
 }
 
-// rotation: the gateway refuses our key until another one is there.
+// rotation makes the gateway refuse our key until it is replaced.
 func (w *world) rotation() {
 	w.gateway.set(func() { w.gateway.halt = true })
 	w.publish(job("good-2", "24.99"))
 	w.worker.Says("refuses our signature", 1, patience)
-	w.worker.Says("still not usable", 1, patience)
+	w.worker.Says("still unavailable", 1, patience)
 	w.answers = append(w.answers, get(w.t, "http://"+address(w.worker, "serving metrics and health")+"/readyz")...)
 	w.writeKey(rotatedKey)
 	w.worker.Says("reloaded gateway secret key", 1, patience)
@@ -213,7 +212,7 @@ func (w *world) commands() []byte {
 	return all
 }
 
-// brokenOff ends a worker in the middle of its calls, with all its stacks.
+// brokenOff kills a worker during its calls, with a dump of all goroutines.
 func (w *world) brokenOff() []byte {
 	p := start(w.t, w.env, "run")
 	p.Says("taking jobs", 1, patience)
@@ -230,8 +229,8 @@ func (w *world) brokenOff() []byte {
 	return out
 }
 
-// sawItAll: the outputs hold what they are there for, so that their being
-// clean says something.
+// sawItAll checks that the outputs have the expected content, so that the search for
+// secrets covers it.
 func (w *world) sawItAll() {
 	w.t.Helper()
 	for _, kind := range kinds() {
@@ -240,7 +239,7 @@ func (w *world) sawItAll() {
 		}
 	}
 	log := []byte(w.worker.Out.String())
-	for _, text := range []string{traceID, "[hidden]", "dead letter", "notification refused", "failed", "collector"} {
+	for _, text := range []string{traceID, "[hidden]", "job dead-lettered", "notification refused", "failed", "collector"} {
 		if !bytes.Contains(log, []byte(text)) {
 			w.t.Errorf("the log says nothing of %s", text)
 		}

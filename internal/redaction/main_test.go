@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package redaction runs the program in a hostile world and looks for its
-// secrets in all that it puts out: what it prints and logs, the ledger, the
-// dead letters, the spans, the metrics and the health pages.
+// Package redaction tests that no output of the program contains a secret: its standard
+// output and log, the ledger, dead letters, spans, metrics and health pages. Gateway,
+// broker and senders of notifications repeat the secrets wherever they can.
 package redaction
 
 import (

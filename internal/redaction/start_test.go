@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Settings that cannot work, and servers that refuse us: the errors name keys,
-// never values.
+// For invalid settings and servers that refuse us, errors contain names of settings, and
+// no values.
 func TestStartsThatFail(t *testing.T) {
 	t.Parallel()
 	withPassword := startBroker(t, server.Options{Username: "shop", Password: "another"}).ClientURL()

@@ -19,10 +19,10 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// patience bounds waits whose length is not what a test is about.
+// patience limits waits whose duration is not tested.
 const patience = processtest.Patience
 
-// broker is a NATS server that asks for a password, or for a token.
+// broker is a NATS server that requires a password or a token.
 func startBroker(t *testing.T, o server.Options) *server.Server {
 	t.Helper()
 	o.Host, o.Port, o.JetStream, o.StoreDir = "127.0.0.1", server.RANDOM_PORT, true, t.TempDir()
@@ -56,7 +56,7 @@ func connect(t *testing.T, srv *server.Server) jetstream.JetStream {
 	return js
 }
 
-// collector keeps the spans as bytes. Of its first answers some repeat the key.
+// collector keeps the spans as bytes. Some of its first answers repeat the key.
 type collector struct {
 	*httptest.Server
 	processtest.Output
@@ -83,19 +83,19 @@ func start(t *testing.T, env []string, args ...string) *processtest.Process {
 	return processtest.Start(t, strings.Join(args, " "), env, program, args...)
 }
 
-// finish runs a command to its end and returns all that it wrote.
+// finish runs a command and returns its output.
 func finish(t *testing.T, env []string, args ...string) []byte {
 	t.Helper()
 	_, out := processtest.Finish(t, patience, strings.Join(args, " "), env, program, args...)
 	return []byte(out)
 }
 
-// address is the one that the program logs with the message.
+// address returns the address that the program logs with the message.
 func address(p *processtest.Process, message string) string {
 	return p.Finds(regexp.QuoteMeta(message)+`.*?(127\.0\.0\.1:\d+)`, patience)
 }
 
-// get returns status, headers and body of a page as they are.
+// get returns status, headers and body of a page.
 func get(t *testing.T, url string) []byte {
 	t.Helper()
 	return exchange(t, http.MethodGet, url, "", nil)
@@ -120,7 +120,7 @@ func exchange(t *testing.T, method, url, contentType string, body io.Reader) []b
 	return fmt.Appendf(nil, "%s %v\n%s", resp.Status, resp.Header, text)
 }
 
-// stored returns all that a stream holds: subjects, headers and bytes.
+// stored returns the messages of a stream: subjects, headers and data.
 func stored(t *testing.T, js jetstream.JetStream, name string) []byte {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), name)

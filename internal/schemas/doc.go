@@ -1,17 +1,17 @@
-// Package schemas makes the JSON Schemas that neighbours read instead of our Go
-// types: docs/schemas/job.schema.json and docs/schemas/event.schema.json, both
-// draft 2020-12 and each complete in itself.
+// Package schemas builds the JSON Schemas for consumers that are not written in Go:
+// docs/schemas/job.schema.json and docs/schemas/event.schema.json, in draft 2020-12,
+// each without external references.
 //
-// The members come from package capture, so that a new one cannot be
-// forgotten; what a member may hold and what it means stands here. The tests
-// hold the published files equal to what is made here, and what is made here to
-// what the decoder takes and the program writes. Rewrite the files with
+// The members come from the types of package capture; their descriptions and limits are
+// here, and a member without a description is an error. Tests compare the published
+// files with the generated schemas, and the schemas with what the decoder accepts and
+// the program writes. To write the files, run
 //
 //	go test ./internal/schemas -update
 //
-// A schema never refuses what the decoder takes. It cannot refuse all that the
-// decoder refuses: not what is wrong with the text (a member twice, bytes after
-// the end, too large), and not two members that contradict each other.
+// A schema accepts everything that the decoder accepts. It cannot refuse everything that
+// the decoder refuses: errors of the text (a duplicate member, trailing bytes, the size)
+// and contradictions between members.
 package schemas
 
 // Draft is the dialect of both schemas.

@@ -9,9 +9,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Event returns the schema of a ledger event, as it is written today. It takes
-// types, kinds, reasons and members that a newer program may add: readers pass
-// over what they don't know.
+// Event returns the schema of a ledger event. It accepts types, kinds, reasons and members
+// that later versions may add: consumers must ignore what they do not know.
 func Event() ([]byte, error) {
 	w := walker{described: eventMembers(), used: map[string]bool{}}
 	root, err := w.structure("event", reflect.TypeFor[capture.Event]())
@@ -20,14 +19,14 @@ func Event() ([]byte, error) {
 	}
 	for name := range w.described {
 		if !w.used[name] {
-			return nil, fmt.Errorf("the schema of events describes %s, which no event has", name)
+			return nil, fmt.Errorf("eventMembers describes %s, which no event has: remove it", name)
 		}
 	}
 	head := obj(
 		"$schema", Draft,
 		"title", "Ledger event",
 		"description", "One fact about a trade, published to captures.<trade_id>.<type> as a CloudEvent in binary mode. "+
-			"Other types, members and words may be added: pass over what you don't know.",
+			"Types, members and values may be added: ignore what you do not know.",
 	)
 	defs := obj(
 		"job", writtenJob().with("description", "The job as it was read.", "allOf", decimalsRules("amount", "authorized_amount")),
@@ -37,7 +36,7 @@ func Event() ([]byte, error) {
 	return publish(head.with(pairs(root)...).with("allOf", append(typeRules(), decimalsRules("amount")...), "$defs", defs))
 }
 
-// walker makes schemas of Go types. Every member must be described.
+// walker builds schemas from Go types. Every member must be described.
 type walker struct {
 	described map[string]object
 	used      map[string]bool
@@ -49,7 +48,7 @@ func (w *walker) structure(of string, t reflect.Type) (object, error) {
 	for i := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
 		if name == "-" {
-			continue // no member of the event
+			continue // not a member of the event
 		}
 		schema, err := w.member(of, name, t.Field(i).Type)
 		if err != nil {
@@ -71,7 +70,7 @@ func (w *walker) member(of, name string, t reflect.Type) (object, error) {
 	path := of + "." + name
 	about, ok := w.described[path]
 	if !ok {
-		return nil, fmt.Errorf("%s is not described: say in eventMembers what it may hold", path)
+		return nil, fmt.Errorf("%s is not described: add it to eventMembers", path)
 	}
 	w.used[path] = true
 	schema, err := w.value(name, t)
@@ -98,10 +97,10 @@ func (w *walker) value(name string, t reflect.Type) (object, error) {
 	case t.Kind() == reflect.Struct:
 		return w.structure(name, t)
 	}
-	return nil, fmt.Errorf("a member %s of type %s is new here: say in the walker how it is written", name, t)
+	return nil, fmt.Errorf("member %s has the unsupported type %s: add it to walker.value", name, t)
 }
 
-// typeRules say what an event of each known type carries.
+// typeRules returns the required members of each known type.
 func typeRules() []object {
 	via := func(v capture.Via) object { return obj("via", obj("const", v)) }
 	none := object{}
@@ -135,7 +134,7 @@ func typeRules() []object {
 	return list
 }
 
-// open lists the words of today and lets others be.
+// open returns a schema that lists the known values and accepts others.
 func open[T ~string](words []T) object {
 	return obj("anyOf", []object{obj("enum", words), obj("pattern", `^.`)})
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/bojanz/currency"
 )
 
-// byDigits sorts the currencies by the number of their decimals.
+// byDigits groups the currencies by the number of their decimals.
 func byDigits() (digits []int, codes map[int][]string) {
 	codes = map[int][]string{}
 	for _, code := range currency.GetCurrencyCodes() {
@@ -23,8 +23,8 @@ func byDigits() (digits []int, codes map[int][]string) {
 	return digits, codes
 }
 
-// currencyDefs defines the currencies by their decimals, and what an amount
-// with so many looks like.
+// currencyDefs returns definitions of the currencies by decimals, and of the form of
+// their amounts.
 func currencyDefs() object {
 	var defs object
 	digits, codes := byDigits()
@@ -59,7 +59,7 @@ func amountSchema() object {
 	return obj("type", "string", "pattern", amountPattern, "not", obj("pattern", zeroPattern))
 }
 
-// decimalsRules binds the decimals of the named members to the currency.
+// decimalsRules returns rules that limit the decimals of members by the currency.
 func decimalsRules(members ...string) []object {
 	var rules []object
 	digits, _ := byDigits()

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// object is a JSON object that keeps the order of its members, for readers.
+// object is a JSON object with ordered members.
 type object []member
 
 type member struct {
@@ -14,8 +14,7 @@ type member struct {
 	value any
 }
 
-// obj makes an object of names and values in turn. It panics on a list that is
-// none, a mistake in this package that any use of it shows.
+// obj returns an object from alternating names and values. It panics on other lists.
 func obj(pairs ...any) object {
 	o := make(object, 0, len(pairs)/2)
 	for i := 0; i < len(pairs); i += 2 {
@@ -24,12 +23,12 @@ func obj(pairs ...any) object {
 	return o
 }
 
-// with returns the object with more members behind its own.
+// with returns the object with members appended.
 func (o object) with(pairs ...any) object {
 	return append(o[:len(o):len(o)], obj(pairs...)...)
 }
 
-// without returns the object without one member.
+// without returns the object without the named member.
 func (o object) without(name string) object {
 	var rest object
 	for _, m := range o {
@@ -40,7 +39,7 @@ func (o object) without(name string) object {
 	return rest
 }
 
-// MarshalJSON writes the members in their order.
+// MarshalJSON writes the members in order.
 func (o object) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
@@ -64,8 +63,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// encode writes JSON in ASCII alone, so that nobody has to guess which
-// invisible character stands in a pattern.
+// encode returns JSON in ASCII, so that invisible characters in patterns can be seen.
 func encode(v any, indent string) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -85,7 +83,7 @@ func encode(v any, indent string) ([]byte, error) {
 	return ascii.Bytes(), nil
 }
 
-// publish is the text of a schema's file.
+// publish returns the text of a schema file.
 func publish(o object) ([]byte, error) {
 	b, err := encode(o, "  ")
 	if err != nil {

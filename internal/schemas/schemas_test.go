@@ -221,7 +221,7 @@ func TestEventSchemaRefuses(t *testing.T) {
 		{"attempt as text", `"attempt":1`, `"attempt":"1"`}, {"attempt zero", `"attempt":1`, `"attempt":0`}, {"order without state", `"state":"paid",`, ""},
 		{"money without currency", `"amount":"24.90","currency":"EUR"}}`, `"amount":"24.90"}}`}, {"answer without kind", `"kind":"done",`, ""},
 		{"an intent without a job", `"captured"`, `"attempted"`}, {"failed without a reason", `"captured"`, `"failed"`},
-		{"released by nobody", `"captured"`, `"released"`}, {"retried by nobody", `"captured"`, `"retried"`}, {"excused as text", `"attempt":1`, `"attempt":1,"excused":"yes"`}, {"answered by a query", `"captured"`, `"answered"`},
+		{"released without a name", `"captured"`, `"released"`}, {"retried without a name", `"captured"`, `"retried"`}, {"excused as text", `"attempt":1`, `"attempt":1,"excused":"yes"`}, {"answered by a query", `"captured"`, `"answered"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bad := strings.Replace(good, tt.old, tt.new, 1)

@@ -9,36 +9,34 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// The patterns keep to what ECMAScript, Go, Python and PCRE read alike: no \p,
-// no \d (Python's is wider), no looking ahead, characters beyond ASCII as
-// themselves.
+// The patterns use only what ECMAScript, Go, Python and PCRE read alike: no \p, no \d
+// (Python's includes more), no lookahead, characters outside ASCII unescaped.
 const (
 	tradeIDPattern = `^[A-Za-z0-9_-]{1,64}$`
-	// amountPattern takes zero, which a second pattern refuses.
+	// amountPattern accepts zero, which zeroPattern excludes.
 	amountPattern = `^(0|[1-9][0-9]{0,14})(\.[0-9]+)?$`
 	zeroPattern   = `^0(\.0+)?$`
-	// timePattern leaves out what no calendar has, as far as a pattern can.
-	// Years are 2000 to 2199 in UTC: a zone may move a time over their ends.
+	// timePattern excludes most invalid dates. Years are 2000 to 2199 in UTC, so a time with
+	// a zone may be in 1999 or 2200.
 	timePattern = `^(2[01][0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])` + clockPattern + `(Z|[+-]` + zonePattern + `)` +
 		`|1999-12-31` + clockPattern + `-` + zonePattern + `|2200-01-01` + clockPattern + `[+]` + zonePattern + `)$`
 	clockPattern = `T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?`
 	zonePattern  = `([01][0-9]|2[0-3]):[0-5][0-9]`
-	// eventTimePattern is what our own clock is written as.
+	// eventTimePattern is the form of the times that this program writes.
 	eventTimePattern = `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`
-	// urlPattern: a host, neither user nor password before it, a port of digits.
-	// It is https, or http to this machine.
+	// urlPattern: https, or http to this machine; a host without user and password; a
+	// numeric port.
 	urlPattern = `^([Hh][Tt][Tt][Pp][Ss]://([^/?#@:\[][^/?#@:]*|\[[^\]/?#@]*\])` +
 		`|[Hh][Tt][Tt][Pp]://([Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]|127(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]))(:[0-9]*)?([/?#].*)?$`
-	// neighbourPattern: &name= of a parameter of the gateway's call, which its
-	// signature could not tell from that parameter.
-	neighbourPattern = `&(amount|currency|description|method|notify_url|request_id|time|trade_id|user)=`
+	// parameterPattern: &name= of a parameter of the gateway's call, which the signature
+	// cannot distinguish from that parameter.
+	parameterPattern = `&(amount|currency|description|method|notify_url|request_id|time|trade_id|user)=`
 	asciiPattern     = `^[!-~]*$`
 	wordPattern      = `^[A-Za-z0-9_-]{1,64}$`
 )
 
-// linePattern refuses the characters that cannot be printed, as far as they
-// can be listed: controls, invisible marks, ends of lines, and U+FFFD, which
-// stands where text was damaged.
+// linePattern excludes unprintable characters: controls, invisible characters, line ends,
+// and U+FFFD, which replaces damaged text.
 func linePattern() string {
 	ranges := [][2]rune{
 		{0x00, 0x1f}, {0x7f, 0x9f}, {0xad, 0xad}, {0x200b, 0x200f}, {0x2028, 0x202e},
@@ -47,7 +45,7 @@ func linePattern() string {
 	return "^[^" + class(ranges) + "]*$"
 }
 
-// blankPattern is text of nothing but white space.
+// blankPattern matches text of white space only.
 func blankPattern() string {
 	var ranges [][2]rune
 	for _, r := range unicode.White_Space.R16 {
@@ -80,8 +78,8 @@ func literal(r rune) string {
 	return string(r)
 }
 
-// anyCasePattern finds the names of a job's members in any letter case, which
-// some JSON readers take for the same.
+// anyCasePattern matches the names of a job's members in any letter case, which some JSON
+// parsers treat as equal.
 func anyCasePattern() string {
 	var names []string
 	for _, name := range capture.JobFields() {
@@ -94,7 +92,7 @@ func anyCasePattern() string {
 	return "^(" + strings.Join(names, "|") + ")$"
 }
 
-// folds is the class of a letter's forms, the Kelvin sign among those of k.
+// folds returns the class of a letter's case variants, including the Kelvin sign for k.
 func folds(r rune) string {
 	all := []rune{r}
 	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {

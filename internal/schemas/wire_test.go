@@ -125,7 +125,7 @@ func TestDeadLetterFitsTheContract(t *testing.T) {
 	}
 	headersFit(t, "deadLetterHeaders", letter.Header)
 	if string(letter.Data) != "no job" || letter.Header.Get(deadletter.HeaderOriginal+"Nats-Msg-Id") != "row-1" {
-		t.Errorf("the letter is %q with %v", letter.Data, letter.Header)
+		t.Errorf("the dead letter is %q with %v", letter.Data, letter.Header)
 	}
 }
 

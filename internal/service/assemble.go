@@ -49,7 +49,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	calls := s.metrics.Gateway(traces.Gateway(s.client, c.Gateway.URL))
 	s.behind = NewLedgerGuard(c, s.js, stored, decoder, ready.control, log)
 	s.behind.Start(ctx)
-	gate := worker.NewGate(worker.GateConfig{
+	gate := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
 		// What the lease leaves beside a whole call.
 		SlotWait: c.Gateway.Timeout + leaseSlack,
@@ -58,7 +58,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	})
 	recorder := NewRecorder(c, s.ledger, log)
 	deps := laneDeps{c: c, js: s.js, decoder: decoder, recorder: recorder, gateway: calls, gate: gate, counts: s.metrics, traces: traces, log: log, behind: s.behind}
-	s.crew = worker.Crew{Gate: gate}
+	s.crew = worker.Pool{Limiter: gate}
 	lanes := c.LaneList()
 	for _, lane := range lanes {
 		deps.weights += lane.Weight
@@ -83,7 +83,7 @@ type laneDeps struct {
 	decoder  *capture.Decoder
 	recorder *reconcile.Recorder
 	gateway  worker.Gateway
-	gate     *worker.Gate
+	gate     *worker.GatewayLimiter
 	counts   *metrics.Metrics
 	traces   *tracing.Tracing
 	log      *slog.Logger
@@ -93,18 +93,18 @@ type laneDeps struct {
 
 // worker builds the worker of one lane.
 func (p laneDeps) worker(lane config.Lane, consumer jetstream.Consumer) *worker.Worker {
-	hands := worker.HandsFor(p.c.Worker.Concurrency)
+	hands := worker.MaxInFlightFor(p.c.Worker.Concurrency)
 	return worker.New(worker.Config{
-		Consumer: consumer, Gate: p.gate, DeadLetters: deadletter.Store{JS: p.js},
+		Consumer: consumer, Limiter: p.gate, DeadLetters: deadletter.Store{JS: p.js},
 		Processor: &worker.Processor{
-			Jobs: p.decoder, Recorder: p.recorder, Gateway: p.gateway, Gate: p.gate.Lane(lane.Name, lane.Weight),
+			Jobs: p.decoder, Recorder: p.recorder, Gateway: p.gateway, Limiter: p.gate.Lane(lane.Name, lane.Weight),
 			// As many jobs may wait as are worked on.
-			Waiter: worker.NewRoom(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
+			Delayer: worker.NewDelayPool(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
 			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
 			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: gateway.NewRequestID, Log: p.log,
 			Intake: p.gate.Guard(), AskSince: p.behind.Since,
 		},
-		AckWait: consumer.CachedInfo().Config.AckWait, Hands: hands,
+		AckWait: consumer.CachedInfo().Config.AckWait, MaxInFlight: hands,
 		Share:           float64(lane.Weight) / float64(p.weights),
 		ShutdownTimeout: p.c.Worker.ShutdownTimeout, Log: p.log, Observe: p.counts.Disposed,
 		Trace: p.traces.Jobs(p.c.Jobs.Stream, consumer.CachedInfo().Name),

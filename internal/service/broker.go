@@ -88,7 +88,7 @@ func Streams(c config.Config) jobstream.Config {
 // Limits returns the limits that the streams and consumers have to meet.
 func Limits(c config.Config) jobstream.Limits {
 	return jobstream.Limits{
-		CallTimeout: c.Gateway.Timeout, MaxInFlight: 2 * worker.HandsFor(c.Worker.Concurrency), // half of them waiting
+		CallTimeout: c.Gateway.Timeout, MaxInFlight: 2 * worker.MaxInFlightFor(c.Worker.Concurrency), // half of them waiting
 		Horizon: c.Gateway.Window + c.Worker.GiveUpAfter,
 	}
 }

@@ -20,23 +20,23 @@ import (
 )
 
 // gauge adds the gauges of the workers to m.
-func gauge(m *metrics.Metrics, crew worker.Crew) {
-	gate := crew.Gate
-	m.Gauge("capture_jobs_in_hand", "Jobs in hand, those that wait for their next try included.", func() float64 { return float64(crew.InHand()) })
-	m.Gauge("capture_jobs_waiting_inside", "Jobs in hand that wait for their next try.", func() float64 { return float64(crew.Waiting()) })
+func gauge(m *metrics.Metrics, crew worker.Pool) {
+	gate := crew.Limiter
+	m.Gauge("capture_jobs_in_hand", "Jobs in flight, those that wait for their next try included.", func() float64 { return float64(crew.InFlight()) })
+	m.Gauge("capture_jobs_waiting_inside", "Jobs in flight that wait for their next try.", func() float64 { return float64(crew.Delayed()) })
 	m.Gauge("capture_gateway_calls_in_flight", "Gateway calls in flight.", func() float64 { return float64(gate.Calls()) })
 	m.Gauge("capture_gateway_turns_waiting", "Jobs that wait for the rate limit or a turn at the gateway.",
 		func() float64 { return float64(gate.Waiting()) })
-	m.Halt(gate.Halted)
+	m.Halt(gate.KeyRefused)
 	m.Gauge("capture_gateway_down", "1 while the gateway gives no useful answers and no jobs are taken.",
 		func() float64 { return one(gate.Down()) })
 }
 
 // gaugeIntake adds the gauges of what pauses the intake, or slows it down, until
 // an operator acts.
-func gaugeIntake(m *metrics.Metrics, gate *worker.Gate, behind *controls.LedgerGuard) {
+func gaugeIntake(m *metrics.Metrics, gate *worker.GatewayLimiter, behind *controls.LedgerGuard) {
 	m.Gauge("capture_intake_paused", "1 while no jobs are taken because the gateway refuses one trade after the other, which is taken for a fault of ours; /readyz and the log say which code.",
-		func() float64 { return one(gate.Paused()) })
+		func() float64 { return one(gate.IntakePaused()) })
 	m.Gauge("capture_ledger_behind", "1 while the ledger is known to have lost events, so that first calls ask Order Query before; see `capture-worker resume --ledger`.",
 		func() float64 { return one(behind.Behind()) })
 }
@@ -80,9 +80,9 @@ const maxParkedRead = 100
 
 // register adds the gauges to m.
 func (b *backlogGauges) register(m *metrics.Metrics) {
-	m.Gauge("capture_dead_letters_waiting", "Dead letters that nobody has published again or dismissed yet, for all workers.",
+	m.Gauge("capture_dead_letters_waiting", "Dead letters that are neither published again nor dismissed, for all workers.",
 		func() float64 { return float64(b.lettersWait.Load()) })
-	m.Gauge("capture_parked_trades", "Trades that are parked now and that nobody has dismissed, for all workers.",
+	m.Gauge("capture_parked_trades", "Trades that are parked and not dismissed, for all workers.",
 		func() float64 { return float64(b.parkedWait.Load()) })
 }
 

@@ -64,7 +64,7 @@ type Service struct {
 	client        *gateway.Client
 	notifications net.Listener // nil if there are none
 
-	crew      worker.Crew
+	crew      worker.Pool
 	keys      *keyring
 	ledger    ledger.Ledger
 	consumers []jetstream.Consumer

@@ -1,4 +1,4 @@
-// Command suite runs `go test` and tells what a newcomer wants to know: a line
+// Command suite runs `go test` and prints a readable report: a line
 // for each package, all that a failed test wrote, and at the end, once, which
 // tests were left out because a program is not installed.
 //

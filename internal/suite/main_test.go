@@ -12,7 +12,7 @@ import (
 const told = `{"Action":"start","Package":"github.com/capture-worker/capture-worker/a"}
 {"Action":"output","Package":"github.com/capture-worker/capture-worker/a","Test":"TestBad","Output":"    a_test.go:7: what went wrong\n"}
 {"Action":"fail","Package":"github.com/capture-worker/capture-worker/a","Test":"TestBad","Elapsed":0.1}
-{"Action":"output","Package":"github.com/capture-worker/capture-worker/a","Test":"TestGood","Output":"    a_test.go:9: nobody asks\n"}
+{"Action":"output","Package":"github.com/capture-worker/capture-worker/a","Test":"TestGood","Output":"    a_test.go:9: not printed\n"}
 {"Action":"pass","Package":"github.com/capture-worker/capture-worker/a","Test":"TestGood","Elapsed":0.1}
 {"Action":"output","Package":"github.com/capture-worker/capture-worker/a","Test":"TestLeft","Output":"    a_test.go:11: left out: php is not installed (apt-get install php-cli)\n"}
 {"Action":"skip","Package":"github.com/capture-worker/capture-worker/a","Test":"TestLeft","Elapsed":0}
@@ -35,7 +35,7 @@ func TestARunIsTold(t *testing.T) {
 	}
 	all.conclude(2)
 	for text, times := range map[string]int{
-		"what went wrong": 2, "nobody asks": 0, "b.go:1: syntax error": 2, "no JSON": 2, "(cached)": 2, "Left out on this machine": 1,
+		"what went wrong": 2, "not printed": 0, "b.go:1: syntax error": 2, "no JSON": 2, "(cached)": 2, "Left out on this machine": 1,
 		"  php is not installed (apt-get install php-cli): a TestLeft\n": 1,
 		"failed in 2 of 2 turns: a TestBad\n":                            1, "failed in 2 of 2 turns: b\n": 1,
 		"\n2 passed, 4 failed, 2 skipped\n": 1,

@@ -28,8 +28,8 @@ type Call struct {
 }
 
 // Faulty is a ledger that fails as its hooks decide. It starts no goroutines. Hooks
-// may be called concurrently if the ledger is. The zero value has no Ledger; its
-// methods return an error.
+// may be called concurrently if the ledger is. Without a Ledger, Append and the
+// methods that load return an error.
 type Faulty struct {
 	ledger.Ledger
 	// Before is called first. If it returns an error, the method does nothing and

@@ -14,8 +14,8 @@ var mutations = []mutation{
 	{"a retry without a query", "capture/situation.go",
 		"	if v.s.Agreeing.What != SawAuthorized || v.callsForbidden() {",
 		"	if v.s.Call > 0 && !v.s.Unanswered && !v.callsForbidden() {\n		return true\n	}\n	if v.s.Agreeing.What != SawAuthorized || v.callsForbidden() {"},
-	{"an ack where trouble should hand the job back", "worker/process.go",
-		"	return p.handBack(&job, err)", "	return Disposition{Do: Ack}"},
+	{"an ack where an error should requeue the job", "worker/process.go",
+		"	return p.requeue(&job, err)", "	return Disposition{Do: Ack}"},
 	{"a timeout is an answer", "capture/state.go",
 		"	return a.Kind == AnswerUnknown && a.Code != CodeInternal || a.Kind == AnswerDone", "	return a.Kind == AnswerDone"},
 	{"no settle time", "capture/situation.go",
@@ -91,7 +91,8 @@ var mutations = []mutation{
 		"	trade, err = p.Recorder.Record(ctx, trade, intent)\n	if err != nil {\n		return trade, decideAgain(err)\n	}\n	finding := capture.Finding{Via: capture.ViaCapture, Call: intent.Call, Answer: p.call(ctx, intent, step.Until)}",
 		"	finding := capture.Finding{Via: capture.ViaCapture, Call: intent.Call, Answer: p.call(ctx, intent, step.Until)}\n	trade, err = p.Recorder.Record(ctx, trade, intent)\n	if err != nil {\n		return trade, decideAgain(err)\n	}"},
 	{"a gateway slot is held while the ledger is read", "worker/process.go",
-		"		return finding.Answer\n", "		_, _ = p.Recorder.Open(ctx, trade.ID)\n		return finding.Answer\n"},
+		"	return p.Recorder.Ask(ctx, p.Gateway.Query, tradeID)\n",
+		"	finding = p.Recorder.Ask(ctx, p.Gateway.Query, tradeID)\n	_, _ = p.Recorder.Open(ctx, capture.TradeKey(tradeID))\n	return finding\n"},
 	{"the schedule is not minded", "capture/situation.go",
 		"{ return v.now.Before(v.dueAt()) }", "{ return false }"},
 	{"given up at the deadline at once", "capture/situation.go",
@@ -101,7 +102,7 @@ var mutations = []mutation{
 // rare are bugs that take thousands of seeds: a worker must stand still, or a
 // reading lag, at one certain moment.
 var rare = []mutation{
-	{"a job ends on a stale reading", "worker/process.go",
+	{"a job ends on a stale reading", "worker/trade.go",
 		"		if trade.MayLag && ", "		if false && "},
 	{"an answer is dated by its writing", "capture/judge.go",
 		"	if f.Asked.IsZero() {", "	if true {"},

@@ -20,12 +20,12 @@ import (
 // Config says who takes part, and how.
 type Config struct {
 	Root        string            // folder of capture-worker's sources
-	Contestants []string          // names; "all" is everybody
+	Contestants []string          // names; "all" is every one
 	Also        map[string]string // label to the path of another capture-worker program
 	WorkerEnv   []string          // settings of capture-worker beside those it needs, as CAPTURE_X=value
 	Sync        bool              // the nats-server syncs before it confirms
 	Dir         string            // for programs, stores and logs
-	Log         io.Writer         // what goes on, for people
+	Log         io.Writer         // progress messages
 	Profiles    string            // folder for CPU profiles of capture-worker; none where empty
 	GatewayArgs []string          // of gateway-sim, besides the usual
 }
@@ -132,7 +132,7 @@ func (a *Arena) gather(ctx context.Context, b builder) error {
 		}
 	}
 	if len(a.contestants) == 0 {
-		return errors.New("nobody is left to take part")
+		return errors.New("no contestant is left")
 	}
 	return nil
 }
@@ -148,7 +148,7 @@ func (a *Arena) admit(ctx context.Context, c contestant, b builder) (err error) 
 	return nil
 }
 
-// Validate reports a name that nobody has.
+// Validate reports an unknown name.
 func (cfg Config) Validate() error {
 	for _, name := range cfg.Contestants {
 		if name != "all" && !slices.Contains(Names(), name) {
@@ -158,7 +158,7 @@ func (cfg Config) Validate() error {
 	return nil
 }
 
-// Names lists everybody who can take part.
+// Names returns the names of all contestants.
 func Names() []string {
 	var names []string
 	for _, c := range known(nil) {

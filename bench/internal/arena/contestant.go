@@ -30,15 +30,15 @@ type contestant struct {
 	queue queue
 	build func(b builder) (string, error)
 	path  string // of the program, once built
-	// module is the library that it shows, whose version is told.
+	// module is the library that it shows, whose version is reported.
 	module string
 	args   []string
 	// consumer is appended to the name of the durable consumer for the name of
 	// the one that it uses.
 	consumer string
-	// env, where set, is how the program is told what to do, instead of flags.
+	// env, if set, returns the program's settings as environment, instead of flags.
 	env func(Setting) []string
-	// server keeps its queue, where that is not the NATS server; nil where it is.
+	// server keeps its queue; nil if that is the NATS server.
 	server *server
 }
 

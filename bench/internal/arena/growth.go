@@ -26,7 +26,7 @@ func (a *Arena) growth(ctx context.Context, o ScenarioOptions) ([]result.Table, 
 		Title: fmt.Sprintf("Draining: gateway latency 0, %d calls in flight", growthConcurrency),
 		Head: []string{"jobs", "jobs/s", "worker CPU µs/job", "broker CPU µs/job", "worker peak RSS MiB",
 			"broker RSS MiB, jobs published", "broker RSS MiB, jobs done", "broker MiB per million trades"},
-		Notes: []string{"The broker is started anew for each row. What it takes per million trades is the growth from an empty server to one that holds the jobs and two ledger events for each."},
+		Notes: []string{"The broker is restarted for each row. What it takes per million trades is the growth from an empty server to one that holds the jobs and two ledger events for each."},
 	}
 	starts := result.Table{
 		Title: "Start-up, from the start of the process until it takes jobs",

@@ -14,7 +14,7 @@ type Matrix struct {
 	Turns   int
 	Jobs    int               // a turn; 0: enough for Seconds
 	Seconds float64           // that a turn is to take
-	Each    func(result.Turn) // told of every turn
+	Each    func(result.Turn) // called after every turn
 }
 
 // How many jobs a turn may have where the harness chooses.
@@ -24,7 +24,7 @@ const (
 )
 
 // Measure takes turns: in every repetition all contestants, in an order that
-// rotates, so that nobody always runs first or after the same one. Before the
+// rotates, so that none always runs first or after the same one. Before the
 // turns of a cell each contestant runs once for a moment, to warm up and to
 // see how many jobs a turn needs; that is not counted.
 func (a *Arena) Measure(ctx context.Context, m Matrix) ([]result.Turn, error) {

@@ -1,13 +1,13 @@
 package arena
 
-// peers are the programs that people would use instead. Each is a module of
+// peers are the common alternatives. Each is a module of
 // its own under bench/peers.
 func peers() []contestant {
 	program := func(name string) func(b builder) (string, error) {
 		return func(b builder) (string, error) { return b.compile(b.root+"/bench/peers/"+name, ".", name) }
 	}
 	// The one of watermill-nats that knows push consumers only makes one of its
-	// own, beside the durable that it is told of and like it.
+	// own, beside the configured durable and like it.
 	return []contestant{
 		{name: "bento", build: program("bento"), module: "github.com/warpstreamlabs/bento"},
 		{name: "watermill-nats", build: program("watermill"), args: []string{"-kind", "nats"}, consumer: "-watermill", module: "github.com/ThreeDotsLabs/watermill-nats/v2"},

@@ -20,7 +20,7 @@ const (
 // the last drain has made, at several limits of the rate.
 func (a *Arena) reconcileTable(ctx context.Context, trades int) (result.Table, error) {
 	table := result.Table{
-		Title: fmt.Sprintf("Reconciling %d settled trades: `capture-worker reconcile --all`, gateway latency 0, %d trades in hand", trades, reconcileHands),
+		Title: fmt.Sprintf("Reconciling %d settled trades: `capture-worker reconcile --all`, gateway latency 0, %d trades in flight", trades, reconcileHands),
 		Head:  []string{"Order Queries per second, limit", "trades/s", "of the limit", "peak RSS MiB"},
 		Notes: []string{"The whole process, from its start to its end. All trades agree."},
 	}

@@ -18,7 +18,7 @@ import (
 // server keeps the queue of contestants that do not take their jobs from NATS.
 type server struct {
 	name    string
-	flag    string // by which contestants are told its address
+	flag    string // that passes its address to contestants
 	start   func(ctx context.Context, b builder, dir string) (*rig.Process, string, error)
 	version func() string
 	process *rig.Process

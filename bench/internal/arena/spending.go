@@ -41,7 +41,7 @@ func (s spending) since(b spending) spending {
 	}
 }
 
-// others is the share of the machine that everybody else took. The counts of
+// others is the share of the machine that all other programs took. The counts of
 // the machine and of processes are rounded differently, hence the bound.
 func (s spending) others() float64 {
 	if s.machine.Passed <= 0 {

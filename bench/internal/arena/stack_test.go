@@ -15,7 +15,7 @@ import (
 )
 
 // A job fits a stack of 8 KiB: one frame too many and each has 16, of which the
-// collector takes half away again and again (docs/decisions/053). The race
+// collector takes half away again and again (docs/decisions/050). The race
 // detector makes frames larger, so this is measured where nothing runs under it.
 func TestAJobFitsASmallStack(t *testing.T) {
 	if runtime.GOOS != "linux" {

@@ -71,7 +71,7 @@ func (a *Arena) prepare(ctx context.Context, c contestant, cell result.Cell, s S
 	if err := a.Gateway.Reset(ctx); err != nil {
 		return nil, err
 	}
-	// Everybody's turn begins on a server that keeps nothing of the last one.
+	// Each turn begins on a server that keeps nothing of the last one.
 	percent := min(max(100*samplesWanted/s.Jobs, 1), 100)
 	if err := a.Broker.Recreate(ctx, rig.DefaultQueue(), percent); err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func read(path string) string {
 	return string(text)
 }
 
-// Busy is the time that the machine's processors have worked for anybody, and
+// Busy is the time that the machine's processors have worked for any program, and
 // the time that passed on all of them, since it was started.
 type Busy struct {
 	Worked, Passed time.Duration

@@ -12,7 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/bench/internal/stats"
 )
 
-// palette has colours that people of every kind of sight can tell apart (Okabe
+// palette has colours that differ for every kind of colour vision (Okabe
 // and Ito).
 var palette = []color.RGBA{
 	{0x00, 0x72, 0xb2, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff},

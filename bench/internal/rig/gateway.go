@@ -20,7 +20,7 @@ const (
 )
 
 // gatewayGC has the simulator's collector run less often: it shares the machine
-// with what is measured, and its memory is not what anybody asks about.
+// with what is measured, and its memory is not measured.
 const gatewayGC = "400"
 
 // Gateway is a `capture-worker gateway-sim` process.
@@ -31,7 +31,7 @@ type Gateway struct {
 	http *http.Client
 }
 
-// Counts are what the simulator tells of itself.
+// Counts are the simulator's own counters.
 type Counts struct {
 	At       time.Time `json:"at"`
 	Captures int64     `json:"captures"` // calls

@@ -31,7 +31,7 @@ type Queue struct {
 	Stream, Consumer, Ledger, DLQ string
 }
 
-// DefaultQueue has the names that capture-worker uses where nobody says.
+// DefaultQueue has the names that capture-worker uses by default.
 func DefaultQueue() Queue {
 	c := config.Defaults()
 	return Queue{Stream: c.Jobs.Stream, Consumer: c.Jobs.Consumer, Ledger: c.Ledger.Stream, DLQ: c.Jobs.DLQStream}

@@ -34,7 +34,7 @@ type Process struct {
 
 // Command says what to start.
 type Command struct {
-	Name string // for people, and of the log
+	Name string // in messages, and of the log
 	Path string
 	Args []string
 	Env  []string // beside PATH and HOME
@@ -147,7 +147,7 @@ func Until(ctx context.Context, within time.Duration, what string, holds func() 
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("waited %s in vain for %s", within, what)
+			return fmt.Errorf("waited %s for %s, which did not come", within, what)
 		}
 	}
 }

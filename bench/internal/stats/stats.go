@@ -101,7 +101,7 @@ func (s Spread) Scaled(by float64) Spread {
 	return s
 }
 
-// Text writes the median, and the range where there is more than one value.
+// Text writes the median, and the range if there is more than one value.
 func (s Spread) Text(format string) string {
 	if s.N == 0 {
 		return "–"

@@ -63,7 +63,7 @@ func (s *Summary) Write(w io.Writer, note string) error {
 }
 
 // Percentile returns the smallest value that p per cent of the sorted values
-// do not exceed (the nearest rank), and 0 where there are no values.
+// do not exceed (the nearest rank), and 0 without values.
 func Percentile(sorted []time.Duration, p float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0

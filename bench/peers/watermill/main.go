@@ -40,7 +40,7 @@ func main() {
 		os.Exit(2)
 	}
 	p := &program{Options: o, client: contest.NewClient(o), summary: contest.NewSummary(o)}
-	contest.Main(p.summary, "from delivery to the handler until Watermill was told to ack", func(ctx context.Context) error {
+	contest.Main(p.summary, "from delivery to the handler until the ack was handed to Watermill", func(ctx context.Context) error {
 		var err error
 		if p.conn, err = nats.Connect(o.NATS); err != nil {
 			return fmt.Errorf("connecting to NATS: %w", err)

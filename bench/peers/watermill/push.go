@@ -16,7 +16,7 @@ import (
 const backlog = 8
 
 // subscribePush subscribes with pkg/nats. It knows push consumers only, so it
-// takes one of its own, beside the durable that it was told of and like it,
+// takes one of its own, beside the configured durable and like it,
 // and a queue group of as many subscribers as there are to be jobs in work.
 func subscribePush(ctx context.Context, p *program) (subscription, error) {
 	js, err := jetstream.New(p.conn)

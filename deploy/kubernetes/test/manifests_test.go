@@ -157,7 +157,7 @@ func TestPodHangsTogether(t *testing.T) {
 		t.Errorf("the pods mount %s, the settings are in %s", spec.Volumes[0].ConfigMap.Name, config.Name)
 	}
 	// In the environment, not among the arguments: other commands, run in the
-	// container by people, are to read it too.
+	// container by operators, must read it too.
 	settings := corev1.EnvVar{Name: "CAPTURE_CONFIG", Value: c.VolumeMounts[0].MountPath + "/capture.yaml"}
 	if !slices.Equal(c.Args, []string{"run"}) || !slices.Contains(c.Env, settings) {
 		t.Errorf("the worker is started with %v and %v", c.Args, c.Env)

@@ -1,6 +1,6 @@
-// Books the outcomes of captures into a folder, one file per event, until it
-// is told to stop: node consume.mjs FOLDER
-// The folder stands for a table whose key is the event's id.
+// Stores the outcomes of captures in a folder, one file per event, until it is
+// stopped: node consume.mjs FOLDER
+// The folder represents a table whose key is the event's id.
 import { link, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { randomUUID } from "node:crypto";
@@ -15,7 +15,7 @@ if (!folder) {
 
 const nc = await connect({ servers: process.env.NATS_URL, maxReconnectAttempts: -1 });
 const manager = await jetstreamManager(nc);
-// The durable name keeps the place: give each program a name of its own.
+// The durable consumer keeps the position: use a different name in each program.
 await manager.consumers.add("CAPTURES", {
   durable_name: "shop",
   filter_subjects: ["captures.*.captured", "captures.*.failed", "captures.*.parked"],
@@ -35,27 +35,26 @@ for await (const m of messages) {
     await book(m);
   } catch (err) {
     console.error("trying again in 5s:", err.message);
-    m.nak(5_000); // where it is lost, ack_wait does the same
+    m.nak(5_000); // if it is lost, ack_wait has the same effect
     continue;
   }
-  m.ack(); // where it is lost, the event comes again and is known by its id
+  m.ack(); // if it is lost, the event is redelivered and recognized by its id
 }
 await nc.drain();
 
-// Stores the event unless it is there. Do what follows from it in the same
+// Stores the event unless it is stored already. Process it in the same
 // transaction, so that both happen or neither.
 async function book(m) {
   const { id, type, trade_id, order_id, amount, currency, reason, corrects } = m.json();
-  // corrects is the id of an outcome that is no longer true. The trade stands
-  // as its event with the highest sequence says.
+  // corrects is the id of the outcome that this one replaces. The outcome with the
+  // highest sequence is the current one.
   const row = { id, type, trade_id, order_id, amount, currency, reason, corrects, sequence: m.seq };
   if (await insert(row)) {
     console.log(`${type} ${trade_id}: ${amount} ${currency} ${reason ?? ""}`);
   }
 }
 
-// INSERT ... ON CONFLICT (id) DO NOTHING for a folder: whole or not at all, and
-// once.
+// INSERT ... ON CONFLICT (id) DO NOTHING for a folder: atomic, and once.
 async function insert(row) {
   const draft = join(folder, `.draft-${randomUUID()}`);
   const file = await open(draft, "wx");

@@ -1,6 +1,6 @@
-// Asks for one capture: node publish.mjs TRADE_ID AMOUNT CURRENCY ORDER_ID AUTHORIZED_AT
-// When it says so, the job is stored. After any error run it again: a job that
-// comes twice captures once.
+// Requests one capture: node publish.mjs TRADE_ID AMOUNT CURRENCY ORDER_ID AUTHORIZED_AT
+// If it succeeds, the job is stored. After any error, run it again: a repeated
+// job captures once.
 import { createHash } from "node:crypto";
 import { jetstream } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
@@ -13,7 +13,7 @@ if (!authorized_at) {
 
 // Amounts are strings: a binary fraction loses cents.
 const body = JSON.stringify({ trade_id, amount, currency, order_id, authorized_at });
-// The same bytes within the stream's duplicate window are stored once.
+// Equal jobs within the stream's duplicate window are stored once.
 const msgID = createHash("sha256").update(body).digest("hex");
 
 const nc = await connect({ servers: process.env.NATS_URL });

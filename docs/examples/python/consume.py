@@ -1,4 +1,4 @@
-"""Books the outcomes of captures into an SQLite file until it is told to stop:
+"""Stores the outcomes of captures in an SQLite file until it is stopped:
 
     consume.py outcomes.db
 """
@@ -19,7 +19,7 @@ TABLE = """CREATE TABLE IF NOT EXISTS outcome (
 
 
 def book(db, sequence, event):
-    """Stores the event unless it is there. Do what follows from it in the same
+    """Stores the event unless it is stored already. Process it in the same
     transaction, so that both happen or neither."""
     names = ["id", "type", "trade_id", "order_id", "amount", "currency", "reason", "corrects"]
     with db:  # one transaction
@@ -40,7 +40,7 @@ async def main(path):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     nc = await nats.connect(os.environ.get("NATS_URL", "nats://127.0.0.1:4222"), max_reconnect_attempts=-1)
     js = nc.jetstream()
-    # The durable name keeps the place: give each program a name of its own.
+    # The durable consumer keeps the position: use a different name in each program.
     await js.add_consumer("CAPTURES", ConsumerConfig(
         durable_name="warehouse",
         filter_subjects=["captures.*.captured", "captures.*.failed", "captures.*.parked"],
@@ -54,10 +54,10 @@ async def main(path):
         try:
             messages = await events.fetch(64, timeout=5)
         except nats.errors.TimeoutError:
-            continue  # nothing new
+            continue  # no message
         for m in messages:
             book(db, m.metadata.sequence.stream, json.loads(m.data))
-            await m.ack()  # where it is lost, the event comes again and is known by its id
+            await m.ack()  # if it is lost, the event is redelivered and recognized by its id
     await nc.close()
     db.close()
 

@@ -1,4 +1,4 @@
-"""Asks for one capture: publish.py TRADE_ID AMOUNT CURRENCY ORDER_ID AUTHORIZED_AT
+"""Requests one capture: publish.py TRADE_ID AMOUNT CURRENCY ORDER_ID AUTHORIZED_AT
 
 When it says so, the job is stored. After any error run it again: a job that
 comes twice captures once.
@@ -18,7 +18,7 @@ async def main(trade_id, amount, currency, order_id, authorized_at):
         "trade_id": trade_id, "amount": amount, "currency": currency,
         "order_id": order_id, "authorized_at": authorized_at,
     }).encode()
-    # The same bytes within the stream's duplicate window are stored once.
+    # Equal jobs within the stream's duplicate window are stored once.
     headers = {"Nats-Msg-Id": hashlib.sha256(body).hexdigest()}
     nc = await nats.connect(os.environ.get("NATS_URL", "nats://127.0.0.1:4222"))
     try:

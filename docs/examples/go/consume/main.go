@@ -1,9 +1,9 @@
-// Command consume books the outcomes of captures into a folder, one file per
-// event, until it is told to stop:
+// Command consume stores the outcomes of captures in a folder, one file per event,
+// until it is stopped:
 //
 //	consume FOLDER
 //
-// The folder stands for a table whose key is the event's id.
+// The folder represents a table whose key is the event's id.
 package main
 
 import (
@@ -22,8 +22,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// outcome is what the books need of an event. Members that are not here, and
-// those of later versions, are passed over.
+// outcome has the members of an event that are stored. Other members, and those of
+// later versions, are ignored.
 type outcome struct {
 	ID       string `json:"id"`
 	Type     string `json:"type"` // captured, failed or parked
@@ -32,8 +32,8 @@ type outcome struct {
 	Amount   string `json:"amount,omitempty"`
 	Currency string `json:"currency,omitempty"`
 	Reason   string `json:"reason,omitempty"`
-	Corrects string `json:"corrects,omitempty"` // the id of an outcome that is no longer true
-	Sequence uint64 `json:"sequence"`           // the trade stands as its highest one says
+	Corrects string `json:"corrects,omitempty"` // the id of the outcome that this one replaces
+	Sequence uint64 `json:"sequence"`           // the outcome with the highest one is current
 }
 
 func main() {
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	// The durable name keeps the place: give each program a name of its own.
+	// The durable consumer keeps the position: use a different name in each program.
 	consumer, err := js.CreateOrUpdateConsumer(ctx, "CAPTURES", jetstream.ConsumerConfig{
 		Durable:        "bookkeeping",
 		FilterSubjects: []string{"captures.*.captured", "captures.*.failed", "captures.*.parked"},
@@ -82,17 +82,17 @@ func run(ctx context.Context, args []string) error {
 		}
 		if err := book(args[0], m); err != nil {
 			fmt.Fprintln(os.Stderr, "consume: trying again in 5s:", err)
-			_ = m.NakWithDelay(5 * time.Second) // where it is lost, AckWait does the same
+			_ = m.NakWithDelay(5 * time.Second) // if it is lost, AckWait has the same effect
 			continue
 		}
 		if err := m.DoubleAck(ctx); err != nil {
-			return err // delivered again, and known by its id
+			return err // redelivered, and recognized by its id
 		}
 	}
 }
 
-// book stores the event unless it is there. Do what follows from it in the
-// same transaction, so that both happen or neither.
+// book stores the event unless it is stored already. Process it in the same
+// transaction, so that both happen or neither.
 func book(folder string, m jetstream.Msg) error {
 	var o outcome
 	if err := json.Unmarshal(m.Data(), &o); err != nil {
@@ -110,8 +110,7 @@ func book(folder string, m jetstream.Msg) error {
 	return err
 }
 
-// insert is INSERT ... ON CONFLICT (id) DO NOTHING for a folder: whole or not
-// at all, and once.
+// insert is INSERT ... ON CONFLICT (id) DO NOTHING for a folder: atomic, and once.
 func insert(folder string, o outcome) (isNew bool, err error) {
 	text, err := json.Marshal(o)
 	if err != nil {

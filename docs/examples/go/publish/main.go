@@ -1,9 +1,9 @@
-// Command publish asks for one capture:
+// Command publish requests one capture:
 //
 //	publish TRADE_ID AMOUNT CURRENCY ORDER_ID AUTHORIZED_AT
 //
-// When it says so, the job is stored. After any error run it again: a job that
-// comes twice captures once.
+// If it succeeds, the job is stored. After any error, run it again: a repeated
+// job captures once.
 package main
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// job is what docs/jobs.md describes. Amounts are strings: a binary fraction
-// loses cents.
+// job is what docs/jobs.md describes. Amounts are strings: a binary
+// fraction loses cents.
 type job struct {
 	TradeID      string `json:"trade_id"`
 	Amount       string `json:"amount"`
@@ -56,7 +56,7 @@ func run(args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	// The same bytes within the stream's duplicate window are stored once.
+	// Equal jobs within the stream's duplicate window are stored once.
 	sum := sha256.Sum256(body)
 	stored, err := js.Publish(ctx, "capture.jobs.shipped", body, jetstream.WithMsgID(hex.EncodeToString(sum[:])))
 	if err != nil {
