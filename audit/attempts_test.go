@@ -31,7 +31,7 @@ func TestCallsAreCleared(t *testing.T) {
 		{"a first call into a ledger that holds something", "2",
 			new(story).add(0, capture.Event{Type: capture.Notified}).intent(1, 1, 1, asks("30.00")),
 			new(story).add(0, capture.Event{Type: capture.Notified}).query(1, open).intent(1, 1, 1, asks("30.00"))},
-		{"a second call that nobody asked for", "2",
+		{"a second call without a job", "2",
 			begun().answer(1, 1, errored).intent(2, 1, 2, asks("30.00")),
 			begun().answer(1, 1, errored).query(2, open).intent(2, 1, 2, asks("30.00"))},
 		{"asked before the call ended", "2",

@@ -59,7 +59,7 @@ func TestAnswersThatSettleNothing(t *testing.T) {
 		{"lost answers and -1000 do not count", "10",
 			refusedTimes(6, odd).intent(400, 1, 7, asks("30.00")),
 			refusedTimes(6, timeout).intent(400, 1, 7, asks("30.00"))},
-		{"a release begins anew", "10",
+		{"a release starts over", "10",
 			refusedTimes(5, contradicted).parks(hour+2, why, open).query(hour+3, open).intent(hour+9, 1, 6, asks("30.00")),
 			refusedTimes(5, contradicted).parks(hour+2, why, open).operator(hour+3, capture.Released).
 				query(hour+4, open).intent(hour+9, 1, 6, asks("30.00"))},

@@ -172,7 +172,7 @@ func runTwins(t *testing.T, twins []twin) {
 				t.Errorf("rule %s is broken, and only this was found: %v", w.rule, found)
 			}
 			for _, v := range audit.Events("T1", w.mended.events, policy) {
-				t.Errorf("the mended ledger is blamed: %s", v)
+				t.Errorf("the corrected ledger is blamed: %s", v)
 			}
 		})
 	}

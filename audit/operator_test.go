@@ -171,7 +171,7 @@ func TestWithdrawn(t *testing.T) {
 		{"a release does not reopen it", "13",
 			parked().add(3, gone).operator(4, capture.Released).query(50, open).query(55, open).intent(56, 1, 2, asks("30.00")),
 			parked().add(3, gone).operator(4, capture.Released).query(50, open).fails(hour+1, why, open)},
-		{"failed as withdrawn by nobody", "13",
+		{"failed as withdrawn, without a withdrawal", "13",
 			new(story).add(0, end), new(story).add(0, gone).add(1, end)},
 		{"failed while a call may land", "13",
 			begun().answer(1, 1, timeout).add(2, gone).query(46, open).fails(hour, why, open),

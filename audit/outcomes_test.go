@@ -134,7 +134,7 @@ func TestCapturedIsPaidAsAsked(t *testing.T) {
 		{"another sum", "6",
 			begun().end(1, capture.Captured, "", capture.ViaQuery, sees(capture.OrderPaid, "12.00")),
 			begun().end(1, capture.Captured, "", capture.ViaQuery, paid)},
-		{"a sum that nobody asked for", "6",
+		{"a sum that was not requested", "6",
 			begun().end(1, capture.Captured, "", capture.ViaQuery, sees(capture.OrderPaid, "12.00"), func(e *capture.Event) { e.Amount = "12.00" }),
 			begun().end(1, capture.Captured, "", capture.ViaQuery, paid)},
 		{"not paid", "6",

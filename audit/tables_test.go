@@ -96,7 +96,7 @@ func (w *walk) append(e capture.Event) {
 	w.state.Add(&e)
 }
 
-// move takes one step of the worker, or of somebody else.
+// move takes one step of the worker, or of another actor.
 func (w *walk) move() {
 	if w.rnd.IntN(8) == 0 {
 		w.elsewhere()
@@ -201,7 +201,7 @@ func (w *walk) elsewhere() {
 			w.append(signed)
 		}
 	case 5:
-		w.query(nil) // somebody asks
+		w.query(nil) // another query
 	default:
 		w.reopen(signed)
 	}

@@ -31,7 +31,7 @@ func TestCompare(t *testing.T) {
 		{"captured here only", captured, audit.Truth{State: capture.OrderAuthorized}, audit.TruthDiffers},
 		{"captured before the record begins", captured, audit.Truth{State: capture.OrderPaid}, ""},
 		{"captured another sum there", captured, audit.Truth{State: capture.OrderPaid, Captures: []audit.Capture{took("29.00")}}, "6"},
-		{"captured by a request of nobody", captured, audit.Truth{State: capture.OrderPaid, Captures: []audit.Capture{stranger}}, "1"},
+		{"captured by an unknown request", captured, audit.Truth{State: capture.OrderPaid, Captures: []audit.Capture{stranger}}, "1"},
 		{"captured there, nothing here", nil, audit.Truth{State: capture.OrderPaid, Captures: []audit.Capture{took("30.00")}}, "1"},
 		{"failed, no money", failed, audit.Truth{State: capture.OrderDeclined}, ""},
 		{"failed, money taken", failed, audit.Truth{State: capture.OrderPaid, Captures: []audit.Capture{took("30.00")}}, "5"},

@@ -42,7 +42,7 @@ func envNames() map[string]bool {
 }
 
 // AddFlags defines a flag for every setting of the named sections ("nats",
-// "jobs"), or of all sections where none is named. Secrets get none. A flag's
+// "jobs"), or of all sections if none is named. Secrets get none. A flag's
 // value is checked by Load, so that its message is like all others.
 func AddFlags(flags *pflag.FlagSet, sections ...string) {
 	for _, k := range allKeys() {

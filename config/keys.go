@@ -39,7 +39,7 @@ func (k Key) Section() string {
 	return section
 }
 
-// DefaultText is the default for people: "off" for a listener that is off.
+// DefaultText returns the default for text: "off" for a listener that is off.
 func (k Key) DefaultText() string {
 	switch {
 	case k.Shown != "":

@@ -8,7 +8,7 @@ import (
 )
 
 // TestNotifyHosts: a job's own notify_url may name the hosts that are set, else
-// that of gateway.notify_url, else none; any only where no worker is configured.
+// that of gateway.notify_url, else none; any only if no worker is configured.
 func TestNotifyHosts(t *testing.T) {
 	const address = "CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example:8443/notify"
 	for name, tt := range map[string]struct {

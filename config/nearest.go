@@ -38,7 +38,7 @@ func nearest(name string, known []string) string {
 // maxCompared limits the work on untrusted names.
 const maxCompared = 100
 
-// distance counts the letters to insert, remove or change (Levenshtein).
+// distance counts the characters to insert, remove or change (Levenshtein).
 func distance(a, b string) int {
 	if len(a) > maxCompared || len(b) > maxCompared {
 		return maxCompared

@@ -95,7 +95,7 @@ func TestPrintedWorkerName(t *testing.T) {
 		t.Errorf("no %q in\n%s", want, yaml.String())
 	}
 	if strings.Contains(yaml.String(), "\\u00") || !strings.Contains(yaml.String(), `["capture.jobs.>"]`) {
-		t.Errorf("not for people:\n%s", yaml.String())
+		t.Errorf("not readable:\n%s", yaml.String())
 	}
 	if !strings.Contains(object.String(), `"at_start": "host name and process id"`) {
 		t.Errorf("not in the JSON:\n%s", object.String())

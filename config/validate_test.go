@@ -7,8 +7,8 @@ import (
 	"github.com/capture-worker/capture-worker/config"
 )
 
-// TestValidate holds the message of every rule. Each case is what somebody
-// puts into the environment; the golden file holds all answers.
+// TestValidate holds the message of every rule. Each case is an
+// environment; the golden file holds all messages.
 func TestValidate(t *testing.T) {
 	const (
 		secret = "CAPTURE_GATEWAY_SECRET_KEY=s"

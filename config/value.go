@@ -90,7 +90,7 @@ func parseBool(s string) (any, error) {
 func parseInt(s string) (any, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return nil, valueError("must be a whole number such as 64")
+		return nil, valueError("must be an integer such as 64")
 	}
 	return n, nil
 }

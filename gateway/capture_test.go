@@ -160,7 +160,7 @@ func check(t *testing.T, got capture.Answer, want answerCase) {
 	}
 }
 
-// TestCaptureTellsWhen: whatever else an answer tells of the order is read,
+// TestCaptureTellsWhen: all that an answer says about the order is read,
 // wherever it stands, if it is about the same trade.
 func TestCaptureTellsWhen(t *testing.T) {
 	const told = `"paid_time":"1720684260","transaction_id":"TX","created_at":1720000000`

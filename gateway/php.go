@@ -85,7 +85,7 @@ type phpKey struct {
 	kind    numberKind
 	whole   int64
 	float   float64
-	beyond  int // -1 or +1: a whole number outside the range of integers
+	beyond  int // -1 or +1: an integer outside the range of int64
 }
 
 type numberKind int

@@ -186,7 +186,7 @@ func plainReadEnvelope(body []byte, httpStatus int) (plainEnvelope, bool) {
 	return e, true
 }
 
-// order reads the members of an order, those that are told elsewhere last.
+// order reads the members of an order, those that other members repeat last.
 func (m plainMembers) order(elsewhere plainMembers) *capture.Order {
 	o := &capture.Order{TradeID: m.text("trade_id"), State: capture.ParseOrderState(m.text("state"))}
 	amount, err := capture.ReadAmount(m.shown("amount"), m.shown("currency"))

@@ -46,7 +46,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestContentEncoding: a packed answer is asked for by nobody; one that comes
+// TestContentEncoding: a compressed answer is never requested; one that comes
 // is not read, and named.
 func TestContentEncoding(t *testing.T) {
 	const paid = `{"status":true,"code":"200","data":{"trade_id":"` + trade + `","amount":"24.90","currency":"EUR","state":"paid"}}`

@@ -213,7 +213,7 @@ func TestNotSentAfterUntil(t *testing.T) {
 	}
 }
 
-// The request is larger than what the system buffers, and nobody reads it: some
+// The request is larger than what the system buffers, and it is not read: some
 // of it was written, and its end was not.
 func TestUnknownWhenTheTimeIsOverWhileWriting(t *testing.T) {
 	t.Parallel()

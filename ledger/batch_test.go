@@ -50,7 +50,7 @@ func TestLostBatch(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name     string
-		up, down func(string) deed
+		up, down func(string) action
 	}{
 		{"not stored: commit lost", once(aCommit, drop), nil},
 		{"not stored: connection broken", once(aCommit, cut), nil},
@@ -138,7 +138,7 @@ func TestCancelAppendInBatchUnderWay(t *testing.T) {
 	waiting, cancel := context.WithCancel(t.Context())
 	all[2].ctx = waiting
 	g := queueAppends(t, url, js, all)
-	g.release(nil, func(s string) deed {
+	g.release(nil, func(s string) action {
 		if strings.Contains(s, aBatchAck) {
 			cancel()
 			<-all[2].done
@@ -226,7 +226,7 @@ func TestServerRestartDuringBatch(t *testing.T) {
 			second, err = natsserver.Start(natsserver.Options{StoreDir: dir, Port: first.Port(), SyncAlways: true})
 		}()
 	})
-	g.release(func(s string) deed {
+	g.release(func(s string) action {
 		if strings.Contains(s, "Nats-Batch-Id") {
 			restart()
 		}
@@ -298,7 +298,7 @@ func queueAppends(t *testing.T, url string, js jetstream.JetStream, all []*asked
 	}
 	held := make(chan struct{})
 	once := sync.OnceFunc(func() { close(held); <-g.hold })
-	g.p.lose(nil, func(s string) deed {
+	g.p.lose(nil, func(s string) action {
 		if strings.Contains(s, aBatchAck) {
 			once()
 		}
@@ -325,7 +325,7 @@ func queueAppends(t *testing.T, url string, js jetstream.JetStream, all []*asked
 }
 
 // release passes the first reply on, and waits until all appends have returned.
-func (g *queued) release(up, down func(string) deed) {
+func (g *queued) release(up, down func(string) action) {
 	g.p.lose(up, down)
 	close(g.hold)
 	g.wg.Wait()

@@ -61,7 +61,7 @@ func TestLostAppend(t *testing.T) {
 func lostAppend(t *testing.T, open opener) {
 	for _, c := range []struct {
 		name     string
-		up, down func(string) deed
+		up, down func(string) action
 	}{
 		{"not stored: message lost", once(aPublish, drop), nil},
 		{"not stored: connection broken", once(aPublish, cut), nil},
@@ -103,7 +103,7 @@ func otherWriterAfterLost(t *testing.T, open opener) {
 		t.Fatal(err)
 	}
 	lost := once(aPublish, drop)
-	p.lose(func(s string) deed {
+	p.lose(func(s string) action {
 		do := lost(s)
 		if do == drop {
 			if _, err := direct.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 2), 0); err != nil {
@@ -130,7 +130,7 @@ func uncertainAppend(t *testing.T, open opener) {
 	silent := always("MSG ", drop)
 	for _, c := range []struct {
 		name string
-		up   func(string) deed
+		up   func(string) action
 		want string
 	}{
 		{"not stored", always("PUB ", drop), ""},
@@ -206,7 +206,7 @@ func TestIncompleteReadIsRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, down := range []func(string) deed{once(aRead, drop), once(aBatch, drop), once(aBatch, cut)} {
+	for _, down := range []func(string) action{once(aRead, drop), once(aBatch, drop), once(aBatch, cut)} {
 		p.lose(nil, down)
 		got, err := l.Load(t.Context(), "t")
 		if err != nil || len(got.Events) != 20 {

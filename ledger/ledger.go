@@ -93,7 +93,7 @@ type Trade struct {
 // State returns the state that the events lead to.
 func (t Trade) State() capture.State { return capture.Fold(t.Events) }
 
-// Entry is an event and where it is in the ledger.
+// Entry is an event and its position in the ledger.
 type Entry struct {
 	Event  capture.Event
 	Seq    uint64    // increases over the events of all trades

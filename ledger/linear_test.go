@@ -115,9 +115,9 @@ func linearizable(t *testing.T, open opener) {
 }
 
 // stalling delays one of thirty pieces of traffic.
-func stalling(seed int) func(string) deed {
+func stalling(seed int) func(string) action {
 	dice := rand.New(rand.NewPCG(uint64(seed), 3))
-	return func(string) deed {
+	return func(string) action {
 		if dice.IntN(30) == 0 {
 			time.Sleep(time.Duration(50+dice.IntN(250)) * time.Millisecond)
 		}

@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// deed is what the proxy does with a piece of traffic: pass, drop or cut.
-type deed int
+// action is what the proxy does with a piece of traffic: pass, drop or cut.
+type action int
 
 const (
-	pass deed = iota
-	drop      // drop it and keep the connection
-	cut       // drop it and break the connection
+	pass action = iota
+	drop        // drop it and keep the connection
+	cut         // drop it and break the connection
 )
 
 // proxy is between a client and its server and drops the traffic that is set.
@@ -24,8 +24,8 @@ type proxy struct {
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
-	up    func(string) deed // for what the client sends
-	down  func(string) deed // for what the server sends
+	up    func(string) action // for what the client sends
+	down  func(string) action // for what the server sends
 	conns []net.Conn
 }
 
@@ -55,12 +55,12 @@ func (p *proxy) accept() {
 		p.mu.Lock()
 		p.conns = append(p.conns, client, server)
 		p.mu.Unlock()
-		p.wg.Go(func() { p.copy(server, client, func() func(string) deed { return p.up }) })
-		p.wg.Go(func() { p.copy(client, server, func() func(string) deed { return p.down }) })
+		p.wg.Go(func() { p.copy(server, client, func() func(string) action { return p.up }) })
+		p.wg.Go(func() { p.copy(client, server, func() func(string) action { return p.down }) })
 	}
 }
 
-func (p *proxy) copy(to, from net.Conn, hook func() func(string) deed) {
+func (p *proxy) copy(to, from net.Conn, hook func() func(string) action) {
 	defer to.Close()
 	defer from.Close()
 	b := make([]byte, 1<<20)
@@ -89,7 +89,7 @@ func (p *proxy) copy(to, from net.Conn, hook func() func(string) deed) {
 }
 
 // lose sets what is dropped from now on.
-func (p *proxy) lose(up, down func(string) deed) {
+func (p *proxy) lose(up, down func(string) action) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.up, p.down = up, down
@@ -105,11 +105,11 @@ func (p *proxy) stop() {
 	p.wg.Wait()
 }
 
-// once applies the deed to the first piece that contains the mark.
-func once(mark string, do deed) func(string) deed {
+// once applies the action to the first piece that contains the mark.
+func once(mark string, do action) func(string) action {
 	var mu sync.Mutex
 	done := false
-	return func(s string) deed {
+	return func(s string) action {
 		mu.Lock()
 		defer mu.Unlock()
 		if done || !strings.Contains(s, mark) {
@@ -120,9 +120,9 @@ func once(mark string, do deed) func(string) deed {
 	}
 }
 
-// always applies the deed to every piece that contains the mark.
-func always(mark string, do deed) func(string) deed {
-	return func(s string) deed {
+// always applies the action to every piece that contains the mark.
+func always(mark string, do action) func(string) action {
+	return func(s string) action {
 		if strings.Contains(s, mark) {
 			return do
 		}

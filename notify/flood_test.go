@@ -19,7 +19,7 @@ import (
 	"github.com/capture-worker/capture-worker/notify"
 )
 
-// gauge is a turnstile that counts who is inside.
+// gauge is a limiter that counts calls inside.
 type gauge struct {
 	mu           sync.Mutex
 	inside, most int
@@ -73,7 +73,7 @@ func TestFloodNeitherBlocksNorGrows(t *testing.T) {
 		})
 	}
 	senders.Wait()
-	eventually(t, "all the trades that were told of are captured", func() bool {
+	eventually(t, "all the notified trades are captured", func() bool {
 		for i := 0; i < trades; i += 2 {
 			if w.phase(fmt.Sprintf("T%d", i)) != capture.PhaseCaptured {
 				return false

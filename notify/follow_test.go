@@ -126,7 +126,7 @@ func TestFollowingLeavesOtherTradesAlone(t *testing.T) {
 		w.announced("failed", time.Now())
 		w.ended("failed", capture.Failed, capture.ReasonTradeIncorrect)
 		w.append("failed", says(capture.OrderExpired))
-		w.followed(time.Hour, "open", "captured", "failed", "nobody")
+		w.followed(time.Hour, "open", "captured", "failed", "unknown")
 		if n := w.queries.Load(); n != 0 {
 			t.Errorf("asked %d times", n)
 		}

@@ -113,7 +113,7 @@ func TestSources(t *testing.T) {
 		{"in the list", direct, "203.0.113.7:9", nil, true},
 		{"in the list, as IPv6", direct, "[::ffff:203.0.113.7]:9", nil, true},
 		{"not in the list", direct, "198.51.100.1:9", nil, false},
-		{"a header that nobody asked for", direct, "198.51.100.1:9", []string{"203.0.113.7"}, false},
+		{"an unexpected header", direct, "198.51.100.1:9", []string{"203.0.113.7"}, false},
 		{"through the proxy", proxied, "10.1.2.3:9", []string{"203.0.113.7"}, true},
 		{"through two proxies", proxied, "10.1.2.3:9", []string{"203.0.113.7, 10.9.9.9"}, true},
 		{"two header lines", proxied, "10.1.2.3:9", []string{"203.0.113.7", "10.9.9.9"}, true},
@@ -168,7 +168,7 @@ func TestWhatIsWritten(t *testing.T) {
 		send("verify")
 		send("refunded")
 	}
-	wantEvents("a trade that is told about without end", 5)
+	wantEvents("a trade that is notified without end", 5)
 	s := w.handler.Stats()
 	if s.Kept.Load() != 5 || s.Redundant.Load() != 2 || s.Capped.Load() == 0 || s.Duplicates.Load() == 0 {
 		t.Errorf("kept %d, redundant %d, capped %d, duplicates %d", s.Kept.Load(), s.Redundant.Load(), s.Capped.Load(), s.Duplicates.Load())
@@ -217,7 +217,7 @@ func TestTroubleOfTheLedger(t *testing.T) {
 	}
 }
 
-// A trade with an outcome is resolved too: nobody else would ask.
+// A trade with an outcome is resolved too: no other caller would ask.
 func TestParkedAndFailedAreCorrected(t *testing.T) {
 	t.Parallel()
 	for _, outcome := range []capture.EventType{capture.Parked, capture.Failed} {
@@ -252,7 +252,7 @@ func TestACallUnderWayIsNotDisturbed(t *testing.T) {
 	})
 }
 
-// A shut gateway is come back to, not for ever.
+// A paused gateway is tried again, for a bounded time.
 func TestAShutGatewayIsComeBackTo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

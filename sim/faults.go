@@ -33,7 +33,7 @@ const (
 )
 
 var boundaryNames = [boundaries]string{
-	"enter gate", "take slot", "append", "load", "load latest", "capture call", "order query", "wait", "dead letter", "ack/nak/term",
+	"acquire", "take slot", "append", "load", "load latest", "capture call", "order query", "wait", "dead letter", "ack/nak/term",
 }
 
 // Fault names one thing that may go wrong.

@@ -40,7 +40,7 @@ type places struct {
 	line []*claim
 }
 
-// claim is one who waits; got is called once, with what became of it.
+// claim is a waiting caller; got is called once, with the result.
 type claim struct {
 	got  func(ok bool)
 	over bool

@@ -195,7 +195,7 @@ func TestTheClientAgrees(t *testing.T) {
 }
 
 // TestEmptyNotifyURL: the field is required, and an empty one is no value, unless
-// the simulator is told otherwise.
+// the simulator is configured otherwise.
 func TestEmptyNotifyURL(t *testing.T) {
 	for allow, code := range map[bool]string{false: "-3001", true: "200"} {
 		b := start(t, func(o *gatewaytest.Options) { o.AllowEmptyNotifyURL = allow })

@@ -58,7 +58,7 @@ func TestResetDropsLateLandings(t *testing.T) {
 	b.capture(captureData("T1"))
 	b.sim.Reset()
 	wantCode(t, "capture", b.capture(captureData("T1", "request_id", requestID(2))), "200")
-	time.Sleep(2 * quick.LateBy) // nothing tells of what does not happen
+	time.Sleep(2 * quick.LateBy) // no signal exists for what does not happen
 	if got := b.truth("T1"); len(got.Captures) != 1 || got.CallsTotal != 1 {
 		t.Errorf("what was sent before the reset landed after it: %+v", got)
 	}

@@ -138,7 +138,7 @@ func TestLedgerBehindItsJobs(t *testing.T) {
 		"a dead letter":           {func(s *broker) { s.delivered(`{"kind":"job","trade_id":"no.id"}`, true) }, false},
 		"passed over":             {func(s *broker) { s.delivered(`{"kind":"other","trade_id":"B","amount":"1","currency":"EUR"}`, true) }, false},
 		"a second job, later":     {func(s *broker) { s.known("A"); s.delivered(jobOfKind("A"), true); s.delivered(jobOfKind("A"), true) }, false},
-		"handed back, not begun":  {func(s *broker) { s.delivered(jobOfKind("B"), false) }, false},
+		"requeued, not begun":     {func(s *broker) { s.delivered(jobOfKind("B"), false) }, false},
 		"done behind one waiting": {func(s *broker) { s.delivered(jobOfKind("A"), false); s.delivered(jobOfKind("B"), true) }, true},
 		"known behind one waiting": {func(s *broker) {
 			s.known("B")
@@ -174,7 +174,7 @@ func TestLedgerLossIsAccepted(t *testing.T) {
 	defer cancel()
 	a := controls.Acceptance{By: "ops", Reason: "reconciled", At: time.Now()}
 	if err := control.AcceptLoss(t.Context(), a, controls.LedgerMark{}); !errors.Is(err, controls.ErrNoLoss) {
-		t.Errorf("accepting what nobody found: %v, want ErrNoLoss", err)
+		t.Errorf("accepting a loss that was not found: %v, want ErrNoLoss", err)
 	}
 	s.delivered(jobOfKind("lost"), true)
 	found := s.lossGuard()

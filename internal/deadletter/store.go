@@ -128,7 +128,7 @@ func (s Store) Pending(ctx context.Context) (int, error) {
 		if letter, is := isNote(subject); !is {
 			pending += int(n)
 		} else if letter == 0 {
-			pending -= int(n) // only the bodies of these notes name the letter
+			pending -= int(n) // only the bodies of these notes name the dead letter
 		} else if letter >= info.State.FirstSeq {
 			resolved[letter] = true
 		}

@@ -54,7 +54,7 @@ func putLetter(t *testing.T, b deadletter.Store, body string) {
 func TestStoreReadsAllAndKeepsAll(t *testing.T) {
 	b := newStore(t)
 	for range b.Messages(t.Context()) {
-		t.Fatal("an empty box holds a letter")
+		t.Fatal("an empty store holds a dead letter")
 	}
 	const n = 1200 // more than one fetch
 	for i := range n {
@@ -117,12 +117,12 @@ func TestStoreRemembersBothThingsDone(t *testing.T) {
 	}
 	for seq := range uint64(2) {
 		if _, err := b.Get(t.Context(), 2+seq); !errors.Is(err, deadletter.ErrNotFound) {
-			t.Errorf("a note is taken for a letter: %v", err)
+			t.Errorf("a note is taken for a dead letter: %v", err)
 		}
 	}
 }
 
-// A republication that was noted when its subject did not name the letter yet is
+// A republication that was noted when its subject did not name the dead letter yet is
 // a note all the same.
 func TestStoreReadsNotesOfBefore(t *testing.T) {
 	b := newStore(t)
@@ -163,13 +163,13 @@ func TestLetterHasTheJobsOwnHeadersOnly(t *testing.T) {
 		t.Errorf("the job's headers are %v", l.Header)
 	}
 	if _, err := b.Get(t.Context(), 2); !errors.Is(err, deadletter.ErrNotFound) {
-		t.Errorf("a letter that is not there: %v", err)
+		t.Errorf("a dead letter that is not there: %v", err)
 	}
 	if err := b.Republished(t.Context(), deadletter.Republication{Letter: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Get(t.Context(), 2); !errors.Is(err, deadletter.ErrNotFound) {
-		t.Errorf("a note is taken for a letter: %v", err)
+		t.Errorf("a note is taken for a dead letter: %v", err)
 	}
 }
 

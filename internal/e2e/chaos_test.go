@@ -87,7 +87,7 @@ type chaos struct {
 	env     [][]string
 	workers []*processtest.Process
 	orders  []order
-	deck    []deed // what comes next
+	deck    []incident // what comes next
 	active  []trouble
 	done    map[string]int
 }
@@ -99,15 +99,15 @@ type trouble struct {
 	undo func()
 }
 
-// deed begins a fault, or does something that is over at once. It reports
-// false where it cannot be done just now.
-type deed struct {
+// incident begins a fault, or does something that is over at once, and reports
+// false if it cannot be done just now.
+type incident struct {
 	name string
 	do   func(c *chaos) bool
 }
 
-func deeds() []deed {
-	return []deed{
+func incidents() []incident {
+	return []incident{
 		{"worker killed", (*chaos).killWorker}, {"worker stopped", (*chaos).stopWorker},
 		{"worker paused", (*chaos).pauseWorker}, {"broker killed", (*chaos).killBroker},
 		{"line to the gateway stuck", (*chaos).stickGateway}, {"line to the gateway cut", (*chaos).cutGateway},
@@ -165,9 +165,9 @@ func (c *chaos) round() {
 // doOne begins the next fault of the deck that is possible now. The deck is
 // shuffled when it is used up, so that each fault has its turn.
 func (c *chaos) doOne() {
-	for range deeds() {
+	for range incidents() {
 		if len(c.deck) == 0 {
-			c.deck = deeds()
+			c.deck = incidents()
 			c.dice.Shuffle(len(c.deck), func(i, j int) { c.deck[i], c.deck[j] = c.deck[j], c.deck[i] })
 		}
 		next := c.deck[0]

@@ -38,8 +38,8 @@ func newBroker(t *testing.T) *broker {
 	t.Helper()
 	srv, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true,
-		Users:      []*server.User{{Username: "owner", Password: "owner"}, {Username: "neighbour", Permissions: permissions(t)}},
-		NoAuthUser: "neighbour",
+		Users:      []*server.User{{Username: "owner", Password: "owner"}, {Username: "service", Permissions: permissions(t)}},
+		NoAuthUser: "service",
 	})
 	if err != nil {
 		t.Fatal(err)

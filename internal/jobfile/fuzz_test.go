@@ -66,7 +66,7 @@ func assertRow(t *testing.T, r Row, dec *capture.Decoder) {
 }
 
 // assertPrintable: a reason goes to a terminal, and what it quotes comes from a
-// stranger.
+// unknown sender.
 func assertPrintable(t *testing.T, s string) {
 	t.Helper()
 	if !utf8.ValidString(s) || len(s) > 2000 || strings.ContainsFunc(s, unicode.IsControl) {

@@ -62,7 +62,7 @@ func TestInputThatCannotBeKept(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Open(ended, "-", endless{}); err == nil {
-		t.Error("an endless input is read although nobody waits for it any more")
+		t.Error("an endless input is read although its reader has stopped")
 	}
 }
 

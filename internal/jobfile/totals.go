@@ -7,7 +7,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// totals knows the sum line that people put below a table. It is not guessed:
+// totals recognises the sum line below a table. It is not guessed:
 // a row is one if it names no trade and no order, and its amount is the sum of
 // at least two rows above.
 type totals struct {

@@ -29,7 +29,7 @@ func (e *twiceError) Error() string        { return e.text }
 func (e *twiceError) Is(target error) bool { return target == errTwice }
 
 // Trades finds the trades that an input asks for with different amounts. A
-// trade is captured once, so that of two such rows neither is sent: nobody can
+// trade is captured once, so that of two such rows neither is sent: no program can
 // say which one is meant.
 //
 // Its memory is bounded, however long the input is. One pass over the input
@@ -46,7 +46,7 @@ type Trades struct {
 	watched  map[uint64]asked
 	doubted  map[uint64]int // the line of the first row of a trade whose rows disagree
 	once     bool           // a trade may not be there twice at all
-	found    *Found         // is told of rows that were taken for good before a doubt came up
+	found    *Found         // gets rows that were taken for good before a doubt came up
 	seen     uint32         // rows that agrees has looked at
 }
 
@@ -230,7 +230,7 @@ func (t *Trades) unmarked(r *Row, trade uint64) bool {
 	return !is
 }
 
-// filter tells the hashes that it has surely not met: a Bloom filter of two
+// filter reports the hashes that it has certainly not met: a Bloom filter of two
 // bits a hash.
 type filter []uint64
 

@@ -48,7 +48,7 @@ func TestBacklog(t *testing.T) {
 	if fmt.Sprint(got) != want {
 		t.Errorf("the backlog is %v, want %s", got, want)
 	}
-	for _, err := range jobstream.Backlog(t.Context(), s.js, s.cfg.Jobs, "nobody") {
+	for _, err := range jobstream.Backlog(t.Context(), s.js, s.cfg.Jobs, "unknown") {
 		if err == nil {
 			t.Error("a consumer that is not there has a backlog")
 		}
@@ -125,7 +125,7 @@ func TestDone(t *testing.T) {
 	if got, err := done(t.Context()); len(got) > 0 || err != nil {
 		t.Errorf("without consumers %v is done: %v", got, err)
 	}
-	if _, err := done(t.Context(), name, "nobody"); err == nil {
+	if _, err := done(t.Context(), name, "unknown"); err == nil {
 		t.Error("a consumer that is not there has done something")
 	}
 	ended, cancel := context.WithCancel(t.Context())

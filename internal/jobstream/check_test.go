@@ -100,7 +100,7 @@ func TestADeadLetterStreamWithoutNotesIsReported(t *testing.T) {
 	}
 	problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
 	if err != nil || len(problems) != 1 || problems[0].Fatal || !strings.Contains(problems[0].String(), "dlq dismiss") {
-		t.Errorf("problems %v, %v; want that notes are not taken, which stops nobody", problems, err)
+		t.Errorf("problems %v, %v; want that notes are not taken, which stops no worker", problems, err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // Act is something that an operator did.
 type Act struct {
-	Source Source          `json:"source"` // the stream that tells of it
+	Source Source          `json:"source"` // the stream that records it
 	Seq    uint64          `json:"seq"`    // there
 	Act    string          `json:"act"`    // ActRelease and the others
 	Actor  string          `json:"actor"`
@@ -21,7 +21,7 @@ type Act struct {
 	Order  string          `json:"order_id,omitempty"`
 	Letter uint64          `json:"dead_letter,omitempty"`
 	Amount capture.Amount  `json:"amount,omitzero"`
-	Raw    json.RawMessage `json:"event"` // the event or note that tells of it
+	Raw    json.RawMessage `json:"event"` // the event or note that records it
 }
 
 // ActQuery selects acts; what is empty selects all.

@@ -262,7 +262,7 @@ const (
 	ActDismissDeadLetter = "dismiss_dead_letter"
 )
 
-// actOf returns the act that an event tells of, "" if it tells of none.
+// actOf returns the act that an event records, "" if it records none.
 func actOf(t capture.EventType) string {
 	switch t {
 	case capture.Released:

@@ -68,7 +68,7 @@ func size(b *testing.B, s *Store, dsn string) (n int64) {
 	return n
 }
 
-// benchQueries reports how long what people wait for takes.
+// benchQueries reports how long interactive queries take.
 func benchQueries(b *testing.B, s *Store) {
 	b.Helper()
 	for name, ask := range map[string]func() error{

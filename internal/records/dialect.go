@@ -74,7 +74,7 @@ func openSQLite(path string, o Options, writable bool) (*Store, error) {
 	return s, nil
 }
 
-// makeFile creates the file, which is nobody else's to read.
+// makeFile creates the file, readable by its owner only.
 func makeFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err

@@ -34,7 +34,7 @@ var (
 // feed reads one stream in order, each message once, from the sequence that the
 // model has applied. The durable consumer lends its name, for permissions and
 // for `nats consumer info`; where to go on is the model's to say, so each
-// session makes the consumer anew.
+// session creates the consumer again.
 type feed struct {
 	js       jetstream.JetStream
 	stream   string
@@ -149,7 +149,7 @@ const (
 	lookEvery = time.Second
 )
 
-// unused waits until nobody asks with the consumer. Pulls of a process that was
+// unused waits until no process pulls from the consumer. Pulls of a process that was
 // killed vanish when the server notices.
 func unused(ctx context.Context, c jetstream.Consumer) error {
 	tick := time.NewTicker(lookEvery / quiet)

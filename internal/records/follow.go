@@ -57,7 +57,7 @@ type progress struct {
 
 // Progress is how far a source has been read.
 type Progress struct {
-	First, Applied uint64 // where reading began, and where it is
+	First, Applied uint64 // sequences: the start of reading, and the present one
 	Pending        uint64 // messages stored and not applied, as of the last batch
 	Until          uint64 // with Config.Filled: where it ends
 }
@@ -163,7 +163,7 @@ func (f *Follower) run(ctx context.Context, empty bool) error {
 	return group.Wait()
 }
 
-// prepare makes sure that nobody else fills the model, before the model is
+// prepare makes sure that no other process fills the model, before the model is
 // taken over, and notes where a feed that ends is to end.
 func (f *Follower) prepare(ctx context.Context, feed *feed) error {
 	stream, err := bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return f.c.JS.Stream(ctx, feed.stream) })

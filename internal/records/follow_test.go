@@ -159,7 +159,7 @@ func (r *running) ends(t *testing.T) {
 	t.Helper()
 	r.stop()
 	if err := r.fails(t); err != nil {
-		t.Errorf("a follower that was told to stop: %v", err)
+		t.Errorf("a follower that was stopped: %v", err)
 	}
 }
 

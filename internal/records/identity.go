@@ -10,7 +10,7 @@ import (
 )
 
 // ErrRebuild is what every ChangedError is: the records do not go on from where
-// they are, and have to be filled anew.
+// they are, and have to be filled again.
 var ErrRebuild = errors.New("the records must be rebuilt")
 
 // Change is in what way a stream is not the one that the records hold.
@@ -19,7 +19,7 @@ type Change string
 // The changes.
 const (
 	ChangedBack     Change = "went_back"    // it ends before what the records hold
-	ChangedStream   Change = "other_stream" // another name, or made anew
+	ChangedStream   Change = "other_stream" // another name, or created again
 	ChangedMessage  Change = "other_events" // it holds something else where the records end
 	ChangedByExpiry Change = "gap"          // events left it that the records have not read
 )

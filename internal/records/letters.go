@@ -29,7 +29,7 @@ var lettersTable = table{name: "dead_letters", columns: []column{
 }}
 
 // ApplyLetters applies the next messages of the dead letters' stream, as
-// ApplyEvents does those of the ledger. decoder reads what a letter is about.
+// ApplyEvents does those of the ledger. decoder reads what a dead letter is about.
 func (w *Writer) ApplyLetters(ctx context.Context, messages []Letter, decoder *capture.Decoder) error {
 	if len(messages) == 0 {
 		return nil
@@ -69,7 +69,7 @@ type resolution struct {
 }
 
 // read sorts one message. A note that cannot be read was not written by us, and
-// tells of nothing that was done.
+// records no act.
 func (b *letterBatch) read(m *Letter) error {
 	letter, note, err := deadletter.Read(m.Seq, m.Stored, m.Subject, m.Header, m.Body)
 	switch {
@@ -176,7 +176,7 @@ type LetterQuery struct {
 	Trade   string // trade_id
 	Order   string
 	Reason  string
-	Waiting bool // those alone that nobody dealt with
+	Waiting bool // only those without a resolution
 	Newest  bool // newest first
 }
 

@@ -37,7 +37,7 @@ type Writer struct {
 	cache *stories
 }
 
-// Writer takes the model over from whoever filled it before.
+// Writer takes the model over from the process that filled it before.
 func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 	w := &Writer{s: s, cache: newStories(cachedStories)}
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -52,7 +52,7 @@ func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 	return w, nil
 }
 
-// Reset empties the model, to be filled anew.
+// Reset empties the model, to be filled again.
 func (w *Writer) Reset(ctx context.Context) error {
 	err := w.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for _, name := range []string{"sources", "events", "trades", "orders", "dead_letters", "acts"} {

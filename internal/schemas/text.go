@@ -92,7 +92,7 @@ func anyCasePattern() string {
 	return "^(" + strings.Join(names, "|") + ")$"
 }
 
-// folds returns the class of a letter's case variants, including the Kelvin sign for k.
+// folds returns the class of a character's case variants, including the Kelvin sign for k.
 func folds(r rune) string {
 	all := []rune{r}
 	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {

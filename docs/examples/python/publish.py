@@ -1,7 +1,7 @@
 """Requests one capture: publish.py TRADE_ID AMOUNT CURRENCY ORDER_ID AUTHORIZED_AT
 
-When it says so, the job is stored. After any error run it again: a job that
-comes twice captures once.
+If it succeeds, the job is stored. After any error, run it again: a repeated job
+captures once.
 """
 import asyncio
 import hashlib
