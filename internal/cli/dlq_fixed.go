@@ -15,7 +15,7 @@ import (
 // fixedJob is a corrected job.
 type fixedJob struct{ body []byte }
 
-// maxFixed bounds the file of corrected jobs: a person corrected them.
+// maxFixed limits the size of the file of corrected jobs.
 const maxFixed = 64 << 20
 
 // readFixed reads the file of corrected jobs: as many as letters are named.

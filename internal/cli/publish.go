@@ -141,7 +141,7 @@ func printRows(w io.Writer, found *jobfile.Found) {
 	fmt.Fprintf(w, "rows: %s\n", found)
 }
 
-// rows begins to read the input anew.
+// rows reads the input from the start.
 func (p *publishing) rows(ctx context.Context, in *jobfile.Input) (jobfile.Rows, error) {
 	if err := in.Rewind(); err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (p *publishing) rows(ctx context.Context, in *jobfile.Input) (jobfile.Rows,
 	return jobfile.Interruptible(ctx, all), nil
 }
 
-// note tells of something odd, in the first pass only.
+// note prints a remark, in the first pass only.
 func (p *publishing) note(text string) {
 	if !p.noted {
 		fmt.Fprintln(p.cmd.ErrOrStderr(), text)

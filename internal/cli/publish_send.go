@@ -105,7 +105,7 @@ func rest(ctx context.Context, d time.Duration) bool {
 // streamNotExpected is JetStream's code for a subject that leads elsewhere.
 const streamNotExpected = 10060
 
-// hopeless tells errors that another try cannot mend.
+// hopeless reports whether another try cannot succeed.
 func hopeless(err error) bool {
 	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) {
 		return true

@@ -37,7 +37,7 @@ func someRows(t *testing.T, n int) jobfile.Rows {
 	}
 }
 
-// ownBroker is JetStream on a server that nobody else uses.
+// ownBroker is JetStream on a server of its own.
 func ownBroker(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	s, err := natsserver.Start(natsserver.Options{StoreDir: filepath.Join(t.TempDir(), "nats")})
@@ -125,7 +125,7 @@ func TestSendToNoStream(t *testing.T) {
 	}
 }
 
-// TestSendKnowsTheHopeless: what no other try can mend ends it at once.
+// TestSendKnowsTheHopeless: an error that another try cannot fix ends it at once.
 func TestSendKnowsTheHopeless(t *testing.T) {
 	var calls atomic.Int64
 	s := &sender{progress: func() {}, publish: func(context.Context, string, []byte) (bool, error) {

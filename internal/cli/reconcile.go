@@ -38,7 +38,7 @@ type reconciling struct {
 }
 
 const reconcileLong = `Compares what the gateway reports of each trade (Order Query) with the ledger and,
-with --input, with what somebody's books expect: a CSV with the columns trade_id,
+with --input, with what the books of finance expect: a CSV with the columns trade_id,
 amount and currency, and optionally order_id and capture_before. Columns of other
 names are read with --columns, a decimal comma with --decimal comma. An order_id
 alone is enough if one trade of the ledger has it, which reads the whole ledger;
@@ -56,7 +56,7 @@ expiring (not captured, and less than --expiring is left); unknown.
 
 It only reads, unless --write lets it append the outcomes that Order Query
 proves. What is done is kept in --state while it runs: interrupted and started
-again within twelve hours, it goes on where it was: what was asked in vain is
+again within twelve hours, it goes on where it was: what had no answer is
 asked again. The file is removed when all is asked.
 
 Trades about which the gateway tells nothing are unknown, and it goes on past
@@ -66,7 +66,7 @@ unknown, and breaks off. What is done is kept then too.
 
 Exit codes: 0 all agreed; 1 it failed or broke off; 2 wrong usage or
 configuration; 3 it found differences, bad rows or, with --audit, broken rules.
-What --write mended is no difference.`
+What --write corrected is no difference.`
 
 func newReconcileCmd(a *app) *cobra.Command {
 	r := &reconciling{}
@@ -111,7 +111,7 @@ func (r *reconciling) flags(cmd *cobra.Command) {
 	f.BoolVar(&r.skipBad, "skip-bad", false, "compare the good rows although there are bad ones")
 	f.Float64Var(&r.rate, "rate", 10, "Order Queries per second; 0 is no limit")
 	addDuration(f, &r.giveUp, "give-up", reconcile.DefaultBatchGiveUp, "how long to wait for a gateway that gives no useful answers")
-	f.IntVar(&r.concurrency, "concurrency", reconcile.DefaultBatchConcurrency, "trades in hand at a time")
+	f.IntVar(&r.concurrency, "concurrency", reconcile.DefaultBatchConcurrency, "trades in flight at a time")
 	f.StringVar(&r.state, "state", "", "`file` that keeps what is done; by default one of its own for each question, in the user's cache")
 	f.BoolVar(&r.restart, "restart", false, "forget what an interrupted run has done")
 }
@@ -214,7 +214,7 @@ func (r *reconciling) compare(ctx context.Context, items itemSeq, total int) err
 
 // waiting tells that the gateway is waited for, also who reads no progress bar:
 // a run that says nothing for a quarter of an hour looks like one that hangs. A
-// gateway that comes and goes is told of once in --give-up.
+// gateway that comes and goes is reported once in --give-up.
 func (r *reconciling) waiting() func(since, until time.Time) {
 	var next time.Time
 	return func(since, until time.Time) {
@@ -247,7 +247,7 @@ func (r *reconciling) selects() func(reconcile.Item, capture.State) bool {
 // broken says how to go on.
 func (r *reconciling) broken(err error) error {
 	if errors.Is(err, reconcile.ErrInputChanged) {
-		return fmt.Errorf("%w\nbegin anew with --restart", err)
+		return fmt.Errorf("%w\nstart again with --restart", err)
 	}
 	what := err.Error()
 	if errors.Is(err, context.Canceled) {

@@ -29,7 +29,7 @@ type books struct {
 	orderID string
 }
 
-// items returns the input, and how many items it has, -1 where that is not
+// items returns the input, and how many items it has, -1 if that is not
 // known.
 func (r *reconciling) items(ctx context.Context) (items func() itemSeq, total int, closeInput func(), err error) {
 	if r.input == "" {
@@ -95,7 +95,7 @@ func (r *reconciling) readFlags() error {
 	return nil
 }
 
-// bookRows begins to read the file anew.
+// bookRows reads the file from the start.
 func (r *reconciling) bookRows(ctx context.Context, in *jobfile.Input) (jobfile.Rows, error) {
 	if err := in.Rewind(); err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (r *reconciling) expected(ctx context.Context, in *jobfile.Input) itemSeq {
 	}
 }
 
-// openJournal finds what an interrupted run has done, or begins anew.
+// openJournal finds what an interrupted run has done, or starts again.
 func (r *reconciling) openJournal() error {
 	question := r.question()
 	path := r.state

@@ -38,7 +38,7 @@ func (s *summary) add(r reconcileRow) {
 	}
 }
 
-// open is how many differences somebody has to look at.
+// open is how many differences need an operator.
 func (s *summary) open() int { return s.differences - s.mended }
 
 // money is what a row is about. Where all agrees it is what was captured: of a

@@ -45,7 +45,7 @@ type place struct {
 }
 
 // openJournal goes on with the file where it holds this question's rows, and
-// begins it anew otherwise, or where restart says so.
+// starts a new one otherwise, or if restart is set.
 func openJournal(path string, h journalHeader, restart bool) (*journal, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder for the state of this run: %w", err)
@@ -70,7 +70,7 @@ func openJournal(path string, h journalHeader, restart bool) (*journal, error) {
 	return s, nil
 }
 
-// goOn reads what an earlier run has done. It reports false where there is
+// goOn reads what an earlier run has done. It reports false if there is
 // nothing to go on with.
 func (s *journal) goOn(restart bool) (bool, error) {
 	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_APPEND, 0)

@@ -24,7 +24,7 @@ func newRecordsCmd(a *app) *cobra.Command {
 		Short: "Keep a database of all trades, to look things up in",
 		Long: `Follows the ledger and the dead letters, and keeps what they tell in a database
 (records.dsn): trades, orders, events, dead letters and operators' acts. The
-database is derived from the ledger and can be filled anew at any time; no
+database is derived from the ledger and can be rebuilt at any time; no
 decision about a trade reads it.
 
 It ends on SIGTERM or SIGINT. It also ends if the ledger is not the one that the

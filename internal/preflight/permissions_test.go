@@ -90,7 +90,7 @@ func TestPermissionsOfPeople(t *testing.T) {
 	}
 }
 
-// Who may create nothing is told so only where something is missing.
+// Who may create nothing gets an error only if something is missing.
 func TestNothingNeedsToBeCreatedTwice(t *testing.T) {
 	srv := startBroker(t, &server.Permissions{
 		Publish: &server.SubjectPermission{Allow: without(narrow, "$JS.API.STREAM.CREATE.*",

@@ -28,7 +28,7 @@ func checker() *preflight.Checker {
 	return &preflight.Checker{
 		Config: c,
 		Connect: func(context.Context) (*nats.Conn, jetstream.JetStream, error) {
-			return nil, nil, errors.New("nobody there")
+			return nil, nil, errors.New("no server")
 		},
 		Query: func(context.Context, string) capture.Answer {
 			return capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}
@@ -84,7 +84,7 @@ func TestMissingSettingsAndBrokerAreErrors(t *testing.T) {
 	if got := of(found, "gateway"); got != "error: gateway.user is not set" {
 		t.Errorf("got %q", got)
 	}
-	if got := of(found, "nats"); got != "error: nobody there" {
+	if got := of(found, "nats"); got != "error: no server" {
 		t.Errorf("got %q", got)
 	}
 	if preflight.Worst(found) != preflight.Error {
@@ -111,7 +111,7 @@ func TestNotificationAddress(t *testing.T) {
 	}
 }
 
-// A stream that does not fit is told, and nothing is created beside it.
+// An unfit stream is reported, and nothing is created beside it.
 func TestBrokerIsLookedAtAndLeftAlone(t *testing.T) {
 	s, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
 	if err != nil {

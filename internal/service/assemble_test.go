@@ -11,8 +11,8 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// Who imports the packages and sets nothing works as the program does that
-// nobody has configured.
+// The defaults of the packages are those of the program without any
+// configuration.
 func TestDefaultsOfTheProgramAreThoseOfThePackages(t *testing.T) {
 	recorder := NewRecorder(config.Defaults(), &ledger.Memory{}, slog.New(slog.DiscardHandler))
 	if recorder.Policy != capture.DefaultPolicy() || !reflect.DeepEqual(recorder.Schedule, reconcile.DefaultSchedule()) {

@@ -61,7 +61,7 @@ func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, 
 func ledgerStream(c config.Config) ledger.StreamConfig {
 	return ledger.StreamConfig{
 		Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas,
-		MaxAge: cmp.Or(c.Ledger.MaxAge, ledger.Forever), // 0 is for ever there
+		MaxAge: cmp.Or(c.Ledger.MaxAge, ledger.Forever), // 0 means the default there
 	}
 }
 

@@ -12,13 +12,13 @@ import (
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 )
 
-// TestWatchStreams: what does not fit is told once; what a worker would not start
+// TestWatchStreams: what does not fit is logged once; what a worker would not start
 // with ends it, when it is seen twice in a row.
 func TestWatchStreams(t *testing.T) {
 	t.Parallel()
 	fine := []jobstream.Problem{{What: "an old warning", Do: "live with it"}}
 	warned := append(fine[:1:1], jobstream.Problem{What: "a new warning", Do: "look"})
-	lost := append(fine[:1:1], jobstream.Problem{Fatal: true, What: "it loses jobs", Do: "mend it"})
+	lost := append(fine[:1:1], jobstream.Problem{Fatal: true, What: "it loses jobs", Do: "repair it"})
 	away := errors.New("no answer")
 	for _, tt := range []struct {
 		name  string
@@ -27,10 +27,10 @@ func TestWatchStreams(t *testing.T) {
 		lines int
 	}{
 		{"all is well", []any{fine, fine, fine, fine}, false, 0},
-		{"a new warning is told once", []any{fine, warned, warned, warned}, false, 1},
+		{"a new warning is logged once", []any{fine, warned, warned, warned}, false, 1},
 		{"seen twice", []any{fine, lost, lost}, true, 1},
 		{"seen twice at once", []any{lost, lost}, true, 1},
-		{"mended in time", []any{fine, lost, fine, lost, fine}, false, 2},
+		{"repaired in time", []any{fine, lost, fine, lost, fine}, false, 2},
 		{"not seen for sure", []any{fine, lost, away, lost, away, lost, fine}, false, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestWatchStreams(t *testing.T) {
 				if ended != tt.ends {
 					t.Errorf("ended: %v (%v), want %v", ended, cause, tt.ends)
 				}
-				if ended && (n != len(tt.looks) || !strings.Contains(cause.Error(), "it loses jobs; mend it")) {
+				if ended && (n != len(tt.looks) || !strings.Contains(cause.Error(), "it loses jobs; repair it")) {
 					t.Errorf("after %d looks: %v", n, cause)
 				}
 				if lines := strings.Count(out.String(), "\n"); lines != tt.lines {

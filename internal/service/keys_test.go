@@ -51,7 +51,7 @@ func TestKeyringFollowsItsFiles(t *testing.T) {
 	var watching sync.WaitGroup
 	watching.Go(func() { k.watch(ctx) })
 	writeKey(t, file, "second\n")
-	within(t, "the new key is taken up, the old one kept for notifications", func() bool {
+	within(t, "the new key is loaded, the old one kept for notifications", func() bool {
 		return slices.Equal(k.secrets(), []gateway.Secret{"second", "older", "first"})
 	})
 	writeKey(t, file, "") // an accident

@@ -15,7 +15,7 @@ import (
 )
 
 // notificationConfig returns the configuration of the handler of notifications,
-// which shares ledger, keys and gate with the workers.
+// which shares ledger, keys and limiter with the workers.
 func notificationConfig(c config.Config, recorder *reconcile.Recorder, query reconcile.Query, gate *worker.GatewayLimiter, keys *keyring, log *slog.Logger) (notify.Config, error) {
 	allow, err := config.ParseNetworks(c.Notify.Allow)
 	if err != nil {
