@@ -16,8 +16,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
-// checker collects the problems of one configuration. Its methods are the
-// rules that more than one key keeps.
+// checker collects the problems of one configuration. Its methods are the rules
+// that apply to more than one key.
 type checker struct {
 	c        Config
 	problems Problems
@@ -28,8 +28,8 @@ func (v *checker) text(key string) string {
 	return k.Text(v.c)
 }
 
-// add notes a problem with the value that the key has now. An unset secret or
-// text shows no value and, if it was not set, no origin.
+// add adds a problem with the current value of the key. An unset secret or text
+// shows no value and, if it was not set, no origin.
 func (v *checker) add(key, wrong, do string) {
 	k, ok := keyNamed(key)
 	if !ok {
@@ -103,20 +103,20 @@ func (v *checker) together(a, b string) {
 	if v.text(a) == "" {
 		a, b = b, a
 	}
-	v.add(a, "needs "+b+" beside it", "set both or none")
+	v.add(a, "needs "+b+" too", "set both or none")
 }
 
 func (v *checker) distinct(keys ...string) {
 	for i, a := range keys {
 		for _, b := range keys[:i] {
 			if v.text(a) == v.text(b) {
-				v.add(a, "is the same as "+b, "each needs a stream of its own")
+				v.add(a, "is the same as "+b, "use different streams")
 			}
 		}
 	}
 }
 
-// streamName keeps the rule of NATS for names of streams and consumers.
+// streamName checks the rule of NATS for names of streams and consumers.
 func (v *checker) streamName(key string) {
 	name := v.text(key)
 	if name == "" || len(name) > 255 || strings.ContainsAny(name, ".*>/\\") || strings.ContainsFunc(name, notInNames) {
@@ -139,13 +139,13 @@ func (v *checker) subject(key, name string) {
 	}
 	for _, ours := range []string{"captures.>", "capture.dlq.>"} {
 		if subject.Overlap(name, ours) {
-			v.add(key, fmt.Sprintf("%q also takes what is written to %s", cut(name), ours), "name the subjects of the jobs alone, such as capture.jobs.>")
+			v.add(key, fmt.Sprintf("%q also matches what is written to %s", cut(name), ours), "name only the subjects of the jobs, such as capture.jobs.>")
 		}
 	}
 }
 
-// mapping lets the decoder of jobs judge jobs.fields and jobs.match, each
-// alone first, so that the message is about the right one.
+// mapping checks jobs.fields and jobs.match with the decoder of jobs, each alone
+// first, so that the message names the right one.
 func (v *checker) mapping() {
 	j := v.c.Jobs
 	before := len(v.problems)
@@ -174,7 +174,7 @@ func (v *checker) askAbove() {
 	}
 }
 
-// plainHTTP keeps the rule of the gateway client, with the name of the key.
+// plainHTTP checks the rule of the gateway client, with the name of the key.
 func (v *checker) plainHTTP() {
 	u, err := url.Parse(v.c.Gateway.URL)
 	if err != nil || u.Scheme != "http" || v.c.Gateway.AllowPlainHTTP {
@@ -186,7 +186,7 @@ func (v *checker) plainHTTP() {
 	}
 }
 
-// notifyURL keeps the rules for the address that is sent with capture calls.
+// notifyURL checks the address that is sent with capture calls.
 func (v *checker) notifyURL() {
 	text := v.c.Gateway.NotifyURL
 	if text == "" {
@@ -203,12 +203,12 @@ func (v *checker) notifyURL() {
 	}
 }
 
-// host holds a key to names of hosts or addresses, without port and path.
+// host checks that a key holds names of hosts or addresses, without port and path.
 func (v *checker) host(key, host string) {
 	u, err := url.Parse("https://" + host)
 	ip, _ := netip.ParseAddr(strings.Trim(host, "[]"))
 	if !ip.IsValid() && (err != nil || u.Host != host || u.Hostname() != host || strings.ContainsFunc(host, notInNames) || strings.Contains(host, "*")) {
-		v.add(key, fmt.Sprintf("%q is not the name of a host", cut(host)), "write names alone, such as shop.example, without https://, port and path")
+		v.add(key, fmt.Sprintf("%q is not the name of a host", cut(host)), "write only names, such as shop.example, without https://, port and path")
 	}
 }
 
@@ -226,12 +226,12 @@ func (v *checker) serverList(key, list string) {
 	}
 }
 
-// webAddress holds a key to a whole address; like tells what one looks like.
+// webAddress checks that a key holds a full URL; like describes one.
 func (v *checker) webAddress(key, text, like string) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		v.add(key, "must be a whole address "+like, "")
+		v.add(key, "must be a full URL "+like, "")
 	case u.User != nil:
 		v.add(key, "must not hold a user or a password", "")
 	case u.Fragment != "":
@@ -250,7 +250,7 @@ func (v *checker) address(key, address string) {
 	}
 }
 
-// maxWorkerName bounds what is written into every event of the ledger.
+// maxWorkerName limits the name: it is in every event of the ledger.
 const maxWorkerName = 128
 
 func (v *checker) workerName() {

@@ -1,14 +1,13 @@
-// Package config holds every setting of capture-worker in one struct, with
-// its default, its meaning and the rules it must keep.
+// Package config holds every setting of capture-worker in one struct, with its
+// default, its documentation and its validation.
 //
-// The tags of the struct are the only source: the defaults, the environment
-// variables, the flags, the printed configuration and the table of the README
-// are all made from them. To add a setting, add a field.
+// The tags of the struct are the only source: defaults, environment variables,
+// flags, the printed configuration and the table in the docs are generated from
+// them. To add a setting, add a field.
 //
-// A setting is taken from the first of these that has it: a flag, an
-// environment variable, the file, the default. Secrets have no flag, because
-// the flags of a process can be read by others; they come from the
-// environment, from the file, or from a file of their own.
+// A setting comes from a flag, an environment variable, the file or the default,
+// in this order. Secrets have no flag, because other users can read the flags of
+// a process; they come from the environment, the file, or a file of their own.
 package config
 
 import (
@@ -18,8 +17,8 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 )
 
-// Config is the whole configuration. Load makes one; Defaults makes one that
-// holds the defaults alone. Validate says whether it can work.
+// Config is the whole configuration. Load reads one; Defaults returns one with the
+// defaults. Validate checks it.
 type Config struct {
 	NATS      NATS
 	Jobs      Jobs
@@ -34,11 +33,11 @@ type Config struct {
 	Tracing   Tracing
 	Log       Log
 
-	// origins says where each value came from, by the name of its key.
+	// origins holds where each value came from, by key.
 	origins map[string]Origin
 }
 
-// NATS says how to reach JetStream, and how the worker uses it.
+// NATS is how to reach JetStream, and how the worker uses it.
 type NATS struct {
 	URL           string         `key:"nats.url" kind:"url" default:"nats://127.0.0.1:4222" doc:"the NATS servers, separated by commas"`
 	Context       string         `key:"nats.context" doc:"a context of the nats command line, used instead of nats.url and the credentials"`
@@ -46,27 +45,27 @@ type NATS struct {
 	User          string         `key:"nats.user" doc:"user name"`
 	Password      gateway.Secret `key:"nats.password" doc:"password of nats.user"`
 	PasswordFile  string         `key:"nats.password_file" doc:"path of a file that holds nats.password"`
-	Token         gateway.Secret `key:"nats.token" doc:"token, if the server asks for one"`
+	Token         gateway.Secret `key:"nats.token" doc:"token, if the server requires one"`
 	TokenFile     string         `key:"nats.token_file" doc:"path of a file that holds nats.token"`
 	TLSCA         string         `key:"nats.tls_ca" doc:"path of the CA certificates (PEM) to trust instead of the system's"`
 	TLSCert       string         `key:"nats.tls_cert" doc:"path of the client certificate (PEM)"`
 	TLSKey        string         `key:"nats.tls_key" doc:"path of the key of the client certificate (PEM)"`
 	StoreDir      string         `key:"nats.store_dir" default:"capture-data" doc:"folder of the server that --embedded runs"`
-	AckWait       time.Duration  `key:"nats.ack_wait" default:"1m" doc:"a job not acked or kept in progress for so long is delivered again; set when the consumer is created"`
-	MaxAckPending int            `key:"nats.max_ack_pending" default:"50000" doc:"jobs delivered and not yet acked, those that wait for a retry included; set when the consumer is created"`
+	AckWait       time.Duration  `key:"nats.ack_wait" default:"1m" doc:"a job that is not acked or extended for so long is redelivered; used when the consumer is created"`
+	MaxAckPending int            `key:"nats.max_ack_pending" default:"50000" doc:"jobs delivered and not yet acked, including those that wait for a retry; used when the consumer is created"`
 	Replicas      int            `key:"nats.replicas" default:"1" doc:"replicas of the streams that are created: 1, 3 or 5"`
 }
 
-// Jobs says where jobs come from and how to read them.
+// Jobs is where jobs come from and how they are decoded.
 type Jobs struct {
 	Stream    string                   `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
 	Subjects  []string                 `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
 	Consumer  string                   `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
-	Lanes     map[string]string        `key:"jobs.lanes" doc:"kinds of jobs that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: all jobs are alike"`
-	Weights   map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; 1 by default"`
-	DLQStream string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the jobs that cannot be captured, subjects capture.dlq.<reason>"`
+	Lanes     map[string]string        `key:"jobs.lanes" doc:"lanes that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: one lane"`
+	Weights   map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; default 1"`
+	DLQStream string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the dead letters, subjects capture.dlq.<reason>"`
 	Fields    map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
-	Match     []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked untouched"`
+	Match     []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked without processing"`
 }
 
 // Publish says when the publish command asks an operator.
@@ -74,70 +73,70 @@ type Publish struct {
 	AskAbove map[string]string `key:"publish.ask_above" doc:"sums above which publish asks at a terminal before it sends, as currency=amount: EUR=10000,JPY=1500000; none: it never asks"`
 }
 
-// Ledger says where the truth is kept, and for how long.
+// Ledger is the ledger's stream.
 type Ledger struct {
 	Stream string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
-	MaxAge time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade, set when the stream is created; 0 is no limit"`
+	MaxAge time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade; used when the stream is created; 0 is forever"`
 }
 
-// Gateway says how to reach the payment gateway.
+// Gateway is how to reach the payment gateway.
 type Gateway struct {
 	URL                   string         `key:"gateway.url" kind:"url" doc:"the gateway's endpoint; live: https://mapi.yabandpay.com/Payments"`
 	User                  string         `key:"gateway.user" doc:"UID of the cashier account"`
-	SecretKey             gateway.Secret `key:"gateway.secret_key" doc:"key that signs requests and proves notifications"`
+	SecretKey             gateway.Secret `key:"gateway.secret_key" doc:"key that signs requests and verifies notifications"`
 	SecretKeyFile         string         `key:"gateway.secret_key_file" doc:"path of a file that holds gateway.secret_key"`
-	PreviousSecretKey     gateway.Secret `key:"gateway.previous_secret_key" doc:"the key before the last rotation; notifications signed with it are still believed"`
+	PreviousSecretKey     gateway.Secret `key:"gateway.previous_secret_key" doc:"the key before the last rotation; notifications signed with it are still accepted"`
 	PreviousSecretKeyFile string         `key:"gateway.previous_secret_key_file" doc:"path of a file that holds gateway.previous_secret_key"`
 	AllowPlainHTTP        bool           `key:"gateway.allow_plain_http" default:"false" doc:"permit http:// to another machine, for a simulator; never for the live gateway"`
 	NotifyURL             string         `key:"gateway.notify_url" kind:"url" doc:"where the gateway reports changes, for jobs that name no address; https, or http to this machine; run needs it"`
-	AllowEmptyNotifyURL   bool           `key:"gateway.allow_empty_notify_url" default:"false" doc:"let run do without gateway.notify_url: calls are then sent without an address, which the gateway calls a required field"`
+	AllowEmptyNotifyURL   bool           `key:"gateway.allow_empty_notify_url" default:"false" doc:"let run start without gateway.notify_url: calls are sent without an address, which the gateway documents as required"`
 	NotifyHosts           []string       `key:"gateway.notify_hosts" doc:"hosts that a job's own notify_url may name; none: that of gateway.notify_url"`
 	Window                time.Duration  `key:"gateway.window" doc:"how long the gateway keeps an authorization open for its capture"`
-	Timeout               time.Duration  `key:"gateway.timeout" default:"30s" doc:"bound of one call; a short one makes answers unknown"`
+	Timeout               time.Duration  `key:"gateway.timeout" default:"30s" doc:"timeout of one call; a short one makes answers unknown"`
 	Rate                  float64        `key:"gateway.rate" default:"0" doc:"calls per second and process; 0 is no limit"`
 }
 
-// Worker says how jobs are worked on.
+// Worker is how jobs are processed.
 type Worker struct {
 	Name            string        `key:"worker.name" shown:"host name and process id" doc:"name of this process in the ledger"`
-	Concurrency     int           `key:"worker.concurrency" default:"64" doc:"gateway calls in flight; jobs that wait do not count"`
+	Concurrency     int           `key:"worker.concurrency" default:"64" doc:"gateway calls in flight; waiting jobs do not count"`
 	Backoff         Backoff       `key:"worker.backoff"`
 	Retry           Retry         `key:"worker.retry"`
 	GiveUpAfter     time.Duration `key:"worker.give_up_after" doc:"when an unresolved trade is parked, if no deadline is known"`
 	AttentionAfter  time.Duration `key:"worker.attention_after" default:"24h" doc:"a trade that is open longer is listed (parked list --open), counted and alerted"`
 	ProbeInterval   time.Duration `key:"worker.probe_interval" default:"5s" doc:"pause between probes of the gateway while it is down or refuses our key"`
-	RefusalRun      int           `key:"worker.refusal_run" default:"20" doc:"different trades that are refused with one code, with no capture between them, until it is taken for a fault of ours and no more jobs are taken"`
-	ShutdownTimeout time.Duration `key:"worker.shutdown_timeout" default:"25s" doc:"how long a stop waits for the calls in flight"`
+	RefusalRun      int           `key:"worker.refusal_run" default:"20" doc:"job intake pauses when so many different trades in a row are refused with one code and none is captured"`
+	ShutdownTimeout time.Duration `key:"worker.shutdown_timeout" default:"25s" doc:"how long a shutdown waits for the calls in flight"`
 }
 
-// Backoff is the quick schedule, inside one delivery.
+// Backoff is the schedule of retries inside one delivery.
 type Backoff struct {
 	Initial time.Duration `key:"worker.backoff.initial" default:"500ms" doc:"first pause before a call is made again"`
-	Max     time.Duration `key:"worker.backoff.max" default:"10s" doc:"longest pause inside a delivery, give or take half"`
-	Inline  time.Duration `key:"worker.backoff.inline" default:"15s" doc:"the longest a delivery waits inside in all; then it is delivered again later"`
+	Max     time.Duration `key:"worker.backoff.max" default:"10s" doc:"longest pause inside a delivery, plus or minus half"`
+	Inline  time.Duration `key:"worker.backoff.inline" default:"15s" doc:"longest total pause inside a delivery; then the job is redelivered later"`
 }
 
-// Retry is the slow schedule, by delayed redelivery.
+// Retry is the schedule of delayed redeliveries.
 type Retry struct {
 	Initial time.Duration `key:"worker.retry.initial" default:"15s" doc:"delay of the first redelivery"`
-	Max     time.Duration `key:"worker.retry.max" default:"15m" doc:"longest delay of a redelivery, give or take half"`
+	Max     time.Duration `key:"worker.retry.max" default:"15m" doc:"longest delay of a redelivery, plus or minus half"`
 }
 
-// Reconcile says when Order Query is believed.
+// Reconcile is when the answers of Order Query count.
 type Reconcile struct {
-	Settle  time.Duration `key:"reconcile.settle" doc:"how long a request without an answer may still land; above gateway.timeout"`
+	Settle  time.Duration `key:"reconcile.settle" doc:"how long a request without an answer may still take effect; above gateway.timeout"`
 	Agree   int           `key:"reconcile.agree" doc:"queries that must agree on \"authorized\" before such a capture is sent again"`
 	Spacing time.Duration `key:"reconcile.spacing" doc:"pause between these queries"`
-	Final   time.Duration `key:"reconcile.final" doc:"how long queries must agree after the last call before a trade in doubt is failed because its time is over, and how long answers that settle nothing are collected before the trade is parked"`
+	Final   time.Duration `key:"reconcile.final" doc:"how long queries must agree after the last call before a trade in doubt is failed because its deadline has passed, and how long answers that settle nothing are collected before the trade is parked"`
 }
 
 // Notify is the listener for the gateway's notifications.
 type Notify struct {
 	Listen         string   `key:"notify.listen" kind:"listen" doc:"address of the listener for notifications, such as :8080; empty or off: none"`
 	Path           string   `key:"notify.path" default:"/notify" doc:"path of the notifications"`
-	Allow          []string `key:"notify.allow" doc:"networks that notifications may come from, such as 203.0.113.0/24; none: all, the signature decides"`
+	Allow          []string `key:"notify.allow" doc:"networks that notifications may come from, such as 203.0.113.0/24; none: all; the signature decides"`
 	ProxyHeader    string   `key:"notify.proxy_header" doc:"header in which notify.trusted_proxies append the sender's address, such as X-Forwarded-For"`
-	TrustedProxies []string `key:"notify.trusted_proxies" doc:"networks of the proxies in front of the listener, whose notify.proxy_header is believed"`
+	TrustedProxies []string `key:"notify.trusted_proxies" doc:"networks of the proxies in front of the listener, whose notify.proxy_header is trusted"`
 }
 
 // Admin is the listener for metrics and health.
@@ -157,14 +156,14 @@ type Records struct {
 // RecordsOff, as records.dsn, means that no records are kept.
 const RecordsOff = "off"
 
-// Tracing says where the spans of OpenTelemetry go.
+// Tracing is where OpenTelemetry spans are sent.
 type Tracing struct {
 	Endpoint string  `key:"tracing.endpoint" kind:"url" doc:"where spans are sent, OTLP over HTTP: http://collector:4318; empty: none are made"`
-	Sample   float64 `key:"tracing.sample" default:"1" doc:"share of the traces that begin here and are kept, 0 to 1; who continues a trace keeps its publisher's choice"`
+	Sample   float64 `key:"tracing.sample" default:"1" doc:"share of the traces that start here and are kept, 0 to 1; a trace of the publisher keeps its decision"`
 	Service  string  `key:"tracing.service" shown:"capture-worker, or OTEL_SERVICE_NAME" doc:"service.name of the spans"`
 }
 
-// Log says how much is logged, and how.
+// Log is the level and the format of the log.
 type Log struct {
 	Level  string `key:"log.level" default:"info" doc:"debug, info, warn or error"`
 	Format string `key:"log.format" default:"text" doc:"text or json"`

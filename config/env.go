@@ -2,16 +2,18 @@ package config
 
 import (
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/spf13/pflag"
 )
 
-// serviceLink matches the variables that Kubernetes sets in every container
-// for a Service: for one named capture-worker they begin as ours do, and are
-// none of ours.
+// serviceLink matches the variables that Kubernetes sets in every container for a
+// Service: those of one named capture-worker have our prefix.
 var serviceLink = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$`)
 
-// readEnv picks our variables. One that names no setting is a problem: it is
-// most likely a setting with a typing mistake, which would silently not count.
+// readEnv returns our variables. One that names no setting is a problem: it is most
+// likely misspelled and would be ignored.
 func (l *loader) readEnv(environ []string) map[string]string {
 	env := map[string]string{}
 	names := envNames()
@@ -25,7 +27,7 @@ func (l *loader) readEnv(environ []string) map[string]string {
 			env[name] = value
 		case serviceLink.MatchString(name):
 		default:
-			l.problem(Problem{Key: "environment variable " + cut(name), Wrong: "names no setting", Do: didYouMean(name, sortedNames(names))})
+			l.problem(Problem{Key: "environment variable " + cut(name), Wrong: "is no setting", Do: didYouMean(name, sortedNames(names))})
 		}
 	}
 	return env
@@ -38,3 +40,25 @@ func envNames() map[string]bool {
 	}
 	return names
 }
+
+// AddFlags defines a flag for every setting of the named sections ("nats",
+// "jobs"), or of all sections if none is named. Secrets get none. A flag's
+// value is checked by Load, so that its message is like all others.
+func AddFlags(flags *pflag.FlagSet, sections ...string) {
+	for _, k := range allKeys() {
+		if k.Flag == "" || (len(sections) > 0 && !slices.Contains(sections, k.Section())) {
+			continue
+		}
+		f := flags.VarPF(&flagText{text: k.DefaultText(), kind: k.Type()}, k.Flag, "", k.Doc)
+		if k.kind == boolKind {
+			f.NoOptDefVal = "true"
+		}
+	}
+}
+
+// flagText is a flag whose text is kept as given.
+type flagText struct{ text, kind string }
+
+func (f *flagText) String() string     { return f.text }
+func (f *flagText) Set(s string) error { f.text = s; return nil }
+func (f *flagText) Type() string       { return f.kind }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"sync"
@@ -38,7 +39,7 @@ func (k Key) Section() string {
 	return section
 }
 
-// DefaultText is the default for display: "off" for a listener that is off.
+// DefaultText is the default in words: "off" for a listener that is off.
 func (k Key) DefaultText() string {
 	switch {
 	case k.Shown != "":
@@ -76,8 +77,8 @@ func collectKeys(t reflect.Type, at []int) []Key {
 	return keys
 }
 
-// newKey panics on a field it cannot read a value for: a mistake in this
-// package, which any use of it shows at once.
+// newKey panics on a field with an unsupported type: a bug in this package that any
+// use of it shows.
 func newKey(f reflect.StructField, index []int) Key {
 	name := f.Tag.Get("key")
 	k := Key{
@@ -102,8 +103,8 @@ func newKey(f reflect.StructField, index []int) Key {
 	return k
 }
 
-// policyDefault is the default of a setting that package capture decides by: who
-// imports that package without a configuration has the same.
+// policyDefault returns the default of a setting of capture.Policy: it is that of
+// package capture.
 func policyDefault(name string) (value any, ok bool) {
 	p := capture.DefaultPolicy()
 	switch name {
@@ -144,8 +145,8 @@ func (k Key) Text(c Config) string {
 	return k.kind.format(k.field(&c).Interface())
 }
 
-// Defaults returns the configuration without any setting. Its worker.name
-// is made of the host's name and the process id.
+// Defaults returns the default configuration. Its worker.name consists of the host
+// name and the process id.
 func Defaults() Config {
 	c := Config{origins: map[string]Origin{}}
 	for _, k := range allKeys() {
@@ -161,4 +162,13 @@ func Defaults() Config {
 	}
 	c.Worker.Name = defaultWorkerName()
 	return c
+}
+
+// defaultWorkerName returns a name that identifies host and process in the ledger.
+func defaultWorkerName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "worker"
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
-// Lane is a kind of jobs with a consumer and a share of the gateway of its own.
+// Lane is a kind of jobs with its own consumer and share of the gateway.
 type Lane struct {
-	Name     string // "" without lanes
+	Name     string // "" if there are no lanes
 	Consumer string // durable consumer
 	Subjects []string
 	Weight   int
 }
 
-// Label is the lane's name in messages: its name, or all.
+// Label returns the name of the lane for commands and text: "all" if it has none.
 func (l Lane) Label() string {
 	if l.Name == "" {
 		return "all"
@@ -27,9 +27,8 @@ func (l Lane) Label() string {
 	return l.Name
 }
 
-// LaneList returns the lanes in the order of their names, or the one nameless
-// lane that takes everything where jobs.lanes names none. The configuration
-// has to be valid.
+// LaneList returns the lanes sorted by name, or one lane without a name that takes
+// all jobs if jobs.lanes is empty. The configuration has to be valid.
 func (c Config) LaneList() []Lane {
 	if len(c.Jobs.Lanes) == 0 {
 		return []Lane{{Consumer: c.Jobs.Consumer, Subjects: c.Jobs.Subjects, Weight: 1}}
@@ -38,7 +37,7 @@ func (c Config) LaneList() []Lane {
 	for _, name := range slices.Sorted(maps.Keys(c.Jobs.Lanes)) {
 		weight := 1
 		if text, named := c.Jobs.Weights[name]; named {
-			weight, _ = strconv.Atoi(text) // Validate has seen that it is a number
+			weight, _ = strconv.Atoi(text) // Validate has checked that it is a number
 		}
 		list = append(list, Lane{
 			Name: name, Consumer: c.Jobs.Consumer + "-" + name, Subjects: strings.Fields(c.Jobs.Lanes[name]), Weight: weight,
@@ -51,8 +50,8 @@ var laneName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
 const maxWeight = 1000
 
-// lanes holds the lanes to jobs.subjects: each subject in one lane, or its
-// jobs would never be taken, or twice.
+// lanes checks that each of jobs.subjects is in exactly one lane: otherwise its jobs
+// are not processed, or twice.
 func (v *checker) lanes() {
 	j := v.c.Jobs
 	in := map[string]string{}
@@ -66,7 +65,7 @@ func (v *checker) lanes() {
 			}
 			for _, earlier := range slices.Sorted(maps.Keys(in)) {
 				if earlier != s && in[earlier] != name && subject.Overlap(earlier, s) {
-					v.add("jobs.lanes", fmt.Sprintf("%s of lane %s and %s of lane %s overlap, so that jobs would be taken by both", earlier, in[earlier], s, name), "name subjects that have none in common")
+					v.add("jobs.lanes", fmt.Sprintf("%s of lane %s and %s of lane %s overlap: both would take the same jobs", earlier, in[earlier], s, name), "use disjoint subjects")
 				}
 			}
 			in[s] = name
@@ -78,7 +77,7 @@ func (v *checker) lanes() {
 	if len(j.Lanes) > 0 {
 		for _, s := range j.Subjects {
 			if in[s] == "" {
-				v.add("jobs.lanes", s+" of jobs.subjects is in no lane, so its jobs would never be taken", "put it in one")
+				v.add("jobs.lanes", s+" of jobs.subjects is in no lane, so its jobs are not processed", "put it in one")
 			}
 		}
 	}

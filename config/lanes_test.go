@@ -34,7 +34,7 @@ func TestLaneList(t *testing.T) {
 	}
 }
 
-// A subject in no lane would have jobs that are never taken, one in two lanes
+// A subject in no lane would have jobs without a consumer, one in two lanes
 // jobs that are taken twice.
 func TestLanesCoverTheSubjectsOnce(t *testing.T) {
 	t.Parallel()
@@ -44,7 +44,7 @@ func TestLanesCoverTheSubjectsOnce(t *testing.T) {
 		{"subjects that overlap", "live=a,batch=>", "", "> of lane batch and a of lane live overlap"},
 		{"one that is no job's", "live=a b c", "", "c of lane live is not one of jobs.subjects"},
 		{"a bad name", "Live!=a b", "", "must be named by"},
-		{"weight of no lane", "live=a b", "batch=2", "lane batch is not in jobs.lanes"},
+		{"weight of an unknown lane", "live=a b", "batch=2", "lane batch is not in jobs.lanes"},
 		{"no weight", "live=a b", "live=much", "must be an integer"},
 		{"zero weight", "live=a b", "live=0", "must be an integer"},
 	}

@@ -14,20 +14,20 @@ import (
 	"github.com/spf13/viper"
 )
 
-// maxFile bounds the file; a real one has a few kilobytes.
+// maxFile limits the size of the file; a real one has a few kilobytes.
 const maxFile = 1 << 20
 
-// Options says where Load looks. The zero Options are the defaults and the
+// Options are the sources of Load. The zero Options are the defaults and the
 // environment of the process.
 type Options struct {
-	File  string          // path of a YAML file; "" takes CAPTURE_CONFIG, or none if that is empty
-	Env   func() []string // as os.Environ, which is used if it is nil
+	File  string          // path of a YAML file; "" is CAPTURE_CONFIG, and none if that is empty
+	Env   func() []string // nil is os.Environ
 	Flags *pflag.FlagSet  // parsed, with the flags of AddFlags; may be nil
 }
 
-// Load reads the configuration. An error is of type Problems and holds
-// everything that was found wrong. Load checks that each value can be read;
-// whether the values fit each other is Validate's to say.
+// Load reads the configuration. An error is of type Problems and holds every
+// problem. Load checks that each value can be parsed; Validate checks that the
+// values are consistent.
 //
 // An empty environment variable counts as not set, except for a listen
 // address, where it means off.
@@ -63,8 +63,8 @@ type loader struct {
 
 func (l *loader) problem(p Problem) { l.problems = append(l.problems, p) }
 
-// readFile reads the file with viper. A file that cannot be read is one
-// problem, and then counts as empty.
+// readFile reads the file with viper. A file that cannot be read is one problem and
+// counts as empty.
 func (l *loader) readFile() {
 	text := &yamlText{lines: map[string]int{}}
 	v := viper.NewWithOptions(viper.WithDecoderRegistry(onlyDecoder{text}))
@@ -74,7 +74,7 @@ func (l *loader) readFile() {
 		err = v.ReadConfig(bytes.NewReader(b))
 	}
 	if err != nil {
-		l.problem(Problem{Key: "file " + l.path, Wrong: fileTrouble(err), Do: "correct it, or name another with --config or " + FileEnv})
+		l.problem(Problem{Key: "file " + l.path, Wrong: fileError(err), Do: "correct it, or name another with --config or " + FileEnv})
 		return
 	}
 	l.file = v
@@ -86,13 +86,14 @@ type onlyDecoder struct{ text *yamlText }
 
 func (d onlyDecoder) Decoder(string) (viper.Decoder, error) { return d.text, nil }
 
-// fileTrouble leaves out viper's wording and the path, which the problem names.
-func fileTrouble(err error) string {
-	text := strings.TrimPrefix(trouble(err), "While parsing config: ")
+// fileError returns the error without viper's wording and without the path, which
+// the problem names.
+func fileError(err error) string {
+	text := strings.TrimPrefix(withoutPath(err), "While parsing config: ")
 	return "cannot be read: " + strings.TrimPrefix(text, "yaml: ")
 }
 
-// checkNames finds names in the file that are no setting.
+// checkNames adds problems for names in the file that are no setting.
 func (l *loader) checkNames(lines map[string]int) {
 	sections := map[string]bool{}
 	for _, k := range allKeys() {
@@ -121,8 +122,8 @@ func known(name string) bool {
 	return ok
 }
 
-// inside reports a name below one that is so: inside a setting that holds
-// names of its own, say.
+// inside reports whether any outer name satisfies so, such as a setting that holds
+// names of its own.
 func inside(name string, so func(outer string) bool) bool {
 	for i := strings.LastIndex(name, "."); i > 0; i = strings.LastIndex(name, ".") {
 		name = name[:i]
@@ -133,7 +134,7 @@ func inside(name string, so func(outer string) bool) bool {
 	return false
 }
 
-// set gives the key's value from the first place that has one.
+// set sets the key from the first source that has a value.
 func (l *loader) set(k Key) {
 	value, origin := l.find(k)
 	if origin.From == FromDefault {
@@ -148,7 +149,7 @@ func (l *loader) set(k Key) {
 	l.config.origins[k.Name] = origin
 }
 
-// find looks in the flags, the environment and the file.
+// find returns the value from the flags, the environment or the file.
 func (l *loader) find(k Key) (any, Origin) {
 	if k.Flag != "" && l.flags != nil && l.flags.Changed(k.Flag) {
 		return l.flags.Lookup(k.Flag).Value.String(), Origin{FromFlag, "--" + k.Flag}
@@ -156,18 +157,18 @@ func (l *loader) find(k Key) (any, Origin) {
 	if text, ok := l.env[k.Env]; ok && (text != "" || k.kind == listenKind) {
 		return text, Origin{FromEnv, k.Env}
 	}
-	// Where the default is worked out at start, an empty text asks for it: that
-	// is what WriteYAML prints.
+	// If the default is computed at start, an empty text means the default: that is
+	// what WriteYAML prints.
 	if v := l.inFile(k); v != nil && !(k.Shown != "" && v == "") {
 		return v, Origin{FromFile, l.path}
 	}
 	return nil, Origin{From: FromDefault}
 }
 
-// inFile is the file's value of a key, nil where it has none.
+// inFile returns the value of a key in the file, nil if there is none.
 func (l *loader) inFile(k Key) any { return l.file.Get(k.Name) }
 
-// shown is a value for a message: never a secret.
+// shown returns a value for a message, never a secret.
 func shown(k Key, value any) string {
 	text, ok := value.(string)
 	if !ok || k.Secret {

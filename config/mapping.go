@@ -6,15 +6,14 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// JobMapping says how jobs are read: where their fields are, which events are
+// JobMapping returns how jobs are decoded: where their fields are, which events are
 // jobs, and which hosts their own notify_url may name.
 func (c Config) JobMapping() capture.Mapping {
 	return capture.Mapping{Fields: c.Jobs.Fields, Match: c.Jobs.Match, NotifyHosts: c.notifyHosts()}
 }
 
-// notifyHosts is nil, which allows any host, only if nothing is configured for
-// capture calls at all: a program that publishes jobs cannot know then what the
-// workers allow, and they judge.
+// notifyHosts returns nil, which allows any host, only if nothing is configured for
+// capture calls: a publisher of jobs does not know then what the workers allow.
 func (c Config) notifyHosts() []string {
 	g := c.Gateway
 	switch {

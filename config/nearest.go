@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// didYouMean is advice for a name that is none of the known ones.
+// didYouMean returns advice for an unknown name.
 func didYouMean(name string, known []string) string {
 	if near := nearest(name, known); near != "" {
 		return "did you mean " + near + "?"
@@ -14,8 +14,8 @@ func didYouMean(name string, known []string) string {
 	return "capture-worker config lists them all"
 }
 
-// nearest returns the known name that takes the fewest changed letters, "" if
-// none is near. A name that lacks its section is near to the one that has it.
+// nearest returns the known name with the smallest edit distance, "" if none is
+// near. A name without its section is near to the one with it.
 func nearest(name string, known []string) string {
 	best, least := "", max(2, len(name)/4)+1
 	for _, k := range known {
@@ -35,7 +35,7 @@ func nearest(name string, known []string) string {
 	return ""
 }
 
-// maxCompared bounds the work on an untrusted name.
+// maxCompared limits the work on untrusted names.
 const maxCompared = 100
 
 // distance counts the characters to insert, remove or change (Levenshtein).

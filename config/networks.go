@@ -29,8 +29,8 @@ func parseNetwork(text string) (netip.Prefix, error) {
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	network, err := netip.ParsePrefix(text)
-	// Bits beyond the mask are mostly a slip of the pen, and would let in a
-	// whole network where one address was meant.
+	// Bits beyond the mask are usually a mistake, and would admit a whole network
+	// instead of one address.
 	if err != nil || network.Masked() != network || network.Addr().Is4In6() {
 		return netip.Prefix{}, errNetwork
 	}

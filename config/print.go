@@ -127,3 +127,25 @@ func (c Config) WriteJSON(w io.Writer) error {
 	enc.SetIndent("", "  ")
 	return enc.Encode(out)
 }
+
+// Table returns the Markdown table of all settings.
+func Table() string {
+	var b strings.Builder
+	b.WriteString("| Key | Environment variable | Default | Meaning |\n| --- | --- | --- | --- |\n")
+	for _, k := range allKeys() {
+		def := ""
+		switch {
+		case k.Shown != "":
+			def = k.Shown
+		case k.DefaultText() != "":
+			def = "`" + k.DefaultText() + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", k.Name, k.Env, def, markdown(k.Doc))
+	}
+	return b.String()
+}
+
+// markdown escapes the text of a table cell.
+func markdown(s string) string {
+	return strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;").Replace(s)
+}

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// Problem is one thing that is wrong with the configuration.
+// Problem is one error in the configuration.
 type Problem struct {
-	Key   string // the key, or what stands in its place: a variable, a file
+	Key   string // the key, or a variable or file
 	Value string // as given, "" for none; a secret is never here
 	From  string // where the value came from, "" if it was not set
 	Wrong string // what is wrong, or what is allowed
 	Do    string // what to do
 }
 
-// String is the problem in one line.
+// String returns the problem in one line.
 func (p Problem) String() string {
 	var b strings.Builder
 	b.WriteString(p.Key)
@@ -31,7 +31,7 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// maxShown bounds a value in a message.
+// maxShown limits a value in a message.
 const maxShown = 200
 
 func cut(s string) string {
@@ -41,8 +41,8 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s[:maxShown], "") + "…"
 }
 
-// Problems is the error of Load and Validate: everything that is wrong, so
-// that one look is enough. It is never empty.
+// Problems is the error of Load and Validate: every problem at once. It is never
+// empty.
 type Problems []Problem
 
 // Error lists the problems, one a line.
@@ -58,10 +58,45 @@ func (ps Problems) Error() string {
 	return b.String()
 }
 
-// asError is nil for no problems.
+// asError returns nil if there are no problems.
 func (ps Problems) asError() error {
 	if len(ps) == 0 {
 		return nil
 	}
 	return ps
+}
+
+// From is the kind of source of a value.
+type From string
+
+// The sources; the first that has a value wins.
+const (
+	FromFlag    From = "flag"
+	FromEnv     From = "environment"
+	FromFile    From = "file"
+	FromDefault From = "default"
+)
+
+// Origin is where a value came from.
+type Origin struct {
+	From From
+	Name string // the flag, the variable or the file; "" for a default
+}
+
+// String is "environment CAPTURE_NATS_URL", "flag --nats-url", "file
+// capture.yaml" or "default".
+func (o Origin) String() string {
+	if o.Name == "" {
+		return string(o.From)
+	}
+	return string(o.From) + " " + o.Name
+}
+
+// Origin returns where the value of a key came from. A Config that Load did not
+// read has only defaults.
+func (c Config) Origin(key string) Origin {
+	if o, ok := c.origins[key]; ok {
+		return o
+	}
+	return Origin{From: FromDefault}
 }

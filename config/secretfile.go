@@ -10,14 +10,14 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 )
 
-// previousKey is the one secret whose file may be empty, once it is of no use.
+// previousKey is the only secret whose file may be empty: after a rotation.
 const previousKey = "gateway.previous_secret_key"
 
-// maxSecret bounds a file that holds a secret.
+// maxSecret limits the size of a file that holds a secret.
 const maxSecret = 64 << 10
 
-// readSecretFiles reads the secrets that are given by the path of a file, and
-// finds those that are given more than once: it is not known which one counts.
+// readSecretFiles reads the secrets that are given by the path of a file. A secret
+// that is given more than once is a problem.
 func (l *loader) readSecretFiles() {
 	for _, k := range allKeys() {
 		if !k.Secret {
@@ -35,12 +35,12 @@ func (l *loader) readSecretFiles() {
 			l.readSecret(k, path)
 		}
 		if k.field(&l.config).String() == hidden {
-			l.problem(Problem{Key: k.Name, From: l.config.Origin(k.Name).String(), Wrong: "is the mark that stands for a hidden secret, not a secret", Do: "give the secret itself"})
+			l.problem(Problem{Key: k.Name, From: l.config.Origin(k.Name).String(), Wrong: "is the placeholder of a hidden secret, not a secret", Do: "give the secret itself"})
 		}
 	}
 }
 
-// places lists where a key is given, the value itself left out.
+// places returns where a key is set, without the value.
 func (l *loader) places(k Key) []string {
 	var places []string
 	if k.Flag != "" && l.flags != nil && l.flags.Changed(k.Flag) {
@@ -55,30 +55,29 @@ func (l *loader) places(k Key) []string {
 	return places
 }
 
-// readSecret reads one secret. The path may be told, the content may not.
+// readSecret reads one secret. Messages may contain the path, not the content.
 func (l *loader) readSecret(k Key, path string) {
 	from := l.config.Origin(k.Name + fileSuffix)
 	secret, err := ReadSecret(path)
 	switch {
 	case errors.Is(err, ErrNoSecret) && k.Name == previousKey:
-		return // it was emptied: no notification is signed with it any more
+		return // emptied: notifications signed with it are no longer accepted
 	case errors.Is(err, ErrNoSecret):
 		l.problem(Problem{Key: k.Name + fileSuffix, Value: path, From: from.String(), Wrong: "the file is empty", Do: "write the secret into it"})
 		return
 	case err != nil:
-		l.problem(Problem{Key: k.Name + fileSuffix, Value: path, From: from.String(), Wrong: "cannot be read: " + trouble(err)})
+		l.problem(Problem{Key: k.Name + fileSuffix, Value: path, From: from.String(), Wrong: "cannot be read: " + withoutPath(err)})
 		return
 	}
 	k.field(&l.config).Set(reflect.ValueOf(secret))
 	l.config.origins[k.Name] = Origin{FromFile, path}
 }
 
-// ErrNoSecret says that a file that should hold a secret is empty.
+// ErrNoSecret is the error for a secret file that is empty.
 var ErrNoSecret = errors.New("the file is empty")
 
-// ReadSecret reads a secret from its file, without the newline that editors
-// put at the end. Errors name the path, never the content; an empty file is
-// ErrNoSecret.
+// ReadSecret reads a secret from its file, without a trailing newline. Errors
+// contain the path, never the content; an empty file is ErrNoSecret.
 func ReadSecret(path string) (gateway.Secret, error) {
 	b, err := readBounded(path, maxSecret)
 	if err != nil {
@@ -91,8 +90,8 @@ func ReadSecret(path string) (gateway.Secret, error) {
 	return gateway.Secret(secret), nil
 }
 
-// trouble is an error without the path, which the message already names.
-func trouble(err error) string {
+// withoutPath returns the error without the path, which the message names already.
+func withoutPath(err error) string {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err.Error()
 	}

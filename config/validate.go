@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Need names what a command needs beyond values that fit each other.
+// Need is what a command needs beyond valid settings.
 type Need int
 
 // The needs.
@@ -20,11 +20,10 @@ const (
 	NeedNotifyURL
 )
 
-// Validate says whether the configuration can work: each value allowed, and
-// all of them fitting each other. An error is of type Problems and names every
-// problem with the key, the value, what is allowed and what to do. It looks at
-// nothing outside: whether NATS or the gateway answer, or a certificate can be
-// read, is not its business.
+// Validate checks that each value is allowed and that the values are consistent.
+// An error is of type Problems and names every problem with the key, the value,
+// what is allowed and what to do. It does no I/O: it does not check whether NATS or
+// the gateway answer, or a certificate can be read.
 func (c Config) Validate(needs ...Need) error {
 	v := &checker{c: c}
 	v.nats()
@@ -74,7 +73,7 @@ func (v *checker) nats() {
 	v.atLeast("nats.ack_wait", n.AckWait, time.Second)
 	v.between("nats.max_ack_pending", n.MaxAckPending, 1, 10_000_000)
 	if n.MaxAckPending < v.c.Worker.Concurrency {
-		v.add("nats.max_ack_pending", "must not be below worker.concurrency ("+v.text("worker.concurrency")+"), or calls stay unused", "raise it: jobs that wait for a retry count here too")
+		v.add("nats.max_ack_pending", "must not be below worker.concurrency ("+v.text("worker.concurrency")+"), or slots stay unused", "raise it: jobs that wait for a retry count here too")
 	}
 	if n.Replicas != 1 && n.Replicas != 3 && n.Replicas != 5 {
 		v.add("nats.replicas", "must be 1, 3 or 5", "")
@@ -98,7 +97,7 @@ func (v *checker) jobs() {
 }
 
 func (v *checker) ledger() {
-	// A late copy of a job would start a trade again that the ledger has dropped.
+	// If the ledger no longer has a trade, a late copy of its job would start again.
 	least := v.c.Gateway.Window + v.c.Worker.GiveUpAfter
 	if age := v.c.Ledger.MaxAge; age != 0 && age < least {
 		v.add("ledger.max_age", "must be 0 (forever) or at least gateway.window and worker.give_up_after together ("+FormatDuration(least)+")", "keep the ledger longer: it is the audit trail too")
@@ -118,7 +117,7 @@ func (v *checker) gateway() {
 	v.atLeast("gateway.window", g.Window, time.Hour)
 	v.above("gateway.timeout", g.Timeout, 0)
 	if g.Timeout >= v.c.NATS.AckWait {
-		v.add("gateway.timeout", "must be shorter than nats.ack_wait ("+v.text("nats.ack_wait")+"), or a job is delivered to another worker in the middle of its call", "raise nats.ack_wait")
+		v.add("gateway.timeout", "must be shorter than nats.ack_wait ("+v.text("nats.ack_wait")+"), or a job is delivered to another worker during its call", "raise nats.ack_wait")
 	}
 	if g.Rate < 0 {
 		v.add("gateway.rate", "must be 0 (no limit) or above", "")
@@ -163,12 +162,12 @@ func (v *checker) worker() {
 func (v *checker) reconcile() {
 	r := v.c.Reconcile
 	if r.Settle <= v.c.Gateway.Timeout {
-		v.add("reconcile.settle", "must be longer than gateway.timeout ("+v.text("gateway.timeout")+"), or a request that is still on its way is taken for lost", "raise reconcile.settle or lower gateway.timeout")
+		v.add("reconcile.settle", "must be longer than gateway.timeout ("+v.text("gateway.timeout")+"), or a request in transit counts as lost", "raise reconcile.settle or lower gateway.timeout")
 	}
 	v.between("reconcile.agree", r.Agree, 2, 10)
 	v.above("reconcile.spacing", r.Spacing, 0)
 	if r.Final < r.Settle {
-		v.add("reconcile.final", "must not be below reconcile.settle ("+v.text("reconcile.settle")+")", "a request that is still on its way would be taken for lost")
+		v.add("reconcile.final", "must not be below reconcile.settle ("+v.text("reconcile.settle")+")", "a request in transit would count as lost")
 	}
 }
 
