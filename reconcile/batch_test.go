@@ -46,7 +46,7 @@ func newBatch(a *asked, book ledger.Ledger) *reconcile.Batch {
 	return &reconcile.Batch{Resolver: &reconcile.Resolver{Recorder: recorder, Query: a.query}, Concurrency: 4}
 }
 
-// trades is an input of n trades that nobody has to hold.
+// trades is an input of n trades that is never held in memory.
 func trades(n int) iter.Seq2[reconcile.Item, error] {
 	return func(yield func(reconcile.Item, error) bool) {
 		for i := range n {
@@ -170,7 +170,7 @@ func TestBatchEndsWhereItCannotGoOn(t *testing.T) {
 	}
 }
 
-// Whoever runs a batch learns of each outage when the queries begin to pause,
+// The caller of a batch learns of each outage when the queries begin to pause,
 // and until when they pause at most.
 func TestBatchTellsThatItWaits(t *testing.T) {
 	t.Parallel()
@@ -185,25 +185,25 @@ func TestBatchTellsThatItWaits(t *testing.T) {
 		}}
 		b := newBatch(a, &ledger.Memory{})
 		b.Rate, b.GiveUp = 1, 10*time.Minute
-		var told []time.Time // from the run's goroutines, one at a time
+		var reported []time.Time // from the run's goroutines, one at a time
 		b.Waiting = func(since, until time.Time) {
 			if until.Sub(since) != b.GiveUp || time.Since(since) > time.Minute {
-				t.Errorf("waits from %s to %s, told at %s", since, until, time.Now())
+				t.Errorf("waits from %s to %s, reported at %s", since, until, time.Now())
 			}
-			told = append(told, until)
+			reported = append(reported, until)
 		}
 		_, err := collect(t, b.Run(t.Context(), trades(5000), nil))
-		if !errors.Is(err, reconcile.ErrGatewayDown) || len(told) != 2 {
-			t.Fatalf("told of %d outages, of 2: %v; the end: %v", len(told), told, err)
+		if !errors.Is(err, reconcile.ErrGatewayDown) || len(reported) != 2 {
+			t.Fatalf("reported %d outages, of 2: %v; the end: %v", len(reported), reported, err)
 		}
-		if !time.Now().Equal(told[1]) {
-			t.Errorf("ended at %s, was to end at %s", time.Now(), told[1])
+		if !time.Now().Equal(reported[1]) {
+			t.Errorf("ended at %s, was to end at %s", time.Now(), reported[1])
 		}
 	})
 }
 
 // Stopped and begun again, over JSON: nothing is missed, and at most what was
-// in hand is asked twice.
+// in flight is asked twice.
 func TestBatchGoesOnWhereItWasStopped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -253,7 +253,7 @@ func TestBatchGoesOnWhereItWasStopped(t *testing.T) {
 			}
 		}
 		if most := b.Concurrency * (n/40 + 1); twice > most {
-			t.Errorf("%d were asked twice, at most %d were in hand", twice, most)
+			t.Errorf("%d were asked twice, at most %d were in flight", twice, most)
 		}
 	})
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// Trades about which the gateway tells nothing do not blind a batch: as long as
-// others are told of, it goes on and marks these, quickly.
+// Trades without a useful answer do not stop a batch: as long as others have
+// answers, it continues and marks these, quickly.
 func TestBatchGoesPastTradesThatTellNothing(t *testing.T) {
 	t.Parallel()
 	for name, useless := range map[string]capture.Answer{

@@ -99,7 +99,7 @@ func TestFieldsWithoutDefaultAreNamed(t *testing.T) {
 		"preview":              {preview(&reconcile.Releaser{Recorder: recorder}), "Releaser.Query"},
 		"release, no recorder": {release(&reconcile.Releaser{Query: query, Publish: publish, By: "ann", Note: "x"}), "Releaser.Recorder"},
 		"release, publish":     {release(&reconcile.Releaser{Recorder: recorder, Query: query, By: "ann", Note: "x"}), "Releaser.Publish"},
-		"release, nobody":      {release(&reconcile.Releaser{Recorder: recorder, Query: query, Publish: publish, Note: "x"}), "Releaser.By"},
+		"release, no operator": {release(&reconcile.Releaser{Recorder: recorder, Query: query, Publish: publish, Note: "x"}), "Releaser.By"},
 		"release, no why":      {release(&reconcile.Releaser{Recorder: recorder, Query: query, Publish: publish, By: "ann"}), "Releaser.Note"},
 		"rollout":              {roll(reconcile.Rollout{}), "Rollout.Releaser"},
 	} {

@@ -78,7 +78,7 @@ func ExampleRecorder() {
 		fmt.Println(err)
 		return
 	}
-	// Somebody else began it, and the answer to the call was lost.
+	// Another worker began it, and the answer to the call was lost.
 	job := capture.Job{TradeID: "T9", Amount: must(capture.ParseAmount("24.99", "EUR"))}
 	trade = must(recorder.Record(ctx, trade, &capture.Event{
 		Type: capture.Attempted, Attempt: 1, Call: 1, RequestID: "ca51f2fas3i0f8uiw7efj6oe", Job: &job, LeaseUntil: time.Now(),

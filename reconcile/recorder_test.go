@@ -74,7 +74,7 @@ func TestRecordStampsAndTellsConflicts(t *testing.T) {
 	}
 }
 
-// An answer in hand is judged again on what others wrote, and not thrown away.
+// After a conflict the answer is judged again with the events of the other writer.
 func TestLearnJudgesAgainAfterAConflict(t *testing.T) {
 	t.Parallel()
 	book := &ledger.Memory{}

@@ -15,22 +15,22 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// desk is a ledger with parked trades, a gateway that says what it is told to,
+// fixture is a ledger with parked trades, a gateway that answers as configured,
 // and a queue of published jobs.
-type desk struct {
+type fixture struct {
 	t         *testing.T
 	book      *ledger.Memory
 	recorder  *reconcile.Recorder
-	answer    map[string]capture.Answer // by trade; authorized where there is none
+	answer    map[string]capture.Answer // by trade; authorized if there is none
 	asked     int
 	published []string // ids
 	refuse    error    // of publishing
 	onPublish func(trade string)
 }
 
-func newDesk(t *testing.T, trades ...string) *desk {
+func newFixture(t *testing.T, trades ...string) *fixture {
 	t.Helper()
-	d := &desk{t: t, book: &ledger.Memory{}, answer: map[string]capture.Answer{}}
+	d := &fixture{t: t, book: &ledger.Memory{}, answer: map[string]capture.Answer{}}
 	ids := 0
 	d.recorder = &reconcile.Recorder{
 		Ledger: d.book, Worker: "w", Now: time.Now, Log: slog.New(slog.DiscardHandler),
@@ -38,12 +38,12 @@ func newDesk(t *testing.T, trades ...string) *desk {
 		NewID:  func() string { ids++; return "E" + strconv.Itoa(ids) },
 	}
 	for _, id := range trades {
-		d.park(id, capture.Job{TradeID: id, Amount: deskSum(t, "24.90"), OrderID: "A-" + id, Description: "x"})
+		d.park(id, capture.Job{TradeID: id, Amount: euros(t, "24.90"), OrderID: "A-" + id, Description: "x"})
 	}
 	return d
 }
 
-func deskSum(t *testing.T, number string) capture.Amount {
+func euros(t *testing.T, number string) capture.Amount {
 	t.Helper()
 	a, err := capture.ParseAmount(number, "EUR")
 	if err != nil {
@@ -52,7 +52,7 @@ func deskSum(t *testing.T, number string) capture.Amount {
 	return a
 }
 
-func (d *desk) park(id string, job capture.Job) {
+func (d *fixture) park(id string, job capture.Job) {
 	d.t.Helper()
 	trade, err := d.recorder.Open(d.t.Context(), id)
 	if err == nil {
@@ -66,7 +66,7 @@ func (d *desk) park(id string, job capture.Job) {
 	}
 }
 
-func (d *desk) releaser() *reconcile.Releaser {
+func (d *fixture) releaser() *reconcile.Releaser {
 	return &reconcile.Releaser{
 		Recorder: d.recorder, By: "ann", Note: "the gateway is back",
 		Query: func(_ context.Context, id string) capture.Answer {
@@ -74,7 +74,7 @@ func (d *desk) releaser() *reconcile.Releaser {
 			if a, ok := d.answer[id]; ok {
 				return a
 			}
-			return saw(capture.OrderAuthorized, deskSum(d.t, "30.00"))
+			return saw(capture.OrderAuthorized, euros(d.t, "30.00"))
 		},
 		Publish: func(_ context.Context, job capture.Job, id string) error {
 			if d.refuse != nil {
@@ -93,7 +93,7 @@ func saw(s capture.OrderState, a capture.Amount) capture.Answer {
 	return capture.Answer{Kind: capture.AnswerDone, Code: capture.CodeSuccess, Order: &capture.Order{State: s, Amount: a}}
 }
 
-func (d *desk) types(id string) string {
+func (d *fixture) types(id string) string {
 	d.t.Helper()
 	trade, err := d.book.Load(d.t.Context(), id)
 	if err != nil {
@@ -108,7 +108,7 @@ func (d *desk) types(id string) string {
 
 func TestReleaseByWhatOrderQuerySays(t *testing.T) {
 	t.Parallel()
-	sum := deskSum(t, "24.90")
+	sum := euros(t, "24.90")
 	for name, tt := range map[string]struct {
 		answer capture.Answer
 		fate   reconcile.ReleaseResult
@@ -116,7 +116,7 @@ func TestReleaseByWhatOrderQuerySays(t *testing.T) {
 	}{
 		"authorized":     {saw(capture.OrderAuthorized, sum), reconcile.ResultReleased, "parked queried released"},
 		"paid":           {saw(capture.OrderPaid, sum), reconcile.ResultSettled, "parked captured"},
-		"paid otherwise": {saw(capture.OrderPaid, deskSum(t, "9.00")), reconcile.ResultRefused, "parked queried"},
+		"paid otherwise": {saw(capture.OrderPaid, euros(t, "9.00")), reconcile.ResultRefused, "parked queried"},
 		"cancelled":      {saw(capture.OrderCancelled, sum), reconcile.ResultSettled, "parked failed"},
 		"pending":        {saw(capture.OrderPending, sum), reconcile.ResultRefused, "parked queried"},
 		"refunded":       {saw(capture.OrderRefunded, sum), reconcile.ResultRefused, "parked queried"},
@@ -126,7 +126,7 @@ func TestReleaseByWhatOrderQuerySays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t, "T1")
+			d := newFixture(t, "T1")
 			d.answer["T1"] = tt.answer
 			preview, err := d.releaser().Preview(t.Context(), "T1")
 			if err != nil || preview.Result != tt.fate {
@@ -151,7 +151,7 @@ func TestReleaseByWhatOrderQuerySays(t *testing.T) {
 
 func TestReleaseSaysWhoAndWhy(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, "T1")
+	d := newFixture(t, "T1")
 	if _, err := d.releaser().Release(t.Context(), "T1"); err != nil {
 		t.Fatal(err)
 	}
@@ -168,8 +168,8 @@ func TestReleaseThatSettlesSaysWhoAndWhy(t *testing.T) {
 	for state, want := range map[capture.OrderState]capture.EventType{
 		capture.OrderPaid: capture.Captured, capture.OrderExpired: capture.Failed,
 	} {
-		d := newDesk(t, "T1")
-		d.answer["T1"] = saw(state, deskSum(t, "24.90"))
+		d := newFixture(t, "T1")
+		d.answer["T1"] = saw(state, euros(t, "24.90"))
 		if _, err := d.releaser().Release(t.Context(), "T1"); err != nil {
 			t.Fatal(err)
 		}
@@ -183,13 +183,13 @@ func TestReleaseThatSettlesSaysWhoAndWhy(t *testing.T) {
 
 func TestReleaseIsRefusedPastTheDeadlineAndWhereNothingIsParked(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.park("late", capture.Job{TradeID: "late", Amount: deskSum(t, "5.00"), CaptureBefore: time.Now().Add(-time.Hour)})
+	d := newFixture(t)
+	d.park("late", capture.Job{TradeID: "late", Amount: euros(t, "5.00"), CaptureBefore: time.Now().Add(-time.Hour)})
 	done, err := d.releaser().Release(t.Context(), "late")
 	if err != nil || done.Result == reconcile.ResultReleased || len(d.published) > 0 {
 		t.Errorf("past the deadline: %s (%s), %v", done.Result, done.Why, err)
 	}
-	done, err = d.releaser().Release(t.Context(), "nobody")
+	done, err = d.releaser().Release(t.Context(), "unknown")
 	if err != nil || done.Result != reconcile.ResultRefused || !strings.Contains(done.Why, "does not know it") {
 		t.Errorf("an unknown trade: %s (%s), %v", done.Result, done.Why, err)
 	}
@@ -197,7 +197,7 @@ func TestReleaseIsRefusedPastTheDeadlineAndWhereNothingIsParked(t *testing.T) {
 
 func TestReleaseStopsAtAFaultOfOurs(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, "T1")
+	d := newFixture(t, "T1")
 	d.answer["T1"] = capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeSignature}
 	_, err := d.releaser().Release(t.Context(), "T1")
 	if _, ok := errors.AsType[*reconcile.HaltError](err); !ok {
@@ -205,11 +205,11 @@ func TestReleaseStopsAtAFaultOfOurs(t *testing.T) {
 	}
 }
 
-// The job is not published, or it is and nobody is told: releasing again
+// The job is not published, or it is and that is reported as failed: releasing again
 // finishes the work, with the same id and without another event.
 func TestReleaseAgainFinishesWhatWasCutShort(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, "T1")
+	d := newFixture(t, "T1")
 	d.refuse = errors.New("no answer")
 	_, err := d.releaser().Release(t.Context(), "T1")
 	if failed, ok := errors.AsType[*reconcile.PublishError](err); !ok || failed.TradeID != "T1" {
@@ -236,7 +236,7 @@ func TestReleaseAgainFinishesWhatWasCutShort(t *testing.T) {
 
 func TestDismiss(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, "T1", "T2")
+	d := newFixture(t, "T1", "T2")
 	for range 2 { // the second changes nothing
 		if err := d.recorder.Dismiss(t.Context(), "T1", "ann", "settled by hand"); err != nil {
 			t.Fatal(err)
@@ -261,7 +261,7 @@ func TestDismiss(t *testing.T) {
 	if err := d.recorder.Dismiss(t.Context(), "T3", "ann", "x"); !errors.As(err, &none) || none.Known {
 		t.Errorf("an unknown trade: %v", err)
 	}
-	// What was settled by hand is not captured too, unless somebody insists.
+	// What was settled by hand is not captured too, unless the operator insists.
 	if done, err := d.releaser().Release(t.Context(), "T1"); err != nil || done.Result != reconcile.ResultRefused || !strings.Contains(done.Why, "closed its case") {
 		t.Errorf("a dismissed trade: %s (%s), %v", done.Result, done.Why, err)
 	}
@@ -271,13 +271,13 @@ func TestDismiss(t *testing.T) {
 		t.Errorf("a dismissed trade, for all that: %s (%s), %v", done.Result, done.Why, err)
 	}
 	// The truth still corrects it.
-	d.answer["T1"] = saw(capture.OrderPaid, deskSum(t, "24.90"))
+	d.answer["T1"] = saw(capture.OrderPaid, euros(t, "24.90"))
 	if done, err := d.releaser().Release(t.Context(), "T1"); err != nil || done.Result != reconcile.ResultSettled {
 		t.Errorf("paid after all: %s, %v", done.Result, err)
 	}
 }
 
-// An open trade needs no release: whoever asks for one learns that it goes on.
+// An open trade needs no release: the result says that work goes on.
 func TestNotParkedSaysWhatIsGoingOn(t *testing.T) {
 	t.Parallel()
 	for phase, want := range map[capture.Phase]string{
@@ -291,10 +291,10 @@ func TestNotParkedSaysWhatIsGoingOn(t *testing.T) {
 	}
 }
 
-// A person closes the case while the gateway is being asked.
+// An operator closes the case while the gateway is being asked.
 func TestDismissedWhileTheGatewayIsAsked(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, "T1")
+	d := newFixture(t, "T1")
 	r := d.releaser()
 	asks := r.Query
 	r.Query = func(ctx context.Context, id string) capture.Answer {
@@ -312,7 +312,7 @@ func TestDismissedWhileTheGatewayIsAsked(t *testing.T) {
 func TestParkedFilter(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	trade := reconcile.ParkedTrade{Reason: "unresolved", Amount: deskSum(t, "24.90"), Since: now.Add(-time.Hour)}
+	trade := reconcile.ParkedTrade{Reason: "unresolved", Amount: euros(t, "24.90"), Since: now.Add(-time.Hour)}
 	for name, tt := range map[string]struct {
 		f    reconcile.ParkedFilter
 		want bool
@@ -323,10 +323,10 @@ func TestParkedFilter(t *testing.T) {
 		"old enough":     {reconcile.ParkedFilter{OlderThan: time.Hour}, true},
 		"too young":      {reconcile.ParkedFilter{OlderThan: time.Hour + 1}, false},
 		"other currency": {reconcile.ParkedFilter{Currency: "CHF"}, false},
-		"from":           {reconcile.ParkedFilter{Min: deskSum(t, "24.90")}, true},
-		"above":          {reconcile.ParkedFilter{Min: deskSum(t, "24.91")}, false},
-		"up to":          {reconcile.ParkedFilter{Max: deskSum(t, "24.90")}, true},
-		"below":          {reconcile.ParkedFilter{Max: deskSum(t, "3.00")}, false},
+		"from":           {reconcile.ParkedFilter{Min: euros(t, "24.90")}, true},
+		"above":          {reconcile.ParkedFilter{Min: euros(t, "24.91")}, false},
+		"up to":          {reconcile.ParkedFilter{Max: euros(t, "24.90")}, true},
+		"below":          {reconcile.ParkedFilter{Max: euros(t, "3.00")}, false},
 	} {
 		if got := tt.f.Matches(trade, now); got != tt.want {
 			t.Errorf("%s: %t, want %t", name, got, tt.want)
@@ -334,7 +334,7 @@ func TestParkedFilter(t *testing.T) {
 	}
 }
 
-func (d *desk) rollOut(canary int, trades ...string) (released int, err error) {
+func (d *fixture) rollOut(canary int, trades ...string) (released int, err error) {
 	rollout := reconcile.Rollout{Releaser: d.releaser(), Canary: canary, Rate: 10, Timeout: time.Minute}
 	for done, failed := range rollout.Run(d.t.Context(), trades) {
 		if err = failed; err == nil && done.Result == reconcile.ResultReleased {
@@ -359,7 +359,7 @@ func TestRolloutWaitsForItsCanaries(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk(t, "T1", "T2", "T3", "T4")
+				d := newFixture(t, "T1", "T2", "T3", "T4")
 				d.onPublish = func(id string) {
 					if tt.end == "" {
 						return
@@ -388,7 +388,7 @@ func TestRolloutWaitsForItsCanaries(t *testing.T) {
 
 func TestRolloutOfTheCanariesAloneWaitsForNobody(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, "T1", "T2")
+	d := newFixture(t, "T1", "T2")
 	if released, err := d.rollOut(2, "T1", "T2"); released != 2 || err != nil {
 		t.Errorf("released %d, %v", released, err)
 	}
@@ -398,7 +398,7 @@ func TestMoneyIsAddedUpPerCurrency(t *testing.T) {
 	t.Parallel()
 	var m reconcile.Money
 	chf, _ := capture.ParseAmount("1.10", "CHF")
-	for _, a := range []capture.Amount{deskSum(t, "0.10"), deskSum(t, "0.20"), chf, {}} {
+	for _, a := range []capture.Amount{euros(t, "0.10"), euros(t, "0.20"), chf, {}} {
 		m.Add(a)
 	}
 	var got []string

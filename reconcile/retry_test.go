@@ -10,8 +10,8 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// fail writes a failed outcome for a job that nobody called for.
-func (d *desk) fail(job capture.Job, reason string) {
+// fail writes a failed outcome for a job without a call.
+func (d *fixture) fail(job capture.Job, reason string) {
 	d.t.Helper()
 	trade, err := d.recorder.Open(d.t.Context(), job.TradeID)
 	if err == nil {
@@ -25,7 +25,7 @@ func (d *desk) fail(job capture.Job, reason string) {
 	}
 }
 
-func (d *desk) write(id string, e *capture.Event) {
+func (d *fixture) write(id string, e *capture.Event) {
 	d.t.Helper()
 	trade, err := d.recorder.Open(d.t.Context(), id)
 	if err == nil {
@@ -36,11 +36,11 @@ func (d *desk) write(id string, e *capture.Event) {
 	}
 }
 
-func (d *desk) job(id string) capture.Job {
-	return capture.Job{TradeID: id, Amount: deskSum(d.t, "24.90"), OrderID: "A-" + id, Description: "x"}
+func (d *fixture) job(id string) capture.Job {
+	return capture.Job{TradeID: id, Amount: euros(d.t, "24.90"), OrderID: "A-" + id, Description: "x"}
 }
 
-func (d *desk) retrier() *reconcile.Releaser {
+func (d *fixture) retrier() *reconcile.Releaser {
 	r := d.releaser()
 	r.Retry = true
 	return r
@@ -48,7 +48,7 @@ func (d *desk) retrier() *reconcile.Releaser {
 
 func TestRetryByWhatOrderQuerySays(t *testing.T) {
 	t.Parallel()
-	sum := deskSum(t, "24.90")
+	sum := euros(t, "24.90")
 	for name, tt := range map[string]struct {
 		answer capture.Answer
 		fate   reconcile.ReleaseResult
@@ -56,7 +56,7 @@ func TestRetryByWhatOrderQuerySays(t *testing.T) {
 	}{
 		"authorized":     {saw(capture.OrderAuthorized, sum), reconcile.ResultRetried, "failed queried retried"},
 		"paid":           {saw(capture.OrderPaid, sum), reconcile.ResultSettled, "failed captured"},
-		"paid otherwise": {saw(capture.OrderPaid, deskSum(t, "9.00")), reconcile.ResultRefused, "failed parked"},
+		"paid otherwise": {saw(capture.OrderPaid, euros(t, "9.00")), reconcile.ResultRefused, "failed parked"},
 		"expired":        {saw(capture.OrderExpired, sum), reconcile.ResultRefused, "failed queried"},
 		"pending":        {saw(capture.OrderPending, sum), reconcile.ResultRefused, "failed queried"},
 		"no such trade":  {capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}, reconcile.ResultRefused, "failed queried"},
@@ -64,7 +64,7 @@ func TestRetryByWhatOrderQuerySays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			d := newFixture(t)
 			d.fail(d.job("T1"), capture.ReasonTradeIncorrect)
 			d.answer["T1"] = tt.answer
 			preview, err := d.retrier().Preview(t.Context(), "T1")
@@ -91,9 +91,9 @@ func TestRetrySaysWhoAndWhy(t *testing.T) {
 	for state, want := range map[capture.OrderState]capture.EventType{
 		capture.OrderAuthorized: capture.Retried, capture.OrderPaid: capture.Captured,
 	} {
-		d := newDesk(t)
+		d := newFixture(t)
 		d.fail(d.job("T1"), capture.ReasonTradeIncorrect)
-		d.answer["T1"] = saw(state, deskSum(t, "24.90"))
+		d.answer["T1"] = saw(state, euros(t, "24.90"))
 		if _, err := d.retrier().Release(t.Context(), "T1"); err != nil {
 			t.Fatal(err)
 		}
@@ -107,8 +107,8 @@ func TestRetrySaysWhoAndWhy(t *testing.T) {
 
 func TestRetryRefusesWhatHasNotFailed(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, "parked")
-	for _, id := range []string{"parked", "nobody"} {
+	d := newFixture(t, "parked")
+	for _, id := range []string{"parked", "unknown"} {
 		done, err := d.retrier().Release(t.Context(), id)
 		if err != nil || done.Result != reconcile.ResultRefused || d.asked != 0 {
 			t.Errorf("%s: %s (%s), %v, asked %d times", id, done.Result, done.Why, err, d.asked)
@@ -133,7 +133,7 @@ func TestRetryPastTheDeadline(t *testing.T) {
 		"a new time that is old": {time.Time{}, now.Add(-time.Hour), now.Add(-time.Minute), reconcile.ResultRefused},
 		"beyond the window":      {now.Add(-31 * 24 * time.Hour), time.Time{}, now.Add(time.Hour), reconcile.ResultRefused},
 	} {
-		d := newDesk(t)
+		d := newFixture(t)
 		job := d.job("T1")
 		job.AuthorizedAt, job.CaptureBefore = tt.authorized, tt.until
 		d.fail(job, capture.ReasonWindowExceeded)
@@ -163,7 +163,7 @@ func TestRetryReopensAWithdrawnTrade(t *testing.T) {
 		"before its job":     {false, false, "withdrawn retried"},
 		"and not failed yet": {false, true, "queried withdrawn failed retried"},
 	} {
-		d := newDesk(t)
+		d := newFixture(t)
 		job := d.job("T1")
 		switch {
 		case tt.failed:
@@ -185,7 +185,7 @@ func TestRetryReopensAWithdrawnTrade(t *testing.T) {
 // A job that is withdrawn after a retry needs another one.
 func TestRetryThenWithdrawn(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.fail(d.job("T1"), capture.ReasonTradeIncorrect)
 	for _, e := range []capture.EventType{capture.Retried, capture.Withdrawn} {
 		d.write("T1", &capture.Event{Type: e, By: "ann"})
@@ -199,7 +199,7 @@ func TestRetryThenWithdrawn(t *testing.T) {
 // the same id and without another event.
 func TestRetryAgainFinishesWhatWasCutShort(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	d.fail(d.job("T1"), capture.ReasonTradeIncorrect)
 	d.refuse = errors.New("no answer")
 	_, err := d.retrier().Release(t.Context(), "T1")
@@ -218,9 +218,9 @@ func TestRetryAgainFinishesWhatWasCutShort(t *testing.T) {
 func TestRetryFindsATradeInAnyLetterCase(t *testing.T) {
 	t.Parallel()
 	const written = "160899F3-f6d9-a8d8-ab5b-82eacdab9c5b"
-	d := newDesk(t)
+	d := newFixture(t)
 	d.fail(d.job(written), capture.ReasonTradeIncorrect)
-	d.answer[written] = saw(capture.OrderAuthorized, deskSum(t, "24.90"))
+	d.answer[written] = saw(capture.OrderAuthorized, euros(t, "24.90"))
 	d.answer[capture.TradeKey(written)] = capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeTradeID}
 	done, err := d.retrier().Release(t.Context(), strings.ToUpper(written))
 	if err != nil || done.Result != reconcile.ResultRetried || done.TradeID != capture.TradeKey(written) {
@@ -230,7 +230,7 @@ func TestRetryFindsATradeInAnyLetterCase(t *testing.T) {
 
 func TestFailedTradesAreSelected(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, "parked")
+	d := newFixture(t, "parked")
 	d.fail(d.job("T1"), capture.ReasonTradeIncorrect)
 	d.fail(d.job("T2"), capture.ReasonWindowExceeded)
 	count := func(f reconcile.ParkedFilter) (n int) {

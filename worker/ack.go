@@ -56,8 +56,8 @@ func unreadable(err error) Disposition {
 }
 
 // acked ends a job whose trade has its outcome. A second job is compared by amount
-// and currency; that it names another order is logged, because somebody may have
-// paid with the trade of another order.
+// and currency; that it names another order is logged, because the trade of
+// another order may have paid for it.
 func (p *Processor) acked(ctx context.Context, job *capture.Job, trade *reconcile.Trade, step *capture.Step) Disposition {
 	if standing := trade.State.Outcome; standing != nil && job.OrderID != "" && standing.OrderID != "" && job.OrderID != standing.OrderID {
 		p.Log.WarnContext(ctx, "job acked without capture: trade belongs to another order",

@@ -14,8 +14,8 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// Whoever publishes hears of captures from the ledger. What becomes no capture
-// is in the log, with the sequence by which it can be found.
+// Publishers learn of captures from the ledger. Jobs without a capture are
+// logged with the sequence by which they can be found.
 func TestJobsThatCaptureNothingAreLogged(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})

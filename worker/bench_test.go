@@ -28,7 +28,7 @@ func (payingGateway) Capture(_ context.Context, r gateway.CaptureRequest) captur
 }
 
 func (payingGateway) Query(context.Context, string) capture.Answer {
-	return capture.Answer{Kind: capture.AnswerUnknown, Why: "nobody should ask"}
+	return capture.Answer{Kind: capture.AnswerUnknown, Why: "unexpected query"}
 }
 
 // BenchmarkProcess is what a usual job costs of our own: all but the network,

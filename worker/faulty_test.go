@@ -13,7 +13,7 @@ import (
 var errDown = errors.New("the ledger is out of reach")
 
 // Every operation of the ledger fails twice: not done, and done but reported
-// as failed. The job is handed back and ends well all the same.
+// as failed. The job is requeued and ends well all the same.
 func TestLedgerFailsAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	scripts := map[string][]string{

@@ -88,8 +88,7 @@ func TestLiveJobDoesNotQueueBehindABatch(t *testing.T) {
 	})
 }
 
-// Whoever stops the wait, and why: the job is handed back like any other at a
-// stop.
+// For every cause of the end of the wait the job is requeued as at a stop.
 func TestAWaitForATurnEndsAsCanceled(t *testing.T) {
 	t.Parallel()
 	limiter := scarceLimiter()

@@ -50,8 +50,8 @@ func TestReleaseIsNotOverlooked(t *testing.T) {
 	})
 }
 
-// Whoever waits for another's call looks often, while that can still be under
-// way. Behind the lease the schedule says when.
+// A delivery that waits for another worker's call reads often while the call may
+// be under way. After the lease the schedule decides.
 func TestBehindTheLeaseTheScheduleCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

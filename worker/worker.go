@@ -24,7 +24,7 @@ import (
 
 const (
 	// pullWait bounds the wait for one job, and so how long a stop waits for it.
-	// It is also the length of a pull: while the window is full nobody reads the
+	// It is also the length of a pull: while the window is full, no one reads the
 	// client's buffer, heartbeats lie in it beside jobs, and a job that finds it
 	// full is lost to us until its ack wait is over.
 	pullWait = 2 * time.Second
@@ -184,7 +184,7 @@ func (w *Worker) pullOne(ctx, work context.Context, p *permit) error {
 }
 
 // nakPrefetched ends pulling. The jobs that came and were not dispatched are
-// requeued, or nobody would have them until AckWait is over.
+// requeued; otherwise no worker would have them until AckWait is over.
 func (w *Worker) nakPrefetched(ctx context.Context, jobs jetstream.MessagesContext) {
 	jobs.Drain()
 	for {

@@ -290,15 +290,15 @@ func TestDelayGrowsWhileTheLedgerRefuses(t *testing.T) {
 	}
 }
 
-// A stream of jobs that is created again counts from 1 again: its letters are no
-// repeats of those before.
+// A stream of jobs that is created again counts from 1 again: its dead letters are
+// not duplicates of the earlier ones.
 func TestDeadLettersOfANewStream(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})
 	for i, body := range []string{`{"first":1}`, `{"second":2}`} {
 		stop := s.start(s.worker(nil))
 		s.publish(nats.Header{}, body)
-		s.until("the letter", func() bool {
+		s.until("the dead letter", func() bool {
 			dlq, err := s.js.Stream(t.Context(), s.streams.DLQ)
 			return err == nil && dlq.CachedInfo().State.Msgs == uint64(i+1)
 		})
@@ -323,7 +323,7 @@ func TestDeadLetterThatCannotBeStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Not that it was delivered: it may still be prefetched.
-	s.until("the job was tried and handed back", func() bool { return s.became.Load() != nil })
+	s.until("the job was tried and requeued", func() bool { return s.became.Load() != nil })
 	stop()
 	if info, err := consumer.Info(t.Context()); err != nil || info.NumAckPending+int(info.NumPending) != 1 {
 		t.Errorf("the job is gone: %+v, %v", info, err)
@@ -406,7 +406,7 @@ func TestStopRequeuesPrefetched(t *testing.T) {
 	s.until("all jobs done", s.drained)
 	second()
 	for _, id := range trades(60) {
-		// One that was handed back before its call is asked about first (rule 2).
+		// One that was requeued before its call is asked about first (rule 2).
 		if truth, _ := s.sim.Truth(id); len(truth.Captures) != 1 || truth.CallsTotal > 2 {
 			t.Errorf("trade %s: %d captures in %d calls", id, len(truth.Captures), truth.CallsTotal)
 		}

@@ -24,7 +24,7 @@ var rules = []rule{
 	{`in vain`, "without result", ""},
 	{`for ?ever`, "without end, permanently", ""},
 	{`whoever`, "the operator who, the caller that", ""},
-	{`mend(s|ed|ing)?`, "fix, repair", "[`\"]"},
+	{`mend(s|ed|ing)?`, "fix, repair", "[`\"]|,omitempty"},
 	{`lest|hitherto|henceforth|whence|thereupon|ere`, "plain words", ""},
 	{`deeds?`, "action", ""},
 	{`(hostile )?little world`, "simulated environment", ""},
@@ -81,7 +81,8 @@ func check(line int, text string) []string {
 	var found []string
 	for _, m := range matchers {
 		for _, at := range m.find.FindAllStringIndex(text, -1) {
-			if m.unless != nil && m.unless.MatchString(text[at[1]:]) {
+			qualified := at[0] > 0 && text[at[0]-1] == '.' // as ledger.Forever
+			if qualified || m.unless != nil && m.unless.MatchString(text[at[1]:]) {
 				continue
 			}
 			words := strings.Join(strings.Fields(text[at[0]:at[1]]), " ")
