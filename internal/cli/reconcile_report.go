@@ -14,10 +14,10 @@ import (
 
 // summary counts findings, with the money they are about.
 type summary struct {
-	trades, mended int
-	counts         map[reconcile.Kind]int
-	money          map[reconcile.Kind]*reconcile.Money
-	differences    int
+	trades, corrected int
+	counts            map[reconcile.Kind]int
+	money             map[reconcile.Kind]*reconcile.Money
+	differences       int
 }
 
 func (s *summary) add(r reconcileRow) {
@@ -31,7 +31,7 @@ func (s *summary) add(r reconcileRow) {
 	}
 	s.money[r.Finding].Add(r.money())
 	if r.Mended {
-		s.mended++
+		s.corrected++
 	}
 	if r.Finding.Difference() {
 		s.differences++
@@ -39,7 +39,7 @@ func (s *summary) add(r reconcileRow) {
 }
 
 // open is how many differences need an operator.
-func (s *summary) open() int { return s.differences - s.mended }
+func (s *summary) open() int { return s.differences - s.corrected }
 
 // money is what a row is about. Where all agrees it is what was captured: of a
 // failed trade no money moved. Of a difference it is what is expected, else what
@@ -75,8 +75,8 @@ func (s *summary) line() string {
 	if len(parts) == 0 {
 		return "reconcile: no trade to look at"
 	}
-	if s.mended > 0 {
-		parts = append(parts, fmt.Sprintf("%d of them mended", s.mended))
+	if s.corrected > 0 {
+		parts = append(parts, fmt.Sprintf("%d of them corrected", s.corrected))
 	}
 	return fmt.Sprintf("reconcile: %s: %s", counted(s.trades, "trade"), strings.Join(parts, ", "))
 }
@@ -100,7 +100,7 @@ func (r *reconciling) report() (*summary, error) {
 	}
 	out, log := r.cmd.OutOrStdout(), r.cmd.ErrOrStderr()
 	if r.quiet && found.open() == 0 && r.output == "table" {
-		if found.mended > 0 {
+		if found.corrected > 0 {
 			fmt.Fprintln(log, found.line())
 		}
 		return found, nil
@@ -153,8 +153,8 @@ func (r *reconciling) printTable(w io.Writer, found *summary) error {
 			fmt.Fprintf(t, "%s\t%d\t%s\n", k, found.counts[k], found.moneyText(k, "", ""))
 		}
 	}
-	if found.mended > 0 {
-		fmt.Fprintf(t, "mended\t%d\t\n", found.mended)
+	if found.corrected > 0 {
+		fmt.Fprintf(t, "corrected\t%d\t\n", found.corrected)
 	}
 	return t.Flush()
 }
@@ -229,6 +229,6 @@ func (r *reconciling) printJSON(w io.Writer, found *summary) error {
 	if err := enc.Encode(sums); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, `,"trades":%d,"differences":%d,"mended":%d}`+"\n", found.trades, found.differences, found.mended)
+	_, err = fmt.Fprintf(w, `,"trades":%d,"differences":%d,"corrected":%d}`+"\n", found.trades, found.differences, found.corrected)
 	return err
 }

@@ -205,8 +205,8 @@ type reconcileRow struct {
 	GatewayAmount capture.Amount `json:"gateway_amount,omitzero"`
 	CaptureBefore time.Time      `json:"capture_before,omitzero"`
 	Written       bool           `json:"written,omitempty"`
-	Mended        bool           `json:"mended,omitempty"`  // written, and agreed since
-	Unasked       bool           `json:"unasked,omitempty"` // it had given up on the gateway
+	Mended        bool           `json:"corrected,omitempty"` // written, and agreed since
+	Unasked       bool           `json:"unasked,omitempty"`   // it had given up on the gateway
 	Why           string         `json:"why"`
 }
 

@@ -128,7 +128,7 @@ func TestStoreReadsNotesOfBefore(t *testing.T) {
 	b := newStore(t)
 	putLetter(t, b, "1")
 	putLetter(t, b, "2")
-	before := `{"letter":1,"trade_id":"T1","by":"ann","note":"mended","stream":"JOBS","sequence":4}`
+	before := `{"letter":1,"trade_id":"T1","by":"ann","note":"corrected","stream":"JOBS","sequence":4}`
 	if _, err := b.JS.Publish(t.Context(), deadletter.SubjectPrefix+"republished", []byte(before)); err != nil {
 		t.Fatal(err)
 	}

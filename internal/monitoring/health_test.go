@@ -77,7 +77,7 @@ func TestSystemdIsTold(t *testing.T) {
 	began := time.Now()
 	w.worker = processtest.Start(t, "worker", w.env("NOTIFY_SOCKET="+sd.socket, "WATCHDOG_USEC=400000"), program, "run")
 	processtest.WaitFor(t, patience, "READY", func() bool { return sd.count("READY=1") > 0 })
-	t.Logf("from start to READY, streams made anew: %s", time.Since(began).Round(time.Millisecond))
+	t.Logf("from start to READY, streams created again: %s", time.Since(began).Round(time.Millisecond))
 	if code, text := w.ask("/readyz"); code != 200 {
 		t.Errorf("READY was sent while /readyz returns %d %s", code, text)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-var update = flag.Bool("update", false, "write the table of docs/metrics.md anew")
+var update = flag.Bool("update", false, "write the table of docs/metrics.md again")
 
 // program is the program under test, built once.
 var program string

@@ -66,7 +66,7 @@ func TestPermissionsAreEnough(t *testing.T) {
 		}
 	}
 	w.checkedAs("worker", 0, "this user may do what is needed for the worker", "not publish")
-	w.checkedAs("people", 1, "this user may not publish to $JS.ACK.CAPTURE_JOBS.capture-worker.>", "subscribe to")
+	w.checkedAs("operator", 1, "this user may not publish to $JS.ACK.CAPTURE_JOBS.capture-worker.>", "subscribe to")
 	w.worker.Signal(syscall.SIGTERM)
 	w.worker.EndsWell(patience)
 	refusedNothing(t, "the worker", w.worker.Out.String())
@@ -76,14 +76,14 @@ func TestPermissionsAreEnough(t *testing.T) {
 // without waiting for its timeout.
 func TestAMissingPermissionIsNamed(t *testing.T) {
 	t.Parallel()
-	w := newGuardedWorld(t, "stranger")
+	w := newGuardedWorld(t, "publisher")
 	for command, subject := range map[string]string{
 		"run": "$JS.API.STREAM.INFO.CAPTURES", "check": "$JS.API.INFO", "show T1": "$JS.API.STREAM.MSG.GET.CAPTURES",
 		"dlq list": "$JS.API.CONSUMER.CREATE.CAPTURE_DLQ", "publish " + rows(t): "$JS.API.STREAM.INFO.CAPTURE_JOBS",
 	} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
-			code, out := processtest.Finish(t, patience, command, w.env(as("stranger")...), program, strings.Fields(command)...)
+			code, out := processtest.Finish(t, patience, command, w.env(as("publisher")...), program, strings.Fields(command)...)
 			last := out[strings.LastIndex("\n"+strings.TrimRight(out, "\n"), "\n"):]
 			if command == "check" {
 				last = out // check prints one line per finding
@@ -106,8 +106,8 @@ func newGuardedWorld(t *testing.T, name string) *world {
 	srv, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: w.port, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoAuthUser: "owner",
 		Users: []*server.User{
-			{Username: "owner"}, {Username: "worker", Password: "pass", Permissions: lists[0]}, {Username: "people", Password: "pass", Permissions: lists[1]},
-			{Username: "stranger", Password: "pass", Permissions: &server.Permissions{
+			{Username: "owner"}, {Username: "worker", Password: "pass", Permissions: lists[0]}, {Username: "operator", Password: "pass", Permissions: lists[1]},
+			{Username: "publisher", Password: "pass", Permissions: &server.Permissions{
 				Publish: &server.SubjectPermission{Allow: []string{"capture.jobs.>"}}, Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
 			}},
 		},
@@ -171,7 +171,7 @@ func as(user string) []string {
 // operator runs a command of an operator that succeeds and prints a text.
 func (w *world) operator(command, says string) {
 	w.t.Helper()
-	code, out := processtest.Finish(w.t, patience, command, w.env(as("people")...), program, strings.Fields(command)...)
+	code, out := processtest.Finish(w.t, patience, command, w.env(as("operator")...), program, strings.Fields(command)...)
 	refusedNothing(w.t, command, out)
 	if code != 0 || !strings.Contains(out, says) {
 		w.t.Errorf("%s: exit code %d, want 0 and %q: %s", command, code, says, out)

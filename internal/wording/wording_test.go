@@ -1,7 +1,6 @@
 package wording
 
 import (
-	"flag"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -14,14 +13,6 @@ import (
 )
 
 const root = "../.."
-
-var all = flag.Bool("all", false, "check the packages of pending too")
-
-// pending are folders whose Go files are not rewritten yet. Remove a line once
-// its folder passes: go test ./internal/wording -all
-var pending = []string{
-	"internal/cli", "internal/monitoring", "internal/preflight", "internal/service",
-}
 
 // skipped are folders without text of ours, and files that quote other text.
 var skipped = []string{
@@ -49,7 +40,7 @@ func TestWording(t *testing.T) {
 			return nil
 		case strings.HasSuffix(name, ".md"):
 			found = checkMarkdown(t, path)
-		case strings.HasSuffix(name, ".go") && (*all || !isPending(name)):
+		case strings.HasSuffix(name, ".go"):
 			found = checkGo(t, path)
 		default:
 			return nil
@@ -66,10 +57,6 @@ func TestWording(t *testing.T) {
 	if files < 20 {
 		t.Errorf("only %d files were checked", files)
 	}
-}
-
-func isPending(name string) bool {
-	return slices.ContainsFunc(pending, func(dir string) bool { return strings.HasPrefix(name, dir+"/") })
 }
 
 func checkMarkdown(t *testing.T, path string) []string {
