@@ -16,10 +16,10 @@ build: ## build bin/capture-worker
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/capture-worker
 
 .PHONY: lint
-lint: ## formatting, vet, staticcheck, wording
+lint: ## formatting, vet, golangci-lint, wording
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
 	go vet ./...
-	go tool -modfile=tools/go.mod staticcheck ./...
+	go tool -modfile=tools/go.mod golangci-lint run ./...
 	go test ./internal/wording
 
 # Programs of the tests. Those whose tests start processes build into it too:

@@ -206,8 +206,8 @@ func (s *Sim) note(format string, args ...any) {
 		return
 	}
 	t := s.now
-	days := t / (24 * time.Hour)
-	t -= days * 24 * time.Hour
+	days := int64(t / (24 * time.Hour))
+	t %= 24 * time.Hour
 	fmt.Fprintf(s.history, "%dd %02d:%02d:%06.3f ", days, int(t.Hours()), int(t.Minutes())%60, (t % time.Minute).Seconds())
 	fmt.Fprintf(s.history, format+"\n", args...)
 }

@@ -161,9 +161,9 @@ func (l *rowLimit) Read(p []byte) (int, error) {
 
 // Reason is what is wrong with a row, without what the list says anyway.
 func Reason(err error) string {
-	bad, is := err.(*capture.MalformedError) // of one that is wrapped, the words around it count
+	var bad *capture.MalformedError
 	switch {
-	case !is:
+	case !errors.As(err, &bad) || errors.Unwrap(err) != nil: // of one that is wrapped, the words around it count
 		return err.Error()
 	case bad.Field == "":
 		return bad.Detail + " (" + bad.Reason + ")"

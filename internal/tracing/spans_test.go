@@ -51,7 +51,7 @@ func event(typ capture.EventType, n int) capture.Event {
 	return e
 }
 
-func mustAppend(t *testing.T, l ledger.Ledger, ctx context.Context, e capture.Event, after uint64) uint64 {
+func mustAppend(ctx context.Context, t *testing.T, l ledger.Ledger, e capture.Event, after uint64) uint64 {
 	t.Helper()
 	seq, err := l.Append(ctx, e, after)
 	if err != nil {
@@ -64,9 +64,9 @@ func mustAppend(t *testing.T, l ledger.Ledger, ctx context.Context, e capture.Ev
 func work(t *testing.T, traces *tracing.Tracing, l ledger.Ledger, m message, answer capture.Answer) {
 	t.Helper()
 	ctx, done := traces.Jobs("CAPTURE_JOBS", "capture-worker")(t.Context(), m)
-	seq := mustAppend(t, l, ctx, event(capture.Attempted, 1), 0)
+	seq := mustAppend(ctx, t, l, event(capture.Attempted, 1), 0)
 	traces.Gateway(fixed{&answer}, "https://g.example:8443/Payments?token=abc").Capture(ctx, gateway.CaptureRequest{TradeID: "t"})
-	mustAppend(t, l, ctx, event(capture.Captured, 2), seq)
+	mustAppend(ctx, t, l, event(capture.Captured, 2), seq)
 	done(worker.Disposition{Do: worker.Ack, Rule: "paid"})
 }
 
@@ -201,7 +201,7 @@ func TestNotifications(t *testing.T) {
 	traces := startTracing(t, c, nil)
 	l := traces.Ledger(&ledger.Memory{})
 	ctx, _ := (&tracing.Tracing{}).Jobs("S", "c")(t.Context(), message{header: nats.Header{"traceparent": {publisher}}})
-	seq := mustAppend(t, l, ctx, event(capture.Attempted, 1), 0)
+	seq := mustAppend(ctx, t, l, event(capture.Attempted, 1), 0)
 
 	notices := traces.Notices("/notify")
 	foreign, _ := (&tracing.Tracing{}).Jobs("S", "c")(t.Context(), message{header: nats.Header{"traceparent": {other}}})
@@ -209,7 +209,7 @@ func TestNotifications(t *testing.T) {
 	if _, err := l.Load(ctx, "t"); err != nil {
 		t.Fatal(err)
 	}
-	seq = mustAppend(t, l, ctx, event(capture.Notified, 2), seq)
+	seq = mustAppend(ctx, t, l, event(capture.Notified, 2), seq)
 	done(nil)
 
 	ctx = notices.Resolving(t.Context(), "t")
@@ -217,7 +217,7 @@ func TestNotifications(t *testing.T) {
 		t.Fatal(err)
 	}
 	traces.Gateway(fixed{&capture.Answer{Kind: capture.AnswerDone}}, "https://g.example/P").Query(ctx, "t")
-	mustAppend(t, l, ctx, event(capture.Captured, 3), seq)
+	mustAppend(ctx, t, l, event(capture.Captured, 3), seq)
 	stop(t, traces)
 
 	received := c.span(t, "POST /notify")
@@ -243,7 +243,7 @@ func TestSecondJobLinksToTheTradesTrace(t *testing.T) {
 	traces := startTracing(t, c, nil)
 	l := traces.Ledger(&ledger.Memory{})
 	ctx, _ := (&tracing.Tracing{}).Jobs("S", "c")(t.Context(), message{header: nats.Header{"traceparent": {publisher}}})
-	mustAppend(t, l, ctx, event(capture.Captured, 1), 0)
+	mustAppend(ctx, t, l, event(capture.Captured, 1), 0)
 	ctx, done := traces.Jobs("S", "c")(t.Context(), message{})
 	for range 3 {
 		if _, err := l.LoadLatest(ctx, "t"); err != nil {
