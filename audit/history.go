@@ -38,8 +38,8 @@ type history struct {
 	round   round
 }
 
-// stretch has the counts that may park a trade, since its start or since an operator last
-// sent it back to work.
+// stretch has the counters that can cause a trade to be parked. They start at zero
+// with the trade's first event and each time an operator sends it back to work.
 type stretch struct {
 	first        time.Time // of the first event since then or since the last outcome
 	ids          int       // new request_ids used

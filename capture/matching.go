@@ -207,7 +207,8 @@ func (s *selection) takesAttributes(attribute func(i int, name string) (string, 
 	return nil
 }
 
-// takesData decides by the members of a valid object; nil has none.
+// takesData returns an error unless the members of doc satisfy the conditions on
+// the data of an event. A nil doc has no members.
 func (s *selection) takesData(doc *document) error {
 	if len(s.members) == 0 {
 		return nil

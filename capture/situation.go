@@ -207,8 +207,9 @@ func (v situation) mayLand() bool {
 	return v.s.callLost() || internal && v.s.AuthorizedSum != v.s.CallSum
 }
 
-// lowered: a call is in doubt, and less is authorized than before it. That call
-// may have captured the difference, so another one would capture twice.
+// lowered reports whether Order Query shows a smaller authorized sum than before a
+// call that is in doubt. That call may have captured the difference, so another
+// one would capture twice.
 func (v situation) lowered(shown Amount) bool {
 	if !v.inDoubt() || shown.IsZero() {
 		return false

@@ -35,7 +35,8 @@ func nearest(name string, known []string) string {
 	return ""
 }
 
-// maxCompared limits the work on untrusted names.
+// maxCompared is the length in bytes up to which an unknown name is compared with
+// the known ones, to suggest one.
 const maxCompared = 100
 
 // distance counts the characters to insert, remove or change (Levenshtein).

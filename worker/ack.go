@@ -99,9 +99,10 @@ const (
 	errorDelays = 12
 )
 
-// finish sends the broker the signal that a disposition stands for, and returns
-// what was done: a job stays in the stream until its dead letter is stored. A lost
-// signal costs a redelivery, which the ledger absorbs.
+// finish sends the ack, nak or term of a disposition to the broker. It returns the
+// disposition that was carried out, which is a retry if the dead letter could not
+// be stored. If the broker does not receive it, the job is delivered again, and
+// the ledger shows that it is done.
 func (w *Worker) finish(ctx context.Context, m jetstream.Msg, d Disposition) Disposition {
 	if d.Do == DeadLetter {
 		stored, err := w.cfg.DeadLetters.Put(ctx, m, d.Reason, d.Detail)

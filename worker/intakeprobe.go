@@ -94,7 +94,8 @@ type permit struct {
 	guard  *intakeGuard
 }
 
-// await waits until jobs may be taken; with a permit it is one job.
+// await waits until jobs may be taken. If it returns a permit, the intake is
+// paused and exactly one job may be taken, to probe the gateway.
 func (i *Intake) await(ctx context.Context) (*permit, error) {
 	select {
 	case <-i.started:

@@ -57,8 +57,8 @@ func (t *fairSemaphore) lane(name string, weight int) *lane {
 // errNoPlace is returned by acquire if maxWait was over.
 var errNoPlace = errors.New("no place became free in time")
 
-// acquire waits for a place until ctx ends or maxWait is over. The caller gives it
-// back by release.
+// acquire waits for a slot until ctx ends or maxWait has elapsed. The caller
+// returns the slot with release.
 func (t *fairSemaphore) acquire(ctx context.Context, l *lane) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("waiting for a turn: %w", ctx.Err())

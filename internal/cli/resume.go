@@ -39,7 +39,8 @@ called again.
 
 Who, why and until when is kept in the bucket CAPTURE_CONTROL.`
 
-// maxAccepted bounds how long a code is accepted.
+// maxAccepted is the longest time for which an operator may accept refusals with
+// one code of the gateway.
 const maxAccepted = 7 * 24 * time.Hour
 
 func newResumeCmd(a *app) *cobra.Command {

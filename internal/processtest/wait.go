@@ -10,10 +10,9 @@ import (
 	"github.com/capture-worker/capture-worker/internal/freeport"
 )
 
-// Patience bounds every wait whose length is not what a test is about: the time
-// that a machine may take on which everything is slow. It is long, because a
-// wait that ends well ends at once, and one that is too short reports the
-// machine and not of the program.
+// Patience is the timeout of every wait in tests that do not test timing. It is
+// long: a wait that succeeds returns at once, and a short timeout would fail on a
+// slow machine without a bug in the program.
 const Patience = 2 * time.Minute
 
 // WaitFor waits until the condition holds, and fails the test when it does not

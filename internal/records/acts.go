@@ -24,7 +24,7 @@ type Act struct {
 	Raw    json.RawMessage `json:"event"` // the event or note that records it
 }
 
-// ActQuery selects acts; what is empty selects all.
+// ActQuery selects acts of operators. An empty field matches every act.
 type ActQuery struct {
 	Trade    string // trade_id
 	Letter   uint64 // a dead letter's sequence

@@ -77,7 +77,8 @@ func (s *Store) checkSchema(ctx context.Context) error {
 	return nil
 }
 
-// analyze counts what the tables hold, by which the database plans its queries.
+// analyze updates the statistics of the tables (ANALYZE), from which the database
+// plans its queries.
 func (s *Store) analyze(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
