@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -52,6 +53,7 @@ func FuzzReadAgrees(f *testing.F) {
 func FuzzBodyAgrees(f *testing.F) {
 	f.Add(user, "example-secret-key", "order A-1001", "", "ca51f2fas3i0f8uiw7efj6oe", int64(1720684254))
 	f.Add("ü<&>", "k", "café \u2028 \x00\x7f \"\\ \xff\xfe", "https://shop.example/n?a=1&b=2", "", int64(-1))
+	f.Add(user, "example-secret-key", "", "https://shop.example/n", "ca51f2fas3i0f8uiw7efj6oe", int64(1720684254))
 	f.Add("\xff", "\x00", "\t\b\f\r\n", "\u2029\ufffd", "'/", int64(0))
 	f.Fuzz(func(t *testing.T, user, key, description, notifyURL, id string, unix int64) {
 		if user == "" || key == "" {
@@ -64,7 +66,7 @@ func FuzzBodyAgrees(f *testing.F) {
 		})
 		for range 2 { // the second signer may be used, and is as good as new
 			bodyIs(t, gateway.CaptureBody(client, r), user, gateway.Secret(key), gateway.MethodCapture, unix, map[string]string{
-				"trade_id": trade, "amount": "24.90", "currency": "EUR", "description": description, "notify_url": notifyURL, "request_id": id,
+				"trade_id": trade, "amount": "24.90", "currency": "EUR", "description": cmp.Or(description, "capture of "+trade), "notify_url": notifyURL, "request_id": id,
 			})
 			bodyIs(t, gateway.QueryBody(client, id), user, gateway.Secret(key), gateway.MethodQueryOrder, unix, map[string]string{"trade_id": id})
 		}
