@@ -32,7 +32,7 @@ func TestRecorderWithDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	lost := capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: capture.Answer{Kind: capture.AnswerUnknown, Why: "timeout"}}
-	if _, e, err := recorder.Apply(t.Context(), trade, &job, lost); err != nil || e == nil || !e.RetryAt.After(time.Now()) {
+	if _, e, err := recorder.Apply(t.Context(), trade, &job, &lost); err != nil || e == nil || !e.RetryAt.After(time.Now()) {
 		t.Fatalf("a lost answer: %+v, %v; want another try later, not at once", e, err)
 	}
 	r := &reconcile.Resolver{Recorder: recorder, Query: saysPaid(t)}

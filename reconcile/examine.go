@@ -118,7 +118,7 @@ func (r *batchRun) record(v Verdict, trade *Trade) (Verdict, error) {
 	if v.Event == nil || !r.UpdateKnown {
 		return v, nil
 	}
-	_, event, err := r.Resolver.Recorder.Apply(r.ctx, trade, nil, v.finding())
+	_, event, err := r.Resolver.Recorder.Apply(r.ctx, trade, nil, new(v.finding()))
 	switch {
 	case err != nil && r.ctx.Err() != nil:
 		return v, context.Cause(r.ctx)

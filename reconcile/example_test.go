@@ -86,7 +86,7 @@ func ExampleRecorder() {
 	asked := recorder.Ask(ctx, func(context.Context, string) capture.Answer { // in production: client.Query
 		return capture.Answer{Kind: capture.AnswerDone, Order: &capture.Order{State: capture.OrderAuthorized, Amount: job.Amount}}
 	}, "T9")
-	trade, event, err := recorder.Apply(ctx, trade, nil, asked)
+	trade, event, err := recorder.Apply(ctx, trade, nil, &asked)
 	if err != nil {
 		fmt.Println(err)
 		return

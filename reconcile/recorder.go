@@ -167,15 +167,15 @@ func (r *Recorder) FailsBy(t *Trade, job *capture.Job, f capture.Finding) (code 
 // judges the same finding again on the new state, so that no answer is lost. It
 // returns the event that was written, nil if there was nothing to write. job
 // may be nil: the job in the ledger is used then.
-func (r *Recorder) Apply(ctx context.Context, t *Trade, job *capture.Job, f capture.Finding) (*Trade, *capture.Event, error) {
+func (r *Recorder) Apply(ctx context.Context, t *Trade, job *capture.Job, f *capture.Finding) (*Trade, *capture.Event, error) {
 	return r.apply(ctx, t, job, f, nil)
 }
 
 // apply is Apply with a function that completes each draft.
-func (r *Recorder) apply(ctx context.Context, t *Trade, job *capture.Job, f capture.Finding, complete func(*capture.Event)) (*Trade, *capture.Event, error) {
+func (r *Recorder) apply(ctx context.Context, t *Trade, job *capture.Job, f *capture.Finding, complete func(*capture.Event)) (*Trade, *capture.Event, error) {
 	received := r.Clock()
 	for range maxRereads {
-		e := capture.Judge(&t.State, job, f, received, r.Policy)
+		e := r.judge(t, job, f, received)
 		if e == nil {
 			return t, nil, nil
 		}
@@ -194,6 +194,14 @@ func (r *Recorder) apply(ctx context.Context, t *Trade, job *capture.Job, f capt
 		t = after
 	}
 	return t, nil, fmt.Errorf("trade %s: %w", t.ID, ErrContended)
+}
+
+// judge is apart from apply so that the arguments take no stack while the event is
+// appended (docs/decisions/050).
+//
+//go:noinline
+func (r *Recorder) judge(t *Trade, job *capture.Job, f *capture.Finding, received time.Time) *capture.Event {
+	return capture.Judge(&t.State, job, *f, received, r.Policy)
 }
 
 // stamp fills in what every event has, and the next retry time of evidence.

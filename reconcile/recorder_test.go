@@ -85,12 +85,12 @@ func TestLearnJudgesAgainAfterAConflict(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	after, event, err := mine.Apply(t.Context(), stale, nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)})
+	after, event, err := mine.Apply(t.Context(), stale, nil, &capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)})
 	if err != nil || event == nil || event.Type != capture.Captured || after.State.Phase != capture.PhaseCaptured {
 		t.Errorf("%+v, %v: want captured on top of the others' events", event, err)
 	}
 	// Once more changes nothing.
-	if _, event, err = mine.Apply(t.Context(), stale, nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)}); err != nil || event != nil {
+	if _, event, err = mine.Apply(t.Context(), stale, nil, &capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)}); err != nil || event != nil {
 		t.Errorf("learning it twice wrote %+v, %v", event, err)
 	}
 }
@@ -133,7 +133,7 @@ func TestLearnGivesUpOnContention(t *testing.T) {
 		return nil
 	}}
 	recorder := newRecorder(book, "mine")
-	_, _, err := recorder.Apply(t.Context(), announce(t, recorder), nil, capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)})
+	_, _, err := recorder.Apply(t.Context(), announce(t, recorder), nil, &capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: paid(t)})
 	if !errors.Is(err, reconcile.ErrContended) || conflicts > 100 {
 		t.Errorf("%v after %d conflicts, want ErrContended after a bounded number", err, conflicts)
 	}
@@ -152,7 +152,7 @@ func TestALostCallIsAskedAboutSeldom(t *testing.T) {
 		now := noon
 		recorder.Now = func() time.Time { return now }
 		trade := announce(t, recorder)
-		trade, _, err := recorder.Apply(t.Context(), trade, nil, capture.Finding{
+		trade, _, err := recorder.Apply(t.Context(), trade, nil, &capture.Finding{
 			Via: capture.ViaCapture, Call: 1, Answer: capture.Answer{Kind: capture.AnswerUnknown, Why: "reset"}})
 		var asked []float64
 		for err == nil && len(asked) < len(want) {
@@ -166,7 +166,7 @@ func TestALostCallIsAskedAboutSeldom(t *testing.T) {
 				t.Fatalf("%s, asked after %v s: %s by the row %q", state, asked, step.Do, step.Rule)
 			}
 			asked = append(asked, now.Sub(noon).Seconds())
-			trade, _, err = recorder.Apply(t.Context(), trade, nil, capture.Finding{Via: capture.ViaQuery, Asked: now, Answer: capture.Answer{
+			trade, _, err = recorder.Apply(t.Context(), trade, nil, &capture.Finding{Via: capture.ViaQuery, Asked: now, Answer: capture.Answer{
 				Kind: capture.AnswerDone, Order: &capture.Order{TradeID: "T1", State: state}}})
 		}
 		if err != nil || !slices.Equal(asked, want) {
@@ -205,7 +205,7 @@ func TestResolveAsksWhetherATradeMayFail(t *testing.T) {
 		recorder := newRecorder(&ledger.Memory{}, "mine")
 		announce(t, recorder)
 		refused := capture.Finding{Via: capture.ViaCapture, Call: 1, Answer: capture.Answer{Kind: capture.AnswerRefused, Code: capture.CodeAmountExceeded}}
-		if _, _, err := recorder.Apply(t.Context(), mustOpen(t, recorder), nil, refused); err != nil {
+		if _, _, err := recorder.Apply(t.Context(), mustOpen(t, recorder), nil, &refused); err != nil {
 			t.Fatal(err)
 		}
 		asked := ""

@@ -105,7 +105,7 @@ func (r *Releaser) Release(ctx context.Context, tradeID string) (Release, error)
 	finding := r.Recorder.Ask(ctx, r.Query, trade.GatewayID(tradeID))
 	// An answer proves nothing about a trade that was withdrawn before its job came.
 	if trade.State.Job.TradeID != "" || !r.Retry {
-		if trade, _, err = r.Recorder.apply(ctx, trade, nil, finding, r.sign); err != nil {
+		if trade, _, err = r.Recorder.apply(ctx, trade, nil, &finding, r.sign); err != nil {
 			return Release{}, err
 		}
 	}

@@ -96,7 +96,7 @@ func (r *Resolver) Resolve(ctx context.Context, tradeID string) (Result, error) 
 	}
 	finding := r.ask(ctx, trade, tradeID)
 	result := Result{Before: trade.State, Answer: finding.Answer}
-	trade, result.Event, err = r.Recorder.Apply(ctx, trade, nil, finding)
+	trade, result.Event, err = r.Recorder.Apply(ctx, trade, nil, &finding)
 	result.After = trade.State
 	return result, err
 }

@@ -106,7 +106,7 @@ func (p *Processor) query(ctx, stop context.Context, trade *reconcile.Trade, job
 	tradeID := cmp.Or(trade.State.Job.TradeID, job.TradeID)
 	finding := p.ask(ctx, tradeID)
 	finding.Excused = p.observe(ctx, tradeID, &finding) || !p.mayFail(ctx, trade, job, finding)
-	trade, _, err = p.Recorder.Apply(ctx, trade, job, finding)
+	trade, _, err = p.Recorder.Apply(ctx, trade, job, &finding)
 	return trade, err
 }
 
@@ -169,10 +169,17 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 	if err != nil {
 		return trade, decideAgain(err)
 	}
-	finding := capture.Finding{Via: capture.ViaCapture, Call: intent.Call, Answer: p.call(ctx, intent, step.Until)}
-	finding.Excused = p.observe(ctx, intent.Job.TradeID, &finding)
+	finding := p.callNow(ctx, intent, step.Until)
 	trade, _, err = p.Recorder.Apply(ctx, trade, job, finding)
 	return trade, err
+}
+
+// callNow makes the announced call. It is apart from attempt so that the answer
+// takes no stack while events are appended (docs/decisions/050).
+func (p *Processor) callNow(ctx context.Context, intent *capture.Event, deadline time.Time) *capture.Finding {
+	finding := &capture.Finding{Via: capture.ViaCapture, Call: intent.Call, Answer: p.call(ctx, intent, deadline)}
+	finding.Excused = p.observe(ctx, intent.Job.TradeID, finding)
+	return finding
 }
 
 // call makes the announced call inside its lease: past it, others are free to

@@ -26,14 +26,19 @@ type tracedLedger struct {
 
 func (l *tracedLedger) Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error) {
 	ctx, end := l.t.startAppend(ctx, &e)
-	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
-		h := nats.Header{}
-		propagation.TraceContext{}.Inject(ctx, Carrier(h))
-		opts = append(opts, ledger.WithHeaders(h))
+	if trace.SpanContextFromContext(ctx).IsValid() {
+		opts = withTraceHeaders(ctx, opts)
 	}
 	seq, err := l.Ledger.Append(ctx, e, after, opts...)
 	end(err)
 	return seq, err
+}
+
+// withTraceHeaders adds the headers that continue the trace of ctx.
+func withTraceHeaders(ctx context.Context, opts []ledger.AppendOption) []ledger.AppendOption {
+	h := nats.Header{}
+	propagation.TraceContext{}.Inject(ctx, Carrier(h))
+	return append(opts, ledger.WithHeaders(h))
 }
 
 // startAppend returns the context of the trade's trace for an append, and starts
