@@ -49,7 +49,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	calls := s.metrics.Gateway(traces.Gateway(s.client, c.Gateway.URL))
 	s.behind = NewLedgerGuard(c, s.js, stored, decoder, ready.control, log)
 	s.behind.Start(ctx)
-	gate := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
+	limiter := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
 		// What the lease leaves beside a whole call.
 		SlotWait: c.Gateway.Timeout + leaseSlack,
@@ -57,21 +57,21 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 		Intake: newIntake(c, stored, calls.Query, ready, log),
 	})
 	recorder := NewRecorder(c, s.ledger, log)
-	deps := laneDeps{c: c, js: s.js, decoder: decoder, recorder: recorder, gateway: calls, gate: gate, counts: s.metrics, traces: traces, log: log, behind: s.behind}
-	s.crew = worker.Pool{Limiter: gate}
+	deps := laneDeps{c: c, js: s.js, decoder: decoder, recorder: recorder, gateway: calls, limiter: limiter, counts: s.metrics, traces: traces, log: log, behind: s.behind}
+	s.pool = worker.Pool{Limiter: limiter}
 	lanes := c.LaneList()
 	for _, lane := range lanes {
 		deps.weights += lane.Weight
 	}
 	for i, lane := range lanes {
-		s.crew.Workers = append(s.crew.Workers, deps.worker(lane, s.consumers[i]))
+		s.pool.Workers = append(s.pool.Workers, deps.worker(lane, s.consumers[i]))
 	}
-	gauge(s.metrics, s.crew)
-	gaugeIntake(s.metrics, gate, s.behind)
+	gauge(s.metrics, s.pool)
+	gaugeIntake(s.metrics, limiter, s.behind)
 	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
 	s.gauges.register(s.metrics)
 	s.keys = newKeyring(c.Gateway, s.client, log)
-	s.notices, err = notificationConfig(c, recorder, calls.Query, gate, s.keys, log)
+	s.notices, err = notificationConfig(c, recorder, calls.Query, limiter, s.keys, log)
 	s.notices.Tracer = traces.Notices(c.Notify.Path)
 	return err
 }
@@ -83,7 +83,7 @@ type laneDeps struct {
 	decoder  *capture.Decoder
 	recorder *reconcile.Recorder
 	gateway  worker.Gateway
-	gate     *worker.GatewayLimiter
+	limiter     *worker.GatewayLimiter
 	counts   *metrics.Metrics
 	traces   *tracing.Tracing
 	log      *slog.Logger
@@ -95,14 +95,14 @@ type laneDeps struct {
 func (p laneDeps) worker(lane config.Lane, consumer jetstream.Consumer) *worker.Worker {
 	hands := worker.MaxInFlightFor(p.c.Worker.Concurrency)
 	return worker.New(worker.Config{
-		Consumer: consumer, Limiter: p.gate, DeadLetters: deadletter.Store{JS: p.js},
+		Consumer: consumer, Limiter: p.limiter, DeadLetters: deadletter.Store{JS: p.js},
 		Processor: &worker.Processor{
-			Jobs: p.decoder, Recorder: p.recorder, Gateway: p.gateway, Limiter: p.gate.Lane(lane.Name, lane.Weight),
+			Jobs: p.decoder, Recorder: p.recorder, Gateway: p.gateway, Limiter: p.limiter.Lane(lane.Name, lane.Weight),
 			// As many jobs may wait as are worked on.
 			Delayer: worker.NewDelayPool(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
 			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
 			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: gateway.NewRequestID, Log: p.log,
-			Intake: p.gate.Guard(), AskSince: p.behind.Since,
+			Intake: p.limiter.Guard(), AskSince: p.behind.Since,
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, MaxInFlight: hands,
 		Share:           float64(lane.Weight) / float64(p.weights),

@@ -20,23 +20,23 @@ import (
 )
 
 // gauge adds the gauges of the workers to m.
-func gauge(m *metrics.Metrics, crew worker.Pool) {
-	gate := crew.Limiter
-	m.Gauge("capture_jobs_in_hand", "Jobs in flight, those that wait for their next try included.", func() float64 { return float64(crew.InFlight()) })
-	m.Gauge("capture_jobs_waiting_inside", "Jobs in flight that wait for their next try.", func() float64 { return float64(crew.Delayed()) })
-	m.Gauge("capture_gateway_calls_in_flight", "Gateway calls in flight.", func() float64 { return float64(gate.Calls()) })
+func gauge(m *metrics.Metrics, pool worker.Pool) {
+	limiter := pool.Limiter
+	m.Gauge("capture_jobs_in_hand", "Jobs in flight, those that wait for their next try included.", func() float64 { return float64(pool.InFlight()) })
+	m.Gauge("capture_jobs_waiting_inside", "Jobs in flight that wait for their next try.", func() float64 { return float64(pool.Delayed()) })
+	m.Gauge("capture_gateway_calls_in_flight", "Gateway calls in flight.", func() float64 { return float64(limiter.Calls()) })
 	m.Gauge("capture_gateway_turns_waiting", "Jobs that wait for the rate limit or a turn at the gateway.",
-		func() float64 { return float64(gate.Waiting()) })
-	m.Halt(gate.KeyRefused)
+		func() float64 { return float64(limiter.Waiting()) })
+	m.Halt(limiter.KeyRefused)
 	m.Gauge("capture_gateway_down", "1 while the gateway gives no useful answers and no jobs are taken.",
-		func() float64 { return one(gate.Down()) })
+		func() float64 { return one(limiter.Down()) })
 }
 
 // gaugeIntake adds the gauges of what pauses the intake, or slows it down, until
 // an operator acts.
-func gaugeIntake(m *metrics.Metrics, gate *worker.GatewayLimiter, behind *controls.LedgerGuard) {
+func gaugeIntake(m *metrics.Metrics, limiter *worker.GatewayLimiter, behind *controls.LedgerGuard) {
 	m.Gauge("capture_intake_paused", "1 while no jobs are taken because the gateway refuses one trade after the other, which is taken for a fault of ours; /readyz and the log say which code.",
-		func() float64 { return one(gate.IntakePaused()) })
+		func() float64 { return one(limiter.IntakePaused()) })
 	m.Gauge("capture_ledger_behind", "1 while the ledger is known to have lost events, so that first calls ask Order Query before; see `capture-worker resume --ledger`.",
 		func() float64 { return one(behind.Behind()) })
 }

@@ -16,7 +16,7 @@ import (
 
 // notificationConfig returns the configuration of the handler of notifications,
 // which shares ledger, keys and limiter with the workers.
-func notificationConfig(c config.Config, recorder *reconcile.Recorder, query reconcile.Query, gate *worker.GatewayLimiter, keys *keyring, log *slog.Logger) (notify.Config, error) {
+func notificationConfig(c config.Config, recorder *reconcile.Recorder, query reconcile.Query, limiter *worker.GatewayLimiter, keys *keyring, log *slog.Logger) (notify.Config, error) {
 	allow, err := config.ParseNetworks(c.Notify.Allow)
 	if err != nil {
 		return notify.Config{}, fmt.Errorf("notify.allow: %w", err)
@@ -26,7 +26,7 @@ func notificationConfig(c config.Config, recorder *reconcile.Recorder, query rec
 		return notify.Config{}, fmt.Errorf("notify.trusted_proxies: %w", err)
 	}
 	return notify.Config{
-		Secrets: keys.secrets, Recorder: recorder, Query: query, Limiter: gate, Paused: gate.IntakePaused, MayFail: gate.MayFail, Log: log,
+		Secrets: keys.secrets, Recorder: recorder, Query: query, Limiter: limiter, Paused: limiter.IntakePaused, MayFail: limiter.MayFail, Log: log,
 		Sources: notify.Sources{Allow: allow, ProxyHeader: c.Notify.ProxyHeader, TrustedProxies: proxies},
 	}, nil
 }

@@ -64,7 +64,7 @@ type Service struct {
 	client        *gateway.Client
 	notifications net.Listener // nil if there are none
 
-	crew      worker.Pool
+	pool      worker.Pool
 	keys      *keyring
 	ledger    ledger.Ledger
 	consumers []jetstream.Consumer
@@ -168,7 +168,7 @@ func (s *Service) work(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
-		s.crew.Run(ctx)
+		s.pool.Run(ctx)
 		return nil
 	})
 	group.Go(func() error {

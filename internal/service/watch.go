@@ -22,10 +22,10 @@ func (s *Service) startHelpers(ctx context.Context) (stop func(), err error) {
 		if !s.nc.IsConnected() {
 			return errDisconnected
 		}
-		return s.crew.Ready()
+		return s.pool.Ready()
 	}
 	alive := func() error {
-		if !s.crew.Alive() {
+		if !s.pool.Alive() {
 			return errors.New("not alive: the worker loop is stuck")
 		}
 		return nil

@@ -58,17 +58,17 @@ func (a *Arena) fleetRate(ctx context.Context, size int, o ScenarioOptions) (rat
 	if err := a.fresh(ctx, map[string]any{"latency": fleetLatency.String()}); err != nil {
 		return 0, err
 	}
-	crew, err := a.startWorkers(ctx, size, fleetConcurrency)
+	workers, err := a.startWorkers(ctx, size, fleetConcurrency)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, crew.stop()) }()
+	defer func() { err = errors.Join(err, workers.stop()) }()
 	// Only now: else the first worker would have a stock of jobs for itself.
 	if err := a.Broker.Fill(ctx, jobs, a.ids); err != nil {
 		return 0, err
 	}
 	from, to := window(jobs)
-	history, err := a.history(ctx, crew[0], func(c rig.Counts) bool { return c.Effects >= to })
+	history, err := a.history(ctx, workers[0], func(c rig.Counts) bool { return c.Effects >= to })
 	if err != nil {
 		return 0, err
 	}

@@ -82,13 +82,13 @@ func (a *Arena) healthy(ctx context.Context, faults map[string]any, o ScenarioOp
 	if err := a.filled(ctx, int(fastest*(ramp+steady+3*time.Second).Seconds()), knobs); err != nil {
 		return 0, err
 	}
-	crew, err := a.startWorkers(ctx, 1, troubleConcurrency)
+	workers, err := a.startWorkers(ctx, 1, troubleConcurrency)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, crew.stop()) }()
+	defer func() { err = errors.Join(err, workers.stop()) }()
 	begin := time.Now()
-	history, err := a.history(ctx, crew[0], func(c rig.Counts) bool { return c.At.Sub(begin) > ramp+steady })
+	history, err := a.history(ctx, workers[0], func(c rig.Counts) bool { return c.At.Sub(begin) > ramp+steady })
 	if err != nil {
 		return 0, err
 	}
@@ -121,11 +121,11 @@ func (a *Arena) outage(ctx context.Context, down string, normal float64, o Scena
 	if err := a.filled(ctx, jobs, map[string]any{"latency": troubleLatency.String(), "down": down}); err != nil {
 		return r, err
 	}
-	crew, err := a.startWorkers(ctx, 1, troubleConcurrency)
+	workers, err := a.startWorkers(ctx, 1, troubleConcurrency)
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, crew.stop()) }()
+	defer func() { err = errors.Join(err, workers.stop()) }()
 	select {
 	case <-time.After(outageFor):
 	case <-ctx.Done():
@@ -136,7 +136,7 @@ func (a *Arena) outage(ctx context.Context, down string, normal float64, o Scena
 	}
 	over := time.Now()
 	_, to := window(jobs)
-	history, err := a.history(ctx, crew[0], func(c rig.Counts) bool { return c.Effects >= to })
+	history, err := a.history(ctx, workers[0], func(c rig.Counts) bool { return c.Effects >= to })
 	if err != nil {
 		return r, err
 	}
