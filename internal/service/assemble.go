@@ -83,7 +83,7 @@ type laneDeps struct {
 	decoder  *capture.Decoder
 	recorder *reconcile.Recorder
 	gateway  worker.Gateway
-	limiter     *worker.GatewayLimiter
+	limiter  *worker.GatewayLimiter
 	counts   *metrics.Metrics
 	traces   *tracing.Tracing
 	log      *slog.Logger
