@@ -24,8 +24,6 @@ func is(p Phase) condition { return func(v situation) bool { return v.phase() ==
 
 func not(c condition) condition { return func(v situation) bool { return !c(v) } }
 
-func both(a, b condition) condition { return func(v situation) bool { return a(v) && b(v) } }
-
 func all(conditions ...condition) condition {
 	return func(v situation) bool {
 		for _, c := range conditions {
