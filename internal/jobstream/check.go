@@ -118,8 +118,8 @@ func checkSubjects(s jetstream.StreamConfig, cfg Config) []Problem {
 		Do: "add the subjects to the stream, or correct jobs.subjects"}}
 }
 
-func checkJobs(s jetstream.StreamConfig, l Limits) []Problem {
-	var found []Problem
+func checkJobs(s jetstream.StreamConfig, cfg Config, l Limits) []Problem {
+	found := checkSubjects(s, cfg)
 	name := "stream " + s.Name
 	if s.MaxAge > 0 && s.MaxAge < l.Horizon {
 		found = append(found, Problem{What: fmt.Sprintf(
@@ -147,7 +147,7 @@ func CheckReplicas(s jetstream.StreamConfig, wanted int) []Problem {
 		Do: fmt.Sprintf("`nats stream edit %s --replicas %d`, or lower nats.replicas", s.Name, wanted)}}
 }
 
-func checkDLQ(s jetstream.StreamConfig) []Problem {
+func checkDLQ(s jetstream.StreamConfig, _ Config, _ Limits) []Problem {
 	for _, subject := range s.Subjects {
 		switch subject {
 		case deadletter.SubjectPrefix + ">":

@@ -99,16 +99,15 @@ func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream
 		return nil, err
 	}
 	const recreated = "the worker creates it when it starts"
-	if found.Jobs == nil {
-		gone(true, "stream "+streams.Jobs, recreated)
-	}
-	for i, wanted := range streams.Consumers {
-		if found.Jobs != nil && found.Consumers[i] == nil {
-			gone(true, "consumer "+wanted.Name, recreated)
+	for i, wanted := range jobstream.Streams(streams) {
+		if found.Streams[i] == nil {
+			gone(wanted.Vital, "stream "+wanted.Config.Name, recreated)
 		}
 	}
-	if found.DLQ == nil {
-		gone(false, "stream "+streams.DLQ, recreated)
+	for i, wanted := range streams.Consumers {
+		if found.Streams[0] != nil && found.Consumers[i] == nil {
+			gone(true, "consumer "+wanted.Name, recreated)
+		}
 	}
 	return append(problems, found.Problems...), nil
 }
