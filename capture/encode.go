@@ -14,11 +14,38 @@ import (
 // so that a decoder of this mapping reads it.
 var ErrEncode = errors.New("the job cannot be written in the mapped shape")
 
-// Encode writes a job as a message that a Decoder of this mapping reads as the
-// same job: the fields at their paths, and of each entry of Match the first
-// value. If Match asks for CloudEvents attributes it is an event in binary mode
-// with the given id, and header holds them; else header is empty. What is
-// written was read back and compared. Errors wrap ErrEncode or ErrMapping.
+// Encoder writes jobs as messages that a Decoder of the same mapping reads. It is
+// safe for concurrent use.
+type Encoder struct {
+	mapping Mapping
+	dec     *Decoder
+}
+
+// NewEncoder returns an encoder for messages of the shape that m describes.
+// Errors wrap ErrMapping.
+func NewEncoder(m Mapping) (*Encoder, error) {
+	dec, err := NewDecoder(m)
+	if err != nil {
+		return nil, err
+	}
+	return &Encoder{m, dec}, nil
+}
+
+// Encode is that of an Encoder for this mapping. Errors wrap ErrEncode or
+// ErrMapping.
+func (m Mapping) Encode(j Job, id string) (header map[string][]string, body []byte, err error) {
+	e, err := NewEncoder(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	return e.Encode(j, id)
+}
+
+// Encode writes a job as a message that is read as the same job: the fields at
+// their paths, and of each entry of Match the first value. If Match asks for
+// CloudEvents attributes it is an event in binary mode with the given id, and
+// header holds them; else header is empty. What is written was read back and
+// compared. Errors wrap ErrEncode.
 //
 // Of several paths of a field the first that leads to one place is written; a
 // JSONPath with a filter or a wildcard leads to many. An order_id, description
@@ -28,28 +55,40 @@ var ErrEncode = errors.New("the job cannot be written in the mapped shape")
 //
 // It is for a job that goes the way of the others again, not for telling the
 // owner of the events anything: members that no path names are not there.
-func (m Mapping) Encode(j Job, id string) (header map[string][]string, body []byte, err error) {
-	dec, err := NewDecoder(m)
-	if err != nil {
-		return nil, nil, err
-	}
+func (e *Encoder) Encode(j Job, id string) (header map[string][]string, body []byte, err error) {
 	j.Cleaned = ""
-	object, err := dec.object(m, j)
+	object, err := e.dec.object(e.mapping, j)
 	if err == nil {
 		body, err = json.Marshal(object)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrEncode, err)
 	}
-	header = m.attributes(id)
-	back, err := dec.Decode(header, body)
+	header = e.mapping.attributes(id)
+	back, err := e.dec.Decode(header, body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: read back: %w", ErrEncode, err)
 	}
-	if !sameText(back, dec.readable(j)) {
+	if !sameText(back, e.dec.readable(j)) {
 		return nil, nil, fmt.Errorf("%w: read back it is another job", ErrEncode)
 	}
 	return header, body, nil
+}
+
+// Unread lists the fields of a job that are set and that the mapping does not
+// read, so that Encode leaves them out. A description that every job gets does not
+// count.
+func (e *Encoder) Unread(j Job) []string {
+	if j.Description == defaultDescription(j) {
+		j.Description = ""
+	}
+	var names []string
+	for i, value := range j.texts() {
+		if value != "" && e.dec.fields.fields[i].off() {
+			names = append(names, fieldNames[i])
+		}
+	}
+	return names
 }
 
 // readable is the job without the texts that the mapping does not read.

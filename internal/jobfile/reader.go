@@ -22,7 +22,10 @@ type Row struct {
 	// Lines is how many lines of the file the row takes.
 	Lines int
 	Job   capture.Job
-	Body  []byte // the message; the row's own
+	// Header and Body are the message; they are the row's own. Only what Options.Encode
+	// writes has a header.
+	Header map[string][]string
+	Body   []byte
 	// Unread are the members of a message that nothing is read from; they are
 	// listed with Options.Enveloped.
 	Unread []string
@@ -86,13 +89,16 @@ type Options struct {
 	// Enveloped takes a row of JSON {"headers": …, "body": …} for a message with
 	// these headers, and lists what is not read: for operators who try a mapping.
 	Enveloped bool
+	// Encode, if set, writes the message of a row of CSV, instead of JSON of our own
+	// shape.
+	Encode func(capture.Job) (header map[string][]string, body []byte, err error)
 	// Note receives one line about columns that are not read, in each pass; it may
 	// be nil.
 	Note func(string)
 }
 
 // Read reads the rows of a file. Rows of JSON are messages as they are; those of
-// CSV become jobs of our own shape.
+// CSV become jobs of our own shape, or what Options.Encode writes.
 func Read(in io.Reader, o Options) (Rows, error) {
 	text, err := asText(in, o.Encoding)
 	if err != nil {
