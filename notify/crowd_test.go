@@ -154,4 +154,3 @@ func TestForeignNetworksGetNoPlace(t *testing.T) {
 		t.Errorf("%d denied, want 2", n)
 	}
 }
-
