@@ -23,6 +23,20 @@ type Options struct {
 	File  string          // path of a YAML file; "" is CAPTURE_CONFIG, and none if that is empty
 	Env   func() []string // nil is os.Environ
 	Flags *pflag.FlagSet  // parsed, with the flags of AddFlags; may be nil
+	// NoSecretFiles leaves the files that hold secrets unread, as on a machine that
+	// must not have them.
+	NoSecretFiles bool
+}
+
+// Lint reads one file, and nothing else: neither the environment, nor files that hold
+// secrets. The error is of type Problems; it has those of Load and of Validate, except
+// that a setting which another source may give is not missing.
+func Lint(path string) error {
+	c, err := Load(Options{File: path, Env: func() []string { return nil }, NoSecretFiles: true})
+	if err != nil {
+		return err
+	}
+	return c.Validate()
 }
 
 // Load reads the configuration. An error is of type Problems and holds every
@@ -47,7 +61,9 @@ func Load(o Options) (Config, error) {
 	for _, k := range allKeys() {
 		l.set(k)
 	}
-	l.readSecretFiles()
+	if !o.NoSecretFiles {
+		l.readSecretFiles()
+	}
 	return l.config, l.problems.asError()
 }
 

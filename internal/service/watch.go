@@ -38,6 +38,7 @@ func (s *Service) startHelpers(ctx context.Context) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var helpers sync.WaitGroup
 	helpers.Go(func() { s.keys.watch(ctx) })
+	helpers.Go(func() { s.certificates.watch(ctx) })
 	for i, lane := range c.LaneList() {
 		helpers.Go(func() { backlog(ctx, s.metrics, lane.Label(), s.consumers[i]) })
 	}
