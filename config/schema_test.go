@@ -130,7 +130,7 @@ func TestLint(t *testing.T) {
 	problems, ok := errors.AsType[config.Problems](err)
 	var keys []string
 	for _, p := range problems {
-		keys = append(keys, p.Key)
+		keys = append(keys, p.Area)
 	}
 	if want := []string{"nats.replicas", "gateway.tls_cert"}; !ok || !reflect.DeepEqual(keys, want) {
 		t.Errorf("problems %v (%v), want %v", keys, err, want)

@@ -102,8 +102,8 @@ func checkSubjects(s jetstream.StreamConfig, cfg Config) []finding.Finding {
 		Fix: "add the subjects to the stream, or correct jobs.subjects"}}
 }
 
-func checkJobs(s jetstream.StreamConfig, l Limits) []finding.Finding {
-	var found []finding.Finding
+func checkJobs(s jetstream.StreamConfig, cfg Config, l Limits) []finding.Finding {
+	found := checkSubjects(s, cfg)
 	name := "stream " + s.Name
 	if s.MaxAge > 0 && s.MaxAge < l.Horizon {
 		found = append(found, finding.Finding{Severity: finding.Warning, What: fmt.Sprintf(
@@ -131,7 +131,7 @@ func CheckReplicas(s jetstream.StreamConfig, wanted int) []finding.Finding {
 		Fix: fmt.Sprintf("`nats stream edit %s --replicas %d`, or lower nats.replicas", s.Name, wanted)}}
 }
 
-func checkDLQ(s jetstream.StreamConfig) []finding.Finding {
+func checkDLQ(s jetstream.StreamConfig, _ Config, _ Limits) []finding.Finding {
 	for _, subject := range s.Subjects {
 		switch subject {
 		case deadletter.SubjectPrefix + ">":

@@ -83,7 +83,7 @@ func (c *Checker) store(tier string, t jetstream.Tier) {
 	}
 }
 
-// streams looks at the jobs, the consumer and the dead letters.
+// streams looks at the streams beside the ledger, and at the consumers.
 func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
@@ -92,10 +92,12 @@ func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 		c.add(finding.Error, "jobs", "look at the server's log and the account's permissions", "%v", natsconn.Explain(js.Conn(), err))
 		return
 	}
-	if found.Jobs == nil {
-		c.missing("jobs", "stream "+c.Streams.Jobs)
-	} else {
-		c.add(finding.OK, "jobs", "", "stream %s holds %d messages (%s)", c.Streams.Jobs, found.Jobs.State.Msgs, bytesText(found.Jobs.State.Bytes))
+	for i, wanted := range jobstream.Streams(c.Streams) {
+		if info := found.Streams[i]; info == nil {
+			c.missing("jobs", "stream "+wanted.Config.Name)
+		} else {
+			c.add(finding.OK, "jobs", "", "stream %s holds %d messages (%s)", wanted.Config.Name, info.State.Msgs, bytesText(info.State.Bytes))
+		}
 	}
 	for i, wanted := range c.Streams.Consumers {
 		if found.Consumers[i] == nil {
@@ -103,11 +105,6 @@ func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 		} else {
 			c.consumer(found.Consumers[i])
 		}
-	}
-	if found.DLQ == nil {
-		c.missing("jobs", "stream "+c.Streams.DLQ)
-	} else {
-		c.add(finding.OK, "jobs", "", "stream %s holds %d messages", c.Streams.DLQ, found.DLQ.State.Msgs)
 	}
 	c.addAll("jobs", found.Findings)
 }

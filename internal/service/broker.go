@@ -38,6 +38,15 @@ type broker struct {
 	control   *controls.Store
 }
 
+// CreateStreams creates what is missing of the streams and consumers, as run
+// does at its start: the ledger, the jobs with their consumers, the dead letters
+// and what operators accept. It alters nothing that it finds, and like run it
+// creates no ledger if jobs were delivered without one.
+func CreateStreams(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) error {
+	_, _, err := findOrCreate(ctx, c, js, log)
+	return err
+}
+
 func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, problems []finding.Finding, err error) {
 	if err := ledgerLost(ctx, c, js); err != nil {
 		return ready, nil, err

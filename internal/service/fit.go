@@ -100,16 +100,15 @@ func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream
 		return nil, err
 	}
 	const recreated = "the worker creates it when it starts"
-	if found.Jobs == nil {
-		gone(finding.Error, "stream "+streams.Jobs, recreated)
-	}
-	for i, wanted := range streams.Consumers {
-		if found.Jobs != nil && found.Consumers[i] == nil {
-			gone(finding.Error, "consumer "+wanted.Name, recreated)
+	for i, wanted := range jobstream.Streams(streams) {
+		if found.Streams[i] == nil {
+			gone(severity(wanted.Vital), "stream "+wanted.Config.Name, recreated)
 		}
 	}
-	if found.DLQ == nil {
-		gone(finding.Warning, "stream "+streams.DLQ, recreated)
+	for i, wanted := range streams.Consumers {
+		if found.Streams[0] != nil && found.Consumers[i] == nil {
+			gone(finding.Error, "consumer "+wanted.Name, recreated)
+		}
 	}
 	return append(problems, found.Findings...), nil
 }
@@ -144,4 +143,12 @@ func ledgerLost(ctx context.Context, c config.Config, js jetstream.JetStream) er
 		}
 	}
 	return all.Err()
+}
+
+// severity is that of a stream that is gone.
+func severity(vital bool) finding.Severity {
+	if vital {
+		return finding.Error
+	}
+	return finding.Warning
 }
