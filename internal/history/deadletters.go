@@ -43,7 +43,7 @@ func WalkDeadLetters(ctx context.Context, box deadletter.Store, dec *capture.Dec
 	if err != nil {
 		return err
 	}
-	for l, err := range box.Messages(ctx) {
+	for l, err := range box.Messages(ctx, 0) {
 		if err != nil {
 			return err
 		}

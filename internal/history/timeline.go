@@ -78,6 +78,9 @@ func describe(e capture.Event, again time.Time) string {
 		if e.Job != nil {
 			add("for %s", e.Job.Amount)
 		}
+		if e.Source != nil {
+			add("%s", sourceText(*e.Source))
+		}
 		add("over by %s", e.LeaseUntil.UTC().Format(time.TimeOnly))
 	case capture.Captured, capture.Failed, capture.Parked:
 		if e.Reason != "" {
@@ -118,6 +121,18 @@ func describe(e capture.Event, again time.Time) string {
 		add("again from %s on", again.UTC().Format(time.TimeOnly))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// sourceText returns which message asked for the capture, and who published it.
+func sourceText(s capture.Source) string {
+	text := fmt.Sprintf("job %d of %s", s.Sequence, s.Stream)
+	if s.Publisher != "" {
+		text += ", published by " + s.Publisher
+	}
+	if s.DLQSequence > 0 {
+		text += fmt.Sprintf(" from dead letter %d of %s", s.DLQSequence, s.DLQStream)
+	}
+	return text
 }
 
 func answerText(a capture.Answer) string {
