@@ -253,11 +253,12 @@ func (w *Worker) process(work, stop context.Context, m jetstream.Msg, processor 
 		}
 	}()
 	meta, err := m.Metadata()
-	first, fresh := err == nil && meta.NumDelivered == 1, 0
+	job := Delivery{Header: m.Headers(), Body: m.Data()}
 	if err == nil {
-		fresh = int(min(meta.NumPending, math.MaxInt32))
+		job.Stream, job.Sequence = meta.Stream, meta.Sequence.Stream
+		job.First, job.Fresh = meta.NumDelivered == 1, int(min(meta.NumPending, math.MaxInt32))
 	}
-	return processor.Process(work, stop, Delivery{Header: m.Headers(), Body: m.Data(), First: first, Fresh: fresh})
+	return processor.Process(work, stop, job)
 }
 
 // drain waits for the jobs in flight, and after the timeout cancels them.
