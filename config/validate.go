@@ -69,6 +69,7 @@ func (v *checker) nats() {
 	v.onlyOne("nats.creds", "nats.user", "nats.token")
 	v.together("nats.user", "nats.password")
 	v.together("nats.tls_cert", "nats.tls_key")
+	v.prefix("nats.inbox_prefix", n.InboxPrefix)
 	v.notEmpty("nats.store_dir")
 	v.atLeast("nats.ack_wait", n.AckWait, time.Second)
 	v.between("nats.max_ack_pending", n.MaxAckPending, 1, 10_000_000)
