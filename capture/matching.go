@@ -24,33 +24,32 @@ func Mismatches() []Mismatch {
 	return []Mismatch{MismatchExpected, MismatchMissing, MismatchCase, MismatchValue}
 }
 
-// MatchError says why jobs.match passes a message over: the condition that it
-// does not meet, of several one with an expected value, else the first.
+// MatchError is the condition of jobs.match that a message does not meet: of several
+// one with an expected value, else the first.
 type MatchError struct {
-	// Path is the condition, as it stands in jobs.match.
+	// Path is the path of the condition in jobs.match.
 	Path string `json:"path"`
-	// Want are the values that it takes.
+	// Want holds the values that the condition accepts.
 	Want []string `json:"want"`
 	// Missing is set if the message has nothing at the path, or null.
 	Missing bool `json:"missing,omitempty"`
-	// Found is what stands there instead, cut and in ASCII: a value as Go quotes
-	// it, or the name of its kind ("an object").
+	// Found is the value at the path, quoted as in Go, in ASCII and cut; or the
+	// name of its JSON type ("an object").
 	Found string `json:"found,omitempty"`
-	// Case is set if a wanted value differs from what is there in letter case
-	// only.
+	// Case is set if Found differs from a wanted value in letter case only.
 	Case bool `json:"case,omitempty"`
-	// Expected is set if Match.Others lists what is there.
+	// Expected is set if Match.Others lists Found.
 	Expected bool `json:"expected,omitempty"`
 }
 
 // Error implements error.
 func (e *MatchError) Error() string { return ErrNotOurs.Error() + ": " + e.Text() }
 
-// Text says which condition is not met, without the words of ErrNotOurs.
+// Text returns the condition that is not met, without the text of ErrNotOurs.
 func (e *MatchError) Text() string {
 	found := e.Found
 	if e.Missing {
-		found = "not there"
+		found = "absent"
 	}
 	text := fmt.Sprintf("%s is %s; %s is wanted", e.Path, found, quotedList(e.Want))
 	if e.Case {
@@ -72,10 +71,10 @@ func (e *MatchError) Kind() Mismatch {
 	return MismatchValue
 }
 
-// Is reports that every MatchError is ErrNotOurs.
+// Is reports whether target is ErrNotOurs, which every MatchError is.
 func (e *MatchError) Is(target error) bool { return target == ErrNotOurs }
 
-// maxListed bounds the values that an error lists.
+// maxListed is the number of values that an error lists.
 const maxListed = 4
 
 func quotedList(values []string) string {
@@ -102,12 +101,12 @@ func (w wanted) is(value string) bool {
 
 // selector is one path of jobs.match with the values that it may have.
 type selector struct {
-	path   string // of an attribute, its name
+	path   string // the name of the CloudEvents attribute
 	values []wanted
 	others []wanted // values that are expected and not wanted
 }
 
-// takes returns nil if the value is wanted, and else what is wrong with it.
+// takes returns nil if the condition accepts the value, else the error.
 func (s *selector) takes(value string) *MatchError {
 	alike := false
 	for _, w := range s.values {
@@ -144,7 +143,7 @@ func (s *selector) fault() *MatchError {
 type selection struct {
 	attributes []selector // path is the attribute's name
 	members    []selector
-	tree       *node // of the members with a dotted path
+	tree       *node // holds the dotted paths
 	queries    []pathQuery
 }
 
@@ -174,15 +173,15 @@ func compileMatch(match []Match) (selection, error) {
 		sel.queries = append(sel.queries, q)
 	}
 	if path := sel.tree.crossed(); path != "" {
-		problems = append(problems, fmt.Errorf("%w: jobs.match: %s must have a value, and another path goes through it; both can never be",
+		problems = append(problems, fmt.Errorf("%w: jobs.match: %s must have a value, but another path goes through it; both conditions can never be met",
 			ErrMapping, quoted(path)))
 	}
 	sel.tree.relax()
 	return sel, errors.Join(problems...)
 }
 
-// relax lets a path of jobs.match meet anything on its way: the event then just
-// is not selected.
+// relax lets a path of jobs.match meet values that are not objects: then the event
+// is not selected, without an error.
 func (n *node) relax() {
 	n.strict = false
 	for _, k := range n.kids {
@@ -204,7 +203,7 @@ func addSelector(list []selector, path string, m Match) []selector {
 	return list
 }
 
-// values lists the alternatives of a condition.
+// values returns the accepted values of a condition.
 func (m Match) values() []string {
 	if m.Value == "" {
 		return m.Values
@@ -240,8 +239,9 @@ func attributeName(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
-// takesAttributes decides by the CloudEvents attributes; a plain message has
-// none (nil). The function is given the selector's number and the name.
+// takesAttributes checks the conditions on CloudEvents attributes. attribute
+// returns the value for a selector's number and a name; it is nil for a plain
+// message, which has no attributes.
 func (s *selection) takesAttributes(attribute func(i int, name string) (string, bool, error)) error {
 	var unmet *MatchError
 	for i := range s.attributes {
@@ -304,7 +304,7 @@ func (s *selection) takesData(doc *document) error {
 	return unmet.orNil()
 }
 
-// judge compares what a path led to, as JSON text.
+// judge compares the value at a path, as JSON text, with the condition.
 func (s *selector) judge(raw []byte) *MatchError {
 	if isNull(raw) {
 		return s.missing()

@@ -15,6 +15,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -60,6 +61,9 @@ func (r *Reader) Explain(ctx context.Context, trade, order string) []string {
 	add(l.doneJobs(ctx))
 	if !anything {
 		lines = append(lines, l.otherKind()...)
+	}
+	for i, line := range lines { // with subjects, orders and notes of others
+		lines[i] = printable.Line(line)
 	}
 	return lines
 }

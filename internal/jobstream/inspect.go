@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/capture-worker/capture-worker/internal/finding"
 )
 
 // Inventory is what exists of the streams and consumers of a worker, and what of
@@ -13,7 +15,7 @@ import (
 type Inventory struct {
 	Streams   []*jetstream.StreamInfo   // in the order of Streams
 	Consumers []*jetstream.ConsumerInfo // in the order of Config.Consumers
-	Problems  []Problem
+	Findings  []finding.Finding
 }
 
 // Inspect compares the existing streams and consumers with what the worker needs.
@@ -45,7 +47,7 @@ func Inspect(ctx context.Context, js jetstream.JetStream, cfg Config, l Limits) 
 	return found, nil
 }
 
-func (i *Inventory) add(found []Problem) { i.Problems = append(i.Problems, found...) }
+func (i *Inventory) add(found []finding.Finding) { i.Findings = append(i.Findings, found...) }
 
 // missing returns an error if something does not exist.
 func (i *Inventory) missing(cfg Config) error {

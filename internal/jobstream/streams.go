@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/finding"
+
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
@@ -144,7 +146,7 @@ type Stream struct {
 	// Vital: a running worker cannot go on without it.
 	Vital bool
 
-	check func(jetstream.StreamConfig, Config, Limits) []Problem
+	check func(jetstream.StreamConfig, Config, Limits) []finding.Finding
 }
 
 // Streams lists the streams that the worker needs beside the ledger, the stream

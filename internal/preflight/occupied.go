@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -93,7 +94,7 @@ func (c *Checker) occupied(ctx context.Context, js jetstream.JetStream) {
 		}
 		if why, do := stream.Occupied(ctx, js); why != "" {
 			f := &c.found[at]
-			f.Severity, f.What, f.Fix = Error, fmt.Sprintf("stream %s does not exist and cannot be created: %s", stream.Name, why), do
+			f.Severity, f.What, f.Fix = finding.Error, fmt.Sprintf("stream %s does not exist and cannot be created: %s", stream.Name, why), do
 		}
 	}
 }

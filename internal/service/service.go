@@ -65,15 +65,17 @@ type Service struct {
 	client        *gateway.Client
 	notifications net.Listener // nil if there are none
 
-	pool      worker.Pool
-	keys      *keyring
-	ledger    ledger.Ledger
-	consumers []jetstream.Consumer
-	metrics   *metrics.Metrics
-	gauges    *backlogGauges
-	notices   notify.Config
-	notified  notify.Source // trades with notifications in the ledger
-	behind    *controls.LedgerGuard
+	pool         worker.Pool
+	keys         *keyring
+	certificates *certificates
+	appends      *appendHealth
+	ledger       ledger.Ledger
+	consumers    []jetstream.Consumer
+	metrics      *metrics.Metrics
+	gauges       *backlogGauges
+	notices      notify.Config
+	notified     notify.Source // trades with notifications in the ledger
+	behind       *controls.LedgerGuard
 
 	passedOver *passedover.Watch
 
@@ -101,6 +103,7 @@ func (s *Service) start(ctx context.Context, o Options) (err error) {
 	ctx, stop := s.untilFailed(ctx)
 	defer stop()
 	if o.Embedded {
+		s.c = s.c.OwnServer()
 		if s.server, err = startEmbedded(s.c, s.log); err != nil {
 			return err
 		}
