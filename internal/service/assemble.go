@@ -15,6 +15,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/metrics"
+	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/tracing"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -44,9 +45,10 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 		return err
 	}
 	s.metrics = metrics.New(s.version, time.Now)
+	s.appends = &appendHealth{log: log, now: time.Now, explain: func(err error) error { return natsconn.Explain(s.nc.Conn, err) }}
 	s.metrics.Terms(Policy(c).Window, c.Worker.AttentionAfter)
 	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream})
-	s.ledger, s.notified = s.metrics.Ledger(traces.Ledger(stored)), stored.TradesSince
+	s.ledger, s.notified = s.metrics.Ledger(s.appends.watch(traces.Ledger(stored))), stored.TradesSince
 	calls := s.metrics.Gateway(traces.Gateway(s.client, c.Gateway.URL))
 	s.behind = NewLedgerGuard(c, s.js, stored, decoder, ready.control, log)
 	s.behind.Start(ctx)

@@ -67,6 +67,7 @@ type Service struct {
 	pool         worker.Pool
 	keys         *keyring
 	certificates *certificates
+	appends      *appendHealth
 	ledger       ledger.Ledger
 	consumers    []jetstream.Consumer
 	metrics      *metrics.Metrics

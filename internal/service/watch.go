@@ -22,7 +22,7 @@ func (s *Service) startHelpers(ctx context.Context) (stop func(), err error) {
 		if !s.nc.IsConnected() {
 			return errDisconnected
 		}
-		return s.pool.Ready()
+		return errors.Join(s.pool.Ready(), s.appends.ready())
 	}
 	alive := func() error {
 		if !s.pool.Alive() {
