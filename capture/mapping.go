@@ -77,7 +77,14 @@ type Match struct {
 	Values []string
 	// IgnoreCase compares without regard to letter case.
 	IgnoreCase bool
+	// Others are values that are expected there and not wanted; "null" is that of
+	// a member that is not there. Events with them are passed over like others, and
+	// are nothing to look at.
+	Others []string
 }
+
+// otherAbsent, in Match.Others, stands for a member that is not there.
+const otherAbsent = "null"
 
 // attributePrefix marks a Match path that means a CloudEvents attribute. It is also
 // the prefix of the attributes' headers.

@@ -163,12 +163,11 @@ func (v *checker) mappingIs(key string, m capture.Mapping) {
 	}
 }
 
-// askAbove reads the limits as the publish command does.
-func (v *checker) askAbove() {
-	limits := v.c.Publish.AskAbove
+// sums reads a limit for each currency as the commands do.
+func (v *checker) sums(key string, limits map[string]string) {
 	for _, code := range slices.Sorted(maps.Keys(limits)) {
 		if _, err := capture.ParseAmount(limits[code], strings.ToUpper(code)); err != nil {
-			v.add("publish.ask_above", fmt.Sprintf("%s=%s is no sum: %s", cut(code), cut(limits[code]), strings.TrimPrefix(err.Error(), capture.ErrAmount.Error()+": ")),
+			v.add(key, fmt.Sprintf("%s=%s is no sum: %s", cut(code), cut(limits[code]), strings.TrimPrefix(err.Error(), capture.ErrAmount.Error()+": ")),
 				"write currency=amount, such as EUR=10000")
 		}
 	}

@@ -29,6 +29,7 @@ type Config struct {
 	Notify    Notify
 	Admin     Admin
 	Publish   Publish
+	Approval  Approval
 	Records   Records
 	Tracing   Tracing
 	Log       Log
@@ -71,6 +72,11 @@ type Jobs struct {
 // Publish says when the publish command asks an operator.
 type Publish struct {
 	AskAbove map[string]string `key:"publish.ask_above" doc:"sums above which publish asks at a terminal before it sends, as currency=amount: EUR=10000,JPY=1500000; none: it never asks"`
+}
+
+// Approval says which acts of operators need the name of a second one.
+type Approval struct {
+	Above map[string]string `key:"approval.above" doc:"sums above which an act that moves money needs a second name (--approved-by): retry, parked release, and dlq republish of a sum above the original; as currency=amount: EUR=1000,JPY=150000; a currency that is not listed has no limit"`
 }
 
 // Ledger is the ledger's stream.

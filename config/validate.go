@@ -92,7 +92,8 @@ func (v *checker) jobs() {
 		v.subject("jobs.subjects", s)
 	}
 	v.mapping()
-	v.askAbove()
+	v.sums("publish.ask_above", v.c.Publish.AskAbove)
+	v.sums("approval.above", v.c.Approval.Above)
 	v.lanes()
 }
 

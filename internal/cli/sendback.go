@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
@@ -191,7 +192,7 @@ func (t *releaseTally) add(r reconcile.Release) {
 		t.money[r.Result] = &reconcile.Money{}
 	}
 	t.money[r.Result].Add(r.Amount)
-	fmt.Fprintf(t.w, "%s  %s  %s: %s\n", r.TradeID, r.Amount, t.word(r.Result), r.Why)
+	fmt.Fprintln(t.w, printable.Line(fmt.Sprintf("%s  %s  %s: %s", r.TradeID, r.Amount, t.word(r.Result), r.Why)))
 }
 
 func (t *releaseTally) word(f reconcile.ReleaseResult) string {
