@@ -43,8 +43,8 @@ type Disposition struct {
 // NotSelected is the reason of an acked message that jobs.match does not select.
 const NotSelected = "not_selected"
 
-// unreadable sorts what the decoder refused: an event that jobs.match does not
-// select is none of ours, everything else is a dead letter.
+// unreadable returns the disposition of a message that the decoder refused: an
+// event that jobs.match does not select is acked, anything else is a dead letter.
 func (p *Processor) unreadable(d Delivery, err error) Disposition {
 	if unmet, ok := errors.AsType[*capture.MatchError](err); ok {
 		passed := &controls.PassedOver{Why: *unmet}
@@ -140,8 +140,8 @@ func (w *Worker) finish(ctx context.Context, m jetstream.Msg, d Disposition) Dis
 	return d
 }
 
-// retryDeadLetter delays a job whose dead letter cannot be stored, each time for
-// twice as long: an operator has to do something about it.
+// retryDeadLetter delays a job whose dead letter cannot be stored. The delay
+// doubles each time, because an operator has to fix the cause.
 func (w *Worker) retryDeadLetter(ctx context.Context, m jetstream.Msg, d Disposition, err error) Disposition {
 	delay := w.delay(m, deadLetterDelay)
 	w.cfg.Log.ErrorContext(ctx, "dead-lettering failed, job requeued",

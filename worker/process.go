@@ -40,11 +40,11 @@ type Processor struct {
 type Delivery struct {
 	Header map[string][]string
 	Body   []byte
-	// Stream and Sequence say where the message is; "" if that is not known.
+	// Stream and Sequence are the position of the message; "" if it is unknown.
 	Stream   string
 	Sequence uint64
 	First    bool // never delivered before, as far as the broker knows
-	Fresh    int  // jobs that were not delivered yet when this one was
+	Fresh    int  // jobs that were still undelivered at that time
 }
 
 // Process processes a job from top to bottom: it decodes the job, opens its trade,
@@ -147,8 +147,8 @@ func (p *Processor) mayFail(ctx context.Context, trade *reconcile.Trade, job *ca
 	return code == "" || p.Intake.MayFail(ctx, code, since)
 }
 
-// attempt announces a capture call in the ledger, makes it, and records what
-// follows. The announcement waits for no slot, and no slot waits for it.
+// attempt announces a capture call in the ledger, makes the call, and records the
+// result. The append does not wait for a slot and holds none.
 func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, job *capture.Job, step *capture.Step, d *Delivery) (*reconcile.Trade, error) {
 	release, err := p.acquire(stop, job.TradeID)
 	if err != nil {

@@ -72,7 +72,7 @@ type Worker struct {
 	inFlight *inFlight
 	acks     *ackExtender
 	jobs     sync.WaitGroup
-	next     chan jetstream.Msg // to goroutines that have finished a job
+	next     chan jetstream.Msg // jobs for goroutines that have finished one
 	health   health
 	errors   *ratelog.Limiter
 }
