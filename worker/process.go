@@ -57,7 +57,7 @@ type Delivery struct {
 func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	job, err := p.Jobs.Decode(d.Header, d.Body)
 	if err != nil {
-		return unreadable(err)
+		return p.unreadable(d, err)
 	}
 	inlineUntil := p.Recorder.Clock().Add(p.Inline)
 	policy := p.Recorder.Policy

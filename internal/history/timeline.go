@@ -38,6 +38,9 @@ func (t Trade) WriteText(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "also   %s needs an operator: %s\n", printable.Line(d.name()), d.hint())
 	}
+	for _, p := range t.PassedOver[max(0, len(t.PassedOver)-maxPassedOver):] {
+		fmt.Fprintf(w, "also   %s\n", p)
+	}
 	fmt.Fprintln(w)
 	return t.writeEvents(w)
 }
@@ -77,6 +80,9 @@ func describe(e capture.Event, again time.Time) string {
 		add("call %d announced, request_id %s", e.Call, e.RequestID)
 		if e.Job != nil {
 			add("for %s", e.Job.Amount)
+			if e.Job.Cleaned != "" {
+				add("cleaned %s", strings.ReplaceAll(e.Job.Cleaned, ",", " and "))
+			}
 		}
 		if e.Source != nil {
 			add("%s", sourceText(*e.Source))

@@ -19,6 +19,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/passedover"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/notify"
@@ -67,6 +68,7 @@ type Service struct {
 	pool         worker.Pool
 	keys         *keyring
 	certificates *certificates
+	appends      *appendHealth
 	ledger       ledger.Ledger
 	consumers    []jetstream.Consumer
 	metrics      *metrics.Metrics
@@ -74,6 +76,8 @@ type Service struct {
 	notices      notify.Config
 	notified     notify.Source // trades with notifications in the ledger
 	behind       *controls.LedgerGuard
+
+	passedOver *passedover.Watch
 
 	// failed ends with the reason, ErrStreamsChanged or ErrConnectionClosed, if
 	// the service cannot go on.
