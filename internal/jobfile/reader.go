@@ -23,6 +23,8 @@ type Row struct {
 	Lines int
 	Job   capture.Job
 	Body  []byte // the message; the row's own
+	// Table is set for a row of a CSV: Body is the job in our own shape.
+	Table bool
 	// Unread are the members of a message that nothing is read from; they are
 	// listed with Options.Enveloped.
 	Unread []string
