@@ -31,6 +31,9 @@ const (
 	// pullBeat is how often the broker reports that it has no jobs; two missed
 	// heartbeats are an error, which shows within pullWait.
 	pullBeat = 500 * time.Millisecond
+	// drainWait bounds the wait for what a pull without heartbeats had delivered. It
+	// is longer than the client library waits for the broker's reply.
+	drainWait = 15 * time.Second
 	// pullPause is the pause after a pull that failed.
 	pullPause = 500 * time.Millisecond
 	// pullQuiet is how long the same failure of pulls is not logged again.
@@ -123,10 +126,12 @@ func (w *Worker) pull(ctx, work context.Context) {
 			err = w.pullLoop(ctx, work)
 		}
 		if err != nil && ctx.Err() == nil {
-			if _, worth := failures.Allow(err.Error()); worth {
-				w.cfg.Log.WarnContext(ctx, "pull failed, will be retried", "error", err)
+			if suppressed, worth := failures.Allow(err.Error()); worth {
+				w.cfg.Log.WarnContext(ctx, "pull failed, will be retried", "error", err, "suppressed", suppressed)
 			}
-			pause(ctx, pullPause)
+			if !errors.Is(err, jetstream.ErrNoHeartbeat) { // which took two heartbeats to notice
+				pause(ctx, pullPause)
+			}
 		}
 	}
 }
@@ -139,7 +144,8 @@ func (w *Worker) pullLoop(ctx, work context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer w.nakPrefetched(work, jobs)
+	goOn := false
+	defer func() { w.endPull(ctx, work, jobs, goOn) }()
 	defer context.AfterFunc(ctx, jobs.Drain)() // ends the wait for a job
 	for ctx.Err() == nil && w.cfg.Limiter.PausedFor() == "" && w.inFlight.reserve(ctx) {
 		m, err := jobs.Next(jetstream.NextMaxWait(pullWait))
@@ -150,6 +156,7 @@ func (w *Worker) pullLoop(ctx, work context.Context) error {
 		}
 		// After a timeout the heartbeats have shown that there is no job.
 		if err != nil && !errors.Is(err, nats.ErrTimeout) {
+			goOn = errors.Is(err, jetstream.ErrNoHeartbeat)
 			return err
 		}
 		w.health.pulled()
@@ -179,17 +186,41 @@ func (w *Worker) pullOne(ctx, work context.Context, p *permit) error {
 	return batch.Error()
 }
 
-// nakPrefetched ends pulling. The jobs that came and were not dispatched are
-// requeued; otherwise no worker would have them until AckWait is over.
-func (w *Worker) nakPrefetched(ctx context.Context, jobs jetstream.MessagesContext) {
+// endPull ends pulling and takes what had come. If pulling goes on, those jobs are
+// processed: after a missed heartbeat they may lie in a connection that is stalled,
+// and a pull that is sent behind it, or a job that is requeued, only adds to its
+// load. So it waits until the broker has replied on this connection, at most as
+// long as the client library waits. Otherwise the jobs are requeued; else no worker
+// would have them until AckWait is over.
+func (w *Worker) endPull(ctx, work context.Context, jobs jetstream.MessagesContext, goOn bool) {
 	jobs.Drain()
+	end := time.Now().Add(drainWait)
+	for goOn && ctx.Err() == nil && time.Now().Before(end) {
+		m, err := jobs.Next(jetstream.NextContext(ctx))
+		switch {
+		case err == nil:
+			w.dispatchWithin(ctx, work, m)
+		case !errors.Is(err, jetstream.ErrNoHeartbeat) && ctx.Err() == nil:
+			return
+		}
+	}
 	for {
 		m, err := jobs.Next(jetstream.NextMaxWait(pullWait))
 		if err != nil {
 			return
 		}
-		w.finish(ctx, m, Disposition{Do: Retry})
+		w.finish(work, m, Disposition{Do: Retry})
 	}
+}
+
+// dispatchWithin dispatches a delivery once the limits allow, or requeues it if
+// calls are paused or ctx ends.
+func (w *Worker) dispatchWithin(ctx, work context.Context, m jetstream.Msg) {
+	if w.cfg.Limiter.PausedFor() == "" && w.inFlight.reserve(ctx) {
+		w.dispatch(work, ctx, m)
+		return
+	}
+	w.finish(work, m, Disposition{Do: Retry})
 }
 
 // dispatch gives a delivery to a goroutine that has finished its job, or to a new

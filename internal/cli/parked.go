@@ -107,7 +107,7 @@ func (a *app) withLedger(cmd *cobra.Command, use func(context.Context, *ledgerDe
 		if _, err := js.Stream(ctx, c.Ledger.Stream); errors.Is(err, jetstream.ErrStreamNotFound) {
 			return fmt.Errorf("stream %s: %w", c.Ledger.Stream, err)
 		}
-		l := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
+		l := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream, Source: c.Ledger.Source})
 		// The command prints its results; only errors are logged.
 		recorder := service.NewRecorder(c, l, newLogger(quietLog(c), cmd.ErrOrStderr()))
 		o := &ledgerDeps{c: c, js: js, ledger: l, recorder: recorder}
