@@ -36,6 +36,8 @@ type Config struct {
 
 	// origins holds where each value came from, by key.
 	origins map[string]Origin
+	// fromFile is set if a file was read.
+	fromFile bool
 }
 
 // NATS is how to reach JetStream, and how the worker uses it.
