@@ -44,7 +44,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	}
 	s.metrics = metrics.New(s.version, time.Now)
 	s.metrics.Terms(Policy(c).Window, c.Worker.AttentionAfter)
-	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream})
+	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream, Batches: ledger.Batches(c.Ledger.Batches), Log: log})
 	s.ledger, s.notified = s.metrics.Ledger(traces.Ledger(stored)), stored.TradesSince
 	calls := s.metrics.Gateway(traces.Gateway(s.client, c.Gateway.URL))
 	s.behind = NewLedgerGuard(c, s.js, stored, decoder, ready.control, log)
