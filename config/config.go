@@ -76,6 +76,7 @@ type Publish struct {
 // Ledger is the ledger's stream.
 type Ledger struct {
 	Stream string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
+	Cases  string        `key:"ledger.cases_stream" default:"CAPTURE_CASES" doc:"stream into which JetStream copies what opens or changes the case of a trade; created when missing, never altered"`
 	MaxAge time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade; used when the stream is created; 0 is forever"`
 }
 

@@ -73,10 +73,11 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	inbox := strings.TrimSuffix(nc.NewInbox(), ".")
 	inbox = inbox[:strings.LastIndex(inbox, ".")]
 	n.list = append(n.list, need{listen: true, subjects: []string{inbox + ".*", inbox + ".*.*"}, all: inbox + ".>", purpose: "receive replies of the broker"})
-	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
-	n.call("find the streams", "STREAM.INFO."+jobs, "STREAM.INFO."+book, "STREAM.INFO."+dlq, "STREAM.INFO."+controls.Stream)
+	jobs, book, cases, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Config.Ledger.Cases, c.Streams.DLQ
+	n.call("find the streams", "STREAM.INFO."+jobs, "STREAM.INFO."+book, "STREAM.INFO."+cases, "STREAM.INFO."+dlq, "STREAM.INFO."+controls.Stream)
 	n.call("read what operators accept", "DIRECT.GET."+controls.Stream+".>")
 	n.call("read the ledger", "STREAM.MSG.GET."+book, "DIRECT.GET."+book)
+	n.call("find the trades that need an operator", "STREAM.MSG.GET."+cases, "DIRECT.GET."+cases)
 	for _, wanted := range c.Streams.Consumers {
 		n.call("find consumer "+wanted.Name, "CONSUMER.INFO."+jobs+"."+wanted.Name)
 	}
@@ -90,7 +91,7 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 
 func (c *Checker) workerNeeds(n *needs) {
 	jobs, book := c.Streams.Jobs, c.Config.Ledger.Stream
-	for _, stream := range []string{jobs, book, c.Streams.DLQ, controls.Stream} {
+	for _, stream := range []string{jobs, book, c.Config.Ledger.Cases, c.Streams.DLQ, controls.Stream} {
 		if c.isAbsent("stream " + stream) {
 			n.call("create stream "+stream+": there is none yet", "STREAM.CREATE."+stream)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Stream is one of the three streams that run creates if they are missing.
+// Stream is one of the streams that run creates if they are missing.
 type Stream struct {
 	Key       string // the setting that names it
 	Name      string
@@ -26,6 +26,7 @@ func StreamsOf(c config.Config) []Stream {
 	const takeOut = "take the subject out of it"
 	return []Stream{
 		{"ledger.stream", c.Ledger.Stream, []string{ledger.Subject("*", "*")}, takeOut},
+		{"ledger.cases_stream", c.Ledger.Cases, nil, ""}, // it has no subjects, but a source
 		{"jobs.stream", c.Jobs.Stream, c.Jobs.Subjects, "correct jobs.subjects"},
 		{"jobs.dlq_stream", c.Jobs.DLQStream, []string{deadletter.SubjectPrefix + ">"}, takeOut},
 	}

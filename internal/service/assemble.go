@@ -45,7 +45,8 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	s.metrics = metrics.New(s.version, time.Now)
 	s.metrics.Terms(Policy(c).Window, c.Worker.AttentionAfter)
 	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream})
-	s.ledger, s.notified = s.metrics.Ledger(traces.Ledger(stored)), stored.TradesSince
+	cases := stored.Cases(c.Ledger.Cases)
+	s.ledger, s.notified = s.metrics.Ledger(traces.Ledger(stored)), cases.TradesSince
 	calls := s.metrics.Gateway(traces.Gateway(s.client, c.Gateway.URL))
 	s.behind = NewLedgerGuard(c, s.js, stored, decoder, ready.control, log)
 	s.behind.Start(ctx)
@@ -68,7 +69,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	}
 	gauge(s.metrics, s.pool)
 	gaugeIntake(s.metrics, limiter, s.behind)
-	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
+	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, cases.Follow(), log)
 	s.gauges.register(s.metrics)
 	s.keys = newKeyring(c.Gateway, s.client, log)
 	s.notices, err = notificationConfig(c, recorder, calls.Query, limiter, s.keys, log)

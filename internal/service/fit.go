@@ -85,10 +85,19 @@ func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream
 	gone := func(fatal bool, what, do string) {
 		problems = append(problems, jobstream.Problem{Fatal: fatal, What: what + " is gone", Do: do})
 	}
+	const recreated = "the worker creates it when it starts"
 	_, findings, err := ledger.InspectStream(ctx, js, ledgerStream(c))
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		gone(true, "the ledger's stream "+c.Ledger.Stream, "restore it before a worker starts again, see docs/operations.md, Backup and restore")
+	case err != nil:
+		return nil, err
+	}
+	problems = append(problems, misfits(findings)...)
+	_, findings, err = ledger.InspectCases(ctx, js, ledgerStream(c))
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		gone(false, "stream "+c.Ledger.Cases, recreated)
 	case err != nil:
 		return nil, err
 	}
@@ -98,7 +107,6 @@ func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream
 	if err != nil {
 		return nil, err
 	}
-	const recreated = "the worker creates it when it starts"
 	if found.Jobs == nil {
 		gone(true, "stream "+streams.Jobs, recreated)
 	}
