@@ -29,6 +29,7 @@ type Config struct {
 	Notify    Notify
 	Admin     Admin
 	Publish   Publish
+	Approval  Approval
 	Records   Records
 	Tracing   Tracing
 	Log       Log
@@ -73,6 +74,11 @@ type Publish struct {
 	AskAbove map[string]string `key:"publish.ask_above" doc:"sums above which publish asks at a terminal before it sends, as currency=amount: EUR=10000,JPY=1500000; none: it never asks"`
 }
 
+// Approval says which acts of operators need the name of a second one.
+type Approval struct {
+	Above map[string]string `key:"approval.above" doc:"sums above which an act that moves money needs a second name (--approved-by): retry, parked release, and dlq republish of a sum above the original; as currency=amount: EUR=1000,JPY=150000; a currency that is not listed has no limit"`
+}
+
 // Ledger is the ledger's stream.
 type Ledger struct {
 	Stream string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
@@ -89,6 +95,10 @@ type Gateway struct {
 	PreviousSecretKey     gateway.Secret `key:"gateway.previous_secret_key" doc:"the key before the last rotation; notifications signed with it are still accepted"`
 	PreviousSecretKeyFile string         `key:"gateway.previous_secret_key_file" doc:"path of a file that holds gateway.previous_secret_key"`
 	AllowPlainHTTP        bool           `key:"gateway.allow_plain_http" default:"false" doc:"permit http:// to another machine, for a simulator; never for the live gateway"`
+	TLSCA                 string         `key:"gateway.tls_ca" doc:"path of the CA certificates (PEM) to trust instead of the system's"`
+	TLSCert               string         `key:"gateway.tls_cert" doc:"path of the client certificate (PEM)"`
+	TLSKey                string         `key:"gateway.tls_key" doc:"path of its key (PEM)"`
+	TLSMin                string         `key:"gateway.tls_min" default:"1.2" doc:"oldest accepted version of TLS: 1.2 or 1.3"`
 	NotifyURL             string         `key:"gateway.notify_url" kind:"url" doc:"where the gateway reports changes, for jobs that name no address; https, or http to this machine; run needs it"`
 	AllowEmptyNotifyURL   bool           `key:"gateway.allow_empty_notify_url" default:"false" doc:"let run start without gateway.notify_url: calls are sent without an address, which the gateway documents as required"`
 	NotifyHosts           []string       `key:"gateway.notify_hosts" doc:"hosts that a job's own notify_url may name; none: that of gateway.notify_url"`

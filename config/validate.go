@@ -92,7 +92,8 @@ func (v *checker) jobs() {
 		v.subject("jobs.subjects", s)
 	}
 	v.mapping()
-	v.askAbove()
+	v.sums("publish.ask_above", v.c.Publish.AskAbove)
+	v.sums("approval.above", v.c.Approval.Above)
 	v.lanes()
 }
 
@@ -109,6 +110,10 @@ func (v *checker) gateway() {
 	if g.URL != "" {
 		v.webAddress("gateway.url", g.URL, "that begins with https://")
 		v.plainHTTP()
+	}
+	v.together("gateway.tls_cert", "gateway.tls_key")
+	if g.TLSMin != "1.2" && g.TLSMin != "1.3" {
+		v.add("gateway.tls_min", "must be 1.2 or 1.3", "")
 	}
 	v.notifyURL()
 	for _, host := range g.NotifyHosts {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/finding"
 )
 
 // DefaultCases is the name of the stream of cases.
@@ -238,21 +239,27 @@ func createCases(ctx context.Context, js jetstream.JetStream, c StreamConfig) (j
 // cases.
 func inspectCases(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, c StreamConfig) ([]Finding, error) {
 	got := stream.CachedInfo().Config
-	again := fmt.Sprintf("; remove it (`nats stream rm %s`): capture-worker creates it when it starts, and it fills itself", got.Name)
+	again := fmt.Sprintf("remove it (`nats stream rm %s`): capture-worker creates it when it starts, and it fills itself", got.Name)
 	checks := []struct {
-		bad  bool
-		text string
+		bad       bool
+		what, fix string
 	}{
-		{len(got.Sources) != 1 || got.Sources[0].Name != c.Stream, "it is not sourced from " + c.Stream + " alone, so parked trades are not listed or counted" + again},
-		{missesCases(got, c.Stream), "it does not copy all events that it needs (" + strings.Join(caseNames(), ", ") + "), so parked trades are not listed or counted" + again},
-		{!got.AllowDirect, "it does not allow direct gets, by which it is read" + again},
-		{got.MaxAge > 0 && (c.MaxAge < 0 || got.MaxAge < c.MaxAge), fmt.Sprintf("it keeps events for %s, less than ledger.max_age, so older cases are not listed or counted; `nats stream edit %s --max-age`", got.MaxAge, got.Name)},
-		{got.Replicas < c.Replicas, fmt.Sprintf("it has %d of the %d replicas that nats.replicas asks for; `nats stream edit %s --replicas %d`, or lower nats.replicas", got.Replicas, c.Replicas, got.Name, c.Replicas)},
+		{len(got.Sources) != 1 || got.Sources[0].Name != c.Stream, "it is not sourced from " + c.Stream + " alone, so parked trades are not listed or counted", again},
+		{missesCases(got, c.Stream), "it does not copy all events that it needs (" + strings.Join(caseNames(), ", ") + "), so parked trades are not listed or counted", again},
+		{!got.AllowDirect, "it does not allow direct gets, by which it is read", again},
+		{
+			got.MaxAge > 0 && (c.MaxAge < 0 || got.MaxAge < c.MaxAge), fmt.Sprintf("it keeps events for %s, less than ledger.max_age, so older cases are not listed or counted", got.MaxAge),
+			fmt.Sprintf("`nats stream edit %s --max-age`", got.Name),
+		},
+		{
+			got.Replicas < c.Replicas, fmt.Sprintf("it has %d of the %d replicas that nats.replicas asks for", got.Replicas, c.Replicas),
+			fmt.Sprintf("`nats stream edit %s --replicas %d`, or lower nats.replicas", got.Name, c.Replicas),
+		},
 	}
 	var found []Finding
 	for _, check := range checks {
 		if check.bad {
-			found = append(found, Finding{Text: fmt.Sprintf("stream %s: %s", got.Name, check.text)})
+			found = append(found, Finding{Severity: finding.Warning, What: fmt.Sprintf("stream %s: %s", got.Name, check.what), Fix: check.fix})
 		}
 	}
 	ahead, err := aheadOfLedger(ctx, js, stream, c.Stream)
@@ -260,7 +267,10 @@ func inspectCases(ctx context.Context, js jetstream.JetStream, stream jetstream.
 		return nil, err
 	}
 	if ahead {
-		found = append(found, Finding{Text: fmt.Sprintf("stream %s: it holds events that stream %s does not: a backup of the ledger was restored, and new cases are not copied%s", got.Name, c.Stream, again)})
+		found = append(found, Finding{
+			Severity: finding.Warning, Fix: again,
+			What: fmt.Sprintf("stream %s: it holds events that stream %s does not: a backup of the ledger was restored, and new cases are not copied", got.Name, c.Stream),
+		})
 	}
 	return found, nil
 }

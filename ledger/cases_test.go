@@ -81,13 +81,17 @@ func TestCasesStreamsThatDoNotSuit(t *testing.T) {
 		change func(*jetstream.StreamConfig)
 		want   int
 	}{
-		"as it should be":  {func(*jetstream.StreamConfig) {}, 0},
-		"the whole ledger": {func(s *jetstream.StreamConfig) { s.Sources[0].SubjectTransforms, s.Sources[0].FilterSubject = nil, "captures.*.*" }, 0},
-		"a type missing":   {func(s *jetstream.StreamConfig) { s.Sources[0].SubjectTransforms = all()[1:] }, 1},
-		"renamed subjects": {func(s *jetstream.StreamConfig) { s.Sources[0].SubjectTransforms[0].Destination = "x.{{wildcard(1)}}.parked" }, 1},
-		"no source":        {func(s *jetstream.StreamConfig) { s.Sources, s.Subjects = nil, []string{"x"} }, 1},
-		"no direct gets":   {func(s *jetstream.StreamConfig) { s.AllowDirect = false }, 1},
-		"a short memory":   {func(s *jetstream.StreamConfig) { s.MaxAge = 24 * time.Hour }, 1},
+		"as it should be": {func(*jetstream.StreamConfig) {}, 0},
+		"the whole ledger": {func(s *jetstream.StreamConfig) {
+			s.Sources[0].SubjectTransforms, s.Sources[0].FilterSubject = nil, "captures.*.*"
+		}, 0},
+		"a type missing": {func(s *jetstream.StreamConfig) { s.Sources[0].SubjectTransforms = all()[1:] }, 1},
+		"renamed subjects": {func(s *jetstream.StreamConfig) {
+			s.Sources[0].SubjectTransforms[0].Destination = "x.{{wildcard(1)}}.parked"
+		}, 1},
+		"no source":      {func(s *jetstream.StreamConfig) { s.Sources, s.Subjects = nil, []string{"x"} }, 1},
+		"no direct gets": {func(s *jetstream.StreamConfig) { s.AllowDirect = false }, 1},
+		"a short memory": {func(s *jetstream.StreamConfig) { s.MaxAge = 24 * time.Hour }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := jetstream.StreamConfig{Name: ledger.DefaultCases, AllowDirect: true, Sources: []*jetstream.StreamSource{{Name: ledger.DefaultStream, SubjectTransforms: all()}}}
@@ -143,7 +147,7 @@ func TestCasesAheadOfARestoredLedger(t *testing.T) {
 	s = start(dir)
 	defer s.Shutdown()
 	_, found, err := ledger.InspectCases(t.Context(), js, ledger.StreamConfig{})
-	if err != nil || len(found) != 1 || !strings.Contains(found[0].Text, "nats stream rm") {
+	if err != nil || len(found) != 1 || !strings.Contains(found[0].Fix, "nats stream rm") {
 		t.Fatalf("findings %v, %v", found, err)
 	}
 	// Removed and created again, it is as the ledger.

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -35,6 +36,8 @@ type Disposition struct {
 	// fault; nil if it only waits. TradeID is set with it.
 	Err     error
 	TradeID string
+	// PassedOver is the message if the reason is NotSelected.
+	PassedOver *controls.PassedOver
 }
 
 // NotSelected is the reason of an acked message that jobs.match does not select:
@@ -43,9 +46,11 @@ const NotSelected = "not_selected"
 
 // unreadable sorts what the decoder refused: an event that jobs.match does not
 // select is none of ours, everything else is a dead letter.
-func unreadable(err error) Disposition {
-	if errors.Is(err, capture.ErrNotOurs) {
-		return Disposition{Do: Ack, Reason: NotSelected}
+func (p *Processor) unreadable(d Delivery, err error) Disposition {
+	if unmet, ok := errors.AsType[*capture.MatchError](err); ok {
+		passed := &controls.PassedOver{Why: *unmet}
+		passed.TradeID, passed.OrderID = p.Jobs.Hint(d.Header, d.Body)
+		return Disposition{Do: Ack, Reason: NotSelected, PassedOver: passed}
 	}
 	reason := "malformed"
 	var malformed *capture.MalformedError
@@ -112,9 +117,6 @@ func (w *Worker) finish(ctx context.Context, m jetstream.Msg, d Disposition) Dis
 		w.cfg.Log.WarnContext(ctx, "job dead-lettered", "reason", d.Reason, "detail", d.Detail,
 			"subject", m.Subject(), "sequence", sequenceOf(m), "letter", stored)
 	}
-	if d.Reason == NotSelected {
-		w.logUnmatched(ctx, m)
-	}
 	if d.Err != nil {
 		d = w.requeueAfterError(ctx, m, d)
 	}
@@ -136,17 +138,6 @@ func (w *Worker) finish(ctx context.Context, m jetstream.Msg, d Disposition) Dis
 			"subject", m.Subject(), "verb", string(d.Do), "error", err)
 	}
 	return d
-}
-
-// logUnmatched logs from time to time that messages are not selected: that may be
-// intended, or a mistyped jobs.match that captures nothing.
-func (w *Worker) logUnmatched(ctx context.Context, m jetstream.Msg) {
-	suppressed, worth := w.unmatched.Allow(NotSelected)
-	if !worth {
-		return
-	}
-	w.cfg.Log.InfoContext(ctx, "message acked, not selected by jobs.match",
-		"subject", m.Subject(), "sequence", sequenceOf(m), "suppressed", suppressed)
 }
 
 // retryDeadLetter delays a job whose dead letter cannot be stored, each time for

@@ -9,6 +9,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -40,8 +41,11 @@ type Processor struct {
 type Delivery struct {
 	Header map[string][]string
 	Body   []byte
-	First  bool // never delivered before, as far as the broker knows
-	Fresh  int  // jobs that were not delivered yet when this one was
+	// Stream and Sequence say where the message is; "" if that is not known.
+	Stream   string
+	Sequence uint64
+	First    bool // never delivered before, as far as the broker knows
+	Fresh    int  // jobs that were not delivered yet when this one was
 }
 
 // Process is the way of a job, top to bottom: decode it, open its trade, and do
@@ -53,7 +57,7 @@ type Delivery struct {
 func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	job, err := p.Jobs.Decode(d.Header, d.Body)
 	if err != nil {
-		return unreadable(err)
+		return p.unreadable(d, err)
 	}
 	inlineUntil := p.Recorder.Clock().Add(p.Inline)
 	policy := p.Recorder.Policy
@@ -83,7 +87,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 		case capture.DoQuery:
 			trade, err = p.query(ctx, stop, trade, &job)
 		case capture.DoAttempt:
-			trade, err = p.attempt(ctx, stop, trade, &job, &step)
+			trade, err = p.attempt(ctx, stop, trade, &job, &step, &d)
 		}
 	}
 	return p.requeue(&job, err)
@@ -148,7 +152,7 @@ func (p *Processor) mayFail(ctx context.Context, trade *reconcile.Trade, job *ca
 
 // attempt announces a capture call in the ledger, makes it, and records what
 // follows. The announcement waits for no slot, and no slot waits for it.
-func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, job *capture.Job, step *capture.Step) (*reconcile.Trade, error) {
+func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, job *capture.Job, step *capture.Step, d *Delivery) (*reconcile.Trade, error) {
 	release, err := p.acquire(stop, job.TradeID)
 	if err != nil {
 		return trade, err
@@ -165,6 +169,9 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 		intent.RequestID = p.NewRequestID()
 	}
 	intent.Time, intent.LeaseUntil = now, now.Add(p.Lease)
+	if d.Stream != "" {
+		intent.Source = deadletter.SourceOf(d.Stream, d.Sequence, d.Header)
+	}
 	trade, err = p.Recorder.Record(ctx, trade, intent)
 	if err != nil {
 		return trade, decideAgain(err)

@@ -40,9 +40,6 @@ const (
 	abortTime = 2 * time.Second
 	// errorQuiet is how long errors of one kind are not logged again.
 	errorQuiet = 10 * time.Second
-	// unmatchedQuiet is how long it is not logged again that messages are not
-	// selected.
-	unmatchedQuiet = time.Hour
 	// panicDelay is the delay of a job whose processing panicked.
 	panicDelay = time.Minute
 	// tryWait is how long a lane looks for a job to try while the intake is paused,
@@ -72,14 +69,13 @@ type Config struct {
 // Worker pulls the jobs of one consumer and has them processed. A Pool runs one or
 // more of them.
 type Worker struct {
-	cfg       Config
-	inFlight  *inFlight
-	acks      *ackExtender
-	jobs      sync.WaitGroup
-	next      chan jetstream.Msg // to goroutines that have finished a job
-	health    health
-	errors    *ratelog.Limiter
-	unmatched *ratelog.Limiter
+	cfg      Config
+	inFlight *inFlight
+	acks     *ackExtender
+	jobs     sync.WaitGroup
+	next     chan jetstream.Msg // to goroutines that have finished a job
+	health   health
+	errors   *ratelog.Limiter
 }
 
 // New returns a worker that does nothing until Run.
@@ -87,7 +83,7 @@ func New(cfg Config) *Worker {
 	return &Worker{
 		cfg: cfg, inFlight: newInFlight(cfg.MaxInFlight, cfg.Limiter.cfg.Concurrency),
 		acks: newAckExtender(cfg.AckWait), next: make(chan jetstream.Msg),
-		errors: ratelog.New(errorQuiet), unmatched: ratelog.New(unmatchedQuiet),
+		errors: ratelog.New(errorQuiet),
 	}
 }
 
@@ -229,6 +225,9 @@ func (w *Worker) handle(work, stop context.Context, m jetstream.Msg, processor P
 	if amend != nil {
 		d = amend(d)
 	}
+	if meta, err := m.Metadata(); d.PassedOver != nil && err == nil {
+		d.PassedOver.Stream, d.PassedOver.Sequence, d.PassedOver.Published = meta.Stream, meta.Sequence.Stream, meta.Timestamp
+	}
 	d = w.finish(work, m, d)
 	done(d)
 	if w.cfg.Observe != nil {
@@ -254,11 +253,12 @@ func (w *Worker) process(work, stop context.Context, m jetstream.Msg, processor 
 		}
 	}()
 	meta, err := m.Metadata()
-	first, fresh := err == nil && meta.NumDelivered == 1, 0
+	job := Delivery{Header: m.Headers(), Body: m.Data()}
 	if err == nil {
-		fresh = int(min(meta.NumPending, math.MaxInt32))
+		job.Stream, job.Sequence = meta.Stream, meta.Sequence.Stream
+		job.First, job.Fresh = meta.NumDelivered == 1, int(min(meta.NumPending, math.MaxInt32))
 	}
-	return processor.Process(work, stop, Delivery{Header: m.Headers(), Body: m.Data(), First: first, Fresh: fresh})
+	return processor.Process(work, stop, job)
 }
 
 // drain waits for the jobs in flight, and after the timeout cancels them.

@@ -16,6 +16,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/history"
+	"github.com/capture-worker/capture-worker/internal/printable"
 )
 
 // letterFilter selects dead letters.
@@ -131,8 +132,8 @@ func newLetterList(w io.Writer, output string) letterList {
 			if n++; n == 1 {
 				fmt.Fprintln(t, "SEQ\tTIME (UTC)\tREASON\tTRADE\tORDER\tDONE\tWHAT")
 			}
-			_, err := fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Seq, l.Time.Format(time.DateTime), l.Reason,
-				orDash(l.Trade), orDash(l.Order), doneText(l), l.Detail)
+			_, err := fmt.Fprint(t, printable.Row(l.Seq, l.Time.Format(time.DateTime), l.Reason,
+				orDash(l.Trade), orDash(l.Order), doneText(l), l.Detail))
 			return err
 		},
 		end: func(waiting int) error {

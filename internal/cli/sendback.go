@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
@@ -94,7 +95,7 @@ func (s *sendingBack) run(ctx context.Context, ids []string) (err error) {
 		return err
 	}
 	// Before anything is appended: the job must be publishable.
-	if s.to, err = findTarget(ctx, s.o.js, s.o.c, s.subject, false); err != nil {
+	if s.to, err = findTarget(ctx, s.o.js, s.o.c, s.subject); err != nil {
 		return fmt.Errorf("nothing was %s: %w", s.done, err)
 	}
 	byFilter := len(ids) == 0
@@ -198,7 +199,7 @@ func (t *releaseTally) add(r reconcile.Release) {
 		t.money[r.Result] = &reconcile.Money{}
 	}
 	t.money[r.Result].Add(r.Amount)
-	fmt.Fprintf(t.w, "%s  %s  %s: %s\n", r.TradeID, r.Amount, t.word(r.Result), r.Why)
+	fmt.Fprintln(t.w, printable.Line(fmt.Sprintf("%s  %s  %s: %s", r.TradeID, r.Amount, t.word(r.Result), r.Why)))
 }
 
 func (t *releaseTally) word(f reconcile.ReleaseResult) string {

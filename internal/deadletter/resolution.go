@@ -72,7 +72,7 @@ type Resolution struct {
 // any more, by its sequence.
 func (s Store) Resolutions(ctx context.Context) (map[uint64]Resolution, error) {
 	found := map[uint64]Resolution{}
-	for m, err := range s.read(ctx, republishedLegacy, RepublishedSubject+"*", DismissedSubject+"*") {
+	for m, err := range s.read(ctx, 0, republishedLegacy, RepublishedSubject+"*", DismissedSubject+"*") {
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/printable"
 )
 
 const (
@@ -42,7 +43,7 @@ func WalkDeadLetters(ctx context.Context, box deadletter.Store, dec *capture.Dec
 	if err != nil {
 		return err
 	}
-	for l, err := range box.Messages(ctx) {
+	for l, err := range box.Messages(ctx, 0) {
 		if err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func (r *Reader) PendingAbout(order string, trades map[string]bool) []string {
 	var lines []string
 	for _, d := range r.pending() {
 		if d.Order == order && !trades[d.Trade] {
-			lines = append(lines, fmt.Sprintf("%s is about the order too, and needs an operator: %s", d.name(), d.hint()))
+			lines = append(lines, printable.Line(fmt.Sprintf("%s is about the order too, and needs an operator: %s", d.name(), d.hint())))
 		}
 	}
 	return lines

@@ -15,6 +15,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -33,6 +34,7 @@ type Reader struct {
 	dec     *capture.Decoder
 	warn    func(string)
 	pending func() []DeadLetter
+	passed  func() []controls.PassedOver
 }
 
 // NewReader returns a reader of the configured streams. policy is that of the
@@ -46,6 +48,7 @@ func NewReader(ctx context.Context, js jetstream.JetStream, c config.Config, pol
 	r.pending = sync.OnceValue(func() []DeadLetter {
 		return r.readPending(ctx, js, deadletter.Store{JS: js, Stream: c.Jobs.DLQStream})
 	})
+	r.passed = sync.OnceValue(func() []controls.PassedOver { return r.readPassedOver(ctx) })
 	return r, nil
 }
 
@@ -58,6 +61,9 @@ type Trade struct {
 	Earlier int `json:"earlier_events,omitempty"`
 	// DeadLetters are the pending ones about the trade.
 	DeadLetters []DeadLetter `json:"dead_letters,omitempty"`
+	// PassedOver are messages about the trade that jobs.match did not take, of the
+	// sample that workers keep; none if the trade is captured.
+	PassedOver []controls.PassedOver `json:"passed_over,omitempty"`
 
 	policy capture.Policy
 }
@@ -80,7 +86,11 @@ func (r *Reader) Trade(ctx context.Context, id string) (Trade, error) {
 	if len(found.Events) == 0 {
 		return Trade{}, fmt.Errorf("%w %s: no job for it was begun, or it is older than the ledger keeps (ledger.max_age)", ErrUnknown, id)
 	}
-	return Trade{TradeID: found.ID, Phase: found.State().Phase, Events: found.Events, DeadLetters: r.pendingOf(id), policy: r.policy}, nil
+	t := Trade{TradeID: found.ID, Phase: found.State().Phase, Events: found.Events, DeadLetters: r.pendingOf(id), policy: r.policy}
+	if t.Phase != capture.PhaseCaptured {
+		t.PassedOver = passedOver(r.passed(), func(p controls.PassedOver) bool { return capture.SameTrade(p.TradeID, id) })
+	}
+	return t, nil
 }
 
 // Order calls each with the history of those of some trades that are of an order:

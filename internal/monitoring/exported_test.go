@@ -68,7 +68,7 @@ func (x exported) labels(f family) []string {
 func realExported(t *testing.T) exported {
 	t.Helper()
 	w := newWorld(t, "exported", startSim(t))
-	w.run()
+	w.run("CAPTURE_JOBS_MATCH=currency=EUR")
 	w.jobs(shipped, "exported", 3)
 	w.waitCaptured(3)
 	code, text := w.ask("/metrics")
