@@ -97,67 +97,48 @@ func (l *lookup) asOf() string {
 	return fmt.Sprintf("%s: %s (%s) behind the ledger", text, counted(l.lag.Messages, "event"), l.lag.Behind.Round(time.Millisecond))
 }
 
-// recentTrade is a trade, and the sequence of its newest event that was looked at.
+// recent are the newest events of the ledger, the newest first.
+type recent struct {
+	events []ledger.Entry
+	whole  bool // the ledger has no others
+}
+
+// recent reads the newest n events.
+func (l *lookup) recent(ctx context.Context, n int) (recent, error) {
+	stream, err := l.js.Stream(ctx, l.stream)
+	if err != nil {
+		return recent{}, fmt.Errorf("stream %s: %w", l.stream, err)
+	}
+	events, err := l.ledger.Tail(ctx, n)
+	slices.Reverse(events)
+	return recent{events: events, whole: stream.CachedInfo().State.Msgs <= uint64(n)}, err
+}
+
+// note says what was looked at, "" if it was the whole ledger.
+func (r recent) note() string {
+	if r.whole || len(r.events) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("only the newest %d events of the ledger were looked at, stored since %s; with records.dsn all trades are found, see docs/records.md",
+		len(r.events), r.events[len(r.events)-1].Stored.UTC().Format(time.DateTime))
+}
+
+// recentTrade is a trade, and the sequence of the event for which it is listed.
 type recentTrade struct {
 	id  string
 	seq uint64
 }
 
-// recent are trades among the newest events of the ledger, the newest first.
-type recent struct {
-	trades []recentTrade
-	events int       // that were looked at
-	since  time.Time // when the oldest of them was stored
-	whole  bool      // the ledger has no others
-}
-
-// searched says what was looked at, if that is not the whole ledger.
-func (r recent) searched() string {
-	return fmt.Sprintf("only the newest %d events of the ledger were looked at, stored since %s; with records.dsn all trades are found, see docs/records.md",
-		r.events, r.since.UTC().Format(time.DateTime))
-}
-
-// recent selects trades by their events among the newest n, given the newest
-// first and without those of trades that were decided about before: selects
-// reports whether the trade is selected, and whether that is decided.
-func (l *lookup) recent(ctx context.Context, n int, selects func(ledger.Entry) (yes, decided bool)) (recent, error) {
-	stream, err := l.js.Stream(ctx, l.stream)
-	if err != nil {
-		return recent{}, fmt.Errorf("stream %s: %w", l.stream, err)
-	}
-	entries, err := l.ledger.Tail(ctx, n)
-	if err != nil {
-		return recent{}, err
-	}
-	found := recent{events: len(entries), whole: stream.CachedInfo().State.Msgs <= uint64(n)}
-	if len(entries) > 0 {
-		found.since = entries[0].Stored
-	}
-	done := map[string]bool{}
-	for _, e := range slices.Backward(entries) {
-		id := e.Event.TradeID
-		if done[id] {
-			continue
-		}
-		yes, decided := selects(e)
-		done[id] = decided
-		if yes {
-			found.trades = append(found.trades, recentTrade{id, e.Seq})
-		}
-	}
-	return found, nil
-}
-
-// from returns the trades after a position of an earlier page.
-func (r recent) from(after string) ([]recentTrade, error) {
+// fromPosition returns the trades after the position of an earlier page.
+func fromPosition(trades []recentTrade, after string) ([]recentTrade, error) {
 	if after == "" {
-		return r.trades, nil
+		return trades, nil
 	}
 	seq, err := strconv.ParseUint(after, 10, 64)
 	if err != nil {
 		return nil, badPosition(after)
 	}
-	return slices.DeleteFunc(slices.Clone(r.trades), func(t recentTrade) bool { return t.seq >= seq }), nil
+	return slices.DeleteFunc(trades, func(t recentTrade) bool { return t.seq >= seq }), nil
 }
 
 func badPosition(after string) error {
@@ -235,21 +216,23 @@ func (l *lookup) ofOrder(ctx context.Context, order string, p paging) (orderTrad
 }
 
 func (l *lookup) ofRecentOrder(ctx context.Context, order string, events int, p paging) (orderTrades, error) {
-	among, err := l.recent(ctx, events, func(e ledger.Entry) (bool, bool) {
-		names := slices.Contains(history.Orders([]capture.Event{e.Event}), order)
-		return names, names
-	})
+	among, err := l.recent(ctx, events)
 	if err != nil {
 		return orderTrades{}, err
 	}
-	trades, err := among.from(p.after)
+	var named []recentTrade
+	seen := map[string]bool{}
+	for _, e := range among.events {
+		if id := e.Event.TradeID; !seen[id] && slices.Contains(history.Orders([]capture.Event{e.Event}), order) {
+			seen[id] = true
+			named = append(named, recentTrade{id, e.Seq})
+		}
+	}
+	trades, err := fromPosition(named, p.after)
 	if err != nil {
 		return orderTrades{}, err
 	}
-	var found orderTrades
-	if !among.whole {
-		found.note = among.searched()
-	}
+	found := orderTrades{note: among.note()}
 	for _, t := range trades {
 		if p.limit > 0 && len(found.ids) == p.limit {
 			break

@@ -92,26 +92,38 @@ func (l *lookup) open(ctx context.Context, before time.Time, after string) (iter
 		walk, err := l.openRecords(ctx, before, after)
 		return walk, l.asOf(), err
 	}
-	among, err := l.recent(ctx, ledger.MaxTail, func(e ledger.Entry) (bool, bool) { return mayBeOpen(e.Event.Type), true })
+	among, err := l.recent(ctx, ledger.MaxTail)
 	if err != nil {
 		return nil, "", err
 	}
-	trades, err := among.from(after)
-	note := ""
-	if !among.whole {
-		note = among.searched()
-	}
+	trades, err := fromPosition(mayBeOpen(among.events, before), after)
 	return func(yield func(listedTrade, error) bool) {
 		for _, t := range trades {
 			if !yield(listedTrade{reconcile.ParkedTrade{TradeID: t.id}, strconv.FormatUint(t.seq, 10)}, nil) {
 				return
 			}
 		}
-	}, note, err
+	}, among.note(), err
 }
 
-// mayBeOpen reports whether a trade may be open whose last event is of the type.
-func mayBeOpen(last capture.EventType) bool { return !last.Outcome() && last != capture.Dismissed }
+// mayBeOpen returns the trades that may be open since before a time, judged by some
+// of the ledger's events, the newest first: those whose last event is no outcome,
+// but for those whose first call is newer.
+func mayBeOpen(events []ledger.Entry, before time.Time) []recentTrade {
+	var trades []recentTrade
+	seen, younger := map[string]bool{}, map[string]bool{}
+	for _, e := range events {
+		id := e.Event.TradeID
+		if !seen[id] && !e.Event.Type.Outcome() && e.Event.Type != capture.Dismissed {
+			trades = append(trades, recentTrade{id, e.Seq})
+		}
+		seen[id] = true
+		if e.Event.Type == capture.Attempted && e.Event.Call <= 1 && e.Stored.After(before) {
+			younger[id] = true
+		}
+	}
+	return slices.DeleteFunc(trades, func(t recentTrade) bool { return younger[t.id] })
+}
 
 // openRecords yields the open trades of the records: those without an outcome, then
 // failed ones that a notification contradicts.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/internal/records"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -220,7 +221,9 @@ func newParkedShowCmd(a *app) *cobra.Command {
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
 	cmd.Flags().IntVar(&p.limit, "limit", 0, "only the newest so many events; 0 is all")
 	addSettings(cmd, showSettings...)
-	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error { return a.show(cmd, args[0], "", output, p) })
+	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
+		return a.show(cmd, args[0], "", output, p, history.DefaultDoneJobs)
+	})
 	return cmd
 }
 

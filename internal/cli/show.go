@@ -19,6 +19,7 @@ import (
 func newShowCmd(a *app) *cobra.Command {
 	var output, order string
 	var p paging
+	var doneJobs int
 	cmd := &cobra.Command{
 		Use:   "show [TRADE]",
 		Short: "Show what happened to a trade, and the evidence",
@@ -35,8 +36,9 @@ Dead letters about the trade that need an operator are listed too. If the ledger
 has no events of the trade, the command looks for its job: in the dead letters,
 in the waiting jobs and in those that are done (the job of a second order that
 the same trade paid is in no event), and among the messages that jobs.match
-passed over, with the condition that they failed. It prints what it found, and
-how many jobs it checked if these were not all, and exits with code 1.`,
+passed over, with the condition that they failed. Of the jobs that are done it
+checks the newest --done-jobs. It prints what it found, and how many jobs it
+checked if these were not all, and exits with code 1.`,
 		Example: `  capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b
   capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b -o json
   capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b --limit 20
@@ -46,6 +48,7 @@ how many jobs it checked if these were not all, and exits with code 1.`,
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "`format`: text or json")
 	cmd.Flags().StringVar(&order, "order", "", "the shop's order `id`, instead of a trade")
 	cmd.Flags().IntVar(&p.limit, "limit", 0, "at most so many trades of an order, or the newest so many events of a trade; 0 is all")
+	cmd.Flags().IntVar(&doneJobs, "done-jobs", history.DefaultDoneJobs, "of an unknown trade or order: how many of the newest done jobs are checked")
 	cmd.Flags().StringVar(&p.after, "after", "", "continue the trades of an order from the `position` that the list ended with")
 	addSettings(cmd, showSettings...)
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
@@ -59,7 +62,10 @@ how many jobs it checked if these were not all, and exits with code 1.`,
 		if order == "" {
 			trade = args[0]
 		}
-		return a.show(cmd, trade, order, output, p)
+		if doneJobs < 1 {
+			return usageError("--done-jobs is %d: must be above zero", doneJobs)
+		}
+		return a.show(cmd, trade, order, output, p, doneJobs)
 	})
 	return cmd
 }
@@ -68,7 +74,7 @@ var showSettings = []string{"nats", "jobs", "ledger", "gateway", "reconcile", "r
 
 // show prints the history of a trade, or else of the trades of an order. If the
 // ledger has none, the error says where the job is.
-func (a *app) show(cmd *cobra.Command, trade, order, output string, p paging) error {
+func (a *app) show(cmd *cobra.Command, trade, order, output string, p paging, doneJobs int) error {
 	if output != "text" && output != "json" {
 		return usageError("--output is %q: must be text or json", output)
 	}
@@ -84,6 +90,7 @@ func (a *app) show(cmd *cobra.Command, trade, order, output string, p paging) er
 		if err != nil {
 			return err
 		}
+		reader.DoneJobs = doneJobs
 		if order == "" {
 			err = showTrade(ctx, reader, trade, writeHistory(cmd.OutOrStdout(), output, p.limit))
 		} else {

@@ -27,6 +27,10 @@ var ErrUnknown = errors.New("the ledger has no trade")
 
 // Reader reads histories.
 type Reader struct {
+	// DoneJobs is how many of the newest done jobs Explain reads; 0 is
+	// DefaultDoneJobs.
+	DoneJobs int
+
 	js      jetstream.JetStream
 	c       config.Config
 	ledger  ledger.Ledger
