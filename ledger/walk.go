@@ -125,6 +125,28 @@ func (l *JetStream) TradesSince(ctx context.Context, t capture.EventType, after 
 	return trades, msgs[len(msgs)-1].Sequence, nil
 }
 
+// Messages yields what the stream holds from a sequence to another, both
+// included, as it is stored and whether it can be decoded or not; upTo 0 means
+// the last message that was stored when it began. It reads pages by sequence,
+// without a consumer and without a subject. An error ends it.
+func (l *JetStream) Messages(ctx context.Context, from, upTo uint64) iter.Seq2[*jetstream.RawStreamMsg, error] {
+	return func(yield func(*jetstream.RawStreamMsg, error) bool) {
+		start, end, err := l.span(ctx, Filter{})
+		if err != nil {
+			yield(nil, fmt.Errorf("reading the ledger: %w", err))
+			return
+		}
+		if upTo != 0 {
+			end = min(end, upTo)
+		}
+		for msg, err := range l.messages(ctx, "", max(start, from), end) {
+			if !yield(msg, wrap(err, "reading the ledger")) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // span returns the first and the last sequence that the filter selects. If there
 // is none, the first is greater than the last.
 func (l *JetStream) span(ctx context.Context, f Filter) (start, end uint64, err error) {

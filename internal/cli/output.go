@@ -10,6 +10,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"github.com/capture-worker/capture-worker/internal/export"
 )
 
 // writeJSON writes one indented JSON document.
@@ -27,16 +29,8 @@ func jsonLines(w io.Writer) *json.Encoder {
 	return enc
 }
 
-// safeCells escapes texts that a spreadsheet would treat as a formula: a cell that
-// begins like one gets an apostrophe.
-func safeCells(cells ...string) []string {
-	for i, cell := range cells {
-		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-			cells[i] = "'" + cell
-		}
-	}
-	return cells
-}
+// safeCells escapes texts that a spreadsheet would treat as a formula.
+func safeCells(cells ...string) []string { return export.SafeCells(cells...) }
 
 // counted returns a number with its noun: "1 query", "2 queries".
 func counted[N int | int64 | uint64](n N, one string) string {

@@ -247,13 +247,14 @@ func applyLedger(ctx context.Context, w *Writer, msgs []jetstream.Msg) error {
 		if err != nil {
 			return err
 		}
-		trade, event := subjectOf(m.Subject())
-		entries = append(entries, Entry{
-			Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Trade: trade, Type: event,
-			After: ledger.After(m.Headers()), Raw: m.Data(),
-		})
+		entries = append(entries, entryOf(meta.Sequence.Stream, meta.Timestamp, m.Subject(), ledger.After(m.Headers()), m.Data()))
 	}
 	return w.ApplyEvents(ctx, entries)
+}
+
+func entryOf(seq uint64, stored time.Time, subject string, after uint64, raw []byte) Entry {
+	trade, event := subjectOf(subject)
+	return Entry{Seq: seq, Stored: stored, Trade: trade, Type: event, After: after, Raw: raw}
 }
 
 // subjectOf takes captures.<trade>.<event> apart. A subject that is no event's
