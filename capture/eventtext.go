@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// jsonText writes JSON by appending, to the byte as encoding/json writes the
-// structs by their tags; a test holds it to them. Every event of every job is
-// written once, and reflection would take most of that.
+// jsonText appends JSON, byte for byte as encoding/json writes the structs with
+// their tags; a test compares the two. Reflection would be most of the cost of
+// writing an event.
 type jsonText struct {
 	b   []byte
 	err error
@@ -147,7 +147,8 @@ func (w *jsonText) flagIf(name string, flag bool) {
 	}
 }
 
-// time fails for years that RFC 3339 cannot write; the first error stays.
+// time appends a time. Years that RFC 3339 cannot write are an error; the first
+// error is kept.
 func (w *jsonText) time(name string, t time.Time) {
 	w.name(name)
 	w.b = append(w.b, '"')

@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// Hint returns the trade and the order that a message seems to be about, though
-// it may be no job at all: "" where it says none that could be printed. It is
-// for operators who look for a message, whose publisher may have mistyped the very field.
-// Nothing may be decided by it; that is what Decode is for.
+// Hint returns the trade and the order that a message seems to be about, even if it
+// is not a valid job; "" if the message has none that can be printed. It helps
+// operators to find a message, whose publisher may have mistyped the name of the
+// field. Decisions need Decode.
 func (d *Decoder) Hint(header map[string][]string, body []byte) (tradeID, orderID string) {
 	for _, obj := range d.likely(header, body) {
 		tradeID = d.hint(obj, fieldTradeID, maxTradeID)
@@ -23,7 +23,7 @@ func (d *Decoder) Hint(header map[string][]string, body []byte) (tradeID, orderI
 	return tradeID, orderID
 }
 
-// hint is the first text that a path of the field leads to.
+// hint returns the first text that a path of the field leads to.
 func (d *Decoder) hint(obj []byte, field, limit int) string {
 	doc := document{raw: obj}
 	for _, s := range d.fields.fields[field].sources {
@@ -44,7 +44,7 @@ func (d *Decoder) hint(obj []byte, field, limit int) string {
 	return ""
 }
 
-// likely lists the objects in a message that may hold the job, the likeliest
+// likely returns the objects in a message that may hold the job, the most likely
 // first.
 func (d *Decoder) likely(header map[string][]string, body []byte) [][]byte {
 	if obj, err := d.unwrap(header, body); err == nil && len(obj) > 0 {
@@ -59,8 +59,8 @@ func (d *Decoder) likely(header map[string][]string, body []byte) [][]byte {
 	return [][]byte{body}
 }
 
-// lookup follows a path through a valid object, without regard to letter case.
-// Of members with one name it takes the first.
+// lookup follows a path through a valid object, without regard to letter case. If
+// several members have the name, the first counts.
 func lookup(obj []byte, path string) []byte {
 	name, rest, deeper := strings.Cut(path, ".")
 	for quoted, value := range Members(obj) {
@@ -75,8 +75,8 @@ func lookup(obj []byte, path string) []byte {
 	return nil
 }
 
-// hintText is the text of a string or number, if it is one line of at most so
-// many characters; clean reads it as Decode reads an order.
+// hintText returns the text of a string or number if it is one line of at most that
+// many characters. With clean it is read as Decode reads an order_id.
 func hintText(raw []byte, limit int, clean bool) string {
 	if isNull(raw) {
 		return ""

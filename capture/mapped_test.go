@@ -62,7 +62,7 @@ func TestDecodeByJSONPathRefuses(t *testing.T) {
 		"twice, out of sight": {`"value":"yes"`, `"value":"yes","x":{"y":[{"z":1,"z":1}]}`, capture.MalformedDuplicate, "note_attributes[0].x.y[0].z", "twice"},
 		"an exponent":         {`2499`, `24e2`, capture.MalformedAmount, "$.payments[0].amount", "exponent"},
 		"decimals in cents":   {`2499`, `24.99`, capture.MalformedAmount, "$.payments[0].amount", "minor units"},
-		"a count and a zone":  {`1796119200`, `"2026-12-01T10:00:00Z"`, capture.MalformedTime, "$.payments[0].until", "seconds since 1970"},
+		"a count and a zone":  {`1796119200`, `"2026-12-01T10:00:00Z"`, capture.MalformedTime, "$.payments[0].until", "not a Unix time in seconds"},
 		"millis for seconds":  {`1796119200`, `1796119200000`, capture.MalformedTime, "$.payments[0].until", "years"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestUnmappedOptionalFieldsAreOff(t *testing.T) {
 
 func TestSeveralCapturesAreSaid(t *testing.T) {
 	_, err := decoderFor(t, capture.Mapping{}).Decode(nil, []byte(`[{"trade_id":"T1"},{"trade_id":"T2"}]`))
-	if bad := wantMalformed(t, err, capture.MalformedNotObject, ""); !strings.Contains(bad.Detail, "an array of 2; one job is one capture") {
+	if bad := wantMalformed(t, err, capture.MalformedNotObject, ""); !strings.Contains(bad.Detail, "an array of 2; a job is one capture") {
 		t.Errorf("%q", bad.Detail)
 	}
 	_, err = decoderFor(t, capture.Mapping{Fields: map[string]capture.Field{"trade_id": capture.At("payments.id")}}).

@@ -7,20 +7,18 @@ import (
 	"strings"
 )
 
-// MatchError says why jobs.match passes a message over: the first condition
-// that it does not meet.
+// MatchError is the first condition of jobs.match that a message does not meet.
 type MatchError struct {
-	// Path is the condition, as it stands in jobs.match.
+	// Path is the path of the condition in jobs.match.
 	Path string
-	// Want are the values that it takes.
+	// Want holds the values that the condition accepts.
 	Want []string
 	// Missing is set if the message has nothing at the path, or null.
 	Missing bool
-	// Found is what stands there instead, cut and in ASCII: a value as Go quotes
-	// it, or the name of its kind ("an object").
+	// Found is the value at the path, quoted as in Go, in ASCII and cut; or the
+	// name of its JSON type ("an object").
 	Found string
-	// Case is set if a wanted value differs from what is there in letter case
-	// only.
+	// Case is set if Found differs from a wanted value in letter case only.
 	Case bool
 }
 
@@ -29,17 +27,17 @@ func (e *MatchError) Error() string {
 	want := quotedList(e.Want)
 	switch {
 	case e.Missing:
-		return fmt.Sprintf("%s: %s is not there; %s is wanted", ErrNotOurs, e.Path, want)
+		return fmt.Sprintf("%s: %s is absent; %s is wanted", ErrNotOurs, e.Path, want)
 	case e.Case:
 		return fmt.Sprintf("%s: %s is %s; %s is wanted, which differs in letter case only (ignore_case takes both)", ErrNotOurs, e.Path, e.Found, want)
 	}
 	return fmt.Sprintf("%s: %s is %s; %s is wanted", ErrNotOurs, e.Path, e.Found, want)
 }
 
-// Is reports that every MatchError is ErrNotOurs.
+// Is reports whether target is ErrNotOurs, which every MatchError is.
 func (e *MatchError) Is(target error) bool { return target == ErrNotOurs }
 
-// maxListed bounds the values that an error lists.
+// maxListed is the number of values that an error lists.
 const maxListed = 4
 
 func quotedList(values []string) string {
@@ -62,11 +60,11 @@ type wanted struct {
 
 // selector is one path of jobs.match with the values that it may have.
 type selector struct {
-	path   string // of an attribute, its name
+	path   string // the name of the CloudEvents attribute
 	values []wanted
 }
 
-// takes returns nil if the value is wanted, and else what is wrong with it.
+// takes returns nil if the condition accepts the value, else the error.
 func (s *selector) takes(value string) *MatchError {
 	alike := false
 	for _, w := range s.values {
@@ -98,7 +96,7 @@ func (s *selector) fault() *MatchError {
 type selection struct {
 	attributes []selector // path is the attribute's name
 	members    []selector
-	tree       *node // of the members with a dotted path
+	tree       *node // holds the dotted paths
 	queries    []pathQuery
 }
 
@@ -128,15 +126,15 @@ func compileMatch(match []Match) (selection, error) {
 		sel.queries = append(sel.queries, q)
 	}
 	if path := sel.tree.crossed(); path != "" {
-		problems = append(problems, fmt.Errorf("%w: jobs.match: %s must have a value, and another path goes through it; both can never be",
+		problems = append(problems, fmt.Errorf("%w: jobs.match: %s must have a value, but another path goes through it; both conditions can never be met",
 			ErrMapping, quoted(path)))
 	}
 	sel.tree.relax()
 	return sel, errors.Join(problems...)
 }
 
-// relax lets a path of jobs.match meet anything on its way: the event then just
-// is not selected.
+// relax lets a path of jobs.match meet values that are not objects: then the event
+// is not selected, without an error.
 func (n *node) relax() {
 	n.strict = false
 	for _, k := range n.kids {
@@ -155,7 +153,7 @@ func addSelector(list []selector, path string, m Match) []selector {
 	return list
 }
 
-// values lists the alternatives of a condition.
+// values returns the accepted values of a condition.
 func (m Match) values() []string {
 	if m.Value == "" {
 		return m.Values
@@ -183,8 +181,9 @@ func attributeName(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
-// takesAttributes decides by the CloudEvents attributes; a plain message has
-// none (nil). The function is given the selector's number and the name.
+// takesAttributes checks the conditions on CloudEvents attributes. attribute
+// returns the value for a selector's number and a name; it is nil for a plain
+// message, which has no attributes.
 func (s *selection) takesAttributes(attribute func(i int, name string) (string, bool, error)) error {
 	for i := range s.attributes {
 		sel := &s.attributes[i]
@@ -230,7 +229,7 @@ func (s *selection) takesData(doc *document) error {
 	return nil
 }
 
-// judge compares what a path led to, as JSON text.
+// judge compares the value at a path, as JSON text, with the condition.
 func (s *selector) judge(raw []byte) *MatchError {
 	if isNull(raw) {
 		return s.missing()

@@ -31,7 +31,7 @@ type Metrics struct {
 	outcomes   *prometheus.CounterVec // by outcome and reason
 	corrected  prometheus.Counter
 	events     *prometheus.CounterVec // by type
-	money      *prometheus.CounterVec // captured, by currency
+	money      *moneyCounter          // captured, by currency
 	calls      *prometheus.HistogramVec
 	codes      *prometheus.CounterVec
 	appends    *prometheus.HistogramVec
@@ -74,7 +74,7 @@ func (m *Metrics) makeJobs() {
 		Name: "capture_corrections_total", Help: "Outcomes that corrected an earlier one.",
 	})
 	m.events = counters("capture_events_total", "Events appended to the ledger by this process.", "type")
-	m.money = counters("capture_captured_money_total", "Money captured, in units of the currency.", "currency")
+	m.money = newMoneyCounter("capture_captured_money_total", "Money captured, in units of the currency.")
 	m.ready = gauges("capture_jobs_ready", "Jobs in the stream that were not delivered yet, for all workers.", "lane")
 	m.delivered = gauges("capture_jobs_delivered", "Jobs delivered and not acknowledged, including those that wait for a retry, for all workers.", "lane")
 	m.again = gauges("capture_jobs_redelivered", "Delivered jobs that were delivered more than once, for all workers.", "lane")

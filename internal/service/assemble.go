@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/metrics"
+	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/tracing"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -43,9 +45,10 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 		return err
 	}
 	s.metrics = metrics.New(s.version, time.Now)
+	s.appends = &appendHealth{log: log, now: time.Now, explain: func(err error) error { return natsconn.Explain(s.nc.Conn, err) }}
 	s.metrics.Terms(Policy(c).Window, c.Worker.AttentionAfter)
 	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream})
-	s.ledger, s.notified = s.metrics.Ledger(traces.Ledger(stored)), stored.TradesSince
+	s.ledger, s.notified = s.metrics.Ledger(s.appends.watch(traces.Ledger(stored))), stored.TradesSince
 	calls := s.metrics.Gateway(traces.Gateway(s.client, c.Gateway.URL))
 	s.behind = NewLedgerGuard(c, s.js, stored, decoder, ready.control, log)
 	s.behind.Start(ctx)
@@ -71,6 +74,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
 	s.gauges.register(s.metrics)
 	s.keys = newKeyring(c.Gateway, s.client, log)
+	s.certificates = newCertificates(c.Gateway, s.client, log)
 	s.notices, err = notificationConfig(c, recorder, calls.Query, limiter, s.keys, log)
 	s.notices.Tracer = traces.Notices(c.Notify.Path)
 	return err
@@ -113,7 +117,12 @@ func (p laneDeps) worker(lane config.Lane, consumer jetstream.Consumer) *worker.
 
 // NewGateway returns a client of the configured gateway.
 func NewGateway(c config.Config, version string) (*gateway.Client, error) {
+	t, _, err := gatewayTLS(c.Gateway)
+	if err != nil {
+		return nil, fmt.Errorf("the gateway's certificates: %w", err)
+	}
 	return gateway.New(gateway.Config{
+		TLS: t,
 		URL: c.Gateway.URL, User: c.Gateway.User, SecretKey: c.Gateway.SecretKey,
 		Timeout: c.Gateway.Timeout, Concurrency: c.Worker.Concurrency,
 		AllowPlainHTTP: c.Gateway.AllowPlainHTTP, UserAgent: "capture-worker/" + version,
