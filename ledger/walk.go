@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -145,6 +146,16 @@ func (l *JetStream) Messages(ctx context.Context, from, upTo uint64) iter.Seq2[*
 			}
 		}
 	}
+}
+
+// FirstSince returns the sequence of the first message that was stored at a time
+// or later; it is not found if there is none.
+func (l *JetStream) FirstSince(ctx context.Context, t time.Time) (seq uint64, found bool, err error) {
+	start, end, err := l.span(ctx, Filter{Since: t})
+	if err != nil {
+		return 0, false, fmt.Errorf("looking for the first event since %s: %w", t.Format(time.RFC3339), err)
+	}
+	return start, start <= end, nil
 }
 
 // span returns the first and the last sequence that the filter selects. If there

@@ -131,12 +131,12 @@ func (r *reconciling) check() error {
 		return err
 	}
 	var err error
-	r.from, err = parseSince(r.since, time.Now())
+	r.from, err = parseTime("--since", r.since, time.Now())
 	return err
 }
 
-// parseSince reads a time, or how long ago it was.
-func parseSince(text string, now time.Time) (time.Time, error) {
+// parseTime reads a time, or how long ago it was.
+func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -148,7 +148,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, usageError("--since is %q: must be a duration such as 24h or 7d, a day such as 2026-11-02 or a time such as 2026-11-02T10:00:00Z", text)
+	return time.Time{}, usageError("%s is %q: must be a duration such as 24h or 7d, a day such as 2026-11-02 or a time such as 2026-11-02T10:00:00Z", flag, text)
 }
 
 func (r *reconciling) run(ctx context.Context) error {

@@ -91,6 +91,7 @@ and found differences, bad rows or refused trades.`,
 		newJobsCmd(a),
 		newRecordsCmd(a),
 		newExportCmd(a),
+		newActsCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)

@@ -85,6 +85,12 @@ func (s Store) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	}
 }
 
+// Notes iterates over the notes about what operators did, oldest first, as they
+// are stored: Read reads them. An error ends the iteration.
+func (s Store) Notes(ctx context.Context) iter.Seq2[jetstream.Msg, error] {
+	return s.read(ctx, noteSubjects...)
+}
+
 // Get returns one dead letter. The error wraps ErrNotFound if there is none.
 func (s Store) Get(ctx context.Context, seq uint64) (Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)

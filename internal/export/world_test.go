@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -58,14 +57,18 @@ func filled(t testing.TB, events iter.Seq[capture.Event]) *records.Store {
 			t.Error(err)
 		}
 	})
-	if err := store.Fill(t.Context(), records.Place{Stream: "CAPTURES", First: 1}, stored(t, events)); err != nil {
+	w, err := store.Writer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Fill(t.Context(), records.Place{Source: records.SourceLedger, Stream: "CAPTURES", First: 1}, stored(t, events), w.ApplyLedger); err != nil {
 		t.Fatal(err)
 	}
 	return store
 }
 
-func stored(t testing.TB, events iter.Seq[capture.Event]) iter.Seq2[*jetstream.RawStreamMsg, error] {
-	return func(yield func(*jetstream.RawStreamMsg, error) bool) {
+func stored(t testing.TB, events iter.Seq[capture.Event]) iter.Seq2[records.Message, error] {
+	return func(yield func(records.Message, error) bool) {
 		last := map[string]uint64{}
 		seq := uint64(0)
 		for e := range events {
@@ -75,7 +78,7 @@ func stored(t testing.TB, events iter.Seq[capture.Event]) iter.Seq2[*jetstream.R
 			}
 			seq++
 			header := nats.Header{"Capture-After": {strconv.FormatUint(last[e.TradeID], 10)}}
-			m := &jetstream.RawStreamMsg{Subject: "captures." + e.TradeID + "." + string(e.Type), Sequence: seq, Header: header, Data: raw, Time: e.Time}
+			m := records.Message{Seq: seq, Stored: e.Time, Subject: "captures." + e.TradeID + "." + string(e.Type), Header: header, Body: raw}
 			if e.Type.Outcome() {
 				delete(last, e.TradeID) // the map stays small
 			} else {

@@ -4,6 +4,7 @@
 package jobstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +13,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/capture-worker/capture-worker/internal/finding"
-
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/finding"
 )
 
 // Ages of the streams that are created: jobs outlive the longest authorization
@@ -36,6 +37,7 @@ type Config struct {
 	// the first job that it has not done.
 	After         string
 	DLQ           string // stream of dead letters
+	Acts          string // stream of operators' acts; "" is acts.Stream
 	Replicas      int
 	AckWait       time.Duration
 	MaxAckPending int
@@ -153,7 +155,7 @@ type Stream struct {
 // of jobs first. A stream that is added here is created, checked, watched and
 // permitted like the others.
 func Streams(cfg Config) []Stream {
-	return []Stream{jobsStream(cfg), dlqStream(cfg)}
+	return []Stream{jobsStream(cfg), dlqStream(cfg), actsStream(cfg)}
 }
 
 // TakeOut is the Otherwise of a stream whose subjects are fixed.
@@ -177,5 +179,16 @@ func dlqStream(cfg Config) Stream {
 		Description: "jobs that capture-worker could not process, with the reason",
 		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
+	}}
+}
+
+// actsStream holds the record of operators' acts. Nothing removes one before its
+// time.
+func actsStream(cfg Config) Stream {
+	return Stream{Key: "jobs.acts_stream", Otherwise: TakeOut, check: checkActs, Config: jetstream.StreamConfig{
+		Name: cmp.Or(cfg.Acts, acts.Stream), Subjects: []string{acts.SubjectPrefix + "*"}, Replicas: cfg.Replicas,
+		Description: "what operators of capture-worker did, who and why",
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		MaxAge: acts.MaxAge, Duplicates: jobsDuplicates, AllowDirect: true, DenyDelete: true, DenyPurge: true,
 	}}
 }

@@ -4,38 +4,29 @@ import (
 	"context"
 	"fmt"
 	"iter"
-
-	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Fill applies messages of a ledger to an empty store, in the order of their
-// sequences and in batches. It is for a store that answers one question and is
-// thrown away; one that is kept has a Follower. began is the place before the
-// first message.
-func (s *Store) Fill(ctx context.Context, began Place, messages iter.Seq2[*jetstream.RawStreamMsg, error]) error {
-	w, err := s.Writer(ctx)
-	if err != nil {
-		return err
-	}
-	began.Source = SourceLedger
+// Fill applies messages of a source to a model that holds none of it, in the order
+// of their sequences and in batches. It is for a model that answers one question
+// and is thrown away; one that is kept has a Follower. began is the place before
+// the first message, apply the method of the Writer that applies those of the
+// source.
+func (w *Writer) Fill(ctx context.Context, began Place, messages iter.Seq2[Message, error], apply func(context.Context, []Message) error) error {
 	if err := w.Begin(ctx, began); err != nil {
 		return err
 	}
-	var batch []Entry
+	var batch []Message
 	for m, err := range messages {
 		if err != nil {
-			return fmt.Errorf("filling the records in %s: %w", s.d.where, err)
+			return fmt.Errorf("filling the records in %s: %w", w.s.d.where, err)
 		}
-		batch = append(batch, entryOf(m.Sequence, m.Time, m.Subject, ledger.After(m.Header), m.Data))
-		if len(batch) < eventBatch {
+		if batch = append(batch, m); len(batch) < eventBatch {
 			continue
 		}
-		if err := w.ApplyEvents(ctx, batch); err != nil {
+		if err := apply(ctx, batch); err != nil {
 			return err
 		}
 		batch = batch[:0]
 	}
-	return w.ApplyEvents(ctx, batch)
+	return apply(ctx, batch)
 }

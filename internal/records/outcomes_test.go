@@ -61,8 +61,19 @@ func TestFillingIsFollowing(t *testing.T) {
 	}
 	info := stream.CachedInfo()
 	s := openStore(t, sqlite(t))
-	place := Place{Stream: info.Config.Name, Created: info.Created, First: 1}
-	if err := s.Fill(t.Context(), place, b.ledger.Messages(t.Context(), 0, 0)); err != nil {
+	w, err := s.Writer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages := func(yield func(Message, error) bool) {
+		for m, err := range b.ledger.Messages(t.Context(), 0, 0) {
+			if err != nil || !yield(Message{Seq: m.Sequence, Stored: m.Time, Subject: m.Subject, Header: m.Header, Body: m.Data}, nil) {
+				return
+			}
+		}
+	}
+	place := Place{Source: SourceLedger, Stream: info.Config.Name, Created: info.Created, First: 1}
+	if err := w.Fill(t.Context(), place, messages, w.ApplyLedger); err != nil {
 		t.Fatal(err)
 	}
 	sameDump(t, ledgerDump(t, s), ledgerDump(t, referenceStore(t, b.entries(t))))
