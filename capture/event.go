@@ -117,6 +117,19 @@ func (n *Notification) SaysPaid() bool {
 	return n != nil && n.State.Class() == OrderIsPaid && n.Type != "refund"
 }
 
+// Source is the message of a job, as the stream and the message itself say. The
+// publisher of a message chooses its headers: Publisher and the dead letter are what
+// the publisher claims.
+type Source struct {
+	Stream   string `json:"stream"`
+	Sequence uint64 `json:"sequence"`
+	// Publisher is the operator who published the message.
+	Publisher string `json:"publisher,omitempty"`
+	// DLQStream and DLQSequence name the dead letter whose job was published again.
+	DLQStream   string `json:"dlq_stream,omitempty"`
+	DLQSequence uint64 `json:"dlq_sequence,omitempty"`
+}
+
 // Event is one fact about a trade. Which members are set depends on Type.
 type Event struct {
 	ID      string    `json:"id"` // unique; it shows whether a publish that timed out was stored
@@ -132,6 +145,8 @@ type Event struct {
 	RequestID  string    `json:"request_id,omitempty"`
 	LeaseUntil time.Time `json:"lease_until,omitzero"` // the call has ended by then, for every worker
 	Job        *Job      `json:"job,omitempty"`
+	// Source is the message that asked for it; nil if it is not known.
+	Source *Source `json:"source,omitempty"`
 
 	// Of answered, queried and the outcomes: the evidence.
 	Via    Via     `json:"via,omitempty"`
@@ -155,6 +170,8 @@ type Event struct {
 
 	By   string `json:"by,omitempty"`   // the operator, in released, retried, withdrawn and dismissed
 	Note string `json:"note,omitempty"` // and the operator's reason
+	// ApprovedBy is the second operator of an act that needs one (approval.above).
+	ApprovedBy string `json:"approved_by,omitempty"`
 }
 
 // ErrEvent is wrapped by every error about a ledger event.

@@ -29,6 +29,10 @@ func (w *jsonText) event(e *Event) {
 		w.name("job")
 		w.job(e.Job)
 	}
+	if e.Source != nil {
+		w.name("source")
+		w.source(e.Source)
+	}
 	w.textIf("via", string(e.Via))
 	if e.Answer != nil {
 		w.name("answer")
@@ -47,6 +51,7 @@ func (w *jsonText) event(e *Event) {
 	}
 	w.textIf("by", e.By)
 	w.textIf("note", e.Note)
+	w.textIf("approved_by", e.ApprovedBy)
 	w.close()
 }
 
@@ -62,6 +67,18 @@ func (w *jsonText) job(j *Job) {
 	w.timeIf("capture_before", j.CaptureBefore)
 	w.textIf("notify_url", j.NotifyURL)
 	w.textIf("cleaned", j.Cleaned)
+	w.close()
+}
+
+func (w *jsonText) source(s *Source) {
+	w.open()
+	w.text("stream", s.Stream)
+	w.count("sequence", s.Sequence)
+	w.textIf("publisher", s.Publisher)
+	w.textIf("dlq_stream", s.DLQStream)
+	if s.DLQSequence != 0 {
+		w.count("dlq_sequence", s.DLQSequence)
+	}
 	w.close()
 }
 
@@ -131,6 +148,11 @@ func (w *jsonText) textIf(name, value string) {
 	if value != "" {
 		w.text(name, value)
 	}
+}
+
+func (w *jsonText) count(name string, n uint64) {
+	w.name(name)
+	w.b = strconv.AppendUint(w.b, n, 10)
 }
 
 func (w *jsonText) numberIf(name string, n int64) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/acts"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/internal/records"
 	"github.com/capture-worker/capture-worker/internal/service"
 )
@@ -120,7 +121,7 @@ func (l *actsListing) check() (err error) {
 		return usageError("--act is %q: must be one of %s", l.act, strings.Join(actNames(), ", "))
 	}
 	now := time.Now()
-	if l.query.From, err = parseTime("--since", l.since, now); err != nil {
+	if l.query.From, err = parseSince(l.since, now); err != nil {
 		return err
 	}
 	l.query.To, err = parseTime("--until", l.to, now)
@@ -177,7 +178,7 @@ func actsTable(w io.Writer) actsList {
 			if n++; n == 1 {
 				fmt.Fprintln(t, "TIME (UTC)\tACT\tBY\tABOUT\tREASON")
 			}
-			_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", a.At.Format(time.DateTime), a.Act, a.Actor, aboutAct(a), orDash(a.Note))
+			_, err := fmt.Fprint(t, printable.Row(a.At.Format(time.DateTime), a.Act, a.Actor, aboutAct(a), orDash(a.Note)))
 			return err
 		},
 		end: func() error {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/export"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/internal/records"
 	"github.com/capture-worker/capture-worker/internal/service"
 )
@@ -141,7 +142,7 @@ func (e *exporting) run(ctx context.Context, cmd *cobra.Command, store *records.
 	var err error
 	if e.output == "-" {
 		report = cmd.ErrOrStderr()
-		r, err = export.Write(ctx, store, o, format, cmd.OutOrStdout(), nil, "")
+		r, err = export.Write(ctx, store, o, format, printable.Unwrap(cmd.OutOrStdout()), nil, "") // may be binary
 	} else {
 		r, err = export.ToFiles(ctx, store, o, format, e.output)
 	}

@@ -72,7 +72,7 @@ func (f *retryFlags) check() (filtered bool, err error) {
 		return false, usageError("--reason-code is %q: no trade fails for this reason; the reasons are %s", f.code, strings.Join(reasons, ", "))
 	}
 	f.filter.Reason = f.code
-	if f.filter.Since, err = parseTime("--since", f.since, now); err != nil {
+	if f.filter.Since, err = parseSince(f.since, now); err != nil {
 		return false, err
 	}
 	if f.before != "" {

@@ -3,19 +3,9 @@ package export
 import (
 	"encoding/csv"
 	"io"
-	"strings"
-)
 
-// SafeCells escapes texts that a spreadsheet would treat as a formula: a cell that
-// begins like one gets an apostrophe.
-func SafeCells(cells ...string) []string {
-	for i, cell := range cells {
-		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-			cells[i] = "'" + cell
-		}
-	}
-	return cells
-}
+	"github.com/capture-worker/capture-worker/internal/printable"
+)
 
 // csvWriter writes the rows to one file, and the totals to another, in which
 // every line also says what the export is.
@@ -36,9 +26,9 @@ func newCSV(rows, totals io.Writer, columns []column) (*csvWriter, error) {
 
 func (w *csvWriter) row(r *Row) error {
 	for i, c := range w.columns {
-		w.cells[i] = c.value(r)
+		w.cells[i] = printable.Cell(c.value(r))
 	}
-	return w.rows.Write(SafeCells(w.cells...))
+	return w.rows.Write(w.cells)
 }
 
 func (w *csvWriter) finish(about About, totals []Total) error {
@@ -49,14 +39,14 @@ func (w *csvWriter) finish(about About, totals []Total) error {
 	header, facts := totalColumns, make([]string, 0, 16)
 	for _, fact := range about.facts() {
 		header = append(header[:len(header):len(header)], fact[0])
-		facts = append(facts, fact[1])
+		facts = append(facts, printable.Cell(fact[1]))
 	}
 	out := csv.NewWriter(w.totals)
 	if err := out.Write(header); err != nil {
 		return err
 	}
 	for _, t := range totals {
-		if err := out.Write(SafeCells(append(t.cells(), facts...)...)); err != nil {
+		if err := out.Write(append(t.cells(), facts...)); err != nil {
 			return err
 		}
 	}

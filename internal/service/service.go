@@ -19,6 +19,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/passedover"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/notify"
@@ -76,6 +77,8 @@ type Service struct {
 	notified     notify.Source // trades with notifications in the ledger
 	behind       *controls.LedgerGuard
 
+	passedOver *passedover.Watch
+
 	// failed ends with the reason, ErrStreamsChanged or ErrConnectionClosed, if
 	// the service cannot go on.
 	failed context.Context
@@ -100,6 +103,7 @@ func (s *Service) start(ctx context.Context, o Options) (err error) {
 	ctx, stop := s.untilFailed(ctx)
 	defer stop()
 	if o.Embedded {
+		s.c = s.c.OwnServer()
 		if s.server, err = startEmbedded(s.c, s.log); err != nil {
 			return err
 		}
