@@ -95,7 +95,7 @@ func watchRecords(ctx context.Context, c config.Config, version string, f *recor
 func gaugeRecords(m *metrics.Metrics, f *records.Follower) {
 	by := func(value func(records.Source) float64) map[string]func() float64 {
 		series := map[string]func() float64{}
-		for _, source := range []records.Source{records.SourceLedger, records.SourceDeadLetters} {
+		for _, source := range records.Sources() {
 			series[string(source)] = func() float64 { return value(source) }
 		}
 		return series
@@ -190,7 +190,7 @@ func FollowerConfig(c config.Config, js jetstream.JetStream, store *records.Stor
 		return records.Config{}, err
 	}
 	return records.Config{
-		JS: js, Store: store, Ledger: c.Ledger.Stream, DLQ: c.Jobs.DLQStream, Consumer: c.Records.Consumer, Decoder: decoder, Log: log,
+		JS: js, Store: store, Ledger: c.Ledger.Stream, DLQ: c.Jobs.DLQStream, Acts: c.Jobs.ActsStream, Consumer: c.Records.Consumer, Decoder: decoder, Log: log,
 	}, nil
 }
 
