@@ -36,6 +36,8 @@ type Config struct {
 
 	// origins holds where each value came from, by key.
 	origins map[string]Origin
+	// fromFile is set if a file was read.
+	fromFile bool
 }
 
 // NATS is how to reach JetStream, and how the worker uses it.
@@ -60,14 +62,15 @@ type NATS struct {
 
 // Jobs is where jobs come from and how they are decoded.
 type Jobs struct {
-	Stream    string                   `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
-	Subjects  []string                 `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
-	Consumer  string                   `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
-	Lanes     map[string]string        `key:"jobs.lanes" doc:"lanes that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: one lane"`
-	Weights   map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; default 1"`
-	DLQStream string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the dead letters, subjects capture.dlq.<reason>"`
-	Fields    map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
-	Match     []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked without processing"`
+	Stream     string                   `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
+	Subjects   []string                 `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
+	Consumer   string                   `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
+	Lanes      map[string]string        `key:"jobs.lanes" doc:"lanes that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: one lane"`
+	Weights    map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; default 1"`
+	DLQStream  string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the dead letters, subjects capture.dlq.<reason>"`
+	ActsStream string                   `key:"jobs.acts_stream" default:"CAPTURE_ACTS" doc:"stream of the record of operators' acts, subjects capture.acts.<act>"`
+	Fields     map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
+	Match      []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked without processing"`
 }
 
 // Publish says when the publish command asks an operator.
@@ -82,9 +85,11 @@ type Approval struct {
 
 // Ledger is the ledger's stream.
 type Ledger struct {
-	Stream string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
-	Source string        `key:"ledger.source" default:"capture-worker" doc:"ce-source of the events, such as the name of the shop: a URI reference"`
-	MaxAge time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade; used when the stream is created; 0 is forever"`
+	Stream  string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
+	Cases   string        `key:"ledger.cases_stream" default:"CAPTURE_CASES" doc:"stream into which JetStream copies what opens or changes the case of a trade; created when missing, never altered"`
+	Source  string        `key:"ledger.source" default:"capture-worker" doc:"ce-source of the events, such as the name of the shop: a URI reference"`
+	MaxAge  time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade; used when the stream is created; 0 is forever"`
+	Batches string        `key:"ledger.batches" default:"auto" doc:"auto, on or off: whether events that wait at the same time are stored in one atomic batch; auto measures whether the server waits for its disk, as with sync_interval: always, and whether batches pay"`
 }
 
 // Gateway is how to reach the payment gateway.

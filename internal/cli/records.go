@@ -143,10 +143,12 @@ func lookAtRecords(ctx context.Context, js jetstream.JetStream, c config.Config)
 	}
 	defer store.Close()
 	var rows []recordsStatus
-	for source, stream := range map[records.Source]string{records.SourceLedger: c.Ledger.Stream, records.SourceDeadLetters: c.Jobs.DLQStream} {
+	for source, stream := range map[records.Source]string{
+		records.SourceLedger: c.Ledger.Stream, records.SourceDeadLetters: c.Jobs.DLQStream, records.SourceActs: c.Jobs.ActsStream,
+	} {
 		lag, err := store.Lag(ctx, js, source, stream)
-		if source == records.SourceDeadLetters && errors.Is(err, jetstream.ErrStreamNotFound) {
-			err = nil // nothing was dead-lettered yet
+		if source != records.SourceLedger && errors.Is(err, jetstream.ErrStreamNotFound) {
+			err = nil // nothing was stored there yet
 		}
 		row := recordsStatus{Source: string(source), Stream: stream, Applied: lag.Applied, Last: lag.Last, Missing: lag.Messages, AsOf: lag.Stored}
 		if errors.Is(err, records.ErrRebuild) {
@@ -191,7 +193,7 @@ func tellProgress(ctx context.Context, w io.Writer, f *records.Follower) (stop f
 }
 
 func printRecordsStatus(w io.Writer, rows []recordsStatus, output string) error {
-	slices.SortFunc(rows, func(a, b recordsStatus) int { return cmp.Compare(b.Source, a.Source) }) // the ledger first
+	slices.SortFunc(rows, func(a, b recordsStatus) int { return cmp.Compare(b.Source, a.Source) }) // the ledger first, the acts last
 	if output == "json" {
 		if err := writeJSON(w, rows); err != nil {
 			return err

@@ -4,6 +4,7 @@
 package jobstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +13,10 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/capture-worker/capture-worker/internal/finding"
-
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/finding"
 )
 
 // Ages of the streams that are created: jobs outlive the longest authorization
@@ -36,10 +38,14 @@ type Config struct {
 	// the first job that it has not done.
 	After         string
 	DLQ           string // stream of dead letters
+	Acts          string // stream of operators' acts; "" is acts.Stream
 	Replicas      int
 	AckWait       time.Duration
 	MaxAckPending int
-	Log           *slog.Logger // for what is created; nil: it is not logged
+	// Mapping is noted in the metadata of the consumers, for commands that do not
+	// have the configuration of the workers; nil: it is not.
+	Mapping *capture.Mapping
+	Log     *slog.Logger // for what is created; nil: it is not logged
 }
 
 // ConsumerConfig names a durable consumer and its filter subjects.
@@ -49,8 +55,8 @@ type ConsumerConfig struct {
 }
 
 // Ensure finds or creates the streams and the consumers, which it
-// returns in order. It never alters what it finds: Check reports what does not
-// fit.
+// returns in order. It never alters what it finds, but for the mapping in the
+// metadata of consumers that it created: Check reports what does not fit.
 func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstream.Consumer, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -83,17 +89,23 @@ func ensureConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c Co
 		consumer, err = createConsumer(ctx, jobs, cfg, c)
 	}
 	if errors.Is(err, jetstream.ErrConsumerExists) {
-		return jobs.Consumer(ctx, c.Name)
+		consumer, err = jobs.Consumer(ctx, c.Name)
 	}
-	return consumer, err
+	if err != nil {
+		return nil, err
+	}
+	return noteMapping(ctx, jobs, cfg, consumer), nil
 }
 
 func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
 	wanted := jetstream.ConsumerConfig{
 		Durable: c.Name, FilterSubjects: c.Subjects,
-		Description: "workers of capture-worker share it",
+		Description: ownDescription,
 		AckPolicy:   jetstream.AckExplicitPolicy, AckWait: cfg.AckWait,
 		MaxDeliver: -1, MaxAckPending: cfg.MaxAckPending,
+	}
+	if text := cfg.mappingText(); text != "" {
+		wanted.Metadata = map[string]string{mappingKey: text}
 	}
 	if cfg.After != "" && cfg.After != c.Name {
 		before, err := jobs.Consumer(ctx, cfg.After)
@@ -153,7 +165,7 @@ type Stream struct {
 // of jobs first. A stream that is added here is created, checked, watched and
 // permitted like the others.
 func Streams(cfg Config) []Stream {
-	return []Stream{jobsStream(cfg), dlqStream(cfg)}
+	return []Stream{jobsStream(cfg), dlqStream(cfg), actsStream(cfg)}
 }
 
 // TakeOut is the Otherwise of a stream whose subjects are fixed.
@@ -166,7 +178,7 @@ func jobsStream(cfg Config) Stream {
 	return Stream{Key: "jobs.stream", Otherwise: "correct jobs.subjects", Vital: true, check: checkJobs, Config: jetstream.StreamConfig{
 		Name: cfg.Jobs, Subjects: cfg.Subjects, Replicas: cfg.Replicas,
 		Description: "capture jobs, for capture-worker",
-		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: jobsMaxAge, Duplicates: jobsDuplicates,
 	}}
 }
@@ -175,7 +187,18 @@ func dlqStream(cfg Config) Stream {
 	return Stream{Key: "jobs.dlq_stream", Otherwise: TakeOut, check: checkDLQ, Config: jetstream.StreamConfig{
 		Name: cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + ">"}, Replicas: cfg.Replicas,
 		Description: "jobs that capture-worker could not process, with the reason",
-		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
+	}}
+}
+
+// actsStream holds the record of operators' acts. Nothing removes one before its
+// time.
+func actsStream(cfg Config) Stream {
+	return Stream{Key: "jobs.acts_stream", Otherwise: TakeOut, check: checkActs, Config: jetstream.StreamConfig{
+		Name: cmp.Or(cfg.Acts, acts.Stream), Subjects: []string{acts.SubjectPrefix + "*"}, Replicas: cfg.Replicas,
+		Description: "what operators of capture-worker did, who and why",
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		MaxAge: acts.MaxAge, Duplicates: jobsDuplicates, AllowDirect: true, DenyDelete: true, DenyPurge: true,
 	}}
 }

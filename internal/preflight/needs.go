@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
@@ -74,7 +75,7 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	inbox := strings.TrimSuffix(nc.NewInbox(), ".")
 	inbox = inbox[:strings.LastIndex(inbox, ".")]
 	n.list = append(n.list, need{listen: true, subjects: []string{inbox + ".*", inbox + ".*.*"}, all: inbox + ".>", purpose: "receive replies of the broker"})
-	jobs, book := c.Streams.Jobs, c.Config.Ledger.Stream
+	jobs, book, cases := c.Streams.Jobs, c.Config.Ledger.Stream, c.Config.Ledger.Cases
 	var info []string
 	for _, name := range c.streamNames() {
 		info = append(info, "STREAM.INFO."+name)
@@ -82,6 +83,7 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	n.call("find the streams", info...)
 	n.call("read what operators accept", "DIRECT.GET."+controls.Stream+".>")
 	n.call("read the ledger", "STREAM.MSG.GET."+book, "DIRECT.GET."+book)
+	n.call("find the trades that need an operator", "STREAM.MSG.GET."+cases, "DIRECT.GET."+cases)
 	for _, wanted := range c.Streams.Consumers {
 		n.call("find consumer "+wanted.Name, "CONSUMER.INFO."+jobs+"."+wanted.Name)
 	}
@@ -95,7 +97,7 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 
 // streamNames lists the streams that run finds or creates.
 func (c *Checker) streamNames() []string {
-	names := []string{c.Config.Ledger.Stream}
+	names := []string{c.Config.Ledger.Stream, c.Config.Ledger.Cases}
 	for _, s := range jobstream.Streams(c.Streams) {
 		names = append(names, s.Config.Name)
 	}
@@ -146,6 +148,7 @@ func (c *Checker) operatorNeeds(n *needs) {
 	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
 	n.call("read waiting jobs (`show`)", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
 	n.call("read dead letters", "STREAM.MSG.GET."+dlq, "DIRECT.GET."+dlq)
+	n.call("read operators' acts (`acts list`)", "STREAM.MSG.GET."+c.Config.Jobs.ActsStream, "DIRECT.GET."+c.Config.Jobs.ActsStream)
 	for _, stream := range []string{book, dlq} {
 		n.call("walk stream "+stream, "CONSUMER.CREATE."+stream+".*", "CONSUMER.CREATE."+stream+".*.>", "CONSUMER.DELETE."+stream+".*", "CONSUMER.MSG.NEXT."+stream+".*")
 	}
@@ -153,6 +156,8 @@ func (c *Checker) operatorNeeds(n *needs) {
 	c.events(n, "append events (`parked`, `reconcile --write`)",
 		capture.Released, capture.Dismissed, capture.Captured, capture.Failed, capture.Parked)
 	n.publish("record what is accepted (`resume`)", controlSubject)
+	own := n.publish("record what operators do (`lane`, `publish`, `resume`)", acts.SubjectPrefix+string(acts.Pause), acts.SubjectPrefix+string(acts.Resume), acts.SubjectPrefix+string(acts.Publish))
+	own.all = acts.SubjectPrefix + ">"
 	n.publish("record resolutions (`dlq republish`, `dlq dismiss`)", deadletter.RepublishedSubject+"*", deadletter.DismissedSubject+"*")
 	n.publish("send jobs (`publish`, `dlq republish`)", slices.Clone(c.Streams.Subjects)...)
 	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return subject.Covers(s, releasedSubject) }) {

@@ -44,7 +44,7 @@ type feed struct {
 	source   Source
 	store    *Store
 	w        *Writer
-	apply    func(context.Context, *Writer, []jetstream.Msg) error
+	apply    func(*Writer, context.Context, []Message) error
 	progress *progress
 
 	absent bool   // there is no such stream, and so nothing to read
@@ -213,7 +213,11 @@ func (f *feed) pump(ctx context.Context, c jetstream.Consumer, from Place) error
 
 // take applies one batch and acknowledges its last message, and with it all.
 func (f *feed) take(ctx context.Context, msgs []jetstream.Msg, from Place) error {
-	if err := f.apply(ctx, f.w, msgs); err != nil {
+	list, err := messagesOf(msgs)
+	if err != nil {
+		return err
+	}
+	if err := f.apply(f.w, ctx, list); err != nil {
 		return err
 	}
 	last := msgs[len(msgs)-1]

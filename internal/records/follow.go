@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -14,8 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/ratelog"
-	"github.com/capture-worker/capture-worker/ledger"
 )
 
 const (
@@ -34,6 +35,7 @@ type Config struct {
 	Store    *Store
 	Ledger   string           // stream of the ledger
 	DLQ      string           // stream of the dead letters
+	Acts     string           // stream of operators' acts; "" is acts.Stream
 	Consumer string           // name of the durable consumers, one of each stream
 	Decoder  *capture.Decoder // reads what a dead letter is about
 	Log      *slog.Logger     // nil: nothing is logged
@@ -43,10 +45,9 @@ type Config struct {
 
 // Follower fills the model from the streams.
 type Follower struct {
-	c      Config
-	owner  string
-	ledger progress
-	dlq    progress
+	c        Config
+	owner    string
+	progress map[Source]*progress // never changed
 }
 
 // progress is how far one source has been read, for metrics.
@@ -70,26 +71,24 @@ func NewFollower(c Config) *Follower {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Follower{c: c, owner: rand.Text()}
+	c.Acts = cmp.Or(c.Acts, acts.Stream)
+	f := &Follower{c: c, owner: rand.Text(), progress: map[Source]*progress{}}
+	for _, source := range Sources() {
+		f.progress[source] = &progress{}
+	}
+	return f
 }
 
 // Progress returns how far a source has been read by this follower.
 func (f *Follower) Progress(source Source) Progress {
-	p := &f.ledger
-	if source == SourceDeadLetters {
-		p = &f.dlq
-	}
+	p := f.progress[source]
 	return Progress{First: p.first.Load(), Applied: p.applied.Load(), Pending: p.pending.Load(), Until: p.until.Load()}
 }
 
 // Lag returns how far the model was behind a source when that was last looked
 // at, a few seconds ago; it is not ok before the first look.
 func (f *Follower) Lag(source Source) (lag Lag, ok bool) {
-	p := &f.ledger
-	if source == SourceDeadLetters {
-		p = &f.dlq
-	}
-	if l := p.lag.Load(); l != nil {
+	if l := f.progress[source].lag.Load(); l != nil {
 		return *l, true
 	}
 	return Lag{}, false
@@ -125,18 +124,7 @@ func final(err error) bool {
 }
 
 func (f *Follower) run(ctx context.Context, empty bool) error {
-	events := &feed{
-		js: f.c.JS, stream: f.c.Ledger, consumer: f.c.Consumer, owner: f.owner, batch: eventBatch,
-		source: SourceLedger, store: f.c.Store, apply: applyLedger, progress: &f.ledger,
-	}
-	letters := &feed{
-		js: f.c.JS, stream: f.c.DLQ, consumer: f.c.Consumer, owner: f.owner, batch: letterBatchSize,
-		source: SourceDeadLetters, store: f.c.Store, progress: &f.dlq,
-		apply: func(ctx context.Context, w *Writer, msgs []jetstream.Msg) error {
-			return applyLetters(ctx, w, msgs, f.c.Decoder)
-		},
-	}
-	feeds := []*feed{events, letters}
+	feeds := f.feeds()
 	for _, feed := range feeds {
 		if err := f.prepare(ctx, feed); err != nil {
 			return err
@@ -163,11 +151,35 @@ func (f *Follower) run(ctx context.Context, empty bool) error {
 	return group.Wait()
 }
 
+// feeds are those of all sources, the ledger's first.
+func (f *Follower) feeds() []*feed {
+	var feeds []*feed
+	for _, source := range Sources() {
+		next := &feed{
+			js: f.c.JS, consumer: f.c.Consumer, owner: f.owner, source: source, store: f.c.Store, progress: f.progress[source], batch: letterBatchSize,
+		}
+		switch source {
+		case SourceLedger:
+			next.stream, next.batch, next.apply = f.c.Ledger, eventBatch, (*Writer).ApplyLedger
+		case SourceDeadLetters:
+			next.stream, next.apply = f.c.DLQ, func(w *Writer, ctx context.Context, letters []Message) error {
+				return w.ApplyLetters(ctx, letters, f.c.Decoder)
+			}
+		case SourceActs:
+			next.stream, next.apply = f.c.Acts, func(w *Writer, ctx context.Context, acts []Message) error {
+				return w.ApplyActs(ctx, acts, f.c.Ledger)
+			}
+		}
+		feeds = append(feeds, next)
+	}
+	return feeds
+}
+
 // prepare makes sure that no other process fills the model, before the model is
 // taken over, and notes where a feed that ends is to end.
 func (f *Follower) prepare(ctx context.Context, feed *feed) error {
 	stream, err := bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return f.c.JS.Stream(ctx, feed.stream) })
-	if errors.Is(err, jetstream.ErrStreamNotFound) && (!f.c.Filled || feed.source == SourceDeadLetters) {
+	if errors.Is(err, jetstream.ErrStreamNotFound) && (!f.c.Filled || feed.source != SourceLedger) {
 		feed.absent = f.c.Filled // else it may come
 		return nil
 	}
@@ -239,23 +251,6 @@ func (f *Follower) watchLag(ctx context.Context, feed *feed) error {
 	}
 }
 
-// applyLedger hands messages of the ledger to the writer.
-func applyLedger(ctx context.Context, w *Writer, msgs []jetstream.Msg) error {
-	entries := make([]Entry, 0, len(msgs))
-	for _, m := range msgs {
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
-		}
-		trade, event := subjectOf(m.Subject())
-		entries = append(entries, Entry{
-			Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Trade: trade, Type: event,
-			After: ledger.After(m.Headers()), Raw: m.Data(),
-		})
-	}
-	return w.ApplyEvents(ctx, entries)
-}
-
 // subjectOf takes captures.<trade>.<event> apart. A subject that is no event's
 // has no trade.
 func subjectOf(subject string) (trade string, event capture.EventType) {
@@ -266,16 +261,17 @@ func subjectOf(subject string) (trade string, event capture.EventType) {
 	return parts[1], capture.EventType(parts[2])
 }
 
-func applyLetters(ctx context.Context, w *Writer, msgs []jetstream.Msg, decoder *capture.Decoder) error {
-	letters := make([]Letter, 0, len(msgs))
+// messagesOf are messages as they were delivered.
+func messagesOf(msgs []jetstream.Msg) ([]Message, error) {
+	list := make([]Message, 0, len(msgs))
 	for _, m := range msgs {
 		meta, err := m.Metadata()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		letters = append(letters, Letter{
+		list = append(list, Message{
 			Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Subject: m.Subject(), Header: m.Headers(), Body: m.Data(),
 		})
 	}
-	return w.ApplyLetters(ctx, letters, decoder)
+	return list, nil
 }

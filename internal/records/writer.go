@@ -15,7 +15,11 @@ type Source string
 const (
 	SourceLedger      Source = "ledger"
 	SourceDeadLetters Source = "dead_letters"
+	SourceActs        Source = "acts"
 )
+
+// Sources lists the sources.
+func Sources() []Source { return []Source{SourceLedger, SourceDeadLetters, SourceActs} }
 
 // Place is how far the model has read a source. It is the zero Place if it has
 // read nothing.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -94,7 +95,7 @@ func watchRecords(ctx context.Context, c config.Config, version string, f *recor
 func gaugeRecords(m *metrics.Metrics, f *records.Follower) {
 	by := func(value func(records.Source) float64) map[string]func() float64 {
 		series := map[string]func() float64{}
-		for _, source := range []records.Source{records.SourceLedger, records.SourceDeadLetters} {
+		for _, source := range records.Sources() {
 			series[string(source)] = func() float64 { return value(source) }
 		}
 		return series
@@ -120,6 +121,22 @@ func embeddedDSN(c config.Config) gateway.Secret {
 		return ""
 	}
 	return c.Records.DSN
+}
+
+// ReadableRecords returns the database that commands read: the configured one, or
+// the one that a worker with an embedded server keeps, "" if there is none.
+func ReadableRecords(c config.Config) gateway.Secret {
+	if c.Records.DSN != "" {
+		if c.Records.DSN == config.RecordsOff {
+			return ""
+		}
+		return c.Records.DSN
+	}
+	embedded := embeddedDSN(c)
+	if _, err := os.Stat(string(embedded)); err != nil {
+		return ""
+	}
+	return embedded
 }
 
 // embedRecords fills the records beside a worker. A failure is logged and does not
@@ -173,7 +190,7 @@ func FollowerConfig(c config.Config, js jetstream.JetStream, store *records.Stor
 		return records.Config{}, err
 	}
 	return records.Config{
-		JS: js, Store: store, Ledger: c.Ledger.Stream, DLQ: c.Jobs.DLQStream, Consumer: c.Records.Consumer, Decoder: decoder, Log: log,
+		JS: js, Store: store, Ledger: c.Ledger.Stream, DLQ: c.Jobs.DLQStream, Acts: c.Jobs.ActsStream, Consumer: c.Records.Consumer, Decoder: decoder, Log: log,
 	}, nil
 }
 
