@@ -173,6 +173,10 @@ func newHostile(t *testing.T, texts []string) *hostile {
 		t.Setenv(name, value)
 	}
 	t.Chdir(t.TempDir())
+	t.Setenv("CAPTURE_TEST", "") // restores it; it is no setting
+	if err := os.Unsetenv("CAPTURE_TEST"); err != nil {
+		t.Fatal(err)
+	}
 	h.files()
 	return h
 }
