@@ -175,7 +175,7 @@ func jobsStream(cfg Config) Stream {
 	return Stream{Key: "jobs.stream", Otherwise: "correct jobs.subjects", Vital: true, check: checkJobs, Config: jetstream.StreamConfig{
 		Name: cfg.Jobs, Subjects: cfg.Subjects, Replicas: cfg.Replicas,
 		Description: "capture jobs, for capture-worker",
-		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: jobsMaxAge, Duplicates: jobsDuplicates,
 	}}
 }
@@ -184,7 +184,7 @@ func dlqStream(cfg Config) Stream {
 	return Stream{Key: "jobs.dlq_stream", Otherwise: TakeOut, check: checkDLQ, Config: jetstream.StreamConfig{
 		Name: cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + ">"}, Replicas: cfg.Replicas,
 		Description: "jobs that capture-worker could not process, with the reason",
-		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
 	}}
 }
