@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -275,6 +276,16 @@ func deadLettersAndWhatWasDoneAboutThem(t *testing.T, fresh database) {
 	if two, err := s.DeadLetter(t.Context(), 2); err != nil || string(two.Body) != string(letters[1].Body) {
 		t.Errorf("letter 2: %+v, %v", two, err)
 	}
+	// The second form: the job's own headers are at the start of the body.
+	block := "NATS/1.0\r\nX-Own: 2\r\n\r\n"
+	moved := Letter{Seq: 9, Stored: epoch, Subject: "capture.dlq.conflict", Body: append([]byte(block), good...), Header: nats.Header{
+		deadletter.HeaderReason: {"conflict"}, deadletter.HeaderHeaders: {strconv.Itoa(len(block))}}}
+	if err := w.ApplyLetters(t.Context(), []Letter{moved}, decoder); err != nil {
+		t.Fatal(err)
+	}
+	if nine, err := s.DeadLetter(t.Context(), 9); err != nil || string(nine.Body) != string(good) || nine.Header.Get("X-Own") != "2" || nine.OrderID != "A-1" {
+		t.Errorf("dead letter 9: %+v, %v", nine, err)
+	}
 	if _, err := s.DeadLetter(t.Context(), 5); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a note is no letter: %v", err)
 	}
@@ -282,7 +293,7 @@ func deadLettersAndWhatWasDoneAboutThem(t *testing.T, fresh database) {
 	if err != nil || len(done.Items) != 2 || done.Items[0].Act != acts.DismissDeadLetter || done.Items[1].Letter != 1 || done.Items[1].Trade != "t1" {
 		t.Errorf("done %+v, %v", done, err)
 	}
-	if p, err := s.Place(t.Context(), SourceDeadLetters); err != nil || p.Applied != 8 {
+	if p, err := s.Place(t.Context(), SourceDeadLetters); err != nil || p.Applied != 9 {
 		t.Errorf("place %+v, %v", p, err)
 	}
 }
