@@ -221,6 +221,36 @@ func TestWorkerCapturesWhatIsPublished(t *testing.T) {
 	}
 }
 
+// The intent names the message that asked for it, and what that says about its
+// publisher.
+func TestIntentNamesItsSource(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	s.worker(nil)
+	s.authorize("T0")
+	s.authorizeOnly("T1")
+	header := nats.Header{}
+	header.Set(deadletter.HeaderDLQStream, "CAPTURE_DLQ")
+	header.Set(deadletter.HeaderDLQSequence, "7")
+	header.Set(deadletter.HeaderPublishedBy, strings.Repeat("ann", 100))
+	s.publish(header, `{"trade_id":"T1","amount":"24.99","currency":"EUR"}`)
+	stop := s.start(s.worker(nil))
+	s.until("all jobs done", s.drained)
+	stop()
+	for trade, want := range map[string]capture.Source{
+		"T0": {Stream: "CAPTURE_JOBS", Sequence: 1},
+		"T1": {Stream: "CAPTURE_JOBS", Sequence: 2, Publisher: strings.Repeat("ann", 100)[:200], DLQStream: "CAPTURE_DLQ", DLQSequence: 7},
+	} {
+		found, err := s.ledger.LoadLatest(t.Context(), trade)
+		if err != nil || len(found.Events) == 0 {
+			t.Fatalf("%d events of %s, %v", len(found.Events), trade, err)
+		}
+		if got := found.Events[0].Source; got == nil || *got != want {
+			t.Errorf("trade %s: source %+v, want %+v", trade, got, want)
+		}
+	}
+}
+
 func TestMalformedJobKeepsItsBytesAndHeaders(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})

@@ -12,6 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/history"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -118,8 +119,8 @@ func openTable(w io.Writer, olderThan time.Duration) openList {
 				fmt.Fprintln(t, "TRADE\tORDER\tAMOUNT\tOPEN SINCE (UTC)\tCAPTURE BEFORE (UTC)\tWHY\tNEXT")
 			}
 			money.Add(o.Amount)
-			_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", o.TradeID, orDash(o.OrderID), amountOrDash(o.Amount),
-				o.Since.UTC().Format(time.DateTime), timeOrDash(o.Deadline), o.why, o.next)
+			_, err := fmt.Fprint(t, printable.Row(o.TradeID, orDash(o.OrderID), amountOrDash(o.Amount),
+				o.Since.UTC().Format(time.DateTime), timeOrDash(o.Deadline), o.why, o.next))
 			return err
 		},
 		end: func() error {

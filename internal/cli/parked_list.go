@@ -11,11 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
 func newParkedListCmd(a *app) *cobra.Command {
-	var f parkedFlags
+	f := caseFlags{what: "trades parked", reasons: capture.ParkedReasons()}
 	var output string
 	var open bool
 	cmd := &cobra.Command{
@@ -140,8 +142,8 @@ func parkedTable(w io.Writer) parkedList {
 			if p.Dismissed {
 				reason += ", dismissed"
 			}
-			_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", p.TradeID, orDash(p.OrderID), reason, p.Amount,
-				p.Since.UTC().Format(time.DateTime), timeOrDash(p.Deadline))
+			_, err := fmt.Fprint(t, printable.Row(p.TradeID, orDash(p.OrderID), reason, p.Amount,
+				p.Since.UTC().Format(time.DateTime), timeOrDash(p.Deadline)))
 			return err
 		},
 		end: func(waiting int) error {

@@ -31,8 +31,9 @@ ledger, which takes long if it is large.
 Dead letters about the trade that need an operator are listed too. If the ledger
 has no events of the trade, the command looks for its job: in the dead letters,
 in the waiting jobs and in those that are done (the job of a second order that
-the same trade paid is in no event). It prints what it found, and how many jobs
-it checked if these were not all, and exits with code 1.`,
+the same trade paid is in no event), and among the messages that jobs.match
+passed over, with the condition that they failed. It prints what it found, and
+how many jobs it checked if these were not all, and exits with code 1.`,
 		Example: `  capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b
   capture-worker show 160899f3-f6d9-a8d8-ab5b-82eacdab9c5b -o json
   capture-worker show --order A-1001`,
@@ -116,7 +117,7 @@ func showOrder(ctx context.Context, r *history.Reader, order string, write func(
 	if err != nil {
 		return err
 	}
-	for _, line := range r.PendingAbout(order, shown) {
+	for _, line := range append(r.PendingAbout(order, shown), r.PassedOverAbout(order, shown)...) {
 		warn(line)
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -30,21 +31,25 @@ type Reader struct {
 	ledger  ledger.Ledger
 	policy  capture.Policy
 	dec     *capture.Decoder
+	unknown string // why it is not known how workers decode jobs
 	warn    func(string)
 	pending func() []DeadLetter
+	passed  func() []controls.PassedOver
 }
 
 // NewReader returns a reader of the configured streams. policy is that of the
 // workers: it says what they do next. warn gets what could not be checked.
 func NewReader(ctx context.Context, js jetstream.JetStream, c config.Config, policy capture.Policy, warn func(string)) (*Reader, error) {
-	dec, err := capture.NewDecoder(c.JobMapping())
+	mapping, unknown := Mapping(ctx, js, c)
+	dec, err := capture.NewDecoder(mapping)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{js: js, c: c, ledger: ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), policy: policy, dec: dec, warn: warn}
+	r := &Reader{unknown: unknown, js: js, c: c, ledger: ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), policy: policy, dec: dec, warn: warn}
 	r.pending = sync.OnceValue(func() []DeadLetter {
 		return r.readPending(ctx, js, deadletter.Store{JS: js, Stream: c.Jobs.DLQStream})
 	})
+	r.passed = sync.OnceValue(func() []controls.PassedOver { return r.readPassedOver(ctx) })
 	return r, nil
 }
 
@@ -55,6 +60,9 @@ type Trade struct {
 	Events  []capture.Event `json:"events"`
 	// DeadLetters are the pending ones about the trade.
 	DeadLetters []DeadLetter `json:"dead_letters,omitempty"`
+	// PassedOver are messages about the trade that jobs.match did not take, of the
+	// sample that workers keep; none if the trade is captured.
+	PassedOver []controls.PassedOver `json:"passed_over,omitempty"`
 
 	policy capture.Policy
 }
@@ -68,7 +76,11 @@ func (r *Reader) Trade(ctx context.Context, id string) (Trade, error) {
 	if len(found.Events) == 0 {
 		return Trade{}, fmt.Errorf("%w %s: no job for it was begun, or it is older than the ledger keeps (ledger.max_age)", ErrUnknown, id)
 	}
-	return Trade{TradeID: found.ID, Phase: found.State().Phase, Events: found.Events, DeadLetters: r.pendingOf(id), policy: r.policy}, nil
+	t := Trade{TradeID: found.ID, Phase: found.State().Phase, Events: found.Events, DeadLetters: r.pendingOf(id), policy: r.policy}
+	if t.Phase != capture.PhaseCaptured {
+		t.PassedOver = passedOver(r.passed(), func(p controls.PassedOver) bool { return capture.SameTrade(p.TradeID, id) })
+	}
+	return t, nil
 }
 
 // Order calls each with the history of every trade of an order: a shop may have
