@@ -238,7 +238,7 @@ func (p *publishing) send(ctx context.Context, in *jobfile.Input, path string, f
 			return fmt.Errorf("nothing was sent: %w", natsconn.Explain(conn.Conn, err))
 		}
 	}
-	to, err := findTarget(ctx, js, p.c, p.subject)
+	to, err := findTarget(ctx, natsconn.Patient(js, log), p.c, p.subject)
 	if errors.Is(err, errNoTarget) {
 		err = fmt.Errorf("%w, or add --create", err)
 	}
