@@ -49,7 +49,7 @@ func (e *MatchError) Error() string { return ErrNotOurs.Error() + ": " + e.Text(
 func (e *MatchError) Text() string {
 	found := e.Found
 	if e.Missing {
-		found = "not there"
+		found = "absent"
 	}
 	text := fmt.Sprintf("%s is %s; %s is wanted", e.Path, found, quotedList(e.Want))
 	if e.Case {

@@ -144,6 +144,16 @@ func (v *checker) subject(key, name string) {
 	}
 }
 
+// prefix checks the first tokens of subjects.
+func (v *checker) prefix(key, prefix string) {
+	for token := range strings.SplitSeq(prefix, ".") {
+		if token == "" || strings.ContainsAny(token, "*>") || strings.ContainsFunc(token, notInNames) {
+			v.add(key, fmt.Sprintf("%q is not the beginning of a NATS subject", cut(prefix)), "write tokens with dots between, without wildcards, such as _INBOX_worker")
+			return
+		}
+	}
+}
+
 // mapping checks jobs.fields and jobs.match with the decoder of jobs, each alone
 // first, so that the message names the right one.
 func (v *checker) mapping() {

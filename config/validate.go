@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"strings"
 	"time"
 )
@@ -69,6 +70,7 @@ func (v *checker) nats() {
 	v.onlyOne("nats.creds", "nats.user", "nats.token")
 	v.together("nats.user", "nats.password")
 	v.together("nats.tls_cert", "nats.tls_key")
+	v.prefix("nats.inbox_prefix", n.InboxPrefix)
 	v.notEmpty("nats.store_dir")
 	v.atLeast("nats.ack_wait", n.AckWait, time.Second)
 	v.between("nats.max_ack_pending", n.MaxAckPending, 1, 10_000_000)
@@ -98,6 +100,9 @@ func (v *checker) jobs() {
 }
 
 func (v *checker) ledger() {
+	if u, err := url.Parse(v.c.Ledger.Source); err != nil || v.c.Ledger.Source == "" || u.String() != v.c.Ledger.Source {
+		v.add("ledger.source", "must be a URI reference without spaces, as CloudEvents wants it", "write a name such as capture-worker, or an address such as https://shop.example/captures")
+	}
 	// If the ledger no longer has a trade, a late copy of its job would start again.
 	least := v.c.Gateway.Window + v.c.Worker.GiveUpAfter
 	if age := v.c.Ledger.MaxAge; age != 0 && age < least {
@@ -224,5 +229,6 @@ func (v *checker) tracing() {
 
 func (v *checker) log() {
 	v.oneOf("log.level", v.c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("ledger.batches", v.c.Ledger.Batches, "auto", "on", "off")
 	v.oneOf("log.format", v.c.Log.Format, "text", "json")
 }

@@ -35,6 +35,7 @@ type shop struct {
 	observe func(worker.Disposition) // if set
 	t       *testing.T
 	js      jetstream.JetStream
+	pulls   jetstream.JetStream // what a worker pulls with; nil: js
 	sim     *gatewaytest.Simulator
 	client  *gateway.Client
 	ledger  ledger.Ledger
@@ -88,7 +89,7 @@ func newShop(t *testing.T, o gatewaytest.Options) *shop {
 // worker builds a pool of one on the shop; change may alter its processor.
 func (s *shop) worker(change func(*worker.Processor)) worker.Pool {
 	s.t.Helper()
-	consumers, err := jobstream.Ensure(s.t.Context(), s.js, s.streams)
+	consumers, err := jobstream.Ensure(s.t.Context(), cmp.Or(s.pulls, s.js), s.streams)
 	if err != nil {
 		s.t.Fatal(err)
 	}

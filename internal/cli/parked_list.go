@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/internal/records"
@@ -20,7 +21,7 @@ import (
 )
 
 func newParkedListCmd(a *app) *cobra.Command {
-	var f parkedFlags
+	f := caseFlags{what: "trades parked", reasons: capture.ParkedReasons()}
 	var p paging
 	var output string
 	var open bool

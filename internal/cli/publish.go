@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
@@ -40,7 +43,8 @@ and notify_url may be; columns of other names are read with --columns. It is
 read as spreadsheets write it: any ends of lines, ; or tab between, a decimal
 comma (--decimal comma), UTF-16 or another --encoding. JSON is one job on each
 line, an array, or printed over several lines. Files packed with gzip or zstd
-are unpacked.
+are unpacked. With jobs.fields or jobs.match JSON is read as the workers read
+it, and a row of CSV is published as an event of that shape.
 
 Every row is checked before the first is sent. Bad rows are listed with their
 lines, and nothing is sent if there is one, unless --skip-bad is given. The sums
@@ -97,13 +101,32 @@ func (p *publishing) prepare(path string) (err error) {
 		return err
 	}
 	p.options.Note = p.note
-	if foreign := len(p.c.Jobs.Fields)+len(p.c.Jobs.Match) > 0; foreign {
-		if p.options.Format == jobfile.FormatCSV {
-			return usageError("jobs.fields or jobs.match is set, so that workers read events of another shape; publish these as ndjson")
-		}
-		p.options.Format = jobfile.FormatNDJSON // what CSV becomes, the workers would not read
+	if p.options.Encode, err = encoder(p.c, p.cmd.ErrOrStderr()); err != nil {
+		return err
 	}
 	return checkSubject(p.subject, p.c.Jobs)
+}
+
+// encoder returns what writes rows of CSV in the shape of the events that the
+// workers read, nil if they read jobs of our own shape. It says once which fields
+// are left out.
+func encoder(c config.Config, notes io.Writer) (func(capture.Job) (map[string][]string, []byte, error), error) {
+	if len(c.Jobs.Fields)+len(c.Jobs.Match) == 0 {
+		return nil, nil
+	}
+	enc, err := capture.NewEncoder(c.JobMapping())
+	if err != nil {
+		return nil, err
+	}
+	var once sync.Once
+	return func(j capture.Job) (map[string][]string, []byte, error) {
+		if left := enc.Unread(j); len(left) > 0 {
+			once.Do(func() {
+				fmt.Fprintf(notes, "jobs.fields does not read %s: left out of the events\n", strings.Join(left, ", "))
+			})
+		}
+		return enc.Encode(j, messageID(j))
+	}, nil
 }
 
 func (p *publishing) run(ctx context.Context, path string) error {

@@ -94,7 +94,7 @@ func watchRecords(ctx context.Context, c config.Config, version string, f *recor
 	}, nil
 }
 
-// recordsState is what the gauges tell of the records, beside how far they are.
+// recordsState is what the gauges report of the records, besides the lag.
 type recordsState struct {
 	store   *records.Store
 	after   time.Duration

@@ -103,6 +103,7 @@ func (s *Service) start(ctx context.Context, o Options) (err error) {
 	ctx, stop := s.untilFailed(ctx)
 	defer stop()
 	if o.Embedded {
+		s.c = s.c.OwnServer()
 		if s.server, err = startEmbedded(s.c, s.log); err != nil {
 			return err
 		}
