@@ -30,7 +30,8 @@ decision about a trade reads it.
 It ends on SIGTERM or SIGINT. It also ends if the ledger is not the one that the
 database holds, as after a backup was restored: see records rebuild.
 
-Exit codes: 0 good; 1 it failed; 2 wrong usage or configuration.`,
+Exit codes: 0 good; 1 it failed; 2 wrong usage or configuration; 3 the database
+must be rebuilt.`,
 		Example: `  capture-worker records
   capture-worker records status
   capture-worker records rebuild`,
@@ -40,10 +41,14 @@ Exit codes: 0 good; 1 it failed; 2 wrong usage or configuration.`,
 			if err != nil {
 				return err
 			}
-			return service.RunRecords(cmd.Context(), c, readBuild().Version, newLogger(c.Log, cmd.ErrOrStderr()))
+			err = service.RunRecords(cmd.Context(), c, readBuild().Version, newLogger(c.Log, cmd.ErrOrStderr()))
+			if errors.Is(err, records.ErrRebuild) {
+				return foundError("%w", err)
+			}
+			return err
 		}),
 	}
-	addSettings(cmd, "nats", "jobs", "ledger", "gateway", "records", "log")
+	addSettings(cmd, "nats", "jobs", "ledger", "gateway", "worker", "records", "log")
 	cmd.AddCommand(newRecordsRebuildCmd(a), newRecordsStatusCmd(a))
 	return cmd
 }

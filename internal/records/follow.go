@@ -231,16 +231,24 @@ func (f *Follower) keep(ctx context.Context, feed *feed) error {
 }
 
 // watchLag looks how far behind the model is. A stream that goes back while it
-// is followed is noticed here.
+// is followed is noticed here. While the server or the database does not answer,
+// the model falls behind by the time since it did.
 func (f *Follower) watchLag(ctx context.Context, feed *feed) error {
 	tick := time.NewTicker(lagEvery)
 	defer tick.Stop()
+	var known Lag
+	looked := time.Now()
 	for {
 		lag, err := f.c.Store.Lag(ctx, f.c.JS, feed.source, feed.stream)
 		switch {
 		case errors.Is(err, ErrRebuild):
 			return err
-		case err == nil: // else the last one stands; the feed has said why
+		case err == nil:
+			known, looked = lag, time.Now()
+			feed.progress.lag.Store(&lag)
+		case feed.progress.lag.Load() != nil: // the feed has logged why
+			lag = known
+			lag.Behind += time.Since(looked)
 			feed.progress.lag.Store(&lag)
 		}
 		select {
