@@ -215,7 +215,7 @@ func followsTheStreams(t *testing.T, fresh database) {
 	if _, err := b.js.Publish(t.Context(), acts.SubjectPrefix+"pause", []byte("no act")); err != nil {
 		t.Fatal(err)
 	}
-	b.act(t, acts.Act{Act: "a newer act", By: "bob", TradeID: "T1", Failed: "no effect"}, "CAPTURES")
+	b.act(t, acts.Act{Act: "newer_act", By: "bob", TradeID: "T1", Failed: "no effect"}, "CAPTURES")
 	reaches(t, s, SourceActs, 4)
 	b.holds(t, s)
 	done, err := s.Acts(t.Context(), ActQuery{Actor: "bob"}, Page{})
