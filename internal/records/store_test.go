@@ -278,9 +278,9 @@ func deadLettersAndWhatWasDoneAboutThem(t *testing.T, fresh database) {
 	}
 	// The second form: the job's own headers are at the start of the body.
 	block := "NATS/1.0\r\nX-Own: 2\r\n\r\n"
-	moved := Letter{Seq: 9, Stored: epoch, Subject: "capture.dlq.conflict", Body: append([]byte(block), good...), Header: nats.Header{
+	moved := Message{Seq: 9, Stored: epoch, Subject: "capture.dlq.conflict", Body: append([]byte(block), good...), Header: nats.Header{
 		deadletter.HeaderReason: {"conflict"}, deadletter.HeaderHeaders: {strconv.Itoa(len(block))}}}
-	if err := w.ApplyLetters(t.Context(), []Letter{moved}, decoder); err != nil {
+	if err := w.ApplyLetters(t.Context(), []Message{moved}, decoder); err != nil {
 		t.Fatal(err)
 	}
 	if nine, err := s.DeadLetter(t.Context(), 9); err != nil || string(nine.Body) != string(good) || nine.Header.Get("X-Own") != "2" || nine.OrderID != "A-1" {
