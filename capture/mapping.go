@@ -77,13 +77,12 @@ type Match struct {
 	Values []string
 	// IgnoreCase compares without regard to letter case.
 	IgnoreCase bool
-	// Others are values that are expected there and not wanted; "null" is that of
-	// a member that is not there. Events with them are passed over like others, and
-	// are nothing to look at.
+	// Others lists values that are expected and not wanted; "null" means an absent
+	// member. Events with them are not selected, and need no operator.
 	Others []string
 }
 
-// otherAbsent, in Match.Others, stands for a member that is not there.
+// otherAbsent, in Match.Others, means an absent member.
 const otherAbsent = "null"
 
 // attributePrefix marks a Match path that means a CloudEvents attribute. It is also

@@ -49,7 +49,7 @@ func (e *MatchError) Error() string { return ErrNotOurs.Error() + ": " + e.Text(
 func (e *MatchError) Text() string {
 	found := e.Found
 	if e.Missing {
-		found = "not there"
+		found = "absent"
 	}
 	text := fmt.Sprintf("%s is %s; %s is wanted", e.Path, found, quotedList(e.Want))
 	if e.Case {
@@ -221,7 +221,7 @@ func checkMatch(m Match) error {
 		return fmt.Errorf("%s: the value is empty; write what the member must hold", quoted(m.Path))
 	}
 	if slices.Contains(m.Others, "") {
-		return fmt.Errorf("%s: an empty value is in others; write null for a member that is not there", quoted(m.Path))
+		return fmt.Errorf("%s: an empty value is in others; write null for an absent member", quoted(m.Path))
 	}
 	for _, v := range m.values() {
 		if slices.Contains(m.Others, v) {

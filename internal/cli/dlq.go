@@ -17,9 +17,9 @@ func newDLQCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dlq",
 		Short: "List jobs that could not be processed, republish or dismiss them",
-		Long: `Jobs that cannot be read, and jobs that contradict the outcome of their trade, are
-dead letters in jobs.dlq_stream, with the reason. No dead letter is changed or
-removed: what an operator does about it is recorded in a message of its own.`,
+		Long: `Jobs that cannot be read, and jobs that contradict the outcome of their trade,
+are dead letters in jobs.dlq_stream, with the reason. No dead letter is changed
+or removed: each action of an operator is recorded in a message of its own.`,
 		Example: "  capture-worker dlq list\n  capture-worker dlq show 1",
 		Args:    cobra.NoArgs,
 		RunE:    chooseOne,

@@ -23,7 +23,7 @@ trade is not changed. A dismissed one can still be republished, with --again.`,
 		Args:    cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; required")
-	cmd.Flags().StringVar(&by, "by", "", "who, if not the user of this machine")
+	cmd.Flags().StringVar(&by, "by", "", "`name` of the operator, if not the user of this machine")
 	addSettings(cmd, "nats", "jobs", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		seqs, err := sequences(args)
@@ -57,14 +57,14 @@ func (d *dlqCmd) dismiss(ctx context.Context, out io.Writer, seqs []uint64, note
 	}
 	for _, seq := range seqs {
 		if what := resolved(done[seq]); what != "" {
-			fmt.Fprintf(out, "letter %d: left as it is: it was %s\n", seq, what)
+			fmt.Fprintf(out, "dead letter %d: unchanged: it was %s\n", seq, what)
 			continue
 		}
 		note.Letter, note.Time = seq, time.Now().UTC()
 		if err := d.store.Dismiss(ctx, note); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "letter %d: dismissed\n", seq)
+		fmt.Fprintf(out, "dead letter %d: dismissed\n", seq)
 	}
 	return nil
 }

@@ -18,8 +18,8 @@ type fixedJob struct{ body []byte }
 // maxFixed limits the size of the file of corrected jobs.
 const maxFixed = 64 << 20
 
-// readFixed reads the file of corrected jobs: as many as letters are named.
-// JSON objects may stand on one line or on many.
+// readFixed reads the file of corrected jobs: one for each named dead letter. A
+// JSON object may have one line or several.
 func readFixed(path string, dec *capture.Decoder, want int) ([]fixedJob, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -43,7 +43,7 @@ func readFixed(path string, dec *capture.Decoder, want int) ([]fixedJob, error) 
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(jobs) != want {
-		return nil, fmt.Errorf("%s holds %d jobs for %d letters; it must hold one for each, in their order", path, len(jobs), want)
+		return nil, fmt.Errorf("%s holds %d jobs for %d dead letters; it must hold one for each, in their order", path, len(jobs), want)
 	}
 	return jobs, nil
 }

@@ -57,7 +57,7 @@ func newDLQRepublishCmd(a *app) *cobra.Command {
 	f.StringVar(&r.fixed, "fixed", "", "`file` with the corrected jobs")
 	f.StringVar(&r.subject, "subject", "", "`subject` to publish to, instead of its original one")
 	f.StringVar(&r.reason, "reason", "", "why; required")
-	f.StringVar(&r.by, "by", "", "who, if not the user of this machine")
+	f.StringVar(&r.by, "by", "", "`name` of the operator, if not the user of this machine")
 	f.BoolVar(&r.bare, "bare", false, "without the headers that the job had")
 	f.BoolVar(&r.again, "again", false, "also dead letters that were already republished or dismissed")
 	f.BoolVar(&r.dryRun, "dry-run", false, "check the jobs and send nothing")
@@ -82,7 +82,7 @@ func newDLQRepublishCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-// reply is a job that is ready to be published for a dead letter.
+// reply is a job that is ready to be published again.
 type reply struct {
 	letter deadletter.Message
 	job    capture.Job
@@ -106,7 +106,7 @@ func (r *republishing) run(ctx context.Context, seqs []uint64) error {
 	replies := make([]reply, 0, len(seqs))
 	for i, seq := range seqs {
 		if what := resolved(done[seq]); what != "" && !r.again {
-			return fmt.Errorf("nothing was sent: letter %d was %s; add --again to publish its job anyway", seq, what)
+			return fmt.Errorf("nothing was sent: dead letter %d was %s; add --again to publish its job anyway", seq, what)
 		}
 		rep, err := r.prepare(ctx, i, seq)
 		if err != nil {
@@ -119,13 +119,13 @@ func (r *republishing) run(ctx context.Context, seqs []uint64) error {
 	}
 	for i, rep := range replies {
 		if err := r.send(ctx, rep); err != nil {
-			return fmt.Errorf("%w\n%d of %d letters are done; run the command again, naming the others only", err, i, len(replies))
+			return fmt.Errorf("%w\n%d of %d dead letters are done; run the command again for the others", err, i, len(replies))
 		}
 	}
 	return nil
 }
 
-// prepare decodes what is to be sent for a dead letter, as a worker would.
+// prepare decodes the job to send for a dead letter like a worker.
 func (r *republishing) prepare(ctx context.Context, i int, seq uint64) (reply, error) {
 	l, err := r.dlq.store.Get(ctx, seq)
 	if err != nil {
@@ -138,16 +138,17 @@ func (r *republishing) prepare(ctx context.Context, i int, seq uint64) (reply, e
 	advice := "give the corrected job with --fixed"
 	if r.jobs != nil {
 		rep.body = r.jobs[i].body
-		advice = "correct the file; if the headers are what is wrong, leave them out with --bare"
+		advice = "correct the file; if the fault is in the headers, omit them with --bare"
 	}
 	if rep.job, err = r.dlq.dec.Decode(rep.header, rep.body); err != nil {
-		return reply{}, fmt.Errorf("letter %d: the job is malformed: %s; %s", seq, jobfile.Reason(err), advice)
+		return reply{}, fmt.Errorf("dead letter %d: the job is malformed: %s; %s", seq, jobfile.Reason(err), advice)
 	}
 	rep.to, err = r.target(ctx, l.Subject)
 	return rep, err
 }
 
-// target finds the stream that takes the subject, once for each.
+// target returns the stream that takes the subject, and finds it once for each
+// subject.
 func (r *republishing) target(ctx context.Context, subject string) (target, error) {
 	if r.subject != "" {
 		subject = r.subject
@@ -167,7 +168,7 @@ func (r *republishing) target(ctx context.Context, subject string) (target, erro
 // command is deduplicated by the stream, and later by the worker.
 func (r *republishing) send(ctx context.Context, rep reply) error {
 	if r.dryRun {
-		fmt.Fprintf(r.out, "letter %d: would be published to %s: trade %s, %s (--dry-run)\n", rep.letter.Seq, rep.to.subject, rep.job.TradeID, rep.job.Amount)
+		fmt.Fprintf(r.out, "dead letter %d: would be published to %s: trade %s, %s (--dry-run)\n", rep.letter.Seq, rep.to.subject, rep.job.TradeID, rep.job.Amount)
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, rowTimeout)
@@ -181,12 +182,12 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 	msg.Header.Set(deadletter.HeaderDLQSequence, strconv.FormatUint(rep.letter.Seq, 10))
 	sum := sha256.Sum256(rep.body)
 	id := fmt.Sprintf("%s-%d-%s", r.dlq.store.Stream, rep.letter.Seq, hex.EncodeToString(sum[:8]))
-	if rep.after > 0 { // or the stream would treat it as a duplicate of that one
+	if rep.after > 0 { // otherwise the stream would treat it as a duplicate of the earlier one
 		id += fmt.Sprintf("-after-%d", rep.after)
 	}
 	ack, err := r.dlq.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(rep.to.stream))
 	if err != nil {
-		return fmt.Errorf("letter %d, trade %s: not acknowledged as stored: %w", rep.letter.Seq, rep.job.TradeID, err)
+		return fmt.Errorf("dead letter %d, trade %s: the stream did not confirm the job: %w", rep.letter.Seq, rep.job.TradeID, err)
 	}
 	err = r.dlq.store.Republished(ctx, deadletter.Republication{
 		Letter: rep.letter.Seq, TradeID: rep.job.TradeID, Amount: rep.job.Amount.Number(), Money: rep.job.Amount.Currency(),
@@ -194,15 +195,15 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 		By: r.by, Note: r.reason, Time: time.Now().UTC(),
 	})
 	if err != nil {
-		return fmt.Errorf("the job of letter %d is published (sequence %d of %s), but the record of it failed: %w", rep.letter.Seq, ack.Sequence, rep.to.stream, err)
+		return fmt.Errorf("the job of dead letter %d is published (sequence %d of %s), but recording that failed: %w", rep.letter.Seq, ack.Sequence, rep.to.stream, err)
 	}
 	did := "published to " + rep.to.subject
 	if ack.Duplicate {
-		did = fmt.Sprintf("not sent again: %s already holds it as %d", rep.to.stream, ack.Sequence)
+		did = fmt.Sprintf("not sent again: stream %s already holds the job as sequence %d", rep.to.stream, ack.Sequence)
 	}
-	fmt.Fprintf(r.out, "letter %d: %s: trade %s, %s\n", rep.letter.Seq, did, rep.job.TradeID, rep.job.Amount)
+	fmt.Fprintf(r.out, "dead letter %d: %s: trade %s, %s\n", rep.letter.Seq, did, rep.job.TradeID, rep.job.Amount)
 	if rep.letter.Reason == deadletter.ReasonConflict {
-		fmt.Fprintf(r.out, "letter %d: was a conflict; if the outcome of %s still stands, the job comes back as a new letter: see `capture-worker show %s`\n",
+		fmt.Fprintf(r.out, "dead letter %d: was a conflict; if the outcome of %s is unchanged, the job becomes a new dead letter: see `capture-worker show %s`\n",
 			rep.letter.Seq, rep.job.TradeID, rep.job.TradeID)
 	}
 	return nil

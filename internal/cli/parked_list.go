@@ -45,7 +45,7 @@ reads the whole ledger, which takes long if it is large.`,
 			return err
 		}
 		if open && (f.reason != "" || f.dismissed) {
-			return usageError("--reason and --dismissed are about parked trades; an open one has neither")
+			return usageError("--reason and --dismissed select parked trades and cannot be combined with --open")
 		}
 		if open {
 			return a.withLedger(cmd, func(ctx context.Context, o *ledgerDeps) error {

@@ -18,8 +18,8 @@ import (
 
 var errDeclined = errors.New("nothing was sent: the sums were not confirmed")
 
-// confirm asks an operator at a terminal before sums above publish.ask_above
-// are sent. A script is not asked: it gives its limits itself.
+// confirm asks for confirmation at a terminal if sums are above publish.ask_above.
+// Scripts are not asked.
 func (p *publishing) confirm(path string, found *jobfile.Found) error {
 	above, err := sumsAbove(p.c.Publish.AskAbove, found)
 	if err != nil || len(above) == 0 || p.yes || path == "-" || !stdinIsTerminal(p.cmd.InOrStdin()) {
@@ -29,10 +29,10 @@ func (p *publishing) confirm(path string, found *jobfile.Found) error {
 		counted(found.Good, "capture"), &found.Sums, strings.Join(above, ", ")))
 }
 
-// sumsAbove lists the sums that are above their limit.
+// sumsAbove returns the sums above their limit.
 func sumsAbove(limits map[string]string, found *jobfile.Found) (above []string, err error) {
 	for _, code := range slices.Sorted(maps.Keys(limits)) {
-		limit, err := capture.ParseAmount(limits[code], strings.ToUpper(code)) // viper takes the case of names away
+		limit, err := capture.ParseAmount(limits[code], strings.ToUpper(code)) // viper returns names in lower case
 		if err != nil {
 			return nil, fmt.Errorf("publish.ask_above: %w", err)
 		}
@@ -48,7 +48,8 @@ func stdinIsTerminal(in io.Reader) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// ask wants a whole "yes": a habit of pressing return sends nothing.
+// ask returns an error unless the answer is "yes"; pressing return alone sends
+// nothing.
 func ask(in io.Reader, out io.Writer, question string) error {
 	fmt.Fprint(out, question)
 	answer, err := bufio.NewReader(io.LimitReader(in, 64)).ReadString('\n')

@@ -18,8 +18,8 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// sendingBack is one run of a command that sends trades back to the workers:
-// parked release or retry. They differ in the trades that they select.
+// sendingBack is one run of parked release or retry, which differ in the trades
+// that they select.
 type sendingBack struct {
 	verb, done, noun string // release, released, parked trade
 	filters          string // the flags that select, for messages
@@ -31,7 +31,7 @@ type sendingBack struct {
 
 	// selects lists the trades of the filter.
 	selects func(context.Context, *reconcile.Recorder) (iter.Seq2[reconcile.ParkedTrade, error], error)
-	// fill completes the releaser from the flags of the command.
+	// fill sets the fields of the releaser from the flags of the command.
 	fill func(*reconcile.Releaser)
 
 	cmd *cobra.Command
@@ -43,12 +43,12 @@ type sendingBack struct {
 func (s *sendingBack) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.why, "reason", "", "why; required")
-	f.StringVar(&s.by, "by", "", "who, if not the user of this machine")
-	f.BoolVar(&s.dryRun, "dry-run", false, "report what would be done, and write nothing")
+	f.StringVar(&s.by, "by", "", "`name` of the operator, if not the user of this machine")
+	f.BoolVar(&s.dryRun, "dry-run", false, "show the results without writing anything")
 	f.BoolVar(&s.yes, "yes", false, s.verb+" what the filter selects; without it they are only listed")
 	f.Float64Var(&s.rate, "rate", 2, "trades per second; 0 is no limit")
 	f.IntVar(&s.canary, "canary", 3, "how many are "+s.done+" first and waited for; 0 is none")
-	addDuration(f, &s.patience, "canary-wait", reconcile.DefaultCanaryTimeout, "how long they are waited for")
+	addDuration(f, &s.patience, "canary-wait", reconcile.DefaultCanaryTimeout, "longest wait for them")
 	f.StringVar(&s.subject, "subject", "capture.jobs.released", "`subject` to publish the jobs to")
 	addSettings(cmd)
 }
@@ -213,20 +213,20 @@ func (t *releaseTally) end() {
 	for _, f := range []reconcile.ReleaseResult{reconcile.ResultReleased, reconcile.ResultRetried, reconcile.ResultRepublished, reconcile.ResultSettled, reconcile.ResultRefused} {
 		if n := t.counts[f]; n > 0 {
 			fmt.Fprintf(t.w, "%s: %d\n", t.word(f), n)
-			_ = printMoney(t.w, "  money", *t.money[f]) // the error of a terminal or pipe shows in the line above
+			_ = printMoney(t.w, "  money", *t.money[f]) // an error of the terminal or pipe is returned by the line above
 		}
 	}
 }
 
 func (t *releaseTally) asError() error {
 	if n := t.counts[reconcile.ResultRefused]; n > 0 {
-		return foundError("refused: %s, see above", counted(n, "trade"))
+		return foundError("refused: %s, for the reasons above", counted(n, "trade"))
 	}
 	return nil
 }
 
-// releasePublisher returns what publishes the job of a released trade, encoded as
-// the workers decode it.
+// releasePublisher returns the function that publishes the job of a released trade
+// in the form that the workers decode.
 func releasePublisher(js jetstream.JetStream, m capture.Mapping, to target) func(context.Context, capture.Job, string) error {
 	return func(ctx context.Context, job capture.Job, id string) error {
 		header, body, err := m.Encode(job, id)
@@ -243,7 +243,7 @@ func releasePublisher(js jetstream.JetStream, m capture.Mapping, to target) func
 		msg.Header.Set("Capture-Release", id)
 		_, err = js.PublishMsg(ctx, msg, jetstream.WithMsgID("capture-release-"+id), jetstream.WithExpectStream(to.stream))
 		if err != nil {
-			return fmt.Errorf("not acknowledged as stored on %s: %w", to.subject, err)
+			return fmt.Errorf("stream %s did not confirm the job: %w", to.subject, err)
 		}
 		return nil
 	}
