@@ -24,22 +24,22 @@ type Mapping struct {
 	// not listed is read at the top level under its own name. An optional field
 	// that is not listed is not read if any field is listed, because a member of
 	// that name in another shape may mean something else.
-	Fields map[string]Field
+	Fields map[string]Field `json:"fields,omitempty"`
 	// Match selects the messages that are jobs. Every path must match; if several
 	// entries have one path, one of them must. A path "ce-type" means the
 	// CloudEvents attribute of that name.
-	Match []Match
+	Match []Match `json:"match,omitempty"`
 	// NotifyHosts lists the hosts that are allowed in a job's notify_url. Nil
 	// allows any, an empty list none.
-	NotifyHosts []string
+	NotifyHosts []string `json:"notify_hosts"`
 }
 
 // Field is the source of a field of the job: the first of Paths that leads to a
 // value, or Value, a constant.
 type Field struct {
-	Paths []string
-	Value string
-	Unit  Unit
+	Paths []string `json:"paths,omitempty"`
+	Value string   `json:"value,omitempty"`
+	Unit  Unit     `json:"unit,omitempty"`
 }
 
 // At returns a Field that is read at the first of the paths that leads to a value.
@@ -71,15 +71,16 @@ func unitsOf(field int) []Unit {
 // Match is a path and the values that it may lead to: strings, or numbers and
 // booleans written as in JSON.
 type Match struct {
-	Path  string
-	Value string // one value, in addition to Values
+	Path  string `json:"path"`
+	Value string `json:"value,omitempty"` // one value, in addition to Values
 	// Values are alternatives.
-	Values []string
+	Values []string `json:"values,omitempty"`
 	// IgnoreCase compares without regard to letter case.
-	IgnoreCase bool
-	// Others lists values that are expected and not wanted; "null" means an absent
-	// member. Events with them are not selected, and need no operator.
-	Others []string
+	IgnoreCase bool `json:"ignore_case,omitempty"`
+	// Others are values that are expected there and not wanted; "null" is that of
+	// a member that is not there. Events with them are passed over like others, and
+	// are nothing to look at.
+	Others []string `json:"others,omitempty"`
 }
 
 // otherAbsent, in Match.Others, means an absent member.

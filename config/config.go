@@ -36,6 +36,8 @@ type Config struct {
 
 	// origins holds where each value came from, by key.
 	origins map[string]Origin
+	// fromFile is set if a file was read.
+	fromFile bool
 }
 
 // NATS is how to reach JetStream, and how the worker uses it.
@@ -82,9 +84,10 @@ type Approval struct {
 
 // Ledger is the ledger's stream.
 type Ledger struct {
-	Stream string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
-	Source string        `key:"ledger.source" default:"capture-worker" doc:"ce-source of the events, such as the name of the shop: a URI reference"`
-	MaxAge time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade; used when the stream is created; 0 is forever"`
+	Stream  string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
+	Source  string        `key:"ledger.source" default:"capture-worker" doc:"ce-source of the events, such as the name of the shop: a URI reference"`
+	MaxAge  time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade; used when the stream is created; 0 is forever"`
+	Batches string        `key:"ledger.batches" default:"auto" doc:"auto, on or off: whether events that wait at the same time are stored in one atomic batch; auto measures whether the server waits for its disk, as with sync_interval: always, and whether batches pay"`
 }
 
 // Gateway is how to reach the payment gateway.

@@ -57,6 +57,7 @@ func Load(o Options) (Config, error) {
 	}
 	if l.path != "" {
 		l.readFile()
+		l.config.fromFile = true
 	}
 	for _, k := range allKeys() {
 		l.set(k)

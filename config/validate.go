@@ -229,5 +229,6 @@ func (v *checker) tracing() {
 
 func (v *checker) log() {
 	v.oneOf("log.level", v.c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("ledger.batches", v.c.Ledger.Batches, "auto", "on", "off")
 	v.oneOf("log.format", v.c.Log.Format, "text", "json")
 }

@@ -85,8 +85,12 @@ func (d *dlqCmd) show(w io.Writer, l deadletter.Message, done deadletter.Resolut
 		line("today", "a valid job for trade %s, %s", job.TradeID, job.Amount)
 	}
 	if r := done.Republished; r != nil {
-		line("done", "republished %s UTC by %s (%s): trade %s, %s %s, sequence %d of stream %s",
-			r.Time.UTC().Format(showTime), r.By, r.Note, r.TradeID, r.Amount, r.Money, r.Seq, r.Stream)
+		approved := ""
+		if r.ApprovedBy != "" {
+			approved = ", approved by " + r.ApprovedBy
+		}
+		line("done", "republished %s UTC by %s%s (%s): trade %s, %s %s, sequence %d of stream %s",
+			r.Time.UTC().Format(showTime), r.By, approved, r.Note, r.TradeID, r.Amount, r.Money, r.Seq, r.Stream)
 	}
 	if r := done.Dismissed; r != nil {
 		line("done", "dismissed %s UTC by %s (%s)", r.Time.UTC().Format(showTime), r.By, r.Note)

@@ -11,12 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
 func newParkedListCmd(a *app) *cobra.Command {
-	var f parkedFlags
+	f := caseFlags{what: "trades parked", reasons: capture.ParkedReasons()}
 	var output string
 	var open bool
 	cmd := &cobra.Command{

@@ -22,6 +22,7 @@ type reconciling struct {
 	options                     jobfile.Options
 	orders                      map[string]string // the trades of input rows that have an order only
 	input, since, output, state string
+	metrics                     string
 	all, write, audit           bool
 	verbose, quiet, restart     bool
 	skipBad                     bool
@@ -63,7 +64,10 @@ answer about any trade, the run waits and reports that on standard error. After
 --give-up (15m) it prints its findings, with the remaining trades as unknown,
 and ends; its progress is kept.
 
-Exit codes: 0 all agreed; 1 it failed or gave up; 2 wrong usage or
+With --metrics-file the result is written for Prometheus when the run is over, so
+that an alert shows a run with differences and one that has not come.
+
+Exit codes: 0 all agreed; 1 it failed or broke off; 2 wrong usage or
 configuration; 3 it found differences, bad rows or, with --audit, broken rules.
 A difference that --write corrected does not count.`
 
@@ -111,8 +115,9 @@ func (r *reconciling) flags(cmd *cobra.Command) {
 	f.Float64Var(&r.rate, "rate", 10, "Order Queries per second; 0 is no limit")
 	addDuration(f, &r.giveUp, "give-up", reconcile.DefaultBatchGiveUp, "longest wait for a gateway that gives no useful answers")
 	f.IntVar(&r.concurrency, "concurrency", reconcile.DefaultBatchConcurrency, "trades in flight at a time")
-	f.StringVar(&r.state, "state", "", "`file` with the progress; default: a file in the user's cache, separate for each set of flags and input")
-	f.BoolVar(&r.restart, "restart", false, "discard the progress of an interrupted run")
+	f.StringVar(&r.state, "state", "", "`file` that keeps what is done; by default one of its own for each question, in the user's cache")
+	f.StringVar(&r.metrics, "metrics-file", "", "`file` for the textfile collector of the node exporter, such as /var/lib/node_exporter/capture_reconcile.prom")
+	f.BoolVar(&r.restart, "restart", false, "forget what an interrupted run has done")
 }
 
 func (r *reconciling) check() error {
@@ -179,6 +184,11 @@ func (r *reconciling) run(ctx context.Context) error {
 	broken := 0
 	if r.audit {
 		if broken, err = r.auditAll(ctx); err != nil {
+			return err
+		}
+	}
+	if r.metrics != "" {
+		if err := writeMetrics(r.metrics, found, r.bad, broken, time.Now()); err != nil {
 			return err
 		}
 	}

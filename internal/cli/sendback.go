@@ -14,6 +14,9 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/history"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -24,6 +27,7 @@ type sendingBack struct {
 	verb, done, noun string // release, released, parked trade
 	filters          string // the flags that select, for messages
 	why, by, subject string
+	approval         approval
 	dryRun, yes      bool
 	rate             float64
 	canary           int
@@ -43,8 +47,9 @@ type sendingBack struct {
 func (s *sendingBack) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.why, "reason", "", "why; required")
-	f.StringVar(&s.by, "by", "", "`name` of the operator, if not the user of this machine")
-	f.BoolVar(&s.dryRun, "dry-run", false, "show the results without writing anything")
+	f.StringVar(&s.by, "by", "", "who, if not the user of this machine")
+	s.approval.add(f)
+	f.BoolVar(&s.dryRun, "dry-run", false, "report what would be done, and write nothing")
 	f.BoolVar(&s.yes, "yes", false, s.verb+" what the filter selects; without it they are only listed")
 	f.Float64Var(&s.rate, "rate", 2, "trades per second; 0 is no limit")
 	f.IntVar(&s.canary, "canary", 3, "how many are "+s.done+" first and waited for; 0 is none")
@@ -85,6 +90,9 @@ func (s *sendingBack) check(args []string, filtered bool) (err error) {
 	if s.by, err = actor(s.by); err != nil {
 		return err
 	}
+	if err := s.approval.check(s.by); err != nil {
+		return err
+	}
 	return checkTrades(args)
 }
 
@@ -102,15 +110,41 @@ func (s *sendingBack) run(ctx context.Context, ids []string) (err error) {
 			return err
 		}
 	}
+	mapping, _ := history.Mapping(ctx, s.o.js, s.o.c) // if the workers' is not known, jobs are of our own shape
 	releaser := &reconcile.Releaser{
-		Recorder: s.o.recorder, Query: s.o.query, By: s.by, Note: s.why,
-		Publish: releasePublisher(s.o.js, s.o.c.JobMapping(), s.to),
+		Recorder: s.o.recorder, Query: s.o.query, By: s.by, Note: s.why, ApprovedBy: s.approval.by,
+		Publish: releasePublisher(s.o.js, mapping, s.to, s.by),
 	}
 	s.fill(releaser)
-	if s.dryRun || byFilter && !s.yes {
-		return s.preview(ctx, releaser, ids)
+	unapproved, err := s.unapproved(ctx, ids)
+	switch {
+	case err != nil:
+		return err
+	case s.dryRun || byFilter && !s.yes:
+		return s.preview(ctx, releaser, ids, unapproved)
+	case unapproved != "":
+		return usageError("nothing was %s: %s", s.done, unapproved)
 	}
 	return s.release(ctx, releaser, ids)
+}
+
+// unapproved returns what a second operator has to approve of the sums that the
+// trades ask for, "" if nothing.
+func (s *sendingBack) unapproved(ctx context.Context, ids []string) (string, error) {
+	if len(s.o.c.Approval.Above) == 0 || s.approval.by != "" {
+		return "", nil
+	}
+	var sums jobfile.Sums
+	for _, id := range ids {
+		trade, err := s.o.ledger.LoadLatest(ctx, capture.TradeKey(id))
+		if err != nil {
+			return "", fmt.Errorf("reading the ledger of trade %s: %w", id, err)
+		}
+		if amount := trade.State().Job.Amount; !amount.IsZero() {
+			sums.Add(amount, 1)
+		}
+	}
+	return s.approval.missing(s.o.c, counted(len(ids), s.noun)+" of "+sums.String(), &sums)
 }
 
 // selected returns the trades of the filter, and prints their sums.
@@ -133,7 +167,7 @@ func (s *sendingBack) selected(ctx context.Context) ([]string, error) {
 	return ids, printMoney(w, "selected", money)
 }
 
-func (s *sendingBack) preview(ctx context.Context, releaser *reconcile.Releaser, ids []string) error {
+func (s *sendingBack) preview(ctx context.Context, releaser *reconcile.Releaser, ids []string, unapproved string) error {
 	tally := newReleaseTally(s.cmd.OutOrStdout(), true)
 	pace := newPace(s.rate)
 	for _, id := range ids {
@@ -147,6 +181,9 @@ func (s *sendingBack) preview(ctx context.Context, releaser *reconcile.Releaser,
 		tally.add(found)
 	}
 	tally.end()
+	if unapproved != "" {
+		fmt.Fprintln(s.cmd.OutOrStdout(), unapproved)
+	}
 	if s.dryRun {
 		fmt.Fprintln(s.cmd.OutOrStdout(), "nothing was written (--dry-run)")
 	} else {
@@ -225,9 +262,9 @@ func (t *releaseTally) asError() error {
 	return nil
 }
 
-// releasePublisher returns the function that publishes the job of a released trade
-// in the form that the workers decode.
-func releasePublisher(js jetstream.JetStream, m capture.Mapping, to target) func(context.Context, capture.Job, string) error {
+// releasePublisher returns what publishes the job of a released trade, encoded as
+// the workers decode it.
+func releasePublisher(js jetstream.JetStream, m capture.Mapping, to target, by string) func(context.Context, capture.Job, string) error {
 	return func(ctx context.Context, job capture.Job, id string) error {
 		header, body, err := m.Encode(job, id)
 		if err != nil {
@@ -241,6 +278,7 @@ func releasePublisher(js jetstream.JetStream, m capture.Mapping, to target) func
 			msg.Header[name] = values
 		}
 		msg.Header.Set("Capture-Release", id)
+		msg.Header.Set(deadletter.HeaderPublishedBy, by)
 		_, err = js.PublishMsg(ctx, msg, jetstream.WithMsgID("capture-release-"+id), jetstream.WithExpectStream(to.stream))
 		if err != nil {
 			return fmt.Errorf("stream %s did not confirm the job: %w", to.subject, err)

@@ -46,13 +46,13 @@ func (s Store) Put(ctx context.Context, job jetstream.Msg, reason, detail string
 	}
 	whole := func(letter *nats.Msg) []*nats.Msg { return []*nats.Msg{letter} }
 	for _, form := range []func(*nats.Msg) []*nats.Msg{whole, split} {
-		if sequence, err := s.publishAll(ctx, form(letter), id); !tooLarge(err) {
+		if sequence, err := s.publishAll(ctx, form(letter), id); !TooLarge(err) {
 			return sequence, err
 		}
 	}
 	moved := moveHeaders(letter, job.Headers())
 	for _, form := range []func(*nats.Msg) []*nats.Msg{whole, split} {
-		if sequence, err := s.publishAll(ctx, form(moved), id+"-headers"); !tooLarge(err) {
+		if sequence, err := s.publishAll(ctx, form(moved), id+"-headers"); !TooLarge(err) {
 			return sequence, err
 		}
 	}
@@ -85,9 +85,9 @@ const (
 	codeHeaderTooLarge  = 10097 // above 64 KiB
 )
 
-// tooLarge reports whether the broker refuses a message for its size: nothing of it
+// TooLarge reports whether the broker refuses a message for its size: nothing of it
 // is stored.
-func tooLarge(err error) bool {
+func TooLarge(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return errors.Is(err, nats.ErrMaxPayload) || ok && (api.ErrorCode == codeMessageTooLarge || api.ErrorCode == codeHeaderTooLarge)
 }

@@ -31,6 +31,7 @@ type Reader struct {
 	ledger  ledger.Ledger
 	policy  capture.Policy
 	dec     *capture.Decoder
+	unknown string // why it is not known how workers decode jobs
 	warn    func(string)
 	pending func() []DeadLetter
 	passed  func() []controls.PassedOver
@@ -39,11 +40,12 @@ type Reader struct {
 // NewReader returns a reader of the configured streams. policy is that of the
 // workers: it says what they do next. warn gets what could not be checked.
 func NewReader(ctx context.Context, js jetstream.JetStream, c config.Config, policy capture.Policy, warn func(string)) (*Reader, error) {
-	dec, err := capture.NewDecoder(c.JobMapping())
+	mapping, unknown := Mapping(ctx, js, c)
+	dec, err := capture.NewDecoder(mapping)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{js: js, c: c, ledger: ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), policy: policy, dec: dec, warn: warn}
+	r := &Reader{unknown: unknown, js: js, c: c, ledger: ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), policy: policy, dec: dec, warn: warn}
 	r.pending = sync.OnceValue(func() []DeadLetter {
 		return r.readPending(ctx, js, deadletter.Store{JS: js, Stream: c.Jobs.DLQStream})
 	})

@@ -42,14 +42,15 @@ type jobLookup struct {
 	trade, order string // one of the two
 	maxDone      int    // how many done jobs are read
 
-	sample []controls.PassedOver
-	dead   map[uint64]time.Time // sequences of jobs that are dead letters, and since when
+	sample  []controls.PassedOver
+	unknown string               // why it is not known how workers decode jobs
+	dead    map[uint64]time.Time // sequences of jobs that are dead letters, and since when
 }
 
 // Explain returns where the job of an unknown trade, or else of an unknown order,
 // is. Each line is a finding.
 func (r *Reader) Explain(ctx context.Context, trade, order string) []string {
-	l := jobLookup{js: r.js, ledger: r.ledger, c: r.c, dec: r.dec, trade: trade, order: order, maxDone: maxDoneRead, sample: r.passed(), dead: map[uint64]time.Time{}}
+	l := jobLookup{js: r.js, ledger: r.ledger, c: r.c, dec: r.dec, trade: trade, order: order, maxDone: maxDoneRead, sample: r.passed(), unknown: r.unknown, dead: map[uint64]time.Time{}}
 	within, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	var lines []string
@@ -87,7 +88,9 @@ func (l jobLookup) isAbout(trade, order string) bool {
 // deadLetters returns the dead letters about it; found reports whether there is any.
 func (l jobLookup) deadLetters(ctx context.Context) (lines []string, found bool) {
 	box := deadletter.Store{JS: l.js, Stream: l.c.Jobs.DLQStream}
-	err := WalkDeadLetters(ctx, box, l.dec, func(d DeadLetter) error {
+	read := 0
+	err := WalkDeadLetters(ctx, box, l.dec, 0, func(d DeadLetter) error {
+		read++
 		if l.isAbout(d.Trade, d.Order) {
 			lines, found = append(lines, fmt.Sprintf("%s%s: %s", d.name(), d.handling(), d.hint())), true
 			if d.stream == l.c.Jobs.Stream {
@@ -99,6 +102,8 @@ func (l jobLookup) deadLetters(ctx context.Context) (lines []string, found bool)
 	switch {
 	case err != nil && !errors.Is(err, jetstream.ErrStreamNotFound):
 		lines = append(lines, deadLettersUnread(l.js, err))
+	case len(lines) == 0 && read > 0 && l.unknown != "":
+		lines = []string{l.unknown}
 	case len(lines) == 0:
 		lines = []string{"no dead letter is about it"}
 	}

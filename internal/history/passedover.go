@@ -19,7 +19,7 @@ const maxPassedOver = 3
 // readPassedOver reads the sample of messages that workers passed over, with the
 // condition as it was then. An error is passed to warn.
 func (r *Reader) readPassedOver(ctx context.Context) []controls.PassedOver {
-	ctx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	store, err := controls.Open(ctx, r.js, r.c.Ledger.Stream)
 	var sample []controls.PassedOver

@@ -123,6 +123,9 @@ func describe(e capture.Event, again time.Time) string {
 	if e.Note != "" {
 		add("%s", e.Note)
 	}
+	if e.ApprovedBy != "" {
+		add("approved by %s", e.ApprovedBy)
+	}
 	if !again.IsZero() {
 		add("again from %s on", again.UTC().Format(time.TimeOnly))
 	}

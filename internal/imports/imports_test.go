@@ -42,7 +42,7 @@ var allowed = map[string][]string{
 	"internal/breaker":            {"capture"},
 	"notify":                      {"capture", "ledger", "gateway", "reconcile"},
 	"worker":                      {"capture", "ledger", "gateway", "reconcile", "internal/breaker", "internal/controls", "internal/deadletter", "internal/ratelog"},
-	"internal/jobstream":          {"internal/deadletter", "internal/subject", "internal/finding"},
+	"internal/jobstream":          {"capture", "internal/deadletter", "internal/subject", "internal/finding"},
 	"internal/deadletter":         {"capture"},
 	"internal/controls":           {"capture", "ledger", "internal/jobstream", "internal/finding"},
 	"config":                      {"capture", "gateway", "internal/subject", "internal/finding"},

@@ -87,7 +87,7 @@ func cellMapping(o Options) capture.Mapping {
 
 func (t *csvTable) row(record []string) Row {
 	line, _ := t.in.FieldPos(0)
-	r := Row{Line: line + t.skipped, Lines: 1}
+	r := Row{Line: line + t.skipped, Lines: 1, Table: true}
 	for _, cell := range record {
 		r.Lines += strings.Count(cell, "\n")
 	}

@@ -23,6 +23,8 @@ type Row struct {
 	Lines int
 	Job   capture.Job
 	Body  []byte // the message; it belongs to the row
+	// Table is set for a row of a CSV: Body is the job in our own shape.
+	Table bool
 	// Unread lists the members of a message that are not read, with
 	// Options.Enveloped only.
 	Unread []string

@@ -12,9 +12,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/capture-worker/capture-worker/internal/finding"
-
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/finding"
 )
 
 // Ages of the streams that are created: jobs outlive the longest authorization
@@ -39,7 +39,10 @@ type Config struct {
 	Replicas      int
 	AckWait       time.Duration
 	MaxAckPending int
-	Log           *slog.Logger // for what is created; nil: it is not logged
+	// Mapping is noted in the metadata of the consumers, for commands that do not
+	// have the configuration of the workers; nil: it is not.
+	Mapping *capture.Mapping
+	Log     *slog.Logger // for what is created; nil: it is not logged
 }
 
 // ConsumerConfig names a durable consumer and its filter subjects.
@@ -49,8 +52,8 @@ type ConsumerConfig struct {
 }
 
 // Ensure finds or creates the streams and the consumers, which it
-// returns in order. It never alters what it finds: Check reports what does not
-// fit.
+// returns in order. It never alters what it finds, but for the mapping in the
+// metadata of consumers that it created: Check reports what does not fit.
 func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstream.Consumer, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -83,17 +86,23 @@ func ensureConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c Co
 		consumer, err = createConsumer(ctx, jobs, cfg, c)
 	}
 	if errors.Is(err, jetstream.ErrConsumerExists) {
-		return jobs.Consumer(ctx, c.Name)
+		consumer, err = jobs.Consumer(ctx, c.Name)
 	}
-	return consumer, err
+	if err != nil {
+		return nil, err
+	}
+	return noteMapping(ctx, jobs, cfg, consumer), nil
 }
 
 func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
 	wanted := jetstream.ConsumerConfig{
 		Durable: c.Name, FilterSubjects: c.Subjects,
-		Description: "workers of capture-worker share it",
+		Description: ownDescription,
 		AckPolicy:   jetstream.AckExplicitPolicy, AckWait: cfg.AckWait,
 		MaxDeliver: -1, MaxAckPending: cfg.MaxAckPending,
+	}
+	if text := cfg.mappingText(); text != "" {
+		wanted.Metadata = map[string]string{mappingKey: text}
 	}
 	if cfg.After != "" && cfg.After != c.Name {
 		before, err := jobs.Consumer(ctx, cfg.After)
@@ -166,7 +175,7 @@ func jobsStream(cfg Config) Stream {
 	return Stream{Key: "jobs.stream", Otherwise: "correct jobs.subjects", Vital: true, check: checkJobs, Config: jetstream.StreamConfig{
 		Name: cfg.Jobs, Subjects: cfg.Subjects, Replicas: cfg.Replicas,
 		Description: "capture jobs, for capture-worker",
-		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: jobsMaxAge, Duplicates: jobsDuplicates,
 	}}
 }
@@ -175,7 +184,7 @@ func dlqStream(cfg Config) Stream {
 	return Stream{Key: "jobs.dlq_stream", Otherwise: TakeOut, check: checkDLQ, Config: jetstream.StreamConfig{
 		Name: cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + ">"}, Replicas: cfg.Replicas,
 		Description: "jobs that capture-worker could not process, with the reason",
-		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
 	}}
 }

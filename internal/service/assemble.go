@@ -50,7 +50,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	s.metrics.Terms(Policy(c).Window, c.Worker.AttentionAfter)
 	s.metrics.Conditions(c.Jobs.Match)
 	s.passedOver = passedover.New(ready.control.AddPassedOver, log)
-	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream, Source: c.Ledger.Source})
+	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream, Source: c.Ledger.Source, Batches: ledger.Batches(c.Ledger.Batches), Log: log})
 	s.ledger, s.notified = s.metrics.Ledger(s.appends.watch(traces.Ledger(stored))), stored.TradesSince
 	calls := s.metrics.Gateway(traces.Gateway(s.client, c.Gateway.URL))
 	s.behind = NewLedgerGuard(c, s.js, stored, decoder, ready.control, log)
