@@ -174,8 +174,16 @@ func pause(ctx context.Context, try int) bool {
 	}
 }
 
+// errNoReply: the server did not answer a try in time.
+var errNoReply = errors.New("the server did not answer in time")
+
 // retry calls read until it succeeds, fails permanently, or the bound is over.
 func (l *JetStream) retry(ctx context.Context, read func(context.Context) error) error {
+	return l.retryIf(ctx, transient, read)
+}
+
+// retryIf is retry for errors after which another try is permitted.
+func (l *JetStream) retryIf(ctx context.Context, again func(error) bool, read func(context.Context) error) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
@@ -183,7 +191,7 @@ func (l *JetStream) retry(ctx context.Context, read func(context.Context) error)
 	defer cancel()
 	for try := 0; ; try++ {
 		err := l.once(bounded, read)
-		if err == nil || !transient(err) || l.js.Conn().IsClosed() {
+		if err == nil || !again(err) || l.js.Conn().IsClosed() {
 			return err
 		}
 		if !pause(bounded, try) {
@@ -198,5 +206,9 @@ func (l *JetStream) retry(ctx context.Context, read func(context.Context) error)
 func (l *JetStream) once(ctx context.Context, read func(context.Context) error) error {
 	try, cancel := context.WithTimeout(ctx, l.o.Timeout)
 	defer cancel()
-	return read(try)
+	err := read(try)
+	if err != nil && errors.Is(try.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", errNoReply, err)
+	}
+	return err
 }

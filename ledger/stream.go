@@ -25,6 +25,7 @@ const Forever time.Duration = -1
 // its default.
 type StreamConfig struct {
 	Stream   string        // default: DefaultStream
+	Cases    string        // the stream of cases; default: DefaultCases
 	Replicas int           // default: 1
 	MaxAge   time.Duration // default: DefaultMaxAge; Forever keeps all events
 	Log      *slog.Logger  // logs that the stream was created; nil: no log
@@ -70,6 +71,9 @@ func InspectStream(ctx context.Context, js jetstream.JetStream, c StreamConfig) 
 func (c StreamConfig) withDefaults() StreamConfig {
 	if c.Stream == "" {
 		c.Stream = DefaultStream
+	}
+	if c.Cases == "" {
+		c.Cases = DefaultCases
 	}
 	if c.Replicas <= 0 {
 		c.Replicas = 1

@@ -73,6 +73,9 @@ or configuration; 3 there are events or rows that are no jobs.`,
 		if err != nil {
 			return err
 		}
+		if o.Encode, err = encoder(c, cmd.ErrOrStderr()); err != nil {
+			return err
+		}
 		return t.run(cmd.Context(), args[0], o)
 	})
 	return cmd

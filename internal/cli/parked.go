@@ -96,6 +96,7 @@ type ledgerDeps struct {
 	c        config.Config
 	js       jetstream.JetStream
 	ledger   ledger.Ledger
+	cases    *ledger.Cases
 	recorder *reconcile.Recorder
 	query    reconcile.Query
 }
@@ -110,7 +111,7 @@ func (a *app) withLedger(cmd *cobra.Command, use func(context.Context, *ledgerDe
 		l := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream, Source: c.Ledger.Source})
 		// The command prints its results; only errors are logged.
 		recorder := service.NewRecorder(c, l, newLogger(quietLog(c), cmd.ErrOrStderr()))
-		o := &ledgerDeps{c: c, js: js, ledger: l, recorder: recorder}
+		o := &ledgerDeps{c: c, js: js, ledger: l, cases: l.Cases(c.Ledger.Cases), recorder: recorder}
 		if len(needs) > 0 {
 			client, err := service.NewGateway(c, readBuild().Version)
 			if err != nil {

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
@@ -34,13 +37,14 @@ type publishing struct {
 
 const publishLong = `Sends jobs from a file, or from standard input for "-".
 
-A CSV file has a header with the names of the columns: trade_id, amount and
-currency are required; order_id, description, authorized_at, authorized_amount,
-capture_before and notify_url are optional. Use --columns for other names. The
-file may have any line ends, comma, semicolon or tab as the delimiter, a decimal
-comma (--decimal comma), and be in UTF-16 or another --encoding. A JSON file has
-one job per line, an array, or jobs over several lines. Files compressed with
-gzip or zstd are decompressed.
+CSV has a header that names the columns; trade_id, amount and currency must be
+there, order_id, description, authorized_at, authorized_amount, capture_before
+and notify_url may be; columns of other names are read with --columns. It is
+read as spreadsheets write it: any ends of lines, ; or tab between, a decimal
+comma (--decimal comma), UTF-16 or another --encoding. JSON is one job on each
+line, an array, or printed over several lines. Files packed with gzip or zstd
+are unpacked. With jobs.fields or jobs.match JSON is read as the workers read
+it, and a row of CSV is published as an event of that shape.
 
 All rows are checked before the first is sent. Bad rows are listed with their
 lines; if there is one, nothing is sent without --skip-bad. The sums are
@@ -96,13 +100,32 @@ func (p *publishing) prepare(path string) (err error) {
 		return err
 	}
 	p.options.Note = p.note
-	if foreign := len(p.c.Jobs.Fields)+len(p.c.Jobs.Match) > 0; foreign {
-		if p.options.Format == jobfile.FormatCSV {
-			return usageError("jobs.fields or jobs.match is set, so workers read events of another shape; publish such events as NDJSON")
-		}
-		p.options.Format = jobfile.FormatNDJSON // workers could not read the jobs made from CSV
+	if p.options.Encode, err = encoder(p.c, p.cmd.ErrOrStderr()); err != nil {
+		return err
 	}
 	return checkSubject(p.subject, p.c.Jobs)
+}
+
+// encoder returns what writes rows of CSV in the shape of the events that the
+// workers read, nil if they read jobs of our own shape. It says once which fields
+// are left out.
+func encoder(c config.Config, notes io.Writer) (func(capture.Job) (map[string][]string, []byte, error), error) {
+	if len(c.Jobs.Fields)+len(c.Jobs.Match) == 0 {
+		return nil, nil
+	}
+	enc, err := capture.NewEncoder(c.JobMapping())
+	if err != nil {
+		return nil, err
+	}
+	var once sync.Once
+	return func(j capture.Job) (map[string][]string, []byte, error) {
+		if left := enc.Unread(j); len(left) > 0 {
+			once.Do(func() {
+				fmt.Fprintf(notes, "jobs.fields does not read %s: left out of the events\n", strings.Join(left, ", "))
+			})
+		}
+		return enc.Encode(j, messageID(j))
+	}, nil
 }
 
 func (p *publishing) run(ctx context.Context, path string) error {

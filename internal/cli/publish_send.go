@@ -26,7 +26,7 @@ const (
 )
 
 // publishFunc stores one message and reports whether the stream had it.
-type publishFunc func(ctx context.Context, id string, body []byte) (repeated bool, err error)
+type publishFunc func(ctx context.Context, id string, r jobfile.Row) (repeated bool, err error)
 
 // sender publishes rows. A row counts as sent only after the stream has confirmed
 // it.
@@ -75,7 +75,7 @@ func (s *sender) sendRow(ctx context.Context, r jobfile.Row) error {
 	defer cancel()
 	id := messageID(r.Job)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		repeated, err := s.publish(ctx, id, r.Body)
+		repeated, err := s.publish(ctx, id, r)
 		if err == nil {
 			s.sent.Add(1)
 			if repeated {
@@ -127,12 +127,15 @@ func messageID(j capture.Job) string {
 
 // toStream publishes to one stream only.
 func toStream(js jetstream.JetStream, stream, subject string) publishFunc {
-	return func(ctx context.Context, id string, body []byte) (bool, error) {
+	return func(ctx context.Context, id string, r jobfile.Row) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 		defer cancel()
 		msg := nats.NewMsg(subject)
-		msg.Data = body
+		msg.Data = r.Body
 		msg.Header.Set("Content-Type", "application/json")
+		if r.Header != nil {
+			msg.Header = r.Header
+		}
 		ack, err := js.PublishMsg(ctx, msg, jetstream.WithMsgID(id),
 			jetstream.WithExpectStream(stream), jetstream.WithRetryAttempts(0))
 		if err != nil {

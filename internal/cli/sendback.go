@@ -34,8 +34,10 @@ type sendingBack struct {
 	patience         time.Duration
 
 	// selects lists the trades of the filter.
-	selects func(context.Context, *reconcile.Recorder) (iter.Seq2[reconcile.ParkedTrade, error], error)
-	// fill sets the fields of the releaser from the flags of the command.
+	selects func(context.Context, *ledgerDeps) (iter.Seq2[reconcile.ParkedTrade, error], error)
+	// behind returns a warning if trades may be missing in the list; nil if none can.
+	behind func(context.Context, *ledgerDeps) string
+	// fill completes the releaser from the flags of the command.
 	fill func(*reconcile.Releaser)
 
 	cmd *cobra.Command
@@ -149,7 +151,7 @@ func (s *sendingBack) unapproved(ctx context.Context, ids []string) (string, err
 
 // selected returns the trades of the filter, and prints their sums.
 func (s *sendingBack) selected(ctx context.Context) ([]string, error) {
-	walk, err := s.selects(ctx, s.o.recorder)
+	walk, err := s.selects(ctx, s.o)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +165,11 @@ func (s *sendingBack) selected(ctx context.Context) ([]string, error) {
 		money.Add(trade.Amount)
 	}
 	w := s.cmd.ErrOrStderr()
+	if s.behind != nil {
+		if text := s.behind(ctx, s.o); text != "" {
+			fmt.Fprintln(w, text)
+		}
+	}
 	fmt.Fprintf(w, "selected: %s\n", counted(len(ids), s.noun))
 	return ids, printMoney(w, "selected", money)
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 
@@ -26,6 +27,10 @@ var ErrUnknown = errors.New("the ledger has no trade")
 
 // Reader reads histories.
 type Reader struct {
+	// DoneJobs is how many of the newest done jobs Explain reads; 0 is
+	// DefaultDoneJobs.
+	DoneJobs int
+
 	js      jetstream.JetStream
 	c       config.Config
 	ledger  ledger.Ledger
@@ -58,6 +63,8 @@ type Trade struct {
 	TradeID string          `json:"trade_id"`
 	Phase   capture.Phase   `json:"phase"`
 	Events  []capture.Event `json:"events"`
+	// Earlier is how many of the first events are not printed.
+	Earlier int `json:"earlier_events,omitempty"`
 	// DeadLetters are the pending ones about the trade.
 	DeadLetters []DeadLetter `json:"dead_letters,omitempty"`
 	// PassedOver are messages about the trade that jobs.match did not take, of the
@@ -65,6 +72,15 @@ type Trade struct {
 	PassedOver []controls.PassedOver `json:"passed_over,omitempty"`
 
 	policy capture.Policy
+}
+
+// Newest limits what is printed to the newest n events; 0 is all. The summary is
+// of all events nevertheless.
+func (t *Trade) Newest(n int) {
+	t.Earlier = 0
+	if n > 0 {
+		t.Earlier = max(len(t.Events)-n, 0)
+	}
 }
 
 // Trade returns the history of a trade, or ErrUnknown.
@@ -83,26 +99,25 @@ func (r *Reader) Trade(ctx context.Context, id string) (Trade, error) {
 	return t, nil
 }
 
-// Order calls each with the history of every trade of an order: a shop may have
-// split it. It reads the whole ledger. If there is none it returns ErrUnknown.
-func (r *Reader) Order(ctx context.Context, order string, each func(Trade) error) error {
+// Order calls each with the history of those of some trades that are of an order:
+// a shop may have split it. If none of them is, it returns ErrUnknown.
+func (r *Reader) Order(ctx context.Context, order string, trades iter.Seq2[string, error], each func(Trade) error) error {
 	found := false
-	for id, err := range r.ledger.Trades(ctx, ledger.Filter{}) {
+	for id, err := range trades {
 		if err != nil {
 			return err
 		}
-		trade, err := r.ledger.Load(ctx, id)
+		history, err := r.Trade(ctx, id)
+		if errors.Is(err, ErrUnknown) { // expired from the ledger
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(Orders(trade.Events), order) {
+		if !slices.Contains(Orders(history.Events), order) {
 			continue
 		}
 		found = true
-		history, err := r.Trade(ctx, id)
-		if err != nil {
-			return err
-		}
 		if err := each(history); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,10 +25,11 @@ const (
 	// maxWaitingRead how many waiting jobs of a lane are read.
 	lookupTimeout  = 20 * time.Second
 	maxWaitingRead = 100_000
-	// doneTimeout and maxDoneRead limit the search in jobs that are done: a stream
-	// may hold millions.
+	// doneTimeout limits the search in jobs that are done, besides their number: a
+	// stream may hold millions.
 	doneTimeout = 10 * time.Second
-	maxDoneRead = 100_000
+	// DefaultDoneJobs is how many of the newest done jobs Explain reads.
+	DefaultDoneJobs = 2_000
 	// maxDoneShown is how many different ones are returned.
 	maxDoneShown = 5
 )
@@ -50,7 +52,7 @@ type jobLookup struct {
 // Explain returns where the job of an unknown trade, or else of an unknown order,
 // is. Each line is a finding.
 func (r *Reader) Explain(ctx context.Context, trade, order string) []string {
-	l := jobLookup{js: r.js, ledger: r.ledger, c: r.c, dec: r.dec, trade: trade, order: order, maxDone: maxDoneRead, sample: r.passed(), unknown: r.unknown, dead: map[uint64]time.Time{}}
+	l := jobLookup{js: r.js, ledger: r.ledger, c: r.c, dec: r.dec, trade: trade, order: order, maxDone: cmp.Or(r.DoneJobs, DefaultDoneJobs), sample: r.passed(), unknown: r.unknown, dead: map[uint64]time.Time{}}
 	within, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	var lines []string
@@ -281,5 +283,5 @@ func (l jobLookup) notAllDone(err error, read int, oldest time.Time) []string {
 }
 
 func checkedOnly(read int, oldest time.Time) string {
-	return fmt.Sprintf("only the newest %d done jobs were checked, published since %s", read, moment(oldest))
+	return fmt.Sprintf("only the newest %d done jobs were checked, published since %s; --done-jobs checks more", read, moment(oldest))
 }

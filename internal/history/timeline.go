@@ -48,9 +48,15 @@ func (t Trade) WriteText(w io.Writer) error {
 func (t Trade) writeEvents(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "TIME (UTC)\tEVENT\tWHAT\tRULE\tBY")
+	if t.Earlier > 0 {
+		fmt.Fprintf(table, "…\t%d earlier events\t\t\t\n", t.Earlier)
+	}
 	var then capture.State
-	for _, e := range t.Events {
+	for i, e := range t.Events {
 		then.Add(&e)
+		if i < t.Earlier {
+			continue
+		}
 		fmt.Fprint(table, printable.Row(e.Time.UTC().Format(eventTime), e.Type,
 			describe(withFacts(e, t.Events), nextQuery(then, e, t.policy)), e.Rule, writer(e)))
 	}

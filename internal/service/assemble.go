@@ -51,7 +51,8 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	s.metrics.Conditions(c.Jobs.Match)
 	s.passedOver = passedover.New(ready.control.AddPassedOver, log)
 	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream, Source: c.Ledger.Source, Batches: ledger.Batches(c.Ledger.Batches), Log: log})
-	s.ledger, s.notified = s.metrics.Ledger(s.appends.watch(traces.Ledger(stored))), stored.TradesSince
+	cases := stored.Cases(c.Ledger.Cases)
+	s.ledger, s.notified = s.metrics.Ledger(s.appends.watch(traces.Ledger(stored))), cases.TradesSince
 	calls := s.metrics.Gateway(traces.Gateway(s.client, c.Gateway.URL))
 	s.behind = NewLedgerGuard(c, s.js, stored, decoder, ready.control, log)
 	s.behind.Start(ctx)
@@ -74,7 +75,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	}
 	gauge(s.metrics, s.pool)
 	gaugeIntake(s.metrics, limiter, s.behind)
-	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
+	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, cases.Follow(), log)
 	s.gauges.register(s.metrics)
 	s.keys = newKeyring(c.Gateway, s.client, log)
 	s.certificates = newCertificates(c.Gateway, s.client, log)

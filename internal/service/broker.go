@@ -60,6 +60,11 @@ func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, 
 	if err != nil {
 		return ready, nil, preflight.ExplainOverlap(ctx, c, js, err)
 	}
+	cases, err := ledger.EnsureCases(ctx, js, book)
+	if err != nil {
+		return ready, nil, err
+	}
+	findings = append(findings, cases...)
 	if ready.consumers, err = jobstream.Ensure(ctx, js, streams); err != nil {
 		return ready, nil, preflight.ExplainOverlap(ctx, c, js, err)
 	}
@@ -73,7 +78,7 @@ func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, 
 
 func ledgerStream(c config.Config) ledger.StreamConfig {
 	return ledger.StreamConfig{
-		Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas,
+		Stream: c.Ledger.Stream, Cases: c.Ledger.Cases, Replicas: c.NATS.Replicas,
 		MaxAge: cmp.Or(c.Ledger.MaxAge, ledger.Forever), // 0 means the default there
 	}
 }
