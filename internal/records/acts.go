@@ -9,7 +9,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Act is something that an operator did.
+// Act is an action of an operator.
 type Act struct {
 	Source Source          `json:"source"` // the stream that records it
 	Seq    uint64          `json:"seq"`    // there
@@ -21,10 +21,10 @@ type Act struct {
 	Order  string          `json:"order_id,omitempty"`
 	Letter uint64          `json:"dead_letter,omitempty"`
 	Amount capture.Amount  `json:"amount,omitzero"`
-	Raw    json.RawMessage `json:"event"` // the event or note that records it
+	Raw    json.RawMessage `json:"event"` // the event or note that records the act
 }
 
-// ActQuery selects acts of operators. An empty field matches every act.
+// ActQuery selects acts. An empty field matches every act.
 type ActQuery struct {
 	Trade    string // trade_id
 	Letter   uint64 // a dead letter's sequence
@@ -33,7 +33,7 @@ type ActQuery struct {
 	From, To time.Time // of [From, To)
 }
 
-// Acts lists what operators did, newest first.
+// Acts lists the acts of operators, newest first.
 func (s *Store) Acts(ctx context.Context, q ActQuery, p Page) (List[Act], error) {
 	l := listing{
 		selected: `SELECT source, seq, act, actor, note, at, COALESCE(trade, ''), COALESCE(order_id, ''), COALESCE(letter, 0),

@@ -13,7 +13,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
-// Letter is a message of the stream of dead letters.
+// Letter is a message in the stream of dead letters.
 type Letter struct {
 	Seq     uint64
 	Stored  time.Time
@@ -28,8 +28,9 @@ var lettersTable = table{name: "dead_letters", columns: []column{
 	{"waiting", flag}, {"headers", text}, {"body", octets},
 }}
 
-// ApplyLetters applies the next messages of the dead letters' stream, as
-// ApplyEvents does those of the ledger. decoder reads what a dead letter is about.
+// ApplyLetters applies the next messages of the dead letters' stream, like
+// ApplyEvents those of the ledger. decoder finds the trade and order of a dead
+// letter.
 func (w *Writer) ApplyLetters(ctx context.Context, messages []Letter, decoder *capture.Decoder) error {
 	if len(messages) == 0 {
 		return nil
@@ -52,7 +53,7 @@ func (w *Writer) ApplyLetters(ctx context.Context, messages []Letter, decoder *c
 	return nil
 }
 
-// letterBatch is one ApplyLetters under way.
+// letterBatch is the state of one ApplyLetters.
 type letterBatch struct {
 	w       *Writer
 	decoder *capture.Decoder
@@ -61,15 +62,15 @@ type letterBatch struct {
 	done    []resolution
 }
 
-// resolution is what an operator did about a dead letter.
+// resolution is the resolution of a dead letter by an operator.
 type resolution struct {
 	letter   int64
 	what, by string
 	at       any
 }
 
-// read sorts one message. A note that cannot be read was not written by us, and
-// records no act.
+// read adds one message to the batch. An unreadable note was not written by
+// capture-worker and records no act.
 func (b *letterBatch) read(m *Letter) error {
 	letter, note, err := deadletter.Read(m.Seq, m.Stored, m.Subject, m.Header, m.Body)
 	switch {
@@ -128,13 +129,13 @@ func (b *letterBatch) apply(ctx context.Context, tx *sql.Tx) error {
 	for _, r := range b.done {
 		_, err := s.exec(ctx, tx, "UPDATE dead_letters SET waiting = FALSE, resolution = ?, resolved_by = ?, resolved_at = ? WHERE seq = ?", r.what, r.by, r.at, r.letter)
 		if err != nil {
-			return fmt.Errorf("noting what was done about dead letter %d: %w", r.letter, err)
+			return fmt.Errorf("storing the resolution of dead letter %d: %w", r.letter, err)
 		}
 	}
 	return nil
 }
 
-// DeadLetter is a job that could not be taken.
+// DeadLetter is a job that could not be processed.
 type DeadLetter struct {
 	Seq        uint64         `json:"seq"`
 	Stored     time.Time      `json:"stored"`
@@ -144,7 +145,7 @@ type DeadLetter struct {
 	Stream     string         `json:"stream"`
 	JobSeq     uint64         `json:"job_sequence"`
 	Part       string         `json:"part,omitempty"`
-	Trade      string         `json:"trade,omitempty"` // that it seems to be about
+	Trade      string         `json:"trade,omitempty"` // a hint from the job
 	OrderID    string         `json:"order_id,omitempty"`
 	Asked      capture.Amount `json:"asked,omitzero"`
 	Waiting    bool           `json:"waiting"`
@@ -152,7 +153,7 @@ type DeadLetter struct {
 	ResolvedBy string         `json:"resolved_by,omitempty"`
 	ResolvedAt time.Time      `json:"resolved_at,omitzero"`
 
-	// Of DeadLetter alone, not of lists.
+	// set by DeadLetter only, not in lists
 	Header nats.Header `json:"header,omitempty"`
 	Body   []byte      `json:"body,omitempty"`
 }
@@ -171,7 +172,7 @@ func scanLetter(rows interface{ Scan(...any) error }, more ...any) (DeadLetter, 
 	return l, err
 }
 
-// LetterQuery selects dead letters; what is empty selects all.
+// LetterQuery selects dead letters. An empty field matches all.
 type LetterQuery struct {
 	Trade   string // trade_id
 	Order   string
@@ -193,8 +194,8 @@ func (s *Store) DeadLetters(ctx context.Context, q LetterQuery, p Page) (List[De
 		func(l DeadLetter) []any { return []any{l.Seq} })
 }
 
-// DeadLetter returns one with its headers and body. The error wraps ErrNotFound
-// if there is none of that sequence.
+// DeadLetter returns a dead letter with its headers and body. The error wraps
+// ErrNotFound if there is none with that sequence.
 func (s *Store) DeadLetter(ctx context.Context, seq uint64) (l DeadLetter, err error) {
 	var headers string
 	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
