@@ -74,7 +74,7 @@ func newLanePauseCmd(a *app) *cobra.Command {
 	addSettings(cmd, "nats", "jobs", "ledger", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		if length <= 0 || length > capture.AuthorizationWindow {
-			return usageError("--for is %s: must be above 0 and not above %s, after which no authorization is left to capture",
+			return usageError("--for is %s: must be above 0 and not above %s, because every authorization has expired by then",
 				config.FormatDuration(length), config.FormatDuration(capture.AuthorizationWindow))
 		}
 		act, err := by.act(acts.Pause)
@@ -164,7 +164,7 @@ func laneNamed(c config.Config, name string) (config.Lane, error) {
 		}
 		names = append(names, lane.Label())
 	}
-	return config.Lane{}, usageError("no lane is named %q; jobs.lanes has %s", name, strings.Join(names, ", "))
+	return config.Lane{}, usageError("there is no lane %q; the lanes of jobs.lanes are %s", name, strings.Join(names, ", "))
 }
 
 func laneError(c config.Config, lane config.Lane, err error) error {
@@ -174,7 +174,7 @@ func laneError(c config.Config, lane config.Lane, err error) error {
 	return fmt.Errorf("lane %s: %w", lane.Label(), err)
 }
 
-// laneRow is a lane as it is listed.
+// laneRow is a row of the list of lanes.
 type laneRow struct {
 	Lane      string   `json:"lane"`
 	Consumer  string   `json:"consumer"`
@@ -183,7 +183,7 @@ type laneRow struct {
 	Ready     uint64   `json:"ready"`
 	Delivered int      `json:"delivered"`
 	Paused    bool     `json:"paused"`
-	// PausedFor is how long it stays so, in seconds; PausedUntil till when.
+	// PausedFor is the rest of the pause in seconds, PausedUntil its end.
 	PausedFor   int64     `json:"paused_for,omitempty"`
 	PausedUntil time.Time `json:"paused_until,omitzero"`
 }

@@ -21,11 +21,11 @@ import (
 func newRecordsCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "records",
-		Short: "Keep a database of all trades, to look things up in",
-		Long: `Follows the ledger and the dead letters, and keeps what they tell in a database
-(records.dsn): trades, orders, events, dead letters and operators' acts. The
-database is derived from the ledger and can be rebuilt at any time; no
-decision about a trade reads it.
+		Short: "Keep a database of all trades for searches",
+		Long: `Follows the ledger and the dead letters, and stores their content in a database
+(records.dsn): trades, orders, events, dead letters and operators' actions. The
+database is derived from the ledger and can be rebuilt at any time; no decision
+about a trade reads it.
 
 It ends on SIGTERM or SIGINT. It also ends if the ledger is not the one that the
 database holds, as after a backup was restored: see records rebuild.
@@ -100,14 +100,14 @@ afterwards; copy the database first if it holds older trades.`,
 	return cmd
 }
 
-// recordsStatus is what records status prints.
+// recordsStatus is the output of records status.
 type recordsStatus struct {
 	Source  string    `json:"source"`
 	Stream  string    `json:"stream"`
 	Applied uint64    `json:"applied"`
 	Last    uint64    `json:"last"`
 	Missing uint64    `json:"missing"`
-	AsOf    time.Time `json:"as_of,omitzero"` // when the stream stored what was applied last
+	AsOf    time.Time `json:"as_of,omitzero"` // when the stream stored the last applied message
 	Problem string    `json:"problem,omitempty"`
 }
 
@@ -166,11 +166,11 @@ func lookAtRecords(ctx context.Context, js jetstream.JetStream, c config.Config)
 	return rows, nil
 }
 
-// progressEvery is how often a rebuild says how far it is.
+// progressEvery is the interval at which a rebuild reports its progress.
 const progressEvery = 2 * time.Second
 
-// tellProgress writes how far a rebuild is, if w is a terminal. stop ends it and
-// waits.
+// tellProgress writes the progress of a rebuild if w is a terminal. stop ends it
+// and waits.
 func tellProgress(ctx context.Context, w io.Writer, f *records.Follower) (stop func()) {
 	if !isTerminal(w) {
 		return func() {}

@@ -26,7 +26,8 @@ type resuming struct {
 	ledger           bool
 }
 
-const resumeLong = `Records for all workers what an operator accepts.
+const resumeLong = `Records for all workers that an operator accepts refusals, or a ledger that has
+lost events.
 
 With --code, refusals with this code count as correct for some time: they are about
 the trades, and job intake that was paused because of them resumes. Workers detect
@@ -58,7 +59,7 @@ func newResumeCmd(a *app) *cobra.Command {
 	f.StringVar(&r.code, "code", "", "the `code` whose refusals are accepted: "+strings.Join(acceptable, ", "))
 	addDuration(f, &r.length, "for", time.Hour, "how long the code is accepted; at most 7d")
 	f.BoolVar(&r.ledger, "ledger", false, "accept the ledger as it is")
-	f.StringVar(&r.by, "by", "", "who, if not the user of this machine")
+	f.StringVar(&r.by, "by", "", "`name` of the operator, if not the user of this machine")
 	f.StringVar(&r.reason, "reason", "", "why; required")
 	addSettings(cmd, "nats", "jobs", "ledger", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
@@ -72,8 +73,9 @@ func newResumeCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-// acceptable are the codes that pause the intake and may be about the trades.
-// -403 and -2001 are not: while our key or user is refused, nothing can be done.
+// acceptable lists the codes that pause the intake and may have their cause in the
+// trades. -403 and -2001 are not acceptable: while the gateway refuses our key or
+// user, no call can succeed.
 var acceptable = []string{
 	capture.CodeTradeID, capture.CodeAmountExceeded, capture.CodeCurrencyMismatch, capture.CodeWindowExceeded,
 	capture.CodeFieldMissing, capture.CodeRequestID,

@@ -52,8 +52,8 @@ func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
 		{"short age", func(s *jetstream.StreamConfig) { s.MaxAge = 24 * time.Hour }, nil, false, "removed after 24h"},
 		{"discards old", func(s *jetstream.StreamConfig) { s.MaxBytes = 1 << 20 }, nil, false, "drops the oldest"},
 		{"headers only", nil, func(c *jetstream.ConsumerConfig) { c.HeadersOnly = true }, true, "headers only"},
-		{"small pulls", nil, func(c *jetstream.ConsumerConfig) { c.MaxRequestBatch = 2 }, false, "limits what is pulled"},
-		{"another filter", nil, func(c *jetstream.ConsumerConfig) { c.FilterSubject = "capture.jobs.other" }, false, "takes capture.jobs.other, but is to take"},
+		{"small pulls", nil, func(c *jetstream.ConsumerConfig) { c.MaxRequestBatch = 2 }, false, "limits the size of a pull"},
+		{"another filter", nil, func(c *jetstream.ConsumerConfig) { c.FilterSubject = "capture.jobs.other" }, false, "takes capture.jobs.other, but the configuration says"},
 		{"other subjects", func(s *jetstream.StreamConfig) { s.Subjects = []string{"capture.jobs.*"} }, nil, false, "stored nowhere"},
 		{"memory", func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage }, nil, false, "in memory"},
 	}

@@ -25,14 +25,14 @@ const (
 	ForOperator Role = "operator" // the other commands
 )
 
-// need is what a user must be permitted for one purpose.
+// need is a permission that a user needs for one purpose.
 type need struct {
 	listen   bool     // to subscribe, not to publish
-	subjects []string // may have wildcards: all that they stand for
+	subjects []string // may have wildcards: all matching subjects
 	all      string   // how to name them together
 	purpose  string
 	spare    bool // not needed for reading
-	reply    bool // the subjects are those on which jobs are answered
+	reply    bool // the subjects are for replies to jobs
 }
 
 // releasedSubject is the default subject of `parked release`.

@@ -103,7 +103,7 @@ type Act struct {
 	Raw    json.RawMessage `json:"event"`            // the event, note or record
 }
 
-// ActQuery selects acts of operators. An empty field matches every act.
+// ActQuery selects acts. An empty field matches every act.
 type ActQuery struct {
 	Trade    string // trade_id
 	Letter   uint64 // a dead letter's sequence
@@ -112,7 +112,7 @@ type ActQuery struct {
 	From, To time.Time // of [From, To)
 }
 
-// Acts lists what operators did, newest first.
+// Acts lists the acts of operators, newest first.
 func (s *Store) Acts(ctx context.Context, q ActQuery, p Page) (List[Act], error) {
 	l := listing{
 		selected: `SELECT source, seq, act, actor, note, at, COALESCE(trade, ''), COALESCE(order_id, ''), COALESCE(letter, 0),

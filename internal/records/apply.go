@@ -55,7 +55,7 @@ func (w *Writer) ApplyEvents(ctx context.Context, entries []Entry) error {
 		return b.apply(ctx, tx)
 	})
 	if err != nil {
-		// Whether it was committed may not be known: read again what it touched.
+		// It may be unknown whether the batch was committed: read its trades again.
 		w.cache.forget()
 		return fmt.Errorf("applying the ledger up to sequence %d to the records: %w", last.Seq, err)
 	}
@@ -67,11 +67,11 @@ func (w *Writer) ApplyEvents(ctx context.Context, entries []Entry) error {
 	return nil
 }
 
-// batch is one ApplyEvents under way.
+// batch is the state of one ApplyEvents.
 type batch struct {
 	w       *Writer
 	entries []Entry
-	stories map[string]*story // of the trades in it
+	stories map[string]*story // the stories of its trades
 	orders  map[[2]string][]any
 	acts    [][]any
 }
@@ -111,7 +111,7 @@ func (b *batch) apply(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// markDoubled finds events whose id another one has had.
+// markDoubled marks events with the id of an earlier event.
 func (b *batch) markDoubled(ctx context.Context, tx *sql.Tx) error {
 	ids := make([]string, 0, len(b.entries))
 	for i := range b.entries {
@@ -146,8 +146,8 @@ func (b *batch) markDoubled(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// load finds the stories of the trades, folding the stored events of those that
-// are not remembered.
+// load returns the stories of the trades; those that are not cached are folded from
+// the stored events.
 func (b *batch) load(ctx context.Context, tx *sql.Tx) error {
 	var missing []string
 	for i := range b.entries {
@@ -164,7 +164,7 @@ func (b *batch) load(ctx context.Context, tx *sql.Tx) error {
 	return b.w.s.fold(ctx, tx, missing, func(trade string, e *Entry) { b.stories[trade].add(e) })
 }
 
-// fold reads the events of some trades in the ledger's order of each.
+// fold folds the stored events of trades, in the order of the ledger.
 func (s *Store) fold(ctx context.Context, tx *sql.Tx, trades []string, add func(trade string, e *Entry)) error {
 	if len(trades) == 0 {
 		return nil
@@ -188,7 +188,7 @@ func (s *Store) fold(ctx context.Context, tx *sql.Tx, trades []string, add func(
 
 const entryColumns = "seq, trade, type, stored, after_seq, flaw, raw"
 
-// scanEntry reads an event back as it was applied.
+// scanEntry reads a stored event.
 func scanEntry(rows *sql.Rows) (Entry, error) {
 	var e Entry
 	var seq, stored int64
@@ -234,7 +234,7 @@ func (e *Entry) row() []any {
 	}
 }
 
-// note keeps what an event adds to the other tables.
+// note collects the rows that an event adds to the other tables.
 func (b *batch) note(e *Entry, s *story) {
 	orders := []string{e.event.OrderID}
 	if e.event.Job != nil {

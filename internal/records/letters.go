@@ -53,7 +53,7 @@ func (w *Writer) ApplyLetters(ctx context.Context, messages []Message, decoder *
 	return nil
 }
 
-// letterBatch is one ApplyLetters under way.
+// letterBatch is the state of one ApplyLetters.
 type letterBatch struct {
 	w       *Writer
 	decoder *capture.Decoder
@@ -62,7 +62,7 @@ type letterBatch struct {
 	done    []resolution
 }
 
-// resolution is what an operator did about a dead letter.
+// resolution is the resolution of a dead letter by an operator.
 type resolution struct {
 	letter   int64
 	what, by string
@@ -129,13 +129,13 @@ func (b *letterBatch) apply(ctx context.Context, tx *sql.Tx) error {
 	for _, r := range b.done {
 		_, err := s.exec(ctx, tx, "UPDATE dead_letters SET waiting = FALSE, resolution = ?, resolved_by = ?, resolved_at = ? WHERE seq = ?", r.what, r.by, r.at, r.letter)
 		if err != nil {
-			return fmt.Errorf("noting what was done about dead letter %d: %w", r.letter, err)
+			return fmt.Errorf("storing the resolution of dead letter %d: %w", r.letter, err)
 		}
 	}
 	return nil
 }
 
-// DeadLetter is a job that could not be taken.
+// DeadLetter is a job that could not be processed.
 type DeadLetter struct {
 	Seq        uint64         `json:"seq"`
 	Stored     time.Time      `json:"stored"`
@@ -145,7 +145,7 @@ type DeadLetter struct {
 	Stream     string         `json:"stream"`
 	JobSeq     uint64         `json:"job_sequence"`
 	Part       string         `json:"part,omitempty"`
-	Trade      string         `json:"trade,omitempty"` // that it seems to be about
+	Trade      string         `json:"trade,omitempty"` // a hint from the job
 	OrderID    string         `json:"order_id,omitempty"`
 	Asked      capture.Amount `json:"asked,omitzero"`
 	Waiting    bool           `json:"waiting"`
@@ -153,7 +153,7 @@ type DeadLetter struct {
 	ResolvedBy string         `json:"resolved_by,omitempty"`
 	ResolvedAt time.Time      `json:"resolved_at,omitzero"`
 
-	// Of DeadLetter alone, not of lists.
+	// set by DeadLetter only, not in lists
 	Header nats.Header `json:"header,omitempty"`
 	Body   []byte      `json:"body,omitempty"`
 }
@@ -172,7 +172,7 @@ func scanLetter(rows interface{ Scan(...any) error }, more ...any) (DeadLetter, 
 	return l, err
 }
 
-// LetterQuery selects dead letters; what is empty selects all.
+// LetterQuery selects dead letters. An empty field matches all.
 type LetterQuery struct {
 	Trade   string // trade_id
 	Order   string
@@ -194,8 +194,8 @@ func (s *Store) DeadLetters(ctx context.Context, q LetterQuery, p Page) (List[De
 		func(l DeadLetter) []any { return []any{l.Seq} })
 }
 
-// DeadLetter returns one with its headers and body. The error wraps ErrNotFound
-// if there is none of that sequence.
+// DeadLetter returns a dead letter with its headers and body. The error wraps
+// ErrNotFound if there is none with that sequence.
 func (s *Store) DeadLetter(ctx context.Context, seq uint64) (l DeadLetter, err error) {
 	var headers string
 	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {

@@ -23,8 +23,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 )
 
-// RunRecords fills the database of the records until ctx ends, the ledger turns
-// out to be another one, or NATS closes the connection.
+// RunRecords fills the database of the records until ctx ends, the ledger is found
+// to be another one, or NATS closes the connection.
 func RunRecords(ctx context.Context, c config.Config, version string, log *slog.Logger) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -225,7 +225,8 @@ func followEmbedded(ctx context.Context, c config.Config, m *metrics.Metrics, lo
 	return err
 }
 
-// FollowerConfig returns what the records follow: the configured streams.
+// FollowerConfig returns the configuration of the records' follower for the
+// configured streams.
 func FollowerConfig(c config.Config, js jetstream.JetStream, store *records.Store, log *slog.Logger) (records.Config, error) {
 	decoder, err := capture.NewDecoder(c.JobMapping())
 	if err != nil {
