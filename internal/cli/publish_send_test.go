@@ -153,7 +153,7 @@ func TestSendGivesUp(t *testing.T) {
 		}}
 		start := time.Now()
 		err := s.send(t.Context(), someRows(t, 10_000), false)
-		if !errors.Is(err, errLost) || !strings.Contains(err.Error(), "not acknowledged as stored") {
+		if !errors.Is(err, errLost) || !strings.Contains(err.Error(), "the stream did not confirm the job") {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(start); took > rowTimeout+lastPause {
@@ -186,7 +186,7 @@ func TestSendStopsAtAChange(t *testing.T) {
 		yield(jobfile.Row{Line: 7, Err: errors.New("it is bad")}, nil)
 	}
 	s := &sender{progress: func() {}}
-	if err := s.send(t.Context(), changed, false); err == nil || !strings.Contains(err.Error(), "line 7 was good") {
+	if err := s.send(t.Context(), changed, false); err == nil || !strings.Contains(err.Error(), "line 7 passed the check") {
 		t.Errorf("got %v", err)
 	}
 	if err := s.send(t.Context(), changed, true); err != nil {

@@ -23,8 +23,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 )
 
-// RunRecords fills the database of the records until ctx ends, the ledger turns
-// out to be another one, or NATS closes the connection.
+// RunRecords fills the database of the records until ctx ends, the ledger is found
+// to be another one, or NATS closes the connection.
 func RunRecords(ctx context.Context, c config.Config, version string, log *slog.Logger) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -127,7 +127,7 @@ func gaugeRecords(m *metrics.Metrics, f *records.Follower, state *recordsState) 
 		func() float64 { return float64(state.overdue.Load()) })
 	by := func(value func(records.Source) float64) map[string]func() float64 {
 		series := map[string]func() float64{}
-		for _, source := range []records.Source{records.SourceLedger, records.SourceDeadLetters} {
+		for _, source := range records.Sources() {
 			series[string(source)] = func() float64 { return value(source) }
 		}
 		return series
@@ -225,14 +225,15 @@ func followEmbedded(ctx context.Context, c config.Config, m *metrics.Metrics, lo
 	return err
 }
 
-// FollowerConfig returns what the records follow: the configured streams.
+// FollowerConfig returns the configuration of the records' follower for the
+// configured streams.
 func FollowerConfig(c config.Config, js jetstream.JetStream, store *records.Store, log *slog.Logger) (records.Config, error) {
 	decoder, err := capture.NewDecoder(c.JobMapping())
 	if err != nil {
 		return records.Config{}, err
 	}
 	return records.Config{
-		JS: js, Store: store, Ledger: c.Ledger.Stream, DLQ: c.Jobs.DLQStream, Consumer: c.Records.Consumer, Decoder: decoder, Log: log,
+		JS: js, Store: store, Ledger: c.Ledger.Stream, DLQ: c.Jobs.DLQStream, Acts: c.Jobs.ActsStream, Consumer: c.Records.Consumer, Decoder: decoder, Log: log,
 	}, nil
 }
 
