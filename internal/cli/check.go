@@ -60,7 +60,7 @@ Exit codes: 0 no error; 1 at least one; 2 wrong usage or configuration.`,
 			return err
 		}
 		if n := finding.Count(found, finding.Error); n > 0 {
-			return fmt.Errorf("%s among %s, see above", counted(n, "error"), counted(len(found), "check"))
+			return fmt.Errorf("%s in %s: see the findings above", counted(n, "error"), counted(len(found), "check"))
 		}
 		return nil
 	})

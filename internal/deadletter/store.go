@@ -129,6 +129,12 @@ func (s Store) Messages(ctx context.Context, after uint64) iter.Seq2[Message, er
 	}
 }
 
+// Notes iterates over the notes about what operators did, oldest first, as they
+// are stored: Read reads them. An error ends the iteration.
+func (s Store) Notes(ctx context.Context) iter.Seq2[jetstream.Msg, error] {
+	return s.read(ctx, 0, noteSubjects...)
+}
+
 // Get returns one dead letter. The error wraps ErrNotFound if there is none.
 func (s Store) Get(ctx context.Context, seq uint64) (Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)

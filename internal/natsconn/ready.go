@@ -25,11 +25,11 @@ const (
 	clusterNoPeers      jetstream.ErrorCode = 10005
 	clusterNotAvailable jetstream.ErrorCode = 10008
 	clusterNotLeader    jetstream.ErrorCode = 10009
-	// noCluster: several replicas were requested from a single server.
+	// noCluster means that several replicas were requested from a single server.
 	noCluster jetstream.ErrorCode = 10074
-	// subjectsOverlap: another stream has one of the subjects.
+	// subjectsOverlap means that another stream has one of the subjects.
 	subjectsOverlap jetstream.ErrorCode = 10065
-	// storeFailed: the stream could not store a message.
+	// storeFailed means that the stream could not store a message.
 	storeFailed jetstream.ErrorCode = 10077
 )
 
@@ -92,7 +92,7 @@ func IsSubjectOverlap(err error) bool { return hasCode(err, subjectsOverlap) }
 func Explain(nc *nats.Conn, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there or for this account, is still starting, or was stopped by the server for want of disk space, which its log says (%w)", Server(nc), err)
+		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there or for this account, is still starting, or was stopped by the server for lack of disk space, see its log (%w)", Server(nc), err)
 	case hasCode(err, outOfStorage...):
 		return fmt.Errorf("the broker has no storage left for this (a limit of the server or the account); free some or raise the limit: %w", err)
 	case hasCode(err, storeFailed):
