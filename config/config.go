@@ -62,14 +62,15 @@ type NATS struct {
 
 // Jobs configures the streams of the jobs and their decoding.
 type Jobs struct {
-	Stream    string                   `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
-	Subjects  []string                 `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
-	Consumer  string                   `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
-	Lanes     map[string]string        `key:"jobs.lanes" doc:"lanes that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: one lane"`
-	Weights   map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; default 1"`
-	DLQStream string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the dead letters, subjects capture.dlq.<reason>"`
-	Fields    map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
-	Match     []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked without processing"`
+	Stream     string                   `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
+	Subjects   []string                 `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
+	Consumer   string                   `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
+	Lanes      map[string]string        `key:"jobs.lanes" doc:"lanes that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: one lane"`
+	Weights    map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; default 1"`
+	DLQStream  string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the dead letters, subjects capture.dlq.<reason>"`
+	ActsStream string                   `key:"jobs.acts_stream" default:"CAPTURE_ACTS" doc:"stream of the record of operators' acts, subjects capture.acts.<act>"`
+	Fields     map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
+	Match      []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked without processing"`
 }
 
 // Publish configures when the publish command asks for confirmation.

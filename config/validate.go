@@ -83,10 +83,10 @@ func (v *checker) nats() {
 }
 
 func (v *checker) jobs() {
-	for _, key := range []string{"jobs.stream", "jobs.consumer", "jobs.dlq_stream", "ledger.stream", "ledger.cases_stream"} {
+	for _, key := range []string{"jobs.stream", "jobs.consumer", "jobs.dlq_stream", "jobs.acts_stream", "ledger.stream", "ledger.cases_stream"} {
 		v.streamName(key)
 	}
-	v.distinct("jobs.stream", "jobs.dlq_stream", "ledger.stream", "ledger.cases_stream")
+	v.distinct("jobs.stream", "jobs.dlq_stream", "jobs.acts_stream", "ledger.stream", "ledger.cases_stream")
 	if len(v.c.Jobs.Subjects) == 0 {
 		v.add("jobs.subjects", "must name at least one subject", "the default is capture.jobs.>")
 	}

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/service"
@@ -32,6 +36,8 @@ type publishing struct {
 	create  bool
 	yes     bool
 	noted   bool
+	by      string
+	reason  string
 	trades  *jobfile.Trades
 }
 
@@ -77,9 +83,11 @@ func newPublishCmd(a *app) *cobra.Command {
 	p.file.add(f)
 	f.BoolVar(&p.skipBad, "skip-bad", false, "send the good rows even if there are bad ones")
 	f.BoolVar(&p.dryRun, "dry-run", false, "check the rows and send nothing")
-	f.BoolVar(&p.create, "create", false, "create missing streams and consumers, including the ledger, like run")
-	f.BoolVar(&p.yes, "yes", false, "do not ask for confirmation")
-	addSettings(cmd, "nats", "jobs", "publish", "log")
+	f.BoolVar(&p.create, "create", false, "create what is missing of the streams and consumers, the ledger included, as run does")
+	f.BoolVar(&p.yes, "yes", false, "do not ask, whatever the sums are")
+	f.StringVar(&p.by, "by", "", "who, if not the user of this machine")
+	f.StringVar(&p.reason, "reason", "", "why, for the record of operators' acts")
+	addSettings(cmd, "nats", "jobs", "ledger", "publish", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		c, err := a.load(cmd)
 		if err != nil {
@@ -101,6 +109,12 @@ func (p *publishing) prepare(path string) (err error) {
 	}
 	p.options.Note = p.note
 	if p.options.Encode, err = encoder(p.c, p.cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	if err := checkNote("--reason", p.reason); err != nil {
+		return err
+	}
+	if p.by, err = publisher(p.by); err != nil {
 		return err
 	}
 	return checkSubject(p.subject, p.c.Jobs)
@@ -126,6 +140,28 @@ func encoder(c config.Config, notes io.Writer) (func(capture.Job) (map[string][]
 		}
 		return enc.Encode(j, messageID(j))
 	}, nil
+}
+
+// publisher is who publishes: like actor, but a container without names of users
+// may publish too.
+func publisher(by string) (string, error) {
+	name, err := actor(by)
+	if by == "" && err != nil {
+		return "uid " + strconv.Itoa(os.Getuid()), nil
+	}
+	return name, err
+}
+
+// record records that the good rows of a file are about to be sent.
+func (p *publishing) record(ctx context.Context, js jetstream.JetStream, path string, found *jobfile.Found) error {
+	file := "standard input"
+	if path != "-" {
+		file = "file " + filepath.Base(path)
+	}
+	return recorder(p.c, js).Record(ctx, acts.Act{
+		Act: acts.Publish, By: p.by, Reason: p.reason, About: file,
+		Detail: fmt.Sprintf("%s to %s: %s", counted(found.Good, "job"), p.subject, &found.Sums),
+	})
 }
 
 func (p *publishing) run(ctx context.Context, path string) error {
@@ -157,7 +193,7 @@ func (p *publishing) run(ctx context.Context, path string) error {
 	if err := p.confirm(path, found); err != nil {
 		return err
 	}
-	return p.send(ctx, in, found)
+	return p.send(ctx, in, path, found)
 }
 
 // printRows prints the counts of the file's rows, and the sums.
@@ -185,7 +221,7 @@ func (p *publishing) note(text string) {
 	p.noted = true
 }
 
-func (p *publishing) send(ctx context.Context, in *jobfile.Input, found *jobfile.Found) error {
+func (p *publishing) send(ctx context.Context, in *jobfile.Input, path string, found *jobfile.Found) error {
 	log := newToolLogger(p.c, p.cmd.ErrOrStderr())
 	conn, err := service.Connect(ctx, p.c, log)
 	if err != nil {
@@ -201,7 +237,7 @@ func (p *publishing) send(ctx context.Context, in *jobfile.Input, found *jobfile
 			return fmt.Errorf("nothing was sent: %w", natsconn.Explain(conn.Conn, err))
 		}
 	}
-	to, err := findTarget(ctx, js, p.c, p.subject)
+	to, err := findTarget(ctx, natsconn.Patient(js, log), p.c, p.subject)
 	if errors.Is(err, errNoTarget) {
 		err = fmt.Errorf("%w, or add --create", err)
 	}
@@ -209,8 +245,11 @@ func (p *publishing) send(ctx context.Context, in *jobfile.Input, found *jobfile
 		return fmt.Errorf("nothing was sent: %w", natsconn.Explain(conn.Conn, err))
 	}
 	all, err := p.rows(ctx, in)
+	if err == nil {
+		err = p.record(ctx, js, path, found)
+	}
 	if err != nil {
-		return fmt.Errorf("nothing was sent: %w", err)
+		return fmt.Errorf("nothing was sent: %w", natsconn.Explain(conn.Conn, err))
 	}
 	step, finish := newProgress(p.cmd.ErrOrStderr(), found.Good, "sending")
 	s := &sender{publish: toStream(js, to.stream, to.subject), progress: step}

@@ -15,7 +15,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
-const lookTimeout = 10 * time.Second
+// lookTimeout bounds the look for the stream: longer than a leader's election.
+const lookTimeout = 40 * time.Second
 
 var errNoTarget = errors.New("start `capture-worker run` once, which creates it")
 

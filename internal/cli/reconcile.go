@@ -139,8 +139,13 @@ func (r *reconciling) check() error {
 	return err
 }
 
-// parseSince reads a time, or the duration since then.
+// parseSince reads the value of --since.
 func parseSince(text string, now time.Time) (time.Time, error) {
+	return parseTime("--since", text, now)
+}
+
+// parseTime reads a time, or how long ago it was.
+func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -152,7 +157,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, usageError("--since is %q: must be a duration such as 24h or 7d, a day such as 2026-11-02 or a time such as 2026-11-02T10:00:00Z", text)
+	return time.Time{}, usageError("%s is %q: must be a duration such as 24h or 7d, a day such as 2026-11-02 or a time such as 2026-11-02T10:00:00Z", flag, text)
 }
 
 func (r *reconciling) run(ctx context.Context) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -108,11 +109,14 @@ func (r *resuming) run(ctx context.Context, cmd *cobra.Command, js jetstream.Jet
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	a := controls.Acceptance{By: r.by, Reason: r.reason, At: now}
+	act := acts.Act{Act: acts.Resume, By: r.by, Reason: r.reason}
 	if r.ledger {
-		return r.acceptLedger(ctx, cmd, js, c, control, a)
+		act.About = "ledger " + c.Ledger.Stream
+		return recorder(c, js).Do(ctx, act, func() error { return r.acceptLedger(ctx, cmd, js, c, control, a) })
 	}
 	a.Until = now.Add(r.length)
-	if err := control.AcceptCode(ctx, r.code, a); err != nil {
+	act.About, act.Detail = "code "+r.code, "until "+a.Until.Format(time.RFC3339)
+	if err := recorder(c, js).Do(ctx, act, func() error { return control.AcceptCode(ctx, r.code, a) }); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "refusals with code %s are accepted until %s; workers resume within %s\n",

@@ -28,8 +28,9 @@ const (
 	// doneTimeout limits the search in jobs that are done, besides their number: a
 	// stream may hold millions.
 	doneTimeout = 10 * time.Second
-	// DefaultDoneJobs is how many of the newest done jobs Explain reads.
-	DefaultDoneJobs = 2_000
+	// DefaultDoneJobs is how many of the newest done jobs Explain reads, at one short
+	// request for each.
+	DefaultDoneJobs = 500
 	// maxDoneShown is how many different ones are returned.
 	maxDoneShown = 5
 )

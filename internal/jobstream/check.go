@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/subject"
@@ -146,4 +147,19 @@ func checkDLQ(s jetstream.StreamConfig, _ Config, _ Limits) []finding.Finding {
 	return []finding.Finding{{Severity: finding.Error, What: fmt.Sprintf(
 		"stream %s: it does not take the subjects %s>, so dead letters cannot be stored", s.Name, deadletter.SubjectPrefix),
 		Fix: "add the subject to the stream, or name another stream with jobs.dlq_stream"}}
+}
+
+func checkActs(s jetstream.StreamConfig, _ Config, _ Limits) []finding.Finding {
+	var found []finding.Finding
+	if !slices.ContainsFunc(s.Subjects, func(pattern string) bool { return subject.Covers(pattern, acts.SubjectPrefix+"*") }) {
+		found = append(found, finding.Finding{Severity: finding.Error, What: fmt.Sprintf(
+			"stream %s: it does not take the subjects %s*, so that operators cannot act", s.Name, acts.SubjectPrefix),
+			Fix: "add the subjects to the stream, or name another stream with jobs.acts_stream"})
+	}
+	if s.Storage == jetstream.MemoryStorage || !s.AllowDirect {
+		found = append(found, finding.Finding{Severity: finding.Warning, What: fmt.Sprintf(
+			"stream %s: it loses what operators did when the broker restarts, or cannot be read by `acts list`", s.Name),
+			Fix: "use file storage, and allow direct access"})
+	}
+	return found
 }

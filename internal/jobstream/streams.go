@@ -4,6 +4,7 @@
 package jobstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/finding"
 )
@@ -36,6 +38,7 @@ type Config struct {
 	// first unfinished job.
 	After         string
 	DLQ           string // stream of dead letters
+	Acts          string // stream of operators' acts; "" is acts.Stream
 	Replicas      int
 	AckWait       time.Duration
 	MaxAckPending int
@@ -162,7 +165,7 @@ type Stream struct {
 // of jobs first. A stream that is added here is created, checked, watched and
 // permitted like the others.
 func Streams(cfg Config) []Stream {
-	return []Stream{jobsStream(cfg), dlqStream(cfg)}
+	return []Stream{jobsStream(cfg), dlqStream(cfg), actsStream(cfg)}
 }
 
 // TakeOut is the Otherwise for a stream with fixed subjects.
@@ -186,5 +189,16 @@ func dlqStream(cfg Config) Stream {
 		Description: "jobs that capture-worker could not process, with the reason",
 		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
+	}}
+}
+
+// actsStream holds the record of operators' acts. Nothing removes one before its
+// time.
+func actsStream(cfg Config) Stream {
+	return Stream{Key: "jobs.acts_stream", Otherwise: TakeOut, check: checkActs, Config: jetstream.StreamConfig{
+		Name: cmp.Or(cfg.Acts, acts.Stream), Subjects: []string{acts.SubjectPrefix + "*"}, Replicas: cfg.Replicas,
+		Description: "what operators of capture-worker did, who and why",
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		MaxAge: acts.MaxAge, Duplicates: jobsDuplicates, AllowDirect: true, DenyDelete: true, DenyPurge: true,
 	}}
 }

@@ -42,10 +42,15 @@ var outOfStorage = []jetstream.ErrorCode{10002, 10023, 10028, 10047}
 // out. Any other error is returned at once; after 30 seconds, the last error is.
 // log reports the wait, once for each reason.
 func RetryUntilReady(ctx context.Context, log *slog.Logger, request func(context.Context) error) error {
-	logged := ""
-	for deadline := time.Now().Add(readyTimeout); ; {
+	return retryUntil(ctx, log, time.Now().Add(readyTimeout), notReady, request)
+}
+
+// retryUntil calls request until its error is none that another try may end, or
+// the deadline is over.
+func retryUntil(ctx context.Context, log *slog.Logger, deadline time.Time, again func(error) bool, request func(context.Context) error) error {
+	for logged := ""; ; {
 		err := request(ctx)
-		if err == nil || ctx.Err() != nil || !notReady(err) || time.Now().After(deadline) {
+		if err == nil || ctx.Err() != nil || !again(err) || time.Now().After(deadline) {
 			return err
 		}
 		if err.Error() != logged {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
+	"github.com/capture-worker/capture-worker/ledger"
 )
 
 var (
@@ -18,16 +20,22 @@ var (
 		columns: []column{{"order_id", text}, {"trade", text}, {"first_seq", number}, {"last_seq", number}},
 		clash:   " ON CONFLICT (order_id, trade) DO UPDATE SET last_seq = excluded.last_seq",
 	}
-	actsTable = table{name: "acts", columns: []column{
-		{"source", text}, {"seq", number}, {"act", text}, {"actor", text}, {"note", text}, {"at", number},
-		{"trade", text}, {"order_id", text}, {"letter", number}, {"amount", text}, {"currency", text}, {"minor", number}, {"raw", octets},
-	}}
 )
 
-// ApplyEvents applies the next messages of the ledger, in order, and stores the
-// sequence of the last one. Messages that were applied before are skipped, so a
-// batch may be repeated if it is unknown whether it was committed. A message
-// without a trade is not an event: only its sequence is stored.
+// ApplyLedger is ApplyEvents for messages of the ledger's stream.
+func (w *Writer) ApplyLedger(ctx context.Context, messages []Message) error {
+	entries := make([]Entry, len(messages))
+	for i, m := range messages {
+		trade, event := subjectOf(m.Subject)
+		entries[i] = Entry{Seq: m.Seq, Stored: m.Stored, Trade: trade, Type: event, After: ledger.After(m.Header), Raw: m.Body}
+	}
+	return w.ApplyEvents(ctx, entries)
+}
+
+// ApplyEvents applies the next messages of the ledger, in order, together with
+// the sequence of the last. Those that were applied before are passed over, so
+// that a batch may be repeated when it is not known whether it was committed.
+// One without a trade is no event: its sequence alone counts.
 func (w *Writer) ApplyEvents(ctx context.Context, entries []Entry) error {
 	if len(entries) == 0 {
 		return nil
@@ -245,34 +253,24 @@ func (b *batch) note(e *Entry, s *story) {
 	}
 	if act := actOf(e.event.Type); act != "" {
 		job := &s.state.Job
-		b.acts = append(b.acts, []any{
-			string(SourceLedger), int64(e.Seq), act, e.event.By, e.event.Note, e.at().UnixMicro(),
-			e.Trade, textOf(job.OrderID), nil, textOf(job.Amount.Number()), textOf(job.Amount.Currency()), minorUnits(job.Amount), e.Raw,
-		})
+		b.acts = append(b.acts, actRow{
+			source: SourceLedger, seq: e.Seq, act: act, actor: e.event.By, note: e.event.Note, at: e.at().UnixMicro(),
+			trade: e.Trade, order: job.OrderID, sum: job.Amount, raw: e.Raw,
+		}.columns())
 	}
 }
 
-// Acts of operators, as the table acts has them.
-const (
-	ActRelease           = "release"
-	ActRetry             = "retry"
-	ActWithdraw          = "withdraw"
-	ActDismiss           = "dismiss"
-	ActRepublish         = "republish"
-	ActDismissDeadLetter = "dismiss_dead_letter"
-)
-
 // actOf returns the act that an event records, "" if it records none.
-func actOf(t capture.EventType) string {
+func actOf(t capture.EventType) acts.Kind {
 	switch t {
 	case capture.Released:
-		return ActRelease
+		return acts.Release
 	case capture.Retried:
-		return ActRetry
+		return acts.Retry
 	case capture.Withdrawn:
-		return ActWithdraw
+		return acts.Withdraw
 	case capture.Dismissed:
-		return ActDismiss
+		return acts.Dismiss
 	}
 	return ""
 }

@@ -69,6 +69,16 @@ type CaseSum struct {
 	Earliest time.Time `json:"earliest,omitzero"` // the earliest deadline
 }
 
+// CountOverdue returns how many trades have had no outcome, or one that a
+// notification contradicts, since before a time.
+func (s *Store) CountOverdue(ctx context.Context, before time.Time) (n int, err error) {
+	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return s.row(ctx, tx, "SELECT COUNT(*) FROM trades WHERE case_kind IN (?, ?) AND opened_at < ?",
+			CaseOpen, CaseContradicted, before.UnixMicro()).Scan(&n)
+	})
+	return n, err
+}
+
 // SumCases adds up the cases, by kind, currency and reason.
 func (s *Store) SumCases(ctx context.Context) (List[CaseSum], error) {
 	found := List[CaseSum]{Items: []CaseSum{}}

@@ -105,7 +105,7 @@ func openPostgres(dsn string, o Options, writable bool) (*Store, error) {
 	s.r.SetConnMaxIdleTime(5 * time.Minute)
 	if writable {
 		s.w = stdlib.OpenDB(*cfg)
-		s.w.SetMaxOpenConns(2) // one for each source
+		s.w.SetMaxOpenConns(len(Sources())) // one for each
 	}
 	return s, nil
 }

@@ -45,7 +45,7 @@ type feed struct {
 	source   Source
 	store    *Store
 	w        *Writer
-	apply    func(context.Context, *Writer, []jetstream.Msg) error
+	apply    func(*Writer, context.Context, []Message) error
 	progress *progress
 
 	absent bool   // the stream does not exist, so there is nothing to read
@@ -216,7 +216,11 @@ func (f *feed) pump(ctx context.Context, c jetstream.Consumer, from Place) error
 
 // take applies one batch and acknowledges its last message, which acknowledges all.
 func (f *feed) take(ctx context.Context, msgs []jetstream.Msg, from Place) error {
-	if err := f.apply(ctx, f.w, msgs); err != nil {
+	list, err := messagesOf(msgs)
+	if err != nil {
+		return err
+	}
+	if err := f.apply(f.w, ctx, list); err != nil {
 		return err
 	}
 	last := msgs[len(msgs)-1]

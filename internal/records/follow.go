@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -14,8 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/ratelog"
-	"github.com/capture-worker/capture-worker/ledger"
 )
 
 const (
@@ -34,6 +35,7 @@ type Config struct {
 	Store    *Store
 	Ledger   string           // stream of the ledger
 	DLQ      string           // stream of the dead letters
+	Acts     string           // stream of operators' acts; "" is acts.Stream
 	Consumer string           // name of the durable consumers, one of each stream
 	Decoder  *capture.Decoder // finds trade and order of a dead letter
 	Log      *slog.Logger     // nil: nothing is logged
@@ -44,10 +46,9 @@ type Config struct {
 
 // Follower fills the database from the streams.
 type Follower struct {
-	c      Config
-	owner  string
-	ledger progress
-	dlq    progress
+	c        Config
+	owner    string
+	progress map[Source]*progress // never changed
 }
 
 // progress is the position in one source, for metrics.
@@ -71,26 +72,24 @@ func NewFollower(c Config) *Follower {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Follower{c: c, owner: rand.Text()}
+	c.Acts = cmp.Or(c.Acts, acts.Stream)
+	f := &Follower{c: c, owner: rand.Text(), progress: map[Source]*progress{}}
+	for _, source := range Sources() {
+		f.progress[source] = &progress{}
+	}
+	return f
 }
 
 // Progress returns the position of this follower in a source.
 func (f *Follower) Progress(source Source) Progress {
-	p := &f.ledger
-	if source == SourceDeadLetters {
-		p = &f.dlq
-	}
+	p := f.progress[source]
 	return Progress{First: p.first.Load(), Applied: p.applied.Load(), Pending: p.pending.Load(), Until: p.until.Load()}
 }
 
 // Lag returns how far the database was behind a source at the last check, a few
 // seconds ago; ok is false before the first check.
 func (f *Follower) Lag(source Source) (lag Lag, ok bool) {
-	p := &f.ledger
-	if source == SourceDeadLetters {
-		p = &f.dlq
-	}
-	if l := p.lag.Load(); l != nil {
+	if l := f.progress[source].lag.Load(); l != nil {
 		return *l, true
 	}
 	return Lag{}, false
@@ -126,18 +125,7 @@ func final(err error) bool {
 }
 
 func (f *Follower) run(ctx context.Context, empty bool) error {
-	events := &feed{
-		js: f.c.JS, stream: f.c.Ledger, consumer: f.c.Consumer, owner: f.owner, batch: eventBatch,
-		source: SourceLedger, store: f.c.Store, apply: applyLedger, progress: &f.ledger,
-	}
-	letters := &feed{
-		js: f.c.JS, stream: f.c.DLQ, consumer: f.c.Consumer, owner: f.owner, batch: letterBatchSize,
-		source: SourceDeadLetters, store: f.c.Store, progress: &f.dlq,
-		apply: func(ctx context.Context, w *Writer, msgs []jetstream.Msg) error {
-			return applyLetters(ctx, w, msgs, f.c.Decoder)
-		},
-	}
-	feeds := []*feed{events, letters}
+	feeds := f.feeds()
 	for _, feed := range feeds {
 		if err := f.prepare(ctx, feed); err != nil {
 			return err
@@ -164,12 +152,36 @@ func (f *Follower) run(ctx context.Context, empty bool) error {
 	return group.Wait()
 }
 
-// prepare checks that no other process fills the database before it takes over, and
-// sets the end of a feed with Config.Filled.
+// feeds are those of all sources, the ledger's first.
+func (f *Follower) feeds() []*feed {
+	var feeds []*feed
+	for _, source := range Sources() {
+		next := &feed{
+			js: f.c.JS, consumer: f.c.Consumer, owner: f.owner, source: source, store: f.c.Store, progress: f.progress[source], batch: letterBatchSize,
+		}
+		switch source {
+		case SourceLedger:
+			next.stream, next.batch, next.apply = f.c.Ledger, eventBatch, (*Writer).ApplyLedger
+		case SourceDeadLetters:
+			next.stream, next.apply = f.c.DLQ, func(w *Writer, ctx context.Context, letters []Message) error {
+				return w.ApplyLetters(ctx, letters, f.c.Decoder)
+			}
+		case SourceActs:
+			next.stream, next.apply = f.c.Acts, func(w *Writer, ctx context.Context, acts []Message) error {
+				return w.ApplyActs(ctx, acts, f.c.Ledger)
+			}
+		}
+		feeds = append(feeds, next)
+	}
+	return feeds
+}
+
+// prepare makes sure that no other process fills the model, before the model is
+// taken over, and notes where a feed that ends is to end.
 func (f *Follower) prepare(ctx context.Context, feed *feed) error {
 	stream, err := bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return f.c.JS.Stream(ctx, feed.stream) })
-	if errors.Is(err, jetstream.ErrStreamNotFound) && (!f.c.Filled || feed.source == SourceDeadLetters) {
-		feed.absent = f.c.Filled // otherwise the stream may be created later
+	if errors.Is(err, jetstream.ErrStreamNotFound) && (!f.c.Filled || feed.source != SourceLedger) {
+		feed.absent = f.c.Filled // else it may come
 		return nil
 	}
 	if err != nil {
@@ -218,17 +230,25 @@ func (f *Follower) keep(ctx context.Context, feed *feed) error {
 	}
 }
 
-// watchLag measures the lag of the database. It also detects a stream that was
-// replaced by an older backup meanwhile.
+// watchLag looks how far behind the model is. A stream that goes back while it
+// is followed is noticed here. While the server or the database does not answer,
+// the model falls behind by the time since it did.
 func (f *Follower) watchLag(ctx context.Context, feed *feed) error {
 	tick := time.NewTicker(lagEvery)
 	defer tick.Stop()
+	var known Lag
+	looked := time.Now()
 	for {
 		lag, err := f.c.Store.Lag(ctx, f.c.JS, feed.source, feed.stream)
 		switch {
 		case errors.Is(err, ErrRebuild):
 			return err
-		case err == nil: // otherwise the last value stays; the feed has logged the reason
+		case err == nil:
+			known, looked = lag, time.Now()
+			feed.progress.lag.Store(&lag)
+		case feed.progress.lag.Load() != nil: // the feed has logged why
+			lag = known
+			lag.Behind += time.Since(looked)
 			feed.progress.lag.Store(&lag)
 		}
 		select {
@@ -239,25 +259,8 @@ func (f *Follower) watchLag(ctx context.Context, feed *feed) error {
 	}
 }
 
-// applyLedger applies messages of the ledger.
-func applyLedger(ctx context.Context, w *Writer, msgs []jetstream.Msg) error {
-	entries := make([]Entry, 0, len(msgs))
-	for _, m := range msgs {
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
-		}
-		trade, event := subjectOf(m.Subject())
-		entries = append(entries, Entry{
-			Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Trade: trade, Type: event,
-			After: ledger.After(m.Headers()), Raw: m.Data(),
-		})
-	}
-	return w.ApplyEvents(ctx, entries)
-}
-
-// subjectOf returns the trade and the event of a subject captures.<trade>.<event>,
-// "" for other subjects.
+// subjectOf takes captures.<trade>.<event> apart. A subject that is no event's
+// has no trade.
 func subjectOf(subject string) (trade string, event capture.EventType) {
 	parts := strings.Split(subject, ".")
 	if len(parts) != 3 || parts[0] != "captures" || !capture.ValidTradeID(parts[1]) {
@@ -266,16 +269,17 @@ func subjectOf(subject string) (trade string, event capture.EventType) {
 	return parts[1], capture.EventType(parts[2])
 }
 
-func applyLetters(ctx context.Context, w *Writer, msgs []jetstream.Msg, decoder *capture.Decoder) error {
-	letters := make([]Letter, 0, len(msgs))
+// messagesOf are messages as they were delivered.
+func messagesOf(msgs []jetstream.Msg) ([]Message, error) {
+	list := make([]Message, 0, len(msgs))
 	for _, m := range msgs {
 		meta, err := m.Metadata()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		letters = append(letters, Letter{
+		list = append(list, Message{
 			Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Subject: m.Subject(), Header: m.Headers(), Body: m.Data(),
 		})
 	}
-	return w.ApplyLetters(ctx, letters, decoder)
+	return list, nil
 }

@@ -10,11 +10,12 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
-// Letter is a message in the stream of dead letters.
-type Letter struct {
+// Message is a message of a stream.
+type Message struct {
 	Seq     uint64
 	Stored  time.Time
 	Subject string
@@ -28,10 +29,9 @@ var lettersTable = table{name: "dead_letters", columns: []column{
 	{"waiting", flag}, {"headers", text}, {"body", octets},
 }}
 
-// ApplyLetters applies the next messages of the dead letters' stream, like
-// ApplyEvents those of the ledger. decoder finds the trade and order of a dead
-// letter.
-func (w *Writer) ApplyLetters(ctx context.Context, messages []Letter, decoder *capture.Decoder) error {
+// ApplyLetters applies the next messages of the dead letters' stream, as
+// ApplyEvents does those of the ledger. decoder reads what a dead letter is about.
+func (w *Writer) ApplyLetters(ctx context.Context, messages []Message, decoder *capture.Decoder) error {
 	if len(messages) == 0 {
 		return nil
 	}
@@ -69,19 +69,19 @@ type resolution struct {
 	at       any
 }
 
-// read adds one message to the batch. An unreadable note was not written by
-// capture-worker and records no act.
-func (b *letterBatch) read(m *Letter) error {
+// read sorts one message. A note that cannot be read was not written by us, and
+// records no act.
+func (b *letterBatch) read(m *Message) error {
 	letter, note, err := deadletter.Read(m.Seq, m.Stored, m.Subject, m.Header, m.Body)
 	switch {
 	case err != nil:
 		b.w.s.o.Log.Warn("unreadable note in the dead letters", "sequence", m.Seq, "error", err)
 	case note.Republished != nil:
 		r := note.Republished
-		b.note(m, r.Letter, ActRepublish, "republished", r.By, r.Note, r.Time, r.TradeID, amountOf(r.Amount, r.Money))
+		b.note(m, r.Letter, acts.Republish, "republished", r.By, r.Note, r.Time, r.TradeID, amountOf(r.Amount, r.Money))
 	case note.Dismissed != nil:
 		d := note.Dismissed
-		b.note(m, d.Letter, ActDismissDeadLetter, "dismissed", d.By, d.Note, d.Time, "", capture.Amount{})
+		b.note(m, d.Letter, acts.DismissDeadLetter, "dismissed", d.By, d.Note, d.Time, "", capture.Amount{})
 	default:
 		return b.letter(&letter)
 	}
@@ -106,16 +106,16 @@ func (b *letterBatch) letter(l *deadletter.Message) error {
 	return nil
 }
 
-func (b *letterBatch) note(m *Letter, letter uint64, act, what, by, why string, when time.Time, trade string, sum capture.Amount) {
+func (b *letterBatch) note(m *Message, letter uint64, act acts.Kind, what, by, why string, when time.Time, trade string, sum capture.Amount) {
 	at := micros(when)
 	if at == nil {
 		at = m.Stored.UnixMicro()
 	}
 	b.done = append(b.done, resolution{int64(letter), what, by, at})
-	b.acts = append(b.acts, []any{
-		string(SourceDeadLetters), int64(m.Seq), act, by, why, at,
-		textOf(capture.TradeKey(trade)), nil, int64(letter), textOf(sum.Number()), textOf(sum.Currency()), minorUnits(sum), m.Body,
-	})
+	b.acts = append(b.acts, actRow{
+		source: SourceDeadLetters, seq: m.Seq, act: act, actor: by, note: why, at: at,
+		trade: capture.TradeKey(trade), letter: letter, sum: sum, raw: m.Body,
+	}.columns())
 }
 
 func (b *letterBatch) apply(ctx context.Context, tx *sql.Tx) error {

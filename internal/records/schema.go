@@ -15,7 +15,10 @@ import (
 //go:embed schema.sql
 var schemaOne string
 
-// versions is the table of the applied migrations.
+//go:embed schema_2.sql
+var schemaTwo string
+
+// versions keeps which migrations a database has had.
 const versions = "records_version"
 
 // migrations lists the changes of the tables, oldest first. A released migration is
@@ -27,7 +30,7 @@ func (s *Store) migrations() []*goose.Migration {
 			return err
 		}}, nil)
 	}
-	return []*goose.Migration{step(1, schemaOne)}
+	return []*goose.Migration{step(1, schemaOne), step(2, schemaTwo)}
 }
 
 func (s *Store) migrator(db *sql.DB) (*goose.Provider, error) {

@@ -105,7 +105,12 @@ func (s *Store) write(ctx context.Context, f func(context.Context, *sql.Tx) erro
 
 // read runs f on one snapshot of the database.
 func (s *Store) read(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	return s.readFor(ctx, queryTimeout, f)
+}
+
+// readFor is read with a bound of its own.
+func (s *Store) readFor(ctx context.Context, most time.Duration, f func(context.Context, *sql.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	err := inTx(ctx, s.r, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}, f)
 	if err != nil {

@@ -149,11 +149,11 @@ type parts struct{ trades, summed, high, low int64 }
 
 func (p parts) total(code string) Total {
 	n := new(big.Int).Mul(big.NewInt(p.high), big.NewInt(split))
-	return Total{Trades: p.trades, Amount: decimal(n.Add(n, big.NewInt(p.low)), code), Unsummed: p.trades - p.summed}
+	return Total{Trades: p.trades, Amount: Decimal(n.Add(n, big.NewInt(p.low)), code), Unsummed: p.trades - p.summed}
 }
 
-// decimal returns minor units as a decimal of the currency.
-func decimal(minor *big.Int, code string) string {
+// Decimal writes minor units with the decimals of the currency.
+func Decimal(minor *big.Int, code string) string {
 	digits, _ := currency.GetDigits(code)
 	text := minor.String()
 	if digits == 0 {

@@ -62,17 +62,17 @@ COALESCE(t.settlement_amount, ''), COALESCE(t.settlement_currency, ''), COALESCE
 COALESCE(t.gateway_order, ''), COALESCE(t.response_id, ''), COALESCE(t.request_id, ''), t.attempt, t.calls, t.worker,
 COALESCE(t.rule, ''), COALESCE(t.corrects, ''), t.corrections, t.doubted, t.withdrawn, t.dismissed, t.contradicted, t.opened_at, t.retry_at, t.deadline`
 
-// scanTrade reads tradeColumns.
-func scanTrade(rows interface{ Scan(...any) error }) (Trade, error) {
+// scanTrade reads tradeColumns, and into more what is selected after them.
+func scanTrade(rows interface{ Scan(...any) error }, more ...any) (Trade, error) {
 	var t Trade
 	var first, last, deadline int64
 	var learned, paid, booked, opened, retry sql.NullInt64
 	var asked, askedIn, taken, takenIn string
-	err := rows.Scan(&t.Key, &t.TradeID, &t.Phase, &t.Case, &t.Events, &t.Flaws, &t.FirstSeq, &t.LastSeq, &first, &last, &t.LastType,
+	err := rows.Scan(append([]any{&t.Key, &t.TradeID, &t.Phase, &t.Case, &t.Events, &t.Flaws, &t.FirstSeq, &t.LastSeq, &first, &last, &t.LastType,
 		&t.OrderID, &asked, &askedIn, &t.Reason, &t.OutcomeID, &learned, &paid, &booked, &taken, &takenIn,
 		&t.SettlementAmount, &t.SettlementCurrency, &t.ExchangeRate, &t.TransactionID, &t.GatewayOrder, &t.ResponseID, &t.RequestID,
 		&t.Attempt, &t.Calls, &t.Worker, &t.Rule, &t.Corrects, &t.Corrections,
-		&t.Doubted, &t.Withdrawn, &t.Dismissed, &t.Contradicted, &opened, &retry, &deadline)
+		&t.Doubted, &t.Withdrawn, &t.Dismissed, &t.Contradicted, &opened, &retry, &deadline}, more...)...)
 	if err != nil {
 		return Trade{}, err
 	}

@@ -15,10 +15,14 @@ type Source string
 const (
 	SourceLedger      Source = "ledger"
 	SourceDeadLetters Source = "dead_letters"
+	SourceActs        Source = "acts"
 )
 
-// Place is the position of the database in a source. It is zero if nothing was
-// read.
+// Sources lists the sources.
+func Sources() []Source { return []Source{SourceLedger, SourceDeadLetters, SourceActs} }
+
+// Place is how far the model has read a source. It is the zero Place if it has
+// read nothing.
 type Place struct {
 	Source  Source
 	Stream  string

@@ -86,7 +86,7 @@ func ledgerStream(c config.Config) ledger.StreamConfig {
 // Streams returns the streams and consumers that the worker needs.
 func Streams(c config.Config) jobstream.Config {
 	s := jobstream.Config{
-		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, After: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream,
+		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, After: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream, Acts: c.Jobs.ActsStream,
 		Replicas: c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
 	}
 	for _, lane := range c.LaneList() {
