@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/internal/records"
@@ -85,9 +86,9 @@ func (l *lookup) resolution(ctx context.Context, d *history.DeadLetter) error {
 	}
 	for _, act := range acts.Items { // the newest first
 		switch {
-		case act.Act == records.ActRepublish && d.Republished == nil:
+		case act.Act == acts.Republish && d.Republished == nil:
 			err = json.Unmarshal(act.Raw, &d.Republished)
-		case act.Act == records.ActDismissDeadLetter && d.Dismissed == nil:
+		case act.Act == acts.DismissDeadLetter && d.Dismissed == nil:
 			err = json.Unmarshal(act.Raw, &d.Dismissed)
 		}
 		if err != nil {
