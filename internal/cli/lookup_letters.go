@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/internal/records"
@@ -79,15 +80,15 @@ func (l *lookup) letters(ctx context.Context, q letterQuery, each func(history.D
 
 // resolution completes a dead letter with the newest notes about it.
 func (l *lookup) resolution(ctx context.Context, d *history.DeadLetter) error {
-	acts, err := l.store.Acts(ctx, records.ActQuery{Letter: d.Seq}, records.Page{Limit: records.MaxLimit})
+	list, err := l.store.Acts(ctx, records.ActQuery{Letter: d.Seq}, records.Page{Limit: records.MaxLimit})
 	if err != nil {
 		return err
 	}
-	for _, act := range acts.Items { // the newest first
+	for _, act := range list.Items { // the newest first
 		switch {
-		case act.Act == records.ActRepublish && d.Republished == nil:
+		case act.Act == acts.Republish && d.Republished == nil:
 			err = json.Unmarshal(act.Raw, &d.Republished)
-		case act.Act == records.ActDismissDeadLetter && d.Dismissed == nil:
+		case act.Act == acts.DismissDeadLetter && d.Dismissed == nil:
 			err = json.Unmarshal(act.Raw, &d.Dismissed)
 		}
 		if err != nil {
