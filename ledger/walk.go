@@ -192,7 +192,7 @@ func (l *JetStream) messages(ctx context.Context, subject string, start, end uin
 	}
 }
 
-// errLag: the replica that replied is behind the leader.
+// errLag means that the replica that replied is behind the leader.
 var errLag = errors.New("a replica is behind the leader")
 
 // page returns the next messages whose subject matches; an empty subject matches

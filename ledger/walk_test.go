@@ -10,8 +10,8 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// TestTradesWith: both implementations yield each trade once, in the order of its
-// first event of the type.
+// TestTradesWith checks that both implementations yield each trade once, in the
+// order of its first event of the type.
 func TestTradesWith(t *testing.T) {
 	js := connect(t, server(t).URL())
 	ensure(t, js, ledger.StreamConfig{})

@@ -20,9 +20,9 @@ import (
 // operations is the page with the permissions that workers and operators need.
 const operations = "../../docs/operations.md"
 
-// TestPermissionsAreEnough: with the permissions of the page, a worker starts
-// without existing streams, captures, retries and dead-letters jobs, operators
-// inspect and act, and the server refuses none of that.
+// TestPermissionsAreEnough checks that with the permissions of the page, a worker
+// starts without existing streams, captures, retries and dead-letters jobs,
+// operators inspect and act, and the server refuses none of that.
 func TestPermissionsAreEnough(t *testing.T) {
 	t.Parallel()
 	w := newGuardedWorld(t, "permitted")
