@@ -132,11 +132,11 @@ type decideRow struct {
 }
 
 var decideTable = []decideRow{
-	{"captured, same ask", "8", "captured; the job asks for the amount and currency that was captured",
+	{"captured, same ask", "8", "captured; the job asks for the amount and currency that was captured, and names the same capture_id or none",
 		"ack", all(is(PhaseCaptured), situation.asksSame), ack},
-	{"captured, other ask", "8", "captured; the job asks for something else",
+	{"captured, other ask", "8", "captured; the job asks for another amount or currency, or names another capture_id",
 		"dead-letter as conflict; the outcome stands", is(PhaseCaptured), conflict},
-	{"parked, same ask", "8", "parked; the job asks the same",
+	{"parked, same ask", "8", "parked; the job asks the same, for the same capture_id or none",
 		"ack; an operator releases it, or the truth arrives", all(is(PhaseParked), situation.asksSame), ack},
 	{"parked, other ask", "8", "parked; the job asks for something else",
 		"dead-letter as conflict; an operator releases the trade first", is(PhaseParked), conflict},

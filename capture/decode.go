@@ -11,12 +11,13 @@ const (
 	fieldAuthorizedAmount
 	fieldCaptureBefore
 	fieldNotifyURL
+	fieldCaptureID
 	fieldCount
 )
 
 var fieldNames = [fieldCount]string{
 	"trade_id", "amount", "currency", "order_id", "description",
-	"authorized_at", "authorized_amount", "capture_before", "notify_url",
+	"authorized_at", "authorized_amount", "capture_before", "notify_url", "capture_id",
 }
 
 // JobFields lists the names of a job's fields, as they stand on the wire and

@@ -21,8 +21,8 @@ var ErrEncode = errors.New("the job cannot be written in the mapped shape")
 // written was read back and compared. Errors wrap ErrEncode or ErrMapping.
 //
 // Of several paths of a field the first that leads to one place is written; a
-// JSONPath with a filter or a wildcard leads to many. An order_id, description
-// or notify_url that the mapping does not read is left out; a time or an
+// JSONPath with a filter or a wildcard leads to many. An order_id, description,
+// notify_url or capture_id that the mapping does not read is left out; a time or an
 // authorized amount that it does not read is an error, because they decide about
 // money.
 //
@@ -54,7 +54,7 @@ func (m Mapping) Encode(j Job, id string) (header map[string][]string, body []by
 
 // readable is the job without the texts that the mapping does not read.
 func (d *Decoder) readable(j Job) Job {
-	for field, text := range map[int]*string{fieldOrderID: &j.OrderID, fieldNotifyURL: &j.NotifyURL, fieldDescription: &j.Description} {
+	for field, text := range map[int]*string{fieldOrderID: &j.OrderID, fieldNotifyURL: &j.NotifyURL, fieldDescription: &j.Description, fieldCaptureID: &j.CaptureID} {
 		if d.fields.fields[field].off() {
 			*text = ""
 		}
@@ -108,7 +108,7 @@ func (f *fieldSource) off() bool { return len(f.sources) == 0 && f.constant == n
 func (j Job) texts() [fieldCount]string {
 	return [fieldCount]string{
 		j.TradeID, j.Amount.Number(), j.Amount.Currency(), j.OrderID, j.Description,
-		timeText(j.AuthorizedAt), j.AuthorizedAmount.Number(), timeText(j.CaptureBefore), j.NotifyURL,
+		timeText(j.AuthorizedAt), j.AuthorizedAmount.Number(), timeText(j.CaptureBefore), j.NotifyURL, j.CaptureID,
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 const (
 	maxTradeID     = 64
-	maxOrderID     = 128 // characters
+	maxName        = 128 // characters of an order_id or capture_id
 	maxDescription = 255 // characters
 	maxURL         = 512
 )
@@ -114,10 +114,11 @@ func (r *jobReader) job() Job {
 		CaptureBefore: r.time(fieldCaptureBefore),
 		NotifyURL:     r.url(),
 	}
-	var order, description bool
-	j.OrderID, order = r.orderID()
+	var order, description, captureID bool
+	j.OrderID, order = r.name(fieldOrderID)
 	j.Description, description = r.description()
-	j.Cleaned = cleanedNames(order, description)
+	j.CaptureID, captureID = r.name(fieldCaptureID)
+	j.Cleaned = cleanedNames(order, description, captureID)
 	if authorized := r.amountText(fieldAuthorizedAmount); authorized.text != "" {
 		j.AuthorizedAmount = r.amount(fieldAuthorizedAmount, authorized, code)
 	}
@@ -128,16 +129,20 @@ func (r *jobReader) job() Job {
 	return j
 }
 
-func cleanedNames(order, description bool) string {
-	switch {
-	case order && description:
-		return fieldNames[fieldOrderID] + "," + fieldNames[fieldDescription]
-	case order:
-		return fieldNames[fieldOrderID]
-	case description:
-		return fieldNames[fieldDescription]
+func cleanedNames(order, description, captureID bool) string {
+	if !order && !description && !captureID {
+		return "" // as nearly always
 	}
-	return ""
+	var names []string
+	for _, field := range []struct {
+		changed bool
+		name    string
+	}{{order, fieldNames[fieldOrderID]}, {description, fieldNames[fieldDescription]}, {captureID, fieldNames[fieldCaptureID]}} {
+		if field.changed {
+			names = append(names, field.name)
+		}
+	}
+	return strings.Join(names, ",")
 }
 
 func defaultDescription(j Job) string {
@@ -189,7 +194,7 @@ func (r *jobReader) text(field int) (text string, ok bool) {
 		return r.whole(field, unquote(raw)), true
 	case !isNumber(raw):
 		r.fail(MalformedField, field, "is "+kindOf(raw)+"; it must be a string")
-	case r.mapped(field) && (field == fieldOrderID || len(unitsOf(field)) > 0):
+	case r.mapped(field) && (identifies(field) || len(unitsOf(field)) > 0):
 		return r.number(field, raw)
 	case field == fieldAmount || field == fieldAuthorizedAmount:
 		r.fail(MalformedAmount, field, `is a JSON number, which many programs round to a binary fraction and so lose cents; write a string, like "24.99"`)
@@ -208,11 +213,14 @@ func (r *jobReader) whole(field int, text string) string {
 	return text
 }
 
+// identifies reports a field that names an order or a capture.
+func identifies(field int) bool { return field == fieldOrderID || field == fieldCaptureID }
+
 // number takes a number of a foreign event by its text, digit by digit.
 func (r *jobReader) number(field int, raw []byte) (string, bool) {
 	if bytes.ContainsAny(raw, "eE") {
 		reason := MalformedAmount
-		if field == fieldOrderID {
+		if identifies(field) {
 			reason = MalformedField
 		}
 		r.fail(reason, field, fmt.Sprintf("%s is a number with an exponent; write it out", quoted(string(raw))))
@@ -245,15 +253,15 @@ func (r *jobReader) tradeID(s string) string {
 	return s
 }
 
-// orderID reads what identifies the order: marks without a shape of their own
-// are left out, everything else stays.
-func (r *jobReader) orderID() (text string, changed bool) {
-	given := r.optional(fieldOrderID)
-	if n := utf8.RuneCountInString(given); n > maxOrderID {
-		r.fail(MalformedField, fieldOrderID, fmt.Sprintf("has %d characters, at most %d are allowed", n, maxOrderID))
+// name reads what identifies an order or a capture: marks without a shape of their
+// own are left out, everything else stays.
+func (r *jobReader) name(field int) (text string, changed bool) {
+	given := r.optional(field)
+	if n := utf8.RuneCountInString(given); n > maxName {
+		r.fail(MalformedField, field, fmt.Sprintf("has %d characters, at most %d are allowed", n, maxName))
 	}
 	text = cleaned(given)
-	r.standsAlone(fieldOrderID, text)
+	r.standsAlone(field, text)
 	return text, text != given
 }
 

@@ -46,7 +46,7 @@ func (v situation) phase() Phase {
 func (v situation) untouched() bool { return v.s.Events == 0 }
 
 // asksSame compares the job with what the outcome was about; of a failed trade,
-// with every request that failed.
+// with every request that failed, whichever capture it was for: no money was taken.
 func (v situation) asksSame() bool {
 	switch {
 	case v.job == nil || v.s.Outcome == nil:
@@ -54,7 +54,13 @@ func (v situation) asksSame() bool {
 	case v.s.Outcome.Type == Failed:
 		return slices.ContainsFunc(v.s.FailedRequests, v.failedBefore)
 	}
-	return v.s.Outcome.Sum() == v.job.Amount
+	return v.s.Outcome.Sum() == v.job.Amount && !v.anotherCapture()
+}
+
+// anotherCapture: the job names a capture, and the outcome is that of another one,
+// or of one without a name. A second parcel may cost what the first did.
+func (v situation) anotherCapture() bool {
+	return v.job.CaptureID != "" && v.job.CaptureID != v.s.Outcome.CaptureID
 }
 
 // failedBefore: the job asks for what failed. If time was what it failed for, a
@@ -302,7 +308,7 @@ func (v situation) lastQueryAgreed() bool {
 func (v situation) outcome(t EventType, reason string) *Event {
 	e := v.draft(t)
 	job := v.intent()
-	e.Reason, e.Amount, e.Currency = reason, job.Amount.Number(), job.Amount.Currency()
+	e.Reason, e.Amount, e.Currency, e.CaptureID = reason, job.Amount.Number(), job.Amount.Currency(), job.CaptureID
 	// A second ask that fails too, or cannot be resolved, has an end of its own:
 	// it corrects nothing.
 	ownEnd := t == Failed || reason == ReasonUnresolved || reason == ReasonTradeUnknown || reason == ReasonUnknownCode

@@ -20,6 +20,7 @@ func (p *Plan) planJobs(t TradePlan, n int) []JobPlan {
 		job.AuthorizedAmount = t.Authorized
 	}
 	job.CaptureBefore = p.deadline(t, d, n)
+	job.CaptureID = p.parcel(t, d, n)
 	j := jobPlan(job, d.between(saltTime, 0, 2*time.Second))
 	if n > 0 {
 		soon := 10 * time.Second
@@ -78,6 +79,18 @@ func (p *Plan) spelt(t TradePlan, d dice) string {
 		return t.ID
 	}
 	return []string{t.ID, strings.ToLower(t.ID), strings.ToUpper(t.ID)}[d.pick(saltLast, 3)]
+}
+
+// parcel is the capture_id of a job. The jobs of few trades have one; of these, the
+// second may be of another parcel.
+func (p *Plan) parcel(t TradePlan, d dice, n int) string {
+	switch {
+	case !p.firstDice(t).chance(saltLast, .2):
+		return ""
+	case n > 0 && d.chance(saltLast+7, .5):
+		return "parcel-2"
+	}
+	return "parcel-1"
 }
 
 // firstDice are those that all jobs of a trade share.

@@ -22,7 +22,11 @@ func (t Trade) WriteText(w io.Writer) error {
 		fmt.Fprintf(w, "order  %s\n", strings.Join(orders, ", "))
 	}
 	if s.Job.TradeID != "" {
-		fmt.Fprintf(w, "asked  %s\n", s.Job.Amount)
+		asked := s.Job.Amount.String()
+		if s.Job.CaptureID != "" {
+			asked += ", capture_id " + s.Job.CaptureID
+		}
+		fmt.Fprintf(w, "asked  %s\n", asked)
 	}
 	h := Summarize(t.Events, s, time.Now(), t.policy)
 	for _, line := range []struct{ name, text string }{{"state", h.State}, {"why", h.Why}, {"next", h.Next}} {
@@ -76,6 +80,9 @@ func describe(e capture.Event, again time.Time) string {
 		add("call %d announced, request_id %s", e.Call, e.RequestID)
 		if e.Job != nil {
 			add("for %s", e.Job.Amount)
+			if e.Job.CaptureID != "" {
+				add("capture_id %s", e.Job.CaptureID)
+			}
 		}
 		add("over by %s", e.LeaseUntil.UTC().Format(time.TimeOnly))
 	case capture.Captured, capture.Failed, capture.Parked:
@@ -84,6 +91,9 @@ func describe(e capture.Event, again time.Time) string {
 		}
 		if sum := e.Sum(); !sum.IsZero() {
 			add("%s", sum)
+		}
+		if e.CaptureID != "" {
+			add("capture_id %s", e.CaptureID)
 		}
 		if e.Corrects != "" {
 			add("corrects %s", e.Corrects)

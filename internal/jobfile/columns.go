@@ -25,7 +25,7 @@ const (
 var fieldNames = capture.JobFields()
 
 // cells are the values of a row, in the order of capture.JobFields.
-type cells = [9]string
+type cells = [10]string
 
 // columns says which field each column of a table is, -1 of one that is not
 // read.

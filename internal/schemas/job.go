@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
@@ -23,14 +24,17 @@ func jobMembers() map[string]object {
 		"notify_url": obj("type", "string", "maxLength", 512, "allOf", []object{obj("pattern", asciiPattern), obj("pattern", urlPattern)},
 			"not", obj("pattern", parameterPattern),
 			"description", "The URL to which the gateway POSTs changes: absolute, https, without user and password, with a host that the worker's gateway.notify_hosts allows."),
+		"capture_id": line(128).with("description", captureIDText),
 	}
 }
 
-// askedOrder and askedDescription accept more than the ledger has: a worker removes
+const captureIDText = "The shop's own id of this capture, such as that of a parcel. A job with another one for a captured trade is a dead letter, whatever its amount. " +
+	"Copied to every outcome. No personal data."
+
+// askedName and askedDescription accept more than the ledger has: a worker removes
 // unprintable characters and cuts a description.
-func askedOrder() object {
-	return obj("type", "string", "maxLength", 128, "pattern", "^[^\ufffd]*$", "not", obj("pattern", parameterPattern),
-		"description", "The shop's order number. Copied to every outcome, without unprintable characters. No personal data.")
+func askedName(description string) object {
+	return obj("type", "string", "maxLength", 128, "pattern", "^[^\ufffd]*$", "not", obj("pattern", parameterPattern), "description", description)
 }
 
 func askedDescription() object {
@@ -51,7 +55,8 @@ func moment() object {
 // a mapping accepts.
 func Job() ([]byte, error) {
 	members := jobMembers()
-	members["order_id"] = askedOrder()
+	members["order_id"] = askedName("The shop's order number. Copied to every outcome, without unprintable characters. No personal data.")
+	members["capture_id"] = askedName(captureIDText)
 	members["description"] = askedDescription()
 	var properties object
 	for _, name := range capture.JobFields() {
@@ -110,7 +115,22 @@ func writtenJob() object {
 	for _, name := range capture.JobFields() {
 		properties = properties.with(name, members[name])
 	}
-	properties = properties.with("cleaned", obj("type", "string", "enum", []string{"order_id", "description", "order_id,description"},
+	properties = properties.with("cleaned", obj("type", "string", "enum", cleanedLists(),
 		"description", "The members whose text was cleaned when the job was read."))
 	return obj("type", "object", "properties", properties, "required", required)
+}
+
+// cleanedLists are the values that "cleaned" may have.
+func cleanedLists() []string {
+	var lists []string
+	for mask := 1; mask < 8; mask++ {
+		var names []string
+		for i, name := range []string{"order_id", "description", "capture_id"} {
+			if mask&(1<<i) != 0 {
+				names = append(names, name)
+			}
+		}
+		lists = append(lists, strings.Join(names, ","))
+	}
+	return lists
 }

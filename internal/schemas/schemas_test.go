@@ -251,7 +251,7 @@ func TestEventSchemaNamesTheMembersOfAWrittenJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC)
-	full := capture.Job{TradeID: "T1", Amount: amount, OrderID: "A", Description: "d", NotifyURL: "https://a/", AuthorizedAmount: amount, AuthorizedAt: now, CaptureBefore: now, Cleaned: "description"}
+	full := capture.Job{TradeID: "T1", Amount: amount, OrderID: "A", Description: "d", NotifyURL: "https://a/", AuthorizedAmount: amount, AuthorizedAt: now, CaptureBefore: now, CaptureID: "parcel-1", Cleaned: "description"}
 	text, err := json.Marshal(full)
 	if err != nil {
 		t.Fatal(err)

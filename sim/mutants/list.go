@@ -64,6 +64,8 @@ var mutations = []mutation{
 		"func (v situation) withdrawn() bool { return v.s.Withdrawn }", "func (v situation) withdrawn() bool { return false }"},
 	{"withdrawn on one query, though a call was lost", "capture/judge.go",
 		"	case v.inDoubt():\n		return v.final(run)", "	case v.inDoubt():\n		return v.askedSinceCall(run)"},
+	{"another parcel's job is a repeat", "capture/situation.go",
+		`	return v.job.CaptureID != "" && v.job.CaptureID != v.s.Outcome.CaptureID`, `	return false`},
 	{"only the last failed request is remembered", "capture/state.go",
 		"append(slices.Clip(slices.Clone(s.FailedRequests)), FailedRequest{Job: s.Job, Reason: e.Reason})", "append(slices.Clip(slices.Clone(s.FailedRequests[:0])), FailedRequest{Job: s.Job, Reason: e.Reason})"},
 	{"no deadline is no more time", "capture/situation.go",
