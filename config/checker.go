@@ -30,19 +30,19 @@ func (v *checker) text(key string) string {
 
 // add adds a problem with the current value of the key. An unset secret or text
 // shows no value and, if it was not set, no origin.
-func (v *checker) add(key, wrong, do string) {
+func (v *checker) add(key, wrong, fix string) {
 	k, ok := keyNamed(key)
 	if !ok {
 		panic("config: no key " + key)
 	}
-	p := Problem{Key: key, Wrong: wrong, Do: do}
+	value, from := "", ""
 	if !k.Secret {
-		p.Value = k.Text(v.c)
+		value = k.Text(v.c)
 	}
-	if o := v.c.Origin(key); p.Value != "" || o.From != FromDefault {
-		p.From = o.String()
+	if o := v.c.Origin(key); value != "" || o.From != FromDefault {
+		from = o.String()
 	}
-	v.problems = append(v.problems, p)
+	v.problems = append(v.problems, problem(key, value, from, wrong, fix))
 }
 
 func (v *checker) notEmpty(key string) {

@@ -88,6 +88,10 @@ type Gateway struct {
 	PreviousSecretKey     gateway.Secret `key:"gateway.previous_secret_key" doc:"the key before the last rotation; notifications signed with it are still accepted"`
 	PreviousSecretKeyFile string         `key:"gateway.previous_secret_key_file" doc:"path of a file that holds gateway.previous_secret_key"`
 	AllowPlainHTTP        bool           `key:"gateway.allow_plain_http" default:"false" doc:"permit http:// to another machine, for a simulator; never for the live gateway"`
+	TLSCA                 string         `key:"gateway.tls_ca" doc:"path of the CA certificates (PEM) to trust instead of the system's"`
+	TLSCert               string         `key:"gateway.tls_cert" doc:"path of the client certificate (PEM)"`
+	TLSKey                string         `key:"gateway.tls_key" doc:"path of its key (PEM)"`
+	TLSMin                string         `key:"gateway.tls_min" default:"1.2" doc:"oldest accepted version of TLS: 1.2 or 1.3"`
 	NotifyURL             string         `key:"gateway.notify_url" kind:"url" doc:"where the gateway reports changes, for jobs that name no address; https, or http to this machine; run needs it"`
 	AllowEmptyNotifyURL   bool           `key:"gateway.allow_empty_notify_url" default:"false" doc:"let run start without gateway.notify_url: calls are sent without an address, which the gateway documents as required"`
 	NotifyHosts           []string       `key:"gateway.notify_hosts" doc:"hosts that a job's own notify_url may name; none: that of gateway.notify_url"`

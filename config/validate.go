@@ -110,6 +110,10 @@ func (v *checker) gateway() {
 		v.webAddress("gateway.url", g.URL, "that begins with https://")
 		v.plainHTTP()
 	}
+	v.together("gateway.tls_cert", "gateway.tls_key")
+	if g.TLSMin != "1.2" && g.TLSMin != "1.3" {
+		v.add("gateway.tls_min", "must be 1.2 or 1.3", "")
+	}
 	v.notifyURL()
 	for _, host := range g.NotifyHosts {
 		v.host("gateway.notify_hosts", host)

@@ -106,7 +106,7 @@ func TestValidateByHand(t *testing.T) {
 	c := config.Defaults()
 	c.Worker.Concurrency = 0
 	problems, ok := c.Validate().(config.Problems)
-	if !ok || len(problems) != 1 || problems[0].Key != "worker.concurrency" || problems[0].Value != "0" {
+	if !ok || len(problems) != 1 || problems[0].Area != "worker.concurrency" || !strings.Contains(problems[0].What, `is "0"`) {
 		t.Errorf("got %v", problems)
 	}
 }

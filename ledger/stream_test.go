@@ -98,7 +98,7 @@ func TestTooFewReplicas(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{Replicas: 3, MaxAge: ledger.Forever})
-	if err != nil || len(found) != 1 || found[0].Unfit || !strings.Contains(found[0].Text, "nats stream edit CAPTURES --replicas 3") {
+	if err != nil || len(found) != 1 || found[0].Severity != "warning" || !strings.Contains(found[0].Fix, "nats stream edit CAPTURES --replicas 3") {
 		t.Errorf("found %v, %v; want a warning with what to do", found, err)
 	}
 }
@@ -117,7 +117,7 @@ func checkFindings(t *testing.T, js jetstream.JetStream, name string, unfit bool
 		if len(found) > 0 {
 			t.Errorf("found %v", found)
 		}
-	} else if len(found) != 1 || found[0].Unfit != unfit || !strings.Contains(found[0].Text, says) || !strings.Contains(found[0].Text, name) {
+	} else if len(found) != 1 || (found[0].Severity == "error") != unfit || !strings.Contains(found[0].String(), says) || !strings.Contains(found[0].What, name) || found[0].Fix == "" {
 		t.Errorf("found %v, want one (unfit: %v) that contains %q", found, unfit, says)
 	}
 	after, err := js.Stream(t.Context(), name)
@@ -255,7 +255,7 @@ func TestMaxAgeForever(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{MaxAge: ledger.Forever})
-	if err != nil || len(found) != 1 || found[0].Unfit || !strings.Contains(found[0].Text, "ledger.max_age") {
+	if err != nil || len(found) != 1 || found[0].Severity != "warning" || !strings.Contains(found[0].What, "ledger.max_age") {
 		t.Errorf("findings without a MaxAge: %v, %v", found, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 	"github.com/capture-worker/capture-worker/internal/demo"
 )
@@ -48,7 +49,7 @@ or configuration.`,
 		}
 		o.Version, o.Log = readBuild().Version, slog.New(slog.DiscardHandler)
 		if o.verbose {
-			o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+			o.Log = newLogger(config.Log{Level: "debug"}, cmd.ErrOrStderr())
 		}
 		o.Progress = func(jobs int) (step, finish func()) { return newProgress(cmd.ErrOrStderr(), jobs, "capturing") }
 		result, err := demo.Run(cmd.Context(), o.Options)

@@ -158,7 +158,7 @@ func (r *republishing) target(ctx context.Context, subject string) (target, erro
 	if err := checkSubject(subject, r.dlq.c.Jobs); err != nil {
 		return target{}, err
 	}
-	t, err := findTarget(ctx, r.dlq.js, r.dlq.c, subject, false)
+	t, err := findTarget(ctx, r.dlq.js, r.dlq.c, subject)
 	r.targets[subject] = t
 	return t, err
 }

@@ -125,12 +125,21 @@ func newLogger(c config.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
 	// Validate accepts only names that slog knows.
 	_ = level.UnmarshalText([]byte(c.Level))
-	o := &slog.HandlerOptions{Level: level}
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: formatDuration}
 	var handler slog.Handler = slog.NewTextHandler(w, o)
 	if c.Format == "json" {
 		handler = slog.NewJSONHandler(w, o)
 	}
 	return slog.New(tracing.LogHandler(handler))
+}
+
+// formatDuration writes a duration with its unit ("1.5s"): slog's JSON handler
+// would write a bare number of nanoseconds.
+func formatDuration(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // newToolLogger returns the logger of a command other than run: it logs warnings

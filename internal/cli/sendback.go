@@ -92,7 +92,7 @@ func (s *sendingBack) run(ctx context.Context, ids []string) (err error) {
 		return err
 	}
 	// Before anything is appended: the job must be publishable.
-	if s.to, err = findTarget(ctx, s.o.js, s.o.c, s.subject, false); err != nil {
+	if s.to, err = findTarget(ctx, s.o.js, s.o.c, s.subject); err != nil {
 		return fmt.Errorf("nothing was %s: %w", s.done, err)
 	}
 	byFilter := len(ids) == 0

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 )
 
@@ -55,7 +56,7 @@ type Store struct {
 
 // Ensure finds or creates the bucket. What it finds is never altered;
 // what does not fit is returned.
-func Ensure(ctx context.Context, js jetstream.JetStream, ledgerStream string, replicas int, log *slog.Logger) (*Store, []jobstream.Problem, error) {
+func Ensure(ctx context.Context, js jetstream.JetStream, ledgerStream string, replicas int, log *slog.Logger) (*Store, []finding.Finding, error) {
 	kv, err := js.KeyValue(ctx, Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
@@ -89,16 +90,16 @@ func newStore(kv jetstream.KeyValue, ledgerStream string) *Store {
 	return &Store{kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss"}
 }
 
-func check(ctx context.Context, kv jetstream.KeyValue, replicas int) ([]jobstream.Problem, error) {
+func check(ctx context.Context, kv jetstream.KeyValue, replicas int) ([]finding.Finding, error) {
 	status, err := kv.Status(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", Stream, err)
 	}
 	cfg := status.Config()
-	var found []jobstream.Problem
+	var found []finding.Finding
 	if cfg.Storage == jetstream.MemoryStorage || cfg.TTL > 0 {
-		found = append(found, jobstream.Problem{What: "stream " + Stream + ": it loses what operators accepted, and that the ledger has lost events",
-			Do: "use file storage and no time to live"})
+		found = append(found, finding.Finding{Severity: finding.Warning, What: "stream " + Stream + ": it loses what operators accepted, and that the ledger has lost events",
+			Fix: "use file storage and no time to live"})
 	}
 	return append(found, jobstream.CheckReplicas(jetstream.StreamConfig{Name: Stream, Replicas: cfg.Replicas}, replicas)...), nil
 }

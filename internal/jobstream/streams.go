@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/finding"
+
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
@@ -53,13 +55,17 @@ func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstrea
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	jobs, err := ensureStream(ctx, js, jobsStream(cfg), cfg.Log)
-	if err != nil {
-		return nil, err
+	var jobs jetstream.Stream
+	for i, wanted := range Streams(cfg) {
+		stream, err := ensureStream(ctx, js, wanted.Config, cfg.Log)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			jobs = stream
+		}
 	}
-	if _, err := ensureStream(ctx, js, dlqStream(cfg), cfg.Log); err != nil {
-		return nil, err
-	}
+	var err error
 	consumers := make([]jetstream.Consumer, len(cfg.Consumers))
 	for i, wanted := range cfg.Consumers {
 		if consumers[i], err = ensureConsumer(ctx, jobs, cfg, wanted); err != nil {
@@ -129,23 +135,47 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 	return stream, nil
 }
 
+// Stream is a stream that the worker needs beside the ledger. Ensure creates it
+// if it is missing, Inspect checks it.
+type Stream struct {
+	Key    string // the setting that names it
+	Config jetstream.StreamConfig
+	// Otherwise is what to do, other than to correct the setting, if another stream
+	// has one of its subjects.
+	Otherwise string
+	// Vital: a running worker cannot go on without it.
+	Vital bool
+
+	check func(jetstream.StreamConfig, Config, Limits) []finding.Finding
+}
+
+// Streams lists the streams that the worker needs beside the ledger, the stream
+// of jobs first. A stream that is added here is created, checked, watched and
+// permitted like the others.
+func Streams(cfg Config) []Stream {
+	return []Stream{jobsStream(cfg), dlqStream(cfg)}
+}
+
+// TakeOut is the Otherwise of a stream whose subjects are fixed.
+const TakeOut = "take the subject out of it"
+
 // jobsStream keeps jobs by age, not until they are acked: removing each acked
 // message costs the broker a write, and the jobs stay readable beside their
 // outcomes.
-func jobsStream(cfg Config) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
+func jobsStream(cfg Config) Stream {
+	return Stream{Key: "jobs.stream", Otherwise: "correct jobs.subjects", Vital: true, check: checkJobs, Config: jetstream.StreamConfig{
 		Name: cfg.Jobs, Subjects: cfg.Subjects, Replicas: cfg.Replicas,
 		Description: "capture jobs, for capture-worker",
 		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
 		MaxAge: jobsMaxAge, Duplicates: jobsDuplicates,
-	}
+	}}
 }
 
-func dlqStream(cfg Config) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
+func dlqStream(cfg Config) Stream {
+	return Stream{Key: "jobs.dlq_stream", Otherwise: TakeOut, check: checkDLQ, Config: jetstream.StreamConfig{
 		Name: cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + ">"}, Replicas: cfg.Replicas,
 		Description: "jobs that capture-worker could not process, with the reason",
 		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
-	}
+	}}
 }

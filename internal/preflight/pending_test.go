@@ -11,6 +11,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/internal/processtest"
@@ -47,7 +48,7 @@ func TestWhatNeedsAnOperatorIsReported(t *testing.T) {
 				t.Errorf("%s: want %q: %s", area, want, got)
 			}
 		}
-		if worst := preflight.Worst(found); letters+parked != "" && worst != preflight.Warning {
+		if worst := finding.Worst(found); letters+parked != "" && worst != finding.Warning {
 			t.Errorf("the worst is %s", worst)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/internal/processtest"
@@ -161,7 +162,7 @@ func streams() jobstream.Config {
 }
 
 // checkAs checks a broker as its user u.
-func checkAs(t *testing.T, srv *server.Server, role preflight.Role) []preflight.Finding {
+func checkAs(t *testing.T, srv *server.Server, role preflight.Role) []finding.Finding {
 	t.Helper()
 	c := checker()
 	c.For, c.Streams = role, streams()

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -71,6 +72,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
 	s.gauges.register(s.metrics)
 	s.keys = newKeyring(c.Gateway, s.client, log)
+	s.certificates = newCertificates(c.Gateway, s.client, log)
 	s.notices, err = notificationConfig(c, recorder, calls.Query, limiter, s.keys, log)
 	s.notices.Tracer = traces.Notices(c.Notify.Path)
 	return err
@@ -113,7 +115,12 @@ func (p laneDeps) worker(lane config.Lane, consumer jetstream.Consumer) *worker.
 
 // NewGateway returns a client of the configured gateway.
 func NewGateway(c config.Config, version string) (*gateway.Client, error) {
+	t, _, err := gatewayTLS(c.Gateway)
+	if err != nil {
+		return nil, fmt.Errorf("the gateway's certificates: %w", err)
+	}
 	return gateway.New(gateway.Config{
+		TLS: t,
 		URL: c.Gateway.URL, User: c.Gateway.User, SecretKey: c.Gateway.SecretKey,
 		Timeout: c.Gateway.Timeout, Concurrency: c.Worker.Concurrency,
 		AllowPlainHTTP: c.Gateway.AllowPlainHTTP, UserAgent: "capture-worker/" + version,

@@ -51,10 +51,10 @@ func one(yes bool) float64 {
 // countNotices adds the counters of notifications. Without a listener they stay
 // at zero.
 func countNotices(m *metrics.Metrics, s *notify.Stats) {
-	m.Counters("capture_notifications_total", "Notifications of the gateway, by what became of them.", "result", map[string]*atomic.Int64{
+	m.Counters("capture_notifications_total", "Notifications of the gateway, by result; denied and crowded also count connections without a request.", "result", map[string]*atomic.Int64{
 		"kept": &s.Kept, "duplicate": &s.Duplicates, "redundant": &s.Redundant, "capped": &s.Capped, "not_ours": &s.NotOurs,
 		"denied": &s.Denied, "forged": &s.Forged, "malformed": &s.Malformed, "too_large": &s.TooLarge, "broken": &s.Broken,
-		"busy": &s.Busy, "trouble": &s.Trouble,
+		"busy": &s.Busy, "trouble": &s.Trouble, "crowded": &s.Crowded,
 	})
 	m.Counters("capture_notified_trades_total", "Trades that a notification gave reason to ask about, by what came of it.", "result",
 		map[string]*atomic.Int64{"asked": &s.Resolved, "settled": &s.Changed, "deferred": &s.Deferred, "dropped": &s.Dropped})

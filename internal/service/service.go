@@ -64,15 +64,16 @@ type Service struct {
 	client        *gateway.Client
 	notifications net.Listener // nil if there are none
 
-	pool      worker.Pool
-	keys      *keyring
-	ledger    ledger.Ledger
-	consumers []jetstream.Consumer
-	metrics   *metrics.Metrics
-	gauges    *backlogGauges
-	notices   notify.Config
-	notified  notify.Source // trades with notifications in the ledger
-	behind    *controls.LedgerGuard
+	pool         worker.Pool
+	keys         *keyring
+	certificates *certificates
+	ledger       ledger.Ledger
+	consumers    []jetstream.Consumer
+	metrics      *metrics.Metrics
+	gauges       *backlogGauges
+	notices      notify.Config
+	notified     notify.Source // trades with notifications in the ledger
+	behind       *controls.LedgerGuard
 
 	// failed ends with the reason, ErrStreamsChanged or ErrConnectionClosed, if
 	// the service cannot go on.

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/capture-worker/capture-worker/internal/jobstream"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 )
 
@@ -38,6 +38,7 @@ func (s *Service) startHelpers(ctx context.Context) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var helpers sync.WaitGroup
 	helpers.Go(func() { s.keys.watch(ctx) })
+	helpers.Go(func() { s.certificates.watch(ctx) })
 	for i, lane := range c.LaneList() {
 		helpers.Go(func() { backlog(ctx, s.metrics, lane.Label(), s.consumers[i]) })
 	}
@@ -48,7 +49,7 @@ func (s *Service) startHelpers(ctx context.Context) (stop func(), err error) {
 	helpers.Go(func() { s.metrics.Sweep(ctx, s.ledger, 2*c.Worker.Retry.Max) })
 	helpers.Go(func() { runSystemd(ctx, alive, ready, log) })
 	helpers.Go(func() {
-		watchStreams(ctx, func(ctx context.Context) ([]jobstream.Problem, error) { return recheckStreams(ctx, c, s.js) }, s.fail, log)
+		watchStreams(ctx, func(ctx context.Context) ([]finding.Finding, error) { return recheckStreams(ctx, c, s.js) }, s.fail, log)
 	})
 	return func() {
 		cancel()
