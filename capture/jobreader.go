@@ -47,16 +47,16 @@ func ValidTradeID(s string) bool {
 // what is read after it empty.
 type jobReader struct {
 	d     *Decoder
-	raw   [fieldCount][]byte
-	from  [fieldCount]string       // the path that led to the value
-	cells *[len(fieldNames)]string // instead of raw, of a table's row
+	raw   [slotCount][]byte
+	from  [slotCount]string   // the path that led to the value
+	cells *[fieldCount]string // instead of raw, of a table's row
 	err   error
 }
 
 // find reads the value of each field from a document: of several paths, the
 // first that leads to one counts.
 func (r *jobReader) find(doc *document) error {
-	var few [fieldCount][]byte // enough without a mapping, and on the stack
+	var few [slotCount][]byte // enough without a mapping, and on the stack
 	found := few[:]
 	if r.d.fields.slots > len(few) {
 		found = make([][]byte, r.d.fields.slots)
@@ -204,10 +204,10 @@ func (r *jobReader) text(field int) (text string, ok bool) {
 	return "", false
 }
 
-// whole refuses text that was damaged on its way. A description is cleaned of
+// whole refuses text that was damaged on its way. A text for the eye is cleaned of
 // it instead.
 func (r *jobReader) whole(field int, text string) string {
-	if field != fieldDescription && strings.ContainsRune(text, utf8.RuneError) {
+	if field != fieldDescription && field != fieldReason && strings.ContainsRune(text, utf8.RuneError) {
 		r.fail(MalformedField, field, "holds U+FFFD or half a surrogate pair: the text was damaged on its way")
 	}
 	return text

@@ -18,7 +18,7 @@ const eventTime = "2006-01-02 15:04:05.000"
 func (t Trade) WriteText(w io.Writer) error {
 	s := capture.Fold(t.Events)
 	fmt.Fprintf(w, "trade  %s\n", t.TradeID)
-	if orders := Orders(t.Events); len(orders) > 0 {
+	if orders := capture.Orders(t.Events); len(orders) > 0 {
 		fmt.Fprintf(w, "order  %s\n", strings.Join(orders, ", "))
 	}
 	if s.Job.TradeID != "" {
