@@ -3,6 +3,8 @@ package config
 import (
 	"strings"
 	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
 )
 
 // Need is what a command needs beyond valid settings.
@@ -28,6 +30,7 @@ func (c Config) Validate(needs ...Need) error {
 	v := &checker{c: c}
 	v.nats()
 	v.jobs()
+	v.withdrawals()
 	v.ledger()
 	v.gateway()
 	v.worker()
@@ -94,6 +97,24 @@ func (v *checker) jobs() {
 	v.mapping()
 	v.askAbove()
 	v.lanes()
+}
+
+func (v *checker) withdrawals() {
+	w := v.c.Withdrawals
+	v.streamName("withdrawals.stream")
+	v.distinct("withdrawals.stream", "jobs.dlq_stream", "ledger.stream")
+	if len(w.Subjects) == 0 {
+		v.add("withdrawals.subjects", "must name at least one subject", "the default is capture.withdrawals.>")
+	}
+	for _, s := range w.Subjects {
+		v.subject("withdrawals.subjects", s)
+	}
+	if _, err := capture.NewWithdrawalDecoder(capture.Mapping{Fields: w.Fields}); err != nil {
+		v.mappingFault("withdrawals.fields", err)
+	}
+	if _, err := capture.NewWithdrawalDecoder(capture.Mapping{Match: w.Match}); err != nil {
+		v.mappingFault("withdrawals.match", err)
+	}
 }
 
 func (v *checker) ledger() {

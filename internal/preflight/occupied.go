@@ -25,7 +25,10 @@ type Stream struct {
 // StreamsOf returns the streams of a worker in the order in which run creates them.
 func StreamsOf(c config.Config) []Stream {
 	all := []Stream{{"ledger.stream", c.Ledger.Stream, []string{ledger.Subject("*", "*")}, jobstream.TakeOut}}
-	for _, s := range jobstream.Streams(jobstream.Config{Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, DLQ: c.Jobs.DLQStream}) {
+	for _, s := range jobstream.Streams(jobstream.Config{
+		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, DLQ: c.Jobs.DLQStream,
+		Withdrawals: jobstream.Withdrawals{Stream: c.Withdrawals.Stream, Subjects: c.Withdrawals.Subjects},
+	}) {
 		all = append(all, Stream{s.Key, s.Config.Name, s.Config.Subjects, s.Otherwise})
 	}
 	return all
