@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,8 @@ type WithdrawalResult string
 
 // The results of a withdrawal.
 const (
-	// WithdrawalInTime: the trade is not captured and will not be. No capture call of
-	// it can take effect any more, or it failed before.
+	// WithdrawalInTime: the trade is not captured and will not be, unless an operator
+	// retries it. No capture call of it can take effect any more, or it failed before.
 	WithdrawalInTime WithdrawalResult = "in_time"
 	// WithdrawalTooLate: the trade is captured, which is never taken back.
 	WithdrawalTooLate WithdrawalResult = "too_late"
@@ -30,9 +31,13 @@ const (
 	WithdrawalParked WithdrawalResult = "parked"
 )
 
+// WithdrawalRetried: the trade was withdrawn by the same request before, and an
+// operator has retried it since, so that it is captured.
+const WithdrawalRetried WithdrawalResult = "retried"
+
 // WithdrawalResults lists the results.
 func WithdrawalResults() []WithdrawalResult {
-	return []WithdrawalResult{WithdrawalInTime, WithdrawalTooLate, WithdrawalInDoubt, WithdrawalParked}
+	return []WithdrawalResult{WithdrawalInTime, WithdrawalTooLate, WithdrawalInDoubt, WithdrawalParked, WithdrawalRetried}
 }
 
 // Withdrawal is the result of a withdrawal for one trade.
@@ -50,10 +55,26 @@ var ErrOtherOrder = errors.New("the trade belongs to another order")
 
 // WithdrawalRequest says which trade is withdrawn, by whom and why.
 type WithdrawalRequest struct {
+	// ID identifies the request, if it may be repeated: a trade that has the event of
+	// this request is not withdrawn again, for an operator may have retried it since.
+	ID      string
 	TradeID string
 	OrderID string // if set, the order that the trade has to belong to, if that is known
 	By      string
 	Note    string
+}
+
+// Event drafts the withdrawn event of a trade. orderID is that of its job, if it is
+// known.
+func (w WithdrawalRequest) Event(trade, orderID string) *capture.Event {
+	return &capture.Event{ID: w.eventID(trade), Type: capture.Withdrawn, OrderID: cmp.Or(w.OrderID, orderID), By: w.By, Note: w.Note}
+}
+
+func (w WithdrawalRequest) eventID(trade string) string {
+	if w.ID == "" {
+		return ""
+	}
+	return w.ID + "-" + capture.TradeKey(trade)
 }
 
 // Withdraw appends a withdrawn event to a trade, guarded like any other, unless the
@@ -74,10 +95,11 @@ func (r *Recorder) Withdraw(ctx context.Context, w WithdrawalRequest) (Withdrawa
 			return Withdrawal{}, fmt.Errorf("trade %s is of order %s, not %s: %w", key, orders[0], w.OrderID, ErrOtherOrder)
 		}
 		trade := &Trade{ID: key, State: loaded.State(), Seq: loaded.Seq}
-		if trade.State.Withdrawn || trade.State.Phase == capture.PhaseCaptured {
-			return withdrawal(trade, trade.State.Withdrawn, r.Clock()), nil
+		repeated := trade.State.Withdrawn || w.isIn(loaded.Events)
+		if repeated || trade.State.Phase == capture.PhaseCaptured {
+			return withdrawal(trade, repeated, r.Clock()), nil
 		}
-		after, err := r.Record(ctx, trade, withdrawn(w, &trade.State))
+		after, err := r.Record(ctx, trade, w.Event(key, trade.State.Job.OrderID))
 		if err == nil {
 			return withdrawal(after, false, r.Clock()), nil
 		}
@@ -88,12 +110,10 @@ func (r *Recorder) Withdraw(ctx context.Context, w WithdrawalRequest) (Withdrawa
 	return Withdrawal{}, fmt.Errorf("trade %s: %w", key, ErrContended)
 }
 
-func withdrawn(w WithdrawalRequest, s *capture.State) *capture.Event {
-	order := w.OrderID
-	if order == "" {
-		order = s.Job.OrderID
-	}
-	return &capture.Event{Type: capture.Withdrawn, OrderID: order, By: w.By, Note: w.Note}
+// isIn reports whether the events of a trade hold that of the request.
+func (w WithdrawalRequest) isIn(events []capture.Event) bool {
+	id := w.eventID(w.TradeID)
+	return id != "" && slices.ContainsFunc(events, func(e capture.Event) bool { return e.ID == id })
 }
 
 // withdrawal sorts a trade that is withdrawn or captured.
@@ -105,6 +125,8 @@ func withdrawal(t *Trade, repeated bool, now time.Time) Withdrawal {
 		w.Result = WithdrawalTooLate
 	case s.Phase == capture.PhaseParked:
 		w.Result = WithdrawalParked
+	case !s.Withdrawn:
+		w.Result = WithdrawalRetried
 	case !s.NotifiedPaid.IsZero():
 	case s.Phase == capture.PhaseFailed, s.Call == 0:
 		w.Result = WithdrawalInTime

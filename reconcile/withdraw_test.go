@@ -93,6 +93,27 @@ func TestWithdrawOfAnotherOrder(t *testing.T) {
 	}
 }
 
+// A request that comes again, because its message was not acked, does not withdraw a
+// trade that an operator has retried since.
+func TestWithdrawDoesNotUndoARetry(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t)
+	d.fail(d.job("T"), capture.ReasonAmountExceeded)
+	request := reconcile.WithdrawalRequest{ID: "w1", TradeID: "T", By: "shop", Note: "returned"}
+	if _, err := d.recorder.Withdraw(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	d.write("T", &capture.Event{Type: capture.Retried, By: "ann", Note: "by mistake"})
+	w, err := d.recorder.Withdraw(t.Context(), request)
+	if err != nil || !w.Repeated || w.Result != reconcile.WithdrawalRetried || d.types("T") != "failed withdrawn retried" {
+		t.Errorf("%s, repeated %t, %v, the ledger has %s", w.Result, w.Repeated, err, d.types("T"))
+	}
+	request.ID = "w2"
+	if w, err := d.recorder.Withdraw(t.Context(), request); err != nil || w.Repeated || d.types("T") != "failed withdrawn retried withdrawn" {
+		t.Errorf("another request: repeated %t, %v, the ledger has %s", w.Repeated, err, d.types("T"))
+	}
+}
+
 // A first call that is announced between the read and the append wins, and the
 // withdrawal knows of it.
 func TestWithdrawAgainstAFirstCall(t *testing.T) {

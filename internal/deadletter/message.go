@@ -26,12 +26,15 @@ const (
 	// ReasonWithdrawn: the trade was withdrawn, and the job asks for something
 	// other than the withdrawn one did.
 	ReasonWithdrawn = capture.ReasonWithdrawn
+	// ReasonUnknownOrder: a withdrawal names an order of which no trade became known
+	// as long as one could have been captured.
+	ReasonUnknownOrder = "unknown_order"
 )
 
 // Reasons returns every reason that a dead letter may have, in the order in which
 // documents list them.
 func Reasons() []string {
-	return append(capture.MalformedReasons(), ReasonConflict, ReasonWithdrawn)
+	return append(capture.MalformedReasons(), ReasonConflict, ReasonWithdrawn, ReasonUnknownOrder)
 }
 
 // Headers that a dead letter carries beside those of the job.
@@ -63,7 +66,7 @@ const (
 type Message struct {
 	Seq      uint64    // in the stream of dead letters
 	Stored   time.Time // when it was stored there
-	Reason   string    // ReasonConflict, ReasonWithdrawn or one of capture.MalformedReasons
+	Reason   string    // one of Reasons
 	Detail   string
 	Subject  string // where the job was published
 	Stream   string

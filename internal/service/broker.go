@@ -80,7 +80,7 @@ func Streams(c config.Config) jobstream.Config {
 	s := jobstream.Config{
 		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, After: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream,
 		Withdrawals: jobstream.Withdrawals{Stream: c.Withdrawals.Stream, Subjects: c.Withdrawals.Subjects, Consumer: c.WithdrawalConsumer()},
-		Replicas: c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
+		Replicas:    c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
 	}
 	for _, lane := range c.LaneList() {
 		s.Consumers = append(s.Consumers, jobstream.ConsumerConfig{Name: lane.Consumer, Subjects: lane.Subjects})
