@@ -137,7 +137,7 @@ func (s *Sim) checkTaken(a *account) {
 func (s *Sim) checkAppended(t *task, e capture.Event) {
 	a, events := s.bank.accounts[t.trade], s.book.events[t.trade]
 	s.Counts.row(e.Rule)
-	s.checkSequel(a, events[:len(events)-1], e)
+	s.checkSequel(t, a, events[:len(events)-1], e)
 	if e.Type.Outcome() {
 		s.Counts.outcome(e)
 		s.checkOutcome(t, a, e)

@@ -13,7 +13,7 @@ import (
 // publishers repeat themselves.
 func (p *Plan) planJobs(t TradePlan, n int) []JobPlan {
 	d := newDice(p.Seed, onJob, t.No, n)
-	job := capture.Job{TradeID: p.spelt(t, d), OrderID: fmt.Sprintf("A-%d", t.No+1), Amount: p.ask(t, d, n)}
+	job := capture.Job{TradeID: p.spelt(t, d), OrderID: t.order(), Amount: p.ask(t, d, n)}
 	// Only who knows the authorized sum can tell from what remains of it that
 	// something was taken.
 	if g := p.Gateway; p.firstDice(t).chance(saltKind, .5) || g.ShowRemaining && !g.OneCapture {
@@ -80,6 +80,9 @@ func (p *Plan) spelt(t TradePlan, d dice) string {
 	}
 	return []string{t.ID, strings.ToLower(t.ID), strings.ToUpper(t.ID)}[d.pick(saltLast, 3)]
 }
+
+// order is the shop's order of the trade.
+func (t TradePlan) order() string { return fmt.Sprintf("A-%d", t.No+1) }
 
 // parcel is the capture_id of a job. The jobs of few trades have one; of these, the
 // second may be of another parcel.

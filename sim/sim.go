@@ -55,14 +55,15 @@ type Sim struct {
 	ids     int
 	asked   map[string]string // request_id to trade
 
-	released  []bool        // by trade: an operator releases it once
-	retried   []bool        // the same for a failed one
-	lost      []bool        // by trade: a restored ledger lacks some of its events
-	restoring time.Duration // until then a ledger is being restored
-	askFirst  bool          // the ledger lacks events, and the workers know
-	published time.Duration // when the last job was
-	settledAt time.Duration // and when the last one was settled
-	patience  time.Duration // how long settling may take
+	released  []bool                   // by trade: an operator releases it once
+	retried   []bool                   // the same for a failed one
+	lost      []bool                   // by trade: a restored ledger lacks some of its events
+	withdrawn map[string]time.Duration // by order: since when the workers know that it is withdrawn
+	restoring time.Duration            // until then a ledger is being restored
+	askFirst  bool                     // the ledger lacks events, and the workers know
+	published time.Duration            // when the last job was
+	settledAt time.Duration            // and when the last one was settled
+	patience  time.Duration            // how long settling may take
 	policy    capture.Policy
 
 	history io.Writer // nil: not written
@@ -74,7 +75,7 @@ type Sim struct {
 // Run plays a plan to its end or to the first violation. Where history is not
 // nil it gets a line for everything that happens.
 func Run(p Plan, history io.Writer) Result {
-	s := &Sim{plan: p, history: history, asked: map[string]string{}, released: make([]bool, len(p.Trades))}
+	s := &Sim{plan: p, history: history, asked: map[string]string{}, withdrawn: map[string]time.Duration{}, released: make([]bool, len(p.Trades))}
 	s.retried, s.lost = make([]bool, len(p.Trades)), make([]bool, len(p.Trades))
 	s.bank, s.book, s.queue = newBank(s), newBook(s), &queue{s: s}
 	for i := range p.Workers {
@@ -113,7 +114,11 @@ func (s *Sim) stage() {
 		for _, at := range t.Looks {
 			s.at(at, func() { s.look(i) })
 		}
-		if t.Withdraw > 0 {
+		switch {
+		case t.Withdraw == 0:
+		case t.ByOrder:
+			s.at(t.Withdraw, func() { s.withdrawOrder(i) })
+		default:
 			s.at(t.Withdraw, func() { s.withdraw(i, 0) })
 		}
 	}

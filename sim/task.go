@@ -24,6 +24,8 @@ type task struct {
 	// excused: its last answer came while the intake was paused.
 	excused bool
 	again   bool // it works on a delivery that is not the first of its message
+	// checked is when it last looked whether its order is withdrawn.
+	checked time.Duration
 }
 
 // killed unwinds the coroutine of a process that died. Deferred calls of

@@ -64,6 +64,8 @@ var mutations = []mutation{
 		"func (v situation) withdrawn() bool { return v.s.Withdrawn }", "func (v situation) withdrawn() bool { return false }"},
 	{"withdrawn on one query, though a call was lost", "capture/judge.go",
 		"	case v.inDoubt():\n		return v.final(run)", "	case v.inDoubt():\n		return v.askedSinceCall(run)"},
+	{"a withdrawn order is not minded", "worker/process.go",
+		"	w, ok := p.Withdrawn(job.OrderID)\n	if !ok {", "	w, _ := p.Withdrawn(job.OrderID)\n	if true {"},
 	{"another parcel's job is a repeat", "capture/situation.go",
 		`	return v.job.CaptureID != "" && v.job.CaptureID != v.s.Outcome.CaptureID`, `	return false`},
 	{"only the last failed request is remembered", "capture/state.go",
