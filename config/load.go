@@ -57,14 +57,44 @@ func Load(o Options) (Config, error) {
 	}
 	if l.path != "" {
 		l.readFile()
+		l.config.fromFile = true
 	}
 	for _, k := range allKeys() {
 		l.set(k)
 	}
+	l.natsVariables(o.Env())
 	if !o.NoSecretFiles {
 		l.readSecretFiles()
 	}
 	return l.config, l.problems.asError()
+}
+
+// natsVariables takes NATS_URL and NATS_CREDS, the variables of the nats command line
+// tool, if nothing of ours says where and as whom to connect.
+func (l *loader) natsVariables(environ []string) {
+	n := &l.config.NATS
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		switch {
+		case value == "" || n.Context != "":
+		case name == "NATS_URL" && l.config.Origin("nats.url").From == FromDefault:
+			n.URL, l.config.origins["nats.url"] = value, Origin{FromEnv, name}
+		case name == "NATS_CREDS" && n.Creds == "" && n.User == "" && n.Token == "" && n.TokenFile == "":
+			n.Creds, l.config.origins["nats.creds"] = value, Origin{FromEnv, name}
+		}
+	}
+}
+
+// OwnServer returns c without what NATS_URL and NATS_CREDS say: for a process that
+// starts a server of its own.
+func (c Config) OwnServer() Config {
+	if c.Origin("nats.url").Name == "NATS_URL" {
+		c.NATS.URL = Defaults().NATS.URL
+	}
+	if c.Origin("nats.creds").Name == "NATS_CREDS" {
+		c.NATS.Creds = ""
+	}
+	return c
 }
 
 // loader is one run of Load.

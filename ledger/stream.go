@@ -25,6 +25,7 @@ const Forever time.Duration = -1
 // its default.
 type StreamConfig struct {
 	Stream   string        // default: DefaultStream
+	Cases    string        // the stream of cases; default: DefaultCases
 	Replicas int           // default: 1
 	MaxAge   time.Duration // default: DefaultMaxAge; Forever keeps all events
 	Log      *slog.Logger  // logs that the stream was created; nil: no log
@@ -71,6 +72,9 @@ func (c StreamConfig) withDefaults() StreamConfig {
 	if c.Stream == "" {
 		c.Stream = DefaultStream
 	}
+	if c.Cases == "" {
+		c.Cases = DefaultCases
+	}
 	if c.Replicas <= 0 {
 		c.Replicas = 1
 	}
@@ -92,6 +96,7 @@ func create(ctx context.Context, js jetstream.JetStream, c StreamConfig) (jetstr
 		Subjects:    []string{allSubjects},
 		Retention:   jetstream.LimitsPolicy,
 		Storage:     jetstream.FileStorage,
+		Compression: jetstream.S2Compression,
 		Replicas:    c.Replicas,
 		MaxAge:      max(c.MaxAge, 0), // 0 means no limit to JetStream
 		// A full ledger refuses new events; it must not drop old ones.
@@ -146,6 +151,7 @@ func inspect(got jetstream.StreamConfig, c StreamConfig) []Finding {
 		{got.MaxAge > 0 && got.MaxAge < capture.AuthorizationWindow, finding.Error, fmt.Sprintf("it keeps events for %s only, so a trade is forgotten while it can still be captured, and its next job is treated as its first", got.MaxAge), fmt.Sprintf("keep them for at least %s", capture.AuthorizationWindow)},
 		{got.MaxAge >= capture.AuthorizationWindow && got.MaxAge < c.MaxAge, finding.Warning, fmt.Sprintf("it keeps events for %s, less than the %s of ledger.max_age", got.MaxAge, c.MaxAge), "raise the max age of the stream, or lower ledger.max_age"},
 		{got.Replicas < c.Replicas, finding.Warning, fmt.Sprintf("it has %d of the %d replicas that nats.replicas asks for", got.Replicas, c.Replicas), fmt.Sprintf("`nats stream edit %s --replicas %d`, or lower nats.replicas", got.Name, c.Replicas)},
+		{got.Compression == jetstream.NoCompression, finding.Warning, "it is not compressed, and takes about five times the disk", fmt.Sprintf("`nats stream edit %s --compression s2`, which holds for what is written after the next restart of nats-server", got.Name)},
 		{!got.DenyDelete || !got.DenyPurge, finding.Warning, "single events can be deleted or purged from it", "set deny_delete and deny_purge for an append-only audit trail"},
 	}
 	var found []Finding

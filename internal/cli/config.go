@@ -58,7 +58,7 @@ to nothing. A setting that another source may give is not reported as missing; c
 --config FILE does that on the machine itself.
 
 The exit code is 2 if a file has a problem; all problems of all files are listed.`,
-		Example: `  capture-worker config lint deploy/*.yaml`,
+		Example: `  capture-worker config lint capture.yaml`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: a.do(func(cmd *cobra.Command, files []string) error {
 			var all config.Problems
@@ -84,7 +84,7 @@ The exit code is 2 if a file has a problem; all problems of all files are listed
 
 func newConfigFileCmd(a *app, name, short string, write func(io.Writer) error) *cobra.Command {
 	return &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs, Example: "  capture-worker config " + name + " >capture." + name,
+		Use: name, Short: short, Args: cobra.NoArgs, Example: "  capture-worker config " + name,
 		RunE: a.do(func(cmd *cobra.Command, _ []string) error { return write(cmd.OutOrStdout()) }),
 	}
 }

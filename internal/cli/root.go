@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/internal/tracing"
 )
 
@@ -43,6 +44,9 @@ func Main(version string) int {
 // run runs one command line and returns its exit code. It ends early when ctx
 // does.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// What is printed comes from other programs too: no text of theirs may control
+	// the terminal.
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	a := &app{}
 	root := newRootCmd(a)
 	root.SetArgs(args)

@@ -1,6 +1,7 @@
 // Package controls holds what operators accept on behalf of all workers of a
-// ledger, in a key-value bucket that they share, and the guard that compares the
-// ledger with the jobs that are done (rule 2).
+// ledger, in a key-value bucket that they share, a sample of the messages that
+// they passed over, and the guard that compares the ledger with the jobs that are
+// done (rule 2).
 package controls
 
 import (
@@ -49,9 +50,10 @@ type Acceptance struct {
 
 // Store is the part of the bucket that belongs to one ledger.
 type Store struct {
-	kv    jetstream.KeyValue
-	codes string // keys
-	loss  string
+	kv     jetstream.KeyValue
+	codes  string // keys
+	loss   string
+	passed string
 }
 
 // Ensure finds or creates the bucket. What it finds is never altered;
@@ -87,7 +89,7 @@ func Open(ctx context.Context, js jetstream.JetStream, ledgerStream string) (*St
 }
 
 func newStore(kv jetstream.KeyValue, ledgerStream string) *Store {
-	return &Store{kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss"}
+	return &Store{kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over"}
 }
 
 func check(ctx context.Context, kv jetstream.KeyValue, replicas int) ([]finding.Finding, error) {

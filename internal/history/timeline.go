@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/printable"
 )
 
 // eventTime is the layout of the times of events.
@@ -17,9 +18,9 @@ const eventTime = "2006-01-02 15:04:05.000"
 // the pending dead letters about it, and a table of the events.
 func (t Trade) WriteText(w io.Writer) error {
 	s := capture.Fold(t.Events)
-	fmt.Fprintf(w, "trade  %s\n", t.TradeID)
+	fmt.Fprintf(w, "trade  %s\n", printable.Line(t.TradeID))
 	if orders := capture.Orders(t.Events); len(orders) > 0 {
-		fmt.Fprintf(w, "order  %s\n", strings.Join(orders, ", "))
+		fmt.Fprintf(w, "order  %s\n", printable.Line(strings.Join(orders, ", ")))
 	}
 	if s.Job.TradeID != "" {
 		asked := s.Job.Amount.String()
@@ -31,7 +32,7 @@ func (t Trade) WriteText(w io.Writer) error {
 	h := Summarize(t.Events, s, time.Now(), t.policy)
 	for _, line := range []struct{ name, text string }{{"state", h.State}, {"why", h.Why}, {"next", h.Next}} {
 		if line.text != "" {
-			fmt.Fprintf(w, "%-5s  %s\n", line.name, line.text)
+			fmt.Fprintf(w, "%-5s  %s\n", line.name, printable.Line(line.text))
 		}
 	}
 	for i, d := range t.DeadLetters {
@@ -39,7 +40,10 @@ func (t Trade) WriteText(w io.Writer) error {
 			fmt.Fprintf(w, "also   %d more: see `capture-worker dlq list --trade %s`\n", len(t.DeadLetters)-i, t.TradeID)
 			break
 		}
-		fmt.Fprintf(w, "also   %s needs an operator: %s\n", d.name(), d.hint())
+		fmt.Fprintf(w, "also   %s needs an operator: %s\n", printable.Line(d.name()), d.hint())
+	}
+	for _, p := range t.PassedOver[max(0, len(t.PassedOver)-maxPassedOver):] {
+		fmt.Fprintf(w, "also   %s\n", p)
 	}
 	fmt.Fprintln(w)
 	return t.writeEvents(w)
@@ -48,11 +52,17 @@ func (t Trade) WriteText(w io.Writer) error {
 func (t Trade) writeEvents(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "TIME (UTC)\tEVENT\tWHAT\tRULE\tBY")
+	if t.Earlier > 0 {
+		fmt.Fprintf(table, "…\t%d earlier events\t\t\t\n", t.Earlier)
+	}
 	var then capture.State
-	for _, e := range t.Events {
+	for i, e := range t.Events {
 		then.Add(&e)
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(eventTime), e.Type,
-			describe(withFacts(e, t.Events), nextQuery(then, e, t.policy)), e.Rule, writer(e))
+		if i < t.Earlier {
+			continue
+		}
+		fmt.Fprint(table, printable.Row(e.Time.UTC().Format(eventTime), e.Type,
+			describe(withFacts(e, t.Events), nextQuery(then, e, t.policy)), e.Rule, writer(e)))
 	}
 	return table.Flush()
 }
@@ -83,6 +93,12 @@ func describe(e capture.Event, again time.Time) string {
 			if e.Job.CaptureID != "" {
 				add("capture_id %s", e.Job.CaptureID)
 			}
+			if e.Job.Cleaned != "" {
+				add("cleaned %s", strings.ReplaceAll(e.Job.Cleaned, ",", " and "))
+			}
+		}
+		if e.Source != nil {
+			add("%s", sourceText(*e.Source))
 		}
 		add("over by %s", e.LeaseUntil.UTC().Format(time.TimeOnly))
 	case capture.Captured, capture.Failed, capture.Parked:
@@ -123,10 +139,25 @@ func describe(e capture.Event, again time.Time) string {
 	if e.Note != "" {
 		add("%s", e.Note)
 	}
+	if e.ApprovedBy != "" {
+		add("approved by %s", e.ApprovedBy)
+	}
 	if !again.IsZero() {
 		add("again from %s on", again.UTC().Format(time.TimeOnly))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// sourceText returns which message asked for the capture, and who published it.
+func sourceText(s capture.Source) string {
+	text := fmt.Sprintf("job %d of %s", s.Sequence, s.Stream)
+	if s.Publisher != "" {
+		text += ", published by " + s.Publisher
+	}
+	if s.DLQSequence > 0 {
+		text += fmt.Sprintf(" from dead letter %d of %s", s.DLQSequence, s.DLQStream)
+	}
+	return text
 }
 
 func answerText(a capture.Answer) string {

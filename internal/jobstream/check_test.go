@@ -23,6 +23,15 @@ func TestOwnStreamsFit(t *testing.T) {
 	if err != nil || len(problems) > 0 {
 		t.Errorf("what we create does not fit ourselves: %v, %v", problems, err)
 	}
+	for _, name := range []string{s.cfg.Jobs, s.cfg.DLQ} {
+		stream, err := s.js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.CachedInfo().Config.Compression; got != jetstream.S2Compression {
+			t.Errorf("stream %s has compression %s", name, got)
+		}
+	}
 }
 
 // What is found is judged in plain words and never altered.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/finding"
 )
@@ -40,7 +41,10 @@ type Config struct {
 	Replicas      int
 	AckWait       time.Duration
 	MaxAckPending int
-	Log           *slog.Logger // for what is created; nil: it is not logged
+	// Mapping is noted in the metadata of the consumers, for commands that do not
+	// have the configuration of the workers; nil: it is not.
+	Mapping *capture.Mapping
+	Log     *slog.Logger // for what is created; nil: it is not logged
 }
 
 // Withdrawals names the stream of withdrawals. The zero value is none.
@@ -57,8 +61,8 @@ type ConsumerConfig struct {
 }
 
 // Ensure finds or creates the streams and the consumers, which it
-// returns in order. It never alters what it finds: Check reports what does not
-// fit.
+// returns in order. It never alters what it finds, but for the mapping in the
+// metadata of consumers that it created: Check reports what does not fit.
 func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstream.Consumer, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -79,7 +83,7 @@ func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstrea
 		}
 	}
 	if w := cfg.Withdrawals; w.Stream != "" {
-		cfg.After = "" // it names a consumer of the jobs
+		cfg.After, cfg.Mapping = "", nil // they are of the jobs
 		if _, err := ensureConsumer(ctx, streams[w.Stream], cfg, w.consumer()); err != nil {
 			return nil, fmt.Errorf("consumer %s of stream %s: %w", w.Consumer, w.Stream, err)
 		}
@@ -102,17 +106,23 @@ func ensureConsumer(ctx context.Context, stream jetstream.Stream, cfg Config, c 
 		consumer, err = createConsumer(ctx, stream, cfg, c)
 	}
 	if errors.Is(err, jetstream.ErrConsumerExists) {
-		return stream.Consumer(ctx, c.Name)
+		consumer, err = stream.Consumer(ctx, c.Name)
 	}
-	return consumer, err
+	if err != nil {
+		return nil, err
+	}
+	return noteMapping(ctx, stream, cfg, consumer), nil
 }
 
 func createConsumer(ctx context.Context, stream jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
 	wanted := jetstream.ConsumerConfig{
 		Durable: c.Name, FilterSubjects: c.Subjects,
-		Description: "workers of capture-worker share it",
+		Description: ownDescription,
 		AckPolicy:   jetstream.AckExplicitPolicy, AckWait: cfg.AckWait,
 		MaxDeliver: -1, MaxAckPending: cfg.MaxAckPending,
+	}
+	if text := cfg.mappingText(); text != "" {
+		wanted.Metadata = map[string]string{mappingKey: text}
 	}
 	if cfg.After != "" && cfg.After != c.Name {
 		before, err := stream.Consumer(ctx, cfg.After)
@@ -193,7 +203,7 @@ func jobsStream(cfg Config) Stream {
 	return Stream{Key: "jobs.stream", Otherwise: "correct jobs.subjects", Vital: true, check: checkJobs, Config: jetstream.StreamConfig{
 		Name: cfg.Jobs, Subjects: subjects, Replicas: cfg.Replicas,
 		Description: "capture jobs, for capture-worker",
-		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: jobsMaxAge, Duplicates: jobsDuplicates,
 	}}
 }
@@ -202,7 +212,7 @@ func dlqStream(cfg Config) Stream {
 	return Stream{Key: "jobs.dlq_stream", Otherwise: TakeOut, check: checkDLQ, Config: jetstream.StreamConfig{
 		Name: cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + ">"}, Replicas: cfg.Replicas,
 		Description: "jobs that capture-worker could not process, with the reason",
-		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
 	}}
 }
@@ -211,7 +221,7 @@ func withdrawalsStream(cfg Config) Stream {
 	return Stream{Key: "withdrawals.stream", Otherwise: "correct withdrawals.subjects", Vital: true, check: checkWithdrawals, Config: jetstream.StreamConfig{
 		Name: cfg.Withdrawals.Stream, Subjects: cfg.Withdrawals.Subjects, Replicas: cfg.Replicas,
 		Description: "trades and orders that are not to be captured any more, for capture-worker",
-		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: jobsMaxAge, Duplicates: jobsDuplicates,
 	}}
 }

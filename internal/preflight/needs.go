@@ -77,7 +77,7 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	inbox := strings.TrimSuffix(nc.NewInbox(), ".")
 	inbox = inbox[:strings.LastIndex(inbox, ".")]
 	n.list = append(n.list, need{listen: true, subjects: []string{inbox + ".*", inbox + ".*.*"}, all: inbox + ".>", purpose: "receive replies of the broker"})
-	jobs, book := c.Streams.Jobs, c.Config.Ledger.Stream
+	jobs, book, cases := c.Streams.Jobs, c.Config.Ledger.Stream, c.Config.Ledger.Cases
 	var info []string
 	for _, name := range c.streamNames() {
 		info = append(info, "STREAM.INFO."+name)
@@ -85,6 +85,7 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	n.call("find the streams", info...)
 	n.call("read what operators accept", "DIRECT.GET."+controls.Stream+".>")
 	n.call("read the ledger", "STREAM.MSG.GET."+book, "DIRECT.GET."+book)
+	n.call("find the trades that need an operator", "STREAM.MSG.GET."+cases, "DIRECT.GET."+cases)
 	for _, wanted := range c.Streams.Consumers {
 		n.call("find consumer "+wanted.Name, "CONSUMER.INFO."+jobs+"."+wanted.Name)
 	}
@@ -101,7 +102,7 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 
 // streamNames lists the streams that run finds or creates.
 func (c *Checker) streamNames() []string {
-	names := []string{c.Config.Ledger.Stream}
+	names := []string{c.Config.Ledger.Stream, c.Config.Ledger.Cases}
 	for _, s := range jobstream.Streams(c.Streams) {
 		names = append(names, s.Config.Name)
 	}

@@ -25,6 +25,7 @@ type Stream struct {
 // StreamsOf returns the streams of a worker in the order in which run creates them.
 func StreamsOf(c config.Config) []Stream {
 	all := []Stream{{"ledger.stream", c.Ledger.Stream, []string{ledger.Subject("*", "*")}, jobstream.TakeOut}}
+	all = append(all, Stream{Key: "ledger.cases_stream", Name: c.Ledger.Cases}) // no subjects, but a source
 	for _, s := range jobstream.Streams(jobstream.Config{
 		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, DLQ: c.Jobs.DLQStream,
 		Withdrawals: jobstream.Withdrawals{Stream: c.Withdrawals.Stream, Subjects: c.Withdrawals.Subjects},

@@ -13,7 +13,7 @@ import (
 
 // pending checks what needs an operator.
 func (c *Checker) pending(ctx context.Context, js jetstream.JetStream) {
-	if !c.noLedger {
+	if !c.noLedger && !c.isAbsent("stream "+c.Config.Ledger.Cases) {
 		c.parked(ctx, js)
 	}
 	if !c.isAbsent("stream " + c.Streams.DLQ) {
@@ -43,7 +43,7 @@ const parkedBatch = 100
 func (c *Checker) parked(ctx context.Context, js jetstream.JetStream) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	trades := ledger.NewJetStream(js, ledger.Options{Stream: c.Config.Ledger.Stream}).FollowParked()
+	trades := ledger.NewJetStream(js, ledger.Options{Stream: c.Config.Ledger.Stream}).Cases(c.Config.Ledger.Cases).Follow()
 	more, err := true, error(nil)
 	for more && err == nil {
 		more, err = trades.Look(ctx, parkedBatch)

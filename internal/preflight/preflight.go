@@ -87,21 +87,28 @@ func (c *Checker) broker(ctx context.Context) {
 	c.occupied(ctx, js)
 }
 
-// ledger checks the ledger's stream.
+// ledger checks the ledger's stream, and the one that is copied from it.
 func (c *Checker) ledger(ctx context.Context, js jetstream.JetStream) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	name := c.Config.Ledger.Stream
+	wanted := ledger.StreamConfig{
+		Stream: c.Config.Ledger.Stream, Cases: c.Config.Ledger.Cases,
+		Replicas: c.Config.NATS.Replicas, MaxAge: cmp.Or(c.Config.Ledger.MaxAge, ledger.Forever),
+	}
 	before := time.Now()
-	info, problems, err := ledger.InspectStream(ctx, js, ledger.StreamConfig{
-		Stream: name, Replicas: c.Config.NATS.Replicas, MaxAge: cmp.Or(c.Config.Ledger.MaxAge, ledger.Forever),
-	})
-	if c.unavailable(js, err, "ledger", "stream "+name) {
+	info, problems, err := ledger.InspectStream(ctx, js, wanted)
+	if c.unavailable(js, err, "ledger", "stream "+wanted.Stream) {
 		c.noLedger = errors.Is(err, jetstream.ErrStreamNotFound)
+	} else {
+		c.add(finding.OK, "ledger", "", "stream %s holds %d events (%s), kept for %s",
+			wanted.Stream, info.State.Msgs, bytesText(info.State.Bytes), ageText(info.Config.MaxAge))
+		c.addAll("ledger", problems)
+		c.brokerClock(info.TimeStamp, before)
+	}
+	info, problems, err = ledger.InspectCases(ctx, js, wanted)
+	if c.unavailable(js, err, "ledger", "stream "+wanted.Cases) {
 		return
 	}
-	c.add(finding.OK, "ledger", "", "stream %s holds %d events (%s), kept for %s",
-		name, info.State.Msgs, bytesText(info.State.Bytes), ageText(info.Config.MaxAge))
+	c.add(finding.OK, "ledger", "", "stream %s holds %d events (%s)", wanted.Cases, info.State.Msgs, bytesText(info.State.Bytes))
 	c.addAll("ledger", problems)
-	c.brokerClock(info.TimeStamp, before)
 }

@@ -189,21 +189,21 @@ func reaches(t *testing.T, s *Store, source Source, seq uint64) {
 
 func followsTheStreams(t *testing.T, fresh database) {
 	b := newBroker(t)
-	events := randomEvents(2, 40, 700)
-	b.append(t, events[:400])
+	events := randomEvents(2, 40, 250)
+	b.append(t, events[:150])
 	b.deadLetter(t, "capture.dlq.not_json", "x")
 	s := openStore(t, fresh(t))
 	r := b.follow(t, s)
-	b.append(t, events[400:])
+	b.append(t, events[150:])
 	b.deadLetter(t, deadletter.DismissedSubject+"1", `{"letter":1,"by":"ann","note":"a test"}`)
-	reaches(t, s, SourceLedger, 700)
+	reaches(t, s, SourceLedger, 250)
 	reaches(t, s, SourceDeadLetters, 2)
 	b.holds(t, s)
 	lag, err := s.Lag(t.Context(), b.js, SourceLedger, "CAPTURES")
-	if err != nil || lag.Messages != 0 || lag.Last != 700 || lag.Behind != 0 {
+	if err != nil || lag.Messages != 0 || lag.Last != 250 || lag.Behind != 0 {
 		t.Errorf("%+v, %v", lag, err)
 	}
-	if p := r.f.Progress(SourceLedger); p.Applied != 700 || p.Pending != 0 {
+	if p := r.f.Progress(SourceLedger); p.Applied != 250 || p.Pending != 0 {
 		t.Errorf("%+v", p)
 	}
 	if got, err := s.DeadLetters(t.Context(), LetterQuery{}, Page{}); err != nil || len(got.Items) != 1 || got.Items[0].ResolvedBy != "ann" {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/finding"
@@ -22,8 +23,9 @@ import (
 // those that it finds. It waits a while for a cluster that has no leader.
 func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, err error) {
 	var problems []finding.Finding
+	mapping := c.JobMapping()
 	err = natsconn.RetryUntilReady(ctx, log, func(ctx context.Context) (err error) {
-		ready, problems, err = findOrCreate(ctx, c, js, log)
+		ready, problems, err = findOrCreate(ctx, c, js, &mapping, log)
 		return natsconn.Explain(js.Conn(), err)
 	})
 	if err != nil {
@@ -43,20 +45,26 @@ type broker struct {
 // and what operators accept. It alters nothing that it finds, and like run it
 // creates no ledger if jobs were delivered without one.
 func CreateStreams(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) error {
-	_, _, err := findOrCreate(ctx, c, js, log)
+	// A publisher need not know how workers decode jobs.
+	_, _, err := findOrCreate(ctx, c, js, nil, log)
 	return err
 }
 
-func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, problems []finding.Finding, err error) {
+func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, mapping *capture.Mapping, log *slog.Logger) (ready broker, problems []finding.Finding, err error) {
 	if err := ledgerLost(ctx, c, js); err != nil {
 		return ready, nil, err
 	}
 	book, streams := ledgerStream(c), Streams(c)
-	book.Log, streams.Log = log, log
+	book.Log, streams.Log, streams.Mapping = log, log, mapping
 	findings, err := ledger.EnsureStream(ctx, js, book)
 	if err != nil {
 		return ready, nil, preflight.ExplainOverlap(ctx, c, js, err)
 	}
+	cases, err := ledger.EnsureCases(ctx, js, book)
+	if err != nil {
+		return ready, nil, err
+	}
+	findings = append(findings, cases...)
 	if ready.consumers, err = jobstream.Ensure(ctx, js, streams); err != nil {
 		return ready, nil, preflight.ExplainOverlap(ctx, c, js, err)
 	}
@@ -70,7 +78,7 @@ func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, 
 
 func ledgerStream(c config.Config) ledger.StreamConfig {
 	return ledger.StreamConfig{
-		Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas,
+		Stream: c.Ledger.Stream, Cases: c.Ledger.Cases, Replicas: c.NATS.Replicas,
 		MaxAge: cmp.Or(c.Ledger.MaxAge, ledger.Forever), // 0 means the default there
 	}
 }

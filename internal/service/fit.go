@@ -86,10 +86,19 @@ func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream
 	gone := func(s finding.Severity, what, fix string) {
 		problems = append(problems, finding.Finding{Severity: s, What: what + " is gone", Fix: fix})
 	}
+	const recreated = "the worker creates it when it starts"
 	_, findings, err := ledger.InspectStream(ctx, js, ledgerStream(c))
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		gone(finding.Error, "the ledger's stream "+c.Ledger.Stream, "restore it before a worker starts again, see docs/operations.md, Backup and restore")
+	case err != nil:
+		return nil, err
+	}
+	problems = append(problems, findings...)
+	_, findings, err = ledger.InspectCases(ctx, js, ledgerStream(c))
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		gone(finding.Warning, "stream "+c.Ledger.Cases, recreated)
 	case err != nil:
 		return nil, err
 	}
@@ -99,7 +108,6 @@ func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream
 	if err != nil {
 		return nil, err
 	}
-	const recreated = "the worker creates it when it starts"
 	for i, wanted := range jobstream.Streams(streams) {
 		if found.Streams[i] == nil {
 			gone(severity(wanted.Vital), "stream "+wanted.Config.Name, recreated)

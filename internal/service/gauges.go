@@ -35,7 +35,7 @@ func gauge(m *metrics.Metrics, pool worker.Pool) {
 // gaugeIntake adds the gauges of what pauses the intake, or slows it down, until
 // an operator acts.
 func gaugeIntake(m *metrics.Metrics, limiter *worker.GatewayLimiter, behind *controls.LedgerGuard) {
-	m.Gauge("capture_intake_paused", "1 while no jobs are taken because the gateway refuses one trade after the other, which is taken for a fault of ours; /readyz and the log say which code.",
+	m.Gauge("capture_intake_paused", "1 while no jobs are taken because the gateway refuses different trades with one code, which indicates a fault of ours; /readyz and the log have the code.",
 		func() float64 { return one(limiter.IntakePaused()) })
 	m.Gauge("capture_ledger_behind", "1 while the ledger is known to have lost events, so that first calls ask Order Query before; see `capture-worker resume --ledger`.",
 		func() float64 { return one(behind.Behind()) })

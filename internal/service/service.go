@@ -20,6 +20,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/passedover"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 	"github.com/capture-worker/capture-worker/internal/withdrawals"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -69,6 +70,7 @@ type Service struct {
 	pool         worker.Pool
 	keys         *keyring
 	certificates *certificates
+	appends      *appendHealth
 	ledger       ledger.Ledger
 	consumers    []jetstream.Consumer
 	metrics      *metrics.Metrics
@@ -80,6 +82,7 @@ type Service struct {
 	withdrawals     *withdrawals.Consumer
 	withdrawn       *withdrawals.Orders
 	withdrawalsWait atomic.Int64
+	passedOver *passedover.Watch
 
 	// failed ends with the reason, ErrStreamsChanged or ErrConnectionClosed, if
 	// the service cannot go on.
@@ -105,6 +108,7 @@ func (s *Service) start(ctx context.Context, o Options) (err error) {
 	ctx, stop := s.untilFailed(ctx)
 	defer stop()
 	if o.Embedded {
+		s.c = s.c.OwnServer()
 		if s.server, err = startEmbedded(s.c, s.log); err != nil {
 			return err
 		}

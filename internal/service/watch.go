@@ -22,7 +22,7 @@ func (s *Service) startHelpers(ctx context.Context) (stop func(), err error) {
 		if !s.nc.IsConnected() {
 			return errDisconnected
 		}
-		return s.pool.Ready()
+		return errors.Join(s.pool.Ready(), s.appends.ready())
 	}
 	alive := func() error {
 		if !s.pool.Alive() {
@@ -44,6 +44,7 @@ func (s *Service) startHelpers(ctx context.Context) (stop func(), err error) {
 	}
 	helpers.Go(func() { s.gauges.poll(ctx) })
 	helpers.Go(func() { pollWithdrawals(ctx, s.withdrawals.Messages, &s.withdrawalsWait) })
+	helpers.Go(func() { s.passedOver.Run(ctx) })
 	helpers.Go(func() { s.behind.Run(ctx, c.Worker.ProbeInterval) })
 	// Other workers settle some of the trades that were begun here: check them
 	// after these had the time to do so.

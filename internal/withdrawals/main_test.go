@@ -164,7 +164,7 @@ func (w *world) done() {
 // letters returns the reasons of the dead letters.
 func (w *world) letters() (reasons []string) {
 	w.t.Helper()
-	for l, err := range (deadletter.Store{JS: w.js, Stream: "CAPTURE_DLQ"}).Messages(w.t.Context()) {
+	for l, err := range (deadletter.Store{JS: w.js, Stream: "CAPTURE_DLQ"}).Messages(w.t.Context(), 0) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
