@@ -163,7 +163,7 @@ func streams() jobstream.Config {
 	jobs := c.Jobs
 	return jobstream.Config{
 		Withdrawals: jobstream.Withdrawals{Stream: c.Withdrawals.Stream, Subjects: c.Withdrawals.Subjects, Consumer: c.WithdrawalConsumer()},
-		Jobs: jobs.Stream, Subjects: jobs.Subjects, DLQ: jobs.DLQStream, Replicas: 1, AckWait: time.Minute, MaxAckPending: 1000,
+		Jobs:        jobs.Stream, Subjects: jobs.Subjects, DLQ: jobs.DLQStream, Replicas: 1, AckWait: time.Minute, MaxAckPending: 1000,
 		Consumers: []jobstream.ConsumerConfig{{Name: jobs.Consumer, Subjects: jobs.Subjects}},
 	}
 }

@@ -77,14 +77,51 @@ func Job() ([]byte, error) {
 		"required", required,
 		"propertyNames", obj(
 			"$comment", "Other members are ignored, but one that differs from a known member only in letter case is refused, because JSON parsers disagree on it.",
-			"anyOf", []object{obj("enum", capture.JobFields()), obj("not", obj("pattern", anyCasePattern()))},
+			"anyOf", []object{obj("enum", capture.JobFields()), obj("not", obj("pattern", anyCasePattern(capture.JobFields())))},
 		),
 		"allOf", decimalsRules("amount", "authorized_amount"),
-		"$defs", obj("absent", obj(
-			"description", "null and blank text count as an absent optional member.",
-			"anyOf", []object{obj("type", "null"), obj("type", "string", "pattern", blankPattern())},
-		)).with(pairs(currencyDefs())...),
+		"$defs", obj("absent", absent()).with(pairs(currencyDefs())...),
 	))
+}
+
+// Withdrawal returns the schema of a published withdrawal: the body of a message that a
+// WithdrawalDecoder without a mapping accepts.
+func Withdrawal() ([]byte, error) {
+	members := map[string]object{
+		"trade_id": obj("type", "string", "pattern", tradeIDPattern, "description", "The trade that is not to be captured any more."),
+		"order_id": askedName("The order of which no trade is to be captured any more; beside a trade_id, the order that the trade has to belong to."),
+		"reason":   obj("type", "string", "description", "Why, for the ledger: unprintable characters are removed, a text of more than 500 characters is cut. No personal data."),
+		"by":       askedName("Who, for the ledger; without it, the subject of the message."),
+	}
+	var properties object
+	var either []object
+	for _, name := range capture.WithdrawalFields() {
+		properties = properties.with(name, optional(members[name]))
+	}
+	for _, name := range []string{"trade_id", "order_id"} {
+		either = append(either, obj("required", []string{name}, "properties", obj(name, obj("not", ref("absent")))))
+	}
+	return publish(obj(
+		"$schema", Draft,
+		"title", "Withdrawal",
+		"description", "Says that a trade, or every trade of an order, is not to be captured any more. Published to capture.withdrawals.>, "+
+			"as the body of a message or the data of a CloudEvent. Not in the schema: no member may occur twice, and a message has at most 256 KiB and 64 levels.",
+		"type", "object",
+		"properties", properties,
+		"anyOf", either,
+		"propertyNames", obj(
+			"$comment", "Other members are ignored, but one that differs from a known member only in letter case is refused, because JSON parsers disagree on it.",
+			"anyOf", []object{obj("enum", capture.WithdrawalFields()), obj("not", obj("pattern", anyCasePattern(capture.WithdrawalFields())))},
+		),
+		"$defs", obj("absent", absent()),
+	))
+}
+
+func absent() object {
+	return obj(
+		"description", "null and blank text count as an absent optional member.",
+		"anyOf", []object{obj("type", "null"), obj("type", "string", "pattern", blankPattern())},
+	)
 }
 
 // optional returns a schema that also accepts null and blank text. The description stays

@@ -82,7 +82,7 @@ type Service struct {
 	withdrawals     *withdrawals.Consumer
 	withdrawn       *withdrawals.Orders
 	withdrawalsWait atomic.Int64
-	passedOver *passedover.Watch
+	passedOver      *passedover.Watch
 
 	// failed ends with the reason, ErrStreamsChanged or ErrConnectionClosed, if
 	// the service cannot go on.
