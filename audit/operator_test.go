@@ -171,7 +171,7 @@ func TestWithdrawn(t *testing.T) {
 		{"a release does not reopen it", "13",
 			parked().add(3, gone).operator(4, capture.Released).query(50, open).query(55, open).intent(56, 1, 2, asks("30.00")),
 			parked().add(3, gone).operator(4, capture.Released).query(50, open).fails(hour+1, why, open)},
-		{"withdrawn by nobody", "13",
+		{"withdrawn by no one", "13",
 			new(story).add(0, capture.Event{Type: capture.Withdrawn, Note: "returned"}),
 			new(story).add(0, gone)},
 		{"failed as withdrawn, without a withdrawal", "13",

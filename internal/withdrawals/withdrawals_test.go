@@ -132,7 +132,7 @@ func (f *failing) TradesOf(ctx context.Context, orders []string) (map[string][]s
 }
 
 // A message that comes again after an operator has retried its trade does not withdraw
-// it again: a lost ack, or a consumer that was created anew.
+// it again: a lost ack, or a consumer that was created again.
 func TestAMessageThatComesAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, capture.Mapping{})
