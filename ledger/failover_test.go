@@ -57,7 +57,7 @@ func newLeaders(t *testing.T, open opener) {
 	for range 4 {
 		before := won.count()
 		await(t, "progress under this leader", func() bool { return won.count() >= before+5 })
-		stepDown(t, js.Conn())
+		stepDown(t, js.Conn(), ledger.DefaultStream)
 	}
 	before := won.count()
 	await(t, "progress under the last leader", func() bool { return won.count() >= before+5 })
@@ -137,10 +137,10 @@ func contend(t *testing.T, l ledger.Ledger, trade string, writer int, stop <-cha
 	}
 }
 
-func stepDown(t *testing.T, nc *nats.Conn) {
+func stepDown(t *testing.T, nc *nats.Conn, stream string) {
 	t.Helper()
-	await(t, "the leader steps down", func() bool {
-		answer, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.CAPTURES", nil, 2*time.Second)
+	await(t, "the leader of "+stream+" steps down", func() bool {
+		answer, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 2*time.Second)
 		return err == nil && !hasError(answer.Data)
 	})
 }

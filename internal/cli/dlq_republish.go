@@ -222,7 +222,8 @@ func (r *republishing) prepare(ctx context.Context, i int) (reply, error) {
 	return rep, err
 }
 
-// target finds the stream that takes the subject, once for each.
+// target returns the stream that takes the subject, and finds it once for each
+// subject.
 func (r *republishing) target(ctx context.Context, subject string) (target, error) {
 	if r.subject != "" {
 		subject = r.subject
@@ -242,7 +243,7 @@ func (r *republishing) target(ctx context.Context, subject string) (target, erro
 // command is deduplicated by the stream, and later by the worker.
 func (r *republishing) send(ctx context.Context, rep reply) error {
 	if r.dryRun {
-		fmt.Fprintf(r.out, "letter %d: would be published to %s: trade %s, %s (--dry-run)\n", rep.letter.Seq, rep.to.subject, rep.job.TradeID, rep.job.Amount)
+		fmt.Fprintf(r.out, "dead letter %d: would be published to %s: trade %s, %s (--dry-run)\n", rep.letter.Seq, rep.to.subject, rep.job.TradeID, rep.job.Amount)
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, rowTimeout)
@@ -257,7 +258,7 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 	msg.Header.Set(deadletter.HeaderPublishedBy, r.by)
 	sum := sha256.Sum256(rep.body)
 	id := fmt.Sprintf("%s-%d-%s", r.dlq.store.Stream, rep.letter.Seq, hex.EncodeToString(sum[:8]))
-	if rep.after > 0 { // or the stream would treat it as a duplicate of that one
+	if rep.after > 0 { // otherwise the stream would treat it as a duplicate of the earlier one
 		id += fmt.Sprintf("-after-%d", rep.after)
 	}
 	ack, err := r.dlq.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(rep.to.stream))
@@ -265,7 +266,7 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 		return fmt.Errorf("letter %d, trade %s: the job is too large with what is added to its headers: leave its own out with --bare: %w", rep.letter.Seq, rep.job.TradeID, err)
 	}
 	if err != nil {
-		return fmt.Errorf("letter %d, trade %s: not acknowledged as stored: %w", rep.letter.Seq, rep.job.TradeID, err)
+		return fmt.Errorf("dead letter %d, trade %s: the stream did not confirm the job: %w", rep.letter.Seq, rep.job.TradeID, err)
 	}
 	err = r.dlq.store.Republished(ctx, deadletter.Republication{
 		Letter: rep.letter.Seq, TradeID: rep.job.TradeID, Amount: rep.job.Amount.Number(), Money: rep.job.Amount.Currency(),
@@ -273,15 +274,15 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 		By: r.by, Note: r.reason, ApprovedBy: r.approval.by, Time: time.Now().UTC(),
 	})
 	if err != nil {
-		return fmt.Errorf("the job of letter %d is published (sequence %d of %s), but the record of it failed: %w", rep.letter.Seq, ack.Sequence, rep.to.stream, err)
+		return fmt.Errorf("the job of dead letter %d is published (sequence %d of %s), but recording that failed: %w", rep.letter.Seq, ack.Sequence, rep.to.stream, err)
 	}
 	did := "published to " + rep.to.subject
 	if ack.Duplicate {
-		did = fmt.Sprintf("not sent again: %s already holds it as %d", rep.to.stream, ack.Sequence)
+		did = fmt.Sprintf("not sent again: stream %s already holds the job as sequence %d", rep.to.stream, ack.Sequence)
 	}
-	fmt.Fprintf(r.out, "letter %d: %s: trade %s, %s\n", rep.letter.Seq, did, rep.job.TradeID, rep.job.Amount)
+	fmt.Fprintf(r.out, "dead letter %d: %s: trade %s, %s\n", rep.letter.Seq, did, rep.job.TradeID, rep.job.Amount)
 	if rep.letter.Reason == deadletter.ReasonConflict {
-		fmt.Fprintf(r.out, "letter %d: was a conflict; if the outcome of %s still stands, the job comes back as a new letter: see `capture-worker show %s`\n",
+		fmt.Fprintf(r.out, "dead letter %d: was a conflict; if the outcome of %s is unchanged, the job becomes a new dead letter: see `capture-worker show %s`\n",
 			rep.letter.Seq, rep.job.TradeID, rep.job.TradeID)
 	}
 	return nil

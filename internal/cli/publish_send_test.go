@@ -85,12 +85,12 @@ func TestSendTriesAgain(t *testing.T) {
 			js, count := realStream(t)
 			publish := toStream(js, "J", "j.batch")
 			var tried sync.Map
-			s := &sender{progress: func() {}, publish: func(ctx context.Context, id string, body []byte) (bool, error) {
+			s := &sender{progress: func() {}, publish: func(ctx context.Context, id string, r jobfile.Row) (bool, error) {
 				if _, again := tried.LoadOrStore(id, true); again {
-					return publish(ctx, id, body)
+					return publish(ctx, id, r)
 				}
 				if stores {
-					if _, err := publish(ctx, id, body); err != nil {
+					if _, err := publish(ctx, id, r); err != nil {
 						t.Error(err)
 					}
 				}
@@ -128,7 +128,7 @@ func TestSendToNoStream(t *testing.T) {
 // TestSendKnowsTheHopeless: an error that another try cannot fix ends it at once.
 func TestSendKnowsTheHopeless(t *testing.T) {
 	var calls atomic.Int64
-	s := &sender{progress: func() {}, publish: func(context.Context, string, []byte) (bool, error) {
+	s := &sender{progress: func() {}, publish: func(context.Context, string, jobfile.Row) (bool, error) {
 		calls.Add(1)
 		return false, nats.ErrMaxPayload
 	}}
@@ -143,7 +143,7 @@ func TestSendKnowsTheHopeless(t *testing.T) {
 func TestSendGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int64
-		s := &sender{progress: func() {}, publish: func(ctx context.Context, id string, _ []byte) (bool, error) {
+		s := &sender{progress: func() {}, publish: func(ctx context.Context, id string, _ jobfile.Row) (bool, error) {
 			n := now.Add(1)
 			defer now.Add(-1)
 			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
@@ -153,7 +153,7 @@ func TestSendGivesUp(t *testing.T) {
 		}}
 		start := time.Now()
 		err := s.send(t.Context(), someRows(t, 10_000), false)
-		if !errors.Is(err, errLost) || !strings.Contains(err.Error(), "not acknowledged as stored") {
+		if !errors.Is(err, errLost) || !strings.Contains(err.Error(), "the stream did not confirm the job") {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(start); took > rowTimeout+lastPause {
@@ -168,7 +168,7 @@ func TestSendGivesUp(t *testing.T) {
 func TestSendEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var calls atomic.Int64
-	s := &sender{progress: func() {}, publish: func(ctx context.Context, _ string, _ []byte) (bool, error) {
+	s := &sender{progress: func() {}, publish: func(ctx context.Context, _ string, _ jobfile.Row) (bool, error) {
 		if calls.Add(1) == 5 {
 			cancel()
 		}
@@ -186,7 +186,7 @@ func TestSendStopsAtAChange(t *testing.T) {
 		yield(jobfile.Row{Line: 7, Err: errors.New("it is bad")}, nil)
 	}
 	s := &sender{progress: func() {}}
-	if err := s.send(t.Context(), changed, false); err == nil || !strings.Contains(err.Error(), "line 7 was good") {
+	if err := s.send(t.Context(), changed, false); err == nil || !strings.Contains(err.Error(), "line 7 passed the check") {
 		t.Errorf("got %v", err)
 	}
 	if err := s.send(t.Context(), changed, true); err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
-const lookTimeout = 10 * time.Second
+// lookTimeout bounds the look for the stream: longer than a leader's election.
+const lookTimeout = 40 * time.Second
 
 var errNoTarget = errors.New("start `capture-worker run` once, which creates it")
 
@@ -23,7 +24,7 @@ var errNoTarget = errors.New("start `capture-worker run` once, which creates it"
 type target struct {
 	stream  string
 	subject string
-	// memory is how long the stream recognises a repeated message.
+	// memory is how long the stream recognizes a repeated message.
 	memory time.Duration
 }
 
@@ -43,10 +44,10 @@ func checkCovered(name, key string, subjects []string) error {
 			return nil
 		}
 	}
-	return usageError("--subject is %q: no worker reads it, for %s is %s; choose a subject of these", name, key, strings.Join(subjects, ","))
+	return usageError("--subject is %q: no worker reads it; choose one of %s: %s", name, key, strings.Join(subjects, ","))
 }
 
-// findTarget looks for the stream of the jobs.
+// findTarget returns the stream of the jobs.
 func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, name string) (target, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()

@@ -95,6 +95,8 @@ and found differences, bad rows or refused trades.`,
 		newPublishCmd(a),
 		newJobsCmd(a),
 		newRecordsCmd(a),
+		newExportCmd(a),
+		newActsCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)

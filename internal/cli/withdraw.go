@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/internal/withdrawals"
@@ -65,7 +66,7 @@ func newWithdrawCmd(a *app) *cobra.Command {
 	f.StringVar(&w.why, "reason", "", "why; required")
 	f.StringVar(&w.by, "by", "", "who, if not the user of this machine")
 	f.StringVar(&w.subject, "subject", preflight.WithdrawSubject, "`subject` to publish the withdrawal of an order to")
-	addSettings(cmd, "nats", "withdrawals", "ledger", "gateway", "reconcile", "log")
+	addSettings(cmd, "nats", "jobs", "withdrawals", "ledger", "gateway", "reconcile", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		if err := w.check(args); err != nil {
 			return err
@@ -98,7 +99,15 @@ func (w *withdrawing) check(trades []string) (err error) {
 func (w *withdrawing) run(ctx context.Context, trades []string) error {
 	request := reconcile.WithdrawalRequest{By: w.by, Note: w.why}
 	if w.order != "" {
-		origin, err := w.publish(ctx)
+		if err := w.checkOrder(); err != nil {
+			return err
+		}
+		var origin withdrawals.Origin
+		act := acts.Act{Act: acts.Withdraw, By: w.by, Reason: w.why, About: "order " + w.order}
+		err := recorder(w.o.c, w.o.js).Do(ctx, act, func() (err error) {
+			origin, err = w.publish(ctx)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("nothing was withdrawn: %w", err)
 		}
@@ -131,10 +140,7 @@ func (w *withdrawing) message() capture.Withdrawal {
 // tried again until a trade of the order is known.
 func (w *withdrawing) publish(ctx context.Context) (withdrawals.Origin, error) {
 	c := w.o.c
-	if err := checkCovered(w.subject, "withdrawals.subjects", c.Withdrawals.Subjects); err != nil {
-		return withdrawals.Origin{}, err
-	}
-	body, err := w.encode()
+	body, err := json.Marshal(w.message())
 	if err != nil {
 		return withdrawals.Origin{}, err
 	}
@@ -159,20 +165,23 @@ func (w *withdrawing) publish(ctx context.Context) (withdrawals.Origin, error) {
 	return withdrawals.Origin{Stream: ack.Stream, Subject: stored.Subject, Sequence: stored.Sequence, Stored: stored.Time}, nil
 }
 
-// encode writes the withdrawal, and reads it back as a worker does.
-func (w *withdrawing) encode() ([]byte, error) {
+// checkOrder reads the withdrawal as a worker does, before anything is recorded.
+func (w *withdrawing) checkOrder() error {
+	if err := checkCovered(w.subject, "withdrawals.subjects", w.o.c.Withdrawals.Subjects); err != nil {
+		return err
+	}
 	body, err := json.Marshal(w.message())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	decoder, err := capture.NewWithdrawalDecoder(capture.Mapping{})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if _, err = decoder.Decode(nil, body); err != nil {
-		return nil, usageError("--order is %q: %s", w.order, jobfile.Reason(err))
+		return usageError("--order is %q: %s", w.order, jobfile.Reason(err))
 	}
-	return body, nil
+	return nil
 }
 
 // tradesOf returns the trades of the order that the ledger knows.

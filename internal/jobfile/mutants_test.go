@@ -30,6 +30,7 @@ func TestMutatedEventsBecomeTheRightJobOrARefusal(t *testing.T) {
 				file.Write(mutateEvent(t, event, rand.New(rand.NewPCG(seed, 11))))
 				file.WriteByte('\n')
 			}
+			assertWhole(t, file.Bytes(), Options{Format: FormatNDJSON, Mapping: m})
 			rows, err := Read(&file, Options{Format: FormatNDJSON, Mapping: m})
 			if err != nil {
 				t.Fatal(err)
@@ -155,6 +156,7 @@ func TestNoLineOfAMutatedSheetVanishes(t *testing.T) {
 			fmt.Fprintf(&sheet, "s-%d,%d.99,EUR,A-%d,\"for %d\"\n", i, 1+dice.IntN(90), i, i)
 		}
 		text := head + mutateSheet(sheet.String(), dice)
+		assertWhole(t, []byte(text), Options{})
 		rows, err := Read(strings.NewReader(text), Options{})
 		if err != nil {
 			t.Fatalf("seed %d: %v\n%q", seed, err, text)

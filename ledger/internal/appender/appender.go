@@ -222,7 +222,7 @@ func (a *Appender) groupEnded(g *group) {
 	case g.end == batchStored, g.end == batchRefused:
 		a.policy.timedBatch(now, n, took, g.end == batchRefused)
 	case g.end == batchDisabled:
-		a.policy.disable(now)
+		a.policy.disable(now, WhyRefused)
 	default:
 		a.policy.suspend(now, WhySlow)
 	}
@@ -282,13 +282,16 @@ func (a *Appender) askStream() {
 
 // replied gets the stream's configuration.
 func (a *Appender) replied(info *nats.Msg, err error) {
-	allowed := err == nil && allowsBatches(info.Data)
+	stream := readStreamInfo(info, err).Config
 	a.mu.Lock()
 	a.infoAsked = false
-	if allowed {
+	switch {
+	case !stream.AllowAtomic:
+		a.policy.disable(time.Now(), WhyRefused)
+	case stream.Replicas > 1 && a.policy.mode == Auto:
+		a.policy.disable(time.Now(), WhyReplicated)
+	default:
 		a.policy.begin(time.Now())
-	} else {
-		a.policy.disable(time.Now())
 	}
 	choice, news := a.policy.takeNews()
 	a.mu.Unlock()

@@ -53,10 +53,13 @@ const (
 
 // Reasons of a Choice.
 const (
-	WhyDisk       = "server waits for its disk"
-	WhyCPU        = "server or client waits for its processor"
-	WhyCost       = "batches do not pay"
-	WhySlow       = "a batch was late or not confirmed"
+	WhyDisk = "server waits for its disk"
+	WhyCPU  = "server or client waits for its processor"
+	WhyCost = "batches do not pay"
+	WhySlow = "a batch was late or not confirmed"
+	// The servers of a replicated stream gather what they write to their logs, and
+	// a PING does not wait for the others of them.
+	WhyReplicated = "the stream is replicated"
 	WhyRefused    = "the stream allows no batches"
 	WhyIdle       = "few appends at a time"
 	WhyConfigured = "configured"
@@ -268,12 +271,12 @@ func (p *batchPolicy) stop(why string) {
 	p.choose(false, why)
 }
 
-// disable sends singly for maxSuspension: the server does not accept batches.
-func (p *batchPolicy) disable(now time.Time) {
+// disable sends singly for maxSuspension, for a reason that lasts.
+func (p *batchPolicy) disable(now time.Time, why string) {
 	if p.mode == Always {
 		return
 	}
-	p.stop(WhyRefused)
+	p.stop(why)
 	p.next = now.Add(maxSuspension)
 }
 

@@ -49,7 +49,7 @@ func (s step) on(p *batchPolicy, now time.Time, t *transcript) {
 	case s.info:
 		p.begin(now)
 	case s.refusal:
-		p.disable(now)
+		p.disable(now, WhyRefused)
 	case s.batch > 0:
 		p.timedBatch(now, 100, 100*s.batch, s.refused)
 	case s.slow:
@@ -165,7 +165,7 @@ func TestConfiguredBatches(t *testing.T) {
 	if c, news := on.takeNews(); !news || !c.Batches || c.Why != WhyConfigured {
 		t.Errorf("on: %+v, %v", c, news)
 	}
-	on.disable(now)
+	on.disable(now, WhyRefused)
 	if on.batching || on.forced(now.Add(maxSuspension-1)) || !on.forced(now.Add(maxSuspension)) {
 		t.Error("on, and the stream allows none: it is to be asked again after five minutes")
 	}
