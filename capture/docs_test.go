@@ -14,7 +14,13 @@ func readJobsPage(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(page)
+	// The members of a withdrawal, which has a section of its own, are not a job's.
+	jobs, rest, ok := strings.Cut(string(page), "\n## Withdrawals\n")
+	if !ok {
+		t.Fatal("docs/jobs.md has no section Withdrawals")
+	}
+	_, after, _ := strings.Cut(rest, "\n## ")
+	return jobs + "\n## " + after
 }
 
 func TestJobsPageNamesEverything(t *testing.T) {
