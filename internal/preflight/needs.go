@@ -128,7 +128,7 @@ func (c *Checker) workerNeeds(n *needs) {
 	}
 	c.withdrawalNeeds(n)
 	n.call("check at the start that the ledger holds the newest jobs", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
-	n.publish("record that the ledger has lost events", controlSubject)
+	n.publish("record that the ledger has lost events, and which messages were passed over", controlSubject)
 	c.events(n, "append events; without them nothing is captured", capture.Attempted, capture.Answered,
 		capture.Queried, capture.Notified, capture.Withdrawn, capture.Captured, capture.Failed, capture.Parked)
 	letters := n.publish("dead-letter jobs")
