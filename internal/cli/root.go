@@ -90,6 +90,7 @@ and found differences, bad rows or refused trades.`,
 		newPublishCmd(a),
 		newJobsCmd(a),
 		newRecordsCmd(a),
+		newConsoleCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)

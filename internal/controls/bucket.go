@@ -51,6 +51,7 @@ type Store struct {
 	kv    jetstream.KeyValue
 	codes string // keys
 	loss  string
+	lanes string
 }
 
 // Ensure finds or creates the bucket. What it finds is never altered;
@@ -86,7 +87,7 @@ func Open(ctx context.Context, js jetstream.JetStream, ledgerStream string) (*St
 }
 
 func newStore(kv jetstream.KeyValue, ledgerStream string) *Store {
-	return &Store{kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss"}
+	return &Store{kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", lanes: ledgerStream + ".lanes"}
 }
 
 func check(ctx context.Context, kv jetstream.KeyValue, replicas int) ([]jobstream.Problem, error) {

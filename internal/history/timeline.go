@@ -44,11 +44,9 @@ func (t Trade) WriteText(w io.Writer) error {
 func (t Trade) writeEvents(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "TIME (UTC)\tEVENT\tWHAT\tRULE\tBY")
-	var then capture.State
-	for _, e := range t.Events {
-		then.Add(&e)
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(eventTime), e.Type,
-			describe(withFacts(e, t.Events), nextQuery(then, e, t.policy)), e.Rule, writer(e))
+	for _, l := range t.Lines() {
+		e := l.Event
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(eventTime), e.Type, l.What, e.Rule, l.By)
 	}
 	return table.Flush()
 }
@@ -102,7 +100,7 @@ func describe(e capture.Event, again time.Time) string {
 		}
 	}
 	if e.Answer != nil {
-		add("%s: %s", e.Via, answerText(*e.Answer))
+		add("%s: %s", e.Via, AnswerText(*e.Answer))
 	}
 	if e.Excused {
 		add("not counted: the intake of jobs was paused")
@@ -119,7 +117,8 @@ func describe(e capture.Event, again time.Time) string {
 	return strings.Join(parts, "; ")
 }
 
-func answerText(a capture.Answer) string {
+// AnswerText returns what an answer of the gateway said.
+func AnswerText(a capture.Answer) string {
 	words := strings.ReplaceAll(string(a.Kind), "_", " ")
 	if a.Order != nil && a.Order.State != "" {
 		words += ", " + string(a.Order.State)
