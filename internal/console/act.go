@@ -205,7 +205,7 @@ type actPage struct {
 	Note   string
 	Before string
 	Wrong  string // what is wrong with the form
-	Asked  *asked
+	Fresh  *asked // Order Query's answer of the preview
 	Token  string
 	Done   *Done
 }
@@ -276,7 +276,7 @@ func (s *Server) actOn(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	page.Asked = s.askedAt(found)
+	page.Fresh = s.askedAt(found)
 	if found.Eligible {
 		page.Token = s.ticket(found.Seq, a)
 	}

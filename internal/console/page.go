@@ -81,7 +81,7 @@ func parsePages() (pages, error) {
 func (s *Server) render(w http.ResponseWriter, r *http.Request, code int, name string, v *view) {
 	v.User, v.Login, v.Version, v.Now, v.Path = userOf(r.Context()), len(s.access.Users) > 0, s.o.Version, s.now().UTC(), r.URL.RequestURI()
 	v.Acts = !s.ReadOnly() && v.User.Role >= Operator
-	if v.Status.Refreshed.IsZero() && name != "login" {
+	if name != "login" && name != "problem" {
 		v.Status = s.statusNow(r.Context())
 	}
 	var b bytes.Buffer
@@ -108,10 +108,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, code int, err erro
 		writeJSON(w, code, map[string]any{"error": err.Error()})
 		return
 	}
-	v := &view{Title: http.StatusText(code), Data: problem{code, sentence(err.Error()), code == http.StatusUnauthorized && len(s.access.Users) > 0}}
-	v.Status.Refreshed = s.now() // an error page asks nothing
-	v.Status.Unknown = true
-	s.render(w, r, code, "problem", v)
+	s.render(w, r, code, "problem", &view{Title: http.StatusText(code), Data: problem{code, sentence(err.Error()), code == http.StatusUnauthorized && len(s.access.Users) > 0}})
 }
 
 // internal answers with an error of the records or of NATS.

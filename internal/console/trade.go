@@ -28,7 +28,7 @@ type tradePage struct {
 	Letters []records.DeadLetter
 	Done    []records.Act
 	Offers  []offer
-	Asked   *asked
+	Fresh   *asked // Order Query's answer, if it was asked for
 }
 
 // line is one event in the timeline.
@@ -105,7 +105,7 @@ func (s *Server) showTrade(w http.ResponseWriter, r *http.Request, answer *asked
 	if !ok {
 		return
 	}
-	page.Asked = answer
+	page.Fresh = answer
 	page.Offers = s.offers(userOf(r.Context()), page.Trade)
 	v := &view{Title: "Trade " + page.TradeID, Nav: "search", Live: livePath + "?trade=" + page.Key, Data: page}
 	s.render(w, r, http.StatusOK, "trade", v)
