@@ -42,25 +42,28 @@ function reload() {
   if (part && part.hasAttribute("hx-get")) htmx.trigger(part, "sse:changed");
 }
 
-// What a reader has opened stays open, and what has the focus keeps it.
+// What a reader has opened stays open, and what has the focus keeps it. While
+// something is typed into a part, that part is left as it is.
 const kept = { open: [], focus: "" };
 document.addEventListener("htmx:beforeSwap", (event) => {
   const part = event.detail.target;
   if (part.id !== "live") return;
-  kept.open = [...part.querySelectorAll("details[id][open]")].map((el) => el.id);
+  kept.open = [...document.querySelectorAll("details[id][open]")].map((el) => el.id);
   const focused = part.contains(document.activeElement) ? document.activeElement : null;
-  kept.focus = focused ? focused.id || focused.closest("[id]").id : "";
+  kept.focus = focused ? (focused.closest("[id]") || part).id : "";
   if (typing(focused)) event.detail.shouldSwap = false;
 });
-document.addEventListener("htmx:afterSwap", () => {
+function restore() {
   for (const id of kept.open) {
     const el = byId(id);
     if (el) el.open = true;
   }
-  const el = kept.focus && byId(kept.focus);
-  if (el && el.id !== "live") (el.querySelector("summary") || el).focus({ preventScroll: true });
-  kept.open = [];
-  kept.focus = "";
+}
+document.addEventListener("htmx:oobAfterSwap", restore);
+document.addEventListener("htmx:afterSwap", () => {
+  restore();
+  const el = kept.focus && kept.focus !== "live" && byId(kept.focus);
+  if (el) (el.matches("details") ? el.querySelector("summary") : el).focus({ preventScroll: true });
 });
 
 const print = byId("print");

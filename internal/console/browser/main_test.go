@@ -55,6 +55,8 @@ type tab struct {
 	t       *testing.T
 	ctx     context.Context
 	address string
+
+	width, height int64 // of the window
 }
 
 // startBrowser starts a browser of its own for a test.
@@ -160,8 +162,14 @@ func (b *tab) login(name, password string) {
 // look sets the size of the window and the theme.
 func (b *tab) look(width, height int64, theme string) {
 	b.t.Helper()
-	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 600})
+	b.width, b.height = width, height
+	b.size(width, height)
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}})
+}
+
+func (b *tab) size(width, height int64) {
+	b.t.Helper()
+	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 600})
 }
 
 // call sends a command to the tab.
@@ -181,6 +189,9 @@ func (b *tab) picture(path string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, processtest.Patience)
 	defer cancel()
+	height := evaluate[int64](b, `Math.ceil(document.documentElement.scrollHeight)`)
+	b.size(b.width, max(height, b.height))
+	defer b.size(b.width, b.height)
 	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		b.fatal("taking a picture", err)
