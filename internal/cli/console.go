@@ -76,6 +76,32 @@ func runConsole(ctx context.Context, c config.Config, listener net.Listener, log
 	return serveConsole(ctx, c, listener, access, log)
 }
 
+// consoleBeside returns what serves the console beside an embedded server, nil if
+// there is none. If the address is the default and in use, the worker runs
+// without it; any other fault of the configuration is an error.
+func consoleBeside(c config.Config, log *slog.Logger) (func(context.Context) error, error) {
+	c.Records.DSN = service.EmbeddedDSN(c)
+	if c.Console.Listen == "" || c.Records.DSN == "" {
+		return nil, nil
+	}
+	access, err := consoleAccess(c.Console)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := service.Listen("the console (console.listen)", c.Console.Listen)
+	if err != nil {
+		if c.Origin("console.listen").From != config.FromDefault {
+			return nil, err
+		}
+		log.Error("console not served: set console.listen to a free address, or to off", "error", err)
+		return nil, nil
+	}
+	return func(ctx context.Context) error {
+		defer listener.Close()
+		return serveConsole(ctx, c, listener, access, log)
+	}, nil
+}
+
 // serveConsole connects to what the console works with, and serves it.
 func serveConsole(ctx context.Context, c config.Config, listener net.Listener, access console.Access, log *slog.Logger) error {
 	nc, err := service.Connect(ctx, c, log)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -131,7 +133,7 @@ func (h *hub) report(now status) {
 
 // live serves the changes as server-sent events: "status" has the line about the
 // records, "changed" makes the page load its part again. With ?trade= only changes
-// of that trade are reported.
+// of that trade are reported; ?seen= is what the page shows.
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	trade := r.URL.Query().Get("trade")
 	if trade != "" && !capture.ValidTradeID(trade) {
@@ -150,7 +152,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	stream := liveStream{w: w, control: http.NewResponseController(w)}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	seen, reported := s.mark(r.Context(), trade, status{}), time.Time{}
+	seen, reported := readPlace(r.URL.Query().Get("seen")), time.Time{}
 	stream.send("hello", "")
 	for stream.err == nil {
 		select {
@@ -169,9 +171,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 				continue
 			}
 			if mark := s.mark(r.Context(), trade, now); mark != seen {
-				if seen != (place{}) {
-					stream.send("changed", fmt.Sprint(now.Applied))
-				}
+				stream.send("changed", fmt.Sprint(now.Applied))
 				seen, reported = mark, time.Now()
 			}
 		}
@@ -186,6 +186,24 @@ func (s *Server) stillIn(r *http.Request) bool {
 
 // place is what a page depends on.
 type place struct{ events, letters uint64 }
+
+// livePlace is the path of the live updates of a page that shows this place.
+func livePlace(trade string, p place) string {
+	q := url.Values{"seen": {fmt.Sprintf("%d.%d", p.events, p.letters)}}
+	if trade != "" {
+		q.Set("trade", trade)
+	}
+	return livePath + "?" + q.Encode()
+}
+
+// readPlace reads what a page shows, the zero place if it does not say.
+func readPlace(text string) place {
+	events, letters, _ := strings.Cut(text, ".")
+	var p place
+	p.events, _ = strconv.ParseUint(events, 10, 64)
+	p.letters, _ = strconv.ParseUint(letters, 10, 64)
+	return p
+}
 
 // mark returns what a page shows: all of the records, or one trade.
 func (s *Server) mark(ctx context.Context, trade string, now status) place {

@@ -81,7 +81,7 @@ func parsePages() (pages, error) {
 func (s *Server) render(w http.ResponseWriter, r *http.Request, code int, name string, v *view) {
 	v.User, v.Login, v.Version, v.Now, v.Path = userOf(r.Context()), len(s.access.Users) > 0, s.o.Version, s.now().UTC(), r.URL.RequestURI()
 	v.Acts = !s.ReadOnly() && v.User.Role >= Operator
-	if name != "login" && name != "problem" {
+	if v.Status.Refreshed.IsZero() && name != "login" && name != "problem" {
 		v.Status = s.statusNow(r.Context())
 	}
 	var b bytes.Buffer
@@ -93,6 +93,19 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, code int, name s
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
 	_, _ = w.Write(b.Bytes()) // the client may be gone
+}
+
+// livePage returns the view of a page that updates itself. It is made before what
+// the page shows is read, so that no change between is missed.
+func (s *Server) livePage(r *http.Request, title, nav string) *view {
+	now := s.statusNow(r.Context())
+	return &view{Title: title, Nav: nav, Status: now, Live: livePlace("", place{now.Applied, now.Letters})}
+}
+
+// with returns the view with its data.
+func (v *view) with(data any) *view {
+	v.Data = data
+	return v
 }
 
 // problem is the data of the page of an error.

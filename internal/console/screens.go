@@ -30,12 +30,13 @@ type searchPage struct {
 }
 
 func (s *Server) home(w http.ResponseWriter, r *http.Request) {
+	v := s.livePage(r, "Search", "search")
 	recent, err := s.o.Records.FindTrades(r.Context(), "", records.Page{Limit: recentTrades})
 	if err != nil {
 		s.internal(w, r, "the recent trades", err)
 		return
 	}
-	s.render(w, r, http.StatusOK, "search", &view{Title: "Search", Nav: "search", Live: livePath, Data: searchPage{Recent: recent}})
+	s.render(w, r, http.StatusOK, "search", v.with(searchPage{Recent: recent}))
 }
 
 // search finds trades by any of their ids. What is searched for is in no URL: it
@@ -98,6 +99,7 @@ type workTab struct {
 
 // work lists the trades that are not settled.
 func (s *Server) work(w http.ResponseWriter, r *http.Request) {
+	v := s.livePage(r, "Work list", "work")
 	q := r.URL.Query()
 	page := workPage{Kind: q.Get("kind"), Reason: q.Get("reason"), Currency: q.Get("currency"), ByAge: q.Get("order") == "age", Attention: s.o.AttentionAfter}
 	if page.Kind == "" {
@@ -132,7 +134,7 @@ func (s *Server) work(w http.ResponseWriter, r *http.Request) {
 		q.Set("cursor", page.List.Next)
 		page.Next = "/work?" + q.Encode()
 	}
-	s.render(w, r, http.StatusOK, "work", &view{Title: "Work list", Nav: "work", Live: livePath, Data: page})
+	s.render(w, r, http.StatusOK, "work", v.with(page))
 }
 
 // lettersPage is the data of the list of dead letters.
@@ -151,6 +153,7 @@ type letterRow struct {
 
 // letters lists the dead letters: those that wait, or all.
 func (s *Server) letters(w http.ResponseWriter, r *http.Request) {
+	v := s.livePage(r, "Dead letters", "letters")
 	q := r.URL.Query()
 	page := lettersPage{All: q.Get("all") != ""}
 	var err error
@@ -168,7 +171,7 @@ func (s *Server) letters(w http.ResponseWriter, r *http.Request) {
 		q.Set("cursor", page.List.Next)
 		page.Next = "/dead-letters?" + q.Encode()
 	}
-	s.render(w, r, http.StatusOK, "letters", &view{Title: "Dead letters", Nav: "letters", Live: livePath, Data: page})
+	s.render(w, r, http.StatusOK, "letters", v.with(page))
 }
 
 // meanwhile returns the trades that a dead letter is about: its own, and those of
@@ -210,6 +213,7 @@ type actsPage struct {
 
 // acts lists what operators did.
 func (s *Server) acts(w http.ResponseWriter, r *http.Request) {
+	v := s.livePage(r, "Acts of operators", "acts")
 	q := r.URL.Query()
 	page := actsPage{Act: q.Get("act"), Kind: []string{
 		records.ActRelease, records.ActRetry, records.ActDismiss, records.ActWithdraw, records.ActRepublish, records.ActDismissDeadLetter,
@@ -224,7 +228,7 @@ func (s *Server) acts(w http.ResponseWriter, r *http.Request) {
 		q.Set("cursor", page.List.Next)
 		page.Next = "/acts?" + q.Encode()
 	}
-	s.render(w, r, http.StatusOK, "acts", &view{Title: "Acts of operators", Nav: "acts", Live: livePath, Data: page})
+	s.render(w, r, http.StatusOK, "acts", v.with(page))
 }
 
 // isOpen reports whether a trade has no outcome.

@@ -89,6 +89,7 @@ type heatCell struct {
 }
 
 func (s *Server) today(w http.ResponseWriter, r *http.Request) {
+	v := s.livePage(r, "Today", "today")
 	ctx, now := r.Context(), s.now().UTC()
 	page := todayPage{From: now.Truncate(time.Hour).Add(-(todayHours - 1) * time.Hour)}
 	page.MayAct = !s.ReadOnly() && userOf(ctx).Role >= Operator
@@ -115,7 +116,7 @@ func (s *Server) today(w http.ResponseWriter, r *http.Request) {
 			page.LaneErr = sentence(err.Error())
 		}
 	}
-	s.render(w, r, http.StatusOK, "today", &view{Title: "Today", Nav: "today", Live: livePath, Data: page})
+	s.render(w, r, http.StatusOK, "today", v.with(page))
 }
 
 func moneyRows(sums []records.HourSum) []moneyRow {

@@ -101,14 +101,15 @@ func (s *Server) trade(w http.ResponseWriter, r *http.Request) {
 
 // showTrade shows a trade, with the answer of Order Query if one was asked for.
 func (s *Server) showTrade(w http.ResponseWriter, r *http.Request, answer *asked) {
+	v := s.livePage(r, "", "search")
 	page, ok := s.openTrade(w, r)
 	if !ok {
 		return
 	}
 	page.Fresh = answer
 	page.Offers = s.offers(userOf(r.Context()), page.Trade)
-	v := &view{Title: "Trade " + page.TradeID, Nav: "search", Live: livePath + "?trade=" + page.Key, Data: page}
-	s.render(w, r, http.StatusOK, "trade", v)
+	v.Title, v.Live = "Trade "+page.TradeID, livePlace(page.Key, place{page.LastSeq, v.Status.Letters})
+	s.render(w, r, http.StatusOK, "trade", v.with(page))
 }
 
 // openTrade reads the trade of the path, or answers with an error.

@@ -81,6 +81,7 @@ func TestSupportDay(t *testing.T) {
 
 	// A viewer is offered nothing.
 	other.do("logging out", chromedp.Click(".who button"))
+	other.sees("h1", "Log in")
 	other.login("viewer", w.passwords["viewer"])
 	other.open("/trades/demo-case-5")
 	other.lacks(`a[href$="/release"]`)
