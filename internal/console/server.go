@@ -105,7 +105,7 @@ func New(o Options) (*Server, error) {
 
 // ReadOnly reports whether all acts are off.
 func (s *Server) ReadOnly() bool {
-	return s.o.ReadOnly || s.o.Operations == nil || !s.access.hasLogin() && len(s.access.Tokens) == 0
+	return s.o.ReadOnly || s.o.Operations == nil || !s.access.hasLogin()
 }
 
 // routes are all paths of the console.
