@@ -61,7 +61,7 @@ type barPart struct {
 	Y, Len int
 }
 
-// gatewaySample is what the newest events tell of the gateway.
+// gatewaySample is what the newest events say about the gateway.
 type gatewaySample struct {
 	Answers       int
 	Unknown       int // answers that did not come, or said nothing

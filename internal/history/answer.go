@@ -50,7 +50,7 @@ func (t Trade) Summary(now time.Time) Summary {
 	return Summarize(t.Events, capture.Fold(t.Events), now, t.policy)
 }
 
-// Line is one event of a trade as it is told.
+// Line is one event of a trade in words.
 type Line struct {
 	Event capture.Event
 	What  string // what happened, and when the gateway is asked again

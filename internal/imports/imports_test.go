@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	"internal/cli": {"audit", "capture", "config", "gateway", "gateway/gatewaytest", "ledger", "reconcile", "worker",
 		"internal/console", "internal/controls", "internal/deadletter", "internal/demo", "internal/history", "internal/jobfile", "internal/jobstream",
 		"internal/natsconn", "internal/preflight", "internal/records", "internal/service", "internal/subject", "internal/tracing"},
-	"internal/console":         {"capture", "internal/history", "internal/records"},
+	"internal/console":         {"capture", "internal/deadletter", "internal/history", "internal/records"},
 	"internal/console/browser": {},
 	"internal/demo": {"audit", "capture", "config", "gateway/gatewaytest", "ledger",
 		"internal/natsconn", "internal/natsserver", "internal/service"},

@@ -11,7 +11,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// TestSupportDay is the day of a support person: an order is looked up, a parked
+// TestSupportDay is a day of support: an order is looked up, a parked
 // trade released, a dead letter corrected, a case closed; then two of them act on
 // one trade, a session ends and the connection is lost.
 func TestSupportDay(t *testing.T) {
@@ -66,7 +66,7 @@ func TestSupportDay(t *testing.T) {
 	b.sees("table", "amount was a number")
 	b.sees("table", "operator")
 
-	// Two act on one trade at once: one wins, the other is told.
+	// Two act on one trade at once: one wins, the other gets the reason.
 	other := startBrowser(t, w.address)
 	other.login("approver", w.passwords["approver"])
 	for _, one := range []*tab{b, other} {
