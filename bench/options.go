@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/capture-worker/capture-worker/bench/internal/arena"
@@ -41,6 +42,16 @@ func parse(args []string, log io.Writer) (o options, err error) {
 	fs.Float64Var(&o.matrix.Seconds, "seconds", 3, "that a turn is to take, where -jobs is 0")
 	fs.StringVar(&o.scenario, "scenario", "", "measure this instead of the cells:\n"+scenarioHelp())
 	fs.Float64Var(&o.scale.Scale, "scale", 1, "multiplies the jobs of a scenario; below 1 to try it out")
+	fs.Func("sizes", "`trades` of the ledgers of the scenario reads, such as 10000,100000", func(v string) error {
+		for _, text := range strings.Split(v, ",") {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 {
+				return fmt.Errorf("%q is no number of trades", text)
+			}
+			o.scale.Sizes = append(o.scale.Sizes, n)
+		}
+		return nil
+	})
 	fs.Func("report", "write the raw results in `FILE` into the documentation, and measure nothing; may be repeated", func(v string) error {
 		o.reports = append(o.reports, v)
 		return nil

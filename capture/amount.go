@@ -9,11 +9,11 @@ import (
 	"github.com/bojanz/currency"
 )
 
-// ErrAmount is what every error about an amount or a currency wraps.
+// ErrAmount is wrapped by every error about an amount or a currency.
 var ErrAmount = errors.New("not an amount")
 
-// maxIntegerDigits bounds an amount far above any card authorization and far
-// below what would make comparing amounts costly.
+// maxIntegerDigits is far above any card authorization, and small enough that
+// amounts are cheap to compare.
 const maxIntegerDigits = 15
 
 // Amount is a sum of money: a decimal number with exactly as many decimals as

@@ -6,27 +6,28 @@ import (
 	"time"
 )
 
-// AnswerKind says how much one gateway call told us.
+// AnswerKind says how much is known after one gateway call.
 type AnswerKind string
 
 // The kinds of answers. A timeout is never a refusal.
 const (
-	// AnswerDone: the gateway did what was asked and said so in full. For a
-	// capture: paid, with the trade, amount and currency asked for. For an
-	// Order Query: it told the order.
+	// AnswerDone means that the gateway did what was requested and confirmed it
+	// completely: a capture as paid, with the requested trade, amount and currency;
+	// an Order Query with the order.
 	AnswerDone AnswerKind = "done"
-	// AnswerRefused: the gateway said no, with a code of its table.
+	// AnswerRefused means that the gateway refused the call with a code of its
+	// table.
 	AnswerRefused AnswerKind = "refused"
-	// AnswerUnknown: the request may have been read, and what came back (or
-	// did not) does not say what became of it.
+	// AnswerUnknown means that the gateway may have read the request, and that its
+	// response, if there was one, does not show the result.
 	AnswerUnknown AnswerKind = "unknown"
-	// AnswerNotSent: not one byte of the request can have reached the gateway.
+	// AnswerNotSent means that no byte of the request can have reached the gateway.
 	AnswerNotSent AnswerKind = "not_sent"
 )
 
 // ProbeTradeID is a trade_id that the gateway does not know: it answers a query
-// about it with CodeTradeID. It is used to test whether the gateway answers, if no
-// other trade is known, and is never captured.
+// about it with CodeTradeID. Queries about it test whether the gateway answers if
+// no other trade is known. It is never captured.
 const ProbeTradeID = "capture-worker-probe"
 
 // The gateway's codes, as published on the page of v3.Capture.
@@ -43,28 +44,27 @@ const (
 	CodeTradeID          = "-4024" // trade ID incorrect
 )
 
-// Answer is what one gateway call told us. It holds nothing secret: no
-// signature, no key.
+// Answer is the result of one gateway call. It holds no secret: neither signature
+// nor key.
 type Answer struct {
 	Kind AnswerKind `json:"kind"`
-	// Code is the gateway's code or "" if none was read.
+	// Code is the gateway's code, "" if the response had none.
 	Code string `json:"code,omitempty"`
-	// Why says in a few words why the answer is of its kind.
+	// Why is a short reason for the kind.
 	Why string `json:"why,omitempty"`
 	// Message is the gateway's own text, cut to 200 bytes.
 	Message string `json:"message,omitempty"`
-	// ResponseID is the gateway's name of this answer, for its support desk.
+	// ResponseID is the gateway's id of this response, for its support.
 	ResponseID string `json:"response_id,omitempty"`
 	// HTTPStatus is the status of the HTTP response, 0 if none came.
 	HTTPStatus int `json:"http_status,omitempty"`
 	// Latency is how long the call took, in nanoseconds in JSON.
 	Latency time.Duration `json:"latency_ns,omitempty"`
-	// Order is what the gateway said of the order, nil where it said nothing
+	// Order is the order as the gateway showed it, nil if it showed nothing
 	// readable.
 	Order *Order `json:"order,omitempty"`
-	// RetryAfter is how long the gateway asked not to be called again, by anyone
-	// and about any trade: the Retry-After of a 429 or 503, bounded. It is not
-	// stored.
+	// RetryAfter is the time for which the gateway asked for no further calls about
+	// any trade: the Retry-After header of a 429 or 503, limited. It is not stored.
 	RetryAfter time.Duration `json:"-"`
 }
 
@@ -78,10 +78,10 @@ func (a Answer) Err() error {
 	return &AnswerError{Answer: a}
 }
 
-// AnswerError is an [Answer] other than done, as an error. Its Answer.Kind
-// decides what may be done next: after AnswerRefused the call had no effect,
-// after AnswerNotSent it may be repeated, and after AnswerUnknown only Order
-// Query can show whether it took effect.
+// AnswerError is an [Answer] other than done, as an error. Its Answer.Kind decides
+// the next step: after AnswerRefused the call had no effect, after AnswerNotSent it
+// may be repeated, and after AnswerUnknown only Order Query can show whether it
+// took effect.
 type AnswerError struct{ Answer Answer }
 
 func (e *AnswerError) Error() string {
@@ -106,18 +106,18 @@ func (e *AnswerError) Error() string {
 	return text
 }
 
-// OurFault reports a refusal that says something about our key or user and
-// nothing about the trade: the pulling of jobs stops (rule 9).
+// OurFault reports whether the gateway refused our key or our user. Such a refusal
+// shows nothing about the trade, and the intake of jobs is paused (rule 9).
 func (a Answer) OurFault() bool {
 	return a.Kind == AnswerRefused && (a.Code == CodeSignature || a.Code == CodeUser)
 }
 
-// NoSuchTrade reports that the gateway does not know the trade.
+// NoSuchTrade reports whether the gateway answered that it does not know the trade.
 func (a Answer) NoSuchTrade() bool {
 	return a.Kind == AnswerRefused && a.Code == CodeTradeID
 }
 
-// OrderState is what the gateway says of a trade, in lower case.
+// OrderState is the state of a trade at the gateway, in lower case.
 type OrderState string
 
 // The order states of the gateway's documentation.
@@ -132,18 +132,17 @@ const (
 	OrderExpired    OrderState = "expired"
 	OrderCancelled  OrderState = "cancelled"
 	OrderRefunded   OrderState = "refunded"
-	// Words of the vendor's library that no page explains.
+	// States in the vendor's library that none of its pages explains.
 	OrderNew       OrderState = "new"
 	OrderCompleted OrderState = "completed"
 )
 
-// maxOrderState bounds a word that the gateway chose and we write down.
+// maxOrderState limits the length of an unknown state, which is stored.
 const maxOrderState = 32
 
 // ParseOrderState reads a state as the gateway writes it: any letter case,
-// "canceled" for "cancelled", "initiated" for "pending". A word of no known
-// meaning is returned as it is (in lower case, cut to 32 bytes); Class says
-// OrderIsUnclear of it.
+// "canceled" for "cancelled", "initiated" for "pending". An unknown state is
+// returned unchanged (in lower case, cut to 32 bytes); its Class is OrderIsUnclear.
 func ParseOrderState(s string) OrderState {
 	s = strings.ToLower(strings.TrimSpace(s))
 	switch s {
@@ -158,21 +157,21 @@ func ParseOrderState(s string) OrderState {
 	return OrderState(s)
 }
 
-// OrderClass sorts the order states by what they mean for a capture.
+// OrderClass is the meaning of an order state for a capture.
 type OrderClass string
 
 // The classes of order states.
 const (
 	OrderIsPaid    OrderClass = "paid"        // the money is taken
-	OrderIsOpen    OrderClass = "authorized"  // not captured, as far as this view goes
+	OrderIsOpen    OrderClass = "authorized"  // not captured, as far as Order Query shows
 	OrderIsMoving  OrderClass = "in progress" // new, pending, processing, verify: wait
 	OrderIsDead    OrderClass = "dead"        // declined, failed, expired, cancelled
-	OrderIsUnclear OrderClass = "unclear"     // refunded, completed, or a word we don't know
+	OrderIsUnclear OrderClass = "unclear"     // refunded, completed, or an unknown state
 )
 
-// Class sorts the state. "completed" is unclear: the vendor's library has the
-// word and no page says whether it means that the money was taken, so that it
-// neither captures nor fails a trade; an operator looks.
+// Class returns the class of the state. "completed" is unclear: the vendor's
+// library has this state, but no page says whether it means that the money was
+// taken. It neither captures nor fails a trade; an operator has to look.
 func (s OrderState) Class() OrderClass {
 	switch s {
 	case OrderPaid:
@@ -192,20 +191,20 @@ type Order struct {
 	TradeID string     `json:"trade_id,omitempty"`
 	OrderID string     `json:"order_id,omitempty"` // the gateway's, not the shop's
 	State   OrderState `json:"state"`
-	// Amount is zero where the gateway sent none that can be read.
+	// Amount is zero if the gateway sent none that can be read.
 	Amount             Amount `json:"amount,omitzero"`
 	SettlementAmount   string `json:"settlement_amount,omitempty"`
 	SettlementCurrency string `json:"settlement_currency,omitempty"`
 	ExchangeRate       string `json:"exchange_rate,omitempty"`
 	TransactionID      string `json:"transaction_id,omitempty"`
 	PaidTime           string `json:"paid_time,omitempty"`  // Unix seconds, as the gateway sends them
-	CreatedAt          string `json:"created_at,omitempty"` // of the authorization, likewise
+	CreatedAt          string `json:"created_at,omitempty"` // when the authorization was made, in the same form
 	// AmountText is the amount and currency as the gateway sent them, if they
 	// could not be read as an Amount.
 	AmountText string `json:"amount_text,omitempty"`
 }
 
-// maxUnixSeconds bounds the times that are believed: the end of the year 9999.
+// maxUnixSeconds is the latest time that is accepted: the end of the year 9999.
 const maxUnixSeconds = 253402300799
 
 // UnixSeconds reads a time as the gateway sends it: Unix seconds in decimal

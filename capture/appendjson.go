@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// AppendJSON appends a string as encoding/json writes it, with < > & escaped,
-// and without its cost where the string is plain, as almost all are.
+// AppendJSON appends a string as encoding/json writes it, with < > & escaped. A
+// string of plain characters, as almost all are, is appended without the cost of
+// encoding/json.
 func AppendJSON(b []byte, s string) []byte {
 	for i := range len(s) {
 		if !plain[s[i]] {
-			text, _ := json.Marshal(s) // no string fails
+			text, _ := json.Marshal(s) // encoding a string never fails
 			return append(b, text...)
 		}
 	}
@@ -19,8 +20,8 @@ func AppendJSON(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// plain are the bytes that encoding/json writes as they are: printable ASCII
-// but for the signs that it escapes.
+// plain holds the bytes that encoding/json does not escape: printable ASCII except
+// for quotes, the backslash and < > &.
 var plain = func() (is [256]bool) {
 	for c := byte(' '); c <= '~'; c++ {
 		is[c] = strings.IndexByte(`"\<>&`, c) < 0

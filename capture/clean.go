@@ -6,17 +6,16 @@ import (
 	"unicode/utf8"
 )
 
-// cleaned returns text as one line that can be printed: tabs and line breaks
-// become spaces, what has no shape of its own (soft hyphens, joiners, marks of
-// direction, control characters) is left out, and so are spaces at the ends.
-// Text that needs none of it is returned as it is.
+// cleaned returns text as one printable line: tabs and line breaks become spaces;
+// invisible characters (soft hyphens, joiners, direction marks, control characters)
+// and spaces at both ends are removed.
 func cleaned(text string) string {
 	if strings.IndexFunc(text, shapeless) < 0 {
 		return text
 	}
 	var b strings.Builder
 	b.Grow(len(text))
-	broken := false // a line break or tab came, and its space is not written yet
+	broken := false // a line break or tab was read, and its space is not written yet
 	for _, c := range text {
 		switch {
 		case isBreak(c):
@@ -39,7 +38,7 @@ func isBreak(c rune) bool {
 	return c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f' || c == '\u0085' || c == '\u2028' || c == '\u2029'
 }
 
-// shortened cuts text to so many characters, with a mark at the end.
+// shortened cuts text to a number of characters, including an ellipsis at the end.
 func shortened(text string, limit int) string {
 	if utf8.RuneCountInString(text) <= limit {
 		return text

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// The members of a structured event that mean something to us or to the
-// standard; none may be doubtful. Their numbers are slots of an envelope.
+// The members of a structured event that capture-worker or the CloudEvents standard
+// gives a meaning; each must occur once. Their numbers are slots of an envelope.
 const (
 	ceVersion = iota
 	ceData
@@ -21,8 +21,8 @@ var ceNames = [ceCount]string{"specversion", "data", "data_base64", "datacontent
 
 var ceOthers = []string{"id", "source", "type", "subject", "time", "dataschema"}
 
-// envelopeNode guards the members of a structured event, those that jobs.match
-// looks at included.
+// envelopeNode returns the path tree for the members of a structured event,
+// including those that jobs.match compares.
 func envelopeNode(attributes []selector) *node {
 	root := &node{closed: true}
 	for i, name := range ceNames {
@@ -37,8 +37,9 @@ func envelopeNode(attributes []selector) *node {
 	return root
 }
 
-// unwrap returns the object that holds the job, nil where the event has no
-// data, or ErrNotOurs where the attributes say so. What it returns is valid.
+// unwrap returns the object that holds the job, as valid JSON. It returns nil if
+// the event has no data, and ErrNotOurs if jobs.match does not select the
+// attributes.
 func (d *Decoder) unwrap(header map[string][]string, body []byte) ([]byte, error) {
 	if len(body) > maxBody {
 		return nil, checkObject(body)
@@ -74,8 +75,8 @@ func (d *Decoder) unwrap(header map[string][]string, body []byte) ([]byte, error
 	return body, nil
 }
 
-// unwrapBinary reads an event whose attributes are headers and whose data is
-// the body.
+// unwrapBinary reads an event in binary mode: the attributes are headers, the data
+// is the body.
 func (d *Decoder) unwrapBinary(header map[string][]string, version, contentType string, body []byte) ([]byte, error) {
 	if err := checkVersion(attributeValue(version), "ce-specversion"); err != nil {
 		return nil, err
@@ -96,7 +97,8 @@ func (d *Decoder) unwrapBinary(header map[string][]string, version, contentType 
 	return body, checkObject(body)
 }
 
-// unwrapStructured reads an event that is the body: attributes and data.
+// unwrapStructured reads an event in structured mode: attributes and data are in
+// the body.
 func (d *Decoder) unwrapStructured(body []byte) ([]byte, error) {
 	found := make([][]byte, ceCount+len(d.match.attributes))
 	if err := d.envelope.collect(body, found); err != nil {
@@ -126,8 +128,8 @@ func (d *Decoder) unwrapStructured(body []byte) ([]byte, error) {
 	return d.structuredData(found[ceData], found[ceBase64])
 }
 
-// structuredData returns the event's data, nil where it has none and jobs.match
-// asks for something in it.
+// structuredData returns the event's data. It returns nil if there is none and
+// jobs.match has a condition on the data.
 func (d *Decoder) structuredData(data, encoded []byte) ([]byte, error) {
 	switch {
 	case !isNull(data) && !isNull(encoded):
@@ -137,7 +139,7 @@ func (d *Decoder) structuredData(data, encoded []byte) ([]byte, error) {
 	case isNull(data) && len(d.match.members) > 0:
 		return nil, nil
 	case isNull(data):
-		return nil, malformed(MalformedCloudEvent, "data", "the event has no data; the job belongs there")
+		return nil, malformed(MalformedCloudEvent, "data", "the event has no data; put the job there")
 	case data[0] == '{':
 		return data, nil
 	case data[0] == '"':
@@ -166,7 +168,8 @@ func checkVersion(version, where string) error {
 	return malformed(MalformedCloudEvent, where, fmt.Sprintf("is %s; CloudEvents 1.x are read, usually \"1.0\"", quoted(version)))
 }
 
-// checkContentType refuses data that says it is not JSON. No type means JSON.
+// checkContentType refuses data with another content type than JSON. No type means
+// JSON.
 func checkContentType(contentType, where string) error {
 	media := mediaType(contentType)
 	if media == "" || media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json") {
@@ -175,8 +178,8 @@ func checkContentType(contentType, where string) error {
 	return malformed(MalformedCloudEvent, where, fmt.Sprintf("is %s; the data must be application/json", quoted(contentType)))
 }
 
-// mediaType drops parameters, whatever they are; text that is no media type is
-// returned as it is. Both in lower case.
+// mediaType returns a content type without its parameters, in lower case. Text that
+// is not a media type is returned in lower case.
 func mediaType(contentType string) string {
 	media, _, _ := strings.Cut(contentType, ";")
 	return strings.ToLower(strings.TrimSpace(media))
@@ -202,8 +205,8 @@ func hasMember(obj []byte, want string) bool {
 	return false
 }
 
-// headerValue finds a header without regard to letter case. Two values that
-// differ leave open which one counts, which is an error.
+// headerValue finds a header without regard to letter case. Two different values
+// are an error.
 func headerValue(header map[string][]string, name string) (value string, found bool, err error) {
 	for key, values := range header {
 		if !strings.EqualFold(key, name) {
@@ -220,9 +223,9 @@ func headerValue(header map[string][]string, name string) (value string, found b
 	return value, found, nil
 }
 
-// attributeValue reads the header of an attribute in binary mode as CloudEvents
-// says: a text in double quotes is taken out of them, and then percent-encoding
-// is undone once. What is no encoding stays as it is, for many write raw values.
+// attributeValue decodes the header of an attribute in binary mode as CloudEvents
+// requires: double quotes are removed, then percent-encoding is decoded once.
+// Invalid encoding is kept unchanged, because many publishers write raw values.
 func attributeValue(header string) string {
 	if n := len(header); n >= 2 && header[0] == '"' && header[n-1] == '"' {
 		header = unescaped(header[1 : n-1])
@@ -244,7 +247,7 @@ func attributeValue(header string) string {
 	return strings.ToValidUTF8(string(b), "\ufffd")
 }
 
-// unescaped takes the backslashes out of a quoted string.
+// unescaped removes the backslashes of a quoted string.
 func unescaped(s string) string {
 	if strings.IndexByte(s, '\\') < 0 {
 		return s
@@ -259,7 +262,7 @@ func unescaped(s string) string {
 	return b.String()
 }
 
-// attributeHeader writes an attribute's value as a header in binary mode.
+// attributeHeader encodes an attribute's value as a header in binary mode.
 func attributeHeader(value string) string {
 	var b strings.Builder
 	for i := range len(value) {

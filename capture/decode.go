@@ -1,6 +1,6 @@
 package capture
 
-// The fields of a job. Their numbers are slots of what is read from a message.
+// The fields of a job. Their numbers are indexes of the values read from a message.
 const (
 	fieldTradeID = iota
 	fieldAmount
@@ -19,8 +19,8 @@ var fieldNames = [fieldCount]string{
 	"authorized_at", "authorized_amount", "capture_before", "notify_url",
 }
 
-// JobFields lists the names of a job's fields, as they stand on the wire and
-// in Mapping.Fields; the first three are required.
+// JobFields lists the names of a job's fields in JSON and in Mapping.Fields; the
+// first three are required.
 func JobFields() []string {
 	names := fieldNames
 	return names[:]
@@ -34,8 +34,8 @@ type Decoder struct {
 	hosts    notifyHosts
 }
 
-// NewDecoder returns a decoder for messages of the shape that m describes.
-// Errors wrap ErrMapping and say what is wrong with which entry.
+// NewDecoder returns a decoder for messages of the shape that m describes. Errors
+// wrap ErrMapping and name the entry.
 func NewDecoder(m Mapping) (*Decoder, error) {
 	match, err := compileMatch(m.Match)
 	if err != nil {
@@ -51,14 +51,13 @@ func NewDecoder(m Mapping) (*Decoder, error) {
 // Decode reads a job from a message: plain JSON, or a CloudEvent 1.x in JSON,
 // structured or binary. Header names match without regard to letter case.
 //
-// The error is a *MatchError (which is ErrNotOurs) if the mapping does not
-// select the message, else a *MalformedError. Whether a message is selected is
-// decided before its fields are read; a message of which that cannot be told is
-// malformed.
+// The error is a *MatchError (which is ErrNotOurs) if the mapping does not select
+// the message, else a *MalformedError. Whether a message is selected is decided
+// before its fields are read; if that is undecidable, the message is malformed.
 //
-// The job's times are in UTC. A job without a description gets one, as the
-// gateway requires it: "order <order_id>", or "capture of <trade_id>". The
-// message is not kept.
+// The job's times are in UTC. A job without a description gets "order <order_id>"
+// or "capture of <trade_id>", because the gateway requires one. The decoder does
+// not keep the message.
 func (d *Decoder) Decode(header map[string][]string, body []byte) (Job, error) {
 	obj, err := d.unwrap(header, body)
 	if err != nil {
@@ -76,9 +75,9 @@ func (d *Decoder) Decode(header map[string][]string, body []byte) (Job, error) {
 }
 
 // DecodeCells reads a job from the cells of a table's row, in the order of
-// JobFields; an empty cell is a field that is not there. The paths of the
-// mapping do not count, its units and constants do, and a cell is read as a
-// mapped text is. The error is a *MalformedError that names fields.
+// JobFields; an empty cell is an absent field. The mapping's units and constants
+// apply, its paths do not, and a cell is read like a text of a mapped message. The
+// error is a *MalformedError that names fields.
 func (d *Decoder) DecodeCells(cells *[len(fieldNames)]string) (Job, error) {
 	r := jobReader{d: d, cells: cells}
 	return r.result()

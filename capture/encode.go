@@ -10,24 +10,22 @@ import (
 	"time"
 )
 
-// ErrEncode is what errors of Mapping.Encode wrap: the job cannot be written
-// so that a decoder of this mapping reads it.
+// ErrEncode is wrapped by errors of Mapping.Encode: the job cannot be written so
+// that a decoder of this mapping reads it.
 var ErrEncode = errors.New("the job cannot be written in the mapped shape")
 
-// Encode writes a job as a message that a Decoder of this mapping reads as the
-// same job: the fields at their paths, and of each entry of Match the first
-// value. If Match asks for CloudEvents attributes it is an event in binary mode
-// with the given id, and header holds them; else header is empty. What is
-// written was read back and compared. Errors wrap ErrEncode or ErrMapping.
+// Encode writes a job as a message that a Decoder of this mapping reads as the same
+// job: the fields at their paths, and of each entry of Match the first value. If
+// Match has conditions on CloudEvents attributes, the message is an event in binary
+// mode with the given id, and header holds the attributes; else header is empty.
+// Encode reads the message back and compares. Errors wrap ErrEncode or ErrMapping.
 //
 // Of several paths of a field the first that leads to one place is written; a
-// JSONPath with a filter or a wildcard leads to many. An order_id, description
-// or notify_url that the mapping does not read is left out; a time or an
-// authorized amount that it does not read is an error, because they decide about
-// money.
-//
-// It is for a job that goes the way of the others again, not for telling the
-// owner of the events anything: members that no path names are not there.
+// JSONPath with a filter or a wildcard leads to many. An order_id, description or
+// notify_url that the mapping does not read is left out; a time or an authorized
+// amount that it does not read is an error, because they decide about money. Encode
+// is for publishing a job again, not for other consumers of the events: members
+// that no path names are missing.
 func (m Mapping) Encode(j Job, id string) (header map[string][]string, body []byte, err error) {
 	dec, err := NewDecoder(m)
 	if err != nil {
@@ -47,12 +45,12 @@ func (m Mapping) Encode(j Job, id string) (header map[string][]string, body []by
 		return nil, nil, fmt.Errorf("%w: read back: %w", ErrEncode, err)
 	}
 	if !sameText(back, dec.readable(j)) {
-		return nil, nil, fmt.Errorf("%w: read back it is another job", ErrEncode)
+		return nil, nil, fmt.Errorf("%w: the written message is read as a different job", ErrEncode)
 	}
 	return header, body, nil
 }
 
-// readable is the job without the texts that the mapping does not read.
+// readable returns the job without the texts that the mapping does not read.
 func (d *Decoder) readable(j Job) Job {
 	for field, text := range map[int]*string{fieldOrderID: &j.OrderID, fieldNotifyURL: &j.NotifyURL, fieldDescription: &j.Description} {
 		if d.fields.fields[field].off() {
@@ -71,7 +69,7 @@ func sameText(a, b Job) bool {
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
-// object is the mapped shape of a job.
+// object returns a job in the mapped shape.
 func (d *Decoder) object(m Mapping, j Job) (any, error) {
 	var object any = map[string]any{}
 	written := map[string]bool{}
@@ -101,10 +99,11 @@ func (d *Decoder) object(m Mapping, j Job) (any, error) {
 	return m.putMatches(object, written, d.match.queries)
 }
 
-// off reports that the field is not read.
+// off reports whether the mapping does not read the field.
 func (f *fieldSource) off() bool { return len(f.sources) == 0 && f.constant == nil }
 
-// texts are the values of the job's fields as our own shape has them.
+// texts returns the values of the job's fields as they are in a message without a
+// mapping.
 func (j Job) texts() [fieldCount]string {
 	return [fieldCount]string{
 		j.TradeID, j.Amount.Number(), j.Amount.Currency(), j.OrderID, j.Description,
@@ -119,7 +118,7 @@ func timeText(t time.Time) string {
 	return t.Format(time.RFC3339Nano)
 }
 
-// inUnit writes a value in the unit that the mapping declares.
+// inUnit returns a value in the unit that the mapping declares.
 func inUnit(value string, unit Unit, field int) (string, error) {
 	switch unit {
 	case UnitMinor:
@@ -138,7 +137,7 @@ func inUnit(value string, unit Unit, field int) (string, error) {
 	return value, nil
 }
 
-// writable is the first path of the field that leads to one place.
+// writable returns the first path of the field that leads to one place.
 func (f *fieldSource) writable(queries []pathQuery) (path string, steps []any, err error) {
 	for _, s := range f.sources {
 		if steps, ok := stepsOf(s.path, queries); ok {
@@ -146,10 +145,10 @@ func (f *fieldSource) writable(queries []pathQuery) (path string, steps []any, e
 		}
 	}
 	return "", nil, fmt.Errorf("the path %s leads to more than one place, so that no job can be written there; "+
-		"list a second path of names behind it, like released.trade_id", quoted(f.name()))
+		"add a second path of names after it, like released.trade_id", quoted(f.name()))
 }
 
-// stepsOf are the names and indexes of a path.
+// stepsOf returns the names and indexes of a path.
 func stepsOf(path string, queries []pathQuery) ([]any, bool) {
 	for _, q := range queries {
 		if q.text == path {
@@ -185,8 +184,8 @@ func (m Mapping) putMatches(object any, written map[string]bool, queries []pathQ
 	return object, nil
 }
 
-// put sets the value at a path, makes what is missing on the way, and returns
-// what stands at the start of the path then.
+// put sets the value at a path, creates missing objects and arrays, and returns the
+// new root.
 func put(at any, path string, steps []any, value string) (any, error) {
 	if len(steps) == 0 {
 		if at != nil {
@@ -198,7 +197,7 @@ func put(at any, path string, steps []any, value string) (any, error) {
 	case string:
 		object, ok := at.(map[string]any)
 		if !ok && at != nil {
-			return nil, fmt.Errorf("the path %s goes through what is no object", quoted(path))
+			return nil, fmt.Errorf("the path %s goes through a value that is not an object", quoted(path))
 		}
 		if object == nil {
 			object = map[string]any{}
@@ -209,7 +208,7 @@ func put(at any, path string, steps []any, value string) (any, error) {
 	case int:
 		list, ok := at.([]any)
 		if !ok && at != nil {
-			return nil, fmt.Errorf("the path %s goes through what is no array", quoted(path))
+			return nil, fmt.Errorf("the path %s goes through a value that is not an array", quoted(path))
 		}
 		for len(list) <= step {
 			list = append(list, nil)
@@ -221,7 +220,8 @@ func put(at any, path string, steps []any, value string) (any, error) {
 	return nil, fmt.Errorf("the path %s cannot be written", quoted(path))
 }
 
-// attributes are the headers that Match asks for, none if it asks for none.
+// attributes returns the headers that satisfy the conditions on CloudEvents
+// attributes.
 func (m Mapping) attributes(id string) map[string][]string {
 	header := map[string][]string{}
 	for _, match := range m.Match {

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// EventType names what an event of the ledger says. It is the last token of
-// the event's subject.
+// EventType is the type of an event of the ledger, and the last token of the
+// event's subject.
 type EventType string
 
-// The events of a trade. A type that is not listed here was written by a newer
-// program: it is kept, shown and otherwise passed over.
+// The events of a trade. An event of a type that is not listed was written by a
+// newer program: it is kept and shown, and otherwise ignored.
 const (
-	Attempted EventType = "attempted" // the intent: a capture call may go out from here on
-	Answered  EventType = "answered"  // an answer that did not settle it
-	Queried   EventType = "queried"   // what Order Query said, where it did not settle it
+	Attempted EventType = "attempted" // the intent: a capture call may follow
+	Answered  EventType = "answered"  // an answer that did not settle the trade
+	Queried   EventType = "queried"   // an Order Query that did not settle the trade
 	Notified  EventType = "notified"  // a verified notification of the gateway
 	Released  EventType = "released"  // an operator sent a parked trade back to work
 	Retried   EventType = "retried"   // an operator sent a failed trade back to work
@@ -27,14 +27,14 @@ const (
 	Parked    EventType = "parked"    // outcome: an operator must look, with the reason
 )
 
-// EventTypes lists the types in the order in which a trade may meet them.
+// EventTypes lists the types, roughly in the order in which they occur.
 func EventTypes() []EventType {
 	return []EventType{
 		Attempted, Answered, Queried, Notified, Released, Retried, Withdrawn, Dismissed, Captured, Failed, Parked,
 	}
 }
 
-// Outcome reports whether the event ends the trade for us.
+// Outcome reports whether the event is an outcome: captured, failed or parked.
 func (t EventType) Outcome() bool { return t == Captured || t == Failed || t == Parked }
 
 func (t EventType) known() bool {
@@ -45,28 +45,28 @@ func (t EventType) known() bool {
 	return false
 }
 
-// Via says which call an event's Answer came from.
+// Via is the kind of call that gave an event's Answer.
 type Via string
 
-// The calls that give evidence.
+// The kinds of calls.
 const (
 	ViaCapture Via = "capture"
 	ViaQuery   Via = "query"
 )
 
-// Reasons of failed and parked outcomes. A failed outcome may also carry the
-// word of an order state: declined, failed, expired, cancelled.
+// Reasons of failed and parked outcomes. The reason of a failed outcome may also be
+// an order state: declined, failed, expired, cancelled.
 const (
 	ReasonWindowExceeded   = "window_exceeded"    // failed: the authorization's time is over
 	ReasonAmountExceeded   = "amount_exceeded"    // failed: more than was authorized
 	ReasonCurrencyMismatch = "currency_mismatch"  // failed: not the authorization's currency
 	ReasonTradeIncorrect   = "trade_incorrect"    // failed: the gateway knows no such authorization
-	ReasonAmountMismatch   = "amount_mismatch"    // parked: paid, but not what the job asked
+	ReasonAmountMismatch   = "amount_mismatch"    // parked: paid, but not the sum that the job requests
 	ReasonRequestIDRefused = "request_id_refused" // parked: two request_ids were refused
-	ReasonRefunded         = "refunded"           // parked: paid and given back
-	ReasonStateUnclear     = "state_unclear"      // parked: the gateway says a word we don't know
+	ReasonRefunded         = "refunded"           // parked: paid and refunded
+	ReasonStateUnclear     = "state_unclear"      // parked: the gateway shows an unknown order state
 	ReasonTradeUnknown     = "trade_unknown"      // parked: Order Query knows no such trade
-	ReasonUnresolved       = "unresolved"         // parked: the truth could not be learned in time
+	ReasonUnresolved       = "unresolved"         // parked: the result could not be found out in time
 	ReasonWithdrawn        = "withdrawn"          // failed: the job was withdrawn before any money moved
 
 	ReasonAmountUnreadable    = "amount_unreadable"    // parked: paid, with an amount that cannot be read
@@ -96,8 +96,8 @@ func ParkedReasons() []string {
 	}
 }
 
-// Notification is what a verified notification of the gateway said. It is
-// evidence; it ends nothing by itself.
+// Notification is a verified notification of the gateway. It is evidence and never
+// an outcome.
 type Notification struct {
 	Type          string     `json:"type,omitempty"` // payment, refund
 	OrderID       string     `json:"order_id,omitempty"`
@@ -108,24 +108,36 @@ type Notification struct {
 	// be read as an Amount.
 	AmountText string `json:"amount_text,omitempty"`
 	PaidTime   string `json:"paid_time,omitempty"` // Unix seconds, as they were sent
-	// Rendering names the way of signing that verified it; see package gateway.
+	// Rendering names the form in which the gateway signed it; see package gateway.
 	Rendering string `json:"rendering,omitempty"`
 }
 
-// SaysPaid reports whether the notification says that the money of a payment
-// was taken.
+// SaysPaid reports whether the notification says that a payment was captured.
 func (n *Notification) SaysPaid() bool {
 	return n != nil && n.State.Class() == OrderIsPaid && n.Type != "refund"
 }
 
+// Source is the message of a job, as the stream and the message itself say. The
+// publisher of a message chooses its headers: Publisher and the dead letter are what
+// the publisher claims.
+type Source struct {
+	Stream   string `json:"stream"`
+	Sequence uint64 `json:"sequence"`
+	// Publisher is the operator who published the message.
+	Publisher string `json:"publisher,omitempty"`
+	// DLQStream and DLQSequence name the dead letter whose job was published again.
+	DLQStream   string `json:"dlq_stream,omitempty"`
+	DLQSequence uint64 `json:"dlq_sequence,omitempty"`
+}
+
 // Event is one fact about a trade. Which members are set depends on Type.
 type Event struct {
-	ID      string    `json:"id"` // unique; a publish that timed out is recognised by it
+	ID      string    `json:"id"` // unique; it shows whether a publish that timed out was stored
 	Type    EventType `json:"type"`
 	TradeID string    `json:"trade_id"`
 	Time    time.Time `json:"time"`
-	Worker  string    `json:"worker"`         // who wrote it
-	Rule    string    `json:"rule,omitempty"` // the row of docs/state-machine.md that led here
+	Worker  string    `json:"worker"`         // the worker or command that wrote the event
+	Rule    string    `json:"rule,omitempty"` // the row of docs/state-machine.md that decided
 
 	// Of attempted. Attempt counts request_ids, Call counts capture calls.
 	Attempt    int       `json:"attempt,omitempty"`
@@ -133,16 +145,18 @@ type Event struct {
 	RequestID  string    `json:"request_id,omitempty"`
 	LeaseUntil time.Time `json:"lease_until,omitzero"` // the call has ended by then, for every worker
 	Job        *Job      `json:"job,omitempty"`
+	// Source is the message that asked for it; nil if it is not known.
+	Source *Source `json:"source,omitempty"`
 
 	// Of answered, queried and the outcomes: the evidence.
 	Via    Via     `json:"via,omitempty"`
 	Answer *Answer `json:"answer,omitempty"`
-	// RetryAt is the persisted schedule: nothing is asked before it unless a
-	// notification comes. Where queries agree, the next one is due when the
-	// settle time or their spacing is over, be that before or after it.
+	// RetryAt is the time of the next query, unless a notification comes. If
+	// queries agree, the next one is due when the settle time or their spacing is
+	// over, before or after RetryAt.
 	RetryAt time.Time `json:"retry_at,omitzero"`
-	// Excused: the intake of jobs was paused for a fault of ours when the answer
-	// came (rule 9). It counts for nothing against the trade.
+	// Excused means that the intake of jobs was paused for a fault of ours when the
+	// answer came (rule 9). The answer does not count against the trade.
 	Excused bool `json:"excused,omitempty"`
 
 	// Of the outcomes. OrderID is the shop's.
@@ -154,14 +168,16 @@ type Event struct {
 
 	Notification *Notification `json:"notification,omitempty"` // of notified
 
-	By   string `json:"by,omitempty"`   // of released, retried, withdrawn and dismissed, the acts of an operator: who
-	Note string `json:"note,omitempty"` // and why
+	By   string `json:"by,omitempty"`   // the operator, in released, retried, withdrawn and dismissed
+	Note string `json:"note,omitempty"` // and the operator's reason
+	// ApprovedBy is the second operator of an act that needs one (approval.above).
+	ApprovedBy string `json:"approved_by,omitempty"`
 }
 
-// ErrEvent is what every error about a ledger event wraps.
+// ErrEvent is wrapped by every error about a ledger event.
 var ErrEvent = errors.New("not a ledger event")
 
-// usualEvent is room for most events, in bytes.
+// usualEvent is a size that fits most events, in bytes.
 const usualEvent = 768
 
 // Encode writes the event as JSON.
@@ -189,7 +205,7 @@ func DecodeEvent(b []byte) (Event, error) {
 	return e, nil
 }
 
-// Sum returns the money that an outcome speaks of, zero where it says none.
+// Sum returns the amount of an outcome, zero if it has none.
 func (e Event) Sum() Amount {
 	a, err := ReadAmount(e.Amount, e.Currency)
 	if err != nil {

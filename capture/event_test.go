@@ -21,6 +21,7 @@ func sampleEvent(t testing.TB, kind capture.EventType) capture.Event {
 		e.Attempt, e.Call, e.RequestID, e.LeaseUntil = 1, 2, "ca51f2fas3i0f8uiw7efj6oe", eventTime.Add(time.Minute)
 		e.Job = &capture.Job{TradeID: "T1", Amount: euros(t, "24.90"), OrderID: "A-1", Description: "order A-1 <&> café",
 			NotifyURL: "https://shop.example/n?a=1&b=2", AuthorizedAmount: euros(t, "30"), AuthorizedAt: eventTime, CaptureBefore: eventTime.Add(time.Hour)}
+		e.Source = &capture.Source{Stream: "CAPTURE_JOBS", Sequence: 7, Publisher: "ada", DLQStream: "CAPTURE_DLQ", DLQSequence: 3}
 	case capture.Answered:
 		e.Via, e.RetryAt = capture.ViaCapture, eventTime.Add(time.Second)
 		e.Answer = &capture.Answer{Kind: capture.AnswerUnknown, Code: "-1000", Why: "internal error", HTTPStatus: 200, Latency: 7 * time.Millisecond}
@@ -29,7 +30,7 @@ func sampleEvent(t testing.TB, kind capture.EventType) capture.Event {
 	case capture.Notified:
 		e.Notification = &capture.Notification{Type: "payment", State: capture.OrderPaid, Amount: euros(t, "24.90")}
 	case capture.Released, capture.Retried, capture.Withdrawn, capture.Dismissed:
-		e.By, e.Note = "ada", "the bank confirmed"
+		e.By, e.Note, e.ApprovedBy = "ada", "the bank confirmed", "grace"
 	case capture.Captured, capture.Failed, capture.Parked:
 		e.Reason, e.Amount, e.Currency, e.OrderID, e.Corrects = "because", "24.90", "EUR", "A-1", "E0"
 		e.Answer = &capture.Answer{Kind: capture.AnswerDone, Code: "200", Order: order, ResponseID: "R1"}

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// jsonText writes JSON by appending, to the byte as encoding/json writes the
-// structs by their tags; a test holds it to them. Every event of every job is
-// written once, and reflection would take most of that.
+// jsonText appends JSON, byte for byte as encoding/json writes the structs with
+// their tags; a test compares the two. Reflection would be most of the cost of
+// writing an event.
 type jsonText struct {
 	b   []byte
 	err error
@@ -29,6 +29,10 @@ func (w *jsonText) event(e *Event) {
 		w.name("job")
 		w.job(e.Job)
 	}
+	if e.Source != nil {
+		w.name("source")
+		w.source(e.Source)
+	}
 	w.textIf("via", string(e.Via))
 	if e.Answer != nil {
 		w.name("answer")
@@ -47,6 +51,7 @@ func (w *jsonText) event(e *Event) {
 	}
 	w.textIf("by", e.By)
 	w.textIf("note", e.Note)
+	w.textIf("approved_by", e.ApprovedBy)
 	w.close()
 }
 
@@ -62,6 +67,18 @@ func (w *jsonText) job(j *Job) {
 	w.timeIf("capture_before", j.CaptureBefore)
 	w.textIf("notify_url", j.NotifyURL)
 	w.textIf("cleaned", j.Cleaned)
+	w.close()
+}
+
+func (w *jsonText) source(s *Source) {
+	w.open()
+	w.text("stream", s.Stream)
+	w.count("sequence", s.Sequence)
+	w.textIf("publisher", s.Publisher)
+	w.textIf("dlq_stream", s.DLQStream)
+	if s.DLQSequence != 0 {
+		w.count("dlq_sequence", s.DLQSequence)
+	}
 	w.close()
 }
 
@@ -133,6 +150,11 @@ func (w *jsonText) textIf(name, value string) {
 	}
 }
 
+func (w *jsonText) count(name string, n uint64) {
+	w.name(name)
+	w.b = strconv.AppendUint(w.b, n, 10)
+}
+
 func (w *jsonText) numberIf(name string, n int64) {
 	if n != 0 {
 		w.name(name)
@@ -147,7 +169,8 @@ func (w *jsonText) flagIf(name string, flag bool) {
 	}
 }
 
-// time fails for years that RFC 3339 cannot write; the first error stays.
+// time appends a time. Years that RFC 3339 cannot write are an error; the first
+// error is kept.
 func (w *jsonText) time(name string, t time.Time) {
 	w.name(name)
 	w.b = append(w.b, '"')

@@ -80,6 +80,8 @@ func (f filler) fill(v reflect.Value) {
 		v.SetBool(f.IntN(2) == 0)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(f.Int64() >> f.IntN(64))
+	case reflect.Uint64:
+		v.SetUint(f.Uint64() >> f.IntN(64))
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		f.fill(v.Elem())

@@ -2,16 +2,16 @@ package capture
 
 import "time"
 
-// Agreement is a run of Order Queries that said the same.
+// Agreement is a run of Order Queries with the same result.
 type Agreement struct {
 	What Sight
 	At   []time.Time
 }
 
-// Sight is what a query showed, as far as agreement goes.
+// Sight is the result of a query for the purpose of agreement.
 type Sight string
 
-// The sights that have to agree before anything follows from them.
+// The results of which several have to agree before they count.
 const (
 	SawAuthorized Sight = "authorized"
 	SawNoTrade    Sight = "no such trade"
@@ -38,9 +38,9 @@ func (s *State) queried(e *Event) {
 	s.AuthorizedSum = s.shown(e)
 }
 
-// shown remembers what an Order Query showed of the authorization, whatever
-// followed from it. It returns the authorized sum, zero if the order is not open,
-// and the last one if the query said nothing.
+// shown stores the authorization that an Order Query showed. It returns the
+// authorized sum: zero if the order is not open, the last known one if the query
+// did not show it.
 func (s *State) shown(e *Event) Amount {
 	order := e.Answer.Order
 	if e.Answer.Kind != AnswerDone || order == nil {
@@ -54,8 +54,8 @@ func (s *State) shown(e *Event) Amount {
 	return order.Amount
 }
 
-// raise keeps the highest authorized sum. One of another currency than the job's
-// is not above or below anything.
+// raise keeps the highest authorized sum. A sum in another currency than the job's
+// cannot be compared and is ignored.
 func (s *State) raise(sum Amount) {
 	ours := s.Job.TradeID == "" || s.Job.Amount.Currency() == sum.Currency()
 	if ours && (s.HighestSum.Currency() != sum.Currency() || s.HighestSum.less(sum)) {
@@ -63,8 +63,8 @@ func (s *State) raise(sum Amount) {
 	}
 }
 
-// oldest is how long before it is seen an authorization may have been made, to
-// be believed: a deadline must not come from nonsense.
+// oldest is the greatest age at which an authorization's created_at is accepted: a
+// deadline must not come from a wrong time.
 const oldest = 400 * 24 * time.Hour
 
 func (s *State) createdAt(at, seen time.Time) {
@@ -99,8 +99,8 @@ func (s *State) asked(answer *Answer) {
 	}
 }
 
-// with adds one query. A query that told nothing neither agrees nor
-// contradicts; one that told something else starts over.
+// with returns the agreement with one more query. A query without a result neither
+// agrees nor contradicts; a different result starts a new run.
 func (a Agreement) with(answer Answer, at time.Time) Agreement {
 	sight, told := answer.sight()
 	switch {
@@ -111,17 +111,17 @@ func (a Agreement) with(answer Answer, at time.Time) Agreement {
 	case sight != a.What:
 		return Agreement{What: sight, At: []time.Time{at}}
 	}
-	// A fresh slice: states are values, and two must not share a tail.
+	// A new slice: states are values, and two states must not share an array.
 	run := make([]time.Time, len(a.At), len(a.At)+1)
 	copy(run, a.At)
 	return Agreement{What: sight, At: append(run, at)}
 }
 
-// askedAt is when the question was sent whose answer came at the given time.
-// An answer says what was true then, and may have travelled long.
+// askedAt returns the time when the query was sent whose answer came at the given
+// time. The answer shows the state at the time of the query.
 func (a Answer) askedAt(came time.Time) time.Time { return came.Add(-a.Latency) }
 
-// sight sorts the answer to an Order Query; told is false where it says
+// sight returns the result of an Order Query; told is false if the answer shows
 // nothing about the trade.
 func (a Answer) sight() (sight Sight, told bool) {
 	switch {

@@ -267,7 +267,7 @@ func TestNewDecoderRefuses(t *testing.T) {
 		{"space around a name", fields("amount", "payment. total"), []string{`"payment. total"`}},
 		{"path without end", fields("amount", strings.Repeat("a.", 64)+"a"), []string{"64"}},
 		{"field from an attribute", fields("order_id", "ce-subject"), []string{"order_id", "ce-subject"}},
-		{"field inside a field", fields("currency", "amount.currency"), []string{`"amount"`, "not both"}},
+		{"field inside a field", fields("currency", "amount.currency"), []string{`"amount"`, "both a text and an object"}},
 		{"all at once", capture.Mapping{Fields: map[string]capture.Field{"x": capture.At("y"), "amount": capture.At("")}}, []string{`"x"`, "amount: the path is empty"}},
 		{"match without path", match(capture.Match{Path: "", Value: "x"}), []string{"jobs.match", "empty"}},
 		{"match without value", match(capture.Match{Path: "kind", Value: ""}), []string{`"kind"`, "value"}},

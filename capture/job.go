@@ -13,7 +13,7 @@ const AuthorizationWindow = 30 * 24 * time.Hour
 // Job asks for one capture of one trade.
 type Job struct {
 	TradeID string // the gateway's name of the authorization
-	Amount  Amount // what to capture
+	Amount  Amount // the sum to capture
 	// The rest is optional.
 	OrderID          string    // the shop's own name of the order
 	Description      string    // sent to the gateway
@@ -21,15 +21,15 @@ type Job struct {
 	AuthorizedAmount Amount    // what was authorized, in the same currency
 	AuthorizedAt     time.Time // when
 	CaptureBefore    time.Time // no capture call is made from then on
-	// Cleaned names the fields whose text was cleaned when the job was read, with
-	// commas between: what cannot be printed was left out, a description that was
-	// too long was cut.
+	// Cleaned lists the fields whose text was changed when the job was read,
+	// separated by commas: characters that cannot be printed were removed, a long
+	// description was cut.
 	Cleaned string
 }
 
-// Deadline returns the moment from which no capture call is made: the earlier
-// of CaptureBefore and AuthorizedAt plus the gateway's window (Policy.Window).
-// It is the zero time if the job says neither; see also State.Deadline.
+// Deadline returns the moment from which no capture call is made: the earlier of
+// CaptureBefore and AuthorizedAt plus the gateway's window (Policy.Window). It is
+// the zero time if the job has neither; see also State.Deadline.
 func (j Job) Deadline(window time.Duration) time.Time {
 	var end time.Time
 	if !j.AuthorizedAt.IsZero() {
@@ -44,10 +44,9 @@ func (j Job) Deadline(window time.Duration) time.Time {
 	return end
 }
 
-// TradeKey returns the one spelling under which a trade is kept: a trade_id in
-// the form of a UUID is one trade in any letter case (rule 7), so it is written
-// in lower case; any other trade_id is kept as it is. The gateway gets the
-// spelling of the job, the ledger's subjects hold the key.
+// TradeKey returns the spelling of a trade_id in the ledger: a trade_id in the form
+// of a UUID is one trade in any letter case (rule 7), so it is written in lower
+// case; any other trade_id is unchanged. The gateway gets the job's spelling.
 func TradeKey(tradeID string) string {
 	if !uuidForm(tradeID) {
 		return tradeID
@@ -77,7 +76,7 @@ func uuidForm(s string) bool {
 // SameTrade reports whether two trade_ids name one trade.
 func SameTrade(a, b string) bool { return a == b || TradeKey(a) == TradeKey(b) }
 
-// jobJSON is the job on the wire and in the ledger.
+// jobJSON is the JSON form of a job, in messages and in the ledger.
 type jobJSON struct {
 	TradeID          string    `json:"trade_id"`
 	Amount           string    `json:"amount"`
@@ -91,7 +90,7 @@ type jobJSON struct {
 	Cleaned          string    `json:"cleaned,omitempty"`
 }
 
-// MarshalJSON writes the job as it stands on the wire.
+// MarshalJSON writes the job as a message without a mapping has it.
 func (j Job) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jobJSON{
 		TradeID: j.TradeID, Amount: j.Amount.Number(), Currency: j.Amount.Currency(),
@@ -101,8 +100,8 @@ func (j Job) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// UnmarshalJSON reads a job that MarshalJSON wrote, as the ledger does. It is
-// not the way to read an untrusted job: use Decoder.
+// UnmarshalJSON reads a job that MarshalJSON wrote, as the ledger does. It does not
+// check an untrusted job: use Decoder.
 func (j *Job) UnmarshalJSON(b []byte) error {
 	var w jobJSON
 	if err := json.Unmarshal(b, &w); err != nil {

@@ -16,19 +16,19 @@ const (
 	maxURL         = 512
 )
 
-// Times outside these years are a unit mistaken or a default value that was
-// sent by accident, such as the year 1.
+// Times outside these years have a wrong unit, or are a default value that was sent
+// by mistake, such as the year 1.
 const (
 	firstYear = 2000
 	lastYear  = 2199
 )
 
-// rfc3339 holds to the letter of it; time.Parse also takes one digit for the
-// hour, a comma for the point, and zones that are days away.
+// rfc3339 matches exactly the form that RFC 3339 defines; time.Parse also accepts
+// an hour of one digit, a comma for the point, and zones of several days.
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
-// ValidTradeID reports whether s is 1 to 64 of A-Z a-z 0-9 _ -. Anything else
-// could not be one token of a NATS subject, on which the ledger's guard rests.
+// ValidTradeID reports whether s is 1 to 64 of A-Z a-z 0-9 _ -. Anything else might
+// not be one token of a NATS subject, which the ledger's guard needs.
 func ValidTradeID(s string) bool {
 	if len(s) == 0 || len(s) > maxTradeID {
 		return false
@@ -43,18 +43,18 @@ func ValidTradeID(s string) bool {
 	return true
 }
 
-// jobReader makes a job of the values found. The first error stays, and makes
-// what is read after it empty.
+// jobReader makes a job from the values found. After the first error every further
+// value is read as empty.
 type jobReader struct {
 	d     *Decoder
 	raw   [fieldCount][]byte
-	from  [fieldCount]string       // the path that led to the value
-	cells *[len(fieldNames)]string // instead of raw, of a table's row
+	from  [fieldCount]string       // the path at which the value was found
+	cells *[len(fieldNames)]string // instead of raw, for a row of a table
 	err   error
 }
 
-// find reads the value of each field from a document: of several paths, the
-// first that leads to one counts.
+// find reads the value of each field from a document, at the first path that leads
+// to a value.
 func (r *jobReader) find(doc *document) error {
 	var few [fieldCount][]byte // enough without a mapping, and on the stack
 	found := few[:]
@@ -80,7 +80,7 @@ func (r *jobReader) find(doc *document) error {
 	return nil
 }
 
-// result is the job, or the first fault.
+// result returns the job, or the first error.
 func (r *jobReader) result() (Job, error) {
 	j := r.job()
 	if r.err != nil {
@@ -89,11 +89,10 @@ func (r *jobReader) result() (Job, error) {
 	return j, nil
 }
 
-// mapped reports whether the field comes from a shape that is not ours, and is
-// normalised.
+// mapped reports whether the field comes from a mapped message and is normalised.
 func (r *jobReader) mapped(field int) bool { return r.cells != nil || r.d.fields.fields[field].mapped }
 
-// path is what an error calls the field.
+// path returns the name of the field in errors.
 func (r *jobReader) path(field int) string {
 	switch f := &r.d.fields.fields[field]; {
 	case r.cells != nil || len(f.sources) == 0:
@@ -147,7 +146,7 @@ func defaultDescription(j Job) string {
 	return "capture of " + j.TradeID
 }
 
-// agree checks the fields against each other.
+// agree checks that the fields do not contradict each other.
 func (r *jobReader) agree(j Job) {
 	if r.err != nil {
 		return
@@ -199,8 +198,8 @@ func (r *jobReader) text(field int) (text string, ok bool) {
 	return "", false
 }
 
-// whole refuses text that was damaged on its way. A description is cleaned of
-// it instead.
+// whole refuses text with signs of a wrong character encoding. In a description
+// these are removed instead.
 func (r *jobReader) whole(field int, text string) string {
 	if field != fieldDescription && strings.ContainsRune(text, utf8.RuneError) {
 		r.fail(MalformedField, field, "holds U+FFFD or half a surrogate pair: the text was damaged on its way")
@@ -208,7 +207,7 @@ func (r *jobReader) whole(field int, text string) string {
 	return text
 }
 
-// number takes a number of a foreign event by its text, digit by digit.
+// number returns a number of a mapped event as the text that was written.
 func (r *jobReader) number(field int, raw []byte) (string, bool) {
 	if bytes.ContainsAny(raw, "eE") {
 		reason := MalformedAmount
@@ -224,12 +223,12 @@ func (r *jobReader) number(field int, raw []byte) (string, bool) {
 func (r *jobReader) required(field int) string {
 	text, ok := r.text(field)
 	if !ok {
-		r.fail(MalformedMissing, field, "the member is required and is not there, or is null")
+		r.fail(MalformedMissing, field, "the member is required, but it is absent or null")
 	}
 	return text
 }
 
-// optional takes blank text as absent.
+// optional treats blank text as absent.
 func (r *jobReader) optional(field int) string {
 	text, _ := r.text(field)
 	if strings.TrimSpace(text) == "" {
@@ -245,20 +244,20 @@ func (r *jobReader) tradeID(s string) string {
 	return s
 }
 
-// orderID reads what identifies the order: marks without a shape of their own
-// are left out, everything else stays.
+// orderID reads the order_id: invisible characters are removed, all others are
+// kept.
 func (r *jobReader) orderID() (text string, changed bool) {
 	given := r.optional(fieldOrderID)
 	if n := utf8.RuneCountInString(given); n > maxOrderID {
-		r.fail(MalformedField, fieldOrderID, fmt.Sprintf("has %d characters, at most %d are allowed", n, maxOrderID))
+		r.fail(MalformedField, fieldOrderID, fmt.Sprintf("has %d characters; at most %d are allowed", n, maxOrderID))
 	}
 	text = cleaned(given)
 	r.standsAlone(fieldOrderID, text)
 	return text, text != given
 }
 
-// description reads a line of text. It is for the eye, so that nothing about it
-// costs a capture: it is cleaned, and cut if it is too long.
+// description reads the description. It is for readers only, so no fault in it
+// prevents a capture: it is cleaned, and cut if it is too long.
 func (r *jobReader) description() (text string, changed bool) {
 	given := r.optional(fieldDescription)
 	text = shortened(cleaned(given), maxDescription)
@@ -266,15 +265,15 @@ func (r *jobReader) description() (text string, changed bool) {
 	return text, text != given
 }
 
-// url reads the notification address. It is never repeated in an error: it may
-// hold a password or a token.
+// url reads the notification address. Errors never repeat it, because it may hold a
+// password or a token.
 func (r *jobReader) url() string {
 	text := r.optional(fieldNotifyURL)
 	if text == "" {
 		return ""
 	}
 	if len(text) > maxURL {
-		r.fail(MalformedURL, fieldNotifyURL, fmt.Sprintf("has %d bytes, at most %d are allowed", len(text), maxURL))
+		r.fail(MalformedURL, fieldNotifyURL, fmt.Sprintf("has %d bytes; at most %d are allowed", len(text), maxURL))
 	} else if err := r.d.hosts.check(text); err != nil {
 		r.fail(MalformedURL, fieldNotifyURL, err.Error())
 	}
@@ -282,8 +281,9 @@ func (r *jobReader) url() string {
 	return text
 }
 
-// standsAlone refuses a text that the gateway could read as a parameter beside its
-// own parameter: what is signed of a call is joined raw.
+// standsAlone refuses a text that contains a parameter of the gateway's call, as in
+// "&amount=": the signature covers the parameters joined without encoding, and
+// could not tell the two apart.
 func (r *jobReader) standsAlone(field int, text string) {
 	if SignsAsSeveral(text) {
 		r.fail(MalformedField, field, "holds an & with the name of a parameter of the gateway's call and = behind it, as in &amount=; "+

@@ -10,10 +10,10 @@ import (
 	"github.com/theory/jsonpath/spec"
 )
 
-// maxQuery bounds the text of a JSONPath query.
+// maxQuery is the greatest length of a JSONPath query.
 const maxQuery = 512
 
-// pathQuery is a JSONPath of the mapping, and the slot where its value is found.
+// pathQuery is a JSONPath of the mapping, and the slot for its value.
 type pathQuery struct {
 	path *jsonpath.Path
 	text string
@@ -27,25 +27,25 @@ func compileQuery(text string, slot int) (pathQuery, error) {
 		return pathQuery{}, fmt.Errorf("the path %s has more than %d bytes", quoted(text), maxQuery)
 	}
 	if !graphic(text) {
-		return pathQuery{}, fmt.Errorf("the path %s holds what cannot be printed", quoted(text))
+		return pathQuery{}, fmt.Errorf("the path %s holds a character that cannot be printed", quoted(text))
 	}
 	path, err := jsonpath.Parse(text)
 	if err != nil {
 		what := strings.TrimPrefix(err.Error(), jsonpath.ErrPathParse.Error()+": ")
-		return pathQuery{}, fmt.Errorf("the path %s is no JSONPath (RFC 9535): %s", quoted(text), what)
+		return pathQuery{}, fmt.Errorf("the path %s is not a JSONPath (RFC 9535): %s", quoted(text), what)
 	}
 	return pathQuery{path, text, slot}, nil
 }
 
-// document is the object that holds the job. Its tree is made when the first
-// JSONPath asks for it.
+// document is the object that holds the job. Its tree is built for the first
+// JSONPath.
 type document struct {
 	raw  []byte
 	tree any
 }
 
-// find puts the value of each query into its slot. Before the first is applied,
-// no object of the document may have a member twice: of two, a tree holds one.
+// find puts the value of each query into its slot. No object of the document may
+// have a member twice, because the tree would keep only one of the two.
 func (d *document) find(queries []pathQuery, out [][]byte) error {
 	if len(queries) == 0 || d.raw == nil {
 		return nil
@@ -86,14 +86,14 @@ func (q pathQuery) find(tree any) ([]byte, error) {
 	case count == 0:
 		return nil, nil
 	case count > 1:
-		return nil, malformed(MalformedField, q.text, fmt.Sprintf("leads to %d values, and one is needed: one event is one capture. "+
-			"Narrow the path if one of them is meant, or publish one message for each capture", count))
+		return nil, malformed(MalformedField, q.text, fmt.Sprintf("leads to %d values, but a field needs one: one event is one capture. "+
+			"Select one of them in the path, or publish one message for each capture", count))
 	}
 	return textOf(one), nil
 }
 
-// selects applies the query. If the library panics, the event is at fault: the
-// job would be delivered again and again otherwise.
+// selects applies the query. A panic of the library becomes an error about the
+// event: otherwise the job would be redelivered without end.
 func (q pathQuery) selects(tree any) (found []any, err error) {
 	defer func() {
 		if recover() != nil {
@@ -103,8 +103,8 @@ func (q pathQuery) selects(tree any) (found []any, err error) {
 	return q.path.Select(tree), nil
 }
 
-// textOf is a value of a tree as JSON text. Of an array or object only the kind
-// is kept: no field is one.
+// textOf returns a value of a tree as JSON text. For an array or object only the
+// kind matters, because no field can be one.
 func textOf(value any) []byte {
 	switch v := value.(type) {
 	case string:
@@ -127,9 +127,8 @@ func jsonString(s string) []byte {
 	return b
 }
 
-// treeOf makes a tree of a valid value. Numbers stay the text that was written:
-// an amount never passes through a float. A member that occurs twice is a
-// fault.
+// treeOf returns a valid value as a tree. Numbers are kept as text, so that an
+// amount never becomes a float. A member that occurs twice is an error.
 func treeOf(raw []byte) (any, error) {
 	switch raw[skipSpace(raw, 0)] {
 	case '{':
@@ -151,7 +150,7 @@ func objectTree(raw []byte) (any, error) {
 	for quoted, value := range Members(raw) {
 		name := string(memberName(quoted))
 		if _, twice := tree[name]; twice {
-			return nil, malformed(MalformedDuplicate, shownName(name), "the member occurs twice; which one is meant?")
+			return nil, malformed(MalformedDuplicate, shownName(name), "the member occurs twice; publish it once")
 		}
 		v, err := treeOf(value)
 		if err != nil {
@@ -174,10 +173,10 @@ func arrayTree(raw []byte) (any, error) {
 	return list, nil
 }
 
-// maxShownPath bounds the place of a doubled member in an error.
+// maxShownPath is the greatest length of a path in an error.
 const maxShownPath = 120
 
-// inside puts the name of the outer member before the place of an error.
+// inside adds the name of the outer member to the path in an error.
 func inside(err error, name string) error {
 	bad, ok := errors.AsType[*MalformedError](err)
 	if !ok || len(bad.Field)+len(name) > maxShownPath {
@@ -197,7 +196,7 @@ func shownName(name string) string {
 	return name
 }
 
-// steps are the names and indexes of a query that leads to one place; ok is
+// steps returns the names and indexes of a query that leads to one place; ok is
 // false for any other query.
 func (q pathQuery) steps() (steps []any, ok bool) {
 	for _, segment := range q.path.Query().Segments() {
@@ -220,7 +219,7 @@ func (q pathQuery) steps() (steps []any, ok bool) {
 	return steps, len(steps) > 0
 }
 
-// firstName is the member that the query begins with, "" if it may be any.
+// firstName returns the member that the query begins with, "" if it may be any.
 func (q pathQuery) firstName() string {
 	segments := q.path.Query().Segments()
 	if len(segments) == 0 || segments[0].IsDescendant() || len(segments[0].Selectors()) != 1 {

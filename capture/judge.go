@@ -8,18 +8,19 @@ import (
 // Finding is an answer together with the call that gave it.
 type Finding struct {
 	Via    Via
-	Call   int // of ViaCapture: the number of the capture call that was answered
+	Call   int // the number of the capture call, for ViaCapture
 	Answer Answer
-	// Asked is when the question was asked, by the clock of who judges it; zero
-	// where only Answer.Latency tells.
+	// Asked is the time of the call by the clock of the process that judges it; if
+	// it is zero, Answer.Latency counts.
 	Asked time.Time
-	// Excused: the intake of jobs is paused for a fault of ours. No refusal
-	// becomes an outcome then, and none counts against its trade (rule 9).
+	// Excused means that the intake of jobs is paused for a fault of ours. Then no
+	// refusal becomes an outcome, and none counts against its trade (rule 9).
 	Excused bool
 }
 
-// age is how long ago the question was asked. The client's measure ends where it
-// read the answer; who judges it may have stood still, or read a ledger, since.
+// age returns the time since the call. Answer.Latency ends when the client has read
+// the answer; the process may have been stopped, or have read the ledger, after
+// that.
 func (f *Finding) age(now time.Time) time.Duration {
 	if f.Asked.IsZero() {
 		return f.Answer.Latency
@@ -27,11 +28,11 @@ func (f *Finding) age(now time.Time) time.Duration {
 	return max(f.Answer.Latency, now.Sub(f.Asked))
 }
 
-// verdict drafts an event.
+// verdict returns the event that a row writes, without id, time and worker.
 type verdict = func(situation, *Finding) *Event
 
-// judgeRow is a line of the table of evidence: the first whose condition holds
-// decides what is written down.
+// judgeRow is a row of the table of Judge: the first row whose condition holds
+// decides which event is written.
 type judgeRow struct {
 	name string
 	rule string
@@ -42,18 +43,18 @@ type judgeRow struct {
 }
 
 var judgeCaptureTable = []judgeRow{
-	{"already captured", "11", "the trade is captured", "nothing: captured is never taken back", phaseIs(PhaseCaptured), nothing},
+	{"already captured", "11", "the trade is captured", "nothing: captured is never replaced", phaseIs(PhaseCaptured), nothing},
 	{"paid, answered", "6", "done: paid, and trade, amount and currency are the intent's",
 		"captured (correcting a failed or parked outcome)", captureDone, settleCaptured},
 	{"late answer", "7", "the answer of an earlier call, or the trade has an outcome by now",
-		"nothing: what followed was decided without it", answerLate, nothing},
+		"nothing: later events were decided without the answer", answerLate, nothing},
 	{"unsettled", "2, 3, 5, 9", "any other answer: unknown, not sent, -4118, our fault, a refusal, which Order Query has to explain",
 		"answered, with the time of the next try", anyFinding, note(Answered)},
 }
 
 var judgeQueryTable = []judgeRow{
-	{"already captured", "11", "the trade is captured", "nothing: captured is never taken back", phaseIs(PhaseCaptured), nothing},
-	{"no job known", "6", "no job has named a sum for the trade yet", "queried, with the time of the next try", noJob, note(Queried)},
+	{"already captured", "11", "the trade is captured", "nothing: captured is never replaced", phaseIs(PhaseCaptured), nothing},
+	{"no job known", "6", "no job of the trade is known, so the requested sum is unknown", "queried, with the time of the next try", noJob, note(Queried)},
 	{"paid", "6, 11", "paid, and the amount agrees: the job's, or the authorized one if an attempt of ours is in the ledger",
 		"captured (correcting a failed or parked outcome)", paidAgrees, settleCaptured},
 	{"paid, unreadable", "6", "paid, with an amount that cannot be read",
@@ -61,18 +62,17 @@ var judgeQueryTable = []judgeRow{
 	{"paid otherwise", "6", "paid, with another amount or currency",
 		"parked: amount_mismatch", andNotParked(orderIs(OrderIsPaid)), settle(Parked, ReasonAmountMismatch)},
 	{"refunded", "5", "refunded", "parked: refunded", andNotParked(isRefunded), settle(Parked, ReasonRefunded)},
-	{"unclear", "5", "a state we do not know", "parked: state_unclear", andNotParked(orderIs(OrderIsUnclear)), settle(Parked, ReasonStateUnclear)},
+	{"unclear", "5", "an order state that is unknown or whose meaning is unclear", "parked: state_unclear", andNotParked(orderIs(OrderIsUnclear)), settle(Parked, ReasonStateUnclear)},
 	{"notified paid", "11", "a notification newer than the last intent says paid, and an hour later Order Query still says something else",
 		"parked: notified_paid", andNotParked(notificationUnconfirmed), settle(Parked, ReasonNotifiedPaid)},
 
-	// None of the following holds while a newer notification says paid. But for
-	// the first, none that rests on what the gateway refuses holds for an excused
-	// answer.
+	// None of the following rows holds while a newer notification says paid. Except
+	// for the first, no row that depends on a refusal holds for an excused answer.
 	{"dead", "5, 11", "declined, failed, expired or cancelled",
 		"failed, with that word as the reason", mayFail(orderIs(OrderIsDead)), failForState},
-	{"withdrawn", "13", "authorized or no such trade, the job is withdrawn, and no call of ours can land any more",
+	{"withdrawn", "13", "authorized or no such trade, the job is withdrawn, and no call of ours can take effect any more",
 		"failed: withdrawn", open(mayFail(withdrawnUnpaid)), settle(Failed, ReasonWithdrawn)},
-	{"window over", "10", "authorized or no such trade, the deadline has passed (or the gateway's window, if the last call was refused with -4089), and no call of ours can land any more: after a call in doubt, or with a refusal that is not explained, authorized for `reconcile.final` after the last call",
+	{"window over", "10", "authorized or no such trade, the deadline has passed (or the gateway's window, if the last call was refused with -4089), and no call of ours can take effect any more: after a call in doubt, or with a refusal that is not explained, authorized for `reconcile.final` after the last call",
 		"failed: window_exceeded", mayFail(windowClosedOn), settle(Failed, ReasonWindowExceeded)},
 	{"refusal explained", "5", "the last call was refused, and the query explains it: -4084, the authorized sum is below the one asked and no call is in doubt; -4085, the currency is another",
 		"failed, with the refusal as the reason", open(mayFail(refusalExplained)), failForRefusal},
@@ -84,20 +84,19 @@ var judgeQueryTable = []judgeRow{
 		"parked: refusal_contradicted", open(mayPark(deadContradicted)), settle(Parked, ReasonRefusalContradicted)},
 	{"sum lowered", "3, 5", "a call is in doubt, and `agree` queries after the settle time show less authorized than before it: the call may have captured the difference",
 		"parked: sum_lowered", open(mayPark(sumLowered)), settle(Parked, ReasonSumLowered)},
-	{"second id refused", "4", "authorized, and two request_ids that were never sent before were answered -4118",
+	{"second id refused", "4", "authorized, and two request_ids that were never sent before were refused with -4118",
 		"parked: request_id_refused", open(mayPark(secondIDRefused)), settle(Parked, ReasonRequestIDRefused)},
-	{"nothing settles it", "5, 10", "five answers settled nothing: refusals that were not explained, or codes we do not know; an hour has passed since the first, or all were -3001",
+	{"nothing settles it", "5, 10", "five answers settled nothing: unexplained refusals or unknown codes; an hour has passed since the first, or all were -3001",
 		"parked: request_refused (-3001), refusal_contradicted or unknown_code", open(mayPark(spent)), parkSpent},
-	{"seen", "2, 3", "anything else: authorized, in progress, or the query told nothing",
+	{"seen", "2, 3", "anything else: authorized, in progress, or a query without a result",
 		"queried, with the time of the next try", anyFinding, note(Queried)},
 }
 
-// Judge says what an answer proves about a trade, as the event to append, nil
-// if there is nothing to append. The shell fills in id, time and worker,
-// and of answered and queried the time of the next try.
-//
-// job is the job at hand; it is nil if an operator, a notification or a batch
-// asks. now is when the answer arrived. It changes neither s nor job.
+// Judge returns the event that follows from an answer about a trade, nil if there
+// is nothing to append. The caller fills in id, time and worker, and for answered
+// and queried the time of the next try. job is the job of the delivery; it is nil
+// for queries of an operator, a notification or a batch. now is when the answer
+// arrived. It changes neither s nor job.
 func Judge(s *State, job *Job, f Finding, now time.Time, p Policy) *Event {
 	v := &facts{s: s, job: job, now: now, p: p.OrDefault()}
 	f.Answer.Latency = f.age(now)
@@ -140,8 +139,8 @@ func settle(t EventType, reason string) verdict {
 	return func(v situation, _ *Finding) *Event { return v.outcome(t, reason) }
 }
 
-// settleCaptured names the amount that was asked for: of the intent, unless the
-// money that is there is that of an earlier ask.
+// settleCaptured returns a captured outcome with the requested amount: the
+// intent's, unless an earlier request of the trade was paid.
 func settleCaptured(v situation, f *Finding) *Event {
 	e := v.outcome(Captured, "")
 	seen := f.Answer.Order.Amount
@@ -169,9 +168,9 @@ func parkSpent(v situation, f *Finding) *Event {
 	return v.outcome(Parked, ReasonUnknownCode)
 }
 
-// Refusal names what a capture call was refused for, "" if the answer is no
-// refusal that is about the request or the trade. It proves nothing by itself:
-// an Order Query has to explain it (rule 5).
+// Refusal returns the reason of a refused capture call, "" if the answer is not a
+// refusal of the request or the trade. It proves nothing by itself: an Order Query
+// has to explain it (rule 5).
 func (a Answer) Refusal() string {
 	if a.Kind != AnswerRefused {
 		return ""
@@ -195,9 +194,10 @@ func (a Answer) Refusal() string {
 	return ""
 }
 
-// captureDone: an answer to an earlier call may be about an earlier ask, whose
-// amount the client has compared with its request; one to the last call must
-// agree with the intent as well.
+// captureDone reports whether the answer to a capture call proves the capture. The
+// client has compared the answer with its request. An answer to an earlier call may
+// be about an earlier request; an answer to the last call must agree with the
+// intent too.
 func captureDone(v situation, f *Finding) bool {
 	if f.Answer.Kind != AnswerDone || !orderIs(OrderIsPaid)(v, f) || f.Answer.Order.Amount.IsZero() {
 		return false
@@ -219,9 +219,10 @@ func isRefunded(_ situation, f *Finding) bool {
 	return f.Answer.Kind == AnswerDone && f.Answer.Order != nil && f.Answer.Order.State == OrderRefunded
 }
 
-// paidAgrees is rule 6. Whether Order Query shows the captured or the
-// authorized amount after a partial capture is unverified, so both are taken,
-// the latter only for a capture that we announced ourselves.
+// paidAgrees reports whether the paid amount agrees with the job (rule 6). Whether
+// Order Query shows the captured or the authorized amount after a partial capture
+// is unverified, so both agree; the authorized amount only if the ledger holds an
+// intent.
 func paidAgrees(v situation, f *Finding) bool {
 	if !orderIs(OrderIsPaid)(v, f) {
 		return false
@@ -236,53 +237,55 @@ func paidAgrees(v situation, f *Finding) bool {
 	return v.s.Call > 0 && !v.newAsk() && seen == job.AuthorizedAmount
 }
 
-// firstAsk: a failed trade that a corrected job reopened was paid after all, as
-// one of the jobs that failed before had asked.
+// firstAsk reports whether the paid amount is that of an earlier request of the
+// trade: one that failed before a corrected job reopened the trade.
 func (v situation) firstAsk(seen Amount) bool {
 	return v.reopened() && slices.ContainsFunc(v.s.FailedRequests, func(r FailedRequest) bool { return r.Job.Amount == seen })
 }
 
-// finds is a condition on the trade and on what was found.
+// finds is a condition on the trade and the finding.
 type finds = func(situation, *Finding) bool
 
-// andNotParked keeps a parked trade from being parked again by every query
-// that sees the same.
+// andNotParked restricts a condition to trades that are not parked, so that a query
+// with the same result does not park a trade again.
 func andNotParked(c finds) finds {
 	return func(v situation, f *Finding) bool { return v.phase() != PhaseParked && c(v, f) }
 }
 
-// mayFail keeps a failed trade from being failed again, unless the job at hand
-// asks for something else and needs an end of its own, and any trade while a
-// notification says paid.
+// mayFail restricts a condition to trades that may be failed: not while a
+// notification says paid, and a failed trade not again, unless the job has another
+// request, which needs an outcome of its own.
 func mayFail(c finds) finds {
 	return func(v situation, f *Finding) bool {
 		return !v.notifiedPaid() && (v.phase() != PhaseFailed || v.reopened()) && c(v, f)
 	}
 }
 
-// mayPark keeps what was refused while the intake is paused from being held
-// against the trade, and leaves a notification that says paid its time.
+// mayPark restricts a condition to answers that may park the trade: not while the
+// intake is paused, and not while a notification says paid.
 func mayPark(c finds) finds {
 	return func(v situation, f *Finding) bool { return !v.notifiedPaid() && !f.Excused && c(v, f) }
 }
 
-// open: no outcome stands in the way of the job at hand.
+// open restricts a condition to trades whose outcome, if any, does not end the job
+// of the delivery.
 func open(c finds) finds {
 	return func(v situation, f *Finding) bool { return v.open() && c(v, f) }
 }
 
-// seenWith is the run of agreeing queries with this one added.
+// seenWith returns the run of agreeing queries including this one.
 func (v situation) seenWith(f *Finding) Agreement {
 	return v.s.Agreeing.with(f.Answer, f.Answer.askedAt(v.now))
 }
 
-// standsStill: the query showed no money and nothing under way.
+// standsStill reports whether the query showed neither a payment nor one in
+// progress.
 func standsStill(f *Finding) bool {
 	sight, told := f.Answer.sight()
 	return told && sight != ""
 }
 
-// lastOf is when the last query of a run was asked.
+// lastOf returns the time of the last query of a run.
 func lastOf(run Agreement) time.Time {
 	if len(run.At) == 0 {
 		return time.Time{}
@@ -290,8 +293,8 @@ func lastOf(run Agreement) time.Time {
 	return run.At[len(run.At)-1]
 }
 
-// final: queries have agreed on authorized for so long after the last call that
-// not even a slow Order Query can hide a capture.
+// final reports whether queries agree on authorized so long after the last call
+// that even an Order Query with outdated data would show a capture.
 func (v situation) final(run Agreement) bool {
 	return run.What == SawAuthorized && v.quiet(run) && !lastOf(run).Before(v.s.callEnded().Add(v.p.Final))
 }
@@ -302,8 +305,8 @@ func paidUnreadable(v situation, f *Finding) bool {
 	return orderIs(OrderIsPaid)(v, f) && f.Answer.Order.Amount.IsZero()
 }
 
-// notificationUnconfirmed: the gateway took a query an hour after it said paid,
-// and does not say so again.
+// notificationUnconfirmed reports whether Order Query does not show paid an hour
+// after a notification said so.
 func notificationUnconfirmed(v situation, f *Finding) bool {
 	if !v.notifiedPaid() || f.Answer.Kind == AnswerNotSent || f.Answer.OurFault() {
 		return false
@@ -334,20 +337,20 @@ func windowClosedOn(v situation, f *Finding) bool {
 	case v.inDoubt() || v.s.RefusedOtherwise || v.refused() && !refusedForTime:
 		return v.final(run)
 	case f.Answer.NoSuchTrade():
-		return v.quiet(run) // one answer alone may be of a moment
+		return v.quiet(run) // one answer alone may be a short disturbance
 	default:
 		return v.askedSinceCall(run)
 	}
 }
 
-// gatewayWindowOver: the gateway's own time for the capture has passed, whatever
-// the job says.
+// gatewayWindowOver reports whether the gateway's time for the capture is over,
+// whatever the job says.
 func (v situation) gatewayWindowOver() bool {
 	return !v.s.CreatedAt.IsZero() && !v.now.Before(v.s.CreatedAt.Add(v.p.Window))
 }
 
-// refusalExplained: what the query shows is the very thing that was refused. A
-// sum that one of our own calls may have lowered explains nothing.
+// refusalExplained reports whether the query shows the cause of the refusal. An
+// authorized sum that one of our own calls may have lowered is no explanation.
 func refusalExplained(v situation, f *Finding) bool {
 	if !v.refused() || f.Excused || !orderIs(OrderIsOpen)(v, f) || !v.askedSinceCall(v.seenWith(f)) {
 		return false
@@ -384,7 +387,8 @@ func secondIDRefused(v situation, f *Finding) bool {
 	return sight == SawAuthorized && v.newIDsRefused() && v.askedSinceCall(v.seenWith(f))
 }
 
-// unsettlingWith is the count of answers that settled nothing with this one.
+// unsettlingWith returns the tally of answers that settled nothing, including this
+// one.
 func (v situation) unsettlingWith(f *Finding) Tally {
 	if f.Answer.unsettling(f.Via) {
 		return v.s.Unsettling.with(f.Answer.Code, v.now)
@@ -392,9 +396,9 @@ func (v situation) unsettlingWith(f *Finding) Tally {
 	return v.s.Unsettling
 }
 
-// spent: enough answers settled nothing, and a query asked late enough did not
-// either. One that found the order in progress is worth waiting for, one that
-// was lost says nothing.
+// spent reports whether enough answers settled nothing, and a late query did not
+// either. An order in progress is waited for, and a query without an answer does
+// not count.
 func spent(v situation, f *Finding) bool {
 	tally := v.unsettlingWith(f)
 	if tally.Count < v.p.MaxAnswers || !standsStill(f) && !f.Answer.unsettling(f.Via) {

@@ -62,7 +62,7 @@ func TestDecodeByJSONPathRefuses(t *testing.T) {
 		"twice, out of sight": {`"value":"yes"`, `"value":"yes","x":{"y":[{"z":1,"z":1}]}`, capture.MalformedDuplicate, "note_attributes[0].x.y[0].z", "twice"},
 		"an exponent":         {`2499`, `24e2`, capture.MalformedAmount, "$.payments[0].amount", "exponent"},
 		"decimals in cents":   {`2499`, `24.99`, capture.MalformedAmount, "$.payments[0].amount", "minor units"},
-		"a count and a zone":  {`1796119200`, `"2026-12-01T10:00:00Z"`, capture.MalformedTime, "$.payments[0].until", "seconds since 1970"},
+		"a count and a zone":  {`1796119200`, `"2026-12-01T10:00:00Z"`, capture.MalformedTime, "$.payments[0].until", "not a Unix time in seconds"},
 		"millis for seconds":  {`1796119200`, `1796119200000`, capture.MalformedTime, "$.payments[0].until", "years"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestUnmappedOptionalFieldsAreOff(t *testing.T) {
 
 func TestSeveralCapturesAreSaid(t *testing.T) {
 	_, err := decoderFor(t, capture.Mapping{}).Decode(nil, []byte(`[{"trade_id":"T1"},{"trade_id":"T2"}]`))
-	if bad := wantMalformed(t, err, capture.MalformedNotObject, ""); !strings.Contains(bad.Detail, "an array of 2; one job is one capture") {
+	if bad := wantMalformed(t, err, capture.MalformedNotObject, ""); !strings.Contains(bad.Detail, "an array of 2; a job is one capture") {
 		t.Errorf("%q", bad.Detail)
 	}
 	_, err = decoderFor(t, capture.Mapping{Fields: map[string]capture.Field{"trade_id": capture.At("payments.id")}}).
@@ -208,7 +208,7 @@ func TestTextIsCleaned(t *testing.T) {
 func TestMatchError(t *testing.T) {
 	m := capture.Mapping{Match: []capture.Match{
 		{Path: "ce-type", Value: "shipped"}, {Path: "payment.method", Values: []string{"card", "creditcard"}},
-		{Path: "$.lines[0].kind", Value: "Good", IgnoreCase: true},
+		{Path: "$.lines[0].kind", Value: "Good", IgnoreCase: true, Others: []string{"Service", "null"}},
 	}}
 	event := func(kind, data string) string {
 		return fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"/","type":%s,"data":%s}`, kind, data)
@@ -227,7 +227,9 @@ func TestMatchError(t *testing.T) {
 		"not there":           {event(`"shipped"`, strings.Replace(good, `"method"`, `"how"`, 1)), capture.MatchError{Path: "payment.method", Want: []string{"card", "creditcard"}, Missing: true}},
 		"null":                {event(`"shipped"`, strings.Replace(good, `"card"`, `null`, 1)), capture.MatchError{Path: "payment.method", Want: []string{"card", "creditcard"}, Missing: true}},
 		"an object":           {event(`"shipped"`, strings.Replace(good, `"card"`, `{}`, 1)), capture.MatchError{Path: "payment.method", Want: []string{"card", "creditcard"}, Found: "an object"}},
-		"an empty array":      {event(`"shipped"`, strings.Replace(good, `[{"kind":"GOOD"}]`, `[]`, 1)), capture.MatchError{Path: "$.lines[0].kind", Want: []string{"Good"}, Missing: true}},
+		"an empty array":      {event(`"shipped"`, strings.Replace(good, `[{"kind":"GOOD"}]`, `[]`, 1)), capture.MatchError{Path: "$.lines[0].kind", Want: []string{"Good"}, Missing: true, Expected: true}},
+		"an expected value":   {event(`"shipped"`, strings.Replace(good, `"GOOD"`, `"SERVICE"`, 1)), capture.MatchError{Path: "$.lines[0].kind", Want: []string{"Good"}, Found: `"SERVICE"`, Expected: true}},
+		"expected and not":    {event(`"shipped"`, strings.NewReplacer(`"GOOD"`, `"SERVICE"`, `"card"`, `"Card"`).Replace(good)), capture.MatchError{Path: "$.lines[0].kind", Want: []string{"Good"}, Found: `"SERVICE"`, Expected: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := decoderFor(t, m).Decode(nil, []byte(tt.body))
@@ -235,7 +237,7 @@ func TestMatchError(t *testing.T) {
 			if !ok || !errors.Is(err, capture.ErrNotOurs) {
 				t.Fatalf("got %v", err)
 			}
-			if got.Path != tt.want.Path || !slices.Equal(got.Want, tt.want.Want) || got.Missing != tt.want.Missing || got.Found != tt.want.Found || got.Case != tt.want.Case {
+			if got.Path != tt.want.Path || !slices.Equal(got.Want, tt.want.Want) || got.Missing != tt.want.Missing || got.Found != tt.want.Found || got.Case != tt.want.Case || got.Expected != tt.want.Expected || got.Kind() != tt.want.Kind() {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
@@ -258,6 +260,17 @@ func TestBinaryAttributesAreDecoded(t *testing.T) {
 	m := capture.Mapping{Match: []capture.Match{{Path: "ce-source", Value: `/shop/café "100%"`}}}
 	if _, _, err := m.Encode(fullJob(t), "E1"); err != nil {
 		t.Errorf("what is written is not read back: %v", err)
+	}
+}
+
+func TestConditionsThatCannotWork(t *testing.T) {
+	for name, match := range map[string]capture.Match{
+		"wanted and expected":        {Path: "a", Value: "x", Others: []string{"y", "x"}},
+		"an empty value is expected": {Path: "a", Value: "x", Others: []string{""}},
+	} {
+		if _, err := capture.NewDecoder(capture.Mapping{Match: []capture.Match{match}}); !errors.Is(err, capture.ErrMapping) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -9,45 +9,44 @@ import (
 	"unicode"
 )
 
-// ErrMapping is what every error about a Mapping wraps.
+// ErrMapping is wrapped by every error about a Mapping.
 var ErrMapping = errors.New("not a usable mapping")
 
-// Mapping says how to read a job out of an event of another shape. The zero
-// Mapping reads our own shape.
+// Mapping describes how to read a job from a message of another shape. The zero
+// Mapping reads jobs in their own shape.
 //
-// A path that begins with $ is an RFC 9535 JSONPath query. Any other path is
-// member names joined by dots ("payment.trade_id"), in their own letter case:
-// it goes through objects only. If the message is a CloudEvent, paths start at
-// its data. A path leads to one value: null counts as absent, and several
-// values are a fault.
+// A path that begins with $ is an RFC 9535 JSONPath query. Any other path is member
+// names joined by dots ("payment.trade_id"), with exact letter case: it goes
+// through objects only. If the message is a CloudEvent, paths start at its data. A
+// path leads to one value: null counts as absent, and several values are an error.
 type Mapping struct {
-	// Fields says where a field stands, by our name of it (see JobFields). Of
-	// the fields that are not listed, the required ones keep their own name at
-	// the top level; the optional ones are not read once any field is listed,
-	// because what others put under such a name is not meant for the ledger.
-	Fields map[string]Field
-	// Match selects the messages to take. Every path must match; of several
-	// entries with one path, one. A path "ce-type" means the CloudEvents
-	// attribute of that name.
-	Match []Match
-	// NotifyHosts are the hosts that a job's own notify_url may name. Nil allows
-	// any, an empty list none.
-	NotifyHosts []string
+	// Fields maps the names of JobFields to their places. A required field that is
+	// not listed is read at the top level under its own name. An optional field
+	// that is not listed is not read if any field is listed, because a member of
+	// that name in another shape may mean something else.
+	Fields map[string]Field `json:"fields,omitempty"`
+	// Match selects the messages that are jobs. Every path must match; if several
+	// entries have one path, one of them must. A path "ce-type" means the
+	// CloudEvents attribute of that name.
+	Match []Match `json:"match,omitempty"`
+	// NotifyHosts lists the hosts that are allowed in a job's notify_url. Nil
+	// allows any, an empty list none.
+	NotifyHosts []string `json:"notify_hosts"`
 }
 
-// Field says where a field of the job comes from: from the first of Paths that
-// leads to a value, or from Value, which is the same for every event.
+// Field is the source of a field of the job: the first of Paths that leads to a
+// value, or Value, a constant.
 type Field struct {
-	Paths []string
-	Value string
-	Unit  Unit
+	Paths []string `json:"paths,omitempty"`
+	Value string   `json:"value,omitempty"`
+	Unit  Unit     `json:"unit,omitempty"`
 }
 
-// At is a field at the first of these paths that leads to a value.
+// At returns a Field that is read at the first of the paths that leads to a value.
 func At(paths ...string) Field { return Field{Paths: paths} }
 
-// Unit says what a number means. An amount is in major units ("24.99") or in
-// minor ones (2499); a time is RFC 3339, or a count since 1970.
+// Unit is the unit of a number. An amount is in major units ("24.99") or in minor
+// units (2499); a time is RFC 3339, or Unix time in seconds or milliseconds.
 type Unit string
 
 // The units.
@@ -58,7 +57,7 @@ const (
 	UnitMillis  Unit = "milliseconds"
 )
 
-// unitsOf lists the units that a field may declare.
+// unitsOf returns the units that a field may declare.
 func unitsOf(field int) []Unit {
 	switch field {
 	case fieldAmount, fieldAuthorizedAmount:
@@ -72,24 +71,31 @@ func unitsOf(field int) []Unit {
 // Match is a path and the values that it may lead to: strings, or numbers and
 // booleans written as in JSON.
 type Match struct {
-	Path  string
-	Value string // one value; it counts beside Values
+	Path  string `json:"path"`
+	Value string `json:"value,omitempty"` // one value, in addition to Values
 	// Values are alternatives.
-	Values []string
+	Values []string `json:"values,omitempty"`
 	// IgnoreCase compares without regard to letter case.
-	IgnoreCase bool
+	IgnoreCase bool `json:"ignore_case,omitempty"`
+	// Others are values that are expected there and not wanted; "null" is that of
+	// a member that is not there. Events with them are passed over like others, and
+	// are nothing to look at.
+	Others []string `json:"others,omitempty"`
 }
 
-// attributePrefix starts a Match path that means a CloudEvents attribute. It
-// is the prefix of the headers that carry them.
+// otherAbsent, in Match.Others, stands for a member that is not there.
+const otherAbsent = "null"
+
+// attributePrefix marks a Match path that means a CloudEvents attribute. It is also
+// the prefix of the attributes' headers.
 const attributePrefix = "ce-"
 
 const (
-	maxPath  = maxDepth // names of a path; deeper ones could never be reached
+	maxPath  = maxDepth // names of a path; decoded messages are not nested deeper
 	maxPaths = 8        // paths of a field
 )
 
-// source is a path of a field, and the slot where its value is found.
+// source is a path of a field, and the slot for its value.
 type source struct {
 	path string
 	slot int
@@ -103,7 +109,7 @@ type fieldSource struct {
 	mapped   bool
 }
 
-// name is what errors call the field when it is not there.
+// name returns the name of the field in errors about an absent field.
 func (f *fieldSource) name() string {
 	paths := make([]string, 0, len(f.sources))
 	for _, s := range f.sources {
@@ -115,7 +121,7 @@ func (f *fieldSource) name() string {
 // reading is a compiled Mapping.Fields.
 type reading struct {
 	fields  [fieldCount]fieldSource
-	tree    *node // of the dotted paths
+	tree    *node // holds the dotted paths
 	queries []pathQuery
 	slots   int
 }
@@ -140,7 +146,7 @@ func compileFields(fields map[string]Field) (*reading, error) {
 		return nil, errors.Join(problems...)
 	}
 	if path := r.tree.crossed(); path != "" {
-		return nil, fmt.Errorf("%w: jobs.fields: %s is read as a field, and another path goes through it; it can be a text or an object, not both",
+		return nil, fmt.Errorf("%w: jobs.fields: %s is read as a field, but another path goes through it; it cannot be both a text and an object",
 			ErrMapping, quoted(path))
 	}
 	return r, nil
@@ -149,7 +155,7 @@ func compileFields(fields map[string]Field) (*reading, error) {
 func unknownFields(fields map[string]Field) (problems []error) {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if !slices.Contains(fieldNames[:], name) {
-			problems = append(problems, fmt.Errorf("%w: jobs.fields: no field is called %s; the fields are %s",
+			problems = append(problems, fmt.Errorf("%w: jobs.fields: there is no field %s; the fields are %s",
 				ErrMapping, quoted(name), strings.Join(fieldNames[:], ", ")))
 		}
 	}
@@ -198,13 +204,13 @@ func checkField(i int, f Field) error {
 	allowed := unitsOf(i)
 	switch {
 	case f.Value != "" && len(f.Paths) > 0:
-		return errors.New("has a path and a value; give one of them")
+		return errors.New("has both a path and a value; only one is allowed")
 	case f.Value != "" && i == fieldTradeID:
-		return errors.New("is a value that is the same for every event; each capture has a trade of its own, give its path")
+		return errors.New("is a constant, but each capture has a trade of its own; give its path")
 	case f.Value == "" && len(f.Paths) == 0:
 		return errors.New("the path is empty; write member names joined by dots, like payment.trade_id, or a JSONPath, like $.payments[0].id")
 	case len(f.Paths) > maxPaths:
-		return fmt.Errorf("has %d paths, at most %d are tried", len(f.Paths), maxPaths)
+		return fmt.Errorf("has %d paths; at most %d are allowed", len(f.Paths), maxPaths)
 	case f.Unit != "" && len(allowed) == 0:
 		return fmt.Errorf("has the unit %s; only amounts and times have one", quoted(string(f.Unit)))
 	case f.Unit != "" && !slices.Contains(allowed, f.Unit):
@@ -212,7 +218,7 @@ func checkField(i int, f Field) error {
 	}
 	for _, path := range f.Paths {
 		if strings.HasPrefix(path, attributePrefix) {
-			return fmt.Errorf("%s: a CloudEvents attribute can be matched, but no field is read from it", quoted(path))
+			return fmt.Errorf("%s: a CloudEvents attribute can be matched, but a field cannot be read from it", quoted(path))
 		}
 	}
 	return nil
@@ -224,20 +230,20 @@ func checkPath(path string) error {
 	case strings.TrimSpace(path) == "":
 		return errors.New("the path is empty; write member names joined by dots, like payment.trade_id")
 	case slices.Contains(names, ""):
-		return fmt.Errorf("the path %s has an empty name in it; write member names joined by single dots, like payment.trade_id", quoted(path))
+		return fmt.Errorf("the path %s has an empty name; write member names joined by single dots, like payment.trade_id", quoted(path))
 	case len(names) > maxPath:
-		return fmt.Errorf("the path %s has more than %d names", quoted(path), maxPath)
+		return fmt.Errorf("the path %s has more than %d segments", quoted(path), maxPath)
 	}
 	for _, name := range names {
 		if name != strings.TrimSpace(name) || !graphic(name) {
-			return fmt.Errorf("the path %s has spaces around a name, or what cannot be printed", quoted(path))
+			return fmt.Errorf("the path %s has spaces around a name, or a character that cannot be printed", quoted(path))
 		}
 	}
 	return nil
 }
 
-// graphic reports text without control and formatting characters, line ends
-// and the sign of damaged text.
+// graphic reports whether text has no control or formatting characters, no line
+// ends and no U+FFFD.
 func graphic(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) || r == unicode.ReplacementChar }) < 0
 }

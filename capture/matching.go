@@ -7,39 +7,74 @@ import (
 	"strings"
 )
 
-// MatchError says why jobs.match passes a message over: the first condition
-// that it does not meet.
+// Mismatch is how a message fails a condition of jobs.match.
+type Mismatch string
+
+// The mismatches.
+const (
+	// MismatchExpected is a value that Match.Others lists.
+	MismatchExpected Mismatch = "expected"
+	MismatchMissing  Mismatch = "missing" // nothing is at the path, or null
+	MismatchCase     Mismatch = "case"    // it differs from a wanted value in letter case only
+	MismatchValue    Mismatch = "value"   // another value
+)
+
+// Mismatches lists all of them.
+func Mismatches() []Mismatch {
+	return []Mismatch{MismatchExpected, MismatchMissing, MismatchCase, MismatchValue}
+}
+
+// MatchError is the condition of jobs.match that a message does not meet: of several
+// one with an expected value, else the first.
 type MatchError struct {
-	// Path is the condition, as it stands in jobs.match.
-	Path string
-	// Want are the values that it takes.
-	Want []string
+	// Path is the path of the condition in jobs.match.
+	Path string `json:"path"`
+	// Want holds the values that the condition accepts.
+	Want []string `json:"want"`
 	// Missing is set if the message has nothing at the path, or null.
-	Missing bool
-	// Found is what stands there instead, cut and in ASCII: a value as Go quotes
-	// it, or the name of its kind ("an object").
-	Found string
-	// Case is set if a wanted value differs from what is there in letter case
-	// only.
-	Case bool
+	Missing bool `json:"missing,omitempty"`
+	// Found is the value at the path, quoted as in Go, in ASCII and cut; or the
+	// name of its JSON type ("an object").
+	Found string `json:"found,omitempty"`
+	// Case is set if Found differs from a wanted value in letter case only.
+	Case bool `json:"case,omitempty"`
+	// Expected is set if Match.Others lists Found.
+	Expected bool `json:"expected,omitempty"`
 }
 
 // Error implements error.
-func (e *MatchError) Error() string {
-	want := quotedList(e.Want)
-	switch {
-	case e.Missing:
-		return fmt.Sprintf("%s: %s is not there; %s is wanted", ErrNotOurs, e.Path, want)
-	case e.Case:
-		return fmt.Sprintf("%s: %s is %s; %s is wanted, which differs in letter case only (ignore_case takes both)", ErrNotOurs, e.Path, e.Found, want)
+func (e *MatchError) Error() string { return ErrNotOurs.Error() + ": " + e.Text() }
+
+// Text returns the condition that is not met, without the text of ErrNotOurs.
+func (e *MatchError) Text() string {
+	found := e.Found
+	if e.Missing {
+		found = "absent"
 	}
-	return fmt.Sprintf("%s: %s is %s; %s is wanted", ErrNotOurs, e.Path, e.Found, want)
+	text := fmt.Sprintf("%s is %s; %s is wanted", e.Path, found, quotedList(e.Want))
+	if e.Case {
+		text += ", which differs in letter case only (ignore_case takes both)"
+	}
+	return text
 }
 
-// Is reports that every MatchError is ErrNotOurs.
+// Kind classifies the error.
+func (e *MatchError) Kind() Mismatch {
+	switch {
+	case e.Expected:
+		return MismatchExpected
+	case e.Missing:
+		return MismatchMissing
+	case e.Case:
+		return MismatchCase
+	}
+	return MismatchValue
+}
+
+// Is reports whether target is ErrNotOurs, which every MatchError is.
 func (e *MatchError) Is(target error) bool { return target == ErrNotOurs }
 
-// maxListed bounds the values that an error lists.
+// maxListed is the number of values that an error lists.
 const maxListed = 4
 
 func quotedList(values []string) string {
@@ -60,30 +95,40 @@ type wanted struct {
 	fold bool
 }
 
-// selector is one path of jobs.match with the values that it may have.
-type selector struct {
-	path   string // of an attribute, its name
-	values []wanted
+func (w wanted) is(value string) bool {
+	return w.text == value || w.fold && strings.EqualFold(w.text, value)
 }
 
-// takes returns nil if the value is wanted, and else what is wrong with it.
+// selector is one path of jobs.match with the values that it may have.
+type selector struct {
+	path   string // the name of the CloudEvents attribute
+	values []wanted
+	others []wanted // values that are expected and not wanted
+}
+
+// takes returns nil if the condition accepts the value, else the error.
 func (s *selector) takes(value string) *MatchError {
 	alike := false
 	for _, w := range s.values {
-		if w.text == value || w.fold && strings.EqualFold(w.text, value) {
+		if w.is(value) {
 			return nil
 		}
 		alike = alike || strings.EqualFold(w.text, value)
 	}
 	e := s.fault()
-	e.Found, e.Case = quoted(value), alike
+	e.Found, e.Expected = quoted(value), s.expects(value)
+	e.Case = alike && !e.Expected
 	return e
 }
 
 func (s *selector) missing() *MatchError {
 	e := s.fault()
-	e.Missing = true
+	e.Missing, e.Expected = true, s.expects(otherAbsent)
 	return e
+}
+
+func (s *selector) expects(value string) bool {
+	return slices.ContainsFunc(s.others, func(w wanted) bool { return w.is(value) })
 }
 
 func (s *selector) fault() *MatchError {
@@ -98,7 +143,7 @@ func (s *selector) fault() *MatchError {
 type selection struct {
 	attributes []selector // path is the attribute's name
 	members    []selector
-	tree       *node // of the members with a dotted path
+	tree       *node // holds the dotted paths
 	queries    []pathQuery
 }
 
@@ -128,15 +173,15 @@ func compileMatch(match []Match) (selection, error) {
 		sel.queries = append(sel.queries, q)
 	}
 	if path := sel.tree.crossed(); path != "" {
-		problems = append(problems, fmt.Errorf("%w: jobs.match: %s must have a value, and another path goes through it; both can never be",
+		problems = append(problems, fmt.Errorf("%w: jobs.match: %s must have a value, but another path goes through it; both conditions can never be met",
 			ErrMapping, quoted(path)))
 	}
 	sel.tree.relax()
 	return sel, errors.Join(problems...)
 }
 
-// relax lets a path of jobs.match meet anything on its way: the event then just
-// is not selected.
+// relax lets a path of jobs.match meet values that are not objects: then the event
+// is not selected, without an error.
 func (n *node) relax() {
 	n.strict = false
 	for _, k := range n.kids {
@@ -152,10 +197,13 @@ func addSelector(list []selector, path string, m Match) []selector {
 	for _, v := range m.values() {
 		list[at].values = append(list[at].values, wanted{v, m.IgnoreCase})
 	}
+	for _, v := range m.Others {
+		list[at].others = append(list[at].others, wanted{v, m.IgnoreCase})
+	}
 	return list
 }
 
-// values lists the alternatives of a condition.
+// values returns the accepted values of a condition.
 func (m Match) values() []string {
 	if m.Value == "" {
 		return m.Values
@@ -172,6 +220,14 @@ func checkMatch(m Match) error {
 	if values := m.values(); len(values) == 0 || slices.Contains(values, "") {
 		return fmt.Errorf("%s: the value is empty; write what the member must hold", quoted(m.Path))
 	}
+	if slices.Contains(m.Others, "") {
+		return fmt.Errorf("%s: an empty value is in others; write null for a member that is not there", quoted(m.Path))
+	}
+	for _, v := range m.values() {
+		if slices.Contains(m.Others, v) {
+			return fmt.Errorf("%s: %s is wanted and in others; it can be one of them", quoted(m.Path), quoted(v))
+		}
+	}
 	name, ok := strings.CutPrefix(m.Path, attributePrefix)
 	if ok && (!attributeName(name) || name == "data") {
 		return fmt.Errorf("%s: not a CloudEvents attribute; write ce- and its name in lower-case letters and digits, like ce-type", quoted(m.Path))
@@ -183,9 +239,11 @@ func attributeName(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
-// takesAttributes decides by the CloudEvents attributes; a plain message has
-// none (nil). The function is given the selector's number and the name.
+// takesAttributes checks the conditions on CloudEvents attributes. attribute
+// returns the value for a selector's number and a name; it is nil for a plain
+// message, which has no attributes.
 func (s *selection) takesAttributes(attribute func(i int, name string) (string, bool, error)) error {
+	var unmet *MatchError
 	for i := range s.attributes {
 		sel := &s.attributes[i]
 		value, ok := "", false
@@ -201,10 +259,27 @@ func (s *selection) takesAttributes(attribute func(i int, name string) (string, 
 		}
 		if e != nil {
 			e.Path = attributePrefix + e.Path
-			return e
+			unmet = tellsMore(unmet, e)
 		}
 	}
-	return nil
+	return unmet.orNil()
+}
+
+// tellsMore returns the error that explains better: one about an expected value, else
+// the first. Either may be nil.
+func tellsMore(a, b *MatchError) *MatchError {
+	if a == nil || b != nil && b.Expected && !a.Expected {
+		return b
+	}
+	return a
+}
+
+// orNil is the error, without a nil pointer in an interface.
+func (e *MatchError) orNil() error {
+	if e == nil {
+		return nil
+	}
+	return e
 }
 
 // takesData returns an error unless the members of doc satisfy the conditions on
@@ -222,15 +297,14 @@ func (s *selection) takesData(doc *document) error {
 			return err
 		}
 	}
+	var unmet *MatchError
 	for i := range s.members {
-		if e := s.members[i].judge(found[i]); e != nil {
-			return e
-		}
+		unmet = tellsMore(unmet, s.members[i].judge(found[i]))
 	}
-	return nil
+	return unmet.orNil()
 }
 
-// judge compares what a path led to, as JSON text.
+// judge compares the value at a path, as JSON text, with the condition.
 func (s *selector) judge(raw []byte) *MatchError {
 	if isNull(raw) {
 		return s.missing()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// amountText is an amount as it was written, and whether as a JSON integer.
+// amountText is an amount as it was written, and whether it is a JSON integer.
 type amountText struct {
 	text    string
 	integer bool
@@ -34,9 +34,9 @@ func (r *jobReader) currency() string {
 	return code
 }
 
-// amount reads a sum in the unit that the mapping declares. A JSON integer is
-// 24 euros to one shop and 24 cents to the next, so that where the currency has
-// both it is not read without a declared unit.
+// amount reads a sum in the unit that the mapping declares. The JSON integer 24 may
+// mean 24 euros or 24 cents, so it needs a declared unit if the currency has
+// decimals.
 func (r *jobReader) amount(field int, number amountText, code string) Amount {
 	if r.err != nil {
 		return Amount{}
@@ -54,8 +54,8 @@ func (r *jobReader) amount(field int, number amountText, code string) Amount {
 			return Amount{}
 		}
 	case number.integer && unit == "" && digits > 0:
-		r.fail(MalformedAmount, field, fmt.Sprintf("%s is a JSON integer, and %s has minor units: is it %s or %s? "+
-			"Declare unit: major or unit: minor for jobs.fields.%s", quoted(text), code, quoted(text+" "+code), quoted(minorText(text, digits)+" "+code), fieldNames[field]))
+		r.fail(MalformedAmount, field, fmt.Sprintf("%s is a JSON integer, which may mean %s or %s. "+
+			"Declare unit: major or unit: minor for jobs.fields.%s", quoted(text), quoted(text+" "+code), quoted(minorText(text, digits)+" "+code), fieldNames[field]))
 		return Amount{}
 	case r.mapped(field):
 		text = withoutNoughts(strings.TrimSpace(text), digits)
@@ -67,11 +67,11 @@ func (r *jobReader) amount(field int, number amountText, code string) Amount {
 	return a
 }
 
-// fromMinor places the decimal point in a count of minor units.
+// fromMinor converts a number of minor units to a decimal.
 func fromMinor(text string, digits int) (string, error) {
 	text = strings.TrimSpace(text)
 	if !allDigits(text) || len(text) > 1 && text[0] == '0' || len(text) > maxIntegerDigits+digits {
-		return "", fmt.Errorf("%s is not a count of minor units like 2499", quoted(text))
+		return "", fmt.Errorf("%s is not an integer of minor units like 2499", quoted(text))
 	}
 	return minorText(text, digits), nil
 }
@@ -86,8 +86,8 @@ func minorText(text string, digits int) string {
 	return text[:len(text)-digits] + "." + text[len(text)-digits:]
 }
 
-// withoutNoughts takes off the zeros behind the last decimal that a currency
-// has, which say nothing: 24.9900 EUR, 500.00 JPY.
+// withoutNoughts removes zeros after the last decimal that a currency has, as in
+// 24.9900 EUR or 500.00 JPY.
 func withoutNoughts(text string, digits int) string {
 	whole, frac, point := strings.Cut(text, ".")
 	if !point || len(frac) <= digits || strings.Trim(frac[digits:], "0") != "" {
@@ -133,20 +133,20 @@ func (r *jobReader) readTime(field int, text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%s is not RFC 3339 with a zone, like 2026-11-02T10:00:00Z", quoted(text))
 }
 
-// sinceEpoch reads a count since 1970.
+// sinceEpoch reads a Unix time in seconds or milliseconds.
 func sinceEpoch(text string, unit Unit) (time.Time, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || !allDigits(text) {
-		return time.Time{}, fmt.Errorf("%s is not a count of %s since 1970", quoted(text), unit)
+		return time.Time{}, fmt.Errorf("%s is not a Unix time in %s", quoted(text), unit)
 	}
 	if unit == UnitMillis {
 		return time.UnixMilli(n), nil
 	}
-	const end = 1 << 40 // far behind the last year that is read
+	const end = 1 << 40 // far after the last year that is accepted
 	return time.Unix(min(n, end), 0), nil
 }
 
-// withColon writes a zone as RFC 3339 does: +0100 is +01:00.
+// withColon returns a time with its zone as in RFC 3339: +0100 becomes +01:00.
 func withColon(text string) string {
 	n := len(text)
 	if n < 6 || text[n-5] != '+' && text[n-5] != '-' || !allDigits(text[n-4:]) || !strings.Contains(text, "T") {

@@ -9,14 +9,15 @@ import (
 	"strings"
 )
 
-// notifyHosts lists the hosts that a job's own notify_url may name.
-// Without it a publisher of jobs could redirect the notifications of a trade.
+// notifyHosts lists the hosts that are allowed in a job's notify_url. Without the
+// list a publisher of jobs could redirect the notifications of a trade.
 type notifyHosts struct {
 	any     bool
 	allowed []string // in lower case, without the dot at the end
 }
 
-// newNotifyHosts takes a nil list for any host, and an empty one for none.
+// newNotifyHosts returns the list of allowed hosts: nil allows any host, an empty
+// list none.
 func newNotifyHosts(list []string) notifyHosts {
 	h := notifyHosts{any: list == nil}
 	for _, host := range list {
@@ -29,7 +30,7 @@ func plainHost(host string) string {
 	return strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
 }
 
-// check says what is wrong with an address, without repeating it.
+// check returns the fault of an address, without repeating the address.
 func (h notifyHosts) check(text string) error {
 	u, err := ReadNotifyURL(text)
 	if err != nil {
@@ -39,12 +40,12 @@ func (h notifyHosts) check(text string) error {
 		return nil
 	}
 	if len(h.allowed) == 0 {
-		return errors.New("names a host, and none is allowed: leave it out, or allow the host in gateway.notify_hosts")
+		return errors.New("names a host, but no host is allowed: leave the field out, or allow the host in gateway.notify_hosts")
 	}
 	return fmt.Errorf("names a host that is not allowed; allowed is %s (gateway.notify_hosts)", shortList(h.allowed))
 }
 
-// shortList bounds what an error says.
+// shortList returns the first hosts of a list, for an error.
 func shortList(names []string) string {
 	const most = 4
 	more := ""
@@ -66,15 +67,15 @@ func ReadNotifyURL(text string) (*url.URL, error) {
 	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
 		return nil, errors.New("is not an absolute https URL, like https://shop.example/notify")
 	case u.User != nil:
-		return nil, errors.New("holds a user or a password; take it out, the URL is sent to the gateway and written to the ledger")
+		return nil, errors.New("holds a user or a password, but the URL is sent to the gateway and written to the ledger; remove them")
 	case u.Scheme == "http" && !loopbackHost(u.Hostname()):
 		return nil, errors.New("is plain http, which others can read on the way; only https is allowed, and http to this machine")
 	}
 	return u, nil
 }
 
-// loopbackHost takes names as they are written: a name that only resolves to
-// loopback today is not trusted.
+// loopbackHost reports whether a host is localhost or a loopback address. A name
+// that resolves to loopback is not trusted.
 func loopbackHost(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// signedParameters are the names that stand in the signed string of a capture
-// call, beside each other as name=value with & between.
+// signedParameters lists the parameters in the signed string of a capture call,
+// where they are joined as name=value with &.
 var signedParameters = []string{
 	"amount", "currency", "description", "method", "notify_url", "request_id", "time", "trade_id", "user",
 }
 
-// SignsAsSeveral reports whether a value of a capture call could be read as
-// another of its parameters, because it holds &name= of one.
+// SignsAsSeveral reports whether a value of a capture call contains &name= of one
+// of the call's parameters, so that the signature could not tell the two apart.
 func SignsAsSeveral(value string) bool { return NamesParameter(value, signedParameters) }
 
-// NamesParameter reports whether text holds &name= of one of the names. The
-// gateway's signature joins values raw, so that such a text can be read as
-// another parameter beside its own.
+// NamesParameter reports whether text contains &name= with one of the names. The
+// gateway's signature joins values without encoding, so such a text can be read as
+// another parameter.
 func NamesParameter(text string, names []string) bool {
 	for rest := text; ; {
 		i := strings.IndexByte(rest, '&')

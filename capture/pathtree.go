@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// node is one member name on the way to what we read. The root has no name.
+// node is one member name of a path. The root has no name.
 type node struct {
 	name  []byte
 	path  string
-	slots []int // where the value goes; none if the path goes on
+	slots []int // the slots for the value; none if the path continues
 	kids  []*node
-	// strict reports a value that is no object on the way: the path has no
-	// alternative, so the field cannot be there.
+	// strict makes a value on the path that is not an object an error: the path has
+	// no alternative, so the field cannot exist.
 	strict bool
-	// closed is set on a root whose names are a published shape: a name that
-	// differs from one of them in letter case only is a fault in any case.
+	// closed is set for a root with published member names: a name that differs
+	// from one of them in letter case only is always an error.
 	closed bool
 }
 
-// add lets the value at path be put into slot.
+// add makes collect put the value at path into slot.
 func (n *node) add(path string, slot int, strict bool) {
 	for name := range strings.SplitSeq(path, ".") {
 		n = n.kid(name)
@@ -44,8 +44,9 @@ func (n *node) kid(name string) *node {
 	return k
 }
 
-// crossed returns a path that is read and also led through, or "". If there
-// is an alternative to each, both can be true of different events.
+// crossed returns a path that is read as a value and is also the beginning of
+// another path, or "". If both fields have an alternative path, different events
+// may have either.
 func (n *node) crossed() string {
 	if len(n.slots) > 0 && len(n.kids) > 0 && n.strict {
 		return n.path
@@ -65,9 +66,9 @@ type lookalike struct {
 	name, value []byte
 }
 
-// collect puts the values found in a valid object into out. At each level that
-// it visits, a wanted name may occur once, and not beside one in another letter
-// case that could be taken for it.
+// collect puts the values found in a valid object into out. At each level that it
+// visits, a wanted name may occur once, and not together with a confusable name in
+// another letter case.
 func (n *node) collect(obj []byte, out [][]byte) error {
 	var few [16][]byte // enough for a job, and on the stack
 	found := few[:]
@@ -83,7 +84,7 @@ func (n *node) collect(obj []byte, out [][]byte) error {
 		case !exact:
 			alike = append(alike, lookalike{i, name, value})
 		case found[i] != nil:
-			return malformed(MalformedDuplicate, n.kids[i].path, "the member occurs twice; which one is meant?")
+			return malformed(MalformedDuplicate, n.kids[i].path, "the member occurs twice; publish it once")
 		default:
 			found[i] = value
 		}
@@ -92,7 +93,7 @@ func (n *node) collect(obj []byte, out [][]byte) error {
 		kid := n.kids[a.kid]
 		if n.closed || isNull(found[a.kid]) || kid.confusable(a.value) {
 			return malformed(MalformedCase, kid.path,
-				fmt.Sprintf("the member %s differs from %q in letter case only; write it exactly so", quoted(string(a.name)), kid.name))
+				fmt.Sprintf("the member %s differs from %q in letter case only; use the exact name", quoted(string(a.name)), kid.name))
 		}
 	}
 	for i, value := range found[:len(n.kids)] {
@@ -106,8 +107,8 @@ func (n *node) collect(obj []byte, out [][]byte) error {
 	return nil
 }
 
-// confusable reports whether a value beside ours, under a name in another
-// letter case, leads to something that could be read for the same field.
+// confusable reports whether a value whose name differs in letter case only leads
+// to something that could be read as the same field.
 func (n *node) confusable(value []byte) bool {
 	if len(n.slots) > 0 {
 		_, text := literal(value)
@@ -124,7 +125,7 @@ func (n *node) confusable(value []byte) bool {
 	return false
 }
 
-// take puts a value into its slots, and goes on into it.
+// take puts a value into its slots and continues inside the value.
 func (n *node) take(value []byte, out [][]byte) error {
 	for _, slot := range n.slots {
 		out[slot] = value
@@ -144,12 +145,12 @@ func notAnObject(value []byte) string {
 	if value[0] != '[' {
 		return fmt.Sprintf("is %s; a path of names goes through objects only", kindOf(value))
 	}
-	return fmt.Sprintf("is an array of %d, and a path of names goes through objects only; name the element that is meant with a JSONPath, "+
+	return fmt.Sprintf("is an array of %d, but a path of names goes through objects only; select one element with a JSONPath, "+
 		"like $.payments[0].id. One event is one capture: several captures are several messages", countElements(value))
 }
 
-// find returns the index of the kid of that name, and whether it is spelled
-// exactly so; -1 if the name means nothing to us.
+// find returns the index of the child with that name, and whether the spelling is
+// exact; -1 if no path has the name.
 func (n *node) find(name []byte) (index int, exact bool) {
 	alike := -1
 	for i, k := range n.kids {

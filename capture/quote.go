@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// maxQuoted bounds how much untrusted text an error repeats.
+// maxQuoted is the amount of untrusted text that an error repeats, in bytes.
 const maxQuoted = 48
 
-// quoted makes untrusted text safe for a log line: quoted, in ASCII, cut.
+// quoted returns untrusted text in a form that is safe for a log line: quoted, in
+// ASCII, cut.
 func quoted(s string) string {
 	if len(s) <= maxQuoted {
 		return strconv.QuoteToASCII(s)

@@ -7,21 +7,21 @@ import (
 )
 
 const (
-	// maxAmountText bounds a number that is read. The longest that JSON or PHP
-	// print of an amount has some thirty characters.
+	// maxAmountText is the greatest length of a number. The longest amount that
+	// JSON or PHP prints has about thirty characters.
 	maxAmountText = 128
-	// noiseDigits says how far a number may lie from a whole minor unit: one in
-	// the sixth place behind it, a millionth.
+	// noiseDigits is the precision to which a number must be an integer of minor
+	// units: six decimals, a millionth.
 	noiseDigits = 6
 )
 
-// ReadAmount reads an amount as a gateway writes it, in every form in which
-// JSON or PHP prints a number: "1", "1.0", "01.000", "1e0" and "1.0E+0" are the
-// same euro, and the noise of a binary fraction is taken off: "24.989999999999998"
-// is 24.99. It never moves an amount by more than a millionth of a minor unit;
-// "24.991" is no amount of euros. What is negative, zero, grouped ("1,000.00")
-// or above 15 digits before the point is refused too. All is done in decimals.
-// Errors wrap ErrAmount.
+// ReadAmount reads an amount as a gateway writes it, in every form in which JSON or
+// PHP prints a number: "1", "1.0", "01.000", "1e0" and "1.0E+0" are the same
+// amount, and the noise of a binary fraction is removed: "24.989999999999998" is
+// 24.99. It never moves an amount by more than a millionth of a minor unit;
+// "24.991" is not an amount in euros. Negative, zero and grouped ("1,000.00")
+// numbers and those with more than 15 digits before the point are refused too. The
+// arithmetic is decimal. Errors wrap ErrAmount.
 func ReadAmount(number, code string) (Amount, error) {
 	code = strings.ToUpper(strings.TrimSpace(code))
 	digits, err := currencyDigits(code)
@@ -49,7 +49,7 @@ func ReadAmount(number, code string) (Amount, error) {
 }
 
 // decimal is the number 0.digits times ten to the power of point. Its digits
-// neither begin nor end with a zero; zero has none.
+// neither begin nor end with a zero; the number zero has no digits.
 type decimal struct {
 	digits string
 	point  int
@@ -79,16 +79,16 @@ func readDecimal(text string) (decimal, error) {
 	return decimal{strings.TrimRight(digits, "0"), len(whole) - leading + exponent}, nil
 }
 
-// minorUnits writes the number in units of which 10 to the power of decimals
-// make one, without leading zeros. It returns false if the number is further
-// than the noise from a whole one.
+// minorUnits returns the number in minor units of a currency with that many
+// decimals, without leading zeros. It returns false if the number is not an integer
+// of minor units within the noise.
 func (d decimal) minorUnits(decimals int) (text string, ok bool) {
 	point := d.point + decimals
 	if d.digits == "" || point < -noiseDigits {
 		return "0", true
 	}
 	if point > maxIntegerDigits+decimals {
-		return strings.Repeat("9", point), true // its length says that it is too large
+		return strings.Repeat("9", point), true // the caller refuses it because of its length
 	}
 	digits := strings.Repeat("0", max(0, -point)) + d.digits
 	point = max(0, point)

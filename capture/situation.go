@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// situation is everything a row of the tables may look at, and changes nothing
-// of. The rows share one: copies for each would double the stack of a job.
+// situation holds everything that the conditions of the tables read. It is not
+// changed. The rows share a pointer to it, because a copy for each row would double
+// the stack of a job.
 type situation = *facts
 
 type facts struct {
 	s   *State
-	job *Job // the job at hand, nil if an operator or a notification asks
+	job *Job // the job of the delivery, nil for an operator or a notification
 	now time.Time
 	p   Policy
 }
@@ -42,11 +43,11 @@ func (v situation) phase() Phase {
 	return v.s.Phase
 }
 
-// untouched: nothing at all is known of the trade.
+// untouched reports whether the ledger holds no event of the trade.
 func (v situation) untouched() bool { return v.s.Events == 0 }
 
-// asksSame compares the job with what the outcome was about; of a failed trade,
-// with every request that failed.
+// asksSame reports whether the job's request is that of the outcome; for a failed
+// trade, one of those that failed.
 func (v situation) asksSame() bool {
 	switch {
 	case v.job == nil || v.s.Outcome == nil:
@@ -57,10 +58,10 @@ func (v situation) asksSame() bool {
 	return v.s.Outcome.Sum() == v.job.Amount
 }
 
-// failedBefore: the job asks for what failed. If time was what it failed for, a
-// job that leaves more of it is another request, as long as that is ahead. More,
-// not only ahead: where the gateway's window is shorter than ours, the same job
-// would be called again without end.
+// failedBefore reports whether the job's request has failed. If it failed because
+// its time was over, a job with a later deadline is a new request until that
+// deadline. The deadline must be later, not only in the future: if the gateway's
+// window is shorter than ours, the same job would be called again without end.
 func (v situation) failedBefore(failed FailedRequest) bool {
 	if failed.Job.Amount != v.job.Amount {
 		return false
@@ -68,8 +69,8 @@ func (v situation) failedBefore(failed FailedRequest) bool {
 	return failed.Reason != ReasonWindowExceeded || !v.moreTime(v.deadlineOf(v.job), v.deadlineOf(&failed.Job))
 }
 
-// moreTime reports whether a deadline, zero if there is none, is ahead and later
-// than the one that was over.
+// moreTime reports whether a deadline is in the future and later than the one that
+// was over. Zero means no deadline.
 func (v situation) moreTime(deadline, over time.Time) bool {
 	if deadline.IsZero() {
 		return !over.IsZero()
@@ -79,34 +80,35 @@ func (v situation) moreTime(deadline, over time.Time) bool {
 
 func (v situation) deadlineOf(job *Job) time.Time { return v.s.deadlineOf(job, v.p.Window) }
 
-// deadline of what an open trade is about; zero if none is known.
+// deadline returns the deadline of an open trade's request, zero if none is known.
 func (v situation) deadline() time.Time { return v.deadlineOf(v.intent()) }
 
-// reopened: the trade failed, and the job at hand asks for something else.
+// reopened reports whether the trade failed and the job has another request.
 func (v situation) reopened() bool {
 	return v.phase() == PhaseFailed && !v.s.Withdrawn && !v.asksSame()
 }
 
-// notifiedPaid: a notification newer than the last intent says paid. Until an
-// Order Query says so too, nothing else may be called or concluded (rule 11).
+// notifiedPaid reports whether a notification newer than the last intent says paid.
+// Until an Order Query says so too, there is no capture call and no other
+// conclusion (rule 11).
 func (v situation) notifiedPaid() bool { return !v.s.NotifiedPaid.IsZero() }
 
 func (v situation) withdrawn() bool { return v.s.Withdrawn }
 
-// neverCalled: no capture call was announced for the open trade, as far as a
-// ledger can tell that has lost nothing.
+// neverCalled reports whether the ledger holds no intent for the open trade and has
+// lost no events.
 func (v situation) neverCalled() bool {
 	return v.s.Call == 0 && v.s.Outcome == nil && !v.p.AskFirst && !v.notifiedPaid()
 }
 
-// inDoubt: some call of the trade may have taken effect for all that we know.
+// inDoubt reports whether a call of the trade may have taken effect.
 func (v situation) inDoubt() bool { return v.s.Doubted || v.s.callLost() }
 
-// open: no outcome stands in the way of the job at hand.
+// open reports whether no outcome ends the job of the delivery.
 func (v situation) open() bool { return v.s.Outcome == nil || v.reopened() }
 
-// intent is the job that an open trade is about: the one in the ledger, so
-// that a retry repeats exactly its request; else the job of the delivery.
+// intent returns the job of an open trade: the one in the ledger, so that a retry
+// repeats exactly its request; else the job of the delivery.
 func (v situation) intent() *Job {
 	if v.s.Job.TradeID != "" && !v.reopened() {
 		return &v.s.Job
@@ -122,22 +124,22 @@ func (v situation) intent() *Job {
 	return v.job
 }
 
-// asksFirst: even the first call is preceded by a query (rule 2).
+// asksFirst reports whether a query must precede the first call (rule 2).
 func (v situation) asksFirst() bool { return v.p.AskFirst }
 
 func (v situation) leaseRuns() bool { return v.s.Unanswered && v.now.Before(v.s.LeaseUntil) }
 
-// windowOver: no capture call is allowed any more.
+// windowOver reports whether the deadline has passed.
 func (v situation) windowOver() bool {
 	deadline := v.deadline()
 	return !deadline.IsZero() && !v.now.Before(deadline)
 }
 
-// exhausted: we asked, and asked, and do not know. The gateway took a query when
-// it was already time to give up, and either told nothing that we can build on
-// for as long as a lost call needs to settle, or agreed, but after a call made
-// that late. A long stop of ours is so not taken for a long silence of the
-// gateway, nor what it refuses for a fault of ours.
+// exhausted reports whether the trade's result can no longer be expected. The
+// gateway accepted a query after the time to give up, and for the settle time no
+// query had a usable result, or queries agreed, but the last call was made after
+// that time. So neither a long stop of the worker nor refusals for a fault of ours
+// exhaust a trade.
 func (v situation) exhausted() bool {
 	if v.s.LastAsked.IsZero() || v.s.OpenedAt.IsZero() {
 		return false
@@ -156,32 +158,34 @@ func (v situation) exhausted() bool {
 	return v.s.LastAsked.Sub(v.s.SilentFrom) >= v.p.Settle
 }
 
-// newAsk: no call was made yet for what is asked now; the last one was for an
-// ask that failed.
+// newAsk reports whether no call was made yet for the current request; the last
+// call was for a request that failed.
 func (v situation) newAsk() bool { return v.reopened() || v.s.NewAsk }
 
-// mints: the next call carries a new request_id.
+// mints reports whether the next call needs a new request_id.
 func (v situation) mints() bool {
 	return v.s.RequestID == "" || v.newAsk() || v.idSpent()
 }
 
-// idSpent: the gateway will not serve the present request_id.
+// idSpent reports whether the gateway will not accept the current request_id.
 func (v situation) idSpent() bool {
 	return v.s.Answer.Code == CodeRequestID || v.s.Errors >= maxErrors
 }
 
-// newIDsRefused: the gateway refuses request_ids that it cannot have seen.
+// newIDsRefused reports whether the gateway refuses request_ids that it cannot have
+// seen.
 func (v situation) newIDsRefused() bool {
 	return !v.newAsk() && v.s.Answer.Code == CodeRequestID && v.s.IDRefusals >= maxIDRefusals
 }
 
-// idsUsedUp: the next call would need a request_id more than a trade may use.
+// idsUsedUp reports whether the next call would need more request_ids than a trade
+// may use.
 func (v situation) idsUsedUp() bool { return v.mints() && v.s.IDs >= v.p.MaxIDs }
 
-// cleared: Order Query has said often enough, and late enough, that the trade
-// is still authorized, and nothing forbids another call. After a refusal that no
-// query explained the settle time is over too: its cause may be passing, and
-// five calls must not be spent in seconds.
+// cleared reports whether Order Query has shown authorized often enough and late
+// enough, and nothing forbids another call. After an unexplained refusal the settle
+// time must be over too: the cause may be temporary, and five calls within seconds
+// would not outlast it.
 func (v situation) cleared() bool {
 	if v.s.Agreeing.What != SawAuthorized || v.callsForbidden() {
 		return false
@@ -192,14 +196,15 @@ func (v situation) cleared() bool {
 	return v.askedSinceCall(v.s.Agreeing)
 }
 
-// callsForbidden: whatever Order Query says, no further capture call is made.
+// callsForbidden reports whether no further capture call is made, whatever Order
+// Query shows.
 func (v situation) callsForbidden() bool {
 	return v.notifiedPaid() || v.withdrawn() || v.deadAnswer() || v.newIDsRefused() || v.lowered(v.s.AuthorizedSum) || v.s.Unsettling.Count >= v.p.MaxAnswers
 }
 
-// mayLand: the last call may yet take effect. After -1000 that is so for a part
-// of the authorized sum: a second partial capture might take effect beside the
-// first.
+// mayLand reports whether the last call may still take effect. After -1000 that is
+// the case for a part of the authorized sum: a second partial capture might take
+// effect beside the first.
 func (v situation) mayLand() bool {
 	internal := !v.s.Unanswered && v.s.Answer.Code == CodeInternal
 	return v.s.callLost() || internal && v.s.AuthorizedSum != v.s.CallSum
@@ -215,20 +220,19 @@ func (v situation) lowered(shown Amount) bool {
 	return shown.less(v.s.HighestSum) || !v.s.SumAccepted && shown.less(v.s.Job.AuthorizedAmount)
 }
 
-// refused: the gateway said no to the open request. Order Query explains it or
-// does not (rule 5).
+// refused reports whether the gateway refused the open request. An Order Query has
+// to explain that (rule 5).
 func (v situation) refused() bool {
 	return !v.newAsk() && !v.s.Unanswered && v.s.Answer.Refusal() != ""
 }
 
-// deadAnswer: the capture call itself was answered with a dead order state, as
-// declined. Calling again is not the way on.
+// deadAnswer reports whether the capture call was answered with a dead order state,
+// such as declined. The call is not repeated then.
 func (v situation) deadAnswer() bool {
 	return v.refused() && v.s.Answer.Code == CodeSuccess && !v.s.AnswerExcused
 }
 
-// askedSinceCall: at least one of the queries was made after the last call
-// ended.
+// askedSinceCall reports whether a query was made after the last call ended.
 func (v situation) askedSinceCall(a Agreement) bool {
 	return len(a.At) > 0 && !lastOf(a).Before(later(v.s.callEnded(), v.p.AskSince))
 }
@@ -240,14 +244,14 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// quiet: after the settle time, enough queries agreed, far enough apart, that
-// no earlier request is believed to land any more (rule 3).
+// quiet reports whether enough queries agree, after the settle time and far enough
+// apart, that no earlier request can take effect any more (rule 3).
 func (v situation) quiet(a Agreement) bool {
 	return len(v.settled(a)) >= v.p.Agree
 }
 
-// settled picks the agreeing queries that count: made after the settle time,
-// each at least the spacing after the one before.
+// settled returns the agreeing queries that count: made after the settle time, each
+// at least the spacing after the one before.
 func (v situation) settled(a Agreement) []time.Time {
 	from := later(v.s.callEnded().Add(v.p.Settle), v.p.AskSince)
 	var counted []time.Time
@@ -263,17 +267,18 @@ func (v situation) settled(a Agreement) []time.Time {
 
 func (v situation) notDue() bool { return v.now.Before(v.dueAt()) }
 
-// dueAt is when the next call or query may be made. The zero time is now.
+// dueAt returns the time from which the next call or query may be made. The zero
+// time means now.
 func (v situation) dueAt() time.Time {
 	due := v.scheduled()
 	news := v.s.NotifiedAt
 	if news.After(v.s.LastQuery) && news.After(v.s.callEnded()) && news.Before(due) {
-		return news // not before: the clock of who wrote it down may be ahead
+		return news // not before it: the clock of the process that wrote it may be ahead
 	}
 	return due
 }
 
-// scheduled is dueAt if no notification came.
+// scheduled returns dueAt without regard to notifications.
 func (v situation) scheduled() time.Time {
 	switch {
 	case v.cleared() && !v.windowOver():
@@ -281,8 +286,8 @@ func (v situation) scheduled() time.Time {
 	case !v.lastQueryAgreed() || v.s.Contradicted || v.quiet(v.s.Agreeing):
 		return v.s.RetryAt
 	}
-	// The way on is agreement: the next query that counts is worth asking then,
-	// not when the backoff happens to end.
+	// The trade needs agreement: the next query is due when it counts, not when the
+	// backoff ends.
 	next := v.s.callEnded().Add(v.p.Settle)
 	if counted := v.settled(v.s.Agreeing); len(counted) > 0 {
 		next = counted[len(counted)-1].Add(v.p.Spacing)
@@ -292,19 +297,20 @@ func (v situation) scheduled() time.Time {
 	return next
 }
 
-// lastQueryAgreed: the last query belongs to the run of agreeing ones.
+// lastQueryAgreed reports whether the last query belongs to the run of agreeing
+// ones.
 func (v situation) lastQueryAgreed() bool {
 	n := len(v.s.Agreeing.At)
 	return n > 0 && v.s.Agreeing.At[n-1].Equal(v.s.LastQuery)
 }
 
-// outcome drafts an outcome event; the shell fills in id, time and worker.
+// outcome returns an outcome event without id, time and worker.
 func (v situation) outcome(t EventType, reason string) *Event {
 	e := v.draft(t)
 	job := v.intent()
 	e.Reason, e.Amount, e.Currency = reason, job.Amount.Number(), job.Amount.Currency()
-	// A second ask that fails too, or cannot be resolved, has an end of its own:
-	// it corrects nothing.
+	// A second request that fails or is parked has an outcome of its own, which is
+	// not a correction.
 	ownEnd := t == Failed || reason == ReasonUnresolved || reason == ReasonTradeUnknown || reason == ReasonUnknownCode
 	if v.s.Outcome != nil && !(v.reopened() && ownEnd) {
 		e.Corrects = v.s.Outcome.ID
@@ -312,8 +318,8 @@ func (v situation) outcome(t EventType, reason string) *Event {
 	return e
 }
 
-// draft starts an event of the trade. Where the ledger does not hold the job
-// yet, the event does, so that its readers know what was requested.
+// draft returns an event of the trade without its details. If the ledger does not
+// hold the job yet, the event does, so that its readers know the request.
 func (v situation) draft(t EventType) *Event {
 	job := v.intent()
 	e := &Event{

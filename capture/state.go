@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Phase is where a trade stands.
+// Phase is the phase of a trade.
 type Phase string
 
 // The phases of a trade.
 const (
 	PhaseNew      Phase = "new"      // no capture call of ours is in the ledger
 	PhaseCalling  Phase = "calling"  // the last intent has no answer in the ledger
-	PhaseAnswered Phase = "answered" // the last call was answered, and that did not settle it
+	PhaseAnswered Phase = "answered" // the answer to the last call did not settle the trade
 	PhaseCaptured Phase = "captured"
 	PhaseFailed   Phase = "failed"
 	PhaseParked   Phase = "parked"
@@ -23,107 +23,106 @@ func Phases() []Phase {
 	return []Phase{PhaseNew, PhaseCalling, PhaseAnswered, PhaseCaptured, PhaseFailed, PhaseParked}
 }
 
-// State is what the events of one trade add up to. The zero State is a trade
-// of which the ledger holds nothing.
+// State is the fold of the events of one trade. The zero State is a trade without
+// events.
 type State struct {
 	Phase  Phase // "" is PhaseNew
 	Events int   // how many events were folded
 
-	// The job is the last intent's; before the first call, the one that was
-	// asked about. Its TradeID is empty where the ledger holds none.
+	// Job is the job of the last intent; before the first call, that of the first
+	// query. Its TradeID is empty if the ledger holds no job.
 	Job        Job
 	Attempt    int // how many request_ids were used
 	Call       int // how many capture calls were announced
 	RequestID  string
 	LeaseUntil time.Time
-	CallSum    Amount // what the last call asked for; a later job may ask for another sum
+	CallSum    Amount // the sum that the last call requested; a later job may request another
 
-	// NewAsk: the job is one of which no call was made yet; the calls and
-	// answers below are of an ask that failed before it.
+	// NewAsk means that no call was made for Job yet; the calls and answers below
+	// belong to a request that failed before.
 	NewAsk bool
 
-	// What came back from the last call. Unanswered: nothing is written down,
-	// so the call may be under way until the lease ends, and after that its
-	// answer is lost.
+	// The answer to the last call. If it is missing, the call may be under way
+	// until the lease ends; after that its answer is lost.
 	Unanswered bool
 	Answer     Answer
 	AnsweredAt time.Time
 
-	// Doubted: some call of this trade may have taken effect for all that its
-	// end told, ever: no answer came, or -1000.
+	// Doubted means that a call of this trade ended without an answer, or with
+	// -1000, and may have taken effect.
 	Doubted bool
 
-	// Of request_ids. IDs and IDRefusals count since the start or since an
-	// operator last sent the trade back to work.
+	// The request_ids. IDs and IDRefusals count from the start, or from the last
+	// release or retry by an operator.
 	IDs        int // request_ids used
-	IDCalls    int // calls made with the present one
-	Errors     int // -1000 answers to the present one
-	IDRefusals int // -4118 answers to one that was never sent before
+	IDCalls    int // calls made with the current one
+	Errors     int // -1000 answers to the current one
+	IDRefusals int // -4118 answers to ones that were never sent before
 
-	// RefusedOtherwise: a capture call was refused, and not because its time was
-	// over, since the trade last failed or was sent back to work.
+	// RefusedOtherwise means that a capture call was refused for another reason
+	// than its time, since the trade last failed, was released or retried.
 	RefusedOtherwise bool
-	// AnswerExcused: the last call was answered while the intake was paused.
+	// AnswerExcused means that the last call was answered while the intake was
+	// paused.
 	AnswerExcused bool
 
 	// Unsettling counts the answers that settled nothing.
 	Unsettling Tally
 
-	// What Order Query said since the last call, release or outcome. Times are
-	// those of the question.
+	// The Order Queries since the last call, release or outcome. Times are those of
+	// the query, not of its answer.
 	Queries   int
 	LastQuery time.Time
 	Agreeing  Agreement
 	RetryAt   time.Time
-	// Contradicted: a query said something else than the run of agreeing ones
-	// before it.
+	// Contradicted means that a query differed from the run of agreeing ones before
+	// it.
 	Contradicted bool
-	// AuthorizedSum is what the last query that says authorized showed, zero if
-	// it showed no sum.
+	// AuthorizedSum is the sum in the last query that shows authorized, zero if it
+	// showed no sum.
 	AuthorizedSum Amount
-	// HighestSum is the largest authorized sum that any query of the trade showed.
+	// HighestSum is the highest authorized sum in any query of the trade.
 	HighestSum Amount
-	// SumAccepted: an operator has sent the trade back to work since, so that what
-	// the job says was authorized is of the past too.
+	// SumAccepted means that an operator has released or retried the trade since
+	// then, so that the job's authorized_amount is outdated too.
 	SumAccepted bool
-	// Of the queries that the gateway took: one that was never sent, or that it
-	// refused for a fault of ours, has asked nothing.
+	// The queries that the gateway accepted. A query that was not sent, or was
+	// refused for a fault of ours, does not count.
 	LastAsked  time.Time
-	SilentFrom time.Time // since then none told anything to build on; zero where the last one did
+	SilentFrom time.Time // since then no query had a usable result; zero if the last one had
 
 	OpenedAt   time.Time // first event since the start, the last release or the last outcome
-	CreatedAt  time.Time // when the authorization was made, as Order Query tells it
+	CreatedAt  time.Time // when the authorization was made, as Order Query shows it
 	NotifiedAt time.Time // last verified notification
 	// NotifiedPaid is the time of a verified notification that says paid and is
 	// newer than the last intent, zero if there is none.
 	NotifiedPaid time.Time
 	Outcome      *Event // the outcome that stands, nil while there is none
-	// FailedRequests are the requests that failed, since the start or since an
-	// operator last sent the trade back to work.
+	// FailedRequests holds the requests that failed since the start, or since an
+	// operator last released or retried the trade.
 	FailedRequests []FailedRequest
-	// Withdrawn: no capture call is made any more, unless an operator retries the
-	// trade.
+	// Withdrawn means that no capture call is made any more, unless an operator
+	// retries the trade.
 	Withdrawn bool
-	// Dismissed: an operator has closed the case of a parked trade. It says
-	// nothing about the money: the trade stays parked, and the truth may still
-	// correct it.
+	// Dismissed means that an operator has closed the case of a parked trade. The
+	// trade stays parked, and a later outcome may still correct it.
 	Dismissed bool
 }
 
-// FailedRequest is what a job asked for and did not get.
+// FailedRequest is the request of a job that failed.
 type FailedRequest struct {
 	Job    Job
-	Reason string // of the failed outcome
+	Reason string // the reason of the failed outcome
 }
 
-// Tally counts the answers to capture calls and queries that settled nothing:
-// refusals that no query explained, and codes that the gateway's table does not
-// have. Answers of -1000 and -4118, lost ones and states in progress are not
-// among them, nor those that came while the intake was paused.
+// Tally counts answers to capture calls and queries that settled nothing: refusals
+// that no query explained, and codes that the gateway's table does not have. It
+// does not count answers of -1000 and -4118, lost answers, states in progress and
+// answers that came while the intake was paused.
 type Tally struct {
 	Count int
 	Since time.Time // when the first of them came
-	Code  string    // the code that all of them carry, "" if they differ
+	Code  string    // the code of all of them, "" if they differ
 }
 
 func (t Tally) with(code string, at time.Time) Tally {
@@ -137,7 +136,7 @@ func (t Tally) with(code string, at time.Time) Tally {
 	return t
 }
 
-// Fold adds up the events of a trade in ledger order.
+// Fold returns the state after the events of a trade, which are in ledger order.
 func Fold(events []Event) State {
 	var s State
 	for i := range events {
@@ -146,20 +145,20 @@ func Fold(events []Event) State {
 	return s
 }
 
-// Add folds one more event into a state that the caller alone holds; copies made of
-// the state before are not changed. It keeps a copy of the event, whose Job and
-// Answer it shares. An event of a type it does not know is counted and changes
-// nothing else.
+// Add folds one more event into a state that only the caller holds; earlier copies
+// of the state are not changed. It keeps a copy of the event, which shares Job and
+// Answer with the event. An event of an unknown type is counted and changes nothing
+// else.
 func (s *State) Add(e *Event) {
 	s.Events++
 	if !e.Type.known() {
-		return // a newer program's; what it carries may mean anything
+		return // written by a newer program, its members may mean anything
 	}
 	if s.Phase == PhaseCaptured {
-		return // captured is never taken back, whatever a broken writer appends
+		return // captured is never replaced, whatever is appended after it
 	}
-	// With an outcome standing, only an event of another ask (it brings its job)
-	// opens the trade again.
+	// After an outcome only an event of another request, which carries its job,
+	// reopens the trade.
 	if s.OpenedAt.IsZero() && (s.Outcome == nil || e.Job != nil) {
 		s.OpenedAt = e.Time
 	}
@@ -195,9 +194,8 @@ func (s *State) Add(e *Event) {
 	}
 }
 
-// reopen sends the trade back to work: an operator has dealt with what stood in
-// its way, so that what was counted, and a refusal, are of the past. A call in
-// doubt stays in doubt.
+// reopen applies a release or a retry by an operator: counters and refusals are
+// reset. A call in doubt stays in doubt.
 func (s *State) reopen(e *Event) {
 	s.forgetQueries()
 	s.Outcome, s.OpenedAt, s.Dismissed, s.NotifiedPaid = nil, e.Time, false, time.Time{}
@@ -237,7 +235,7 @@ func (s *State) answered(e *Event) {
 	if !e.Excused {
 		s.count(e)
 	}
-	// The call ended later than we thought when we last asked.
+	// The call ended after the last query.
 	s.forgetQueries()
 	s.RetryAt = e.RetryAt
 	if s.Outcome == nil {
@@ -245,7 +243,7 @@ func (s *State) answered(e *Event) {
 	}
 }
 
-// count holds the answer of a capture call against the trade.
+// count applies the answer of a capture call to the counters.
 func (s *State) count(e *Event) {
 	if reason := e.Answer.Refusal(); reason != "" && reason != ReasonWindowExceeded {
 		s.RefusedOtherwise = true
@@ -254,16 +252,16 @@ func (s *State) count(e *Event) {
 	case a.Code == CodeInternal:
 		s.Errors++
 	case a.Code == CodeRequestID && s.IDCalls == 1:
-		// To an id that was sent before it says nothing: the gateway may refuse
-		// what it has seen.
+		// For an id that was sent before it proves nothing: the gateway may refuse
+		// an id that it has seen.
 		s.IDRefusals++
 	case a.unsettling(ViaCapture):
 		s.Unsettling = s.Unsettling.with(a.Code, e.Time)
 	}
 }
 
-// settled takes an outcome. One that a capture call's answer proved is that
-// answer too: the call is over.
+// settled applies an outcome. An outcome proved by the answer of a capture call is
+// that answer too: the call is over.
 func (s *State) settled(e *Event) {
 	if e.Via == ViaCapture && e.Answer != nil && e.Call == s.Call {
 		s.Unanswered, s.Answer, s.AnsweredAt = false, *e.Answer, e.Time
@@ -278,7 +276,7 @@ func (s *State) settled(e *Event) {
 	s.Unsettling = Tally{}
 	if e.Type == Failed {
 		s.RefusedOtherwise = false
-		// A fresh slice: states are values, and two must not share a tail.
+		// A new slice: states are values, and two states must not share an array.
 		s.FailedRequests = append(slices.Clip(slices.Clone(s.FailedRequests)), FailedRequest{Job: s.Job, Reason: e.Reason})
 	}
 	s.NewAsk = s.NewAsk || (e.Job != nil && s.Call > 0)
@@ -301,8 +299,8 @@ func (s *State) callPhase() Phase {
 	return PhaseAnswered
 }
 
-// callEnded is the moment by which the last call is over: when its answer was
-// written down, or when its lease ends. Zero where there was no call.
+// callEnded returns the time by which the last call is over: when its answer was
+// written, or when its lease ends. It is zero if there was no call.
 func (s *State) callEnded() time.Time {
 	if s.Unanswered {
 		return s.LeaseUntil
@@ -310,20 +308,20 @@ func (s *State) callEnded() time.Time {
 	return s.AnsweredAt
 }
 
-// callLost reports that the last call ended, or will have ended, without an
-// answer that says what became of it.
+// callLost reports whether the last call ended, or its lease will end, without an
+// answer that shows its result.
 func (s *State) callLost() bool { return s.Unanswered || s.Answer.Lost() }
 
-// Lost reports an answer after which the request may still be under way: a
-// timeout, a broken connection, a proxy's error page, "accepted". A plain
-// -1000 is not lost: the gateway has ended that request. A "done" that settled
-// nothing did not agree with what was asked, and is trusted no further.
+// Lost reports whether the request may still be under way after the answer: a
+// timeout, a broken connection, a proxy's error page, "accepted". A plain -1000 is
+// not lost: the gateway has ended that request. A "done" that settled nothing is
+// lost: it did not agree with the request and is not trusted.
 func (a Answer) Lost() bool {
 	return a.Kind == AnswerUnknown && a.Code != CodeInternal || a.Kind == AnswerDone
 }
 
-// unsettling reports whether the answer is one of those that a Tally counts.
-// Whether a refusal is explained shows only later.
+// unsettling reports whether a Tally counts the answer. Only a later query shows
+// whether a refusal is explained.
 func (a Answer) unsettling(via Via) bool {
 	switch {
 	case a.Code == "" || a.Code == CodeInternal || a.Code == CodeRequestID || a.Kind == AnswerNotSent || a.OurFault():

@@ -15,8 +15,8 @@ const (
 	maxDepth = 64        // objects and arrays inside each other
 )
 
-// checkObject makes sure that b is exactly one JSON object in UTF-8 within the
-// limits. What follows may then split it without looking for errors.
+// checkObject returns an error unless b is exactly one JSON object in UTF-8 within
+// the limits. The functions below rely on that.
 func checkObject(b []byte) error {
 	if len(b) > maxBody {
 		return malformed(MalformedTooLarge, "", fmt.Sprintf("the message has %d bytes, at most %d are read", len(b), maxBody))
@@ -39,13 +39,13 @@ func checkObject(b []byte) error {
 func notOneObject(b []byte) string {
 	if n := 0; b[0] == '[' {
 		if n = countElements(b); n > 0 {
-			return fmt.Sprintf("the message is an array of %d; one job is one capture: publish each as a message of its own, one JSON object {…}", n)
+			return fmt.Sprintf("the message is an array of %d; a job is one capture: publish each as a message with one JSON object {…}", n)
 		}
 	}
 	return fmt.Sprintf("the message is %s; a job is one JSON object {…}", kindOf(b))
 }
 
-// syntaxOf says where invalid JSON goes wrong.
+// syntaxOf returns the syntax error of invalid JSON, with its position.
 func syntaxOf(b []byte) string {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return "the message is empty; a job is one JSON object {…}"
@@ -57,8 +57,8 @@ func syntaxOf(b []byte) string {
 	return "the message is not one JSON text"
 }
 
-// depth counts how deep brackets nest; on invalid JSON the number means
-// nothing, but is found without recursion.
+// depth returns the nesting depth of brackets, without recursion. For invalid JSON
+// the number has no meaning.
 func depth(b []byte) int {
 	deepest, now := 0, 0
 	for i := 0; i < len(b); i++ {
@@ -75,9 +75,9 @@ func depth(b []byte) int {
 	return deepest
 }
 
-// Members yields the members of a valid JSON object as they are written, the
-// quotes of the name included, duplicates too, in order. On any other text it
-// may panic. It is here for package gateway, which reads answers.
+// Members yields the members of a valid JSON object as they are written, the quotes
+// of the name included, duplicates too, in order. On any other text it may panic.
+// It is exported for package gateway.
 func Members(obj []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		i := skipSpace(obj, skipSpace(obj, 0)+1) // past the brace
@@ -136,7 +136,7 @@ func unquote(raw []byte) string {
 	}
 	var s string
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return string(utf8.RuneError) // cannot be: the text was checked; and no text of ours holds it
+		return string(utf8.RuneError) // impossible, because the text was checked; no valid text holds U+FFFD
 	}
 	return s
 }
@@ -203,7 +203,8 @@ func kindOf(raw []byte) string {
 	return "a number"
 }
 
-// literal returns a string, number or boolean as text; ok is false for the rest.
+// literal returns a string, number or boolean as text; ok is false for other
+// values.
 func literal(raw []byte) (text string, ok bool) {
 	switch {
 	case isNull(raw) || strings.IndexByte("{[", raw[0]) >= 0:

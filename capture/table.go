@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// Row is one line of the state machine, as it is printed. The first row of a
+// Row is one row of the state machine's tables, as printed. The first row of a
 // table whose condition holds decides.
 type Row struct {
 	Table string // TableDecide, TableCapture or TableQuery
-	Name  string // what steps and events carry as their rule
-	Rule  string // the numbers in docs/rules.md that it serves
+	Name  string // the Rule of steps and events
+	Rule  string // the numbers of its rules in docs/rules.md
 	If    string
 	Then  string
 }
 
 // The tables of the state machine.
 const (
-	TableDecide  = "decide"  // what to do next
-	TableCapture = "capture" // what the answer to a capture call proves
-	TableQuery   = "query"   // what the answer to an Order Query proves
+	TableDecide  = "decide"  // the next step
+	TableCapture = "capture" // the conclusion from the answer to a capture call
+	TableQuery   = "query"   // the conclusion from the answer to an Order Query
 )
 
-// Rows lists the rows of all tables in their order, for documents and tests.
+// Rows returns the rows of all tables in order, for documents and tests.
 func Rows() []Row {
 	rows := make([]Row, 0, len(decideTable)+len(judgeCaptureTable)+len(judgeQueryTable))
 	for _, r := range decideTable {
@@ -38,15 +38,14 @@ func Rows() []Row {
 	return rows
 }
 
-// Edge says that an event led a trade from one phase to another.
+// Edge is a change of a trade from one phase to another by an event.
 type Edge struct {
 	From, To Phase
 	By       string // the row that wrote the event, or its type if no row did
 }
 
-// StateMachine prints docs/state-machine.md: the tables as they are, and a
-// diagram of the given edges. The edges come from walking the machine; nothing
-// about them is written by hand.
+// StateMachine returns docs/state-machine.md: the tables, and a diagram of the
+// edges, which a test finds by running the state machine.
 func StateMachine(edges []Edge) string {
 	var b strings.Builder
 	b.WriteString(machineIntro)
@@ -90,17 +89,17 @@ func writeDiagram(b *strings.Builder, edges []Edge) {
 var phaseTexts = map[Phase]string{
 	PhaseNew:      "no capture call of ours is in the ledger",
 	PhaseCalling:  "the last intent has no answer in the ledger: the call is under way, or its answer is lost",
-	PhaseAnswered: "the last call was answered, and that did not settle it",
-	PhaseCaptured: "outcome: the money is taken; nothing follows",
-	PhaseFailed:   "outcome: no money moved; a job that asks for something else opens it again",
-	PhaseParked:   "outcome: an operator must look; a release opens it again",
+	PhaseAnswered: "the answer to the last call did not settle the trade",
+	PhaseCaptured: "outcome: the money is taken; no event changes that",
+	PhaseFailed:   "outcome: no money moved; a job with another request reopens the trade",
+	PhaseParked:   "outcome: an operator must look; a release reopens the trade",
 }
 
 const machineIntro = `<!-- Printed from the tables in capture/. Change those, then run: go test ./capture -run TestStateMachineDocument -update -->
 
 # The state machine
 
-A trade's state is the fold of its events in the ledger. From it, the job and the clock, ` + "`Decide`" + ` returns the next step; from an answer of the gateway, ` + "`Judge`" + ` returns the event to append. Both read a table from the top: the first row whose condition holds decides. They know no clock, no network and no chance, so every worker that reads the same ledger takes the same step.
+A trade's state is the fold of its events in the ledger. From it, the job and the clock, ` + "`Decide`" + ` returns the next step; from an answer of the gateway, ` + "`Judge`" + ` returns the event to append. Both read a table from the top: the first row whose condition holds decides. They use no clock, no network and no randomness, so every worker that reads the same ledger takes the same step.
 
 The numbers in the column "rule" are those of [rules.md](rules.md). Each event carries the name of the row that wrote it, in its member ` + "`rule`" + `.
 
@@ -109,13 +108,13 @@ The words:
 - An **attempt** is one ` + "`request_id`" + `; it may need several **calls**.
 - A call's **lease** is the time by which it is over, for every worker: twice ` + "`gateway.timeout`" + ` and five seconds after it was announced.
 - A call is **lost** when it ended without an answer that ends it: a timeout, a broken connection, a crash, "accepted". After -1000 it is not lost, but **in doubt**: it may have taken effect.
-- The **settle time** (` + "`reconcile.settle`" + `) is how long a lost call may still land and become visible. Queries **agree** when ` + "`reconcile.agree`" + ` of them in a row, asked after the settle time and ` + "`reconcile.spacing`" + ` apart, show the same. A query that tells nothing neither agrees nor contradicts.
-- An **ask** is what a job wants: amount, currency and the time it leaves. The same ask again changes nothing; another ask opens a failed trade.
+- The **settle time** (` + "`reconcile.settle`" + `) is how long a lost call may still take effect and become visible. Queries **agree** when ` + "`reconcile.agree`" + ` of them in a row, asked after the settle time and ` + "`reconcile.spacing`" + ` apart, show the same. A query without a result neither agrees nor contradicts.
+- A **request** is what a job asks for: amount, currency and deadline. The same request again changes nothing; another request reopens a failed trade. (Names of rows that are stored in events say "ask".)
 
 `
 
 var machineTables = []struct{ name, title, text string }{
-	{TableDecide, "What to do next", "Read before every step, for the job that is being delivered. \"Open\" is every phase but captured, parked and, for the same ask, failed."},
-	{TableCapture, "What the answer to a capture call proves", "Read when a capture call has ended, however late."},
-	{TableQuery, "What the answer to an Order Query proves", "Read for every query: of the worker, a notification, a batch or an operator."},
+	{TableDecide, "The next step", "Read before every step, for the job that is being delivered. \"Open\" is every phase except captured, parked and, for the same request, failed."},
+	{TableCapture, "The answer to a capture call", "Read when a capture call has ended, however late."},
+	{TableQuery, "The answer to an Order Query", "Read for every query, whether a worker, a notification, a batch or an operator asks."},
 }

@@ -2,9 +2,9 @@ package capture
 
 import "strings"
 
-// Unread lists the members at the top of a message's data that neither a field
-// nor a condition of jobs.match is read from, in their order. It is for
-// operators who try a mapping; nothing may be decided by it.
+// Unread returns the top-level members of a message's data that neither a field nor
+// a condition of jobs.match reads, in their order. It is for operators who try a
+// mapping, not for decisions.
 func (d *Decoder) Unread(header map[string][]string, body []byte) []string {
 	obj, err := d.unwrap(header, body)
 	if err != nil || len(obj) == 0 {
@@ -20,7 +20,7 @@ func (d *Decoder) Unread(header map[string][]string, body []byte) []string {
 		read[firstName(m.path, d.match.queries)] = true
 	}
 	if read[""] {
-		return nil // a path may begin anywhere
+		return nil // the path may begin with any member
 	}
 	var names []string
 	for quoted := range Members(obj) {
@@ -31,8 +31,7 @@ func (d *Decoder) Unread(header map[string][]string, body []byte) []string {
 	return names
 }
 
-// firstName is the member at the top that a path goes through, "" if it may be
-// any.
+// firstName returns the top-level member of a path, "" if it may be any.
 func firstName(path string, queries []pathQuery) string {
 	if !isQuery(path) {
 		name, _, _ := strings.Cut(path, ".")

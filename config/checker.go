@@ -30,19 +30,19 @@ func (v *checker) text(key string) string {
 
 // add adds a problem with the current value of the key. An unset secret or text
 // shows no value and, if it was not set, no origin.
-func (v *checker) add(key, wrong, do string) {
+func (v *checker) add(key, wrong, fix string) {
 	k, ok := keyNamed(key)
 	if !ok {
 		panic("config: no key " + key)
 	}
-	p := Problem{Key: key, Wrong: wrong, Do: do}
+	value, from := "", ""
 	if !k.Secret {
-		p.Value = k.Text(v.c)
+		value = k.Text(v.c)
 	}
-	if o := v.c.Origin(key); p.Value != "" || o.From != FromDefault {
-		p.From = o.String()
+	if o := v.c.Origin(key); value != "" || o.From != FromDefault {
+		from = o.String()
 	}
-	v.problems = append(v.problems, p)
+	v.problems = append(v.problems, problem(key, value, from, wrong, fix))
 }
 
 func (v *checker) notEmpty(key string) {
@@ -144,6 +144,16 @@ func (v *checker) subject(key, name string) {
 	}
 }
 
+// prefix checks the first tokens of subjects.
+func (v *checker) prefix(key, prefix string) {
+	for token := range strings.SplitSeq(prefix, ".") {
+		if token == "" || strings.ContainsAny(token, "*>") || strings.ContainsFunc(token, notInNames) {
+			v.add(key, fmt.Sprintf("%q is not the beginning of a NATS subject", cut(prefix)), "write tokens with dots between, without wildcards, such as _INBOX_worker")
+			return
+		}
+	}
+}
+
 // mapping checks jobs.fields and jobs.match with the decoder of jobs, each alone
 // first, so that the message names the right one.
 func (v *checker) mapping() {
@@ -163,12 +173,11 @@ func (v *checker) mappingIs(key string, m capture.Mapping) {
 	}
 }
 
-// askAbove reads the limits as the publish command does.
-func (v *checker) askAbove() {
-	limits := v.c.Publish.AskAbove
+// sums reads a limit for each currency as the commands do.
+func (v *checker) sums(key string, limits map[string]string) {
 	for _, code := range slices.Sorted(maps.Keys(limits)) {
 		if _, err := capture.ParseAmount(limits[code], strings.ToUpper(code)); err != nil {
-			v.add("publish.ask_above", fmt.Sprintf("%s=%s is no sum: %s", cut(code), cut(limits[code]), strings.TrimPrefix(err.Error(), capture.ErrAmount.Error()+": ")),
+			v.add(key, fmt.Sprintf("%s=%s is no sum: %s", cut(code), cut(limits[code]), strings.TrimPrefix(err.Error(), capture.ErrAmount.Error()+": ")),
 				"write currency=amount, such as EUR=10000")
 		}
 	}

@@ -29,6 +29,7 @@ type Config struct {
 	Notify    Notify
 	Admin     Admin
 	Publish   Publish
+	Approval  Approval
 	Records   Records
 	Console   Console
 	Tracing   Tracing
@@ -36,13 +37,15 @@ type Config struct {
 
 	// origins holds where each value came from, by key.
 	origins map[string]Origin
+	// fromFile is set if a file was read.
+	fromFile bool
 }
 
 // NATS is how to reach JetStream, and how the worker uses it.
 type NATS struct {
-	URL           string         `key:"nats.url" kind:"url" default:"nats://127.0.0.1:4222" doc:"the NATS servers, separated by commas"`
-	Context       string         `key:"nats.context" doc:"a context of the nats command line, used instead of nats.url and the credentials"`
-	Creds         string         `key:"nats.creds" doc:"path of a credentials file (JWT and seed)"`
+	URL           string         `key:"nats.url" kind:"url" default:"nats://127.0.0.1:4222" doc:"the NATS servers, separated by commas; NATS_URL if nothing of ours sets it"`
+	Context       string         `key:"nats.context" doc:"a context of the nats command line, used instead of nats.url and the credentials; selected: the one selected there"`
+	Creds         string         `key:"nats.creds" doc:"path of a credentials file (JWT and seed); NATS_CREDS if no credentials of ours are set"`
 	User          string         `key:"nats.user" doc:"user name"`
 	Password      gateway.Secret `key:"nats.password" doc:"password of nats.user"`
 	PasswordFile  string         `key:"nats.password_file" doc:"path of a file that holds nats.password"`
@@ -51,6 +54,7 @@ type NATS struct {
 	TLSCA         string         `key:"nats.tls_ca" doc:"path of the CA certificates (PEM) to trust instead of the system's"`
 	TLSCert       string         `key:"nats.tls_cert" doc:"path of the client certificate (PEM)"`
 	TLSKey        string         `key:"nats.tls_key" doc:"path of the key of the client certificate (PEM)"`
+	InboxPrefix   string         `key:"nats.inbox_prefix" default:"_INBOX" doc:"first tokens of the subjects of replies; with one per role, no user can listen to the replies of another"`
 	StoreDir      string         `key:"nats.store_dir" default:"capture-data" doc:"folder of the server that --embedded runs"`
 	AckWait       time.Duration  `key:"nats.ack_wait" default:"1m" doc:"a job that is not acked or extended for so long is redelivered; used when the consumer is created"`
 	MaxAckPending int            `key:"nats.max_ack_pending" default:"50000" doc:"jobs delivered and not yet acked, including those that wait for a retry; used when the consumer is created"`
@@ -74,10 +78,18 @@ type Publish struct {
 	AskAbove map[string]string `key:"publish.ask_above" doc:"sums above which publish asks at a terminal before it sends, as currency=amount: EUR=10000,JPY=1500000; none: it never asks"`
 }
 
+// Approval says which acts of operators need the name of a second one.
+type Approval struct {
+	Above map[string]string `key:"approval.above" doc:"sums above which an act that moves money needs a second name (--approved-by): retry, parked release, and dlq republish of a sum above the original; as currency=amount: EUR=1000,JPY=150000; a currency that is not listed has no limit"`
+}
+
 // Ledger is the ledger's stream.
 type Ledger struct {
-	Stream string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
-	MaxAge time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade; used when the stream is created; 0 is forever"`
+	Stream  string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
+	Cases   string        `key:"ledger.cases_stream" default:"CAPTURE_CASES" doc:"stream into which JetStream copies what opens or changes the case of a trade; created when missing, never altered"`
+	Source  string        `key:"ledger.source" default:"capture-worker" doc:"ce-source of the events, such as the name of the shop: a URI reference"`
+	MaxAge  time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade; used when the stream is created; 0 is forever"`
+	Batches string        `key:"ledger.batches" default:"auto" doc:"auto, on or off: whether events that wait at the same time are stored in one atomic batch; auto measures whether the server waits for its disk, as with sync_interval: always, and whether batches pay"`
 }
 
 // Gateway is how to reach the payment gateway.
@@ -89,6 +101,10 @@ type Gateway struct {
 	PreviousSecretKey     gateway.Secret `key:"gateway.previous_secret_key" doc:"the key before the last rotation; notifications signed with it are still accepted"`
 	PreviousSecretKeyFile string         `key:"gateway.previous_secret_key_file" doc:"path of a file that holds gateway.previous_secret_key"`
 	AllowPlainHTTP        bool           `key:"gateway.allow_plain_http" default:"false" doc:"permit http:// to another machine, for a simulator; never for the live gateway"`
+	TLSCA                 string         `key:"gateway.tls_ca" doc:"path of the CA certificates (PEM) to trust instead of the system's"`
+	TLSCert               string         `key:"gateway.tls_cert" doc:"path of the client certificate (PEM)"`
+	TLSKey                string         `key:"gateway.tls_key" doc:"path of its key (PEM)"`
+	TLSMin                string         `key:"gateway.tls_min" default:"1.2" doc:"oldest accepted version of TLS: 1.2 or 1.3"`
 	NotifyURL             string         `key:"gateway.notify_url" kind:"url" doc:"where the gateway reports changes, for jobs that name no address; https, or http to this machine; run needs it"`
 	AllowEmptyNotifyURL   bool           `key:"gateway.allow_empty_notify_url" default:"false" doc:"let run start without gateway.notify_url: calls are sent without an address, which the gateway documents as required"`
 	NotifyHosts           []string       `key:"gateway.notify_hosts" doc:"hosts that a job's own notify_url may name; none: that of gateway.notify_url"`

@@ -27,7 +27,7 @@ func (l *loader) readEnv(environ []string) map[string]string {
 			env[name] = value
 		case serviceLink.MatchString(name):
 		default:
-			l.problem(Problem{Key: "environment variable " + cut(name), Wrong: "is no setting", Do: didYouMean(name, sortedNames(names))})
+			l.problem("environment variable "+cut(name), "", "", "is no setting", didYouMean(name, sortedNames(names)))
 		}
 	}
 	return env

@@ -155,7 +155,7 @@ func matchList(items []any) (any, error) {
 	for _, item := range items {
 		m, ok := matchOf(item)
 		if !ok {
-			return nil, valueError("must be a list of {path: …, value: …} or {path: …, values: […], ignore_case: true}")
+			return nil, valueError("must be a list of {path: …, value: …} or {path: …, values: […], ignore_case: true, others: […]}")
 		}
 		list = append(list, m)
 	}
@@ -172,6 +172,8 @@ func matchOf(item any) (match capture.Match, ok bool) {
 			match.Value, ok = value.(string)
 		case "values":
 			match.Values, ok = textList(value)
+		case "others":
+			match.Others, ok = textList(nullsAsText(value))
 		case "ignore_case":
 			match.IgnoreCase, ok = value == "true", value == "true" || value == "false"
 		default:
@@ -182,6 +184,22 @@ func matchOf(item any) (match capture.Match, ok bool) {
 		}
 	}
 	return match, match.Path != "" && (match.Value != "") != (len(match.Values) > 0)
+}
+
+// nullsAsText takes null in a list for the word: it stands for a member that is
+// not there.
+func nullsAsText(v any) any {
+	items, ok := v.([]any)
+	if !ok {
+		return v
+	}
+	items = slices.Clone(items)
+	for i := range items {
+		if items[i] == nil {
+			items[i] = "null"
+		}
+	}
+	return items
 }
 
 // fieldText is how a field is printed: a path, a list of paths, or a map.
@@ -222,6 +240,7 @@ type matchText struct {
 	Value      string   `json:"value,omitempty"`
 	Values     []string `json:"values,omitempty"`
 	IgnoreCase bool     `json:"ignore_case,omitempty"`
+	Others     []string `json:"others,omitempty"`
 }
 
 func matches(list []capture.Match) []matchText {
@@ -249,7 +268,7 @@ func formatMatch(v any) string {
 	list := v.([]capture.Match)
 	parts := make([]string, 0, len(list))
 	for _, m := range list {
-		if len(m.Values) > 0 || m.IgnoreCase || strings.ContainsAny(m.Path, ",=") || strings.Contains(m.Value, ",") {
+		if len(m.Values)+len(m.Others) > 0 || m.IgnoreCase || strings.ContainsAny(m.Path, ",=") || strings.Contains(m.Value, ",") {
 			return oneLine(matches(list))
 		}
 		parts = append(parts, m.Path+"="+m.Value)

@@ -18,6 +18,7 @@ var (
 	}
 	richMatch = []capture.Match{
 		{Path: "payment.method", Values: []string{"card", "creditcard"}, IgnoreCase: true}, {Path: "$.kind", Value: "a,b=c"},
+		{Path: "status", Value: "done", Others: []string{"open", "null"}},
 	}
 )
 
@@ -30,6 +31,7 @@ const richFile = `jobs:
   match:
     - {path: payment.method, values: [card, creditcard], ignore_case: true}
     - {path: $.kind, value: "a,b=c"}
+    - {path: status, value: done, others: [open, null]}
 `
 
 // A mapping is the same from the file, from the environment as JSON, and from

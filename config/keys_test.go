@@ -105,8 +105,8 @@ func TestDesignDefaults(t *testing.T) {
 	want := map[string]string{
 		"nats.url": "nats://127.0.0.1:4222", "nats.ack_wait": "1m", "nats.replicas": "1",
 		"nats.max_ack_pending": "50000", "jobs.stream": "CAPTURE_JOBS", "jobs.subjects": "capture.jobs.>",
-		"jobs.consumer": "capture-worker", "jobs.dlq_stream": "CAPTURE_DLQ", "ledger.stream": "CAPTURES",
-		"ledger.max_age": "400d", "gateway.timeout": "30s", "gateway.rate": "0", "worker.concurrency": "64",
+		"jobs.consumer": "capture-worker", "jobs.dlq_stream": "CAPTURE_DLQ", "ledger.stream": "CAPTURES", "ledger.cases_stream": "CAPTURE_CASES",
+		"ledger.max_age": "400d", "ledger.batches": "auto", "gateway.timeout": "30s", "gateway.rate": "0", "worker.concurrency": "64",
 		"worker.backoff.initial": "500ms", "worker.backoff.max": "10s", "worker.backoff.inline": "15s",
 		"worker.retry.initial": "15s", "worker.retry.max": "15m", "worker.give_up_after": "72h",
 		"worker.shutdown_timeout": "25s", "reconcile.settle": "45s", "reconcile.agree": "2",

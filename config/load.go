@@ -23,6 +23,20 @@ type Options struct {
 	File  string          // path of a YAML file; "" is CAPTURE_CONFIG, and none if that is empty
 	Env   func() []string // nil is os.Environ
 	Flags *pflag.FlagSet  // parsed, with the flags of AddFlags; may be nil
+	// NoSecretFiles leaves the files that hold secrets unread, as on a machine that
+	// must not have them.
+	NoSecretFiles bool
+}
+
+// Lint reads one file, and nothing else: neither the environment, nor files that hold
+// secrets. The error is of type Problems; it has those of Load and of Validate, except
+// that a setting which another source may give is not missing.
+func Lint(path string) error {
+	c, err := Load(Options{File: path, Env: func() []string { return nil }, NoSecretFiles: true})
+	if err != nil {
+		return err
+	}
+	return c.Validate()
 }
 
 // Load reads the configuration. An error is of type Problems and holds every
@@ -43,12 +57,44 @@ func Load(o Options) (Config, error) {
 	}
 	if l.path != "" {
 		l.readFile()
+		l.config.fromFile = true
 	}
 	for _, k := range allKeys() {
 		l.set(k)
 	}
-	l.readSecretFiles()
+	l.natsVariables(o.Env())
+	if !o.NoSecretFiles {
+		l.readSecretFiles()
+	}
 	return l.config, l.problems.asError()
+}
+
+// natsVariables takes NATS_URL and NATS_CREDS, the variables of the nats command line
+// tool, if nothing of ours says where and as whom to connect.
+func (l *loader) natsVariables(environ []string) {
+	n := &l.config.NATS
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		switch {
+		case value == "" || n.Context != "":
+		case name == "NATS_URL" && l.config.Origin("nats.url").From == FromDefault:
+			n.URL, l.config.origins["nats.url"] = value, Origin{FromEnv, name}
+		case name == "NATS_CREDS" && n.Creds == "" && n.User == "" && n.Token == "" && n.TokenFile == "":
+			n.Creds, l.config.origins["nats.creds"] = value, Origin{FromEnv, name}
+		}
+	}
+}
+
+// OwnServer returns c without what NATS_URL and NATS_CREDS say: for a process that
+// starts a server of its own.
+func (c Config) OwnServer() Config {
+	if c.Origin("nats.url").Name == "NATS_URL" {
+		c.NATS.URL = Defaults().NATS.URL
+	}
+	if c.Origin("nats.creds").Name == "NATS_CREDS" {
+		c.NATS.Creds = ""
+	}
+	return c
 }
 
 // loader is one run of Load.
@@ -61,7 +107,9 @@ type loader struct {
 	problems Problems
 }
 
-func (l *loader) problem(p Problem) { l.problems = append(l.problems, p) }
+func (l *loader) problem(key, value, from, wrong, fix string) {
+	l.problems = append(l.problems, problem(key, value, from, wrong, fix))
+}
 
 // readFile reads the file with viper. A file that cannot be read is one problem and
 // counts as empty.
@@ -74,7 +122,7 @@ func (l *loader) readFile() {
 		err = v.ReadConfig(bytes.NewReader(b))
 	}
 	if err != nil {
-		l.problem(Problem{Key: "file " + l.path, Wrong: fileError(err), Do: "correct it, or name another with --config or " + FileEnv})
+		l.problem("file "+l.path, "", "", fileError(err), "correct it, or name another with --config or "+FileEnv)
 		return
 	}
 	l.file = v
@@ -107,12 +155,12 @@ func (l *loader) checkNames(lines map[string]int) {
 		switch {
 		case sections[name]:
 			if v := l.file.Get(name); v != nil && reflect.TypeOf(v).Kind() != reflect.Map {
-				l.problem(Problem{Key: name, From: where, Wrong: "is a section, not a setting", Do: "put its settings inside it"})
+				l.problem(name, "", where, "is a section, not a setting", "put its settings inside it")
 			}
 		case inside(name, known):
 		case inside(name, func(outer string) bool { return !sections[outer] }): // reported already
 		case !known(name):
-			l.problem(Problem{Key: name, From: where, Wrong: "there is no such setting", Do: didYouMean(name, keyNames())})
+			l.problem(name, "", where, "there is no such setting", didYouMean(name, keyNames()))
 		}
 	}
 }
@@ -142,7 +190,7 @@ func (l *loader) set(k Key) {
 	}
 	parsed, err := k.kind.fromFile(value)
 	if err != nil {
-		l.problem(Problem{Key: k.Name, Value: shown(k, value), From: origin.String(), Wrong: err.Error()})
+		l.problem(k.Name, shown(k, value), origin.String(), err.Error(), "")
 		return
 	}
 	k.field(&l.config).Set(reflect.ValueOf(parsed))

@@ -180,3 +180,33 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// NATS_URL and NATS_CREDS, which the nats command line tool reads too, come after
+// everything of ours.
+func TestNATSVariables(t *testing.T) {
+	t.Parallel()
+	nats := []string{"NATS_URL=nats://n:1", "NATS_CREDS=n.creds"}
+	for name, c := range map[string]struct {
+		file       string
+		env        []string
+		url, creds string
+		from       string
+	}{
+		"alone":                {"", nil, "nats://n:1", "n.creds", "environment NATS_URL"},
+		"our variables":        {"", []string{"CAPTURE_NATS_URL=nats://c:1", "CAPTURE_NATS_CREDS=c.creds"}, "nats://c:1", "c.creds", "environment CAPTURE_NATS_URL"},
+		"our file":             {"nats:\n  url: nats://f:1\n", nil, "nats://f:1", "n.creds", "file"},
+		"another credential":   {"nats:\n  user: u\n  password: p\n", nil, "nats://n:1", "", "environment NATS_URL"},
+		"a context of its own": {"nats:\n  context: prod\n", nil, "nats://127.0.0.1:4222", "", "default"},
+	} {
+		got := load(t, config.Options{File: write(t, strings.ReplaceAll(name, " ", "_")+".yaml", c.file), Env: env(append(c.env, nats...)...)})
+		if got.NATS.URL != c.url || got.NATS.Creds != c.creds || !strings.HasPrefix(got.Origin("nats.url").String(), c.from) {
+			t.Errorf("%s: %s (%s) and %q", name, got.NATS.URL, got.Origin("nats.url"), got.NATS.Creds)
+		}
+		if err := got.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if own := got.OwnServer(); strings.HasPrefix(own.NATS.URL, "nats://n:") || own.NATS.Creds == "n.creds" {
+			t.Errorf("%s, with an own server: %s and %q", name, own.NATS.URL, own.NATS.Creds)
+		}
+	}
+}

@@ -12,6 +12,12 @@ func (c Config) JobMapping() capture.Mapping {
 	return capture.Mapping{Fields: c.Jobs.Fields, Match: c.Jobs.Match, NotifyHosts: c.notifyHosts()}
 }
 
+// SaysMapping reports whether the configuration says how jobs are decoded: a file was
+// read, or jobs.fields or jobs.match are set. If not, the workers' may differ.
+func (c Config) SaysMapping() bool {
+	return c.fromFile || c.Origin("jobs.fields").From != FromDefault || c.Origin("jobs.match").From != FromDefault
+}
+
 // notifyHosts returns nil, which allows any host, only if nothing is configured for
 // capture calls: a publisher of jobs does not know then what the workers allow.
 func (c Config) notifyHosts() []string {

@@ -3,32 +3,30 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"github.com/capture-worker/capture-worker/internal/finding"
 )
 
-// Problem is one error in the configuration.
-type Problem struct {
-	Key   string // the key, or a variable or file
-	Value string // as given, "" for none; a secret is never here
-	From  string // where the value came from, "" if it was not set
-	Wrong string // what is wrong, or what is allowed
-	Do    string // what to do
+// problem returns a finding about a key (or a variable, or a file). The value is as
+// given, "" for none, and never a secret; from is where it came from, "" if it was
+// not set; wrong is what is wrong, or what is allowed.
+func problem(key, value, from, wrong, fix string) finding.Finding {
+	var b strings.Builder
+	b.WriteString(key)
+	if value != "" {
+		fmt.Fprintf(&b, " is %q", cut(value))
+	}
+	if from != "" {
+		fmt.Fprintf(&b, " (%s)", from)
+	}
+	b.WriteString(": " + wrong)
+	return finding.Finding{Severity: finding.Error, Area: key, What: b.String(), Fix: fix}
 }
 
-// String returns the problem in one line.
-func (p Problem) String() string {
-	var b strings.Builder
-	b.WriteString(p.Key)
-	if p.Value != "" {
-		fmt.Fprintf(&b, " is %q", cut(p.Value))
-	}
-	if p.From != "" {
-		fmt.Fprintf(&b, " (%s)", p.From)
-	}
-	b.WriteString(": " + p.Wrong)
-	if p.Do != "" {
-		b.WriteString("; " + p.Do)
-	}
-	return b.String()
+// NewProblem returns an error of type Problems about the value of one key, for
+// conditions that only a caller of this package knows.
+func NewProblem(key, value, wrong, fix string) error {
+	return Problems{problem(key, value, "", wrong, fix)}
 }
 
 // maxShown limits a value in a message.
@@ -43,7 +41,7 @@ func cut(s string) string {
 
 // Problems is the error of Load and Validate: every problem at once. It is never
 // empty.
-type Problems []Problem
+type Problems []finding.Finding
 
 // Error lists the problems, one a line.
 func (ps Problems) Error() string {

@@ -28,14 +28,14 @@ func (l *loader) readSecretFiles() {
 			continue
 		}
 		if places := append(l.places(k), l.places(fileKey)...); len(places) > 1 {
-			l.problem(Problem{Key: k.Name, Wrong: "is given more than once, by " + strings.Join(places, " and "), Do: "keep one of them"})
+			l.problem(k.Name, "", "", "is given more than once, by "+strings.Join(places, " and "), "keep one of them")
 			continue
 		}
 		if path := fileKey.field(&l.config).String(); path != "" {
 			l.readSecret(k, path)
 		}
 		if k.field(&l.config).String() == hidden {
-			l.problem(Problem{Key: k.Name, From: l.config.Origin(k.Name).String(), Wrong: "is the placeholder of a hidden secret, not a secret", Do: "give the secret itself"})
+			l.problem(k.Name, "", l.config.Origin(k.Name).String(), "is the placeholder of a hidden secret, not a secret", "give the secret itself")
 		}
 	}
 }
@@ -63,10 +63,10 @@ func (l *loader) readSecret(k Key, path string) {
 	case errors.Is(err, ErrNoSecret) && k.Name == previousKey:
 		return // emptied: notifications signed with it are no longer accepted
 	case errors.Is(err, ErrNoSecret):
-		l.problem(Problem{Key: k.Name + fileSuffix, Value: path, From: from.String(), Wrong: "the file is empty", Do: "write the secret into it"})
+		l.problem(k.Name+fileSuffix, path, from.String(), "the file is empty", "write the secret into it")
 		return
 	case err != nil:
-		l.problem(Problem{Key: k.Name + fileSuffix, Value: path, From: from.String(), Wrong: "cannot be read: " + withoutPath(err)})
+		l.problem(k.Name+fileSuffix, path, from.String(), "cannot be read: "+withoutPath(err), "")
 		return
 	}
 	k.field(&l.config).Set(reflect.ValueOf(secret))

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"strings"
 	"time"
 )
@@ -70,6 +71,7 @@ func (v *checker) nats() {
 	v.onlyOne("nats.creds", "nats.user", "nats.token")
 	v.together("nats.user", "nats.password")
 	v.together("nats.tls_cert", "nats.tls_key")
+	v.prefix("nats.inbox_prefix", n.InboxPrefix)
 	v.notEmpty("nats.store_dir")
 	v.atLeast("nats.ack_wait", n.AckWait, time.Second)
 	v.between("nats.max_ack_pending", n.MaxAckPending, 1, 10_000_000)
@@ -82,10 +84,10 @@ func (v *checker) nats() {
 }
 
 func (v *checker) jobs() {
-	for _, key := range []string{"jobs.stream", "jobs.consumer", "jobs.dlq_stream", "ledger.stream"} {
+	for _, key := range []string{"jobs.stream", "jobs.consumer", "jobs.dlq_stream", "ledger.stream", "ledger.cases_stream"} {
 		v.streamName(key)
 	}
-	v.distinct("jobs.stream", "jobs.dlq_stream", "ledger.stream")
+	v.distinct("jobs.stream", "jobs.dlq_stream", "ledger.stream", "ledger.cases_stream")
 	if len(v.c.Jobs.Subjects) == 0 {
 		v.add("jobs.subjects", "must name at least one subject", "the default is capture.jobs.>")
 	}
@@ -93,11 +95,15 @@ func (v *checker) jobs() {
 		v.subject("jobs.subjects", s)
 	}
 	v.mapping()
-	v.askAbove()
+	v.sums("publish.ask_above", v.c.Publish.AskAbove)
+	v.sums("approval.above", v.c.Approval.Above)
 	v.lanes()
 }
 
 func (v *checker) ledger() {
+	if u, err := url.Parse(v.c.Ledger.Source); err != nil || v.c.Ledger.Source == "" || u.String() != v.c.Ledger.Source {
+		v.add("ledger.source", "must be a URI reference without spaces, as CloudEvents wants it", "write a name such as capture-worker, or an address such as https://shop.example/captures")
+	}
 	// If the ledger no longer has a trade, a late copy of its job would start again.
 	least := v.c.Gateway.Window + v.c.Worker.GiveUpAfter
 	if age := v.c.Ledger.MaxAge; age != 0 && age < least {
@@ -110,6 +116,10 @@ func (v *checker) gateway() {
 	if g.URL != "" {
 		v.webAddress("gateway.url", g.URL, "that begins with https://")
 		v.plainHTTP()
+	}
+	v.together("gateway.tls_cert", "gateway.tls_key")
+	if g.TLSMin != "1.2" && g.TLSMin != "1.3" {
+		v.add("gateway.tls_min", "must be 1.2 or 1.3", "")
 	}
 	v.notifyURL()
 	for _, host := range g.NotifyHosts {
@@ -220,5 +230,6 @@ func (v *checker) tracing() {
 
 func (v *checker) log() {
 	v.oneOf("log.level", v.c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("ledger.batches", v.c.Ledger.Batches, "auto", "on", "off")
 	v.oneOf("log.format", v.c.Log.Format, "text", "json")
 }

@@ -66,6 +66,9 @@ func TestValidate(t *testing.T) {
 		{"nats two ways to sign in", "CAPTURE_NATS_CREDS=c CAPTURE_NATS_TOKEN=t", nil},
 		{"nats password alone", "CAPTURE_NATS_PASSWORD=p", nil},
 		{"nats certificate alone", "CAPTURE_NATS_TLS_CERT=c", nil},
+		{"ledger source", "CAPTURE_LEDGER_SOURCE=a%zz", nil},
+		{"inbox prefix", "CAPTURE_NATS_INBOX_PREFIX=_INBOX.>", nil},
+		{"gateway TLS", "CAPTURE_GATEWAY_TLS_MIN=1.1 CAPTURE_GATEWAY_TLS_CERT=c", nil},
 		{"nats replicas", "CAPTURE_NATS_REPLICAS=2 CAPTURE_NATS_ACK_WAIT=1ms", nil},
 		{"stream names", "CAPTURE_JOBS_STREAM=A.B CAPTURE_JOBS_CONSUMER=*", nil},
 		{"stream names twice", "CAPTURE_JOBS_STREAM=CAPTURES CAPTURE_JOBS_DLQ_STREAM=CAPTURES", nil},
@@ -106,7 +109,7 @@ func TestValidateByHand(t *testing.T) {
 	c := config.Defaults()
 	c.Worker.Concurrency = 0
 	problems, ok := c.Validate().(config.Problems)
-	if !ok || len(problems) != 1 || problems[0].Key != "worker.concurrency" || problems[0].Value != "0" {
+	if !ok || len(problems) != 1 || problems[0].Area != "worker.concurrency" || !strings.Contains(problems[0].What, `is "0"`) {
 		t.Errorf("got %v", problems)
 	}
 }

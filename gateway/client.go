@@ -27,7 +27,7 @@ const (
 type Client struct {
 	config     Config // without its secret
 	key        atomic.Pointer[key]
-	transport  *http.Transport
+	transport  atomic.Pointer[http.Transport]
 	template   *http.Request // everything of a request except context and body
 	errTimeout error
 }
@@ -39,10 +39,8 @@ func New(config Config) (*Client, error) {
 		return nil, err
 	}
 	config = config.withDefaults()
-	c := &Client{
-		transport:  newTransport(config),
-		errTimeout: fmt.Errorf("timeout: no complete answer within %s", config.Timeout),
-	}
+	c := &Client{errTimeout: fmt.Errorf("timeout: no complete answer within %s", config.Timeout)}
+	c.transport.Store(newTransport(config))
 	var err error
 	if c.template, err = requestTemplate(config); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -61,7 +59,7 @@ func (c *Client) SetSecret(s Secret) error {
 	switch {
 	case s == "":
 		return fmt.Errorf("%w: the new secret key is empty; the old one stays in use", ErrConfig)
-	case c.transport == nil:
+	case c.transport.Load() == nil:
 		return fmt.Errorf("%w: %s", ErrConfig, notConfigured)
 	}
 	c.key.Store(newKey(s))
@@ -71,9 +69,27 @@ func (c *Client) SetSecret(s Secret) error {
 // Close closes the idle connections. It does not interrupt calls in progress; a
 // call made after Close opens a new connection.
 func (c *Client) Close() {
-	if c.transport != nil {
-		c.transport.CloseIdleConnections()
+	if t := c.transport.Load(); t != nil {
+		t.CloseIdleConnections()
 	}
+}
+
+// SetTLS replaces the TLS configuration, as when certificates are renewed. Calls in
+// progress keep their connections; later calls open new ones. The error wraps
+// [ErrConfig], and the old configuration stays in use.
+func (c *Client) SetTLS(t TLS) error {
+	if err := t.check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if c.transport.Load() == nil {
+		return fmt.Errorf("%w: %s", ErrConfig, notConfigured)
+	}
+	config := c.config
+	config.TLS = t
+	// Idle connections that calls in progress return to the old transport end with
+	// its idle timeout.
+	c.transport.Swap(newTransport(config)).CloseIdleConnections()
+	return nil
 }
 
 // CaptureRequest is one capture call. TradeID, Amount and RequestID are required.
@@ -195,7 +211,7 @@ type question struct {
 
 // call makes one signed POST and classifies the response.
 func (c *Client) call(ctx context.Context, q *question, until time.Time) capture.Answer {
-	if c == nil || c.transport == nil {
+	if c == nil || c.transport.Load() == nil {
 		return capture.Answer{Kind: capture.AnswerNotSent, Why: notConfigured}
 	}
 	start := time.Now()
@@ -221,7 +237,7 @@ func (c *Client) post(ctx context.Context, body []byte, until time.Time) *exchan
 	defer cancel()
 	got := new(exchange)
 	ctx = got.trace(ctx)
-	resp, err := c.transport.RoundTrip(fill(ctx, c.template, body))
+	resp, err := c.transport.Load().RoundTrip(fill(ctx, c.template, body))
 	if err != nil {
 		got.fail(ctx, err)
 		return got

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// ErrConfig is wrapped by every error of [New] and [Client.SetSecret].
+// ErrConfig is wrapped by every error of [New], [Client.SetSecret] and [Client.SetTLS].
 var ErrConfig = errors.New("gateway configuration")
 
 // The defaults of [Config].
@@ -37,13 +37,40 @@ type Config struct {
 	Concurrency int
 	// Clock returns the time that is sent and signed. nil is time.Now.
 	Clock func() time.Time
-	// RootCAs are the trusted certificate authorities. nil is the system's.
-	RootCAs *x509.CertPool
+	// TLS is the configuration of https; [Client.SetTLS] replaces it.
+	TLS TLS
 	// AllowPlainHTTP permits http to a host other than loopback, for a simulator on
 	// another machine. Calls can then be read, and answers forged, on the network.
 	AllowPlainHTTP bool
 	// UserAgent is the User-Agent header. "" is "capture-worker".
 	UserAgent string
+}
+
+// TLS configures the connections to an https URL. The zero TLS trusts the system's
+// certificate authorities, shows no certificate and uses TLS 1.2 or newer.
+type TLS struct {
+	// RootCAs are the trusted certificate authorities. nil is the system's.
+	RootCAs *x509.CertPool
+	// Certificate is shown to a gateway or proxy that asks for one. nil is none.
+	Certificate *tls.Certificate
+	// MinVersion is the oldest accepted version, [tls.VersionTLS12] or
+	// [tls.VersionTLS13]. 0 is TLS 1.2.
+	MinVersion uint16
+}
+
+func (t TLS) check() error {
+	if t.MinVersion != 0 && t.MinVersion < tls.VersionTLS12 {
+		return errors.New("the minimum TLS version is below 1.2: set tls.VersionTLS12 or newer, or 0 for the default")
+	}
+	return nil
+}
+
+func (t TLS) config() *tls.Config {
+	c := &tls.Config{RootCAs: t.RootCAs, MinVersion: max(t.MinVersion, tls.VersionTLS12)}
+	if t.Certificate != nil {
+		c.Certificates = []tls.Certificate{*t.Certificate}
+	}
+	return c
 }
 
 func (c Config) withDefaults() Config {
@@ -76,6 +103,7 @@ func (c Config) check() error {
 	if c.Concurrency < 0 {
 		errs = append(errs, fmt.Errorf("the concurrency %d is negative: set a positive number, or 0 for the default", c.Concurrency))
 	}
+	errs = append(errs, c.TLS.check())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -128,7 +156,7 @@ func newTransport(c Config) *http.Transport {
 		Protocols:              protocols,
 		Proxy:                  proxy,
 		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        c.TLS.config(),
 		TLSHandshakeTimeout:    min(c.Timeout, 10*time.Second),
 		MaxIdleConns:           c.Concurrency,
 		MaxIdleConnsPerHost:    c.Concurrency,

@@ -24,7 +24,7 @@ func body(c *Client, method string, data []param) []byte {
 // DialWith lets the client's connections be made in another way. It must be
 // called before the first call.
 func DialWith(c *Client, dial func(ctx context.Context, network, address string) (net.Conn, error)) {
-	c.transport.DialContext = dial
+	c.transport.Load().DialContext = dial
 }
 
 // ReadCapture and ReadQuery read answer without a connection, for fuzzing

@@ -74,7 +74,7 @@ func TestNotSent(t *testing.T) {
 		"unknown TLS cert": strangerTLS.URL,
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := dial(t, url, func(c *gateway.Config) { c.RootCAs = x509.NewCertPool() }).Capture(t.Context(), request(t))
+			got := dial(t, url, func(c *gateway.Config) { c.TLS.RootCAs = x509.NewCertPool() }).Capture(t.Context(), request(t))
 			if got.Kind != capture.AnswerNotSent || got.Why == "" || got.HTTPStatus != 0 {
 				t.Errorf("got %+v", got)
 			}

@@ -50,14 +50,14 @@ func TestLostBatch(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name     string
-		up, down func(string) action
+		up, down func(string) processtest.Action
 	}{
-		{"not stored: commit lost", once(aCommit, drop), nil},
-		{"not stored: connection broken", once(aCommit, cut), nil},
-		{"not stored: first event lost", once("Nats-Batch-Sequence: 1\r", drop), nil},
-		{"stored: reply lost", nil, once(aBatchAck, drop)},
-		{"stored: connection broken before the reply", nil, once(aBatchAck, cut)},
-		{"stored: every reply lost", nil, always(anAck, drop)},
+		{"not stored: commit lost", processtest.Once(aCommit, processtest.Drop), nil},
+		{"not stored: connection broken", processtest.Once(aCommit, processtest.Cut), nil},
+		{"not stored: first event lost", processtest.Once("Nats-Batch-Sequence: 1\r", processtest.Drop), nil},
+		{"stored: reply lost", nil, processtest.Once(aBatchAck, processtest.Drop)},
+		{"stored: connection broken before the reply", nil, processtest.Once(aBatchAck, processtest.Cut)},
+		{"stored: every reply lost", nil, processtest.Always(anAck, processtest.Drop)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -138,12 +138,12 @@ func TestCancelAppendInBatchUnderWay(t *testing.T) {
 	waiting, cancel := context.WithCancel(t.Context())
 	all[2].ctx = waiting
 	g := queueAppends(t, url, js, all)
-	g.release(nil, func(s string) action {
+	g.release(nil, func(s string) processtest.Action {
 		if strings.Contains(s, aBatchAck) {
 			cancel()
 			<-all[2].done
 		}
-		return pass
+		return processtest.Pass
 	})
 	if err := all[2].err; !errors.Is(err, context.Canceled) || !errors.Is(err, ledger.ErrUncertain) {
 		t.Errorf("cancelled under way: %v, want ErrUncertain", err)
@@ -226,11 +226,11 @@ func TestServerRestartDuringBatch(t *testing.T) {
 			second, err = natsserver.Start(natsserver.Options{StoreDir: dir, Port: first.Port(), SyncAlways: true})
 		}()
 	})
-	g.release(func(s string) action {
+	g.release(func(s string) processtest.Action {
 		if strings.Contains(s, "Nats-Batch-Id") {
 			restart()
 		}
-		return pass
+		return processtest.Pass
 	}, nil)
 	<-over
 	if err != nil {
@@ -283,26 +283,26 @@ func firsts(n int) []*asked {
 type queued struct {
 	l, direct *ledger.JetStream
 	js        jetstream.JetStream // without the proxy
-	p         *proxy
+	p         *processtest.Proxy
 	hold      chan struct{}
 	wg        sync.WaitGroup
 }
 
 func queueAppends(t *testing.T, url string, js jetstream.JetStream, all []*asked) *queued {
 	t.Helper()
-	g := &queued{js: js, p: startProxy(t, url), hold: make(chan struct{})}
-	g.l = ledger.SendBatches(ledger.NewJetStream(connect(t, g.p.url), ledger.Options{Timeout: time.Second, Bound: processtest.Patience}))
+	g := &queued{js: js, p: processtest.StartProxy(t, url), hold: make(chan struct{})}
+	g.l = ledger.SendBatches(ledger.NewJetStream(connect(t, g.p.URL), ledger.Options{Timeout: time.Second, Bound: processtest.Patience}))
 	g.direct = ledger.NewJetStream(js, ledger.Options{})
 	if _, err := g.l.Append(t.Context(), ledgertest.Event("opener", capture.Attempted, 1), 0); err != nil {
 		t.Fatal(err)
 	}
 	held := make(chan struct{})
 	once := sync.OnceFunc(func() { close(held); <-g.hold })
-	g.p.lose(nil, func(s string) action {
+	g.p.Lose(nil, func(s string) processtest.Action {
 		if strings.Contains(s, aBatchAck) {
 			once()
 		}
-		return pass
+		return processtest.Pass
 	})
 	g.wg.Go(func() {
 		if _, err := g.l.Append(t.Context(), ledgertest.Event("holder", capture.Attempted, 1), 0); err != nil {
@@ -325,8 +325,8 @@ func queueAppends(t *testing.T, url string, js jetstream.JetStream, all []*asked
 }
 
 // release passes the first reply on, and waits until all appends have returned.
-func (g *queued) release(up, down func(string) action) {
-	g.p.lose(up, down)
+func (g *queued) release(up, down func(string) processtest.Action) {
+	g.p.Lose(up, down)
 	close(g.hold)
 	g.wg.Wait()
 }

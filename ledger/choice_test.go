@@ -29,6 +29,11 @@ type fakeStream struct {
 
 func (s *fakeStream) open(t *testing.T) *ledger.JetStream {
 	t.Helper()
+	return s.openWith(t, ledger.Options{})
+}
+
+func (s *fakeStream) openWith(t *testing.T, o ledger.Options) *ledger.JetStream {
+	t.Helper()
 	url := server(t).URL()
 	nc := connect(t, url).Conn()
 	if _, err := nc.Subscribe("captures.>", s.take); err != nil {
@@ -47,7 +52,7 @@ func (s *fakeStream) open(t *testing.T) *ledger.JetStream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ledger.NewJetStream(js, ledger.Options{})
+	return ledger.NewJetStream(js, o)
 }
 
 func (s *fakeStream) take(m *nats.Msg) {
@@ -94,7 +99,7 @@ func forAWhile() func() bool {
 	return func() bool { return time.Now().After(end) }
 }
 
-// TestBatchesAreChosenByMeasurement: the ledger has no setting for it.
+// TestBatchesAreChosenByMeasurement: unless something else is configured.
 func TestBatchesAreChosenByMeasurement(t *testing.T) {
 	t.Parallel()
 	t.Run("server syncs every message", func(t *testing.T) {

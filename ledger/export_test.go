@@ -4,14 +4,14 @@ import "github.com/capture-worker/capture-worker/ledger/internal/appender"
 
 // SendSingly makes the ledger send every append by itself, and returns it.
 func SendSingly(l *JetStream) *JetStream {
-	l.appender.SetMode(appender.Singly)
+	l.appender.SetMode(appender.Off)
 	return l
 }
 
 // SendBatches makes the ledger send every append in a batch at any cost, and
 // returns it.
 func SendBatches(l *JetStream) *JetStream {
-	l.appender.SetMode(appender.Batches)
+	l.appender.SetMode(appender.Always)
 	return l
 }
 

@@ -27,18 +27,18 @@ var quick = ledger.Options{Timeout: 200 * time.Millisecond, Bound: processtest.P
 var patient = ledger.Options{Bound: processtest.Patience}
 
 // behind returns a proxy, a ledger behind it, and one with a direct connection.
-func behind(t *testing.T, o ledger.Options) (*proxy, *ledger.JetStream, *ledger.JetStream) {
+func behind(t *testing.T, o ledger.Options) (*processtest.Proxy, *ledger.JetStream, *ledger.JetStream) {
 	t.Helper()
 	return openBehind(t, ledger.NewJetStream, o)
 }
 
-func openBehind(t *testing.T, open opener, o ledger.Options) (*proxy, *ledger.JetStream, *ledger.JetStream) {
+func openBehind(t *testing.T, open opener, o ledger.Options) (*processtest.Proxy, *ledger.JetStream, *ledger.JetStream) {
 	t.Helper()
 	url := server(t).URL()
 	direct := connect(t, url)
 	ensure(t, direct, ledger.StreamConfig{})
-	p := startProxy(t, url)
-	return p, open(connect(t, p.url), o), ledger.NewJetStream(direct, patient)
+	p := processtest.StartProxy(t, url)
+	return p, open(connect(t, p.URL), o), ledger.NewJetStream(direct, patient)
 }
 
 func stored(t *testing.T, l ledger.Ledger, trade string) string {
@@ -61,13 +61,13 @@ func TestLostAppend(t *testing.T) {
 func lostAppend(t *testing.T, open opener) {
 	for _, c := range []struct {
 		name     string
-		up, down func(string) action
+		up, down func(string) processtest.Action
 	}{
-		{"not stored: message lost", once(aPublish, drop), nil},
-		{"not stored: connection broken", once(aPublish, cut), nil},
-		{"stored: ack lost", nil, once(anAck, drop)},
-		{"stored: connection broken before the ack", nil, once(anAck, cut)},
-		{"stored: every ack lost", nil, always(anAck, drop)},
+		{"not stored: message lost", processtest.Once(aPublish, processtest.Drop), nil},
+		{"not stored: connection broken", processtest.Once(aPublish, processtest.Cut), nil},
+		{"stored: ack lost", nil, processtest.Once(anAck, processtest.Drop)},
+		{"stored: connection broken before the ack", nil, processtest.Once(anAck, processtest.Cut)},
+		{"stored: every ack lost", nil, processtest.Always(anAck, processtest.Drop)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, l, direct := openBehind(t, open, quick)
@@ -75,7 +75,7 @@ func lostAppend(t *testing.T, open opener) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.lose(c.up, c.down)
+			p.Lose(c.up, c.down)
 			seq, err := l.Append(t.Context(), ledgertest.Event("t", capture.Captured, 2), first)
 			if err != nil {
 				t.Fatal(err)
@@ -102,10 +102,10 @@ func otherWriterAfterLost(t *testing.T, open opener) {
 	if _, err := l.Append(t.Context(), ledgertest.Event("other", capture.Attempted, 1), 0); err != nil {
 		t.Fatal(err)
 	}
-	lost := once(aPublish, drop)
-	p.lose(func(s string) action {
+	lost := processtest.Once(aPublish, processtest.Drop)
+	p.Lose(func(s string) processtest.Action {
 		do := lost(s)
-		if do == drop {
+		if do == processtest.Drop {
 			if _, err := direct.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 2), 0); err != nil {
 				t.Error(err)
 			}
@@ -127,18 +127,18 @@ func TestUncertainAppend(t *testing.T) {
 }
 
 func uncertainAppend(t *testing.T, open opener) {
-	silent := always("MSG ", drop)
+	silent := processtest.Always("MSG ", processtest.Drop)
 	for _, c := range []struct {
 		name string
-		up   func(string) action
+		up   func(string) processtest.Action
 		want string
 	}{
-		{"not stored", always("PUB ", drop), ""},
+		{"not stored", processtest.Always("PUB ", processtest.Drop), ""},
 		{"stored", nil, "t-attempted-1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, l, direct := openBehind(t, open, ledger.Options{Timeout: 50 * time.Millisecond, Bound: 400 * time.Millisecond})
-			p.lose(c.up, silent)
+			p.Lose(c.up, silent)
 			began := time.Now()
 			_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)
 			if !errors.Is(err, ledger.ErrUncertain) || errors.Is(err, ledger.ErrConflict) {
@@ -206,14 +206,14 @@ func TestIncompleteReadIsRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, down := range []func(string) action{once(aRead, drop), once(aBatch, drop), once(aBatch, cut)} {
-		p.lose(nil, down)
+	for _, down := range []func(string) processtest.Action{processtest.Once(aRead, processtest.Drop), processtest.Once(aBatch, processtest.Drop), processtest.Once(aBatch, processtest.Cut)} {
+		p.Lose(nil, down)
 		got, err := l.Load(t.Context(), "t")
 		if err != nil || len(got.Events) != 20 {
 			t.Errorf("%d events, %v", len(got.Events), err)
 		}
 	}
-	p.lose(nil, once(aBatch, cut))
+	p.Lose(nil, processtest.Once(aBatch, processtest.Cut))
 	yielded := 0
 	for _, err := range l.Trades(t.Context(), ledger.Filter{}) {
 		if err != nil {
@@ -249,7 +249,7 @@ func TestWatchContinuesAfterLostConnection(t *testing.T) {
 			break
 		}
 		if n%2 == 1 {
-			p.lose(nil, once("captures.", cut))
+			p.Lose(nil, processtest.Once("captures.", processtest.Cut))
 		}
 		add(int(n))
 	}

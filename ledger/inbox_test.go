@@ -71,10 +71,10 @@ func TestCloseEndsWaitingAppends(t *testing.T) {
 			url := server(t).URL()
 			direct := connect(t, url)
 			ensure(t, direct, ledger.StreamConfig{})
-			p := startProxy(t, url)
-			js := connect(t, p.url)
+			p := processtest.StartProxy(t, url)
+			js := connect(t, p.URL)
 			l := ledger.NewJetStream(js, ledger.Options{Timeout: 5 * processtest.Patience})
-			p.lose(nil, always(anAck, drop))
+			p.Lose(nil, processtest.Always(anAck, processtest.Drop))
 			result := make(chan error, 1)
 			go func() {
 				_, err := l.Append(t.Context(), ledgertest.Event("t", capture.Attempted, 1), 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -21,6 +22,33 @@ type Options struct {
 	// Timeout. It should be longer than the election of a new leader takes on a
 	// replicated stream.
 	Bound time.Duration
+	// Batches is when appends that wait at the same time are stored in one atomic
+	// batch; default: BatchesAuto.
+	Batches Batches
+	Log     *slog.Logger // logs how appends are sent, and why; nil: no log
+}
+
+// Batches is when a ledger stores appends in atomic batches.
+type Batches string
+
+const (
+	// BatchesAuto: if the server waits for its disk, as one does that syncs every
+	// message, the stream allows batches, and they are measured to cost less.
+	BatchesAuto Batches = "auto"
+	// BatchesOn: whenever at least 16 appends wait and the stream allows batches.
+	BatchesOn Batches = "on"
+	// BatchesOff: never.
+	BatchesOff Batches = "off"
+)
+
+func (b Batches) mode() appender.Mode {
+	switch b {
+	case BatchesOn:
+		return appender.On
+	case BatchesOff:
+		return appender.Off
+	}
+	return appender.Auto
 }
 
 // JetStream is the Ledger on a NATS JetStream stream with any number of
@@ -33,7 +61,8 @@ type Options struct {
 //
 // If the server syncs every message and the stream allows atomic batches,
 // appends that wait at the same time are stored in one batch; each keeps its own
-// guard and result. Whether batches pay is measured, not configured.
+// guard and result. Whether batches pay is measured unless Options.Batches says
+// otherwise.
 //
 // All appends share one subscription, which is made with the first of them and
 // ends with the connection, or with Close.
@@ -54,6 +83,9 @@ func NewJetStream(js jetstream.JetStream, o Options) *JetStream {
 	if o.Source == "" {
 		o.Source = "capture-worker"
 	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	if o.Timeout <= 0 {
 		o.Timeout = 5 * time.Second
 	}
@@ -64,8 +96,29 @@ func NewJetStream(js jetstream.JetStream, o Options) *JetStream {
 	l.appender = appender.New(appender.Config{
 		Conn: js.Conn(), Stream: o.Stream, Source: o.Source,
 		Timeout: min(o.Timeout, o.Bound), InfoSubject: l.api("STREAM.INFO." + o.Stream),
+		Mode: o.Batches.mode(), Chosen: l.logChoice,
 	})
 	return l
+}
+
+// logChoice logs how appends are sent from now on.
+func (l *JetStream) logChoice(c appender.Choice) {
+	how := "singly"
+	if c.Batches {
+		how = "in atomic batches"
+	}
+	attrs := []any{"stream", l.o.Stream, "sent", how, "reason", c.Why}
+	for _, m := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"cost_single", c.Single}, {"cost_in_batch", c.Batched}, {"storing", c.Storing}, {"append_round_trip", c.Append}, {"ping_round_trip", c.Ping},
+	} {
+		if m.value > 0 {
+			attrs = append(attrs, m.name, m.value)
+		}
+	}
+	l.o.Log.Info("ledger appends", attrs...)
 }
 
 // Close ends the subscription of the ledger. It is needed only if the connection
@@ -121,8 +174,16 @@ func pause(ctx context.Context, try int) bool {
 	}
 }
 
+// errNoReply: the server did not answer a try in time.
+var errNoReply = errors.New("the server did not answer in time")
+
 // retry calls read until it succeeds, fails permanently, or the bound is over.
 func (l *JetStream) retry(ctx context.Context, read func(context.Context) error) error {
+	return l.retryIf(ctx, transient, read)
+}
+
+// retryIf is retry for errors after which another try is permitted.
+func (l *JetStream) retryIf(ctx context.Context, again func(error) bool, read func(context.Context) error) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
@@ -130,7 +191,7 @@ func (l *JetStream) retry(ctx context.Context, read func(context.Context) error)
 	defer cancel()
 	for try := 0; ; try++ {
 		err := l.once(bounded, read)
-		if err == nil || !transient(err) || l.js.Conn().IsClosed() {
+		if err == nil || !again(err) || l.js.Conn().IsClosed() {
 			return err
 		}
 		if !pause(bounded, try) {
@@ -145,5 +206,9 @@ func (l *JetStream) retry(ctx context.Context, read func(context.Context) error)
 func (l *JetStream) once(ctx context.Context, read func(context.Context) error) error {
 	try, cancel := context.WithTimeout(ctx, l.o.Timeout)
 	defer cancel()
-	return read(try)
+	err := read(try)
+	if err != nil && errors.Is(try.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", errNoReply, err)
+	}
+	return err
 }

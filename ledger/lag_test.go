@@ -53,7 +53,7 @@ func TestLaggingReplica(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		events int
-	}{{"short trade", 3}, {"long trade", 40}} {
+	}{{"short trade", 3}, {"long trade", 300}} {
 		t.Run(c.name, func(t *testing.T) {
 			l, lags := lagging(t)
 			var seq uint64
@@ -68,7 +68,7 @@ func TestLaggingReplica(t *testing.T) {
 			if err != nil || old.Seq != 0 {
 				t.Fatalf("the replica replied with %+v, %v; this test needs it to lag", old, err)
 			}
-			for _, n := range []int32{1, 2, 17} {
+			for _, n := range []int32{1, 2, 257} {
 				lags.Store(n)
 				if got, err := l.LoadLatest(t.Context(), "t"); err != nil || got.Seq != seq || len(got.Events) != c.events {
 					t.Errorf("LoadLatest used the lagging replica: %d events up to %d, %v", len(got.Events), got.Seq, err)

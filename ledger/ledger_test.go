@@ -148,7 +148,7 @@ func TestZeroValues(t *testing.T) {
 			t.Error("Watch of a zero JetStream yields an event")
 		}
 	}
-	if _, err := (&ledger.ParkedTrades{}).Look(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "FollowParked") {
+	if _, err := (&ledger.ParkedTrades{}).Look(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "Cases.Follow") {
 		t.Errorf("Look: %v", err)
 	}
 }

@@ -103,9 +103,9 @@ func linearizable(t *testing.T, open opener) {
 	impatient := ledger.Options{Timeout: 60 * time.Millisecond, Bound: 150 * time.Millisecond}
 	var ledgers []ledger.Ledger
 	for n := range 5 {
-		p := startProxy(t, url)
-		ledgers = append(ledgers, open(connect(t, p.url), impatient))
-		p.lose(stalling(n), nil)
+		p := processtest.StartProxy(t, url)
+		ledgers = append(ledgers, open(connect(t, p.URL), impatient))
+		p.Lose(stalling(n), nil)
 	}
 	h := contention(t, ledgers, 80, ledger.NewJetStream(direct, patient))
 	h.mustHold(t)
@@ -115,13 +115,13 @@ func linearizable(t *testing.T, open opener) {
 }
 
 // stalling delays one of thirty pieces of traffic.
-func stalling(seed int) func(string) action {
+func stalling(seed int) func(string) processtest.Action {
 	dice := rand.New(rand.NewPCG(uint64(seed), 3))
-	return func(string) action {
+	return func(string) processtest.Action {
 		if dice.IntN(30) == 0 {
 			time.Sleep(time.Duration(50+dice.IntN(250)) * time.Millisecond)
 		}
-		return pass
+		return processtest.Pass
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 const (
 	// maxChain is how many events are read one by one, from the last one back.
 	// Most trades have two. Longer ones are read in batches, for which the server
-	// has to search.
-	maxChain = 16
+	// has to search, and holds up every append while it does.
+	maxChain = 256
 	// tradePage is how many events of a long trade one request asks for.
 	tradePage = 256
 )
@@ -122,7 +122,7 @@ func (l *JetStream) bySeq(ctx context.Context, seq uint64) (storedMsg, bool, err
 // searchUpTo reads a trade in batches, from a replica that has the last event.
 func (l *JetStream) searchUpTo(ctx context.Context, tradeID string, last uint64) (Trade, error) {
 	var t Trade
-	err := l.retry(ctx, func(ctx context.Context) (err error) {
+	err := l.retryIf(ctx, transientSearch, func(ctx context.Context) (err error) {
 		if t, err = l.search(ctx, tradeID); err == nil && t.Seq < last {
 			return errLag
 		}

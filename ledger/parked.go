@@ -9,21 +9,21 @@ import (
 )
 
 // ParkedTrades counts the parked trades that wait for an operator, over all
-// workers. It does not read the whole ledger: it reads the new parked events, and
-// from time to time checks whether the known trades still wait, mostly with one
-// short request for each. It is made by FollowParked and is not safe for
+// workers. It reads the new parked events from the stream of cases, and from time
+// to time checks in the ledger whether the known trades still wait, mostly with
+// one short request for each. It is made by Cases.Follow and is not safe for
 // concurrent use.
 type ParkedTrades struct {
-	l       *JetStream
-	upTo    uint64          // parked events were read up to here
+	cases   *Cases
+	upTo    uint64          // of the stream of cases: parked events were read up to here
 	known   map[string]bool // trades in fresh or waiting
 	fresh   []string        // have a parked event and were not checked since
 	waiting []string        // were parked at the last check; the oldest check first
 }
 
-// FollowParked returns a ParkedTrades that starts at the ledger's first event.
-func (l *JetStream) FollowParked() *ParkedTrades {
-	return &ParkedTrades{l: l, known: map[string]bool{}}
+// Follow returns a ParkedTrades that starts at the first case.
+func (c *Cases) Follow() *ParkedTrades {
+	return &ParkedTrades{cases: c, known: map[string]bool{}}
 }
 
 // Count returns how many trades are known to wait. It grows during the first
@@ -44,12 +44,12 @@ const lookPages = 4
 // because it had a parked event and an operator has to look. The other trades are
 // checked, and the first such error is returned at the end.
 func (p *ParkedTrades) Look(ctx context.Context, trades int) (more bool, err error) {
-	if p.l == nil {
-		return false, errors.New("ParkedTrades has no ledger: create it with JetStream.FollowParked")
+	if p.cases == nil {
+		return false, errors.New("ParkedTrades has no ledger: create it with Cases.Follow")
 	}
 	more = true
 	for page := 0; page < lookPages && more && len(p.fresh) < trades; page++ {
-		found, upTo, err := p.l.TradesSince(ctx, capture.Parked, p.upTo)
+		found, upTo, err := p.cases.TradesSince(ctx, capture.Parked, p.upTo)
 		if err != nil {
 			return true, err
 		}
@@ -62,7 +62,7 @@ func (p *ParkedTrades) Look(ctx context.Context, trades int) (more bool, err err
 			queue = &p.fresh
 		}
 		trade := (*queue)[0]
-		parked, unread := p.l.waits(ctx, trade)
+		parked, unread := p.cases.ledger.waits(ctx, trade)
 		if unread != nil && !errors.Is(unread, capture.ErrEvent) {
 			return true, unread
 		}
@@ -93,10 +93,10 @@ func (l *JetStream) waits(ctx context.Context, tradeID string) (bool, error) {
 	if err != nil || !found {
 		return false, err
 	}
-	switch last.Event.Type {
-	case capture.Parked:
+	switch t := last.Event.Type; {
+	case t == capture.Parked:
 		return true, nil
-	case capture.Captured, capture.Failed, capture.Released, capture.Dismissed:
+	case t == capture.Dismissed, left(t):
 		return false, nil
 	}
 	trade, err := l.Load(ctx, tradeID)

@@ -3,12 +3,14 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -19,6 +21,7 @@ type parkedWorld struct {
 	l     *ledger.JetStream
 	after map[string]uint64
 	n     int
+	cases uint64 // events that the stream of cases is to hold
 }
 
 func (w *parkedWorld) add(trade string, types ...capture.EventType) {
@@ -31,13 +34,28 @@ func (w *parkedWorld) add(trade string, types ...capture.EventType) {
 			w.t.Fatal(err)
 		}
 		w.after[trade] = seq
+		if slices.Contains(ledger.CaseTypes(), kind) {
+			w.cases++
+		}
 	}
+}
+
+// copied waits until the stream of cases has every case.
+func (w *parkedWorld) copied() {
+	w.t.Helper()
+	processtest.WaitFor(w.t, processtest.Patience, "the cases to be copied", func() bool {
+		info, _, err := ledger.InspectCases(w.t.Context(), w.js, ledger.StreamConfig{})
+		return err == nil && info.State.Msgs == w.cases
+	})
 }
 
 func newParkedWorld(t *testing.T) *parkedWorld {
 	t.Helper()
 	js := connect(t, server(t).URL())
 	ensure(t, js, ledger.StreamConfig{})
+	if found, err := ledger.EnsureCases(t.Context(), js, ledger.StreamConfig{}); err != nil || len(found) > 0 {
+		t.Fatal(found, err)
+	}
 	return &parkedWorld{t: t, js: js, l: ledger.NewJetStream(js, ledger.Options{}), after: map[string]uint64{}}
 }
 
@@ -45,9 +63,10 @@ func newParkedWorld(t *testing.T) *parkedWorld {
 // and whatever event ends that.
 func TestParkedTrades(t *testing.T) {
 	w := newParkedWorld(t)
-	p := w.l.FollowParked()
+	p := w.l.Cases("").Follow()
 	look := func(trades, want int, more bool) {
 		t.Helper()
+		w.copied()
 		got, err := p.Look(t.Context(), trades)
 		if err != nil || p.Count() != want || got != more {
 			t.Errorf("%d trades, more %t, %v; want %d, %t", p.Count(), got, err, want, more)
@@ -77,7 +96,8 @@ func TestLookIsBounded(t *testing.T) {
 	for i := range 25 {
 		w.add(fmt.Sprint("T", i), capture.Parked)
 	}
-	p := w.l.FollowParked()
+	p := w.l.Cases("").Follow()
+	w.copied()
 	for i, want := range []int{10, 20, 25} {
 		more, err := p.Look(t.Context(), 10)
 		if err != nil || p.Count() != want || more != (want < 25) {
@@ -104,10 +124,12 @@ func TestParkedTradesWithUndecodableEvent(t *testing.T) {
 	if _, err := w.js.Publish(t.Context(), "captures.broken.parked", []byte("not an event")); err != nil {
 		t.Fatal(err)
 	}
+	w.cases++
 	w.add("T1", capture.Attempted, capture.Parked)
 	w.add("T2", capture.Attempted, capture.Parked)
-	p := w.l.FollowParked()
+	p := w.l.Cases("").Follow()
 	for want := 3; want > 1; want-- {
+		w.copied()
 		if _, err := p.Look(t.Context(), 10); !errors.Is(err, capture.ErrEvent) || p.Count() != want {
 			t.Errorf("%d trades, %v; want %d and what cannot be read", p.Count(), err, want)
 		}

@@ -167,3 +167,8 @@ func transient(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return !ok || api.Code >= 500
 }
+
+// transientSearch is transient for a read that makes the server search its files,
+// which holds up every append to the stream. The server goes on with a search
+// whose client gave up: one that got no reply is not repeated.
+func transientSearch(err error) bool { return transient(err) && !errors.Is(err, errNoReply) }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/ledger/internal/appender"
 )
 
@@ -24,18 +25,16 @@ const Forever time.Duration = -1
 // its default.
 type StreamConfig struct {
 	Stream   string        // default: DefaultStream
+	Cases    string        // the stream of cases; default: DefaultCases
 	Replicas int           // default: 1
 	MaxAge   time.Duration // default: DefaultMaxAge; Forever keeps all events
 	Log      *slog.Logger  // logs that the stream was created; nil: no log
 }
 
-// Finding is a setting of the stream that does not suit the ledger.
-type Finding struct {
-	// Unfit: the ledger would lose events or its guard. Do not run on the stream.
-	Unfit bool
-	// Text describes the problem and how to correct it.
-	Text string
-}
+// Finding is a setting of the stream that does not suit the ledger: What is wrong,
+// and the Fix. With a Severity of "error" the ledger would lose events or its guard:
+// do not run on the stream. The other Severity is "warning".
+type Finding = finding.Finding
 
 // minMsgSize is the size of message that a stream has to accept. Events are much
 // smaller.
@@ -73,6 +72,9 @@ func (c StreamConfig) withDefaults() StreamConfig {
 	if c.Stream == "" {
 		c.Stream = DefaultStream
 	}
+	if c.Cases == "" {
+		c.Cases = DefaultCases
+	}
 	if c.Replicas <= 0 {
 		c.Replicas = 1
 	}
@@ -94,6 +96,7 @@ func create(ctx context.Context, js jetstream.JetStream, c StreamConfig) (jetstr
 		Subjects:    []string{allSubjects},
 		Retention:   jetstream.LimitsPolicy,
 		Storage:     jetstream.FileStorage,
+		Compression: jetstream.S2Compression,
 		Replicas:    c.Replicas,
 		MaxAge:      max(c.MaxAge, 0), // 0 means no limit to JetStream
 		// A full ledger refuses new events; it must not drop old ones.
@@ -126,33 +129,35 @@ func supportsBatches(version string) bool {
 // inspect returns the settings of a stream that do not suit the ledger.
 func inspect(got jetstream.StreamConfig, c StreamConfig) []Finding {
 	checks := []struct {
-		bad, unfit bool
-		text       string
+		bad       bool
+		severity  finding.Severity
+		what, fix string
 	}{
-		{!covers(got.Subjects), true, "it does not store the subjects " + allSubjects + "; add them to the stream"},
-		{got.SubjectTransform != nil || got.Mirror != nil || len(got.Sources) > 0, true, "it is a mirror, has sources or renames subjects; the ledger needs a stream of its own"},
-		{got.Retention != jetstream.LimitsPolicy, true, "its retention is " + got.Retention.String() + ", so events are removed once read; the ledger needs limits"},
-		{got.MaxMsgsPerSubject > 0, true, fmt.Sprintf("it keeps only %d messages per subject, so earlier events of a trade are removed; set no such limit", got.MaxMsgsPerSubject)},
-		{!got.AllowDirect, true, "it does not allow direct gets, which reading a trade needs; set allow_direct"},
-		{got.Discard == jetstream.DiscardOld && (got.MaxMsgs > 0 || got.MaxBytes > 0), true, "when full it drops the oldest events, which open trades depend on; set discard to new, or lift the limits on messages and bytes"},
-		{got.NoAck, true, "it does not acknowledge what is published, so no append can be relied on; clear no_ack"},
-		{got.Storage != jetstream.FileStorage, true, "it keeps events in memory only; the ledger needs file storage"},
-		{got.PersistMode == jetstream.AsyncPersistMode, true, "its persist mode is async, so the server confirms events before it has written them, and loses them if its process dies; the ledger needs the default mode, which can only be set when a stream is created"},
-		{got.AllowMsgCounter, true, "it stores counters and nothing else; the ledger needs a stream of its own"},
-		{got.MaxMsgSize > 0 && got.MaxMsgSize < minMsgSize, true, fmt.Sprintf("it refuses messages over %d bytes, so the intent of a call could be stored and its outcome refused; allow %d, or set no limit", got.MaxMsgSize, minMsgSize)},
-		{got.Sealed, true, "it is sealed and refuses new events; the ledger needs a stream of its own"},
-		{got.AllowRollup || got.AllowMsgTTL, false, "it allows rollups or messages with a time to live, which remove events; make sure that no other program uses them"},
-		{got.MaxAge >= capture.AuthorizationWindow && c.MaxAge < 0, false, fmt.Sprintf("it keeps events for %s, but ledger.max_age sets no limit", got.MaxAge)},
+		{!covers(got.Subjects), finding.Error, "it does not store the subjects " + allSubjects, "add them to the stream"},
+		{got.SubjectTransform != nil || got.Mirror != nil || len(got.Sources) > 0, finding.Error, "it is a mirror, has sources or renames subjects", "the ledger needs a stream of its own"},
+		{got.Retention != jetstream.LimitsPolicy, finding.Error, "its retention is " + got.Retention.String() + ", so events are removed once read", "the ledger needs limits"},
+		{got.MaxMsgsPerSubject > 0, finding.Error, fmt.Sprintf("it keeps only %d messages per subject, so earlier events of a trade are removed", got.MaxMsgsPerSubject), "set no such limit"},
+		{!got.AllowDirect, finding.Error, "it does not allow direct gets, which reading a trade needs", "set allow_direct"},
+		{got.Discard == jetstream.DiscardOld && (got.MaxMsgs > 0 || got.MaxBytes > 0), finding.Error, "when full it drops the oldest events, which open trades depend on", "set discard to new, or lift the limits on messages and bytes"},
+		{got.NoAck, finding.Error, "it does not acknowledge what is published, so no append can be relied on", "clear no_ack"},
+		{got.Storage != jetstream.FileStorage, finding.Error, "it keeps events in memory only", "the ledger needs file storage"},
+		{got.PersistMode == jetstream.AsyncPersistMode, finding.Error, "its persist mode is async, so the server confirms events before it has written them, and loses them if its process dies", "the ledger needs the default mode, which can only be set when a stream is created"},
+		{got.AllowMsgCounter, finding.Error, "it stores counters and nothing else", "the ledger needs a stream of its own"},
+		{got.MaxMsgSize > 0 && got.MaxMsgSize < minMsgSize, finding.Error, fmt.Sprintf("it refuses messages over %d bytes, so the intent of a call could be stored and its outcome refused", got.MaxMsgSize), fmt.Sprintf("allow %d, or set no limit", minMsgSize)},
+		{got.Sealed, finding.Error, "it is sealed and refuses new events", "the ledger needs a stream of its own"},
+		{got.AllowRollup || got.AllowMsgTTL, finding.Warning, "it allows rollups or messages with a time to live, which remove events", "make sure that no other program uses them"},
+		{got.MaxAge >= capture.AuthorizationWindow && c.MaxAge < 0, finding.Warning, fmt.Sprintf("it keeps events for %s, but ledger.max_age sets no limit", got.MaxAge), "lift the max age of the stream, or set ledger.max_age"},
 		// If a trade is forgotten that can still be captured, its next job looks like its first.
-		{got.MaxAge > 0 && got.MaxAge < capture.AuthorizationWindow, true, fmt.Sprintf("it keeps events for %s only, so a trade is forgotten while it can still be captured, and its next job is treated as its first; keep them for at least %s", got.MaxAge, capture.AuthorizationWindow)},
-		{got.MaxAge >= capture.AuthorizationWindow && got.MaxAge < c.MaxAge, false, fmt.Sprintf("it keeps events for %s, less than the %s of ledger.max_age", got.MaxAge, c.MaxAge)},
-		{got.Replicas < c.Replicas, false, fmt.Sprintf("it has %d of the %d replicas that nats.replicas asks for; `nats stream edit %s --replicas %d`, or lower nats.replicas", got.Replicas, c.Replicas, got.Name, c.Replicas)},
-		{!got.DenyDelete || !got.DenyPurge, false, "single events can be deleted or purged from it; set deny_delete and deny_purge for an append-only audit trail"},
+		{got.MaxAge > 0 && got.MaxAge < capture.AuthorizationWindow, finding.Error, fmt.Sprintf("it keeps events for %s only, so a trade is forgotten while it can still be captured, and its next job is treated as its first", got.MaxAge), fmt.Sprintf("keep them for at least %s", capture.AuthorizationWindow)},
+		{got.MaxAge >= capture.AuthorizationWindow && got.MaxAge < c.MaxAge, finding.Warning, fmt.Sprintf("it keeps events for %s, less than the %s of ledger.max_age", got.MaxAge, c.MaxAge), "raise the max age of the stream, or lower ledger.max_age"},
+		{got.Replicas < c.Replicas, finding.Warning, fmt.Sprintf("it has %d of the %d replicas that nats.replicas asks for", got.Replicas, c.Replicas), fmt.Sprintf("`nats stream edit %s --replicas %d`, or lower nats.replicas", got.Name, c.Replicas)},
+		{got.Compression == jetstream.NoCompression, finding.Warning, "it is not compressed, and takes about five times the disk", fmt.Sprintf("`nats stream edit %s --compression s2`, which holds for what is written after the next restart of nats-server", got.Name)},
+		{!got.DenyDelete || !got.DenyPurge, finding.Warning, "single events can be deleted or purged from it", "set deny_delete and deny_purge for an append-only audit trail"},
 	}
 	var found []Finding
 	for _, check := range checks {
 		if check.bad {
-			found = append(found, Finding{check.unfit, fmt.Sprintf("stream %s: %s", got.Name, check.text)})
+			found = append(found, Finding{Severity: check.severity, What: fmt.Sprintf("stream %s: %s", got.Name, check.what), Fix: check.fix})
 		}
 	}
 	return found

@@ -39,6 +39,7 @@ func TestEnsureStreamConcurrently(t *testing.T) {
 func suitable() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: "CAPTURES", Subjects: []string{"captures.>"}, AllowDirect: true, DenyDelete: true, DenyPurge: true,
+		Compression: jetstream.S2Compression,
 	}
 }
 
@@ -72,6 +73,7 @@ func TestEnsureStreamFindings(t *testing.T) {
 		{"short", func(s *jetstream.StreamConfig) { s.MaxAge = 31 * 24 * time.Hour }, false, "744h0m0s"},
 		{"shorter than an authorization", func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }, true, "1h0m0s"},
 		{"allows deletes", func(s *jetstream.StreamConfig) { s.DenyDelete = false }, false, "deny_delete"},
+		{"not compressed", func(s *jetstream.StreamConfig) { s.Compression = jetstream.NoCompression }, false, "--compression s2"},
 		{"time to live", func(s *jetstream.StreamConfig) { s.AllowMsgTTL = true }, false, "time to live"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -98,8 +100,40 @@ func TestTooFewReplicas(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{Replicas: 3, MaxAge: ledger.Forever})
-	if err != nil || len(found) != 1 || found[0].Unfit || !strings.Contains(found[0].Text, "nats stream edit CAPTURES --replicas 3") {
+	if err != nil || len(found) != 1 || found[0].Severity != "warning" || !strings.Contains(found[0].Fix, "nats stream edit CAPTURES --replicas 3") {
 		t.Errorf("found %v, %v; want a warning with what to do", found, err)
+	}
+}
+
+// TestCompressionMayFollow: what the finding asks for can be done later, and the
+// events of before stay readable.
+func TestCompressionMayFollow(t *testing.T) {
+	t.Parallel()
+	js := connect(t, server(t).URL())
+	made := suitable()
+	made.Compression = jetstream.NoCompression
+	if _, err := js.CreateStream(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
+	l := ledger.NewJetStream(js, ledger.Options{})
+	first := ledgertest.Event("T1", capture.Attempted, 1)
+	seq, err := l.Append(t.Context(), first, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.Compression = jetstream.S2Compression
+	if _, err := js.UpdateStream(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(t.Context(), ledgertest.Event("T1", capture.Captured, 2), seq); err != nil {
+		t.Fatal(err)
+	}
+	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{MaxAge: ledger.Forever})
+	if err != nil || len(found) > 0 {
+		t.Errorf("found %v, %v; want nothing", found, err)
+	}
+	if loaded, err := l.Load(t.Context(), "T1"); err != nil || len(loaded.Events) != 2 || loaded.Events[0].ID != first.ID {
+		t.Errorf("loaded %+v, %v", loaded, err)
 	}
 }
 
@@ -117,7 +151,7 @@ func checkFindings(t *testing.T, js jetstream.JetStream, name string, unfit bool
 		if len(found) > 0 {
 			t.Errorf("found %v", found)
 		}
-	} else if len(found) != 1 || found[0].Unfit != unfit || !strings.Contains(found[0].Text, says) || !strings.Contains(found[0].Text, name) {
+	} else if len(found) != 1 || (found[0].Severity == "error") != unfit || !strings.Contains(found[0].String(), says) || !strings.Contains(found[0].What, name) || found[0].Fix == "" {
 		t.Errorf("found %v, want one (unfit: %v) that contains %q", found, unfit, says)
 	}
 	after, err := js.Stream(t.Context(), name)
@@ -255,7 +289,7 @@ func TestMaxAgeForever(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{MaxAge: ledger.Forever})
-	if err != nil || len(found) != 1 || found[0].Unfit || !strings.Contains(found[0].Text, "ledger.max_age") {
+	if err != nil || len(found) != 1 || found[0].Severity != "warning" || !strings.Contains(found[0].What, "ledger.max_age") {
 		t.Errorf("findings without a MaxAge: %v, %v", found, err)
 	}
 }

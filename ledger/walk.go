@@ -52,9 +52,8 @@ func firstInRange(msg *jetstream.RawStreamMsg, start uint64) (string, bool) {
 
 // TradesWith yields the ids of the trades that have an event of the type, each
 // once, in the order of the first such event, up to the last event that was
-// stored when it began. It remembers the trades that it has yielded, so use it
-// for rare types. On JetStream it reads only the events of that type; any other
-// ledger is read completely. An error ends it.
+// stored when it began. It reads the whole ledger and remembers the trades that it
+// has yielded, so use it for rare types. An error ends it.
 func TradesWith(ctx context.Context, l Ledger, t capture.EventType) iter.Seq2[string, error] {
 	if js, ok := l.(*JetStream); ok {
 		return js.tradesWith(ctx, t)
@@ -76,6 +75,8 @@ func TradesWith(ctx context.Context, l Ledger, t capture.EventType) iter.Seq2[st
 	}
 }
 
+// tradesWith reads pages by sequence: selecting the events on the server would hold
+// up appends while it searches.
 func (l *JetStream) tradesWith(ctx context.Context, t capture.EventType) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		start, end, err := l.span(ctx, Filter{})
@@ -84,13 +85,13 @@ func (l *JetStream) tradesWith(ctx context.Context, t capture.EventType) iter.Se
 			return
 		}
 		seen := map[string]bool{}
-		for msg, err := range l.messages(ctx, Subject("*", t), start, end) {
+		for msg, err := range l.messages(ctx, "", start, end) {
 			if err != nil {
 				yield("", fmt.Errorf("listing trades with an event %s: %w", t, err))
 				return
 			}
 			trade, ok := tradeOf(msg.Subject)
-			if !ok || seen[trade] {
+			if !ok || seen[trade] || msg.Subject != Subject(trade, t) {
 				continue
 			}
 			seen[trade] = true
@@ -99,30 +100,6 @@ func (l *JetStream) tradesWith(ctx context.Context, t capture.EventType) iter.Se
 			}
 		}
 	}
-}
-
-// TradesSince returns the trades of the next events of a type after a sequence,
-// at most one page of them, and the sequence to continue from. If there are no
-// such events, that is the last sequence of the ledger, so that the same range
-// is not searched twice.
-func (l *JetStream) TradesSince(ctx context.Context, t capture.EventType, after uint64) (trades []string, upTo uint64, err error) {
-	start, end, err := l.span(ctx, Filter{})
-	if err != nil || after >= end {
-		return nil, end, wrap(err, "searching for events "+string(t))
-	}
-	msgs, err := l.page(ctx, Subject("*", t), max(after+1, start))
-	if err != nil {
-		return nil, after, wrap(err, "searching for events "+string(t))
-	}
-	if len(msgs) == 0 {
-		return nil, end, nil
-	}
-	for _, msg := range msgs {
-		if trade, ok := tradeOf(msg.Subject); ok {
-			trades = append(trades, trade)
-		}
-	}
-	return trades, msgs[len(msgs)-1].Sequence, nil
 }
 
 // span returns the first and the last sequence that the filter selects. If there
@@ -190,12 +167,12 @@ var errLag = errors.New("a replica is behind the leader")
 // a replica that lags behind.
 func (l *JetStream) page(ctx context.Context, subject string, next uint64) ([]*jetstream.RawStreamMsg, error) {
 	opts := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchMaxBytes(walkPageBytes)}
-	nextFor := ">"
+	nextFor, again := ">", transient
 	if subject != "" {
-		opts, nextFor = append(opts, jetstreamext.GetBatchSubject(subject)), subject
+		opts, nextFor, again = append(opts, jetstreamext.GetBatchSubject(subject)), subject, transientSearch
 	}
 	var found []*jetstream.RawStreamMsg
-	err := l.retry(ctx, func(ctx context.Context) error {
+	err := l.retryIf(ctx, again, func(ctx context.Context) error {
 		b, err := l.directGet(ctx, walkPage, opts)
 		if err != nil || len(b.msgs) > 0 {
 			found = b.msgs

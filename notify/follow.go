@@ -10,7 +10,7 @@ import (
 
 // Source returns the trades with an event of the type after a sequence, and the
 // sequence up to which it has read; no trades mean that there is no such event up to
-// upTo. ledger.JetStream.TradesSince is one.
+// upTo. ledger.Cases.TradesSince is one.
 type Source func(ctx context.Context, t capture.EventType, after uint64) (trades []string, upTo uint64, err error)
 
 const (

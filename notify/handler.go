@@ -289,7 +289,11 @@ func unavailable(w http.ResponseWriter) {
 	refuse(w, http.StatusServiceUnavailable)
 }
 
-func refuse(w http.ResponseWriter, status int) { http.Error(w, http.StatusText(status), status) }
+// refuse ends the connection too: a client that is refused must not keep a place.
+func refuse(w http.ResponseWriter, status int) {
+	w.Header().Set("Connection", "close")
+	http.Error(w, http.StatusText(status), status)
+}
 
 // Stats counts notifications since the start. Each request is counted once, in one
 // of the first two groups.
@@ -302,13 +306,16 @@ type Stats struct {
 	NotOurs    atomic.Int64 // verified, about a trade that the ledger does not know
 
 	// Refused.
-	Denied    atomic.Int64 // sender not allowed
+	Denied    atomic.Int64 // sender not allowed, per request or connection
 	Forged    atomic.Int64 // wrong signature
 	Malformed atomic.Int64 // not a notification
 	TooLarge  atomic.Int64 // body above MaxBody
 	Broken    atomic.Int64 // body incomplete
 	Busy      atomic.Int64 // too many concurrent requests
 	Trouble   atomic.Int64 // recording failed
+
+	// Crowded counts connections that were closed because of a limit.
+	Crowded atomic.Int64
 
 	// After the answer.
 	Resolved atomic.Int64 // Order Queries about notified trades

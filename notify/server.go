@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // Limits limits what untrusted clients can use. Zero durations and a zero
@@ -23,14 +21,19 @@ type Limits struct {
 	Write       time.Duration // from the headers to the end of the answer
 	Idle        time.Duration // of a kept-alive connection
 	HeaderBytes int
-	Connections int // at a time, more wait to be accepted; 0 is that of DefaultLimits
+	// Connections and PerAddress limit the connections at a time, in total and from
+	// one address that is not a trusted proxy; 0 is that of DefaultLimits. A new
+	// connection above a limit takes the place of the one that has waited longest
+	// without a request, of the address with the most; it is closed if there is none.
+	Connections int
+	PerAddress  int
 }
 
 // DefaultLimits returns limits that suit a sender of small bodies.
 func DefaultLimits() Limits {
 	return Limits{
-		ReadHeader: 5 * time.Second, Read: 10 * time.Second, Write: 20 * time.Second, Idle: 30 * time.Second,
-		HeaderBytes: 16 << 10, Connections: 256,
+		ReadHeader: 5 * time.Second, Read: 10 * time.Second, Write: 20 * time.Second, Idle: 5 * time.Second,
+		HeaderBytes: 16 << 10, Connections: 256, PerAddress: 64,
 	}
 }
 
@@ -45,16 +48,20 @@ func Serve(ctx context.Context, l net.Listener, path string, h *Handler, limits 
 	if limits.Connections <= 0 {
 		limits.Connections = DefaultLimits().Connections
 	}
+	if limits.PerAddress <= 0 {
+		limits.PerAddress = DefaultLimits().PerAddress
+	}
 	mux := http.NewServeMux()
 	mux.Handle(path, h)
+	limited := limitConnections(l, limits, h)
 	server := &http.Server{
-		Handler: mux, ReadHeaderTimeout: limits.ReadHeader, ReadTimeout: limits.Read,
+		Handler: mux, ConnState: limited.changed, ReadHeaderTimeout: limits.ReadHeader, ReadTimeout: limits.Read,
 		WriteTimeout: limits.Write, IdleTimeout: limits.Idle, MaxHeaderBytes: limits.HeaderBytes,
 		// The server would log every broken connection of an untrusted client.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(netutil.LimitListener(l, limits.Connections)) }()
+	go func() { ended <- server.Serve(limited) }()
 	var err error
 	select {
 	case err = <-ended:

@@ -55,7 +55,7 @@ func TestRecorderWithDefaults(t *testing.T) {
 			t.Errorf("batch: %+v, %v", v, err)
 		}
 	}
-	for found, err := range recorder.Parked(t.Context(), reconcile.ParkedFilter{}) {
+	for found, err := range recorder.Parked(t.Context(), ledger.TradesWith(t.Context(), book, capture.Parked), reconcile.ParkedFilter{}) {
 		t.Errorf("parked: %+v, %v", found, err)
 	}
 }
@@ -81,7 +81,7 @@ func TestFieldsWithoutDefaultAreNamed(t *testing.T) {
 	}
 	_, openErr := new(reconcile.Recorder).Open(t.Context(), "T1")
 	var parkedErr error
-	for _, parkedErr = range new(reconcile.Recorder).Parked(t.Context(), reconcile.ParkedFilter{}) {
+	for _, parkedErr = range new(reconcile.Recorder).Parked(t.Context(), nil, reconcile.ParkedFilter{}) {
 	}
 	_, recordErr := new(reconcile.Recorder).Record(t.Context(), &reconcile.Trade{ID: "T1"}, &capture.Event{})
 	for name, tt := range map[string]struct {

@@ -60,24 +60,27 @@ func within(a, least, most capture.Amount) bool {
 	return true
 }
 
-// Parked yields the parked trades that the filter selects, the oldest first. It
-// only reads. An error ends the walk.
-func (r *Recorder) Parked(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
-	return r.walkEnded(ctx, capture.Parked, f)
+// Parked yields those of some trades that are parked and that the filter selects,
+// in their order. The trades are those that may be parked, such as ledger.Cases or
+// ledger.TradesWith list; whether one is, its events say. It only reads. An error
+// ends the walk.
+func (r *Recorder) Parked(ctx context.Context, trades iter.Seq2[string, error], f ParkedFilter) iter.Seq2[ParkedTrade, error] {
+	return r.walkEnded(ctx, trades, capture.Parked, f)
 }
 
-// Failed yields the failed trades that the filter selects, as Parked does.
+// Failed yields the failed trades that the filter selects, the oldest first. It
+// reads the whole ledger.
 func (r *Recorder) Failed(ctx context.Context, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
-	return r.walkEnded(ctx, capture.Failed, f)
+	return r.walkEnded(ctx, ledger.TradesWith(ctx, r.Ledger, capture.Failed), capture.Failed, f)
 }
 
-func (r *Recorder) walkEnded(ctx context.Context, outcome capture.EventType, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
+func (r *Recorder) walkEnded(ctx context.Context, trades iter.Seq2[string, error], outcome capture.EventType, f ParkedFilter) iter.Seq2[ParkedTrade, error] {
 	return func(yield func(ParkedTrade, error) bool) {
 		if err := r.check("reconcile.Recorder"); err != nil {
 			yield(ParkedTrade{}, err)
 			return
 		}
-		for id, err := range ledger.TradesWith(ctx, r.Ledger, outcome) {
+		for id, err := range trades {
 			var trade *Trade
 			if err == nil {
 				trade, err = r.Open(ctx, id)

@@ -126,7 +126,7 @@ func (r *Recorder) Record(ctx context.Context, t *Trade, e *capture.Event) (*Tra
 	seq, err := r.append(ctx, t, e)
 	switch {
 	case err == nil:
-		r.log(ctx, e)
+		r.log(ctx, e, t.State.Job.Amount)
 		return t.with(e, seq), nil
 	case errors.Is(err, ledger.ErrConflict):
 		fresh, openErr := r.Reopen(ctx, t.ID)
@@ -234,7 +234,7 @@ func queryStep(a *capture.Answer) int {
 }
 
 // log writes one record per outcome, and evidence at debug level.
-func (r *Recorder) log(ctx context.Context, e *capture.Event) {
+func (r *Recorder) log(ctx context.Context, e *capture.Event, asked capture.Amount) {
 	level := levelOf(e.Type)
 	if r.Log == nil || !r.Log.Enabled(ctx, level) {
 		return
@@ -242,11 +242,11 @@ func (r *Recorder) log(ctx context.Context, e *capture.Event) {
 	// The handler is called directly: the logger would look up the source line for
 	// every job, which capture-worker's log does not show.
 	record := slog.NewRecord(time.Now(), level, string(e.Type), 0)
-	addAttributes(&record, e)
+	addAttributes(&record, e, asked)
 	_ = r.Log.Handler().Handle(ctx, record)
 }
 
-func addAttributes(r *slog.Record, e *capture.Event) {
+func addAttributes(r *slog.Record, e *capture.Event, asked capture.Amount) {
 	r.AddAttrs(slog.String("trade_id", e.TradeID), slog.String("order_id", e.OrderID), slog.Int("attempt", e.Attempt))
 	if e.Type == capture.Captured && e.Via == capture.ViaCapture && e.Call == 1 {
 		// The normal case, a first call answered as paid, is kept short.
@@ -262,7 +262,8 @@ func addAttributes(r *slog.Record, e *capture.Event) {
 	case capture.Captured:
 		r.AddAttrs(slog.String("amount", e.Amount), slog.String("currency", e.Currency))
 	case capture.Failed, capture.Parked:
-		r.AddAttrs(slog.String("reason", e.Reason))
+		// The sum that was not captured, or that is in doubt: what the job asks for.
+		r.AddAttrs(slog.String("reason", e.Reason), slog.String("amount", asked.Number()), slog.String("currency", asked.Currency()))
 	}
 }
 

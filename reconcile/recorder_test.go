@@ -1,7 +1,9 @@
 package reconcile_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -221,6 +223,32 @@ func TestResolveAsksWhetherATradeMayFail(t *testing.T) {
 		}
 		if failed := mustOpen(t, recorder).State.Phase == capture.PhaseFailed; failed != mayFail || asked != capture.CodeAmountExceeded {
 			t.Errorf("may fail: %t, failed: %t, asked about %q", mayFail, failed, asked)
+		}
+	}
+}
+
+// Every outcome is logged with the sum it is about.
+func TestOutcomesAreLoggedWithTheirSum(t *testing.T) {
+	t.Parallel()
+	for _, typ := range []capture.EventType{capture.Captured, capture.Failed, capture.Parked} {
+		var logged bytes.Buffer
+		c := newRecorder(&ledger.Memory{}, "w-1")
+		c.Log = slog.New(slog.NewJSONHandler(&logged, nil))
+		trade := announce(t, c)
+		e := &capture.Event{Type: typ}
+		if typ == capture.Captured {
+			e.Amount, e.Currency = "24.99", "EUR"
+		}
+		if _, err := c.Record(t.Context(), trade, e); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(logged.String()), "\n")
+		var got struct{ Msg, Amount, Currency string }
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Msg != string(typ) || got.Amount != "24.99" || got.Currency != "EUR" {
+			t.Errorf("%s: logged %s", typ, logged.String())
 		}
 	}
 }

@@ -53,6 +53,8 @@ type Releaser struct {
 	Publish func(ctx context.Context, job capture.Job, id string) error
 	By      string // the operator, for the ledger
 	Note    string // the reason, for the ledger
+	// ApprovedBy is the second operator of an act that needs one, for the ledger.
+	ApprovedBy string
 	// Dismissed allows the release of dismissed trades. They are refused otherwise: a
 	// trade settled by other means must not be captured too.
 	Dismissed bool
@@ -138,7 +140,7 @@ func (r *Releaser) sign(e *capture.Event) {
 
 // event returns the event that opens the trade again.
 func (r *Releaser) event(t *Trade) *capture.Event {
-	e := &capture.Event{Type: r.opens(), By: r.By, Note: r.Note, OrderID: t.State.Job.OrderID}
+	e := &capture.Event{Type: r.opens(), By: r.By, Note: r.Note, ApprovedBy: r.ApprovedBy, OrderID: t.State.Job.OrderID}
 	if r.Retry && !r.Before.IsZero() && t.State.Job.TradeID != "" {
 		job := t.State.Job
 		job.CaptureBefore = r.Before

@@ -246,7 +246,7 @@ func TestDismiss(t *testing.T) {
 		t.Errorf("the ledger holds %s", got)
 	}
 	count := func(f reconcile.ParkedFilter) (n int) {
-		for _, err := range d.recorder.Parked(t.Context(), f) {
+		for _, err := range d.recorder.Parked(t.Context(), ledger.TradesWith(t.Context(), d.recorder.Ledger, capture.Parked), f) {
 			if err != nil {
 				t.Fatal(err)
 			}

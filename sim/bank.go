@@ -10,13 +10,14 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 )
 
-// bank is the gateway as a model: it keeps authorizations, and knows the truth.
+// bank is a model of the gateway: it holds the authorizations and what really
+// happened to them.
 type bank struct {
 	s            *Sim
 	accounts     []*account
 	downUntil    time.Duration
 	refusesUntil time.Duration // our key
-	foreignUntil time.Duration // another account's: it knows none of our trades
+	foreignUntil time.Duration // the URL leads to another account, which has none of our trades
 	codeUntil    time.Duration // every capture call is refused with code
 	code         string
 }
@@ -25,7 +26,7 @@ type account struct {
 	no      int
 	plan    *TradePlan
 	taken   []effect
-	changes []change // of the state, in order
+	changes []change // changes of the state, in order
 	ends    map[string]stored
 	calls   []*call
 	looks   []sighting
@@ -37,7 +38,7 @@ type effect struct {
 	at     time.Duration
 	amount capture.Amount
 	id     string
-	call   *call // nil: another hand's
+	call   *call // nil if another system captured
 }
 
 type change struct {
@@ -45,13 +46,13 @@ type change struct {
 	state capture.OrderState
 }
 
-// stored is how a request_id ended.
+// stored is the result of a request_id.
 type stored struct {
 	code     string
 	captured bool
 }
 
-// call is one capture call as it really was.
+// call is one capture call with its true times.
 type call struct {
 	id     string
 	amount capture.Amount
@@ -61,7 +62,7 @@ type call struct {
 	failed bool          // answered -1000
 }
 
-// sighting is an Order Query that told its worker of an authorized trade.
+// sighting is an Order Query that showed its worker an authorized trade.
 type sighting struct{ asked time.Duration }
 
 func newBank(s *Sim) *bank {
@@ -82,7 +83,7 @@ func (b *bank) refuses() bool { return b.s.now < b.refusesUntil }
 func (b *bank) foreign() bool { return b.s.now < b.foreignUntil }
 func (b *bank) coding() bool  { return b.s.now < b.codeUntil }
 
-// state is what the account's state was at a moment.
+// state returns the state of the authorization at a time.
 func (a *account) state(at time.Duration) capture.OrderState {
 	state := a.changes[0].state
 	for _, c := range a.changes {
@@ -98,7 +99,7 @@ func (a *account) open(at time.Duration) bool {
 	return a.plan.Known && a.state(at) == capture.OrderAuthorized && at < a.plan.Expires
 }
 
-// left is what is still authorized, in the currency's smallest unit.
+// left returns the sum that is still authorized, in minor units.
 func (a *account) left() int {
 	left := minor(a.plan.Authorized)
 	for _, e := range a.taken {
@@ -107,8 +108,8 @@ func (a *account) left() int {
 	return left
 }
 
-// minor is an amount in its currency's smallest unit. The sums of plans are
-// written with all their digits.
+// minor returns an amount in minor units. Amounts in plans have all decimals of
+// their currency.
 func minor(a capture.Amount) int {
 	n, err := strconv.Atoi(strings.ReplaceAll(a.Number(), ".", ""))
 	if err != nil {
@@ -142,7 +143,7 @@ func (b *bank) Query(_ context.Context, tradeID string) (answer capture.Answer) 
 	return answer
 }
 
-// exchange is one call to the gateway at work.
+// exchange is one call to the gateway in progress.
 type exchange struct {
 	s      *Sim
 	t      *task
@@ -153,14 +154,14 @@ type exchange struct {
 	back   func()
 }
 
-// limit is how long the call may take: the client's timeout, or less where its
-// lease ends before.
+// limit returns the longest duration of the call: the client's timeout, or less if
+// its lease ends earlier.
 func (x *exchange) limit(until time.Time) time.Duration {
 	return max(min(callTimeout, x.t.p.trueTime(until)-x.s.now), 0)
 }
 
-// tell brings an answer to the client after a while, or the timeout where that
-// comes first. The client measures how long it took.
+// tell delivers an answer to the client after a delay, or the timeout if that comes
+// first. The client measures the latency.
 func (x *exchange) tell(after, limit time.Duration, answer capture.Answer) {
 	if after > limit {
 		after, answer = limit, lost("no answer: no full answer within "+limit.String(), 0)
@@ -177,7 +178,8 @@ func lost(why string, status int) capture.Answer {
 	return capture.Answer{Kind: capture.AnswerUnknown, Why: why, HTTPStatus: status}
 }
 
-// lose picks a way in which an answer does not come: the timeout, or quickly.
+// lose chooses how an answer is lost: by the timeout, or earlier by a broken
+// connection.
 func (x *exchange) lose(d dice, limit time.Duration) (after time.Duration, answer capture.Answer) {
 	quick := d.between(saltBack, 5*time.Millisecond, 2*time.Second)
 	switch d.pick(saltHow, 5) {
@@ -197,13 +199,13 @@ func notSent(why string) capture.Answer {
 	return capture.Answer{Kind: capture.AnswerNotSent, Why: why}
 }
 
-// refusals are the codes that a client reads as a refusal.
+// refusals holds the codes that a client reads as a refusal.
 var refusals = map[string]bool{
 	capture.CodeSignature: true, capture.CodeUser: true, capture.CodeFieldMissing: true, capture.CodeRequestID: true,
 	capture.CodeWindowExceeded: true, capture.CodeAmountExceeded: true, capture.CodeCurrencyMismatch: true, capture.CodeTradeID: true,
 }
 
-// coded is a code as the client reads it.
+// coded returns the answer that the client makes of a code.
 func coded(code string) capture.Answer {
 	kind := capture.AnswerUnknown
 	if refusals[code] {

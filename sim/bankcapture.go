@@ -8,7 +8,7 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 )
 
-// capture plays one capture call.
+// capture simulates one capture call.
 func (x *exchange) capture(r gateway.CaptureRequest, limit time.Duration) {
 	d := x.s.dice(onCapture, x.a.no)
 	fault := x.s.meets(onCapture, d)
@@ -23,7 +23,7 @@ func (x *exchange) capture(r gateway.CaptureRequest, limit time.Duration) {
 
 func (x *exchange) send(r gateway.CaptureRequest, fault Fault, d dice, limit time.Duration) {
 	if x.t.dead {
-		return // it died before the first byte
+		return // the worker died before the first byte
 	}
 	x.s.checkCalling(x, r)
 	x.s.note("%s capture call %s %s %s", x.t.name, r.RequestID, r.Amount, fault)
@@ -47,8 +47,8 @@ func (x *exchange) send(r gateway.CaptureRequest, fault Fault, d dice, limit tim
 	}
 }
 
-// turnedAway returns the code of a call that the gateway refuses whatever it
-// asks for, "" if it looks at the call.
+// turnedAway returns the code with which the gateway refuses every capture call, ""
+// if it processes the call.
 func (x *exchange) turnedAway(c *call, d dice) string {
 	b, never := x.s.bank, x.a.plan.Stubborn
 	switch {
@@ -66,13 +66,13 @@ func (x *exchange) turnedAway(c *call, d dice) string {
 	return ""
 }
 
-// end brings the answer of a call; from then on its worker listens no more.
+// end delivers the answer of a call, after which its worker ignores the call.
 func (x *exchange) end(c *call, after, limit time.Duration, answer capture.Answer) {
 	c.ended = x.s.now + min(after, limit)
 	x.tell(after, limit, answer)
 }
 
-// arrive lets a call meet its fault.
+// arrive applies the fault of a call at its arrival.
 func (x *exchange) arrive(c *call, fault Fault, d dice, there, again, limit time.Duration) {
 	after, vague := x.lose(d, limit)
 	switch fault {
@@ -126,13 +126,13 @@ func (x *exchange) refuse(c *call, fault Fault, d dice) string {
 	case x.a.plan.Taken.IsZero():
 		code = refusedWith[d.pick(saltHow, len(refusedWith))]
 	default:
-		code = capture.CodeTradeID // the one that may hide "captured"
+		code = capture.CodeTradeID // the code that may also mean "captured"
 	}
 	x.a.remember(c.id, stored{code: code})
 	return code
 }
 
-// oddCode is one of two codes that no page of the gateway has.
+// oddCode returns one of two undocumented codes.
 func oddCode(d dice) string { return []string{"-7777", "-8888"}[d.pick(saltHow, 2)] }
 
 func dead(state capture.OrderState) bool { return state.Class() == capture.OrderIsDead }
@@ -143,10 +143,11 @@ var refusedWith = []string{
 	capture.CodeCurrencyMismatch, capture.CodeWindowExceeded, capture.CodeTradeID,
 }
 
-// answerLater runs the call when it arrives and brings what it came to.
+// answerLater runs the call when it arrives and delivers the result.
 func (x *exchange) answerLater(c *call, there, again, limit time.Duration, run func() capture.Answer) {
 	c.ended = x.s.now + min(there+again, limit)
-	// The answer is not known before the call has run; the time limit is.
+	// The answer is known only after the call has run, but the time limit is known
+	// before.
 	if there >= limit {
 		x.s.after(there, func() { run() })
 		x.tell(limit+1, limit, capture.Answer{})
@@ -155,7 +156,7 @@ func (x *exchange) answerLater(c *call, there, again, limit time.Duration, run f
 	x.s.after(there, func() { x.tell(again, limit-there, run()) })
 }
 
-// run does what the call asks, if it may, and returns the answer.
+// run makes the requested capture if it is permitted, and returns the answer.
 func (x *exchange) run(c *call, tellIt bool) capture.Answer {
 	c.live = false
 	code := x.permit(c)
@@ -189,7 +190,7 @@ func (x *exchange) permit(c *call) string {
 	return code
 }
 
-// allowed says whether a capture may take effect now.
+// allowed reports whether a capture may take effect now.
 func (x *exchange) allowed(c *call) string {
 	a, g := x.a, x.s.plan.Gateway
 	above, err := c.amount.Cmp(a.plan.Authorized)
@@ -219,7 +220,7 @@ func (a *account) remember(id string, end stored) {
 	}
 }
 
-// take is the moment the money moves.
+// take makes a capture take effect.
 func (x *exchange) take(c *call, paid time.Duration) {
 	x.a.taken = append(x.a.taken, effect{at: x.s.now, amount: c.amount, id: c.id, call: c})
 	if paid > x.s.now {
@@ -231,7 +232,7 @@ func (x *exchange) take(c *call, paid time.Duration) {
 	x.s.announce(x.a.no, paid)
 }
 
-// pend accepts the capture now and pays later.
+// pend accepts the capture as pending; it is paid later.
 func (x *exchange) pend(c *call, d dice) capture.Answer {
 	c.live = false
 	if code := x.allowed(c); code != capture.CodeSuccess || slices.ContainsFunc(x.a.taken, func(e effect) bool { return e.id == c.id }) {

@@ -8,7 +8,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// query plays one Order Query.
+// query simulates one Order Query.
 func (x *exchange) query(tradeID string, limit time.Duration) {
 	no := -1
 	if x.a != nil {
@@ -42,7 +42,7 @@ func (x *exchange) query(tradeID string, limit time.Duration) {
 	x.look(tradeID, fault, d, there, again, limit)
 }
 
-// look brings what Order Query shows when the query arrives.
+// look delivers the order as Order Query shows it when the query arrives.
 func (x *exchange) look(tradeID string, fault Fault, d dice, there, again, limit time.Duration) {
 	x.s.after(there, func() {
 		view := x.s.now - x.s.plan.Gateway.Lag
@@ -57,7 +57,8 @@ func (x *exchange) look(tradeID string, fault Fault, d dice, there, again, limit
 	})
 }
 
-// turnedDown returns the code of a query that gets nothing else, "" if it is.
+// turnedDown returns the code with which the gateway refuses every query, "" if it
+// processes the query.
 func (x *exchange) turnedDown(fault Fault, d dice) string {
 	switch {
 	case x.s.bank.foreign(), fault == QueryNoTrade:
@@ -73,14 +74,14 @@ func (x *exchange) turnedDown(fault Fault, d dice) string {
 	return ""
 }
 
-// saw remembers that a worker saw an authorized trade.
+// saw records that a query showed a worker an authorized trade.
 func (x *exchange) saw(asked time.Duration) {
 	if o := x.answer.Order; x.answer.Kind == capture.AnswerDone && o != nil && o.State == capture.OrderAuthorized {
 		x.a.looks = append(x.a.looks, sighting{asked: asked})
 	}
 }
 
-// describe is what Order Query says of a trade, as seen at a moment.
+// describe returns the order of a trade as Order Query shows it at a time.
 func (x *exchange) describe(tradeID string, view time.Duration, fault Fault) capture.Answer {
 	if x.a == nil || !x.a.plan.Known {
 		return coded(capture.CodeTradeID)
@@ -105,7 +106,7 @@ func (x *exchange) describe(tradeID string, view time.Duration, fault Fault) cap
 	return told(capture.AnswerDone, order)
 }
 
-// created is when the authorization was made, by the gateway's clock.
+// created returns the time of the authorization, by the gateway's clock.
 func (a *account) created(g GatewayPlan) time.Time {
 	if a.plan.Short {
 		return epoch.Add(-time.Hour)
@@ -113,10 +114,11 @@ func (a *account) created(g GatewayPlan) time.Time {
 	return epoch.Add(a.plan.Expires - g.Window)
 }
 
-// remainsFor is how long a gateway with ShowRemaining does so.
+// remainsFor is how long a gateway with ShowRemaining shows a captured trade as
+// authorized.
 const remainsFor = 10 * time.Minute
 
-// showTaken is what Order Query shows after a capture.
+// showTaken returns the order that Order Query shows after a capture.
 func (a *account) showTaken(order *capture.Order, view time.Duration, g GatewayPlan) {
 	took := a.taken[0]
 	if paid := order.State == capture.OrderPaid; paid {
@@ -130,7 +132,7 @@ func (a *account) showTaken(order *capture.Order, view time.Duration, g GatewayP
 	}
 }
 
-// amountOf is the opposite of minor.
+// amountOf is the inverse of minor.
 func amountOf(n int, currency string) capture.Amount {
 	text := fmt.Sprintf("%d %s", n, currency)
 	if currency != "JPY" {

@@ -12,14 +12,14 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// book is the ledger as a worker meets it: the production ledger.Memory behind
-// a network that loses, delays and misreports.
+// book is the ledger of the simulated workers: the production ledger.Memory behind
+// a network that loses and delays requests and replies, and reports wrong results.
 type book struct {
 	s      *Sim
 	store  *ledger.Memory
-	log    []logged          // what is stored, in order
+	log    []logged          // the stored events, in order
 	events [][]capture.Event // the same per trade, for the checks
-	seqs   [][]uint64        // and where
+	seqs   [][]uint64        // their sequences
 	counts map[tally]int
 }
 
@@ -57,7 +57,7 @@ func (s *Sim) dice(on place, trade int) dice {
 
 var errNetwork = errors.New("simulated: the ledger cannot be reached")
 
-// How long a call to the ledger takes where nothing is wrong.
+// The duration of a call to the ledger without a fault.
 const (
 	netLeast = 1 * time.Millisecond
 	netMost  = 20 * time.Millisecond
@@ -93,7 +93,7 @@ func (b *book) Append(_ context.Context, e capture.Event, after uint64, _ ...led
 	return seq, err
 }
 
-// uncertain lets an event arrive, or not, without an answer to the writer.
+// uncertain stores an event or loses it, and gives the writer no result.
 func (b *book) uncertain(t *task, e capture.Event, after uint64, fault Fault, d dice) {
 	b.s.note("%s append %s: %s", t.name, e.Type, fault)
 	arrive := func() { _, _ = b.put(t, e, after) }
@@ -105,7 +105,7 @@ func (b *book) uncertain(t *task, e capture.Event, after uint64, fault Fault, d 
 	}
 }
 
-// put stores an event, guarded as ever.
+// put stores an event with its guard.
 func (b *book) put(t *task, e capture.Event, after uint64) (uint64, error) {
 	seq, err := b.store.Append(context.Background(), e, after)
 	if err != nil {
@@ -123,11 +123,11 @@ func (b *book) put(t *task, e capture.Event, after uint64) (uint64, error) {
 	return seq, err
 }
 
-// asStored is an event as the readers of the ledger get it.
+// asStored returns an event as readers of the ledger get it.
 func asStored(e capture.Event) capture.Event {
 	text, err := e.Encode()
 	if err != nil {
-		panic(err) // it was appended
+		panic(err) // the store has accepted the same bytes
 	}
 	if e, err = capture.DecodeEvent(text); err != nil {
 		panic(err)
@@ -190,8 +190,8 @@ func (b *book) read(_ context.Context, on place, tradeID string) (trade ledger.T
 	return trade, err
 }
 
-// whole is what Load of the store returns. It is put together from events that
-// were decoded once, which is most of the time that a history takes.
+// whole returns the result of the store's Load. It is built from events that were
+// decoded once, because decoding would take most of the time of a history.
 func (b *book) whole(tradeID string) ledger.Trade {
 	i := b.s.trade(tradeID)
 	trade := ledger.Trade{ID: tradeID, Events: slices.Clip(b.events[i])}
@@ -201,7 +201,7 @@ func (b *book) whole(tradeID string) ledger.Trade {
 	return trade
 }
 
-// prefix is the trade as it was when it had n events.
+// prefix returns the trade with its first n events.
 func (b *book) prefix(trade ledger.Trade, n int) ledger.Trade {
 	old := ledger.Trade{ID: trade.ID, Events: trade.Events[:n]}
 	if n > 0 {
@@ -219,17 +219,17 @@ func (s *Sim) trade(id string) int {
 	return -1
 }
 
-// Last implements ledger.Ledger; no simulated activity asks for it.
+// Last implements ledger.Ledger; no simulated activity calls it.
 func (b *book) Last(ctx context.Context, tradeID string) (ledger.Entry, bool, error) {
 	return b.store.Last(ctx, tradeID)
 }
 
-// Trades implements ledger.Ledger; no simulated activity walks.
+// Trades implements ledger.Ledger; no simulated activity calls it.
 func (b *book) Trades(ctx context.Context, f ledger.Filter) iter.Seq2[string, error] {
 	return b.store.Trades(ctx, f)
 }
 
-// Watch implements ledger.Ledger; no simulated activity watches.
+// Watch implements ledger.Ledger; no simulated activity calls it.
 func (b *book) Watch(ctx context.Context, from uint64) iter.Seq2[ledger.Entry, error] {
 	return b.store.Watch(ctx, from)
 }

@@ -14,7 +14,7 @@ import (
 
 // Violation is an invariant that a history broke.
 type Violation struct {
-	Rule   string // the number in docs/rules.md, or a word for what has none
+	Rule   string // the number in docs/rules.md, or a name for an invariant without one
 	Detail string
 	At     time.Duration
 }
@@ -22,8 +22,8 @@ type Violation struct {
 // String returns the violation as one line.
 func (v Violation) String() string { return fmt.Sprintf("rule %s at %s: %s", v.Rule, v.At, v.Detail) }
 
-// breach ends the history; the first violation stands. A plan that measures
-// counts it and goes on.
+// breach records the first violation and ends the history. In a plan that measures,
+// it counts the violation and the history continues.
 func (s *Sim) breach(rule, format string, args ...any) {
 	if s.plan.Measure && rule != "busy loop" && rule != "liveness" {
 		s.Counts.broken(rule)
@@ -35,8 +35,7 @@ func (s *Sim) breach(rule, format string, args ...any) {
 	}
 }
 
-// checkCalling holds a capture call against the truth at the moment of its
-// first byte.
+// checkCalling compares a capture call with the true state at its first byte.
 func (s *Sim) checkCalling(x *exchange, r gateway.CaptureRequest) {
 	s.Counts.Calls++
 	s.checkPace(x.a)
@@ -64,8 +63,8 @@ func (s *Sim) checkCalling(x *exchange, r gateway.CaptureRequest) {
 	s.checkEarlier(x, r.Amount)
 }
 
-// harmless reports whether a call that may still take effect cannot take money
-// beside the next: both ask for all that is authorized, and the gateway
+// harmless reports whether a call that may still take effect cannot capture in
+// addition to the next one: both request the whole authorized sum, and the gateway
 // answered the earlier one with -1000 (rule 3).
 func (a *account) harmless(earlier *call, asks capture.Amount) bool {
 	return earlier.failed && earlier.amount == asks && asks == a.plan.Authorized
@@ -84,33 +83,33 @@ func lastIntent(events []capture.Event) *capture.Event {
 	return nil
 }
 
-// checkEarlier: no earlier call may still take effect, and a query that was
-// asked after the last of them ended said authorized. Clocks that differ may
-// deceive the worker about "after" by as much.
+// checkEarlier checks that no earlier call may still take effect, and that a query
+// asked after the end of the last one showed authorized, within the difference of
+// the clocks.
 func (s *Sim) checkEarlier(x *exchange, asks capture.Amount) {
 	a := x.a
 	ended := time.Duration(-1)
 	for _, c := range a.calls {
 		if c.live && !a.harmless(c, asks) {
-			s.breach("3", "%s is called for while the call of %s may still take effect", a.plan.ID, c.sent)
+			s.breach("3", "a capture call for %s while the call of %s may still take effect", a.plan.ID, c.sent)
 		}
 		ended = max(ended, c.ended)
 	}
 	if ended < 0 && x.t.again && len(a.looks) == 0 {
-		s.breach("2", "%s is called for by a delivery that is not the first, without a query", a.plan.ID)
+		s.breach("2", "a first capture call for %s by a redelivery, without a query", a.plan.ID)
 	}
 	asked := func(l sighting) bool { return l.asked >= ended-2*skewBy }
 	if ended >= 0 && !slices.ContainsFunc(a.looks, asked) {
-		s.breach("2", "%s is called for again, and no query asked after %s said authorized", a.plan.ID, ended)
+		s.breach("2", "another capture call for %s without a query after %s that showed authorized", a.plan.ID, ended)
 	}
 }
 
-// checkPace: the gateway is not hammered for one trade.
+// checkPace checks the rate of gateway calls for one trade.
 func (s *Sim) checkPace(a *account) {
 	for len(a.recent) > 0 && a.recent[0] < s.now-time.Minute {
 		a.recent = a.recent[1:]
 	}
-	// Jobs that name one trade may all ask about it at once.
+	// Several jobs of one trade may query it at once.
 	jobs := 0
 	for _, m := range s.queue.messages {
 		if m.trade == a.no {
@@ -122,18 +121,19 @@ func (s *Sim) checkPace(a *account) {
 	}
 }
 
-// checkTaken: one capture, and none for a trade that was said to have none.
+// checkTaken checks that a trade is captured once, and not at all after it was
+// failed.
 func (s *Sim) checkTaken(a *account) {
 	if len(a.taken) > 1 {
 		s.breach("3", "%s is captured %d times: by %s and %s", a.plan.ID, len(a.taken), a.taken[0].id, a.taken[1].id)
 	}
 	if last := audit.Standing(s.book.events[a.no]); !s.plan.Wild && last != nil && last.Type == capture.Failed {
-		s.breach("5", "%s is failed (%s), and then the money is taken", a.plan.ID, last.Reason)
+		s.breach("5", "%s was failed (%s), and is captured now", a.plan.ID, last.Reason)
 	}
 }
 
-// checkAppended holds a new event of the ledger against the truth, and all
-// events of its trade against the rules.
+// checkAppended compares a new event of the ledger with the true state, and all
+// events of its trade with the rules.
 func (s *Sim) checkAppended(t *task, e capture.Event) {
 	a, events := s.bank.accounts[t.trade], s.book.events[t.trade]
 	s.Counts.row(e.Rule)
@@ -159,7 +159,7 @@ func (s *Sim) checkAudit(trade int) {
 	}
 }
 
-// refusedReasons are those of outcomes that rest on what the gateway refuses.
+// refusedReasons holds the reasons of outcomes that follow from refusals.
 var refusedReasons = []string{
 	capture.ReasonTradeIncorrect, capture.ReasonAmountExceeded, capture.ReasonCurrencyMismatch, capture.ReasonRequestRefused,
 	capture.ReasonRefusalContradicted, capture.ReasonUnknownCode, capture.ReasonTradeUnknown,
@@ -176,26 +176,26 @@ func (s *Sim) checkOutcome(t *task, a *account, e capture.Event) {
 	}
 	switch {
 	case e.Type == capture.Captured && len(a.taken) == 0:
-		s.breach("6", "%s is captured in the ledger, and no money was taken", a.plan.ID)
+		s.breach("6", "%s is captured in the ledger, but not at the gateway", a.plan.ID)
 	case e.Type == capture.Captured && a.taken[0].amount != e.Sum() && a.taken[0].call != nil && !s.mistakable(a):
-		s.breach("6", "%s is captured with %s in the ledger, and %s were taken", a.plan.ID, e.Sum(), a.taken[0].amount)
+		s.breach("6", "%s is captured with %s in the ledger, but with %s at the gateway", a.plan.ID, e.Sum(), a.taken[0].amount)
 	case e.Type == capture.Failed && !s.plan.Wild:
 		if len(a.taken) > 0 && !s.deniable(a, e) {
-			s.breach("5", "%s is failed (%s), and the money was taken", a.plan.ID, e.Reason)
+			s.breach("5", "%s is failed (%s), but captured at the gateway", a.plan.ID, e.Reason)
 		}
 		for _, c := range a.calls {
 			if c.live && a.open(s.now) {
-				s.breach("5", "%s is failed (%s), and the call of %s may still take effect", a.plan.ID, e.Reason, c.sent)
+				s.breach("5", "%s is failed (%s), but the call of %s may still take effect", a.plan.ID, e.Reason, c.sent)
 			}
 		}
 	}
 }
 
-// deniable reports whether nothing speaks against a failed outcome though the
-// money is taken. The ledger knows of no call that took it: it was another
-// hand's, or the ledger lost it. And either the gateway reports that there is no
-// such trade, or the job was withdrawn before the first call, so that no
-// query was made (rule 13).
+// deniable reports whether a failed outcome is permitted although the money is
+// taken. The ledger has no call that took it: another system captured, or the
+// ledger lost the intent. And either the gateway answers that there is no such
+// trade, or the job was withdrawn before the first call, so that no query was made
+// (rule 13).
 func (s *Sim) deniable(a *account, e capture.Event) bool {
 	anotherHand := a.taken[0].call == nil
 	if e.Answer == nil {
@@ -204,12 +204,12 @@ func (s *Sim) deniable(a *account, e capture.Event) bool {
 	return (anotherHand || s.lost[a.no]) && e.Answer.NoSuchTrade()
 }
 
-// mistakable reports whether a capture that the ledger lost looks like one for
-// the whole sum.
+// mistakable reports whether a capture whose intent the ledger lost looks like one
+// of the whole sum.
 func (s *Sim) mistakable(a *account) bool { return s.lost[a.no] && s.plan.Gateway.ShowAuthorized }
 
-// checkDisposed: nothing is acked or dead-lettered before an outcome that
-// allows it (rules 1 and 8).
+// checkDisposed checks that no job is acked or dead-lettered before an outcome that
+// permits it (rules 1 and 8).
 func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
 	s.Counts.row(d.Rule)
 	has := func(fits func(e capture.Event) bool) bool {
@@ -223,26 +223,26 @@ func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
 			s.breach("malformed", "%s should be dead-lettered as %s, not %s %s", m.name, m.plan.Malformed, d.Do, d.Reason)
 		}
 	case d.Do == worker.Ack && !has(same):
-		s.breach("1", "%s is acked, and the ledger has no outcome for what it asks", m.name)
+		s.breach("1", "%s is acked, but the ledger has no outcome for its request", m.name)
 	case d.Do == worker.Ack && s.hasMoreTime(m):
-		s.breach("8", "%s is acked as failed before, and it leaves more time than what failed", m.name)
+		s.breach("8", "%s is acked as failed before, but has a later deadline than the failed request", m.name)
 	case d.Do == worker.DeadLetter && d.Reason == deadletter.ReasonWithdrawn && s.wasWithdrawn(m.trade):
-		s.Counts.Conflicts++ // it asks for something else, and no call was to be made for that
+		s.Counts.Conflicts++ // the job has another request, for which no call may be made
 	case d.Do == worker.DeadLetter && (d.Reason != deadletter.ReasonConflict || !has(other)):
-		s.breach("8", "%s is dead-lettered as %s, and no outcome contradicts it", m.name, d.Reason)
+		s.breach("8", "%s is dead-lettered as %s, but no outcome contradicts it", m.name, d.Reason)
 	case d.Do == worker.DeadLetter:
 		s.Counts.Conflicts++
 	}
 }
 
-// wasWithdrawn reports whether the trade's job was withdrawn at some time: an
-// operator may have retried it since the trade was read.
+// wasWithdrawn reports whether the trade's job was ever withdrawn: an operator may
+// have retried it since the trade was read.
 func (s *Sim) wasWithdrawn(trade int) bool {
 	return slices.ContainsFunc(s.book.events[trade], func(e capture.Event) bool { return e.Type == capture.Withdrawn })
 }
 
-// hasMoreTime reports whether all that speaks against a job is that the time of
-// others was over, while it names no deadline and the gateway's is ahead.
+// hasMoreTime reports whether earlier requests failed only because their time was
+// over, and the job has no deadline and the gateway's is in the future.
 func (s *Sim) hasMoreTime(m *message) bool {
 	a, job := s.bank.accounts[m.trade], &m.plan.Job
 	gateway := a.created(s.plan.Gateway).Add(s.policy.Window)
@@ -262,7 +262,7 @@ func (s *Sim) hasMoreTime(m *message) bool {
 	return only
 }
 
-// checkSettled: once faults have stopped, everything comes to an end.
+// checkSettled checks that all jobs are settled after the faults have stopped.
 func (s *Sim) checkSettled() {
 	if s.queue.open == 0 {
 		return

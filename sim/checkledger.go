@@ -6,14 +6,13 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// The rules that can be read from the events of a trade alone, in a reading of
-// the simulation's own. It knows each event at the moment it is stored.
+// This file checks the rules that need only the events of a trade, independently of
+// the production code, when each event is stored.
 
-// reopens reports whether an operator sent the trade back to work with the event.
+// reopens reports whether the event is a release or a retry by an operator.
 func reopens(e capture.Event) bool { return e.Type == capture.Released || e.Type == capture.Retried }
 
-// sinceReopened is the tail of a trade's events that an operator's last word on
-// it begins.
+// sinceReopened returns the events from the last release or retry on.
 func sinceReopened(events []capture.Event) []capture.Event {
 	for i, e := range slices.Backward(events) {
 		if reopens(e) {
@@ -51,18 +50,18 @@ func notifiedPaid(events []capture.Event) bool {
 	return false
 }
 
-// checkSequel holds a new event against those before it.
+// checkSequel compares a new event with those before it.
 func (s *Sim) checkSequel(a *account, before []capture.Event, e capture.Event) {
 	switch e.Type {
 	case capture.Attempted:
 		s.checkIntent(a, before, e)
 	case capture.Parked:
 		if n := freshRefused(sinceReopened(before)); e.Reason == capture.ReasonRequestIDRefused && n < 2 {
-			s.breach("4", "%s is parked as %s, and %d new request_ids were refused", a.plan.ID, e.Reason, n)
+			s.breach("4", "%s is parked as %s after %d new request_ids were refused", a.plan.ID, e.Reason, n)
 		}
 	case capture.Failed:
 		if notifiedPaid(before) {
-			s.breach("11", "%s is failed (%s), and a newer notification says paid", a.plan.ID, e.Reason)
+			s.breach("11", "%s is failed (%s), but a newer notification says paid", a.plan.ID, e.Reason)
 		}
 	}
 }
@@ -70,19 +69,19 @@ func (s *Sim) checkSequel(a *account, before []capture.Event, e capture.Event) {
 func (s *Sim) checkIntent(a *account, before []capture.Event, e capture.Event) {
 	open := sinceReopened(before)
 	if withdrawn(before) {
-		s.breach("13", "%s is to be called for, and its job is withdrawn", a.plan.ID)
+		s.breach("13", "an intent for %s, whose job is withdrawn", a.plan.ID)
 	}
 	if notifiedPaid(before) {
-		s.breach("11", "%s is to be called for, and a newer notification says paid", a.plan.ID)
+		s.breach("11", "an intent for %s, but a newer notification says paid", a.plan.ID)
 	}
 	if failed := failedFor(open, e.Job.Amount); failed != nil && failed.Reason != capture.ReasonWindowExceeded {
-		s.breach("8", "%s is to be called for with %s, which has failed before (%s)", a.plan.ID, e.Job.Amount, failed.Reason)
+		s.breach("8", "an intent for %s with %s, which has failed before (%s)", a.plan.ID, e.Job.Amount, failed.Reason)
 	}
 	if n := settledNothing(open); n >= s.policy.MaxAnswers {
-		s.breach("10", "%s is to be called for, and %d answers have settled nothing", a.plan.ID, n)
+		s.breach("10", "an intent for %s after %d answers that settled nothing", a.plan.ID, n)
 	}
 	if word := deadWord(open); word != "" {
-		s.breach("5", "%s is to be called for, and a call was answered with %s", a.plan.ID, word)
+		s.breach("5", "an intent for %s after a call was answered with %s", a.plan.ID, word)
 	}
 	ids := requestIDs(append(slices.Clip(before), e))
 	if n := len(ids) - len(requestIDs(before[:len(before)-len(open)])); n > s.policy.MaxIDs {
@@ -105,8 +104,8 @@ func freshRefused(events []capture.Event) int {
 	return n
 }
 
-// settledNothing counts the answers of capture calls since the last outcome that
-// say no, or nothing that is known.
+// settledNothing counts the refusals and unknown codes among the answers of capture
+// calls since the last outcome.
 func settledNothing(events []capture.Event) int {
 	n := 0
 	for _, e := range events {
@@ -122,8 +121,8 @@ func settledNothing(events []capture.Event) int {
 	return n
 }
 
-// deadWord is the dead order state with which a call of what is asked now was
-// answered.
+// deadWord returns the dead order state with which a call of the current request
+// was answered.
 func deadWord(events []capture.Event) capture.OrderState {
 	for _, e := range slices.Backward(events) {
 		switch {
@@ -136,7 +135,7 @@ func deadWord(events []capture.Event) capture.OrderState {
 	return ""
 }
 
-// requestIDs are those that were announced.
+// requestIDs returns the announced request_ids.
 func requestIDs(events []capture.Event) map[string]bool {
 	ids := map[string]bool{}
 	for _, e := range events {
@@ -147,7 +146,7 @@ func requestIDs(events []capture.Event) map[string]bool {
 	return ids
 }
 
-// failedFor finds the failed outcome of a sum.
+// failedFor returns the failed outcome of a sum.
 func failedFor(events []capture.Event, asked capture.Amount) *capture.Event {
 	for _, e := range slices.Backward(events) {
 		if e.Type == capture.Failed && e.Sum() == asked {

@@ -24,14 +24,14 @@ func (k accidentKind) index() int {
 	return 0
 }
 
-// Counts are sums over histories.
+// Counts holds counts over histories.
 type Counts struct {
 	Histories   int
 	Events      int
 	Jobs        int
 	Calls       int // capture calls
 	Conflicts   int // jobs dead-lettered as conflict
-	Crossed     int // legs of boundary crossings
+	Crossed     int // boundary crossings, counted in each direction
 	Crashes     int
 	Crossings   [boundaries]int
 	CrashPoints [boundaries]int // planned crashes, by boundary
@@ -41,19 +41,19 @@ type Counts struct {
 	Failed      int
 	Parked      int
 	Corrected   int
-	LeftOpen    int            // trades that are open in a restored ledger, and whose jobs are done
+	LeftOpen    int            // trades that are open in a restored ledger although their jobs are done
 	Trades      int            // at the end
-	ParkedOnce  int            // of those: parked at some time
+	ParkedOnce  int            // of the trades: parked at some time
 	ParkedLast  int            // and still parked
 	FailedLast  int            // failed at the end
-	FailedPaid  int            // and of those: though paid
+	FailedPaid  int            // of the failed ones: paid
 	Twice       int            // captured twice
 	Broken      map[string]int // broken rules, of plans that measure
-	Rows        map[string]int // of the tables of package capture: how often each decided
+	Rows        map[string]int // how often each row of the tables of package capture decided
 	Settling    time.Duration  // the longest time to settle once faults had stopped
 }
 
-// row counts a row of the tables that decided something.
+// row counts a decision by a row of the tables.
 func (c *Counts) row(name string) {
 	if name == "" {
 		return
@@ -64,7 +64,7 @@ func (c *Counts) row(name string) {
 	c.Rows[name]++
 }
 
-// trade counts how a trade ended.
+// trade counts the end of a trade.
 func (c *Counts) trade(events []capture.Event, taken int) {
 	c.Trades++
 	if taken > 1 {
@@ -107,7 +107,7 @@ func (c *Counts) outcome(e capture.Event) {
 	}
 }
 
-// Add adds the sums of other histories.
+// Add adds the counts of other histories.
 func (c *Counts) Add(o Counts) {
 	c.Histories += o.Histories
 	c.Events += o.Events
@@ -151,7 +151,7 @@ func added(to, from map[string]int) map[string]int {
 	return to
 }
 
-// trades writes how trades ended.
+// trades writes the counts of trades.
 func (c Counts) trades(row func(name string, n int)) {
 	row("trades", c.Trades)
 	row("trades parked at some time", c.ParkedOnce)
@@ -165,7 +165,7 @@ func (c Counts) trades(row func(name string, n int)) {
 	}
 }
 
-// Table writes the sums as a table.
+// Table writes the counts as a table.
 func (c Counts) Table() string {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -201,7 +201,7 @@ func (c Counts) Table() string {
 	for _, name := range slices.Sorted(maps.Keys(c.Rows)) {
 		row("  "+name, c.Rows[name])
 	}
-	fmt.Fprintf(t, "longest way to settle after the last fault\t%s\n", c.Settling.Round(time.Second))
+	fmt.Fprintf(t, "longest time to settle after the last fault\t%s\n", c.Settling.Round(time.Second))
 	t.Flush()
 	return b.String()
 }

@@ -7,14 +7,14 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Two kinds of plans are no search for broken rules but measures: many trades
-// of one shop, one job each, on a bad day.
+// The two kinds of plans in this file measure instead of searching for broken
+// rules: many trades of one shop, with one job each, on a bad day.
 
 // dayTrades is how many trades a shop has on such a day.
 const dayTrades = 20
 
-// hostileOdds are those of gatewaytest's preset of the same name, with the
-// faults that it has no knob for.
+// hostileOdds holds the probabilities of gatewaytest's hostile preset, and those of
+// faults that gatewaytest does not have.
 var hostileOdds = map[Fault]float64{
 	CaptureErrorBefore: .03, CaptureErrorAfter: .02, CaptureErrorLate: .01, CaptureLostBefore: .06, CaptureLostAfter: .06,
 	CaptureLate: .03, CaptureSlow: .04, CapturePending: .03, CaptureRefused: .005, CaptureOddCode: .005,
@@ -22,9 +22,9 @@ var hostileOdds = map[Fault]float64{
 	NotifyLost: .1, NotifyTwice: .1, NotifyLate: .1,
 }
 
-// HostileDay is one shop's day at a gateway that has all its faults: what is
-// unverified of it differs from seed to seed, and for some minutes it refuses
-// what is good. No operator releases or retries a trade.
+// HostileDay returns the plan of one shop's day at a gateway with all faults. Its
+// unverified behavior differs from seed to seed, and for some minutes it refuses
+// good calls. No operator releases or retries a trade.
 func HostileDay(seed uint64) Plan {
 	d := newDice(seed, onPlan, 0, 0)
 	p := day(seed)
@@ -47,9 +47,9 @@ func HostileDay(seed uint64) Plan {
 	return p
 }
 
-// RepeatsRefused is a gateway that answers a quarter of the capture calls with
-// -1000, half of them after they took effect, and refuses every repeated
-// request_id.
+// RepeatsRefused returns the plan of a day at a gateway that answers a quarter of
+// the capture calls with -1000, half of them after they took effect, and refuses
+// every repeated request_id.
 func RepeatsRefused(seed uint64) Plan {
 	p := day(seed)
 	p.Mood = "repeats refused"

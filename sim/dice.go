@@ -2,10 +2,9 @@ package sim
 
 import "time"
 
-// dice gives the chances of one occasion: the n-th time that something happens
-// to an activity. They depend on the seed and on nothing that happened before, so
-// that taking one fault away leaves the others where they are. That is what
-// makes a failure shrink.
+// dice is the source of random numbers for one occasion: the n-th time that
+// something happens to an activity. They depend only on the seed and the occasion,
+// so removing one fault does not change the others. Shrinking a failure needs that.
 type dice uint64
 
 func newDice(seed uint64, at place, who, ordinal int) dice {
@@ -21,7 +20,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// The independent throws of one occasion.
+// The independent random choices of one occasion.
 const (
 	saltFault = iota
 	saltWay
@@ -36,19 +35,19 @@ const (
 	saltTime
 	saltKind
 	saltExtra
-	saltLast // the first number that is free for counting on
+	saltLast // the first free number
 )
 
 func (d dice) bits(salt int) uint64 { return mix(uint64(d) + uint64(salt+1)*0x9e3779b97f4a7c15) }
 
-// unit is a number from 0 to below 1.
+// unit returns a number from 0 to below 1.
 func (d dice) unit(salt int) float64 { return float64(d.bits(salt)>>11) / (1 << 53) }
 
 func (d dice) chance(salt int, p float64) bool { return d.unit(salt) < p }
 
 func (d dice) pick(salt, n int) int { return int(d.bits(salt) % uint64(n)) }
 
-// between is a duration from low to high, whole milliseconds.
+// between returns a duration from low to high, in milliseconds.
 func (d dice) between(salt int, low, high time.Duration) time.Duration {
 	if high <= low {
 		return low

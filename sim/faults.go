@@ -2,11 +2,11 @@ package sim
 
 import "time"
 
-// place is where an occasion is: a boundary that coroutines cross, or a choice
+// place is the place of an occasion: a boundary that coroutines cross, or a choice
 // of the plan.
 type place uint8
 
-// The boundaries, and other places where dice are thrown.
+// The boundaries, and the other places with random choices.
 const (
 	onEnter place = iota
 	onSlot
@@ -18,7 +18,7 @@ const (
 	onWait
 	onLetter
 	onSignal
-	boundaries // how many boundaries there are
+	boundaries // the number of boundaries
 
 	onDelivery
 	onKeep
@@ -36,10 +36,10 @@ var boundaryNames = [boundaries]string{
 	"acquire", "take slot", "append", "load", "load latest", "capture call", "order query", "wait", "dead letter", "ack/nak/term",
 }
 
-// Fault names one thing that may go wrong.
+// Fault is one kind of fault.
 type Fault uint8
 
-// The faults. The table below says what each does.
+// The faults. The table below describes each.
 const (
 	NoFault Fault = iota
 	AppendLost
@@ -122,17 +122,17 @@ var faultTable = [faultCount]faultInfo{
 	CaptureDeclined:        {"capture_declined", onCapture, .01, false, "the capture ends as declined"},
 	CaptureDeclinedFalsely: {"capture_declined_falsely", onCapture, .015, false, "answered as declined; the order stays authorized"},
 	CaptureRefused:         {"capture_refused", onCapture, .04, false, "a code of the gateway's table, though nothing is wrong"},
-	CaptureOddCode:         {"capture_odd_code", onCapture, .01, false, "one of two codes that no page has; no effect"},
+	CaptureOddCode:         {"capture_odd_code", onCapture, .01, false, "one of two undocumented codes; no effect"},
 	CaptureTooLate:         {"capture_too_late", onCapture, .06, true, "no answer; takes effect one to five minutes after the call ended: beyond the settle time"},
 	CaptureHeldBack:        {"capture_held_back", onCapture, .03, true, "the worker freezes after its last look at the lease and sends the call minutes later"},
 	QueryNotSent:           {"query_not_sent", onQuery, .02, false, "no connection: the query is not sent"},
 	QueryError:             {"query_error", onQuery, .04, false, "-1000"},
 	QueryLost:              {"query_lost", onQuery, .04, false, "no answer (timeout, reset, 502, 429, broken body)"},
-	QuerySlow:              {"query_slow", onQuery, .03, false, "the answer takes up to 25 s and tells the state at its beginning"},
+	QuerySlow:              {"query_slow", onQuery, .03, false, "the answer takes up to 25 s and shows the state at the time of the query"},
 	QueryStale:             {"query_stale", onQuery, .08, false, "shows the state of up to 10 s ago"},
-	QueryOddWord:           {"query_odd_word", onQuery, .012, false, "shows a state that no page has"},
-	QueryOddCode:           {"query_odd_code", onQuery, .01, false, "one of two codes that no page has"},
-	QueryNoTrade:           {"query_no_trade", onQuery, .03, false, "says that there is no such trade"},
+	QueryOddWord:           {"query_odd_word", onQuery, .012, false, "shows an undocumented state"},
+	QueryOddCode:           {"query_odd_code", onQuery, .01, false, "one of two undocumented codes"},
+	QueryNoTrade:           {"query_no_trade", onQuery, .03, false, "the answer that there is no such trade"},
 	QueryUnreadable:        {"query_unreadable", onQuery, .01, false, "the amount of a paid order cannot be read"},
 	QueryStill:             {"query_still", onQuery, .03, false, "the coroutine stands still for up to 4 min after it has read and timed the answer"},
 	LetterFails:            {"letter_fails", onLetter, .05, false, "a dead letter is not stored"},
@@ -140,11 +140,11 @@ var faultTable = [faultCount]faultInfo{
 	SignalLost:             {"signal_lost", onSignal, .05, false, "an ack, nak or term is lost"},
 	SignalSlow:             {"signal_slow", onSignal, .03, false, "an ack, nak or term takes up to 90 s: longer than AckWait"},
 	KeepLost:               {"keep_lost", onKeep, .2, false, "an in-progress signal is lost"},
-	DeliveryLost:           {"delivery_lost", onDelivery, .02, false, "a delivery reaches no worker"},
+	DeliveryLost:           {"delivery_lost", onDelivery, .02, false, "a delivery is lost on the way to the worker"},
 	NotifyLost:             {"notify_lost", onNotify, .1, false, "a notification is never sent"},
 	NotifyTwice:            {"notify_twice", onNotify, .1, false, "a notification is sent twice"},
 	NotifyLate:             {"notify_late", onNotify, .1, false, "a notification comes up to ten minutes late"},
-	NotifyUntrue:           {"notify_untrue", onUntrue, .02, false, "a verified notification says paid of a trade that is not"},
+	NotifyUntrue:           {"notify_untrue", onUntrue, .02, false, "a verified notification says paid about an unpaid trade"},
 	StallShort:             {"stall_short", onStall, .015, false, "a coroutine stands still for up to 5 s at a boundary"},
 	StallLong:              {"stall_long", onStall, .015, false, "a coroutine stands still for up to 4 min at a boundary, beyond AckWait and lease"},
 }
@@ -152,7 +152,7 @@ var faultTable = [faultCount]faultInfo{
 // String returns the fault's name.
 func (f Fault) String() string { return faultTable[f].name }
 
-// Faults lists every fault with what it does, for documents.
+// Faults returns every fault with its description, for documents.
 func Faults() [][2]string {
 	var list [][2]string
 	for f := NoFault + 1; f < faultCount; f++ {
@@ -161,7 +161,7 @@ func Faults() [][2]string {
 	return list
 }
 
-// faultsOn lists the faults of each place in the order of the table.
+// faultsOn holds the faults of each place in the order of the table.
 var faultsOn = func() (on [onJob + 1][]Fault) {
 	for f := NoFault + 1; f < faultCount; f++ {
 		on[faultTable[f].on] = append(on[faultTable[f].on], f)
@@ -169,8 +169,8 @@ var faultsOn = func() (on [onJob + 1][]Fault) {
 	return on
 }()
 
-// meets throws for the faults of one place. A fault that is switched off turns
-// into no fault and shifts no other.
+// meets chooses the fault at one place, if any. A fault that is switched off
+// becomes no fault and does not change the others.
 func (s *Sim) meets(on place, d dice) Fault {
 	if s.now >= s.plan.FaultsEnd {
 		return NoFault
@@ -188,15 +188,16 @@ func (s *Sim) meets(on place, d dice) Fault {
 	return NoFault
 }
 
-// Bounds of the world. docs/simulation.md explains how they rest on each other.
+// Limits of the simulated environment. docs/simulation.md explains how they depend
+// on each other.
 const (
 	lateBy   = 35 * time.Second // a lost call takes effect within this after its end
-	lagBy    = 15 * time.Minute // how old the view of a gateway's queries may always be
-	errorBy  = 20 * time.Second // one that was answered -1000, after its answer
+	lagBy    = 15 * time.Minute // how old every query's view may be in some plans
+	errorBy  = 20 * time.Second // a call that was answered -1000 takes effect within this after its answer
 	staleBy  = 10 * time.Second // how old a query's view may be
 	skewBy   = 2 * time.Second  // how far a worker's clock is off
 	lostLate = 30 * time.Second // an uncertain append arrives within this
-	// restoreLeast is how long the workers are away while the ledger is restored:
-	// longer than a lost call takes to land.
+	// restoreLeast is the shortest absence of the workers while the ledger is
+	// restored: longer than a lost call needs to take effect.
 	restoreLeast = lateBy + callTimeout + staleBy + 4*skewBy
 )

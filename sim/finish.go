@@ -5,7 +5,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// finish looks at what is left when nothing happens any more.
+// finish checks the final state, when no event is left.
 func (s *Sim) finish() {
 	if s.found != nil && !s.plan.Measure {
 		return
@@ -13,7 +13,7 @@ func (s *Sim) finish() {
 	if s.patience == settleWithin {
 		s.Counts.Settling = max(s.Counts.Settling, s.settledAt-max(s.plan.FaultsEnd, s.published))
 	}
-	// Truth may come late (rule 11): a reconcile over all trades brings it.
+	// A reconcile over all trades finds results that came late (rule 11).
 	s.now = max(s.now, s.plan.FaultsEnd)
 	for i := range s.plan.Trades {
 		if s.plan.Wild || s.lost[i] {
@@ -32,7 +32,7 @@ func (s *Sim) finish() {
 	}
 }
 
-// checkEnd compares a trade's ledger with the truth.
+// checkEnd compares a trade's ledger with the gateway's true state.
 func (s *Sim) checkEnd(trade int, a *account) {
 	events := s.book.events[trade]
 	s.checkAudit(trade)
@@ -40,15 +40,15 @@ func (s *Sim) checkEnd(trade int, a *account) {
 	last := audit.Standing(events)
 	switch {
 	case last == nil && !asked:
-		return // no job asks for it; it may be withdrawn
+		return // no job names the trade; it may be withdrawn
 	case last == nil && s.lost[trade]:
-		s.Counts.LeftOpen++ // its job was done before the ledger forgot; reconcile lists it
+		s.Counts.LeftOpen++ // its job was done before the ledger lost the events; reconcile lists the trade
 		return
 	case last == nil:
 		s.breach("liveness", "%s has no outcome", a.plan.ID)
 		return
 	case !a.plan.Taken.IsZero(), s.lost[trade]:
-		return // another hand took it, or an intent that is lost: checkOutcome has compared the sums
+		return // captured by another system, or by an intent that the ledger lost: checkOutcome has compared the sums
 	}
 	truth := audit.Truth{TradeID: a.plan.ID, State: a.state(s.now)}
 	for _, e := range a.taken {
@@ -59,8 +59,8 @@ func (s *Sim) checkEnd(trade int, a *account) {
 	}
 }
 
-// onlyJob is the job of a trade whose jobs all ask the same; nil where they
-// differ. asked is false if no readable job names the trade.
+// onlyJob returns the job of a trade whose jobs all have the same request, nil if
+// they differ. asked is false if no readable job names the trade.
 func onlyJob(t *TradePlan) (only *capture.Job, asked bool) {
 	for _, j := range t.Jobs {
 		if j.Malformed != "" {

@@ -10,24 +10,23 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// intake is a model of worker.Intake, which runs on goroutines: a few trades in
-// a row that are refused with one code pause the worker, which then lets one job
-// through at a time. With no more than four trades in a history its run is
-// shorter than that of workers, whose first look at a trade that they captured
-// before it leaves out.
+// intake is a model of worker.Intake, which uses goroutines and cannot run here: a
+// few trades in a row that are refused with one code pause the worker, which then
+// tries one job at a time. Its run is shorter, because a history has at most four
+// trades, and it does not query a trade that was captured before.
 type intake struct {
 	p      *proc
 	code   string
-	run    []string // trades refused with the code, and nothing captured since
+	run    []string // trades refused with the code since the last capture
 	paused bool
-	next   time.Duration // when the next job is let through
-	waived bool          // an operator has accepted it
+	next   time.Duration // when the next job is tried
+	waived bool          // an operator has accepted the code
 }
 
 const (
 	refusalRun   = 3
 	tryEvery     = 20 * time.Second
-	operatorNote = 90 * time.Minute // after which an operator resumes the intake
+	operatorNote = 90 * time.Minute // the time after which an operator resumes the intake
 )
 
 var _ worker.IntakeGuard = (*intake)(nil)
@@ -55,9 +54,9 @@ func (i *intake) note(tradeID string, via capture.Via, a capture.Answer) {
 	refused := a.NoSuchTrade() || via == capture.ViaCapture && a.Kind == capture.AnswerRefused && a.Refusal() != "" && a.Order == nil
 	switch {
 	case a.Kind == capture.AnswerDone && (via == capture.ViaCapture || i.code == capture.CodeTradeID):
-		// The account knows the trade, or the request was good.
+		// The account has the trade, or the request was correct.
 		i.run, i.code = nil, ""
-		i.resume("an answer that is good")
+		i.resume("a useful answer")
 	case !refused || i.waived:
 	case a.Code != i.code:
 		i.run, i.code = []string{capture.TradeKey(tradeID)}, a.Code

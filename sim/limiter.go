@@ -13,14 +13,13 @@ import (
 )
 
 // limiter is a model of worker.GatewayLimiter, which waits on channels and so
-// cannot run on a coroutine: the same contract and limits, and the same circuit
-// breaker.
+// cannot run in a coroutine. It has the same contract, limits and circuit breaker.
 type limiter struct {
 	p       *proc
 	breaker *breaker.Breaker
 	turns   places
 	slots   places
-	probing bool // probes are on their way
+	probing bool // probes are being made
 }
 
 func newLimiter(p *proc) *limiter {
@@ -33,7 +32,7 @@ func newLimiter(p *proc) *limiter {
 // paused reports whether no calls may be made.
 func (l *limiter) paused() bool { return l.breaker.Cause() != breaker.Closed }
 
-// places are a limited number of something, and the line that waits for it.
+// places is a limited number of places with a queue.
 type places struct {
 	s    *Sim
 	free int
@@ -69,7 +68,7 @@ func (l *places) leave() {
 		next := l.line[0]
 		l.line = slices.Delete(l.line, 0, 1)
 		if !next.over {
-			// Not at once: who leaves is a coroutine that runs.
+			// Not at once: a coroutine is running now.
 			next.over = true
 			l.s.after(0, func() { next.got(true) })
 			return
@@ -85,7 +84,7 @@ func (l *places) giveUp() {
 	l.line = nil
 }
 
-// stop wakes those that wait for a turn; calls under way go on.
+// stop wakes the waiting callers; calls in progress continue.
 func (l *limiter) stop() { l.turns.giveUp() }
 
 // Acquire implements worker.Limiter.
@@ -147,7 +146,7 @@ func (l *limiter) Begin(context.Context) (end func(capture.Answer), err error) {
 	}, nil
 }
 
-// observe gives the breaker the answer to a call.
+// observe passes the answer of a call to the breaker.
 func (l *limiter) observe(a capture.Answer) {
 	if breaker.Ignored(context.Background(), a) || !l.breaker.Observe(a, l.now()) {
 		return
@@ -159,10 +158,10 @@ func (l *limiter) observe(a capture.Answer) {
 	}
 }
 
-// now is the time of the breaker, which no clock that is off may disturb.
+// now returns the time for the breaker, which is independent of wrong clocks.
 func (l *limiter) now() time.Time { return epoch.Add(l.p.s.now) }
 
-// probe asks about a trade until the breaker closes.
+// probe queries a trade until the breaker closes.
 func (l *limiter) probe() {
 	if !l.p.alive || l.p.limiter != l || !l.paused() {
 		l.probing = false
@@ -180,9 +179,9 @@ func (l *limiter) probe() {
 	})
 }
 
-// untilProbe is the pause before the next probe. After many that failed it
-// leaves out those of which it is known that they fail, too: an outage of days
-// would be nothing but probes.
+// untilProbe returns the pause before the next probe. After many failed probes it
+// skips those that are certain to fail, because an outage of days would otherwise
+// consist of probes only.
 func (l *limiter) untilProbe() time.Duration {
 	s := l.p.s
 	if over := max(s.bank.downUntil, s.bank.refusesUntil); l.breaker.Failed() > 60 && over > s.now {
@@ -191,7 +190,7 @@ func (l *limiter) untilProbe() time.Duration {
 	return l.breaker.Next().Sub(l.now())
 }
 
-// heard notes what the checks need: that the gateway refused our key.
+// heard records whether the gateway refused our key, for the checks.
 func (p *proc) heard(a capture.Answer) {
 	if a.Kind == capture.AnswerRefused && (a.Code == capture.CodeSignature || a.Code == capture.CodeUser) {
 		p.barred = true

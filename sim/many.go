@@ -7,18 +7,19 @@ import (
 	"sync/atomic"
 )
 
-// Many runs histories side by side. Each is made by one goroutine alone; how
-// many there are changes nothing about any of them.
+// Many runs histories in parallel. Each is made by one goroutine, and the number of
+// goroutines changes none of them.
 type Many struct {
 	Start    uint64 // the first seed
 	Seeds    int
 	Parallel int // 0: one for each processor
-	// CrashPoints makes each seed's history once as it is, and then once for
-	// every crossing of a boundary in it, with the worker dying right there.
+	// CrashPoints makes each seed's history once without a crash point, and once
+	// for every crossing of a boundary in it, with a crash of the worker at that
+	// crossing.
 	CrashPoints bool
-	// Plan says what a seed means; nil is NewPlan.
+	// Plan returns the plan of a seed; nil is NewPlan.
 	Plan func(seed uint64) Plan
-	// Done is how many seeds are done, for who wants to show progress.
+	// Done is the number of seeds that are done, to show progress.
 	Done atomic.Int64
 }
 

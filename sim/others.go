@@ -9,11 +9,11 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// Besides the jobs, others touch a trade: the gateway's notifications, a batch
-// that looks at it, the shop that withdraws its job, and an operator who
+// This file has the other activities on a trade: the gateway's notifications, a
+// batch that reconciles it, the shop that withdraws its job, and an operator who
 // releases or retries it.
 
-// helper is the process that a notification or a withdrawal reaches.
+// helper returns the process that gets a notification or a withdrawal.
 func (s *Sim) helper(d dice) *proc {
 	var up []*proc
 	for _, p := range s.procs {
@@ -43,7 +43,7 @@ func (s *Sim) announce(trade int, paid time.Duration) {
 	s.at(at, func() { s.notified(trade, d) })
 }
 
-// rumour throws for a notification that is genuine and wrong.
+// rumour chooses whether there is a genuine notification with a wrong state.
 func (s *Sim) rumour(a *account) {
 	d := s.dice(onUntrue, a.no)
 	if s.meets(onUntrue, d) == NotifyUntrue {
@@ -51,7 +51,8 @@ func (s *Sim) rumour(a *account) {
 	}
 }
 
-// notified is a verified notification: it is written down, then resolved.
+// notified processes a verified notification: it is recorded, then its trade is
+// resolved.
 func (s *Sim) notified(trade int, d dice) {
 	p := s.helper(d)
 	if p == nil {
@@ -71,14 +72,14 @@ func (s *Sim) notified(trade int, d dice) {
 		}
 		e := &capture.Event{Type: capture.Notified, Notification: &said}
 		if _, err := p.resolver.Recorder.Record(ctx, t, e); err != nil {
-			return // the gateway sends it again, or the schedule finds out
+			return // the gateway sends it again, or the trade's schedule settles it
 		}
 		_, _ = p.resolver.Resolve(ctx, id)
 	})
 }
 
-// withdraw is a withdrawal of a trade's job: an event, guarded like any other,
-// and tried until it is in the ledger or the money is taken.
+// withdraw withdraws a trade's job: it appends a guarded event, and repeats that
+// until the event is in the ledger or the trade is captured.
 func (s *Sim) withdraw(trade, tries int) {
 	if tries >= operatorTries {
 		return
@@ -105,7 +106,7 @@ func (s *Sim) withdraw(trade, tries int) {
 	})
 }
 
-// look is what a batch reconcile does to a trade.
+// look processes a trade like a batch of reconcile.
 func (s *Sim) look(trade int) {
 	p := s.helper(s.dice(onNotify, trade))
 	if p == nil {
@@ -117,11 +118,11 @@ func (s *Sim) look(trade int) {
 	})
 }
 
-// operatorTries bounds how often one thing is tried with one trade.
+// operatorTries limits how often an operator repeats an action on one trade.
 const operatorTries = 20
 
-// sendBack sends a parked trade back to work, or retries a failed one, as an
-// operator would, and tries until that has worked or was refused for good.
+// sendBack releases a parked trade or retries a failed one like an operator, until
+// that has succeeded or is refused permanently.
 func (s *Sim) sendBack(trade, tries int, retry bool) {
 	done, verb := s.released, "releases"
 	if retry {
@@ -136,7 +137,7 @@ func (s *Sim) sendBack(trade, tries int, retry bool) {
 	var t *task
 	t = p.spawn("operator "+verb+" "+id, trade, func() {
 		releaser := reconcile.Releaser{
-			Recorder: p.resolver.Recorder, Query: s.bank.Query, By: "operator", Note: "looked at it", Retry: retry,
+			Recorder: p.resolver.Recorder, Query: s.bank.Query, By: "operator", Note: "reconciled", Retry: retry,
 			Publish: func(_ context.Context, job capture.Job, _ string) error { return s.publishAgain(t, job) },
 		}
 		release, err := releaser.Release(context.Background(), id)
@@ -144,14 +145,14 @@ func (s *Sim) sendBack(trade, tries int, retry bool) {
 		was := done[trade]
 		done[trade] = err == nil && release.Result != reconcile.ResultRefused
 		if was && err != nil {
-			// Another try had worked and no other try was to follow; but this one
-			// may have opened the trade once more.
+			// An earlier try has succeeded and no other was to follow, but this one
+			// may have opened the trade again.
 			s.after(time.Minute, again)
 		}
 	})
 }
 
-// publishAgain makes the job of a trade that was sent back a message once more.
+// publishAgain publishes the job of a released or retried trade again.
 func (s *Sim) publishAgain(t *task, job capture.Job) (err error) {
 	t.cross(onLetter, func(back func()) {
 		d := s.dice(onLetter, t.trade)

@@ -8,18 +8,17 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Plan is everything that makes one history. It is plain data: shrinking takes
-// pieces out of it.
+// Plan determines one history. It is plain data, which shrinking reduces.
 type Plan struct {
 	Seed uint64
-	// Wild plans break the assumptions that the rules rest on: requests land
-	// after the settle time. They are held to less: see docs/simulation.md.
+	// Wild plans break the assumptions of the rules: requests take effect after the
+	// settle time. Fewer invariants are checked for them, see docs/simulation.md.
 	Wild      bool
-	Measure   bool // broken rules are counted, and the history goes on
+	Measure   bool // broken rules are counted, and the history continues
 	Mood      string
 	Odds      [faultCount]float64
 	Off       [faultCount]bool // switched off, without shifting the others
-	FaultsEnd time.Duration    // from here on nothing fails any more
+	FaultsEnd time.Duration    // no faults after this time
 
 	Gateway    GatewayPlan
 	MaxPending int // MaxAckPending of the consumer
@@ -35,29 +34,29 @@ type Plan struct {
 // live gateway.
 type GatewayPlan struct {
 	Repeated       repeatMode
-	SecondCode     string        // of a second capture, where OneCapture holds
-	OneCapture     bool          // else it captures as long as the authorized sum allows
+	SecondCode     string        // the code of a second capture, with OneCapture
+	OneCapture     bool          // otherwise captures are possible as long as the authorized sum allows
 	ShowAuthorized bool          // Order Query shows the authorized amount
-	ShowRemaining  bool          // for a while Order Query shows a captured trade as authorized, with what is left
+	ShowRemaining  bool          // for a while Order Query shows a captured trade as authorized, with the remaining sum
 	ShowExpired    bool          // Order Query shows expired after the window
 	Lag            time.Duration // how old every query's view is; only with OneCapture
-	Window         time.Duration // for which it keeps authorizations, and the workers know
+	Window         time.Duration // how long it keeps authorizations; the workers have the same setting
 }
 
-// repeatMode says how a request_id is met that was seen before.
+// repeatMode is how the gateway handles a repeated request_id.
 type repeatMode string
 
 const (
 	replay      repeatMode = "replay"
 	refuse      repeatMode = "refuse"
 	replayError repeatMode = "replay_error"
-	rerun       repeatMode = "rerun" // as if it were new
+	rerun       repeatMode = "rerun" // like a new one
 )
 
 // WorkerPlan is one worker process.
 type WorkerPlan struct {
 	Name  string
-	Skew  time.Duration // of its clock
+	Skew  time.Duration // the error of its clock
 	Slots int           // gateway calls in flight
 	Hands int           // jobs in flight
 	Room  int           // jobs that may wait inside
@@ -65,21 +64,21 @@ type WorkerPlan struct {
 
 // TradePlan is one authorization and the jobs that name it.
 type TradePlan struct {
-	No         int // its number when the plan was made; its dice
+	No         int // its number in the original plan, for its dice
 	ID         string
 	Authorized capture.Amount
 	Known      bool               // to the gateway
 	Begins     capture.OrderState // its state there
-	Taken      capture.Amount     // what another hand captured before the start
+	Taken      capture.Amount     // the sum that another system captured before the start
 	Expires    time.Duration
-	Short      bool // it expires long before the window that is known
+	Short      bool // it expires long before the configured window
 	Jobs       []JobPlan
-	Looks      []time.Duration // when a batch reconcile looks at it
+	Looks      []time.Duration // when a batch reconciles it
 	Release    time.Duration   // how long after parking an operator releases it; 0 is never
 	Retry      time.Duration   // how long after failing an operator retries it; 0 is never
 	Withdraw   time.Duration   // when its job is withdrawn; 0 is never
-	// The codes that every capture call and every query get, in turn and
-	// always; empty: none.
+	// The codes that every capture call and every query get, in turn; empty means
+	// none.
 	Stubborn      []string
 	StubbornQuery []string
 }
@@ -88,19 +87,19 @@ type TradePlan struct {
 type JobPlan struct {
 	At        time.Duration
 	Body      []byte
-	Job       capture.Job // what the body asks for
-	Malformed string      // the dead-letter reason it deserves
+	Job       capture.Job // the request in the body
+	Malformed string      // the expected dead-letter reason
 }
 
-// Accident is something that befalls a whole process.
+// Accident is a fault of a whole process.
 type Accident struct {
 	Kind   accidentKind
 	Worker int
 	At     time.Duration
 	For    time.Duration
-	Code   string  // of refusal: what every capture call gets
-	Share  float64 // of restore: of the ledger's events, those that the backup had
-	Anew   bool    // of restore: the consumer is created again, too
+	Code   string  // for refusal: the code of every capture call
+	Share  float64 // for restore: the part of the ledger's events that the backup has
+	Anew   bool    // for restore: the consumer is created again too
 }
 
 type accidentKind string
@@ -116,11 +115,11 @@ const (
 	restore    accidentKind = "ledger restored"
 )
 
-// epoch is far ahead of every real clock, so that a deadline in simulated time
-// handed to context.WithDeadline never ends by itself.
+// epoch is far ahead of every real clock, so that a context.WithDeadline with a
+// simulated time never expires.
 var epoch = time.Date(2150, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// NewPlan says what a seed means.
+// NewPlan returns the plan of a seed.
 func NewPlan(seed uint64) Plan {
 	d := newDice(seed, onPlan, 0, 0)
 	p := Plan{Seed: seed, Wild: seed%8 == 7, MaxPending: []int{1000, 1000, 40, 16}[d.pick(saltHow, 4)]}
@@ -146,8 +145,8 @@ var moods = []struct {
 	scale float64
 }{{"calm", 0}, {"rough", .5}, {"rough", .5}, {"hostile", 1}, {"hostile", 1}, {"hostile", 1}, {"brutal", 1.8}, {"brutal", 1.8}}
 
-// setOdds leaves some faults out altogether, so that the others have time to
-// meet each other.
+// setOdds leaves some faults out completely, so that the others coincide more
+// often.
 func (p *Plan) setOdds(d dice) {
 	mood := moods[d.pick(saltKind, len(moods))]
 	p.Mood = mood.name
@@ -205,7 +204,7 @@ func (p *Plan) planAccidents(d dice) {
 			For: a.between(saltLong, time.Second, 4*time.Minute),
 		}
 		if a.chance(saltHow, .5) {
-			accident.At = a.between(saltTime, 0, 3*time.Second) // while the first jobs are on their way
+			accident.At = a.between(saltTime, 0, 3*time.Second) // while the first jobs are being published
 		}
 		if accident.Kind.shared() && accident.Kind != restore && a.chance(saltMore, .3) {
 			accident.For = a.between(saltLong, 0, p.FaultsEnd)
@@ -217,7 +216,7 @@ func (p *Plan) planAccidents(d dice) {
 	}
 }
 
-// shared reports whether the accident befalls all workers alike.
+// shared reports whether the accident affects all workers.
 func (k accidentKind) shared() bool {
 	switch k {
 	case outage, badKey, foreign, refusal, restore:
@@ -226,14 +225,14 @@ func (k accidentKind) shared() bool {
 	return false
 }
 
-// detail fills in what is particular to a kind of accident.
+// detail sets the members that depend on the kind of accident.
 func (p *Plan) detail(a Accident, d dice) Accident {
 	switch a.Kind {
 	case refusal:
 		a.Code = []string{capture.CodeFieldMissing, capture.CodeAmountExceeded, capture.CodeTradeID, "-7777"}[d.pick(saltShape, 4)]
 	case restore:
 		if p.Wild || p.Gateway.Lag > 0 || p.Gateway.ShowRemaining {
-			return Accident{} // what the ledger lost is then not to be seen at the gateway in time
+			return Accident{} // otherwise the gateway would not show the lost captures in time
 		}
 		if slices.ContainsFunc(p.Accidents, func(e Accident) bool { return e.Kind == restore }) {
 			return Accident{}
@@ -263,7 +262,7 @@ func (p *Plan) planTrade(no int) TradePlan {
 	case u < .06:
 		t.Begins = capture.OrderRefunded
 	case u < .066:
-		t.Begins = capture.OrderProcessing // always; its time is over soon
+		t.Begins = capture.OrderProcessing // in every plan of this kind; its time is over soon
 		t.Expires = d.between(saltTime, 5*time.Second, 10*time.Minute)
 	case u < .15:
 		t.Expires = d.between(saltTime, 5*time.Second, 10*time.Minute)
@@ -282,7 +281,7 @@ func (p *Plan) planTrade(no int) TradePlan {
 	return t
 }
 
-// tradeID names a trade; few have a UUID.
+// tradeID returns the trade_id of a trade; few have a UUID.
 func (p *Plan) tradeID(no int) string {
 	if newDice(p.Seed, onTrade, no, 101).chance(saltHow, .15) {
 		return fmt.Sprintf("0A%02dbCdE-00aa-4bBb-8cCc-00000000%04d", no, p.Seed%10000)
@@ -290,13 +289,13 @@ func (p *Plan) tradeID(no int) string {
 	return fmt.Sprintf("T%d", no+1)
 }
 
-// stubborn are the answers that a trade may always get.
+// stubborn holds the answers that every call of a trade may get.
 var stubborn = [][]string{
 	{"-7777"}, {"-7777", "-8888"}, {capture.CodeInternal}, {capture.CodeFieldMissing}, {capture.CodeAmountExceeded},
 	{capture.CodeFieldMissing, "-7777"}, {capture.CodeWindowExceeded}, {capture.CodeRequestID}, {capture.CodeInternal, capture.CodeRequestID},
 }
 
-// planOddities is what few trades meet besides.
+// planOddities plans the rare events of a trade.
 func (p *Plan) planOddities(t *TradePlan, d dice) {
 	if d.chance(saltKind, .5) {
 		t.Retry = d.between(saltBack, time.Second, 20*time.Minute)
@@ -330,11 +329,12 @@ func sum(s string) capture.Amount {
 	return a
 }
 
-// soonGivenUp replaces 72 hours in plans with a trade that the gateway keeps in
-// processing without end: the same decisions, without thousands of queries.
+// soonGivenUp replaces the 72 hours of give_up_after in plans with a trade that
+// stays in processing without end: the decisions are the same, without thousands of
+// queries.
 const soonGivenUp = 2 * time.Hour
 
-// stuck reports whether some trade has no other end than being given up.
+// stuck reports whether a trade can only end by being given up.
 func (p Plan) stuck() bool {
 	return slices.ContainsFunc(p.Trades, func(t TradePlan) bool { return t.Begins == capture.OrderProcessing })
 }
@@ -348,7 +348,7 @@ func (p Plan) policy() capture.Policy {
 	return with
 }
 
-// patience is how long settling may take once faults have stopped.
+// patience returns how long settling may take after the faults have stopped.
 func (p Plan) patience() time.Duration {
 	switch {
 	case slices.ContainsFunc(p.Trades, func(t TradePlan) bool { return len(t.Stubborn)+len(t.StubbornQuery) > 0 }):
@@ -359,6 +359,6 @@ func (p Plan) patience() time.Duration {
 	return settleWithin
 }
 
-// stubbornFor is how long it takes to use up the request_ids of a trade that is
-// always answered -1000.
+// stubbornFor returns how long it takes to use up the request_ids of a trade whose
+// calls are always answered -1000.
 const stubbornFor = 15 * time.Hour

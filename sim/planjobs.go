@@ -9,13 +9,13 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// planJobs makes the n-th job of a trade, and perhaps the same message again:
-// publishers repeat themselves.
+// planJobs plans the n-th job of a trade, and perhaps the same message again,
+// because publishers repeat messages.
 func (p *Plan) planJobs(t TradePlan, n int) []JobPlan {
 	d := newDice(p.Seed, onJob, t.No, n)
 	job := capture.Job{TradeID: p.spelt(t, d), OrderID: fmt.Sprintf("A-%d", t.No+1), Amount: p.ask(t, d, n)}
-	// Only who knows the authorized sum can tell from what remains of it that
-	// something was taken.
+	// Only a job with the authorized sum lets a worker see from the remaining sum
+	// that something was captured.
 	if g := p.Gateway; p.firstDice(t).chance(saltKind, .5) || g.ShowRemaining && !g.OneCapture {
 		job.AuthorizedAmount = t.Authorized
 	}
@@ -46,8 +46,8 @@ func (p *Plan) planJobs(t TradePlan, n int) []JobPlan {
 	return jobs
 }
 
-// alternating repeats two jobs of one trade in turn, as two publishers that
-// disagree do.
+// alternating repeats two jobs of one trade in turn, like two publishers that
+// disagree.
 func (p *Plan) alternating(earlier []JobPlan, j JobPlan, d dice) []JobPlan {
 	if len(earlier) == 0 {
 		return nil
@@ -63,16 +63,16 @@ func (p *Plan) alternating(earlier []JobPlan, j JobPlan, d dice) []JobPlan {
 	return jobs
 }
 
-// jobPlan is a job as a message.
+// jobPlan returns the plan of a job as a message.
 func jobPlan(job capture.Job, at time.Duration) JobPlan {
 	body, err := json.Marshal(job)
 	if err != nil {
-		panic(err) // a job that was read or made by us can be written
+		panic(err) // impossible: every valid job can be encoded
 	}
 	return JobPlan{At: at, Job: job, Body: body}
 }
 
-// spelt is the trade_id as one job writes it: that of a UUID in any letter case.
+// spelt returns the trade_id as one job writes it: a UUID in any letter case.
 func (p *Plan) spelt(t TradePlan, d dice) string {
 	if capture.TradeKey(t.ID) == t.ID {
 		return t.ID
@@ -80,11 +80,11 @@ func (p *Plan) spelt(t TradePlan, d dice) string {
 	return []string{t.ID, strings.ToLower(t.ID), strings.ToUpper(t.ID)}[d.pick(saltLast, 3)]
 }
 
-// firstDice are those that all jobs of a trade share.
+// firstDice returns the dice that all jobs of a trade share.
 func (p *Plan) firstDice(t TradePlan) dice { return newDice(p.Seed, onJob, t.No, 1000) }
 
-// ask is what a job asks for: mostly the authorized sum or a part of it, the
-// same in every job of the trade; now and then too much, or another sum.
+// ask returns the requested sum of a job: mostly the authorized sum or a part of
+// it, the same in every job of the trade; sometimes too much, or another sum.
 func (p *Plan) ask(t TradePlan, d dice, n int) capture.Amount {
 	asks := map[string][3]string{
 		"EUR": {"24.99 EUR", "19.99 EUR", "31.00 EUR"}, "USD": {"12.00 USD", "9.75 USD", "99.00 USD"},
@@ -106,7 +106,8 @@ func (p *Plan) ask(t TradePlan, d dice, n int) capture.Amount {
 	return usual
 }
 
-// deadline is mostly none that matters here; sometimes it is soon, or over.
+// deadline returns the deadline of a job: mostly one without effect, sometimes one
+// that is near or over.
 func (p *Plan) deadline(t TradePlan, d dice, n int) time.Time {
 	first := p.firstDice(t)
 	switch u := first.unit(saltTime); {
@@ -115,7 +116,7 @@ func (p *Plan) deadline(t TradePlan, d dice, n int) time.Time {
 	case u < .7:
 		return epoch.Add(first.between(saltLong, 24*time.Hour, 29*24*time.Hour))
 	case n > 0 && d.chance(saltLong, .3):
-		return epoch.Add(d.between(saltLong, time.Hour, 48*time.Hour)) // more time
+		return epoch.Add(d.between(saltLong, time.Hour, 48*time.Hour)) // a later deadline
 	case n > 0 && d.chance(saltLast+1, .3):
 		return time.Time{} // no deadline is more time than one that was over
 	case u < .95:
@@ -124,7 +125,7 @@ func (p *Plan) deadline(t TradePlan, d dice, n int) time.Time {
 	return epoch.Add(-time.Second)
 }
 
-// malform makes a message that no redelivery can cure.
+// malform returns a malformed message.
 func malform(d dice, trade string) (reason string, body []byte) {
 	switch d.pick(saltWay, 4) {
 	case 0:

@@ -11,8 +11,8 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// proc is one worker process: production code, and a model of what surrounds
-// it (pulling, the limiter, the delay pool). After a crash it starts over.
+// proc is one worker process: production code, and models of the pull loop, the
+// limiter and the delay pool. After a crash it starts again.
 type proc struct {
 	s    *Sim
 	no   int
@@ -44,14 +44,13 @@ var decoder = func() *capture.Decoder {
 	return d
 }()
 
-// start builds the process out of production code, with what is random or real
-// replaced.
+// start builds the process from production code, with randomness and I/O replaced.
 func (p *proc) start() {
 	switch {
 	case p.alive:
 		return
 	case p.s.now < p.s.restoring:
-		p.s.at(p.s.restoring, p.start) // there is no ledger to work with
+		p.s.at(p.s.restoring, p.start) // the ledger is being restored
 		return
 	}
 	p.s.note("%s starts", p.name())
@@ -59,7 +58,7 @@ func (p *proc) start() {
 	p.stopped, p.halt = context.WithCancel(context.Background())
 	p.limiter = newLimiter(p)
 	p.delays = &delayPool{p: p, places: p.plan.Room}
-	var since time.Time // the start at which it found that the ledger lacks events
+	var since time.Time // the start at which it noticed that the ledger lacks events
 	if p.s.askFirst {
 		since = p.clock()
 	}
@@ -80,19 +79,19 @@ func (p *proc) start() {
 	p.s.queue.poke()
 }
 
-// chance is the schedule's.
+// chance returns the random numbers of the schedule.
 func (p *proc) chance() float64 {
 	return p.s.dice(onSchedule, p.s.current.trade).unit(saltWay)
 }
 
-// forget takes an activity that ended off the books.
+// forget removes an activity that has ended.
 func (p *proc) forget(t *task) {
 	if i := slices.Index(p.tasks, t); i >= 0 {
 		p.tasks = slices.Delete(p.tasks, i, i+1)
 	}
 }
 
-// kill ends the process with everything it was doing.
+// kill ends the process and all its activities.
 func (p *proc) kill() {
 	if !p.alive {
 		return
@@ -106,7 +105,7 @@ func (p *proc) kill() {
 	p.halt()
 }
 
-// crash kills the process; it comes back after a while.
+// crash kills the process; it restarts after a while.
 func (p *proc) crash(away time.Duration) {
 	if p.alive {
 		p.s.note("%s crashes", p.name())
@@ -116,7 +115,7 @@ func (p *proc) crash(away time.Duration) {
 	p.s.after(away, p.start)
 }
 
-// freeze stops the whole process for a while; it knows nothing of it.
+// freeze stops the whole process for a while, without its knowledge.
 func (p *proc) freeze(during time.Duration) {
 	if p.alive {
 		p.frozenUntil = max(p.frozenUntil, p.s.now+during)
@@ -124,8 +123,8 @@ func (p *proc) freeze(during time.Duration) {
 	}
 }
 
-// stop is a SIGTERM: no new jobs, waiting ones are requeued, and what is
-// still in flight after the bound dies.
+// stop simulates SIGTERM: no new jobs, waiting ones are requeued, and those still
+// in flight after the timeout end with the process.
 func (p *proc) stop(away time.Duration) {
 	if !p.alive || p.stopping {
 		return
@@ -144,12 +143,12 @@ func (p *proc) stop(away time.Duration) {
 	})
 }
 
-// hungry: the process would take a job now.
+// hungry reports whether the process would take a job now.
 func (p *proc) hungry() bool {
 	return p.alive && !p.stopping && p.frozenUntil <= p.s.now && p.busy < p.plan.Hands && !p.limiter.paused()
 }
 
-// take works on one delivery of a job, as worker.Worker does.
+// take processes one delivery of a job like worker.Worker.
 func (p *proc) take(m *message, first bool) {
 	p.busy++
 	var t *task
@@ -176,7 +175,7 @@ func (p *proc) keep(t *task, m *message) {
 	})
 }
 
-// dispose turns a disposition into signals, as worker.Worker does.
+// dispose sends the signals of a disposition like worker.Worker.
 func (p *proc) dispose(t *task, m *message, d worker.Disposition) {
 	p.s.note("%s: %s %s %s (%s)", t.name, d.Do, p.rest(d.At), d.Reason, d.Rule)
 	p.s.checkDisposed(m, d)
@@ -202,7 +201,7 @@ func (p *proc) rest(at time.Time) time.Duration {
 	return max(at.Sub(p.clock()), 0)
 }
 
-// signal is fire and forget: the sender learns nothing.
+// signal sends a signal to the broker without confirmation.
 func (p *proc) signal(t *task, m *message, arrives func()) {
 	t.cross(onSignal, func(back func()) {
 		d := p.s.dice(onSignal, t.trade)
@@ -220,7 +219,7 @@ func (p *proc) signal(t *task, m *message, arrives func()) {
 	})
 }
 
-// letter stores a dead letter and waits for the broker to say so.
+// letter stores a dead letter and waits for the broker's confirmation.
 func (p *proc) letter(t *task, m *message, why worker.Disposition) (stored bool) {
 	t.cross(onLetter, func(back func()) {
 		d := p.s.dice(onLetter, t.trade)

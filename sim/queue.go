@@ -2,7 +2,7 @@ package sim
 
 import "time"
 
-// queue is a durable pull consumer as JetStream has it: explicit acks, a
+// queue is a model of a durable pull consumer of JetStream: explicit acks, a
 // deadline per delivery, delayed naks, redeliveries before new messages, and
 // MaxAckPending. The ack of an earlier delivery counts for the message.
 type queue struct {
@@ -19,10 +19,10 @@ type message struct {
 	plan       JobPlan
 	body       []byte
 	deliveries int
-	pending    bool // delivered, not settled: it holds a place of MaxAckPending
+	pending    bool // delivered and not settled: it counts in MaxAckPending
 	ready      bool // may be delivered
 	settled    bool
-	due        time.Duration // when it is delivered again unless something is heard
+	due        time.Duration // when it is delivered again without a signal
 	letters    []string
 }
 
@@ -42,7 +42,7 @@ func (q *queue) publish(trade int, j JobPlan) {
 	q.poke()
 }
 
-// poke looks a moment later whether a worker takes what is ready.
+// poke schedules a delivery of the ready messages.
 func (q *queue) poke() {
 	if !q.poked {
 		q.poked = true
@@ -75,7 +75,7 @@ func (q *queue) deliver() {
 	}
 }
 
-// taker picks among the processes that would take a job.
+// taker chooses one of the processes that would take a job.
 func (q *queue) taker(m *message) (*proc, dice) {
 	var hungry []*proc
 	for _, p := range q.s.procs {
@@ -90,7 +90,7 @@ func (q *queue) taker(m *message) (*proc, dice) {
 	return hungry[d.pick(saltWho, len(hungry))], d
 }
 
-// hand delivers a message. AckWait counts from here.
+// hand delivers a message. AckWait starts now.
 func (q *queue) hand(m *message, p *proc, d dice) {
 	m.pending, m.ready = true, false
 	m.deliveries++
@@ -103,7 +103,7 @@ func (q *queue) hand(m *message, p *proc, d dice) {
 	p.take(m, m.deliveries == 1)
 }
 
-// wait makes a message ready after a while unless something is heard.
+// wait makes a message ready after a while unless a signal arrives.
 func (q *queue) wait(m *message, d time.Duration) {
 	due := q.s.now + d
 	m.due = due

@@ -7,8 +7,9 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// restore puts an older backup of the ledger under a queue that goes on. The
-// workers are away meanwhile, and find out when they start again (rule 2).
+// restore replaces the ledger by an older backup, while the queue continues. The
+// workers are stopped meanwhile, and notice the loss when they start again (rule
+// 2).
 func (s *Sim) restore(a Accident) {
 	s.restoring = s.now + a.For
 	for _, w := range append(s.procs, s.desk) {
@@ -39,7 +40,7 @@ func (b *book) restore(n int) {
 	for _, e := range kept {
 		seq, err := b.store.Append(context.Background(), e.event, e.after)
 		if err != nil {
-			panic(err) // it was appended there before
+			panic(err) // impossible: the event was appended before
 		}
 		b.log = append(b.log, e)
 		b.events[e.trade], b.seqs[e.trade] = append(b.events[e.trade], e.event), append(b.seqs[e.trade], seq)
@@ -47,7 +48,7 @@ func (b *book) restore(n int) {
 }
 
 // renew creates the consumer again: every message of the stream is delivered again,
-// and each delivery counts as the first.
+// as a first delivery.
 func (q *queue) renew() {
 	q.s.note("the consumer is created again")
 	for _, m := range q.messages {

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Shrink takes pieces out of a plan that breaks a rule, one at a time, as long
-// as the same rule still breaks. What is left is what it takes.
+// Shrink removes parts of a plan that breaks a rule, one at a time, as long as the
+// same rule still breaks, and returns the smallest plan.
 func Shrink(p Plan) Result {
 	best := Run(p, nil)
 	if best.Violation == nil {
@@ -26,7 +26,7 @@ func Shrink(p Plan) Result {
 	return best
 }
 
-// reductions lists the plans with one piece less, big pieces first.
+// reductions returns the plans with one part less, large parts first.
 func reductions(p Plan, met Counts) []Plan {
 	var list []Plan
 	for i := range p.Trades {
@@ -59,7 +59,7 @@ func reductions(p Plan, met Counts) []Plan {
 	return list
 }
 
-// lessOf takes pieces out of one trade.
+// lessOf returns the plans with less of one trade.
 func lessOf(p Plan, i int, t TradePlan) []Plan {
 	var list []Plan
 	for j := range t.Jobs {
@@ -76,7 +76,7 @@ func lessOf(p Plan, i int, t TradePlan) []Plan {
 	return list
 }
 
-// with changes a copy.
+// with returns a changed copy.
 func (p Plan) with(change func(*Plan)) Plan {
 	p.Workers, p.Accidents, p.Trades = slices.Clone(p.Workers), slices.Clone(p.Accidents), slices.Clone(p.Trades)
 	for i := range p.Trades {
@@ -86,12 +86,12 @@ func (p Plan) with(change func(*Plan)) Plan {
 	return p
 }
 
-// Describe writes what a history was made of, and then the history.
+// Describe writes the plan of a history, and then the history.
 func (r Result) Describe(w io.Writer) {
 	p := r.Plan
 	fmt.Fprintf(w, "seed %d, %s, wild: %t, faults end at %s, gateway %+v\n", p.Seed, p.Mood, p.Wild, p.FaultsEnd, p.Gateway)
 	for _, k := range p.Workers {
-		fmt.Fprintf(w, "worker %s: clock %s off, %d slots, %d hands, %d waiting places\n", k.Name, k.Skew, k.Slots, k.Hands, k.Room)
+		fmt.Fprintf(w, "worker %s: clock error %s, %d slots, %d jobs in flight, %d places in the delay pool\n", k.Name, k.Skew, k.Slots, k.Hands, k.Room)
 	}
 	for _, t := range p.Trades {
 		fmt.Fprintf(w, "trade %s: %s, %s at the gateway, known: %t, expires after %s, %d jobs\n",

@@ -27,29 +27,29 @@ var policy = capture.Policy{
 	MaxAnswers: 5, AnswersFor: time.Hour, MaxIDs: 10, Final: time.Hour,
 }
 
-// Bounds on a history; beyond them something runs in circles or stands still.
+// Limits of a history; beyond them it loops or stands still.
 const (
 	maxEvents     = 400_000
 	maxAtOneTime  = 2_000
-	settleWithin  = 6 * time.Hour // once faults stop
+	settleWithin  = 6 * time.Hour // after the faults have stopped
 	maxCallsInRow = 40            // gateway calls for one trade within a minute
-	maxCallsOfJob = 10            // for each of its jobs, if they are many
+	maxCallsOfJob = 10            // more for each job, if a trade has many
 )
 
-// Sim is one history being made.
+// Sim is one history in progress.
 type Sim struct {
 	plan   Plan
 	now    time.Duration
 	agenda agenda
 	order  uint64
-	still  int // events since time moved
+	still  int // events since the time last advanced
 
 	current *task // the coroutine that runs
 	queue   *queue
 	bank    *bank
 	book    *book
 	procs   []*proc // the workers
-	desk    *proc   // where an operator sits; it takes no jobs
+	desk    *proc   // the process of the operator's commands; it takes no jobs
 	events  int
 	minted  int
 	ids     int
@@ -57,11 +57,11 @@ type Sim struct {
 
 	released  []bool        // by trade: an operator releases it once
 	retried   []bool        // the same for a failed one
-	lost      []bool        // by trade: a restored ledger lacks some of its events
-	restoring time.Duration // until then a ledger is being restored
-	askFirst  bool          // the ledger lacks events, and the workers know
-	published time.Duration // when the last job was
-	settledAt time.Duration // and when the last one was settled
+	lost      []bool        // the trades of which a restored ledger lacks events
+	restoring time.Duration // the end of a restore of the ledger
+	askFirst  bool          // the ledger lacks events, and the workers have noticed that
+	published time.Duration // when the last job was published
+	settledAt time.Duration // when the last job was settled
 	patience  time.Duration // how long settling may take
 	policy    capture.Policy
 
@@ -71,8 +71,8 @@ type Sim struct {
 	Counts Counts
 }
 
-// Run plays a plan to its end or to the first violation. Where history is not
-// nil it gets a line for everything that happens.
+// Run simulates a plan to its end or to the first violation. If history is not nil,
+// Run writes a line for every event.
 func Run(p Plan, history io.Writer) Result {
 	s := &Sim{plan: p, history: history, asked: map[string]string{}, released: make([]bool, len(p.Trades))}
 	s.retried, s.lost = make([]bool, len(p.Trades)), make([]bool, len(p.Trades))
@@ -92,7 +92,7 @@ func Run(p Plan, history io.Writer) Result {
 	return Result{Plan: p, Violation: s.found, Counts: s.Counts, Took: s.now}
 }
 
-// Result is what one history came to.
+// Result is the result of one history.
 type Result struct {
 	Plan      Plan
 	Violation *Violation
@@ -100,7 +100,7 @@ type Result struct {
 	Took      time.Duration // simulated time
 }
 
-// stage puts what the plan foresees on the agenda.
+// stage schedules the events of the plan.
 func (s *Sim) stage() {
 	for _, w := range append(s.procs, s.desk) {
 		s.at(0, w.start)
@@ -147,7 +147,7 @@ func (s *Sim) befall(a Accident) {
 	}
 }
 
-// play takes one event after the other until nothing is left to happen.
+// play processes the events in order until none is left.
 func (s *Sim) play() {
 	for len(s.agenda) > 0 && s.found == nil {
 		e := heap.Pop(&s.agenda).(*event)
@@ -158,7 +158,7 @@ func (s *Sim) play() {
 		s.still++
 		switch {
 		case s.still > maxAtOneTime:
-			s.breach("busy loop", "%d events without time moving", s.still)
+			s.breach("busy loop", "%d events without an advance of the time", s.still)
 		case s.events > maxEvents:
 			s.breach("busy loop", "%d events", s.events)
 		default:
@@ -169,8 +169,8 @@ func (s *Sim) play() {
 	s.Counts.Events = s.events
 }
 
-// at puts something on the agenda; what is put for one moment happens in the
-// order in which it was put.
+// at schedules an event; events of the same time happen in the order in which they
+// were scheduled.
 func (s *Sim) at(when time.Duration, do func()) {
 	s.order++
 	heap.Push(&s.agenda, &event{at: max(when, s.now), order: s.order, do: do})

@@ -8,8 +8,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// task is one activity: a coroutine that runs production code until it crosses
-// a boundary, hands the crossing over and stands still until it is woken.
+// task is one activity: a coroutine that runs production code up to a boundary,
+// passes the call to the scheduler, and stops until it is woken.
 type task struct {
 	s     *Sim
 	p     *proc
@@ -21,16 +21,16 @@ type task struct {
 	dead  bool
 	slot  bool // holds a gateway slot
 	trade int  // index of its trade; -1 if none
-	// excused: its last answer came while the intake was paused.
+	// excused means that its last answer came while the intake was paused.
 	excused bool
-	again   bool // it works on a delivery that is not the first of its message
+	again   bool // it processes a redelivery
 }
 
-// killed unwinds the coroutine of a process that died. Deferred calls of
-// production code run, and every boundary they reach is closed.
+// killed is the panic that unwinds the coroutine of a process that died. Deferred
+// calls of production code run, but cannot cross a boundary.
 type killed struct{}
 
-// spawn starts an activity of a process at this moment.
+// spawn starts an activity of a process.
 func (p *proc) spawn(name string, trade int, body func()) *task {
 	t := &task{s: p.s, p: p, name: name, trade: trade}
 	t.next, t.end = iter.Pull(func(yield func(func()) bool) {
@@ -51,7 +51,7 @@ func (t *task) recover() {
 	}
 }
 
-// wake lets the coroutine go on, unless its process stands still or is dead.
+// wake continues the coroutine, unless its process is frozen or dead.
 func (t *task) wake() {
 	switch {
 	case t.done || t.dead:
@@ -72,7 +72,7 @@ func (t *task) wake() {
 	t.p.forget(t)
 }
 
-// kill ends the coroutine where it stands.
+// kill ends the coroutine at its current boundary.
 func (t *task) kill() {
 	if !t.done && !t.dead {
 		t.dead = true
@@ -80,9 +80,9 @@ func (t *task) kill() {
 	}
 }
 
-// cross hands a boundary call to the scheduler. begin runs once the call is on
-// its way and sees to it that back is called at the moment its result arrives;
-// what begin and its events do takes effect even if the process dies meanwhile.
+// cross passes a boundary call to the scheduler. begin runs when the call is sent,
+// and makes sure that back is called when the result arrives; the effects of begin
+// and its events remain even if the process dies meanwhile.
 func (t *task) cross(on place, begin func(back func())) {
 	if t.dead {
 		panic(killed{})
@@ -99,8 +99,8 @@ func (t *task) cross(on place, begin func(back func())) {
 	}
 }
 
-// pass is one leg of a crossing. It is counted, and is where a crash point or a
-// stall lies.
+// pass is one direction of a crossing. It is counted, and may have a crash point or
+// a stall.
 func (s *Sim) pass(t *task, on place, leg string, then func()) {
 	if t.dead {
 		return
@@ -129,13 +129,13 @@ func (s *Sim) pass(t *task, on place, leg string, then func()) {
 	then()
 }
 
-// crashPause is how long a worker is away after a planned crash.
+// crashPause is the time until a worker restarts after a planned crash.
 const crashPause = 3 * time.Second
 
-// stall throws for standing still at a boundary. A capture call is not held
-// back on its way out: between the last look at the lease and the first byte
-// lies no boundary, and what a freeze does there is CaptureHeldBack, which
-// breaks an assumption.
+// stall chooses whether the coroutine stops at a boundary for a while. A capture
+// call is not held back before it is sent: there is no boundary between the last
+// check of the lease and the first byte, and a freeze there is the fault
+// CaptureHeldBack, which breaks an assumption.
 func (s *Sim) stall(t *task, on place, leg string) time.Duration {
 	if on == onCapture && leg == "out" {
 		return 0
@@ -150,21 +150,21 @@ func (s *Sim) stall(t *task, on place, leg string) time.Duration {
 	return 0
 }
 
-// checkSlot: a gateway slot is held for the length of a gateway call, not
-// while something else is waited for (rule 10).
+// checkSlot checks that a gateway slot is held during a gateway call only, not
+// during other waits (rule 10).
 func (t *task) checkSlot(on place) {
 	if t.slot && on != onCapture && on != onQuery {
 		t.s.breach("10", "%s holds a gateway slot at: %s", t.name, boundaryNames[on])
 	}
 }
 
-// clock is what the worker's clock shows.
+// clock returns the time by the worker's clock.
 func (p *proc) clock() time.Time { return epoch.Add(p.s.now + p.plan.Skew) }
 
-// trueTime is the simulated time at which the worker's clock shows t.
+// trueTime returns the simulated time at which the worker's clock shows t.
 func (p *proc) trueTime(t time.Time) time.Duration { return t.Sub(epoch) - p.plan.Skew }
 
-// name is how the ledger names a trade.
+// name returns the ledger's name of a trade.
 func (s *Sim) name(trade int) string {
 	if trade < 0 {
 		return "-"

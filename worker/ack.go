@@ -10,14 +10,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// Verb says what is done with a delivery.
+// Verb is what is done with a delivery.
 type Verb string
 
-// What may be done with a delivery. The words are labels of metrics.
+// The verbs. They are label values of metrics.
 const (
 	Ack        Verb = "ack"         // the job is done
 	Retry      Verb = "later"       // deliver it again, at Disposition.At
@@ -27,25 +28,28 @@ const (
 // Disposition is what is done with a delivery, and why.
 type Disposition struct {
 	Do     Verb
-	At     time.Time // of Retry; the zero time is at once
-	Reason string    // of DeadLetter: the last token of its subject; of Ack: NotSelected or ""
-	Detail string    // of DeadLetter: the same in words
+	At     time.Time // when to redeliver, for Retry; the zero time is at once
+	Reason string    // for DeadLetter the last token of its subject; for Ack NotSelected or ""
+	Detail string    // for DeadLetter the reason in words
 	Rule   string    // the row of the decision table, if one decided
-	// Err, of Retry, is what kept the job from being processed and is not its own
-	// fault; nil if it only waits. TradeID is set with it.
+	// Err is the error that prevented the processing of a job that is retried and
+	// is not at fault; nil if the job only waits. TradeID is set with it.
 	Err     error
 	TradeID string
+	// PassedOver is the message if the reason is NotSelected.
+	PassedOver *controls.PassedOver
 }
 
-// NotSelected is the reason of an acked message that jobs.match does not select:
-// it is no job of ours.
+// NotSelected is the reason of an acked message that jobs.match does not select.
 const NotSelected = "not_selected"
 
-// unreadable sorts what the decoder refused: an event that jobs.match does not
-// select is none of ours, everything else is a dead letter.
-func unreadable(err error) Disposition {
-	if errors.Is(err, capture.ErrNotOurs) {
-		return Disposition{Do: Ack, Reason: NotSelected}
+// unreadable returns the disposition of a message that the decoder refused: an
+// event that jobs.match does not select is acked, anything else is a dead letter.
+func (p *Processor) unreadable(d Delivery, err error) Disposition {
+	if unmet, ok := errors.AsType[*capture.MatchError](err); ok {
+		passed := &controls.PassedOver{Why: *unmet}
+		passed.TradeID, passed.OrderID = p.Jobs.Hint(d.Header, d.Body)
+		return Disposition{Do: Ack, Reason: NotSelected, PassedOver: passed}
 	}
 	reason := "malformed"
 	var malformed *capture.MalformedError
@@ -55,9 +59,9 @@ func unreadable(err error) Disposition {
 	return Disposition{Do: DeadLetter, Reason: reason, Detail: err.Error()}
 }
 
-// acked ends a job whose trade has its outcome. A second job is compared by amount
-// and currency; that it names another order is logged, because the trade of
-// another order may have paid for it.
+// acked acks a job whose trade has an outcome. Only amount and currency of a second
+// job are compared; if it names another order, that is logged, because that order
+// may not be paid.
 func (p *Processor) acked(ctx context.Context, job *capture.Job, trade *reconcile.Trade, step *capture.Step) Disposition {
 	if standing := trade.State.Outcome; standing != nil && job.OrderID != "" && standing.OrderID != "" && job.OrderID != standing.OrderID {
 		p.Log.WarnContext(ctx, "job acked without capture: trade belongs to another order",
@@ -66,7 +70,7 @@ func (p *Processor) acked(ctx context.Context, job *capture.Job, trade *reconcil
 	return Disposition{Do: Ack, Rule: step.Rule}
 }
 
-// conflict explains a job that asks for something other than the standing outcome.
+// conflict dead-letters a job whose request contradicts the outcome.
 func conflict(job *capture.Job, trade *reconcile.Trade, step *capture.Step) Disposition {
 	standing := trade.State.Outcome
 	if step.Reason == capture.ReasonWithdrawn {
@@ -78,8 +82,8 @@ func conflict(job *capture.Job, trade *reconcile.Trade, step *capture.Step) Disp
 		job.Amount, job.TradeID, standing.Type, standing.Sum(), standing.ID)}
 }
 
-// requeue returns a job whose processing met an error: nothing is known to be
-// wrong with the job, so it is redelivered.
+// requeue retries a job whose processing failed with an error that is not the job's
+// fault.
 func (p *Processor) requeue(job *capture.Job, err error) Disposition {
 	if errors.Is(err, context.Canceled) {
 		return Disposition{Do: Retry}
@@ -92,17 +96,18 @@ func (p *Processor) requeue(job *capture.Job, err error) Disposition {
 }
 
 const (
-	// deadLetterDelay bounds the delay of a job whose dead letter cannot be stored.
+	// deadLetterDelay is the longest delay of a job whose dead letter cannot be
+	// stored.
 	deadLetterDelay = 10 * time.Minute
-	// errorDelays bounds the delay of a job that met an error which is not its own,
-	// as a multiple of the first.
+	// errorDelays limits the delay of a job after errors that are not its fault, as
+	// a multiple of the first delay.
 	errorDelays = 12
 )
 
 // finish sends the ack, nak or term of a disposition to the broker. It returns the
 // disposition that was carried out, which is a retry if the dead letter could not
-// be stored. If the broker does not receive it, the job is delivered again, and
-// the ledger shows that it is done.
+// be stored. If the broker does not receive it, the job is redelivered, and the
+// ledger shows that it is done.
 func (w *Worker) finish(ctx context.Context, m jetstream.Msg, d Disposition) Disposition {
 	if d.Do == DeadLetter {
 		stored, err := w.cfg.DeadLetters.Put(ctx, m, d.Reason, d.Detail)
@@ -111,9 +116,6 @@ func (w *Worker) finish(ctx context.Context, m jetstream.Msg, d Disposition) Dis
 		}
 		w.cfg.Log.WarnContext(ctx, "job dead-lettered", "reason", d.Reason, "detail", d.Detail,
 			"subject", m.Subject(), "sequence", sequenceOf(m), "letter", stored)
-	}
-	if d.Reason == NotSelected {
-		w.logUnmatched(ctx, m)
 	}
 	if d.Err != nil {
 		d = w.requeueAfterError(ctx, m, d)
@@ -138,19 +140,8 @@ func (w *Worker) finish(ctx context.Context, m jetstream.Msg, d Disposition) Dis
 	return d
 }
 
-// logUnmatched logs from time to time that messages are not selected: that may be
-// intended, or a mistyped jobs.match that captures nothing.
-func (w *Worker) logUnmatched(ctx context.Context, m jetstream.Msg) {
-	suppressed, worth := w.unmatched.Allow(NotSelected)
-	if !worth {
-		return
-	}
-	w.cfg.Log.InfoContext(ctx, "message acked, not selected by jobs.match",
-		"subject", m.Subject(), "sequence", sequenceOf(m), "suppressed", suppressed)
-}
-
-// retryDeadLetter delays a job whose dead letter cannot be stored, each time for
-// twice as long: an operator has to do something about it.
+// retryDeadLetter delays a job whose dead letter cannot be stored. The delay
+// doubles each time, because an operator has to fix the cause.
 func (w *Worker) retryDeadLetter(ctx context.Context, m jetstream.Msg, d Disposition, err error) Disposition {
 	delay := w.delay(m, deadLetterDelay)
 	w.cfg.Log.ErrorContext(ctx, "dead-lettering failed, job requeued",
@@ -158,14 +149,13 @@ func (w *Worker) retryDeadLetter(ctx context.Context, m jetstream.Msg, d Disposi
 	return Disposition{Do: Retry, At: time.Now().Add(delay), Rule: d.Rule}
 }
 
-// requeueAfterError delays a job while something is wrong that is not its own
-// fault, each time for twice as long: if the ledger is full that is every job
-// there is.
+// requeueAfterError delays a job after an error that is not its fault. The delay
+// doubles each time: with a full ledger, for example, it concerns every job.
 func (w *Worker) requeueAfterError(ctx context.Context, m jetstream.Msg, d Disposition) Disposition {
 	delay := w.delay(m, errorDelays*w.cfg.Processor.Rest)
 	d.At = time.Now().Add(delay)
 	text := d.Err.Error()
-	kind := text[strings.LastIndex(text, ": ")+1:] // what precedes it names the trade
+	kind := text[strings.LastIndex(text, ": ")+1:] // the text before it names the trade
 	if suppressed, worth := w.errors.Allow(kind); worth {
 		args := []any{"trade_id", d.TradeID, "error", d.Err, "next_try_in", delay}
 		if suppressed > 0 {
@@ -176,7 +166,7 @@ func (w *Worker) requeueAfterError(ctx context.Context, m jetstream.Msg, d Dispo
 	return d
 }
 
-// delay is twice as long with each delivery, up to most.
+// delay returns a delay that doubles with each delivery, up to most.
 func (w *Worker) delay(m jetstream.Msg, most time.Duration) time.Duration {
 	delay := w.cfg.Processor.Rest
 	if meta, err := m.Metadata(); err == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/worker"
 )
 
@@ -23,10 +24,14 @@ func TestJobsThatCaptureNothingAreLogged(t *testing.T) {
 	s.log = slog.New(slog.NewTextHandler(&log, nil))
 	var mu sync.Mutex
 	reasons := map[string]int{}
+	var passed []controls.PassedOver
 	s.observe = func(d worker.Disposition) {
 		mu.Lock()
 		defer mu.Unlock()
 		reasons[string(d.Do)+" "+d.Reason]++
+		if d.PassedOver != nil {
+			passed = append(passed, *d.PassedOver)
+		}
 	}
 	ours, err := capture.NewDecoder(capture.Mapping{Match: []capture.Match{{Path: "kind", Value: "shipped"}}})
 	if err != nil {
@@ -52,12 +57,15 @@ func TestJobsThatCaptureNothingAreLogged(t *testing.T) {
 			t.Errorf("%q %d times, want %d: %v", what, reasons[what], want, reasons)
 		}
 	}
+	if len(passed) != 2 || passed[0].Why.Kind() != capture.MismatchMissing || passed[0].TradeID != "T1" ||
+		passed[1].Why.Kind() != capture.MismatchValue || passed[1].Stream != s.streams.Jobs || passed[1].Sequence != 5 || passed[1].Published.IsZero() {
+		t.Errorf("passed over: %+v", passed)
+	}
 	for _, want := range []string{
 		`msg="job dead-lettered" reason=missing_field detail="malformed job (missing_field): amount`,
 		`msg="job dead-lettered" reason=conflict detail="the job asks for 20.00 EUR, but trade T1 is already captured`,
 		`subject=capture.jobs.shipped sequence=4 letter=`,
 		`job acked without capture: trade belongs to another order" trade_id=T1 order_id=A-2 outcome=captured outcome_order_id=A-1`,
-		"message acked, not selected by jobs.match",
 	} {
 		if strings.Count(log.String(), want) != 1 {
 			t.Errorf("the log has not once %q:\n%s", want, log.String())

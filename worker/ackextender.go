@@ -15,10 +15,10 @@ type ackExtender struct {
 	every time.Duration
 	mu    sync.Mutex
 	held  map[jetstream.Msg]time.Time
-	beat  atomic.Int64 // of the loop, in Unix nanoseconds
+	beat  atomic.Int64 // when the loop last ran, in Unix nanoseconds
 }
 
-// extensionsPerAckWait leaves room for two lost signals before a redelivery.
+// extensionsPerAckWait is high enough that two lost extensions cause no redelivery.
 const extensionsPerAckWait = 3
 
 func newAckExtender(ackWait time.Duration) *ackExtender {
@@ -55,8 +55,8 @@ func (x *ackExtender) run(ctx context.Context) {
 	}
 }
 
-// due returns what was delivered before the last tick; younger deliveries have
-// most of their AckWait ahead.
+// due returns the deliveries from before the last tick; newer ones have most of
+// their AckWait left.
 func (x *ackExtender) due(now time.Time) []jetstream.Msg {
 	x.mu.Lock()
 	defer x.mu.Unlock()

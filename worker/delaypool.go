@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// DelayPool is where deliveries wait inside the worker. Its places are bounded, so
-// that waiting jobs never keep healthy ones from being pulled: if it is full, a
-// job waits in the stream instead.
+// DelayPool holds the deliveries that wait inside the worker. It has a limited
+// number of places, so that waiting jobs never prevent the pulling of others: if it
+// is full, a job waits in the stream.
 type DelayPool struct {
 	places chan struct{}
 	now    func() time.Time
@@ -42,7 +42,7 @@ func (p *DelayPool) Wait(ctx context.Context, until time.Time) bool {
 // Waiting returns how many deliveries wait.
 func (p *DelayPool) Waiting() int { return len(p.places) }
 
-// noDelay is the Delayer of a job that must not wait inside.
+// noDelay is the Delayer of a job that must not wait inside the worker.
 type noDelay struct{}
 
 // Wait implements Delayer.

@@ -9,47 +9,46 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// inFlight counts the deliveries that a worker has in flight, so that it pulls
-// what it can process and no more.
-//
-// Two limits hold. Deliveries that are being processed are limited because each
-// takes memory and has its ack extended. Those that have not yet reached the
-// gateway are limited more tightly, by a window: they are the stock from which
-// free slots are filled, and more of them would only wait here instead of in the
-// stream, where any other worker could have them.
+// inFlight counts the deliveries that a worker has in flight, so that it pulls only
+// as many as it can process. There are two limits. Deliveries that are being
+// processed are limited because each takes memory and has its ack extended. Those
+// that have not yet reached the gateway have a lower limit, the window: they fill
+// free slots, and more of them would wait here instead of in the stream, where
+// another worker could take them.
 type inFlight struct {
 	mu      sync.Mutex
 	active  int // being processed
-	queued  int // of them, not yet at the gateway
-	delayed int // waiting inside for their next try
+	queued  int // the active ones that have not reached the gateway
+	delayed int // waiting in the delay pool
 
-	limit     int           // of active
-	minWindow int           // of window
-	window    int           // limit of queued; it follows the need
+	limit     int           // limit of active
+	minWindow int           // limit of window
+	window    int           // limit of queued; it adapts
 	wanted    bool          // the pull loop waits
 	freed     chan struct{} // wakes it
 }
 
-// The window grows if a slot was free when a job came to it, and so had waited
-// for one, and shrinks if jobs wait for slots. It follows how long the ledger
-// takes: a job that is being written down fills no slot. Jobs come in waves, so
-// that some always wait a few milliseconds: that alone is no reason to shrink.
+// The window grows if a job finds its slot free, since then the slot had waited for
+// a job, and shrinks if jobs wait for slots. It adapts to the latency of the
+// ledger, because a job occupies no slot during an append. Jobs arrive in waves, so
+// waits of a few milliseconds are normal and do not shrink it.
 const (
 	slotIdle = 250 * time.Microsecond
 	slotBusy = 5 * time.Millisecond
 )
 
-// newInFlight begins with the smallest window, which holds a wave of jobs.
+// newInFlight returns an inFlight with the smallest window, which holds a wave of
+// jobs.
 func newInFlight(limit, slots int) *inFlight {
 	least := max(slots/3, 1)
 	return &inFlight{limit: limit, minWindow: least, window: least, freed: make(chan struct{}, 1)}
 }
 
-// prefetch returns how many deliveries may have come and not been dispatched.
-// Half of it is a pull, which costs the broker as much as a few jobs do. Their
-// acks are not extended: they are no more than two calls for each slot, and if
-// the rate of calls is limited no more than this lane may make in a third of
-// AckWait.
+// prefetch returns how many deliveries may be pulled and not yet dispatched. A pull
+// asks for half of it, because a pull costs the broker as much as a few jobs. The
+// acks of these deliveries are not extended, so they are at most two calls for each
+// slot and, with a limited rate of calls, at most what this lane may call in a
+// third of AckWait.
 func prefetch(c *Config) int {
 	slots, rate := c.Limiter.cfg.Concurrency, c.Limiter.cfg.Rate
 	n := max(slots/2, min(32, 2*slots, c.MaxInFlight), 2)
@@ -61,7 +60,7 @@ func prefetch(c *Config) int {
 
 func (f *inFlight) free() bool { return f.active < f.limit && f.queued < f.window }
 
-// reached counts a delivery that has come to its slot after so long a wait.
+// reached counts a delivery that got its slot after a wait.
 func (f *inFlight) reached(waited time.Duration) {
 	f.mu.Lock()
 	switch {
@@ -97,7 +96,7 @@ func (f *inFlight) reserve(ctx context.Context) bool {
 	}
 }
 
-// add changes the counts, and wakes the pull loop if that made room for it.
+// add changes the counts, and wakes the pull loop if there is room.
 func (f *inFlight) add(active, queued, delayed int) {
 	f.mu.Lock()
 	f.active += active
@@ -116,7 +115,7 @@ func (f *inFlight) add(active, queued, delayed int) {
 	}
 }
 
-// all returns how many deliveries are in flight, the one being pulled included.
+// all returns how many deliveries are in flight, including the one being pulled.
 func (f *inFlight) all() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,9 +129,9 @@ func (f *inFlight) full() bool {
 	return !f.free()
 }
 
-// delivery is one delivery in flight. It stands between the processor and the
-// limiter and delay pool that the processor uses, and counts where the delivery
-// is. It is used by one goroutine at a time.
+// delivery is one delivery in flight. It wraps the limiter and the delay pool of
+// the processor and counts in which of them the delivery is. One goroutine uses it
+// at a time.
 type delivery struct {
 	Limiter
 	Delayer
@@ -151,7 +150,7 @@ func (d *delivery) Begin(ctx context.Context) (end func(capture.Answer), err err
 	return end, err
 }
 
-// leave counts a delivery that goes on without a call, or had its call.
+// leave counts a delivery that continues without a call, or after its call.
 func (d *delivery) leave(delayed int) {
 	queued := 0
 	if d.queued {
@@ -160,8 +159,8 @@ func (d *delivery) leave(delayed int) {
 	d.inFlight.add(-1, queued, delayed)
 }
 
-// Wait implements Delayer. A delivery that waits is not active; when the wait is
-// over it is, whatever the limit: a pull has to wait for it.
+// Wait implements Delayer. A waiting delivery is not active. After the wait it is
+// active again even above the limit; then no more is pulled.
 func (d *delivery) Wait(ctx context.Context, until time.Time) bool {
 	d.leave(+1)
 	waited := d.Delayer.Wait(ctx, until)
@@ -169,5 +168,5 @@ func (d *delivery) Wait(ctx context.Context, until time.Time) bool {
 	return waited
 }
 
-// done ends it.
+// done removes the delivery from the counts.
 func (d *delivery) done() { d.leave(0) }

@@ -13,28 +13,27 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// DefaultRefusalRun is how many different trades are refused with one code, with
-// no capture between them, until a fault of ours is assumed.
+// DefaultRefusalRun is the number of different trades refused with one code,
+// without a capture between them, from which a fault of ours is assumed.
 const DefaultRefusalRun = 20
 
 const (
-	// requestRun is the same for a request that we built wrong, which has nothing
-	// to do with the trade.
+	// requestRun is the number for codes that refuse the request itself, whatever
+	// its trade.
 	requestRun = 3
 	// proofLasts is how long a proof that our account is the right one is valid.
 	proofLasts = time.Minute
-	// intakeSlow bounds how far the pauses between tries grow, as a multiple of
-	// the first.
+	// intakeSlow limits the pauses between tries, as a multiple of the first.
 	intakeSlow = 12
-	// settledTail and deepTail are how many of the newest events of the ledger are
-	// read: to see the answers to other workers, and to find a captured trade.
+	// settledTail and deepTail are the numbers of the ledger's newest events that
+	// are read: for the answers to other workers, and for a captured trade.
 	settledTail = 500
 	deepTail    = ledger.MaxTail
-	// tailWait bounds the reading.
+	// tailWait limits the time for reading them.
 	tailWait = 5 * time.Second
 )
 
-// IntakeLedger is what an Intake reads of the ledger.
+// IntakeLedger is the part of the ledger that an Intake reads.
 type IntakeLedger interface {
 	ledger.Tailer
 	Load(ctx context.Context, tradeID string) (ledger.Trade, error)
@@ -44,29 +43,28 @@ type IntakeLedger interface {
 type IntakeConfig struct {
 	Run        int           // different trades in a row; DefaultRefusalRun if 0
 	ProbeEvery time.Duration // between the first tries while paused; the pauses grow
-	// Settle is how long a run may still grow before one of its trades is failed,
-	// if no trade is known that was captured before.
+	// Settle is the time for a run to grow before one of its trades is failed, if
+	// no captured trade is known.
 	Settle time.Duration
 	Most   int // jobs that may wait because they were refused while paused; 0 is 10,000
 	Query  func(ctx context.Context, tradeID string) capture.Answer
-	Ledger IntakeLedger // nil: only answers to this process count
+	Ledger IntakeLedger // nil counts answers to this process only
 	// Accepted, if set, returns the codes that operators accept, and until when.
 	Accepted func(ctx context.Context) (map[string]controls.Acceptance, error)
 	Log      *slog.Logger
 }
 
-// Intake decides whether the refusals of the gateway are about the trades or
-// about us (rule 9). It counts different trades that are refused with one code,
-// without a capture between them. After a run of them it queries a trade that was
-// captured before: if the gateway knows it, our account is the right one, and
-// work goes on. If not, or if no such trade is known, or if it is the request
-// that is refused, it pauses the intake of jobs. While the intake is paused no
-// refusal counts against a trade, and the intake resumes by itself when a try
-// succeeds.
+// Intake decides whether the cause of refusals is the trades or us (rule 9). It
+// counts different trades that are refused with one code, without a capture between
+// them. After a run of them it queries a trade that was captured before: if the
+// gateway knows that trade, our account is the right one, and the worker continues.
+// Otherwise, or if no captured trade is known, or if the code refuses the request
+// itself, it pauses the intake of jobs. While the intake is paused no refusal
+// counts against a trade, and the intake resumes when a try succeeds.
 type Intake struct {
 	cfg        IntakeConfig
 	keyRefused func() bool // the gateway refuses our key or user
-	born       time.Time   // earlier captures prove nothing: the settings may have changed
+	born       time.Time   // earlier captures prove nothing then: the settings may have changed
 
 	mu       sync.Mutex
 	runs     map[string]*refusalRun // by code
@@ -74,17 +72,17 @@ type Intake struct {
 	provenAt time.Time // when the gateway last knew it or captured a trade
 	lookedAt time.Time // when the ledger was last searched for a captured trade
 	accepted map[string]controls.Acceptance
-	pause    *intakePause  // nil while jobs are taken
+	pause    *intakePause  // nil while the intake is not paused
 	changed  chan struct{} // closed when pause changes, or a probe ends
-	checking chan struct{} // closed when the check that is under way ends; nil if none is
+	checking chan struct{} // closed when the current check ends; nil if there is none
 	started  chan struct{} // closed when the ledger was read at the start
 	log      intakeLog
 }
 
-// refusalRun is the different trades that were refused with one code since the
+// refusalRun holds the different trades that were refused with one code since the
 // last capture.
 type refusalRun struct {
-	trades   map[string]time.Time // by key, when refused; no more than are needed to call it a run
+	trades   map[string]time.Time // time of the refusal by key; at most as many as a run has
 	youngest time.Time            // when the last one joined
 }
 
@@ -106,31 +104,31 @@ type intakePause struct {
 	wait    time.Duration
 	tried   map[string]triedTrade // by key
 	lastTry time.Time
-	every   time.Duration // between two tries, as they come on this machine
+	every   time.Duration // measured time between two tries
 }
 
-// triedTrade was refused while the intake was paused, or led to the pause.
+// triedTrade is a trade that was refused while the intake was paused, or caused the
+// pause.
 type triedTrade struct {
 	times int
-	next  time.Time // not before then again
+	next  time.Time // the earliest time of the next try
 }
 
 type pauseKind int
 
 const (
-	// pauseAccount: the gateway does not confirm that it knows a trade that was
-	// captured before. That trade is queried until it does.
+	// pauseAccount means that the gateway does not confirm a trade that was
+	// captured before. That trade is queried until the gateway does.
 	pauseAccount pauseKind = iota
-	// pauseUnproven: no captured trade is known. One job at a time is let through,
-	// each trade once, until one is captured.
+	// pauseUnproven means that no captured trade is known. One job at a time is
+	// processed, each trade once, until one is captured.
 	pauseUnproven
-	// pauseRequest: the request itself is refused, about which a query says
-	// nothing. One job at a time is let through, after pauses that grow.
+	// pauseRequest means that the request itself is refused, which a query cannot
+	// test. One job at a time is processed, after growing pauses.
 	pauseRequest
 )
 
-// NewIntake returns an intake that takes jobs. Run must be running for it to
-// resume by itself.
+// NewIntake returns an intake that is not paused. It needs Run to resume by itself.
 func NewIntake(cfg IntakeConfig) *Intake {
 	if cfg.Run <= 0 {
 		cfg.Run = DefaultRefusalRun
@@ -148,7 +146,7 @@ func NewIntake(cfg IntakeConfig) *Intake {
 	}
 }
 
-// PausedFor returns why no jobs are taken, "" while they are.
+// PausedFor returns the reason of the pause, "" while the intake is not paused.
 func (i *Intake) PausedFor() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -158,7 +156,7 @@ func (i *Intake) PausedFor() string {
 	return i.pause.reason
 }
 
-// pauseLocked stops the intake of jobs because of a code.
+// pauseLocked pauses the intake of jobs because of a code.
 func (i *Intake) pauseLocked(kind pauseKind, code string) {
 	if i.pause != nil {
 		return
@@ -168,12 +166,12 @@ func (i *Intake) pauseLocked(kind pauseKind, code string) {
 	p.next = now
 	switch kind {
 	case pauseAccount:
-		p.reason = fmt.Sprintf("the gateway refuses one trade after the other with code %s, and does not confirm that it knows one that was captured before: check gateway.url and gateway.user", code)
+		p.reason = fmt.Sprintf("the gateway refuses different trades with code %s, and does not confirm a trade that was captured before: check gateway.url and gateway.user", code)
 		p.next = now.Add(p.wait)
 	case pauseUnproven:
-		p.reason = fmt.Sprintf("the gateway refuses one trade after the other with code %s, and no trade is known that was captured before: one job at a time is tried; check gateway.url and gateway.user", code)
+		p.reason = fmt.Sprintf("the gateway refuses different trades with code %s, and no captured trade is known to test the account: one job at a time is tried; check gateway.url and gateway.user", code)
 	case pauseRequest:
-		p.reason = fmt.Sprintf("the gateway refuses our requests with code %s: one job at a time is tried; check the settings that go into a request", code)
+		p.reason = fmt.Sprintf("the gateway refuses our requests with code %s: one job at a time is tried; check gateway.notify_url and the other settings that a request contains", code)
 		p.next = now.Add(p.wait)
 	}
 	if run := i.runs[code]; run != nil {
@@ -186,7 +184,7 @@ func (i *Intake) pauseLocked(kind pauseKind, code string) {
 	i.changeLocked()
 }
 
-// resumeLocked takes jobs again.
+// resumeLocked resumes the intake.
 func (i *Intake) resumeLocked(why string) {
 	if i.pause == nil {
 		return
@@ -201,11 +199,10 @@ func (i *Intake) changeLocked() {
 	i.changed = make(chan struct{})
 }
 
-// Guard returns the guard of jobs that are worked on as usual.
+// Guard returns the guard for jobs that are not probes.
 func (i *Intake) Guard() IntakeGuard { return &intakeGuard{Intake: i} }
 
-// intakeGuard is the view of the intake that a delivery has: one that is let
-// through as a probe, or all others.
+// intakeGuard is the IntakeGuard of a probe, or of all other deliveries.
 type intakeGuard struct {
 	*Intake
 	probe    bool
@@ -232,7 +229,7 @@ func (g *intakeGuard) Admit(tradeID string) error {
 	return nil
 }
 
-// delay delays a job that was tried until its trade is due again.
+// delay delays a job until the next try of its trade.
 func (g *intakeGuard) delay(d Disposition) Disposition {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -268,7 +265,7 @@ func (i *Intake) excuses() bool {
 	return i.pause != nil
 }
 
-// note counts an answer, and returns a code that has become a run.
+// note counts an answer, and returns a code whose run is complete.
 func (i *Intake) note(tradeID string, via capture.Via, a capture.Answer, probe bool) (suspect string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -281,7 +278,7 @@ func (i *Intake) note(tradeID string, via capture.Via, a capture.Answer, probe b
 		i.notePausedLocked(tradeID, a, code, probe)
 	}
 	if code != capture.CodeFieldMissing && a.Kind == capture.AnswerRefused && !a.OurFault() {
-		delete(i.runs, capture.CodeFieldMissing) // not in a row
+		delete(i.runs, capture.CodeFieldMissing) // the run is interrupted
 	}
 	if code == "" || i.acceptedLocked(code) {
 		return ""
@@ -312,8 +309,8 @@ func (i *Intake) joinLocked(code, key string, at time.Time) {
 	}
 }
 
-// paidLocked ends every run after a capture. One that a query shows may be older;
-// it proves the account, and nothing about our requests.
+// paidLocked ends every run after a capture. A capture shown by a query may be
+// older: it proves the account, but not that our requests are correct.
 func (i *Intake) paidLocked(tradeID string, via capture.Via) {
 	now := time.Now()
 	i.known = knownTrade{tradeID: tradeID, at: now}
@@ -328,11 +325,11 @@ func (i *Intake) paidLocked(tradeID string, via capture.Via) {
 	}
 }
 
-// notePausedLocked takes an answer that came while the intake is paused.
+// notePausedLocked processes an answer that came while the intake was paused.
 func (i *Intake) notePausedLocked(tradeID string, a capture.Answer, code string, probe bool) {
 	p := i.pause
 	if p.kind == pauseRequest && a.Kind == capture.AnswerRefused && code != p.code && !a.OurFault() {
-		i.resumeLocked("a request was understood")
+		i.resumeLocked("the gateway accepted a request")
 		return
 	}
 	if code == "" {
@@ -353,8 +350,8 @@ func (i *Intake) notePausedLocked(tradeID string, a capture.Answer, code string,
 	}
 }
 
-// paceLocked measures how fast jobs are tried. A pause between two tries that is
-// much longer than the others counts for little.
+// paceLocked measures the rate of tries. A single pause that is much longer than
+// the others has little effect.
 func (p *intakePause) paceLocked(now time.Time) {
 	if !p.lastTry.IsZero() {
 		p.every += (min(now.Sub(p.lastTry), 4*max(p.every, restPerTrade)) - p.every) / 4
@@ -362,10 +359,10 @@ func (p *intakePause) paceLocked(now time.Time) {
 	p.lastTry = now
 }
 
-// restLocked returns the delay of a trade that was refused so often while the
-// intake is paused. The broker redelivers before it delivers: trades that wait
-// come back at half the rate at which jobs are tried, so that new ones are
-// delivered.
+// restLocked returns the delay before the next try of a trade that was refused
+// repeatedly while the intake is paused. The broker prefers redeliveries to new
+// jobs, so waiting trades return at half the rate of the tries, to leave room for
+// new jobs.
 func (i *Intake) restLocked(times int) time.Duration {
 	rest := i.cfg.ProbeEvery << min(times-1, 5)
 	turn := max(restPerTrade, 2*i.pause.every)
@@ -384,8 +381,8 @@ func (i *Intake) limit(code string) int {
 	return i.cfg.Run
 }
 
-// refusalCode returns the code of a refusal that may be about us instead of the
-// trade, "" if it is not. One that the order's own state explains is not.
+// refusalCode returns the code of a refusal whose cause may be us instead of the
+// trade, else "". A refusal that the order's state explains is about the trade.
 func refusalCode(a capture.Answer) string {
 	if a.Kind != capture.AnswerRefused {
 		return ""
@@ -398,8 +395,8 @@ func refusalCode(a capture.Answer) string {
 	return ""
 }
 
-// aboutRequest reports whether a code refuses the request itself: a query about
-// another trade proves nothing then.
+// aboutRequest reports whether a code refuses the request itself, so that a query
+// about another trade proves nothing.
 func aboutRequest(code string) bool {
 	return code == capture.CodeFieldMissing || code == capture.CodeRequestID
 }
@@ -413,7 +410,7 @@ func (i *Intake) acceptedLocked(code string) bool {
 	return ok && time.Now().Before(a.Until)
 }
 
-// accept replaces what operators accept.
+// accept replaces the codes that operators accept.
 func (i *Intake) accept(accepted map[string]controls.Acceptance) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

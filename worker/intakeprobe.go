@@ -41,8 +41,8 @@ func (i *Intake) start(ctx context.Context) {
 	}
 }
 
-// readAccepted reads what operators accept. If it cannot be read, what was read
-// before stands.
+// readAccepted reads the codes that operators accept. If that fails, those read
+// before stay in effect.
 func (i *Intake) readAccepted(ctx context.Context) {
 	if i.cfg.Accepted == nil {
 		return
@@ -54,7 +54,7 @@ func (i *Intake) readAccepted(ctx context.Context) {
 	}
 }
 
-// tryResume resumes a paused intake if there is a reason to.
+// tryResume resumes a paused intake if a proof or an operator permits it.
 func (i *Intake) tryResume(ctx context.Context) {
 	i.mu.Lock()
 	p := i.pause
@@ -68,7 +68,7 @@ func (i *Intake) tryResume(ctx context.Context) {
 	if kind != pauseAccount {
 		i.catchUp(ctx, settledTail)
 		if kind == pauseRequest || i.knownNow() == known {
-			return // the jobs that are tried decide
+			return // only the jobs that are tried can show it
 		}
 	}
 	if i.askKnown(ctx) != proofGood {
@@ -87,7 +87,7 @@ func (i *Intake) knownNow() knownTrade {
 	return i.known
 }
 
-// permit lets one job through while the intake is paused.
+// permit is the permission to try one job while the intake is paused.
 type permit struct {
 	intake *Intake
 	pause  *intakePause
@@ -132,7 +132,7 @@ func (i *Intake) grant() (p *permit, open bool, wait time.Duration, changed <-ch
 	return &permit{intake: i, pause: pause, guard: &intakeGuard{Intake: i, probe: true}}, false, 0, nil
 }
 
-// waitFor waits for a change, at most for d if that is above zero.
+// waitFor waits for a change, at most d if d is above zero.
 func waitFor(ctx context.Context, changed <-chan struct{}, d time.Duration) error {
 	var due <-chan time.Time
 	if d > 0 {
@@ -149,7 +149,7 @@ func waitFor(ctx context.Context, changed <-chan struct{}, d time.Duration) erro
 	return nil
 }
 
-// end gives the permit back; another lane may have the next.
+// end returns the permit; another lane may get the next one.
 func (p *permit) end() {
 	i := p.intake
 	i.mu.Lock()

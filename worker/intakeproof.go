@@ -10,17 +10,17 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// proof is what a query about a captured trade shows about our account.
+// proof is the result of a query about a captured trade, which tests our account.
 type proof int
 
 const (
 	proofNone   proof = iota // no trade is known that was captured
-	proofSilent              // the gateway did not confirm that it knows it
+	proofSilent              // the gateway did not confirm the trade
 	proofGood
 )
 
-// check finds out what a run of refusals means. One check is made at a time;
-// waitForCheck waits for the end of it.
+// check finds the cause of a run of refusals. One check runs at a time;
+// waitForCheck waits for its end.
 func (i *Intake) check(ctx context.Context, code string) {
 	end, begun := i.beginCheck()
 	if !begun {
@@ -62,8 +62,8 @@ func (i *Intake) beginCheck() (end func(), begun bool) {
 	}, true
 }
 
-// waitForCheck waits for the end of the check that is under way, if there is one.
-// The timeout of the gateway bounds it.
+// waitForCheck waits for the end of the current check, if there is one. The
+// gateway's timeout limits the wait.
 func (i *Intake) waitForCheck(ctx context.Context) {
 	i.mu.Lock()
 	checking := i.checking
@@ -125,8 +125,8 @@ func (g *intakeGuard) MayFail(ctx context.Context, code string, since time.Time)
 	return false
 }
 
-// grows reports whether more than one trade was refused with the code, the last
-// of them so recently that it may become a run.
+// grows reports whether several trades were refused with the code, the last one so
+// recently that a run may follow.
 func (i *Intake) grows(code string) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -159,8 +159,8 @@ func (i *Intake) askKnown(ctx context.Context) proof {
 	return proofGood
 }
 
-// catchUp reads the newest events of the ledger: the answers to other workers, and
-// those before a restart.
+// catchUp reads the newest events of the ledger, for answers to other workers and
+// answers before a restart.
 func (i *Intake) catchUp(ctx context.Context, n int) {
 	if i.cfg.Ledger == nil {
 		return
@@ -189,7 +189,7 @@ func (i *Intake) catchUp(ctx context.Context, n int) {
 	}
 }
 
-// othersCapturedLocked takes a capture that was read from the ledger.
+// othersCapturedLocked processes a capture by another worker, found in the ledger.
 func (i *Intake) othersCapturedLocked(tradeID string, c *capture.Event) {
 	i.known = knownTrade{tradeID: tradeID, at: c.Time}
 	if c.Time.After(i.provenAt) && c.Time.After(i.born) && c.Time.Before(time.Now()) {
@@ -211,7 +211,7 @@ func (i *Intake) othersCapturedLocked(tradeID string, c *capture.Event) {
 	}
 }
 
-// spelling returns how the gateway spells a trade of the ledger.
+// spelling returns the gateway's spelling of a trade in the ledger.
 func (i *Intake) spelling(ctx context.Context, key string, entries []ledger.Entry) string {
 	for _, e := range entries {
 		if e.Event.TradeID == key && e.Event.Job != nil {
@@ -226,8 +226,7 @@ func (i *Intake) spelling(ctx context.Context, key string, entries []ledger.Entr
 	return cmp.Or(state.Job.TradeID, key)
 }
 
-// tailFound is what the newest events show: the last capture, and what was
-// refused after it.
+// tailFound is the last capture in the newest events, and the refusals after it.
 type tailFound struct {
 	captured *capture.Event
 	refused  []tailRefusal
@@ -240,7 +239,7 @@ type tailRefusal struct {
 
 // readTail reads from the newest event back to the last capture.
 func readTail(entries []ledger.Entry) (found tailFound) {
-	inARow := true // of those whose request was refused
+	inARow := true // the trades whose request was refused
 	for n := len(entries) - 1; n >= 0; n-- {
 		e := &entries[n].Event
 		if e.Type == capture.Captured {

@@ -15,9 +15,9 @@ import (
 	"github.com/capture-worker/capture-worker/internal/breaker"
 )
 
-// ErrPaused is wrapped by every error that says that no gateway call may be
-// prepared now: the gateway is down, it refuses our key or user, or the intake of
-// jobs is paused because of what it refuses.
+// ErrPaused is wrapped by the errors that no gateway call may be prepared now: the
+// gateway is down, it refuses our key or user, or the intake of jobs is paused
+// because of its refusals.
 var ErrPaused = errors.New("gateway calls paused")
 
 // gatewayDown is the reason while the gateway is down.
@@ -38,37 +38,36 @@ func BreakerConfig(concurrency int, probeEvery time.Duration) breaker.Config {
 // GatewayLimiterConfig configures a GatewayLimiter.
 type GatewayLimiterConfig struct {
 	Concurrency int           // gateway calls in flight
-	SlotWait    time.Duration // how long a call waits for its slot; 0 is until its context ends
+	SlotWait    time.Duration // the longest wait of a call for its slot; 0 is until its context ends
 	Rate        float64       // calls per second; 0 is no limit
 	ProbeEvery  time.Duration // between probes while paused
 	Query       func(ctx context.Context, tradeID string) capture.Answer
-	Intake      *Intake // pauses jobs because of what is refused; nil: nothing does
+	Intake      *Intake // pauses the intake of jobs because of refusals; nil never pauses it
 	Log         *slog.Logger
 }
 
-// GatewayLimiter stands between jobs and the gateway. It limits the calls in
-// flight and their rate, and pauses while the gateway is down or refuses our key
-// or user; while paused it probes with Order Query and resumes when a probe
-// passes.
+// GatewayLimiter limits the gateway calls in flight and their rate. It pauses calls
+// while the gateway is down or refuses our key or user, probes the gateway with
+// Order Query, and resumes when a probe passes.
 type GatewayLimiter struct {
 	cfg   GatewayLimiterConfig
-	slots *fairSemaphore // calls in flight; no rate
+	slots *fairSemaphore // places for calls in flight
 	turns *fairSemaphore // calls being prepared
 	all   *laneLimiter   // for callers without a lane of their own
-	wake  chan struct{}  // for Run: the breaker has opened
+	wake  chan struct{}  // wakes Run when the breaker has opened
 
 	mu        sync.Mutex
 	breaker   *breaker.Breaker
-	cause     breaker.Cause // of the reason
-	reason    string        // why paused, "" while calls pass
-	saw       string        // in the last answer that was useless or refused us
+	cause     breaker.Cause // the code in the reason
+	reason    string        // the reason of the pause, "" if there is none
+	saw       string        // the code of the last answer that was useless or refused us
 	lastTrade string        // for probes
-	resumed   chan struct{} // closed when calls pass again
+	resumed   chan struct{} // closed when calls are resumed
 	log       pauseLog
 }
 
-// NewGatewayLimiter returns a limiter that lets calls pass. Run must be running
-// for it to resume after a pause.
+// NewGatewayLimiter returns a limiter that is not paused. It needs Run to resume
+// after a pause.
 func NewGatewayLimiter(cfg GatewayLimiterConfig) *GatewayLimiter {
 	limit, burst := rate.Inf, 0
 	if cfg.Rate > 0 {
@@ -77,11 +76,11 @@ func NewGatewayLimiter(cfg GatewayLimiterConfig) *GatewayLimiter {
 	g := &GatewayLimiter{
 		cfg:   cfg,
 		slots: newFairSemaphore(cfg.Concurrency, rate.NewLimiter(rate.Inf, 0)),
-		// As many calls may be announced in the ledger as are in flight, so
-		// that a free slot never waits for an append. In a lane of its own each
-		// waits for at most one call before its own, which the lease allows
-		// for; in a lane of little weight beside busy ones it may be more, and
-		// what waits too long is not sent.
+		// As many calls may be announced in the ledger as may be in flight, so that
+		// a free slot never waits for an append. With one lane an announced call
+		// waits for at most one other call, for which the lease has room; in a lane
+		// of little weight it may wait longer, and a call that waits too long is
+		// not sent.
 		turns:     newFairSemaphore(2*cfg.Concurrency, rate.NewLimiter(limit, burst)),
 		wake:      make(chan struct{}, 1),
 		breaker:   breaker.New(BreakerConfig(cfg.Concurrency, cfg.ProbeEvery)),
@@ -96,28 +95,29 @@ func NewGatewayLimiter(cfg GatewayLimiterConfig) *GatewayLimiter {
 	return g
 }
 
-// Lane returns the limiter for one kind of jobs. If several lanes wait, for a
-// turn or for a slot, each gets its share by weight; what one does not use the
-// others do.
+// Lane returns the limiter for one kind of jobs. If several lanes wait for a turn
+// or a slot, each gets its share by weight; the others use the share that a lane
+// leaves.
 func (g *GatewayLimiter) Lane(name string, weight int) Limiter { return g.lane(name, weight) }
 
 func (g *GatewayLimiter) lane(name string, weight int) *laneLimiter {
 	return &laneLimiter{shared: g, turn: g.turns.lane(name, weight), slot: g.slots.lane(name, weight)}
 }
 
-// laneLimiter is the limiter with the queues in which the jobs of a lane wait.
+// laneLimiter is the limiter of one lane, with the queues of its jobs.
 type laneLimiter struct {
 	shared     *GatewayLimiter
 	turn, slot *lane
-	probe      bool // passes also while the intake is paused
+	probe      bool // not affected by a paused intake
 }
 
-// probing is the lane for a job that is let through while the intake is paused.
+// probing returns the lane's limiter for a job that is tried while the intake is
+// paused.
 func (l *laneLimiter) probing() Limiter {
 	return &laneLimiter{shared: l.shared, turn: l.turn, slot: l.slot, probe: true}
 }
 
-// probing is laneLimiter.probing, beside all lanes.
+// probing is laneLimiter.probing without a lane.
 func (g *GatewayLimiter) probing() Limiter { return g.all.probing() }
 
 // paused returns an error while this lane's calls may not be made.
@@ -132,9 +132,9 @@ func (l *laneLimiter) paused() error {
 	return fmt.Errorf("%w: %s", ErrPaused, reason)
 }
 
-// Acquire implements Limiter, beside all lanes. While calls are paused it returns
-// an error that wraps ErrPaused at once: a job must not stay in flight through an
-// outage.
+// Acquire implements Limiter for callers without a lane. While calls are paused it
+// returns an error that wraps ErrPaused at once: a job must not stay in flight
+// during an outage.
 func (g *GatewayLimiter) Acquire(ctx context.Context) (release func(), err error) {
 	return g.all.Acquire(ctx)
 }
@@ -156,7 +156,7 @@ func (l *laneLimiter) Acquire(ctx context.Context) (release func(), err error) {
 	return turns.release, nil
 }
 
-// Begin implements Limiter, beside all lanes.
+// Begin implements Limiter for callers without a lane.
 func (g *GatewayLimiter) Begin(ctx context.Context) (end func(capture.Answer), err error) {
 	return g.all.Begin(ctx)
 }
@@ -192,7 +192,7 @@ func (g *GatewayLimiter) Do(ctx context.Context, call func(context.Context) capt
 
 var errNoSlot = errors.New("no gateway slot became free in time")
 
-// observe takes the answer to a call.
+// observe passes the answer of a call to the breaker.
 func (g *GatewayLimiter) observe(a capture.Answer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -210,7 +210,7 @@ func (g *GatewayLimiter) observe(a capture.Answer) {
 	}
 }
 
-// learnLocked keeps what the log and the next probe need of an answer.
+// learnLocked stores the parts of an answer that the log and the next probe need.
 func (g *GatewayLimiter) learnLocked(a capture.Answer) {
 	if a.OurFault() || breaker.Useless(a) {
 		g.saw = sawIn(a)
@@ -219,7 +219,7 @@ func (g *GatewayLimiter) learnLocked(a capture.Answer) {
 	}
 }
 
-// explainLocked states the reason of a pause when its cause has changed.
+// explainLocked sets the reason of the pause when its cause has changed.
 func (g *GatewayLimiter) explainLocked(a capture.Answer) {
 	cause := g.breaker.Cause()
 	if cause == g.cause && cause != breaker.Down {
@@ -236,14 +236,14 @@ func (g *GatewayLimiter) explainLocked(a capture.Answer) {
 		g.reason = fmt.Sprintf("the gateway asks not to be called for %s (Retry-After)", wait)
 	case breaker.Down:
 		g.reason = gatewayDown
-		if code := g.breaker.OnlyCode(); code != "" { // then the network is not where to look
+		if code := g.breaker.OnlyCode(); code != "" { // an answer with a code shows that the network is not the cause
 			g.reason = fmt.Sprintf("%s: it answers, but only with code %.20s", gatewayDown, code)
 		}
 	}
 }
 
-// PausedFor returns why no jobs are taken, "" while they are: the gateway cannot
-// be used, or the intake is paused because of what it refuses.
+// PausedFor returns why no jobs are taken, "" while they are: the gateway is
+// unavailable, or the intake is paused because of its refusals.
 func (g *GatewayLimiter) PausedFor() string {
 	if reason := g.unavailable(); reason != "" {
 		return reason
@@ -270,7 +270,7 @@ func (g *GatewayLimiter) Down() bool {
 }
 
 // KeyRefused reports whether calls are paused because the gateway refuses our key
-// or user, which takes an operator.
+// or user, which an operator has to correct.
 func (g *GatewayLimiter) KeyRefused() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -292,8 +292,8 @@ func (g *GatewayLimiter) MayFail(ctx context.Context, code string, since time.Ti
 	return guard == nil || guard.MayFail(ctx, code, since)
 }
 
-// IntakePaused reports whether no jobs are taken because of what the gateway
-// refuses.
+// IntakePaused reports whether the intake is paused because of the gateway's
+// refusals.
 func (g *GatewayLimiter) IntakePaused() bool {
 	return g.cfg.Intake != nil && g.cfg.Intake.PausedFor() != ""
 }
@@ -364,8 +364,8 @@ func (g *GatewayLimiter) nextProbe() time.Time {
 	return g.breaker.Next()
 }
 
-// tryResume ends a hold whose time is over, without a query; any other pause
-// needs a probe that passes.
+// tryResume ends a pause for a Retry-After whose time is over, without a query; any
+// other pause needs a probe that passes.
 func (g *GatewayLimiter) tryResume(ctx context.Context) {
 	g.mu.Lock()
 	due := !time.Now().Before(g.breaker.Next())
@@ -373,8 +373,8 @@ func (g *GatewayLimiter) tryResume(ctx context.Context) {
 		g.resumeLocked()
 		due = false
 	}
-	// Every other time a trade that the gateway cannot know: it may be that one
-	// trade over which it stumbles.
+	// Every second probe is about a trade that the gateway cannot know: the known
+	// trade may be the cause of the useless answers.
 	trade := g.lastTrade
 	if g.breaker.Failed()%2 == 1 {
 		trade = capture.ProbeTradeID
@@ -385,7 +385,7 @@ func (g *GatewayLimiter) tryResume(ctx context.Context) {
 	}
 }
 
-// probed takes the answer to a probe.
+// probed passes the answer of a probe to the breaker.
 func (g *GatewayLimiter) probed(a capture.Answer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

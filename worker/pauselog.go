@@ -9,24 +9,24 @@ import (
 	"github.com/capture-worker/capture-worker/internal/ratelog"
 )
 
-// pauseQuiet is how long the same pause is not logged again. An outage takes
-// hours, and a probe is made every few seconds.
+// pauseQuiet is the interval at which a lasting pause is logged again. An outage
+// may take hours, with a probe every few seconds.
 const pauseQuiet = 5 * time.Minute
 
-// flapProbes is how many probes in a row have to fail until a pause is logged
-// whose start was not, because it looked like the ones before.
+// flapProbes is the number of failed probes after which a pause is logged whose
+// start was not, because of similar pauses before.
 const flapProbes = 2
 
-// pauseLog logs the pauses of gateway calls: the start at once, that a pause
-// lasts from time to time, its end in one line. If calls are paused and resumed
-// repeatedly, it logs one pause in many. The limiter's lock guards it.
+// pauseLog logs the pauses of gateway calls: the start at once, a lasting pause at
+// intervals, and the end. If calls are paused and resumed repeatedly, it logs only
+// some of the pauses. The limiter's lock guards it.
 type pauseLog struct {
 	log    *slog.Logger
 	starts *ratelog.Limiter
-	lasts  *ratelog.Limiter // of the present pause
+	lasts  *ratelog.Limiter // start of the current pause
 	since  time.Time
 	failed int  // probes
-	logged bool // the present pause was
+	logged bool // the current pause was logged
 }
 
 func newPauseLog(log *slog.Logger) pauseLog {
@@ -66,7 +66,7 @@ func (l *pauseLog) resumed(reason string) {
 		"probes_failed", l.failed, "for", time.Since(l.since).Round(time.Second))
 }
 
-// sawIn describes an answer for the log, without any text of the gateway's own.
+// sawIn describes an answer for the log, without texts of the gateway.
 func sawIn(a capture.Answer) string {
 	words := []string{strings.ReplaceAll(string(a.Kind), "_", " ")}
 	if a.Code != "" {
@@ -78,8 +78,8 @@ func sawIn(a capture.Answer) string {
 	return strings.Join(words, ", ")
 }
 
-// intakeLog logs that the intake is paused and resumed: the start at once, that
-// it lasts from time to time.
+// intakeLog logs pauses of the intake: the start at once, a lasting pause at
+// intervals, and the end.
 type intakeLog struct {
 	log   *slog.Logger
 	lasts *ratelog.Limiter

@@ -12,10 +12,10 @@ import (
 // ErrNotReady is wrapped by every error of Ready.
 var ErrNotReady = errors.New("not ready")
 
-// pullSilence is how long pulls may fail until a worker reports itself not ready.
+// pullSilence is the time after which a worker whose pulls fail is not ready.
 const pullSilence = 5 * pullWait
 
-// health is what a worker knows of its own state.
+// health is the state of a worker for its probes.
 type health struct {
 	lastPull atomic.Int64 // when a pull last succeeded, in Unix nanoseconds
 	draining atomic.Bool
@@ -23,15 +23,15 @@ type health struct {
 
 func (h *health) pulled() { h.lastPull.Store(time.Now().UnixNano()) }
 
-// Alive reports whether the worker's own loop runs. It says nothing about the
-// broker or the gateway: restarting us would not help them.
+// Alive reports whether the worker's own loop runs. It does not depend on the
+// broker or the gateway, because a restart of the worker would not help them.
 func (w *Worker) Alive() bool {
 	return time.Since(time.Unix(0, w.acks.beat.Load())) < 3*w.acks.every
 }
 
 // Ready returns nil while the worker takes jobs, otherwise why it does not. Errors
-// wrap ErrNotReady. The owner of the broker's connection reports whether that is
-// up.
+// wrap ErrNotReady. It does not check the connection to the broker, which has
+// another owner.
 func (w *Worker) Ready() error {
 	if w.health.draining.Load() {
 		return fmt.Errorf("%w: stopping", ErrNotReady)
@@ -52,15 +52,14 @@ func (w *Worker) Ready() error {
 // InFlight returns how many jobs are in flight, the one being pulled included.
 func (w *Worker) InFlight() int { return w.inFlight.all() }
 
-// Pool is everything that works on jobs in one process: a limiter, and a worker
-// for each lane that uses it.
+// Pool holds the limiter of a process and a worker for each lane.
 type Pool struct {
 	Limiter *GatewayLimiter
 	Workers []*Worker
 }
 
-// Run works until ctx ends, as each Worker does, and returns once nothing of it
-// runs any more.
+// Run runs the limiter and the workers until ctx ends. When it returns, all their
+// goroutines have ended.
 func (p Pool) Run(ctx context.Context) {
 	limiterCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -14,37 +14,36 @@ type Gateway interface {
 	Query(ctx context.Context, tradeID string) capture.Answer
 }
 
-// Limiter limits what goes to the gateway. GatewayLimiter is the one that workers
-// use.
+// Limiter limits the calls to the gateway. Workers use a GatewayLimiter.
 type Limiter interface {
 	// Acquire waits for a turn: the gateway available, a rate token, a place among
-	// the calls being prepared. It holds no gateway slot. release gives the place
-	// back.
+	// the calls being prepared. It holds no gateway slot. release returns the
+	// place.
 	Acquire(ctx context.Context) (release func(), err error)
-	// Begin waits for a gateway slot and holds it for one call. end gives it back,
-	// with the answer to the call. An answer without latency that was not sent is
-	// that of a call that was not tried, and so is the zero answer.
+	// Begin waits for a gateway slot and holds it for one call. end returns the
+	// slot, with the answer to the call. The zero answer, or one that was not sent
+	// and has no latency, means that no call was tried.
 	Begin(ctx context.Context) (end func(capture.Answer), err error)
 }
 
-// IntakeGuard decides whether calls may be made at all, and takes what came of
-// them (rule 9). Intake.Guard returns the one that workers use.
+// IntakeGuard decides whether calls may be made, and observes their answers (rule
+// 9). Workers use Intake.Guard.
 type IntakeGuard interface {
 	// Admit returns an error that wraps ErrPaused if no call about the trade may
 	// be prepared now.
 	Admit(tradeID string) error
-	// Observe takes the answer to a call about a trade, and reports whether it
-	// is excused: the intake is paused for a fault of ours, also because of this
-	// very answer.
+	// Observe processes the answer to a call about a trade, and reports whether it
+	// is excused: the intake is paused for a fault of ours, maybe because of this
+	// answer.
 	Observe(ctx context.Context, tradeID string, via capture.Via, a capture.Answer) (excused bool)
-	// MayFail reports whether a trade may be failed for what the gateway refuses,
-	// with that code since that time: our account is known to be the right one,
-	// or nothing speaks against it.
+	// MayFail reports whether a trade may be failed because the gateway has refused
+	// it with a code since a time: our account is proven to be the right one, or
+	// there is no sign that it is not.
 	MayFail(ctx context.Context, code string, since time.Time) bool
 }
 
-// Delayer lets a delivery wait inside, holding no slot. It returns false if there
-// is no place to wait or the worker is stopping; the job is then requeued.
+// Delayer lets a delivery wait inside the worker, without a slot. Wait returns
+// false if there is no place or the worker is stopping; the job is then requeued.
 type Delayer interface {
 	Wait(ctx context.Context, until time.Time) bool
 }

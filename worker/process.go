@@ -9,12 +9,12 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// Processor takes one delivered job to the point where nothing more can be done
-// for it now.
+// Processor processes one delivered job until it is done or has to wait.
 type Processor struct {
 	Jobs      *capture.Decoder
 	Recorder  *reconcile.Recorder
@@ -22,15 +22,15 @@ type Processor struct {
 	Limiter   Limiter
 	Intake    IntakeGuard // nil: every call may be made, and no answer is excused
 	Delayer   Delayer
-	Lease     time.Duration // how long an announced call may take, waiting for its slot included
-	Inline    time.Duration // how long one delivery waits inside, in all; then it is redelivered
-	Rest      time.Duration // before a job is redelivered after an error that is not its own
-	NotifyURL string        // for jobs that name none
+	Lease     time.Duration // the longest time of an announced call, including the wait for its slot
+	Inline    time.Duration // the total time that one delivery waits inside the worker before it is redelivered
+	Rest      time.Duration // the first delay after an error that is not the job's fault
+	NotifyURL string        // the notify_url of jobs without one
 	// NewRequestID mints a request_id: at least 24 letters and digits, never
 	// seen before.
 	NewRequestID func() string
-	// AskSince, if set, returns when it was noticed that the ledger may have lost
-	// events, the zero time if it has not. Even the first call of a trade is then
+	// AskSince, if set, returns when a loss of ledger events was noticed, the zero
+	// time if there is none. After a loss even the first call of a trade is
 	// preceded by a query, and no earlier query counts (rule 2).
 	AskSince func() time.Time
 	Log      *slog.Logger
@@ -40,20 +40,21 @@ type Processor struct {
 type Delivery struct {
 	Header map[string][]string
 	Body   []byte
-	First  bool // never delivered before, as far as the broker knows
-	Fresh  int  // jobs that were not delivered yet when this one was
+	// Stream and Sequence are the position of the message; "" if it is unknown.
+	Stream   string
+	Sequence uint64
+	First    bool // never delivered before, as far as the broker knows
+	Fresh    int  // jobs that were still undelivered at that time
 }
 
-// Process is the way of a job, top to bottom: decode it, open its trade, and do
-// what the decision table says until the table says that the job is done or has
-// to be redelivered.
-//
-// stop ends waiting and keeps new calls from being started; ctx ends calls and
-// appends under way.
+// Process processes a job from top to bottom: it decodes the job, opens its trade,
+// and carries out the steps of the decision table until the job is done or has to
+// be redelivered. stop ends waits and prevents new calls; ctx ends calls and
+// appends in progress.
 func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	job, err := p.Jobs.Decode(d.Header, d.Body)
 	if err != nil {
-		return unreadable(err)
+		return p.unreadable(d, err)
 	}
 	inlineUntil := p.Recorder.Clock().Add(p.Inline)
 	policy := p.Recorder.Policy
@@ -83,7 +84,7 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 		case capture.DoQuery:
 			trade, err = p.query(ctx, stop, trade, &job)
 		case capture.DoAttempt:
-			trade, err = p.attempt(ctx, stop, trade, &job, &step)
+			trade, err = p.attempt(ctx, stop, trade, &job, &step, &d)
 		}
 	}
 	return p.requeue(&job, err)
@@ -95,7 +96,7 @@ func (p *Processor) settle(ctx context.Context, trade *reconcile.Trade, outcome 
 	return trade, decideAgain(err)
 }
 
-// query makes an Order Query and records what follows.
+// query makes an Order Query and records the result.
 func (p *Processor) query(ctx, stop context.Context, trade *reconcile.Trade, job *capture.Job) (*reconcile.Trade, error) {
 	release, err := p.acquire(stop, job.TradeID)
 	if err != nil {
@@ -130,14 +131,14 @@ func (p *Processor) ask(ctx context.Context, tradeID string) (finding capture.Fi
 	return p.Recorder.Ask(ctx, p.Gateway.Query, tradeID)
 }
 
-// observe reports whether an answer is excused. One that shows the order is
-// believed in any case: it comes from the account that has it.
+// observe reports whether an answer is excused. An answer that shows the order is
+// never excused: it comes from the account that has the order.
 func (p *Processor) observe(ctx context.Context, tradeID string, f *capture.Finding) bool {
 	return p.Intake != nil && p.Intake.Observe(ctx, tradeID, f.Via, f.Answer) && f.Answer.Kind != capture.AnswerDone
 }
 
-// mayFail reports whether a finding may fail a trade: for what the gateway refuses
-// only if our account is not in doubt.
+// mayFail reports whether a finding may fail a trade: a refusal may only if our
+// account is not in doubt.
 func (p *Processor) mayFail(ctx context.Context, trade *reconcile.Trade, job *capture.Job, f capture.Finding) bool {
 	if p.Intake == nil {
 		return true
@@ -146,9 +147,9 @@ func (p *Processor) mayFail(ctx context.Context, trade *reconcile.Trade, job *ca
 	return code == "" || p.Intake.MayFail(ctx, code, since)
 }
 
-// attempt announces a capture call in the ledger, makes it, and records what
-// follows. The announcement waits for no slot, and no slot waits for it.
-func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, job *capture.Job, step *capture.Step) (*reconcile.Trade, error) {
+// attempt announces a capture call in the ledger, makes the call, and records the
+// result. The append does not wait for a slot and holds none.
+func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, job *capture.Job, step *capture.Step, d *Delivery) (*reconcile.Trade, error) {
 	release, err := p.acquire(stop, job.TradeID)
 	if err != nil {
 		return trade, err
@@ -156,8 +157,8 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 	defer release()
 	now := p.Recorder.Clock()
 	if !step.Until.IsZero() && !now.Before(step.Until) {
-		// The deadline passed while waiting for the turn. What comes next is a
-		// query, and the trade may never have been read.
+		// The deadline passed during the wait. The next step is a query, and the
+		// trade may not have been read yet.
 		return p.Recorder.Open(ctx, trade.ID)
 	}
 	intent := step.Event
@@ -165,6 +166,9 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 		intent.RequestID = p.NewRequestID()
 	}
 	intent.Time, intent.LeaseUntil = now, now.Add(p.Lease)
+	if d.Stream != "" {
+		intent.Source = deadletter.SourceOf(d.Stream, d.Sequence, d.Header)
+	}
 	trade, err = p.Recorder.Record(ctx, trade, intent)
 	if err != nil {
 		return trade, decideAgain(err)
@@ -174,18 +178,17 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 	return trade, err
 }
 
-// callNow makes the announced call. It is apart from attempt so that the answer
-// takes no stack while events are appended (docs/decisions/050).
+// callNow makes the announced call. It is a function of its own so that the answer
+// takes no stack during appends (docs/decisions/050).
 func (p *Processor) callNow(ctx context.Context, intent *capture.Event, deadline time.Time) *capture.Finding {
 	finding := &capture.Finding{Via: capture.ViaCapture, Call: intent.Call, Answer: p.call(ctx, intent, deadline)}
 	finding.Excused = p.observe(ctx, intent.Job.TradeID, finding)
 	return finding
 }
 
-// call makes the announced call inside its lease: past it, others are free to
-// act, so a call that has not begun must not begin, and one that has must have
-// ended. Nor may it begin after the deadline. The limiter bounds the wait for a
-// slot.
+// call makes the announced call within its lease. After the lease other workers may
+// act, so the call must have ended by then, and must not begin later. It must not
+// begin after the deadline either. The limiter limits the wait for a slot.
 func (p *Processor) call(ctx context.Context, intent *capture.Event, deadline time.Time) (answer capture.Answer) {
 	end, err := p.Limiter.Begin(ctx)
 	if err != nil {
@@ -206,15 +209,15 @@ func notSent(why string) capture.Answer {
 	return capture.Answer{Kind: capture.AnswerNotSent, Why: why}
 }
 
-// over reports whether the time in which the announced call may begin has passed,
-// also by the wall clock, which others go by: the monotonic clock stops while a
-// machine sleeps.
+// over reports whether the announced call may no longer begin. It also uses the
+// wall clock, as other workers do: the monotonic clock stops while a machine
+// sleeps.
 func over(lease, deadline, now time.Time) bool {
 	return !now.Before(lease) || !now.Round(0).Before(lease.Round(0)) || (!deadline.IsZero() && !now.Before(deadline))
 }
 
-// decideAgain turns a conflict into no error: the trade that came with it is
-// fresh, and the table decides again.
+// decideAgain ignores a conflict: the trade was read again after it, and the table
+// decides again.
 func decideAgain(err error) error {
 	if errors.Is(err, ledger.ErrConflict) {
 		return nil

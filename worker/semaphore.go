@@ -11,19 +11,19 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// fairSemaphore grants places, at most so many at a time and not faster than the
-// rate: those of calls that are being prepared, and those of calls in flight. If
-// several lanes wait, each gets its share by weight; a lane that has nothing to do
-// leaves its share to the others. It starts no goroutine but that of a timer.
+// fairSemaphore grants a limited number of places at a limited rate, for calls that
+// are being prepared or for calls in flight. If several lanes wait, each gets its
+// share by weight; an idle lane leaves its share to the others. It starts no
+// goroutine except that of a timer.
 type fairSemaphore struct {
 	mu      sync.Mutex
 	places  int
 	free    int
-	maxWait time.Duration // for one place; 0 is until the context ends
+	maxWait time.Duration // longest wait for a place; 0 is until the context ends
 	limiter *rate.Limiter
 	lanes   []*lane
 	waiting int
-	timer   *time.Timer // of the next token, if the rate makes waiters wait
+	timer   *time.Timer // fires at the next token, if waiters wait for one
 	closed  bool
 }
 
@@ -101,7 +101,7 @@ func (t *fairSemaphore) cancel(own *waiter) {
 		t.waiting--
 		return
 	}
-	// It was granted at the same moment: the place goes to the next.
+	// A place was granted at the same moment: it goes to the next waiter.
 	t.free++
 	t.grant()
 }
@@ -128,8 +128,8 @@ func (t *fairSemaphore) grant() {
 	}
 }
 
-// token takes a token of the rate. If there is none yet, grant is called again
-// when there is.
+// token takes a token of the rate. If there is none, grant is called again at the
+// next token.
 func (t *fairSemaphore) token() bool {
 	if t.timer != nil {
 		return false // already on its way
@@ -152,7 +152,7 @@ func (t *fairSemaphore) token() bool {
 	return false
 }
 
-// next returns the lane that is served next, of those with waiters.
+// next returns the lane to serve next, among those with waiters.
 func (t *fairSemaphore) next() *lane {
 	var best *lane
 	total := 0
@@ -170,7 +170,7 @@ func (t *fairSemaphore) next() *lane {
 	return best
 }
 
-// close stops the timer; waiters are left to their contexts.
+// close stops the timer; waiters wait until their contexts end.
 func (t *fairSemaphore) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -180,14 +180,14 @@ func (t *fairSemaphore) close() {
 	}
 }
 
-// length returns how many wait.
+// length returns the number of waiters.
 func (t *fairSemaphore) length() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.waiting
 }
 
-// taken returns how many places are held.
+// taken returns the number of places held.
 func (t *fairSemaphore) taken() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

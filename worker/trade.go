@@ -9,19 +9,21 @@ import (
 )
 
 const (
-	// rereadAfter is how soon a job reads a trade again that another delivery is
-	// calling the gateway for: the answer mostly comes long before the lease ends.
+	// rereadAfter is the time after which a job reads its trade again if another
+	// delivery has a call in progress: the answer mostly comes long before the
+	// lease ends.
 	rereadAfter = 2 * time.Second
-	// freshPace is how long a job is assumed to need, and maxYield how long a
-	// refused trade gives way to fresh jobs, at most, each time it would be read.
+	// freshPace is the assumed duration of a job; maxYield is the longest time for
+	// which a refused trade gives way to new jobs before it is read again.
 	freshPace = 10 * time.Millisecond
 	maxYield  = 2 * time.Minute
 )
 
 // open reads the trade. The first delivery of a job is almost always the first of
-// its trade, so nothing is read: the first append expects an empty ledger, and if
-// it is not, the conflict brings the truth. A job whose window is over begins with
-// a query instead, which nothing guards: most are of trades that have ended.
+// its trade, so nothing is read: the first append expects a trade without events,
+// and after a conflict the trade is read. If the job's window is over, the trade is
+// read, because the job begins with a query, which has no guard, and most such
+// trades have ended.
 func (p *Processor) open(ctx context.Context, job *capture.Job, first bool) (*reconcile.Trade, error) {
 	key := capture.TradeKey(job.TradeID)
 	deadline := job.Deadline(p.Recorder.Policy.OrDefault().Window)
@@ -31,8 +33,8 @@ func (p *Processor) open(ctx context.Context, job *capture.Job, first bool) (*re
 	return p.Recorder.Open(ctx, key)
 }
 
-// decide returns the next step. If the job would end on a read that may lag behind
-// the ledger, the trade is read again first.
+// decide returns the next step. If the step ends the job and the read may lag
+// behind the ledger, the trade is read again first.
 func (p *Processor) decide(ctx context.Context, trade *reconcile.Trade, job *capture.Job, policy capture.Policy) (_ *reconcile.Trade, step capture.Step, err error) {
 	for err == nil {
 		step = capture.Decide(&trade.State, job, p.Recorder.Clock(), policy)
@@ -45,20 +47,18 @@ func (p *Processor) decide(ctx context.Context, trade *reconcile.Trade, job *cap
 	return trade, step, err
 }
 
-// mayBeUndone reports whether the job would end because of an outcome that may
-// have been undone, by a release or another request, since the trade was read.
-// Captured never is.
+// mayBeUndone reports whether the job would end because of an outcome that a
+// release or another request may have replaced since the trade was read. Captured
+// is never replaced.
 func mayBeUndone(s *capture.State, step *capture.Step) bool {
 	ends := step.Do == capture.DoAck || step.Do == capture.DoConflict
 	return ends && s.Phase != capture.PhaseCaptured
 }
 
-// nextRead returns when a job that has to wait reads its trade again, and whether
-// it may wait inside the worker for that.
-//
-// A refused trade gives way to fresh jobs. The broker delivers what waits before
-// what is fresh: ten thousand dead authorizations, each queried twice, would come
-// before every healthy job behind them.
+// nextRead returns when a waiting job reads its trade again, and whether it may
+// wait inside the worker. A refused trade gives way to new jobs, because the broker
+// prefers redeliveries: otherwise ten thousand dead authorizations, each queried
+// twice, would be processed before every new job.
 func (p *Processor) nextRead(s *capture.State, until time.Time, fresh int) (at time.Time, inside bool) {
 	now := p.Recorder.Clock()
 	if soon := now.Add(rereadAfter); s.Unanswered && now.Before(s.LeaseUntil) && soon.Before(until) {

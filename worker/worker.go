@@ -1,8 +1,7 @@
-// Package worker takes capture jobs from JetStream and takes each to its outcome.
-// Read process.go first: it is the way of a job from top to bottom. Package
-// capture decides what to do; this package does it, and owns what the decision
-// does not: pulling, waiting, the limits on gateway calls, and how a decision
-// becomes an ack, a delayed redelivery or a dead letter.
+// Package worker processes capture jobs from JetStream. Read process.go first: it
+// has the processing of a job from top to bottom. Package capture decides each
+// step; this package carries it out. It pulls jobs, waits, limits the gateway
+// calls, and acks, delays or dead-letters each job.
 package worker
 
 import (
@@ -23,30 +22,30 @@ import (
 )
 
 const (
-	// pullWait bounds the wait for one job, and so how long a stop waits for it.
-	// It is also the length of a pull: while the window is full, no one reads the
-	// client's buffer, heartbeats lie in it beside jobs, and a job that finds it
-	// full is lost to us until its ack wait is over.
+	// pullWait is the longest wait for one job, and so the longest delay of a stop.
+	// It is also the duration of a pull: while the window is full, the client's
+	// buffer is not read and fills with heartbeats, and a job that does not fit is
+	// redelivered only after its ack wait.
 	pullWait = 2 * time.Second
 	// pullBeat is how often the broker reports that it has no jobs; two missed
 	// heartbeats are an error, which shows within pullWait.
 	pullBeat = 500 * time.Millisecond
+	// drainWait bounds the wait for what a pull without heartbeats had delivered. It
+	// is longer than the client library waits for the broker's reply.
+	drainWait = 15 * time.Second
 	// pullPause is the pause after a pull that failed.
 	pullPause = 500 * time.Millisecond
-	// pullQuiet is how long the same failure of pulls is not logged again.
+	// pullQuiet is the interval at which the same failure of pulls is logged.
 	pullQuiet = 30 * time.Second
-	// abortTime is the part of the shutdown timeout in which canceled calls and
-	// appends return.
+	// abortTime is the part of the shutdown timeout for canceled calls and appends
+	// to return.
 	abortTime = 2 * time.Second
-	// errorQuiet is how long errors of one kind are not logged again.
+	// errorQuiet is the interval at which errors of one kind are logged.
 	errorQuiet = 10 * time.Second
-	// unmatchedQuiet is how long it is not logged again that messages are not
-	// selected.
-	unmatchedQuiet = time.Hour
 	// panicDelay is the delay of a job whose processing panicked.
 	panicDelay = time.Minute
-	// tryWait is how long a lane looks for a job to try while the intake is paused,
-	// before another lane may.
+	// tryWait is how long a lane waits for a job to try while the intake is paused,
+	// before the next lane does.
 	tryWait = time.Second
 )
 
@@ -57,29 +56,28 @@ type Config struct {
 	Limiter         *GatewayLimiter
 	DeadLetters     deadletter.Store
 	AckWait         time.Duration // the consumer's
-	MaxInFlight     int           // jobs being processed at a time; those that wait inside come on top
-	Share           float64       // of the limiter's rate, while other lanes have jobs too; 0 is all of it
+	MaxInFlight     int           // jobs being processed at a time, without those in the delay pool
+	Share           float64       // share of the limiter's rate while other lanes have jobs too; 0 is all of it
 	ShutdownTimeout time.Duration
 	Log             *slog.Logger
-	// Observe, if set, is called with what was done with each delivery and how
-	// long it took. It must not block.
+	// Observe, if set, is called with the disposition of each delivery and the
+	// duration of its processing. It must not block.
 	Observe func(Disposition, time.Duration)
 	// Trace, if set, returns the context for processing a delivery; done is called
-	// with what was done with it. It must not block.
+	// with the disposition. It must not block.
 	Trace func(ctx context.Context, m jetstream.Msg) (traced context.Context, done func(Disposition))
 }
 
-// Worker pulls the jobs of one consumer and has them processed. A Pool runs one or
-// more of them.
+// Worker pulls and processes the jobs of one consumer. A Pool runs one or more
+// workers.
 type Worker struct {
-	cfg       Config
-	inFlight  *inFlight
-	acks      *ackExtender
-	jobs      sync.WaitGroup
-	next      chan jetstream.Msg // to goroutines that have finished a job
-	health    health
-	errors    *ratelog.Limiter
-	unmatched *ratelog.Limiter
+	cfg      Config
+	inFlight *inFlight
+	acks     *ackExtender
+	jobs     sync.WaitGroup
+	next     chan jetstream.Msg // jobs for goroutines that have finished one
+	health   health
+	errors   *ratelog.Limiter
 }
 
 // New returns a worker that does nothing until Run.
@@ -87,18 +85,17 @@ func New(cfg Config) *Worker {
 	return &Worker{
 		cfg: cfg, inFlight: newInFlight(cfg.MaxInFlight, cfg.Limiter.cfg.Concurrency),
 		acks: newAckExtender(cfg.AckWait), next: make(chan jetstream.Msg),
-		errors: ratelog.New(errorQuiet), unmatched: ratelog.New(unmatchedQuiet),
+		errors: ratelog.New(errorQuiet),
 	}
 }
 
-// MaxInFlightFor returns how many jobs a worker with that many gateway calls in
-// flight works on: enough to keep the slots busy while others are written down.
+// MaxInFlightFor returns the number of jobs in flight for a number of gateway
+// slots: enough to use all slots while other jobs wait for appends.
 func MaxInFlightFor(concurrency int) int { return max(64, 2*concurrency) }
 
-// Run works until ctx ends. Then it pulls no more, requeues the jobs that wait,
-// lets the others finish within the shutdown timeout, and requeues what is left,
-// which loses nothing. It returns once nothing of it runs any more. The limiter
-// has to be running.
+// Run processes jobs until ctx ends. Then it stops pulling, requeues the waiting
+// jobs, lets the others finish within the shutdown timeout, and requeues the rest.
+// When it returns, all its goroutines have ended. It needs a running limiter.
 func (w *Worker) Run(ctx context.Context) {
 	work, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
@@ -112,8 +109,8 @@ func (w *Worker) Run(ctx context.Context) {
 	extending.Wait()
 }
 
-// pull takes jobs while calls may be made, and single ones to try while the intake
-// is paused, until ctx ends.
+// pull takes jobs while calls may be made, and single jobs as probes while the
+// intake is paused, until ctx ends.
 func (w *Worker) pull(ctx, work context.Context) {
 	failures := ratelog.New(pullQuiet)
 	for ctx.Err() == nil {
@@ -127,10 +124,12 @@ func (w *Worker) pull(ctx, work context.Context) {
 			err = w.pullLoop(ctx, work)
 		}
 		if err != nil && ctx.Err() == nil {
-			if _, worth := failures.Allow(err.Error()); worth {
-				w.cfg.Log.WarnContext(ctx, "pull failed, will be retried", "error", err)
+			if suppressed, worth := failures.Allow(err.Error()); worth {
+				w.cfg.Log.WarnContext(ctx, "pull failed, will be retried", "error", err, "suppressed", suppressed)
 			}
-			pause(ctx, pullPause)
+			if !errors.Is(err, jetstream.ErrNoHeartbeat) { // which took two heartbeats to notice
+				pause(ctx, pullPause)
+			}
 		}
 	}
 }
@@ -143,7 +142,8 @@ func (w *Worker) pullLoop(ctx, work context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer w.nakPrefetched(work, jobs)
+	goOn := false
+	defer func() { w.endPull(ctx, work, jobs, goOn) }()
 	defer context.AfterFunc(ctx, jobs.Drain)() // ends the wait for a job
 	for ctx.Err() == nil && w.cfg.Limiter.PausedFor() == "" && w.inFlight.reserve(ctx) {
 		m, err := jobs.Next(jetstream.NextMaxWait(pullWait))
@@ -154,6 +154,7 @@ func (w *Worker) pullLoop(ctx, work context.Context) error {
 		}
 		// After a timeout the heartbeats have shown that there is no job.
 		if err != nil && !errors.Is(err, nats.ErrTimeout) {
+			goOn = errors.Is(err, jetstream.ErrNoHeartbeat)
 			return err
 		}
 		w.health.pulled()
@@ -183,22 +184,46 @@ func (w *Worker) pullOne(ctx, work context.Context, p *permit) error {
 	return batch.Error()
 }
 
-// nakPrefetched ends pulling. The jobs that came and were not dispatched are
-// requeued; otherwise no worker would have them until AckWait is over.
-func (w *Worker) nakPrefetched(ctx context.Context, jobs jetstream.MessagesContext) {
+// endPull ends pulling and takes what had come. If pulling goes on, those jobs are
+// processed: after a missed heartbeat they may lie in a connection that is stalled,
+// and a pull that is sent behind it, or a job that is requeued, only adds to its
+// load. So it waits until the broker has replied on this connection, at most as
+// long as the client library waits. Otherwise the jobs are requeued; else no worker
+// would have them until AckWait is over.
+func (w *Worker) endPull(ctx, work context.Context, jobs jetstream.MessagesContext, goOn bool) {
 	jobs.Drain()
+	end := time.Now().Add(drainWait)
+	for goOn && ctx.Err() == nil && time.Now().Before(end) {
+		m, err := jobs.Next(jetstream.NextContext(ctx))
+		switch {
+		case err == nil:
+			w.dispatchWithin(ctx, work, m)
+		case !errors.Is(err, jetstream.ErrNoHeartbeat) && ctx.Err() == nil:
+			return
+		}
+	}
 	for {
 		m, err := jobs.Next(jetstream.NextMaxWait(pullWait))
 		if err != nil {
 			return
 		}
-		w.finish(ctx, m, Disposition{Do: Retry})
+		w.finish(work, m, Disposition{Do: Retry})
 	}
 }
 
+// dispatchWithin dispatches a delivery once the limits allow, or requeues it if
+// calls are paused or ctx ends.
+func (w *Worker) dispatchWithin(ctx, work context.Context, m jetstream.Msg) {
+	if w.cfg.Limiter.PausedFor() == "" && w.inFlight.reserve(ctx) {
+		w.dispatch(work, ctx, m)
+		return
+	}
+	w.finish(work, m, Disposition{Do: Retry})
+}
+
 // dispatch gives a delivery to a goroutine that has finished its job, or to a new
-// one: their stacks have grown to what a job needs, and growing one again each
-// time costs as much as signing a request. There are never more of them than
+// one. Reuse is cheaper, because a stack has to grow to the size that a job needs,
+// which costs as much as signing a request. There are never more goroutines than
 // deliveries in flight.
 func (w *Worker) dispatch(work, stop context.Context, m jetstream.Msg) {
 	select {
@@ -212,7 +237,7 @@ func (w *Worker) dispatch(work, stop context.Context, m jetstream.Msg) {
 	}
 }
 
-// handle processes one delivery. amend, if set, may change what is done with it.
+// handle processes one delivery. amend, if set, may change its disposition.
 func (w *Worker) handle(work, stop context.Context, m jetstream.Msg, processor Processor, amend func(Disposition) Disposition) {
 	counted := &delivery{Limiter: processor.Limiter, Delayer: processor.Delayer, inFlight: w.inFlight, queued: true}
 	processor.Limiter, processor.Delayer = counted, counted
@@ -229,6 +254,9 @@ func (w *Worker) handle(work, stop context.Context, m jetstream.Msg, processor P
 	if amend != nil {
 		d = amend(d)
 	}
+	if meta, err := m.Metadata(); d.PassedOver != nil && err == nil {
+		d.PassedOver.Stream, d.PassedOver.Sequence, d.PassedOver.Published = meta.Stream, meta.Sequence.Stream, meta.Timestamp
+	}
 	d = w.finish(work, m, d)
 	done(d)
 	if w.cfg.Observe != nil {
@@ -243,8 +271,7 @@ func (w *Worker) trace(ctx context.Context, m jetstream.Msg) (context.Context, f
 	return w.cfg.Trace(ctx, m)
 }
 
-// process keeps a job that panics from ending the others: it is delayed, and the
-// panic is logged.
+// process processes a job. A panic is logged and delays only this job.
 func (w *Worker) process(work, stop context.Context, m jetstream.Msg, processor *Processor) (d Disposition) {
 	defer func() {
 		if broke := recover(); broke != nil {
@@ -254,11 +281,12 @@ func (w *Worker) process(work, stop context.Context, m jetstream.Msg, processor 
 		}
 	}()
 	meta, err := m.Metadata()
-	first, fresh := err == nil && meta.NumDelivered == 1, 0
+	job := Delivery{Header: m.Headers(), Body: m.Data()}
 	if err == nil {
-		fresh = int(min(meta.NumPending, math.MaxInt32))
+		job.Stream, job.Sequence = meta.Stream, meta.Sequence.Stream
+		job.First, job.Fresh = meta.NumDelivered == 1, int(min(meta.NumPending, math.MaxInt32))
 	}
-	return processor.Process(work, stop, Delivery{Header: m.Headers(), Body: m.Data(), First: first, Fresh: fresh})
+	return processor.Process(work, stop, job)
 }
 
 // drain waits for the jobs in flight, and after the timeout cancels them.

@@ -35,6 +35,7 @@ type shop struct {
 	observe func(worker.Disposition) // if set
 	t       *testing.T
 	js      jetstream.JetStream
+	pulls   jetstream.JetStream // what a worker pulls with; nil: js
 	sim     *gatewaytest.Simulator
 	client  *gateway.Client
 	ledger  ledger.Ledger
@@ -88,7 +89,7 @@ func newShop(t *testing.T, o gatewaytest.Options) *shop {
 // worker builds a pool of one on the shop; change may alter its processor.
 func (s *shop) worker(change func(*worker.Processor)) worker.Pool {
 	s.t.Helper()
-	consumers, err := jobstream.Ensure(s.t.Context(), s.js, s.streams)
+	consumers, err := jobstream.Ensure(s.t.Context(), cmp.Or(s.pulls, s.js), s.streams)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -216,6 +217,36 @@ func TestWorkerCapturesWhatIsPublished(t *testing.T) {
 	for _, id := range trades(100) {
 		if truth, _ := s.sim.Truth(id); len(truth.Captures) != 1 || s.phase(id) != capture.PhaseCaptured {
 			t.Errorf("trade %s: %d captures, ledger says %s", id, len(truth.Captures), s.phase(id))
+		}
+	}
+}
+
+// The intent names the message that asked for it, and what that says about its
+// publisher.
+func TestIntentNamesItsSource(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	s.worker(nil)
+	s.authorize("T0")
+	s.authorizeOnly("T1")
+	header := nats.Header{}
+	header.Set(deadletter.HeaderDLQStream, "CAPTURE_DLQ")
+	header.Set(deadletter.HeaderDLQSequence, "7")
+	header.Set(deadletter.HeaderPublishedBy, strings.Repeat("ann", 100))
+	s.publish(header, `{"trade_id":"T1","amount":"24.99","currency":"EUR"}`)
+	stop := s.start(s.worker(nil))
+	s.until("all jobs done", s.drained)
+	stop()
+	for trade, want := range map[string]capture.Source{
+		"T0": {Stream: "CAPTURE_JOBS", Sequence: 1},
+		"T1": {Stream: "CAPTURE_JOBS", Sequence: 2, Publisher: strings.Repeat("ann", 100)[:200], DLQStream: "CAPTURE_DLQ", DLQSequence: 7},
+	} {
+		found, err := s.ledger.LoadLatest(t.Context(), trade)
+		if err != nil || len(found.Events) == 0 {
+			t.Fatalf("%d events of %s, %v", len(found.Events), trade, err)
+		}
+		if got := found.Events[0].Source; got == nil || *got != want {
+			t.Errorf("trade %s: source %+v, want %+v", trade, got, want)
 		}
 	}
 }

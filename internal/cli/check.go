@@ -13,6 +13,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/internal/service"
 )
@@ -57,7 +58,7 @@ Exit codes: 0 no error; 1 at least one; 2 wrong usage or configuration.`,
 		if err := printFindings(cmd.OutOrStdout(), found, output); err != nil {
 			return err
 		}
-		if n := countSeverity(found, preflight.Error); n > 0 {
+		if n := finding.Count(found, finding.Error); n > 0 {
 			return fmt.Errorf("%s among %s, see above", counted(n, "error"), counted(len(found), "check"))
 		}
 		return nil
@@ -92,22 +93,12 @@ func newChecker(c config.Config, role preflight.Role, stderr io.Writer) *preflig
 	return checker
 }
 
-func countSeverity(found []preflight.Finding, s preflight.Severity) int {
-	n := 0
-	for _, f := range found {
-		if f.Severity == s {
-			n++
-		}
-	}
-	return n
-}
-
-func printFindings(w io.Writer, found []preflight.Finding, output string) error {
+func printFindings(w io.Writer, found []finding.Finding, output string) error {
 	if output == "json" {
 		return writeJSON(w, struct {
-			Worst    preflight.Severity  `json:"worst"`
-			Findings []preflight.Finding `json:"findings"`
-		}{preflight.Worst(found), found})
+			Worst    finding.Severity  `json:"worst"`
+			Findings []finding.Finding `json:"findings"`
+		}{finding.Worst(found), found})
 	}
 	for _, f := range found {
 		// Indent a finding of several lines.
@@ -117,7 +108,7 @@ func printFindings(w io.Writer, found []preflight.Finding, output string) error 
 			fmt.Fprintf(w, "%24s-> %s\n", "", f.Fix)
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%d ok, %s, %s\n", countSeverity(found, preflight.OK),
-		counted(countSeverity(found, preflight.Warning), "warning"), counted(countSeverity(found, preflight.Error), "error"))
+	_, err := fmt.Fprintf(w, "\n%d ok, %s, %s\n", finding.Count(found, finding.OK),
+		counted(finding.Count(found, finding.Warning), "warning"), counted(finding.Count(found, finding.Error), "error"))
 	return err
 }

@@ -37,8 +37,10 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command lines of testdata, each script with a NATS
-// server of its own.
+// server of its own. No command makes a server search the ledger.
 func TestScripts(t *testing.T) {
+	seen := &requests{}
+	t.Cleanup(func() { seen.check(t) })
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
@@ -50,6 +52,11 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Defer(s.Shutdown)
+			stop, err := seen.watch(s.URL(), filepath.Base(env.WorkDir))
+			if err != nil {
+				return err
+			}
+			env.Defer(stop)
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second more
 			env.Setenv("NATS_URL", s.URL())
 			env.Setenv("CAPTURE_NATS_URL", s.URL())

@@ -19,6 +19,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/console"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/records"
 	"github.com/capture-worker/capture-worker/internal/service"
@@ -118,7 +120,7 @@ func serveConsole(ctx context.Context, c config.Config, listener net.Listener, a
 		return fmt.Errorf("%w; `capture-worker records` fills it", err)
 	}
 	defer store.Close()
-	o, done, err := consoleOptions(c, js, store, log)
+	o, done, err := consoleOptions(ctx, c, js, store, log)
 	if err != nil {
 		return err
 	}
@@ -151,11 +153,15 @@ func consoleAddress(c config.Console, listener net.Listener) string {
 }
 
 // consoleOptions returns what the console works with. done ends it.
-func consoleOptions(c config.Config, js jetstream.JetStream, store *records.Store, log *slog.Logger) (o console.Options, done func(), err error) {
+func consoleOptions(ctx context.Context, c config.Config, js jetstream.JetStream, store *records.Store, log *slog.Logger) (o console.Options, done func(), err error) {
 	done = func() {}
-	decoder, err := capture.NewDecoder(c.JobMapping())
+	mapping, unknown := history.Mapping(ctx, js, c)
+	decoder, err := capture.NewDecoder(mapping)
 	if err != nil {
 		return o, done, err
+	}
+	if unknown != "" {
+		log.WarnContext(ctx, "job mapping not known", "error", unknown)
 	}
 	book := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
 	deps := ledgerDeps{c: c, js: js, ledger: book, recorder: service.NewRecorder(c, book, newQuietLogger(log))}
@@ -167,7 +173,10 @@ func consoleOptions(c config.Config, js jetstream.JetStream, store *records.Stor
 		deps.query, done = client.Query, client.Close
 	}
 	return console.Options{
-		Records: store, Policy: service.Policy(c), Decoder: decoder, Operations: newConsoleOps(deps, decoder),
+		Records: store, Policy: service.Policy(c), Decoder: decoder, Operations: &consoleOps{
+			ledgerDeps: deps,
+			dlq:        &dlqCmd{c: c, js: js, store: deadletter.Store{JS: js, Stream: c.Jobs.DLQStream}, mapping: mapping, dec: decoder},
+		},
 		Lag: func(ctx context.Context) (records.Lag, error) {
 			return store.Lag(ctx, js, records.SourceLedger, c.Ledger.Stream)
 		},

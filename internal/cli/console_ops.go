@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
@@ -25,10 +26,6 @@ const releasedSubject = "capture.jobs.released"
 type consoleOps struct {
 	ledgerDeps
 	dlq *dlqCmd
-}
-
-func newConsoleOps(deps ledgerDeps, dec *capture.Decoder) *consoleOps {
-	return &consoleOps{ledgerDeps: deps, dlq: newDLQ(deps.c, deps.js, dec)}
 }
 
 // Kinds implements console.Operations.
@@ -69,12 +66,12 @@ func (o *consoleOps) releaser(ctx context.Context, a console.Act) (*reconcile.Re
 	if err := checkSubject(releasedSubject, o.c.Jobs); err != nil {
 		return nil, err
 	}
-	to, err := findTarget(ctx, o.js, o.c, releasedSubject, false)
+	to, err := findTarget(ctx, o.js, o.c, releasedSubject)
 	if err != nil {
 		return nil, err
 	}
 	return &reconcile.Releaser{
-		Recorder: o.recorder, Query: o.query, By: a.By, Note: a.Note, Publish: releasePublisher(o.js, o.c.JobMapping(), to),
+		Recorder: o.recorder, Query: o.query, By: a.By, Note: a.Note, Publish: releasePublisher(o.js, o.dlq.mapping, to, a.By), ApprovedBy: a.ApprovedBy,
 		Retry: a.Kind == console.KindRetry, Before: a.Before,
 	}, nil
 }
@@ -160,22 +157,27 @@ func (o *consoleOps) Do(ctx context.Context, a console.Act, seq uint64) (console
 }
 
 // Republish implements console.Operations.
-func (o *consoleOps) Republish(ctx context.Context, letter uint64, body []byte, by, note string) (console.Done, error) {
+func (o *consoleOps) Republish(ctx context.Context, a console.LetterAct) (console.Done, error) {
 	var out bytes.Buffer
-	r := &republishing{reason: note, by: by, dlq: o.dlq, out: &out, targets: map[string]target{}}
-	if body != nil {
-		r.jobs = []fixedJob{{body}}
+	r := &republishing{
+		reason: a.Note, by: a.By, replaceTrade: a.ReplaceTrade, dlq: o.dlq, out: &out,
+		chosen: selecting{named: []uint64{a.Letter}}, targets: map[string]target{},
 	}
-	if err := r.run(ctx, []uint64{letter}); err != nil {
+	if a.Body != nil {
+		r.jobs = []fixedJob{{body: a.Body}}
+	}
+	if err := r.run(ctx); err != nil {
 		return console.Done{}, err
 	}
 	return console.Done{OK: true, Text: strings.TrimSpace(out.String())}, nil
 }
 
 // DismissLetter implements console.Operations.
-func (o *consoleOps) DismissLetter(ctx context.Context, letter uint64, by, note string) (console.Done, error) {
+func (o *consoleOps) DismissLetter(ctx context.Context, a console.LetterAct) (console.Done, error) {
 	var out bytes.Buffer
-	if err := o.dlq.dismiss(ctx, &out, []uint64{letter}, deadletter.Dismissal{By: by, Note: note}); err != nil {
+	cmd := &cobra.Command{}
+	cmd.SetOut(&out)
+	if err := o.dlq.dismiss(ctx, cmd, &selecting{named: []uint64{a.Letter}}, deadletter.Dismissal{By: a.By, Note: a.Note}); err != nil {
 		return console.Done{}, err
 	}
 	return console.Done{OK: true, Text: strings.TrimSpace(out.String())}, nil

@@ -58,7 +58,7 @@ or configuration.`,
 		}
 		o.Version, o.Log = readBuild().Version, slog.New(slog.DiscardHandler)
 		if o.verbose {
-			o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+			o.Log = newLogger(config.Log{Level: "debug"}, cmd.ErrOrStderr())
 		}
 		o.Progress = func(jobs int) (step, finish func()) { return newProgress(cmd.ErrOrStderr(), jobs, "capturing") }
 		printed := false

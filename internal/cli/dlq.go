@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,6 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/history"
 )
 
 func newDLQCmd(a *app) *cobra.Command {
@@ -19,7 +21,11 @@ func newDLQCmd(a *app) *cobra.Command {
 		Short: "List jobs that could not be processed, republish or dismiss them",
 		Long: `Jobs that cannot be read, and jobs that contradict the outcome of their trade, are
 dead letters in jobs.dlq_stream, with the reason. No dead letter is changed or
-removed: what an operator does about it is recorded in a message of its own.`,
+removed: what an operator does about it is recorded in a message of its own.
+
+Jobs are decoded as the configuration says. Without --config, jobs.fields and
+jobs.match, they are decoded as the workers do, which note it in the metadata of
+their consumer.`,
 		Example: "  capture-worker dlq list\n  capture-worker dlq show 1",
 		Args:    cobra.NoArgs,
 		RunE:    chooseOne,
@@ -30,24 +36,43 @@ removed: what an operator does about it is recorded in a message of its own.`,
 
 // dlqCmd is what the dlq commands work with.
 type dlqCmd struct {
-	c     config.Config
-	js    jetstream.JetStream
-	store deadletter.Store
-	dec   *capture.Decoder
+	c       config.Config
+	js      jetstream.JetStream
+	store   deadletter.Store
+	mapping capture.Mapping
+	dec     *capture.Decoder
+	letters letterSource
 }
 
-func newDLQ(c config.Config, js jetstream.JetStream, dec *capture.Decoder) *dlqCmd {
-	return &dlqCmd{c: c, js: js, store: deadletter.Store{JS: js, Stream: c.Jobs.DLQStream}, dec: dec}
+// letterSource iterates over dead letters, the oldest first. It may leave out those
+// that the query does not select.
+type letterSource func(ctx context.Context, q letterQuery, each func(history.DeadLetter) error) error
+
+// letterQuery is what a source may leave out by itself; "" is any.
+type letterQuery struct {
+	Trade, Order, Reason string
+	After                uint64 // only those with a sequence above
 }
 
-// withDLQ connects and calls use with the dead-letter queue.
+// withDLQ connects and calls use with the dead-letter queue. If it is not known how
+// the workers decode jobs, that is said.
 func (a *app) withDLQ(cmd *cobra.Command, use func(context.Context, *dlqCmd) error) error {
 	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
-		dec, err := capture.NewDecoder(c.JobMapping())
-		if err != nil {
+		d := &dlqCmd{c: c, js: js, store: deadletter.Store{JS: js, Stream: c.Jobs.DLQStream}}
+		unknown := ""
+		d.mapping, unknown = history.Mapping(ctx, js, c)
+		var err error
+		if d.dec, err = capture.NewDecoder(d.mapping); err != nil {
 			return err
 		}
-		return use(ctx, newDLQ(c, js, dec))
+		d.letters = func(ctx context.Context, q letterQuery, each func(history.DeadLetter) error) error {
+			return history.WalkDeadLetters(ctx, d.store, d.dec, q.After, each)
+		}
+		err = use(ctx, d)
+		if unknown != "" && !noDLQ(err) {
+			fmt.Fprintln(cmd.ErrOrStderr(), unknown)
+		}
+		return err
 	})
 }
 

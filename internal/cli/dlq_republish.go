@@ -16,29 +16,45 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
+	"github.com/capture-worker/capture-worker/internal/printable"
 )
 
 // republishing is one run of dlq republish.
 type republishing struct {
 	fixed, subject, reason, by string
+	file                       fileFlags
+	approval                   approval
+	chosen                     selecting
 	bare, again, dryRun        bool
+	replaceTrade               bool
 
 	dlq     *dlqCmd
+	cmd     *cobra.Command
 	out     io.Writer
+	seqs    []uint64
 	jobs    []fixedJob // of --fixed
+	done    map[uint64]deadletter.Resolution
 	targets map[string]target
 }
 
-const republishLong = `Publishes the jobs of dead letters again. With --fixed the file holds the
-corrected jobs, one for each SEQ and in that order: JSON objects one after the
-other, or CSV with a header. Without it each job is published as received, for
-when the cause is fixed, such as a wrong jobs.fields.
+const republishLong = `Publishes the jobs of dead letters again: those that are named, or the pending ones
+that the filter selects. With --fixed the file holds the corrected jobs, one for
+each SEQ and in that order, in the forms that publish reads. Without it each job is
+published as received, for when the cause is fixed, such as a wrong jobs.fields.
 
-Every job is decoded as a worker does before the first is published. It goes to
-its original subject, with its original headers (--bare omits them) and with
-Capture-DLQ-Sequence. The dead letter stays; who published what, when and why is
-recorded. One that was already republished or dismissed is refused unless --again
-is given.
+Every job is decoded as a worker does before the first is published, and of a
+corrected one the fields that differ are listed. It goes to its original subject,
+with its original headers (--bare omits them), with Capture-DLQ-Sequence and the
+name of the operator, which stand in the trade's history. The dead letter stays;
+who published what, when and why is recorded. One that was already republished or
+dismissed is refused unless --again is given.
+
+A corrected job that names another trade or order than its dead letter is refused
+unless --replace-trade is given. Corrected sums above the original, or above one
+that cannot be read, need --approved-by if they add up to more than approval.above.
+
+What a filter selects is listed first. It is published with --yes, or if an operator
+at a terminal confirms.
 
 The job of a conflict is compared with the outcome of its trade again: if nothing
 has changed, it becomes another dead letter. Dismiss what needs no capture.`
@@ -46,40 +62,55 @@ has changed, it becomes another dead letter. Dismiss what needs no capture.`
 func newDLQRepublishCmd(a *app) *cobra.Command {
 	r := &republishing{targets: map[string]target{}}
 	cmd := &cobra.Command{
-		Use:   "republish SEQ...",
+		Use:   "republish [SEQ...]",
 		Short: "Publish the jobs of dead letters again, corrected",
 		Long:  republishLong,
 		Example: `  capture-worker dlq republish 1 --fixed fixed.json --reason 'amount was a number'
-  capture-worker dlq republish 2 3 --reason 'jobs.fields corrected' --dry-run`,
-		Args: cobra.MinimumNArgs(1),
+  capture-worker dlq republish 2 3 --reason 'jobs.fields corrected' --dry-run
+  capture-worker dlq republish --only missing_field --since 1d --reason 'jobs.fields corrected'
+  capture-worker dlq republish --only missing_field --since 1d --reason 'jobs.fields corrected' --yes`,
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.fixed, "fixed", "", "`file` with the corrected jobs")
+	f.StringVar(&r.fixed, "fixed", "", "`file` with the corrected jobs, or - for standard input")
+	r.file.addFormat(f)
+	r.file.add(f)
 	f.StringVar(&r.subject, "subject", "", "`subject` to publish to, instead of its original one")
 	f.StringVar(&r.reason, "reason", "", "why; required")
 	f.StringVar(&r.by, "by", "", "who, if not the user of this machine")
+	r.approval.add(f)
+	f.BoolVar(&r.replaceTrade, "replace-trade", false, "also if the corrected job names another trade or order")
 	f.BoolVar(&r.bare, "bare", false, "without the headers that the job had")
 	f.BoolVar(&r.again, "again", false, "also dead letters that were already republished or dismissed")
 	f.BoolVar(&r.dryRun, "dry-run", false, "check the jobs and send nothing")
-	addSettings(cmd, "nats", "jobs", "log")
+	r.chosen.add(cmd, "publish")
+	addSettings(cmd, "nats", "jobs", "approval", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
-		seqs, err := sequences(args)
-		if err != nil {
+		if err := r.check(args); err != nil {
 			return err
 		}
-		if err := checkReason(r.reason); err != nil {
-			return err
-		}
-		if r.by, err = actor(r.by); err != nil {
-			return err
-		}
-		r.out = cmd.OutOrStdout()
+		r.cmd, r.out = cmd, cmd.OutOrStdout()
 		return a.withDLQ(cmd, func(ctx context.Context, d *dlqCmd) error {
 			r.dlq = d
-			return r.run(ctx, seqs)
+			return r.run(ctx)
 		})
 	})
 	return cmd
+}
+
+func (r *republishing) check(args []string) (err error) {
+	if err := r.chosen.check(args); err != nil {
+		return err
+	}
+	if r.fixed != "" && r.chosen.byFilter() {
+		return usageError("--fixed has a job for each dead letter that is named: name them by their sequence")
+	}
+	if err := checkReason(r.reason); err != nil {
+		return err
+	}
+	if r.by, err = actor(r.by); err != nil {
+		return err
+	}
+	return r.approval.check(r.by)
 }
 
 // reply is a job that is ready to be published for a dead letter.
@@ -92,56 +123,100 @@ type reply struct {
 	after  uint64 // the sequence as which it was published before
 }
 
-func (r *republishing) run(ctx context.Context, seqs []uint64) error {
-	if r.fixed != "" {
-		var err error
-		if r.jobs, err = readFixed(r.fixed, r.dlq.dec, len(seqs)); err != nil {
-			return fmt.Errorf("nothing was sent: %w", err)
-		}
-	}
-	done, err := r.dlq.store.Resolutions(ctx)
-	if err != nil {
+func (r *republishing) run(ctx context.Context) (err error) {
+	if r.done, err = r.dlq.store.Resolutions(ctx); err != nil {
 		return err
 	}
-	replies := make([]reply, 0, len(seqs))
-	for i, seq := range seqs {
-		if what := resolved(done[seq]); what != "" && !r.again {
-			return fmt.Errorf("nothing was sent: letter %d was %s; add --again to publish its job anyway", seq, what)
-		}
-		rep, err := r.prepare(ctx, i, seq)
-		if err != nil {
+	if r.seqs, err = r.chosen.choose(ctx, r.dlq, r.out); err != nil || len(r.seqs) == 0 {
+		return err
+	}
+	if r.fixed != "" {
+		if r.jobs, err = r.readFixed(ctx, r.cmd.InOrStdin(), r.cmd.ErrOrStderr(), len(r.seqs)); err != nil {
 			return fmt.Errorf("nothing was sent: %w", err)
 		}
-		if before := done[seq].Republished; before != nil {
-			rep.after = before.Seq
-		}
-		replies = append(replies, rep)
 	}
-	for i, rep := range replies {
-		if err := r.send(ctx, rep); err != nil {
-			return fmt.Errorf("%w\n%d of %d letters are done; run the command again, naming the others only", err, i, len(replies))
+	sums, err := r.checkAll(ctx)
+	if err != nil {
+		return fmt.Errorf("nothing was sent: %w", err)
+	}
+	if !r.dryRun {
+		yes, err := r.chosen.confirm(r.cmd, "sent", "Publish the jobs of "+counted(len(r.seqs), "dead letter")+", "+sums.String())
+		if err != nil || !yes {
+			return err
+		}
+	}
+	for i := range r.seqs {
+		rep, err := r.prepare(ctx, i)
+		if err == nil {
+			err = r.send(ctx, rep)
+		}
+		if err != nil {
+			return fmt.Errorf("%w\n%d of %s are done; run the command again, naming the others only", err, i, counted(len(r.seqs), "dead letter"))
 		}
 	}
 	return nil
 }
 
+// checkAll prepares every job, keeps none, and returns their sums. It lists what the
+// corrections change, and refuses sums that need a second operator.
+func (r *republishing) checkAll(ctx context.Context) (*jobfile.Sums, error) {
+	var all, larger jobfile.Sums
+	for i := range r.seqs {
+		rep, err := r.prepare(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		all.Add(rep.job.Amount, 1)
+		if r.jobs == nil {
+			continue
+		}
+		r.writeDifference(rep.letter, rep)
+		if err := r.checkReplaced(rep.letter, rep.job); err != nil {
+			return nil, err
+		}
+		if r.larger(rep.letter, rep.job) {
+			larger.Add(rep.job.Amount, 1)
+		}
+	}
+	missing, err := r.approval.missing(r.dlq.c, "sums above the original: "+larger.String(), &larger)
+	switch {
+	case err != nil || missing == "":
+		return &all, err
+	case r.dryRun:
+		fmt.Fprintln(r.out, missing)
+		return &all, nil
+	}
+	return nil, usageError("%s", missing)
+}
+
 // prepare decodes what is to be sent for a dead letter, as a worker would.
-func (r *republishing) prepare(ctx context.Context, i int, seq uint64) (reply, error) {
+func (r *republishing) prepare(ctx context.Context, i int) (reply, error) {
+	seq := r.seqs[i]
+	done := r.done[seq]
+	if what := resolved(done); what != "" && !r.again {
+		return reply{}, fmt.Errorf("letter %d was %s; add --again to publish its job anyway", seq, what)
+	}
 	l, err := r.dlq.store.Get(ctx, seq)
 	if err != nil {
 		return reply{}, err
 	}
 	rep := reply{letter: l, header: l.Header, body: l.Body}
+	if done.Republished != nil {
+		rep.after = done.Republished.Seq
+	}
 	if r.bare {
 		rep.header = nats.Header{}
 	}
 	advice := "give the corrected job with --fixed"
 	if r.jobs != nil {
 		rep.body = r.jobs[i].body
+		if r.jobs[i].header != nil {
+			rep.header = r.jobs[i].header
+		}
 		advice = "correct the file; if the headers are what is wrong, leave them out with --bare"
 	}
 	if rep.job, err = r.dlq.dec.Decode(rep.header, rep.body); err != nil {
-		return reply{}, fmt.Errorf("letter %d: the job is malformed: %s; %s", seq, jobfile.Reason(err), advice)
+		return reply{}, fmt.Errorf("letter %d: the job is malformed: %s; %s", seq, printable.Line(jobfile.Reason(err)), advice)
 	}
 	rep.to, err = r.target(ctx, l.Subject)
 	return rep, err
@@ -158,7 +233,7 @@ func (r *republishing) target(ctx context.Context, subject string) (target, erro
 	if err := checkSubject(subject, r.dlq.c.Jobs); err != nil {
 		return target{}, err
 	}
-	t, err := findTarget(ctx, r.dlq.js, r.dlq.c, subject, false)
+	t, err := findTarget(ctx, r.dlq.js, r.dlq.c, subject)
 	r.targets[subject] = t
 	return t, err
 }
@@ -179,19 +254,23 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 	}
 	msg.Header.Set(deadletter.HeaderDLQStream, r.dlq.store.Stream)
 	msg.Header.Set(deadletter.HeaderDLQSequence, strconv.FormatUint(rep.letter.Seq, 10))
+	msg.Header.Set(deadletter.HeaderPublishedBy, r.by)
 	sum := sha256.Sum256(rep.body)
 	id := fmt.Sprintf("%s-%d-%s", r.dlq.store.Stream, rep.letter.Seq, hex.EncodeToString(sum[:8]))
 	if rep.after > 0 { // or the stream would treat it as a duplicate of that one
 		id += fmt.Sprintf("-after-%d", rep.after)
 	}
 	ack, err := r.dlq.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(rep.to.stream))
+	if deadletter.TooLarge(err) {
+		return fmt.Errorf("letter %d, trade %s: the job is too large with what is added to its headers: leave its own out with --bare: %w", rep.letter.Seq, rep.job.TradeID, err)
+	}
 	if err != nil {
 		return fmt.Errorf("letter %d, trade %s: not acknowledged as stored: %w", rep.letter.Seq, rep.job.TradeID, err)
 	}
 	err = r.dlq.store.Republished(ctx, deadletter.Republication{
 		Letter: rep.letter.Seq, TradeID: rep.job.TradeID, Amount: rep.job.Amount.Number(), Money: rep.job.Amount.Currency(),
 		Fixed: r.jobs != nil, Subject: rep.to.subject, Stream: rep.to.stream, Seq: ack.Sequence,
-		By: r.by, Note: r.reason, Time: time.Now().UTC(),
+		By: r.by, Note: r.reason, ApprovedBy: r.approval.by, Time: time.Now().UTC(),
 	})
 	if err != nil {
 		return fmt.Errorf("the job of letter %d is published (sequence %d of %s), but the record of it failed: %w", rep.letter.Seq, ack.Sequence, rep.to.stream, err)

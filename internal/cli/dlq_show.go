@@ -7,14 +7,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
+	"github.com/capture-worker/capture-worker/internal/printable"
 )
 
 // showTime is the layout of times in what is shown of a dead letter.
@@ -42,8 +41,7 @@ func newDLQShowCmd(a *app) *cobra.Command {
 				return err
 			}
 			if body {
-				_, err := cmd.OutOrStdout().Write(l.Body)
-				return err
+				return writeBody(cmd.OutOrStdout(), l.Body)
 			}
 			done, err := d.store.Resolutions(ctx)
 			if err != nil {
@@ -56,39 +54,48 @@ func newDLQShowCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-func (d *dlqCmd) show(w io.Writer, l deadletter.Message, done deadletter.Resolution) {
-	fmt.Fprintf(w, "letter   %d, stored %s UTC\n", l.Seq, l.Stored.UTC().Format(showTime))
-	fmt.Fprintf(w, "reason   %s\n", l.Reason)
-	fmt.Fprintf(w, "what     %s\n", history.Detail(l))
-	fmt.Fprintf(w, "came     on %s, sequence %d of stream %s\n", l.Subject, l.Sequence, l.Stream)
-	if job, err := d.job(l); err != nil {
-		fmt.Fprintf(w, "today    still unreadable: %s\n", jobfile.Reason(err))
-		if trade, order := d.dec.Hint(l.Header, l.Body); trade != "" || order != "" {
-			fmt.Fprintf(w, "about    probably trade %s, order %s\n", orDash(trade), orDash(order))
-		}
-	} else {
-		fmt.Fprintf(w, "today    a valid job for trade %s, %s\n", job.TradeID, job.Amount)
+// writeBody writes the job's bytes as they are, but for a terminal, which they could
+// control.
+func writeBody(w io.Writer, body []byte) error {
+	if !isTerminal(w) {
+		w = printable.Unwrap(w)
 	}
-	if r := done.Republished; r != nil {
-		fmt.Fprintf(w, "done     republished %s UTC by %s (%s): trade %s, %s %s, sequence %d of stream %s\n",
-			r.Time.UTC().Format(showTime), r.By, r.Note, r.TradeID, r.Amount, r.Money, r.Seq, r.Stream)
-	}
-	if r := done.Dismissed; r != nil {
-		fmt.Fprintf(w, "done     dismissed %s UTC by %s (%s)\n", r.Time.UTC().Format(showTime), r.By, r.Note)
-	}
-	for _, name := range slices.Sorted(maps.Keys(l.Header)) {
-		fmt.Fprintf(w, "header   %s: %s\n", printable([]byte(name)), printable([]byte(strings.Join(l.Header[name], ", "))))
-	}
-	fmt.Fprintf(w, "\n%s\n", printable(l.Body))
+	_, err := w.Write(body)
+	return err
 }
 
-// printable quotes text that contains control characters: the bytes come from
-// untrusted clients and would control the terminal.
-func printable(b []byte) string {
-	if utf8.Valid(b) && !slices.ContainsFunc([]rune(string(b)), func(r rune) bool {
-		return !unicode.IsGraphic(r) && r != '\n' && r != '\t' && r != '\r'
-	}) {
-		return string(b)
+// bodyMark begins each line of a job, so that none can be taken for a line of ours.
+const bodyMark = "  | "
+
+func (d *dlqCmd) show(w io.Writer, l deadletter.Message, done deadletter.Resolution) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-8s %s\n", name, printable.Line(fmt.Sprintf(format, args...)))
 	}
-	return fmt.Sprintf("%q", b)
+	line("letter", "%d, stored %s UTC", l.Seq, l.Stored.UTC().Format(showTime))
+	line("reason", "%s", l.Reason)
+	line("what", "%s", history.Detail(l))
+	line("came", "on %s, sequence %d of stream %s", l.Subject, l.Sequence, l.Stream)
+	if job, err := d.job(l); err != nil {
+		line("today", "still unreadable: %s", jobfile.Reason(err))
+		if trade, order := d.dec.Hint(l.Header, l.Body); trade != "" || order != "" {
+			line("about", "probably trade %s, order %s", orDash(trade), orDash(order))
+		}
+	} else {
+		line("today", "a valid job for trade %s, %s", job.TradeID, job.Amount)
+	}
+	if r := done.Republished; r != nil {
+		approved := ""
+		if r.ApprovedBy != "" {
+			approved = ", approved by " + r.ApprovedBy
+		}
+		line("done", "republished %s UTC by %s%s (%s): trade %s, %s %s, sequence %d of stream %s",
+			r.Time.UTC().Format(showTime), r.By, approved, r.Note, r.TradeID, r.Amount, r.Money, r.Seq, r.Stream)
+	}
+	if r := done.Dismissed; r != nil {
+		line("done", "dismissed %s UTC by %s (%s)", r.Time.UTC().Format(showTime), r.By, r.Note)
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Header)) {
+		line("header", "%s: %s", name, strings.Join(l.Header[name], ", "))
+	}
+	fmt.Fprintf(w, "\n%s", printable.Block(l.Body, bodyMark))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/printable"
 )
 
 func newLaneCmd(a *app) *cobra.Command {
@@ -179,7 +180,7 @@ func printLanes(w io.Writer, rows []laneRow, output string) error {
 			left := time.Duration(r.PausedFor) * time.Second
 			state = fmt.Sprintf("paused until %s UTC (%s left)", r.PausedUntil.Format(time.DateTime), left)
 		}
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%s\t%s\t%s\n", r.Lane, r.Weight, r.Ready, r.Delivered, state, r.Consumer, strings.Join(r.Subjects, " "))
+		fmt.Fprint(table, printable.Row(r.Lane, r.Weight, r.Ready, r.Delivered, state, r.Consumer, strings.Join(r.Subjects, " ")))
 	}
 	return table.Flush()
 }

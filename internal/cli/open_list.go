@@ -6,12 +6,18 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/history"
+	"github.com/capture-worker/capture-worker/internal/printable"
+	"github.com/capture-worker/capture-worker/internal/records"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
@@ -35,26 +41,113 @@ type openLine struct {
 }
 
 // listOpen prints the trades that are open longer than the filter allows, or else
-// longer than worker.attention_after, in the order of the ledger.
-func listOpen(ctx context.Context, o *ledgerDeps, w io.Writer, filter reconcile.ParkedFilter, output string) error {
+// longer than worker.attention_after. Which may be, the records tell, or the newest
+// events of the ledger; whether one is, its own events.
+func listOpen(ctx context.Context, o *ledgerDeps, found *lookup, w io.Writer, filter reconcile.ParkedFilter, output string, p paging) error {
 	filter.OlderThan = cmp.Or(filter.OlderThan, o.c.Worker.AttentionAfter)
 	list := newOpenList(w, output, filter.OlderThan)
 	now := time.Now()
-	for id, err := range o.ledger.Trades(ctx, ledger.Filter{}) {
+	candidates, note, err := found.open(ctx, now.Add(-filter.OlderThan), p.after)
+	if err != nil {
+		return err
+	}
+	listed, last, next := 0, "", ""
+	for candidate, err := range candidates {
 		var trade ledger.Trade
 		if err == nil {
-			trade, err = o.ledger.Load(ctx, id)
+			trade, err = o.ledger.Load(ctx, candidate.TradeID)
 		}
 		if err != nil {
 			return err
 		}
-		if found, open := openFor(trade, now, o.recorder.Policy); open && filter.Matches(found.ParkedTrade, now) {
-			if err := list.add(found); err != nil {
-				return err
+		opened, open := openFor(trade, now, o.recorder.Policy)
+		if !open || !filter.Matches(opened.ParkedTrade, now) {
+			continue
+		}
+		if p.limit > 0 && listed == p.limit {
+			next = last
+			break
+		}
+		if err := list.add(opened); err != nil {
+			return err
+		}
+		listed, last = listed+1, candidate.position
+	}
+	if err := list.end(); err != nil {
+		return err
+	}
+	if note != "" {
+		found.warn(note)
+	}
+	if next != "" {
+		found.warn(p.more(next))
+	}
+	return nil
+}
+
+// open returns the trades that may be open since before a time, and what was looked
+// at.
+func (l *lookup) open(ctx context.Context, before time.Time, after string) (iter.Seq2[listedTrade, error], string, error) {
+	if l.store != nil {
+		walk, err := l.openRecords(ctx, before, after)
+		return walk, l.asOf(), err
+	}
+	among, err := l.recent(ctx, ledger.MaxTail)
+	if err != nil {
+		return nil, "", err
+	}
+	trades, err := fromPosition(mayBeOpen(among.events, before), after)
+	return func(yield func(listedTrade, error) bool) {
+		for _, t := range trades {
+			if !yield(listedTrade{reconcile.ParkedTrade{TradeID: t.id}, strconv.FormatUint(t.seq, 10)}, nil) {
+				return
 			}
 		}
+	}, among.note(), err
+}
+
+// mayBeOpen returns the trades that may be open since before a time, judged by some
+// of the ledger's events, the newest first: those whose last event is no outcome,
+// but for those whose first call is newer.
+func mayBeOpen(events []ledger.Entry, before time.Time) []recentTrade {
+	var trades []recentTrade
+	seen, younger := map[string]bool{}, map[string]bool{}
+	for _, e := range events {
+		id := e.Event.TradeID
+		if !seen[id] && !e.Event.Type.Outcome() && e.Event.Type != capture.Dismissed {
+			trades = append(trades, recentTrade{id, e.Seq})
+		}
+		seen[id] = true
+		if e.Event.Type == capture.Attempted && e.Event.Call <= 1 && e.Stored.After(before) {
+			younger[id] = true
+		}
 	}
-	return list.end()
+	return slices.DeleteFunc(trades, func(t recentTrade) bool { return younger[t.id] })
+}
+
+// openRecords yields the open trades of the records: those without an outcome, then
+// failed ones that a notification contradicts.
+func (l *lookup) openRecords(ctx context.Context, before time.Time, after string) (iter.Seq2[listedTrade, error], error) {
+	kinds := []string{records.CaseOpen, records.CaseContradicted}
+	position := ""
+	if after != "" {
+		var kind string
+		if kind, position, _ = strings.Cut(after, "."); !slices.Contains(kinds, kind) {
+			return nil, badPosition(after)
+		}
+		kinds = kinds[slices.Index(kinds, kind):]
+	}
+	return func(yield func(listedTrade, error) bool) {
+		for _, kind := range kinds {
+			q := records.CaseQuery{Kind: kind, OpenedBefore: before, ByAge: true}
+			for t, err := range l.cases(ctx, q, position) {
+				if !yield(listedTrade{reconcile.ParkedTrade{TradeID: t.Key}, kind + "." + q.After(t)}, err) || err != nil {
+					return
+				}
+			}
+			position = ""
+		}
+	}, nil
 }
 
 // openFor returns the trade if it is open: it has no outcome, or a failed one that
@@ -118,8 +211,8 @@ func openTable(w io.Writer, olderThan time.Duration) openList {
 				fmt.Fprintln(t, "TRADE\tORDER\tAMOUNT\tOPEN SINCE (UTC)\tCAPTURE BEFORE (UTC)\tWHY\tNEXT")
 			}
 			money.Add(o.Amount)
-			_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", o.TradeID, orDash(o.OrderID), amountOrDash(o.Amount),
-				o.Since.UTC().Format(time.DateTime), timeOrDash(o.Deadline), o.why, o.next)
+			_, err := fmt.Fprint(t, printable.Row(o.TradeID, orDash(o.OrderID), amountOrDash(o.Amount),
+				o.Since.UTC().Format(time.DateTime), timeOrDash(o.Deadline), o.why, o.next))
 			return err
 		},
 		end: func() error {

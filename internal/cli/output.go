@@ -10,6 +10,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"github.com/capture-worker/capture-worker/internal/printable"
 )
 
 // writeJSON writes one indented JSON document.
@@ -27,13 +29,11 @@ func jsonLines(w io.Writer) *json.Encoder {
 	return enc
 }
 
-// safeCells escapes texts that a spreadsheet would treat as a formula: a cell that
-// begins like one gets an apostrophe.
+// safeCells makes texts the cells of a CSV: none is treated as a formula, and each
+// is one line.
 func safeCells(cells ...string) []string {
 	for i, cell := range cells {
-		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-			cells[i] = "'" + cell
-		}
+		cells[i] = printable.Cell(cell)
 	}
 	return cells
 }
@@ -56,7 +56,7 @@ func newProgress(w io.Writer, total int, what string) (step, finish func()) {
 		return func() {}, func() {}
 	}
 	bar := progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetWriter(printable.Unwrap(w)),
 		progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(),
 		progressbar.OptionThrottle(100*time.Millisecond),
@@ -75,6 +75,6 @@ func ownLine(w io.Writer, text string) {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := printable.Unwrap(w).(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

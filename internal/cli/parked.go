@@ -33,8 +33,11 @@ and why.`,
 	return cmd
 }
 
-// parkedFlags are the filter of the parked commands.
-type parkedFlags struct {
+// caseFlags are the filter of commands about what needs an operator: parked trades or
+// dead letters.
+type caseFlags struct {
+	what                       string   // "trades parked"
+	reasons                    []string // that there are
 	reasonFlag                 string
 	reason, currency, min, max string
 	olderThan                  time.Duration
@@ -43,24 +46,24 @@ type parkedFlags struct {
 
 // add adds the flags of the filter. reasonFlag is the name of the one for the
 // reason of parking: "only" if --reason is the reason of the operator.
-func (f *parkedFlags) add(cmd *cobra.Command, reasonFlag string) {
+func (f *caseFlags) add(cmd *cobra.Command, reasonFlag string) {
 	fs := cmd.Flags()
 	f.reasonFlag = "--" + reasonFlag
-	fs.StringVar(&f.reason, reasonFlag, "", "only trades parked for this `reason`, such as unresolved")
-	addDuration(fs, &f.olderThan, "older-than", 0, "only trades parked at least so long ago, such as 24h or 7d")
+	fs.StringVar(&f.reason, reasonFlag, "", "only "+f.what+" for this `reason`, such as "+f.reasons[len(f.reasons)-1])
+	addDuration(fs, &f.olderThan, "older-than", 0, "only "+f.what+" at least so long ago, such as 24h or 7d")
 	fs.StringVar(&f.currency, "currency", "", "only this currency, such as EUR")
 	fs.StringVar(&f.min, "amount-min", "", "only amounts from this one on; needs --currency")
 	fs.StringVar(&f.max, "amount-max", "", "only amounts up to this one; needs --currency")
 }
 
-func (f *parkedFlags) set() bool {
+func (f *caseFlags) set() bool {
 	return f.reason != "" || f.olderThan != 0 || f.currency != "" || f.min != "" || f.max != ""
 }
 
-func (f *parkedFlags) filter() (reconcile.ParkedFilter, error) {
+func (f *caseFlags) filter() (reconcile.ParkedFilter, error) {
 	filter := reconcile.ParkedFilter{Reason: f.reason, OlderThan: f.olderThan, Currency: f.currency, Dismissed: f.dismissed}
-	if reasons := capture.ParkedReasons(); f.reason != "" && !slices.Contains(reasons, f.reason) {
-		return filter, usageError("%s is %q: no trade is parked for this reason; the reasons are %s", f.reasonFlag, f.reason, strings.Join(reasons, ", "))
+	if f.reason != "" && !slices.Contains(f.reasons, f.reason) {
+		return filter, usageError("%s is %q: there are no %s for this reason; the reasons are %s", f.reasonFlag, f.reason, f.what, strings.Join(f.reasons, ", "))
 	}
 	if _, err := capture.ParseAmount("1", f.currency); f.currency != "" && err != nil {
 		return filter, usageError("--currency is %q: not an ISO 4217 code in upper case, such as EUR", f.currency)
@@ -93,6 +96,7 @@ type ledgerDeps struct {
 	c        config.Config
 	js       jetstream.JetStream
 	ledger   ledger.Ledger
+	cases    *ledger.Cases
 	recorder *reconcile.Recorder
 	query    reconcile.Query
 }
@@ -104,10 +108,10 @@ func (a *app) withLedger(cmd *cobra.Command, use func(context.Context, *ledgerDe
 		if _, err := js.Stream(ctx, c.Ledger.Stream); errors.Is(err, jetstream.ErrStreamNotFound) {
 			return fmt.Errorf("stream %s: %w", c.Ledger.Stream, err)
 		}
-		l := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream})
+		l := ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream, Source: c.Ledger.Source})
 		// The command prints its results; only errors are logged.
 		recorder := service.NewRecorder(c, l, newLogger(quietLog(c), cmd.ErrOrStderr()))
-		o := &ledgerDeps{c: c, js: js, ledger: l, recorder: recorder}
+		o := &ledgerDeps{c: c, js: js, ledger: l, cases: l.Cases(c.Ledger.Cases), recorder: recorder}
 		if len(needs) > 0 {
 			client, err := service.NewGateway(c, readBuild().Version)
 			if err != nil {

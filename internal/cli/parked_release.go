@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
@@ -26,14 +27,15 @@ Exit codes: 0 all released or settled; 1 it failed or was aborted; 2 wrong usage
 or configuration; 3 some were refused.`
 
 func newParkedReleaseCmd(a *app) *cobra.Command {
-	var f parkedFlags
+	f := caseFlags{what: "trades parked", reasons: capture.ParkedReasons()}
 	s := &sendingBack{
 		verb: "release", done: "released", noun: "parked trade", filters: "--only",
-		selects: func(ctx context.Context, recorder *reconcile.Recorder) (iter.Seq2[reconcile.ParkedTrade, error], error) {
+		selects: func(ctx context.Context, o *ledgerDeps) (iter.Seq2[reconcile.ParkedTrade, error], error) {
 			filter, err := f.filter()
-			return recorder.Parked(ctx, filter), err
+			return o.recorder.Parked(ctx, o.mayBeParked(ctx), filter), err
 		},
-		fill: func(r *reconcile.Releaser) { r.Dismissed = f.dismissed },
+		behind: func(ctx context.Context, o *ledgerDeps) string { return o.casesBehind(ctx) },
+		fill:   func(r *reconcile.Releaser) { r.Dismissed = f.dismissed },
 	}
 	cmd := &cobra.Command{
 		Use:   "release [TRADE...]",

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/config"
@@ -72,7 +74,7 @@ func newPublishCmd(a *app) *cobra.Command {
 	p.file.add(f)
 	f.BoolVar(&p.skipBad, "skip-bad", false, "send the good rows although there are bad ones")
 	f.BoolVar(&p.dryRun, "dry-run", false, "check the rows and send nothing")
-	f.BoolVar(&p.create, "create", false, "create the streams and the consumer where they are missing, as run does")
+	f.BoolVar(&p.create, "create", false, "create what is missing of the streams and consumers, the ledger included, as run does")
 	f.BoolVar(&p.yes, "yes", false, "do not ask, whatever the sums are")
 	addSettings(cmd, "nats", "jobs", "publish", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
@@ -162,7 +164,8 @@ func (p *publishing) note(text string) {
 }
 
 func (p *publishing) send(ctx context.Context, in *jobfile.Input, found *jobfile.Found) error {
-	conn, err := service.Connect(ctx, p.c, newToolLogger(p.c, p.cmd.ErrOrStderr()))
+	log := newToolLogger(p.c, p.cmd.ErrOrStderr())
+	conn, err := service.Connect(ctx, p.c, log)
 	if err != nil {
 		return err
 	}
@@ -171,7 +174,12 @@ func (p *publishing) send(ctx context.Context, in *jobfile.Input, found *jobfile
 	if err != nil {
 		return err
 	}
-	to, err := findTarget(ctx, js, p.c, p.subject, p.create)
+	if p.create {
+		if err := p.createStreams(ctx, js, log); err != nil {
+			return fmt.Errorf("nothing was sent: %w", natsconn.Explain(conn.Conn, err))
+		}
+	}
+	to, err := findTarget(ctx, js, p.c, p.subject)
 	if errors.Is(err, errNoTarget) {
 		err = fmt.Errorf("%w, or add --create", err)
 	}
@@ -195,6 +203,13 @@ func (p *publishing) send(ctx context.Context, in *jobfile.Input, found *jobfile
 			err, s.sent.Load(), found.Good, to.memory.Round(time.Second))
 	}
 	return badRows(found)
+}
+
+// createStreams creates what is missing, and never alters what it finds.
+func (p *publishing) createStreams(ctx context.Context, js jetstream.JetStream, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return service.CreateStreams(ctx, p.c, js, log)
 }
 
 // badRows is how bad rows that did not stop the work end it.

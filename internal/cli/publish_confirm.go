@@ -16,12 +16,12 @@ import (
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 )
 
-var errDeclined = errors.New("nothing was sent: the sums were not confirmed")
+var errDeclined = errors.New("nothing was done: the question was not answered with yes")
 
 // confirm asks an operator at a terminal before sums above publish.ask_above
 // are sent. A script is not asked: it gives its limits itself.
 func (p *publishing) confirm(path string, found *jobfile.Found) error {
-	above, err := sumsAbove(p.c.Publish.AskAbove, found)
+	above, err := sumsAbove("publish.ask_above", p.c.Publish.AskAbove, &found.Sums)
 	if err != nil || len(above) == 0 || p.yes || path == "-" || !stdinIsTerminal(p.cmd.InOrStdin()) {
 		return err
 	}
@@ -29,14 +29,14 @@ func (p *publishing) confirm(path string, found *jobfile.Found) error {
 		counted(found.Good, "capture"), &found.Sums, strings.Join(above, ", ")))
 }
 
-// sumsAbove lists the sums that are above their limit.
-func sumsAbove(limits map[string]string, found *jobfile.Found) (above []string, err error) {
+// sumsAbove lists the limits, those of a setting, that the sums are above.
+func sumsAbove(key string, limits map[string]string, sums *jobfile.Sums) (above []string, err error) {
 	for _, code := range slices.Sorted(maps.Keys(limits)) {
 		limit, err := capture.ParseAmount(limits[code], strings.ToUpper(code)) // viper takes the case of names away
 		if err != nil {
-			return nil, fmt.Errorf("publish.ask_above: %w", err)
+			return nil, fmt.Errorf("%s: %w", key, err)
 		}
-		if found.Sums.Above(limit) {
+		if sums.Above(limit) {
 			above = append(above, "more than "+limit.String())
 		}
 	}

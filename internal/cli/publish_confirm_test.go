@@ -35,7 +35,7 @@ func TestSumsAboveTheirLimits(t *testing.T) {
 		{map[string]string{"eur": "100"}, []string{"more than 100.00 EUR"}}, // as viper leaves the name
 		{map[string]string{"EUR": "100.01", "JPY": "499", "USD": "1"}, []string{"more than 499 JPY"}},
 	} {
-		above, err := sumsAbove(tt.limits, found)
+		above, err := sumsAbove("publish.ask_above", tt.limits, &found.Sums)
 		if err != nil || !slices.Equal(above, tt.want) {
 			t.Errorf("%v: %q, %v; want %q", tt.limits, above, err, tt.want)
 		}

@@ -12,9 +12,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
-	"github.com/capture-worker/capture-worker/internal/jobstream"
-	"github.com/capture-worker/capture-worker/internal/preflight"
-	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
@@ -44,17 +41,10 @@ func checkSubject(name string, jobs config.Jobs) error {
 	return usageError("--subject is %q: no worker reads it, for jobs.subjects is %s; choose a subject of these", name, strings.Join(jobs.Subjects, ","))
 }
 
-// findTarget looks for the stream of the jobs. It creates it, with its
-// consumer and the stream of dead letters, only when asked to, and as run
-// would. It never alters what it finds.
-func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, name string, create bool) (target, error) {
+// findTarget looks for the stream of the jobs.
+func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, name string) (target, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	if create {
-		if _, err := jobstream.Ensure(ctx, js, service.Streams(c)); err != nil {
-			return target{}, preflight.ExplainOverlap(ctx, c, js, err)
-		}
-	}
 	stream, err := js.Stream(ctx, c.Jobs.Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return target{}, fmt.Errorf("there is no stream %s; %w", c.Jobs.Stream, errNoTarget)

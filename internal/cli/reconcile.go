@@ -22,6 +22,7 @@ type reconciling struct {
 	options                     jobfile.Options
 	orders                      map[string]string // the trades of the orders in the input that name none
 	input, since, output, state string
+	metrics                     string
 	all, write, audit           bool
 	verbose, quiet, restart     bool
 	skipBad                     bool
@@ -63,6 +64,9 @@ Trades about which the gateway tells nothing are unknown, and it goes on past
 them. While the gateway tells nothing about any trade it waits, says so on
 standard error, and after --give-up (15m) prints what it has learned, the rest as
 unknown, and breaks off. What is done is kept then too.
+
+With --metrics-file the result is written for Prometheus when the run is over, so
+that an alert shows a run with differences and one that has not come.
 
 Exit codes: 0 all agreed; 1 it failed or broke off; 2 wrong usage or
 configuration; 3 it found differences, bad rows or, with --audit, broken rules.
@@ -113,6 +117,7 @@ func (r *reconciling) flags(cmd *cobra.Command) {
 	addDuration(f, &r.giveUp, "give-up", reconcile.DefaultBatchGiveUp, "how long to wait for a gateway that gives no useful answers")
 	f.IntVar(&r.concurrency, "concurrency", reconcile.DefaultBatchConcurrency, "trades in flight at a time")
 	f.StringVar(&r.state, "state", "", "`file` that keeps what is done; by default one of its own for each question, in the user's cache")
+	f.StringVar(&r.metrics, "metrics-file", "", "`file` for the textfile collector of the node exporter, such as /var/lib/node_exporter/capture_reconcile.prom")
 	f.BoolVar(&r.restart, "restart", false, "forget what an interrupted run has done")
 }
 
@@ -180,6 +185,11 @@ func (r *reconciling) run(ctx context.Context) error {
 	broken := 0
 	if r.audit {
 		if broken, err = r.auditAll(ctx); err != nil {
+			return err
+		}
+	}
+	if r.metrics != "" {
+		if err := writeMetrics(r.metrics, found, r.bad, broken, time.Now()); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
@@ -130,8 +131,8 @@ func (r *reconciling) printTable(w io.Writer, found *summary) error {
 		if n++; n == 1 {
 			fmt.Fprintln(t, "TRADE\tORDER\tFINDING\tEXPECTED\tLEDGER\tGATEWAY\tWHY")
 		}
-		_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.TradeID, orDash(row.OrderID), row.Finding, amountOrDash(row.Expected),
-			stateText(row.Ledger, row.LedgerAmount), stateText(row.Gateway, row.GatewayAmount), row.Why)
+		_, err := fmt.Fprint(t, printable.Row(row.TradeID, orDash(row.OrderID), row.Finding, amountOrDash(row.Expected),
+			stateText(row.Ledger, row.LedgerAmount), stateText(row.Gateway, row.GatewayAmount), row.Why))
 		return err
 	})
 	if err != nil {

@@ -43,8 +43,8 @@ func newRetryCmd(a *app) *cobra.Command {
 	var f retryFlags
 	s := &sendingBack{
 		verb: "retry", done: "retried", noun: "failed trade", filters: "--reason-code",
-		selects: func(ctx context.Context, recorder *reconcile.Recorder) (iter.Seq2[reconcile.ParkedTrade, error], error) {
-			return recorder.Failed(ctx, f.filter), nil
+		selects: func(ctx context.Context, o *ledgerDeps) (iter.Seq2[reconcile.ParkedTrade, error], error) {
+			return o.recorder.Failed(ctx, f.filter), nil
 		},
 		fill: func(r *reconcile.Releaser) { r.Retry, r.Before = true, f.until },
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/internal/tracing"
 )
 
@@ -43,6 +44,9 @@ func Main(version string) int {
 // run runs one command line and returns its exit code. It ends early when ctx
 // does.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// What is printed comes from other programs too: no text of theirs may control
+	// the terminal.
+	stdout, stderr = printable.NewWriter(stdout), printable.NewWriter(stderr)
 	a := &app{}
 	root := newRootCmd(a)
 	root.SetArgs(args)
@@ -126,12 +130,21 @@ func newLogger(c config.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
 	// Validate accepts only names that slog knows.
 	_ = level.UnmarshalText([]byte(c.Level))
-	o := &slog.HandlerOptions{Level: level}
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: formatDuration}
 	var handler slog.Handler = slog.NewTextHandler(w, o)
 	if c.Format == "json" {
 		handler = slog.NewJSONHandler(w, o)
 	}
 	return slog.New(tracing.LogHandler(handler))
+}
+
+// formatDuration writes a duration with its unit ("1.5s"): slog's JSON handler
+// would write a bare number of nanoseconds.
+func formatDuration(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // newToolLogger returns the logger of a command other than run: it logs warnings

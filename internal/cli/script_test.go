@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,6 +66,11 @@ func fillLedger(ts *testscript.TestScript, neg bool, args []string) {
 	defer cancel()
 	_, err := ledger.EnsureStream(ctx, js, ledger.StreamConfig{})
 	ts.Check(err)
+	_, err = ledger.EnsureCases(ctx, js, ledger.StreamConfig{})
+	ts.Check(err)
+	info, _, err := ledger.InspectCases(ctx, js, ledger.StreamConfig{})
+	ts.Check(err)
+	cases := info.State.Msgs
 	book := ledger.NewJetStream(js, ledger.Options{})
 	after := map[string]uint64{}
 	for line := range strings.Lines(ts.ReadFile(args[0])) {
@@ -72,6 +78,15 @@ func fillLedger(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(json.Unmarshal([]byte(line), &e))
 		after[e.TradeID], err = book.Append(ctx, e, after[e.TradeID])
 		ts.Check(err)
+		if slices.Contains(ledger.CaseTypes(), e.Type) {
+			cases++
+		}
+	}
+	if !processtest.Comes(processtest.Patience, func() bool {
+		info, _, err := ledger.InspectCases(ctx, js, ledger.StreamConfig{})
+		return err == nil && info.State.Msgs >= cases
+	}) {
+		ts.Fatalf("the cases are not copied from the ledger")
 	}
 }
 

@@ -14,6 +14,10 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/history"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
@@ -23,13 +27,16 @@ type sendingBack struct {
 	verb, done, noun string // release, released, parked trade
 	filters          string // the flags that select, for messages
 	why, by, subject string
+	approval         approval
 	dryRun, yes      bool
 	rate             float64
 	canary           int
 	patience         time.Duration
 
 	// selects lists the trades of the filter.
-	selects func(context.Context, *reconcile.Recorder) (iter.Seq2[reconcile.ParkedTrade, error], error)
+	selects func(context.Context, *ledgerDeps) (iter.Seq2[reconcile.ParkedTrade, error], error)
+	// behind returns a warning if trades may be missing in the list; nil if none can.
+	behind func(context.Context, *ledgerDeps) string
 	// fill completes the releaser from the flags of the command.
 	fill func(*reconcile.Releaser)
 
@@ -43,6 +50,7 @@ func (s *sendingBack) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.why, "reason", "", "why; required")
 	f.StringVar(&s.by, "by", "", "who, if not the user of this machine")
+	s.approval.add(f)
 	f.BoolVar(&s.dryRun, "dry-run", false, "report what would be done, and write nothing")
 	f.BoolVar(&s.yes, "yes", false, s.verb+" what the filter selects; without it they are only listed")
 	f.Float64Var(&s.rate, "rate", 2, "trades per second; 0 is no limit")
@@ -84,6 +92,9 @@ func (s *sendingBack) check(args []string, filtered bool) (err error) {
 	if s.by, err = actor(s.by); err != nil {
 		return err
 	}
+	if err := s.approval.check(s.by); err != nil {
+		return err
+	}
 	return checkTrades(args)
 }
 
@@ -92,7 +103,7 @@ func (s *sendingBack) run(ctx context.Context, ids []string) (err error) {
 		return err
 	}
 	// Before anything is appended: the job must be publishable.
-	if s.to, err = findTarget(ctx, s.o.js, s.o.c, s.subject, false); err != nil {
+	if s.to, err = findTarget(ctx, s.o.js, s.o.c, s.subject); err != nil {
 		return fmt.Errorf("nothing was %s: %w", s.done, err)
 	}
 	byFilter := len(ids) == 0
@@ -101,20 +112,46 @@ func (s *sendingBack) run(ctx context.Context, ids []string) (err error) {
 			return err
 		}
 	}
+	mapping, _ := history.Mapping(ctx, s.o.js, s.o.c) // if the workers' is not known, jobs are of our own shape
 	releaser := &reconcile.Releaser{
-		Recorder: s.o.recorder, Query: s.o.query, By: s.by, Note: s.why,
-		Publish: releasePublisher(s.o.js, s.o.c.JobMapping(), s.to),
+		Recorder: s.o.recorder, Query: s.o.query, By: s.by, Note: s.why, ApprovedBy: s.approval.by,
+		Publish: releasePublisher(s.o.js, mapping, s.to, s.by),
 	}
 	s.fill(releaser)
-	if s.dryRun || byFilter && !s.yes {
-		return s.preview(ctx, releaser, ids)
+	unapproved, err := s.unapproved(ctx, ids)
+	switch {
+	case err != nil:
+		return err
+	case s.dryRun || byFilter && !s.yes:
+		return s.preview(ctx, releaser, ids, unapproved)
+	case unapproved != "":
+		return usageError("nothing was %s: %s", s.done, unapproved)
 	}
 	return s.release(ctx, releaser, ids)
 }
 
+// unapproved returns what a second operator has to approve of the sums that the
+// trades ask for, "" if nothing.
+func (s *sendingBack) unapproved(ctx context.Context, ids []string) (string, error) {
+	if len(s.o.c.Approval.Above) == 0 || s.approval.by != "" {
+		return "", nil
+	}
+	var sums jobfile.Sums
+	for _, id := range ids {
+		trade, err := s.o.ledger.LoadLatest(ctx, capture.TradeKey(id))
+		if err != nil {
+			return "", fmt.Errorf("reading the ledger of trade %s: %w", id, err)
+		}
+		if amount := trade.State().Job.Amount; !amount.IsZero() {
+			sums.Add(amount, 1)
+		}
+	}
+	return s.approval.missing(s.o.c, counted(len(ids), s.noun)+" of "+sums.String(), &sums)
+}
+
 // selected returns the trades of the filter, and prints their sums.
 func (s *sendingBack) selected(ctx context.Context) ([]string, error) {
-	walk, err := s.selects(ctx, s.o.recorder)
+	walk, err := s.selects(ctx, s.o)
 	if err != nil {
 		return nil, err
 	}
@@ -128,11 +165,16 @@ func (s *sendingBack) selected(ctx context.Context) ([]string, error) {
 		money.Add(trade.Amount)
 	}
 	w := s.cmd.ErrOrStderr()
+	if s.behind != nil {
+		if text := s.behind(ctx, s.o); text != "" {
+			fmt.Fprintln(w, text)
+		}
+	}
 	fmt.Fprintf(w, "selected: %s\n", counted(len(ids), s.noun))
 	return ids, printMoney(w, "selected", money)
 }
 
-func (s *sendingBack) preview(ctx context.Context, releaser *reconcile.Releaser, ids []string) error {
+func (s *sendingBack) preview(ctx context.Context, releaser *reconcile.Releaser, ids []string, unapproved string) error {
 	tally := newReleaseTally(s.cmd.OutOrStdout(), true)
 	pace := newPace(s.rate)
 	for _, id := range ids {
@@ -146,6 +188,9 @@ func (s *sendingBack) preview(ctx context.Context, releaser *reconcile.Releaser,
 		tally.add(found)
 	}
 	tally.end()
+	if unapproved != "" {
+		fmt.Fprintln(s.cmd.OutOrStdout(), unapproved)
+	}
 	if s.dryRun {
 		fmt.Fprintln(s.cmd.OutOrStdout(), "nothing was written (--dry-run)")
 	} else {
@@ -191,7 +236,7 @@ func (t *releaseTally) add(r reconcile.Release) {
 		t.money[r.Result] = &reconcile.Money{}
 	}
 	t.money[r.Result].Add(r.Amount)
-	fmt.Fprintf(t.w, "%s  %s  %s: %s\n", r.TradeID, r.Amount, t.word(r.Result), r.Why)
+	fmt.Fprintln(t.w, printable.Line(fmt.Sprintf("%s  %s  %s: %s", r.TradeID, r.Amount, t.word(r.Result), r.Why)))
 }
 
 func (t *releaseTally) word(f reconcile.ReleaseResult) string {
@@ -226,7 +271,7 @@ func (t *releaseTally) asError() error {
 
 // releasePublisher returns what publishes the job of a released trade, encoded as
 // the workers decode it.
-func releasePublisher(js jetstream.JetStream, m capture.Mapping, to target) func(context.Context, capture.Job, string) error {
+func releasePublisher(js jetstream.JetStream, m capture.Mapping, to target, by string) func(context.Context, capture.Job, string) error {
 	return func(ctx context.Context, job capture.Job, id string) error {
 		header, body, err := m.Encode(job, id)
 		if err != nil {
@@ -240,6 +285,7 @@ func releasePublisher(js jetstream.JetStream, m capture.Mapping, to target) func
 			msg.Header[name] = values
 		}
 		msg.Header.Set("Capture-Release", id)
+		msg.Header.Set(deadletter.HeaderPublishedBy, by)
 		_, err = js.PublishMsg(ctx, msg, jetstream.WithMsgID("capture-release-"+id), jetstream.WithExpectStream(to.stream))
 		if err != nil {
 			return fmt.Errorf("not acknowledged as stored on %s: %w", to.subject, err)

@@ -36,6 +36,17 @@ type Act struct {
 	By     string // the authenticated name
 	Note   string // the reason
 	Before time.Time
+	// ApprovedBy is the second operator of an act that needs one.
+	ApprovedBy string
+}
+
+// LetterAct is what an operator wants to do about a dead letter.
+type LetterAct struct {
+	Letter   uint64
+	By, Note string
+	Body     []byte // the corrected job; nil: as it came
+	// ReplaceTrade permits another trade or order than that of the dead letter.
+	ReplaceTrade bool
 }
 
 // Preview is what an act would do, after Order Query was asked.
@@ -80,10 +91,10 @@ type Operations interface {
 	Preview(ctx context.Context, a Act) (Preview, error)
 	// Do carries an act out if the trade's last event is still seq.
 	Do(ctx context.Context, a Act, seq uint64) (Done, error)
-	// Republish publishes the job of a dead letter, corrected if body is not nil.
-	Republish(ctx context.Context, letter uint64, body []byte, by, note string) (Done, error)
+	// Republish publishes the job of a dead letter, corrected if it has a body.
+	Republish(ctx context.Context, a LetterAct) (Done, error)
 	// DismissLetter closes the case of a dead letter.
-	DismissLetter(ctx context.Context, letter uint64, by, note string) (Done, error)
+	DismissLetter(ctx context.Context, a LetterAct) (Done, error)
 	// Lanes returns the lanes and their backlogs.
 	Lanes(ctx context.Context) ([]Lane, error)
 	// PauseLane stops the delivery of a lane's jobs until then; the zero time resumes it.

@@ -59,7 +59,9 @@ func (s *Server) republish(w http.ResponseWriter, r *http.Request) {
 		s.renderLetter(w, r, http.StatusConflict, page)
 		return
 	}
-	done, err := s.o.Operations.Republish(r.Context(), page.Seq, body, user.Name, page.Note)
+	done, err := s.o.Operations.Republish(r.Context(), LetterAct{
+		Letter: page.Seq, By: user.Name, Note: page.Note, Body: body, ReplaceTrade: user.Role >= Approver,
+	})
 	s.letterDone(w, r, page.DeadLetter, done, err)
 }
 
@@ -100,7 +102,7 @@ func (s *Server) dismissLetter(w http.ResponseWriter, r *http.Request) {
 		s.renderLetter(w, r, http.StatusUnprocessableEntity, page)
 		return
 	}
-	done, err := s.o.Operations.DismissLetter(r.Context(), page.Seq, userOf(r.Context()).Name, page.Note)
+	done, err := s.o.Operations.DismissLetter(r.Context(), LetterAct{Letter: page.Seq, By: userOf(r.Context()).Name, Note: page.Note})
 	s.letterDone(w, r, page.DeadLetter, done, err)
 }
 

@@ -212,13 +212,13 @@ func (o *operations) Do(_ context.Context, a console.Act, seq uint64) (console.D
 	return console.Done{OK: true, Text: "done"}, nil
 }
 
-func (o *operations) Republish(_ context.Context, letter uint64, body []byte, by, note string) (console.Done, error) {
-	o.note("republish %d by %s: %s %s", letter, by, note, body)
+func (o *operations) Republish(_ context.Context, a console.LetterAct) (console.Done, error) {
+	o.note("republish %d by %s: %s %s", a.Letter, a.By, a.Note, a.Body)
 	return console.Done{OK: true, Text: "done"}, nil
 }
 
-func (o *operations) DismissLetter(_ context.Context, letter uint64, by, note string) (console.Done, error) {
-	o.note("dismiss letter %d by %s: %s", letter, by, note)
+func (o *operations) DismissLetter(_ context.Context, a console.LetterAct) (console.Done, error) {
+	o.note("dismiss letter %d by %s: %s", a.Letter, a.By, a.Note)
 	return console.Done{OK: true, Text: "done"}, nil
 }
 

@@ -1,6 +1,7 @@
 // Package controls holds what operators accept on behalf of all workers of a
-// ledger, in a key-value bucket that they share, and the guard that compares the
-// ledger with the jobs that are done (rule 2).
+// ledger, in a key-value bucket that they share, a sample of the messages that
+// they passed over, and the guard that compares the ledger with the jobs that are
+// done (rule 2).
 package controls
 
 import (
@@ -13,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 )
 
@@ -48,15 +50,16 @@ type Acceptance struct {
 
 // Store is the part of the bucket that belongs to one ledger.
 type Store struct {
-	kv    jetstream.KeyValue
-	codes string // keys
-	loss  string
-	lanes string
+	kv     jetstream.KeyValue
+	codes  string // keys
+	loss   string
+	passed string
+	lanes  string
 }
 
 // Ensure finds or creates the bucket. What it finds is never altered;
 // what does not fit is returned.
-func Ensure(ctx context.Context, js jetstream.JetStream, ledgerStream string, replicas int, log *slog.Logger) (*Store, []jobstream.Problem, error) {
+func Ensure(ctx context.Context, js jetstream.JetStream, ledgerStream string, replicas int, log *slog.Logger) (*Store, []finding.Finding, error) {
 	kv, err := js.KeyValue(ctx, Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
@@ -87,19 +90,21 @@ func Open(ctx context.Context, js jetstream.JetStream, ledgerStream string) (*St
 }
 
 func newStore(kv jetstream.KeyValue, ledgerStream string) *Store {
-	return &Store{kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", lanes: ledgerStream + ".lanes"}
+	return &Store{
+		kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over", lanes: ledgerStream + ".lanes",
+	}
 }
 
-func check(ctx context.Context, kv jetstream.KeyValue, replicas int) ([]jobstream.Problem, error) {
+func check(ctx context.Context, kv jetstream.KeyValue, replicas int) ([]finding.Finding, error) {
 	status, err := kv.Status(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", Stream, err)
 	}
 	cfg := status.Config()
-	var found []jobstream.Problem
+	var found []finding.Finding
 	if cfg.Storage == jetstream.MemoryStorage || cfg.TTL > 0 {
-		found = append(found, jobstream.Problem{What: "stream " + Stream + ": it loses what operators accepted, and that the ledger has lost events",
-			Do: "use file storage and no time to live"})
+		found = append(found, finding.Finding{Severity: finding.Warning, What: "stream " + Stream + ": it loses what operators accepted, and that the ledger has lost events",
+			Fix: "use file storage and no time to live"})
 	}
 	return append(found, jobstream.CheckReplicas(jetstream.StreamConfig{Name: Stream, Replicas: cfg.Replicas}, replicas)...), nil
 }

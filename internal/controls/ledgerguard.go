@@ -84,16 +84,17 @@ func (g *LedgerGuard) setBehind() (known bool) {
 	return g.behind.Swap(true)
 }
 
-// Start compares ledger and jobs. Until they can be compared, the ledger counts as
-// one that has lost events: Run tries again.
+// Start compares ledger and jobs, for five seconds at most: jobs may be taken
+// before it is known. Until they can be compared, the ledger counts as one that has
+// lost events: Run tries again.
 func (g *LedgerGuard) Start(ctx context.Context) {
 	g.setBehind()
-	g.check(ctx)
+	g.check(ctx, startWait)
 }
 
 // check compares if nothing is known yet, and reads what was found and accepted.
-func (g *LedgerGuard) check(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lossWait)
+func (g *LedgerGuard) check(ctx context.Context, bound time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	loss, err := g.Control.Loss(ctx)
 	if err == nil && (loss == nil || loss.Accepted != nil) {
@@ -112,8 +113,11 @@ func (g *LedgerGuard) check(ctx context.Context) {
 		"accept", "`capture-worker resume --ledger`, see docs/operations.md, CaptureLedgerBehind")
 }
 
-// lossWait bounds a comparison.
-const lossWait = 30 * time.Second
+// lossWait bounds a comparison, startWait the first one, which holds up the start.
+const (
+	lossWait  = 30 * time.Second
+	startWait = 5 * time.Second
+)
 
 // Run polls what other workers find and operators accept, until ctx ends.
 func (g *LedgerGuard) Run(ctx context.Context, every time.Duration) {
@@ -143,7 +147,7 @@ func (g *LedgerGuard) poll(ctx context.Context) {
 		g.behind.Store(false)
 		g.Log.InfoContext(ctx, "ledger accepted by operator", "by", loss.Accepted.By, "reason", loss.Accepted.Reason)
 	case g.behind.Load():
-		g.check(ctx) // it could not be compared before
+		g.check(ctx, lossWait) // it could not be compared before
 	}
 }
 

@@ -39,17 +39,19 @@ func isNote(subject string) (letter uint64, is bool) {
 
 // Republication is the note that the job of a dead letter was published again.
 type Republication struct {
-	Letter  uint64    `json:"letter"` // its sequence
-	TradeID string    `json:"trade_id"`
-	Amount  string    `json:"amount"`
-	Money   string    `json:"currency"`
-	Fixed   bool      `json:"fixed"` // with another body
-	Subject string    `json:"subject"`
-	Stream  string    `json:"stream"`
-	Seq     uint64    `json:"sequence"` // of the new job there
-	By      string    `json:"by"`
-	Note    string    `json:"note"`
-	Time    time.Time `json:"time"`
+	Letter  uint64 `json:"letter"` // its sequence
+	TradeID string `json:"trade_id"`
+	Amount  string `json:"amount"`
+	Money   string `json:"currency"`
+	Fixed   bool   `json:"fixed"` // with another body
+	Subject string `json:"subject"`
+	Stream  string `json:"stream"`
+	Seq     uint64 `json:"sequence"` // of the new job there
+	By      string `json:"by"`
+	Note    string `json:"note"`
+	// ApprovedBy is the second operator, if the sum is above approval.above.
+	ApprovedBy string    `json:"approved_by,omitempty"`
+	Time       time.Time `json:"time"`
 }
 
 // Dismissal is the note that an operator closed the case of a dead letter without
@@ -72,7 +74,7 @@ type Resolution struct {
 // any more, by its sequence.
 func (s Store) Resolutions(ctx context.Context) (map[uint64]Resolution, error) {
 	found := map[uint64]Resolution{}
-	for m, err := range s.read(ctx, republishedLegacy, RepublishedSubject+"*", DismissedSubject+"*") {
+	for m, err := range s.read(ctx, 0, republishedLegacy, RepublishedSubject+"*", DismissedSubject+"*") {
 		if err != nil {
 			return nil, err
 		}

@@ -14,6 +14,10 @@ import (
 // ErrNotFound is wrapped by errors about a dead letter that does not exist.
 var ErrNotFound = errors.New("no such dead letter")
 
+// ErrTooLarge is wrapped by the error about a job that is too large for a dead letter
+// in each of its forms.
+var ErrTooLarge = errors.New("the job is too large for a dead letter in two parts: raise max_msg_size of the stream, or max_payload of the server")
+
 const (
 	// timeout bounds one request to the broker, and the wait for one message.
 	timeout = 10 * time.Second
@@ -31,7 +35,8 @@ type Store struct {
 // the sequence of the dead letter. When the error is nil it is stored. A job
 // that is put twice, because its termination was lost, is stored once as long as
 // the stream remembers its id. One that is too large to be stored with our
-// headers is stored in two parts; the sequence is the first part's.
+// headers is stored in two parts; the sequence is the first part's. If its own
+// headers leave no room for ours, they are moved into the body (HeaderHeaders).
 func (s Store) Put(ctx context.Context, job jetstream.Msg, reason, detail string) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -39,15 +44,52 @@ func (s Store) Put(ctx context.Context, job jetstream.Msg, reason, detail string
 	if err != nil {
 		return 0, err
 	}
-	sequence, err := s.publish(ctx, letter, id)
-	if errors.Is(err, nats.ErrMaxPayload) {
-		first, second := split(letter)
-		sequence, err = s.publish(ctx, first, id+"-1")
-		if err == nil {
-			_, err = s.publish(ctx, second, id+"-2")
+	whole := func(letter *nats.Msg) []*nats.Msg { return []*nats.Msg{letter} }
+	for _, form := range []func(*nats.Msg) []*nats.Msg{whole, split} {
+		if sequence, err := s.publishAll(ctx, form(letter), id); !TooLarge(err) {
+			return sequence, err
 		}
 	}
-	return sequence, err
+	moved := moveHeaders(letter, job.Headers())
+	for _, form := range []func(*nats.Msg) []*nats.Msg{whole, split} {
+		if sequence, err := s.publishAll(ctx, form(moved), id+"-headers"); !TooLarge(err) {
+			return sequence, err
+		}
+	}
+	return 0, fmt.Errorf("dead-lettering to %s: %w", letter.Subject, ErrTooLarge)
+}
+
+// publishAll stores one message, or the parts of one, and returns the sequence of
+// the first. Each has an id of its own, so that a repeat continues after the parts
+// that were stored.
+func (s Store) publishAll(ctx context.Context, letters []*nats.Msg, id string) (first uint64, err error) {
+	for i, letter := range letters {
+		part := id
+		if len(letters) > 1 {
+			part = fmt.Sprintf("%s-%d", id, i+1)
+		}
+		sequence, err := s.publish(ctx, letter, part)
+		if err != nil {
+			return 0, err
+		}
+		if i == 0 {
+			first = sequence
+		}
+	}
+	return first, nil
+}
+
+// Error codes of JetStream for a message that is too large.
+const (
+	codeMessageTooLarge = 10054 // for the stream's max_msg_size
+	codeHeaderTooLarge  = 10097 // above 64 KiB
+)
+
+// TooLarge reports whether the broker refuses a message for its size: nothing of it
+// is stored.
+func TooLarge(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return errors.Is(err, nats.ErrMaxPayload) || ok && (api.ErrorCode == codeMessageTooLarge || api.ErrorCode == codeHeaderTooLarge)
 }
 
 func (s Store) publish(ctx context.Context, letter *nats.Msg, id string) (uint64, error) {
@@ -61,11 +103,11 @@ func (s Store) publish(ctx context.Context, letter *nats.Msg, id string) (uint64
 	return ack.Sequence, nil
 }
 
-// Messages iterates over the dead letters, oldest first, in constant memory. An
-// error ends the iteration.
-func (s Store) Messages(ctx context.Context) iter.Seq2[Message, error] {
+// Messages iterates over the dead letters that come after a sequence, oldest first,
+// in memory that is bounded whatever their size. An error ends the iteration.
+func (s Store) Messages(ctx context.Context, after uint64) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
-		for m, err := range s.read(ctx, SubjectPrefix+">") {
+		for m, err := range s.read(ctx, after, SubjectPrefix+">") {
 			if err != nil {
 				yield(Message{}, err)
 				return
@@ -136,11 +178,19 @@ func (s Store) Pending(ctx context.Context) (int, error) {
 	return max(pending-len(resolved), 0), nil
 }
 
-// read iterates over what the stream holds now of some subjects, oldest first.
-func (s Store) read(ctx context.Context, subjects ...string) iter.Seq2[jetstream.Msg, error] {
+// walkBytes bounds what is on its way from the broker at a time, in bytes: above 64
+// MiB the broker closes the connection of a reader that is slower than it. Two
+// messages of the largest size always fit.
+const walkBytes = 8 << 20
+
+// read iterates over what the stream holds now of some subjects after a sequence,
+// oldest first.
+func (s Store) read(ctx context.Context, after uint64, subjects ...string) iter.Seq2[jetstream.Msg, error] {
 	return func(yield func(jetstream.Msg, error) bool) {
 		fail := func(err error) { yield(nil, fmt.Errorf("reading stream %s: %w", s.Stream, err)) }
-		consumer, err := s.JS.OrderedConsumer(ctx, s.Stream, jetstream.OrderedConsumerConfig{FilterSubjects: subjects})
+		consumer, err := s.JS.OrderedConsumer(ctx, s.Stream, jetstream.OrderedConsumerConfig{
+			FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+		})
 		if err != nil {
 			fail(err)
 			return
@@ -150,7 +200,7 @@ func (s Store) read(ctx context.Context, subjects ...string) iter.Seq2[jetstream
 		if left == 0 {
 			return
 		}
-		messages, err := consumer.Messages()
+		messages, err := consumer.Messages(jetstream.PullMaxBytes(max(walkBytes, 2*int(s.JS.Conn().MaxPayload()))))
 		if err != nil {
 			fail(err)
 			return

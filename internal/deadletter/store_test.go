@@ -53,7 +53,7 @@ func putLetter(t *testing.T, b deadletter.Store, body string) {
 
 func TestStoreReadsAllAndKeepsAll(t *testing.T) {
 	b := newStore(t)
-	for range b.Messages(t.Context()) {
+	for range b.Messages(t.Context(), 0) {
 		t.Fatal("an empty store holds a dead letter")
 	}
 	const n = 1200 // more than one fetch
@@ -69,7 +69,7 @@ func TestStoreReadsAllAndKeepsAll(t *testing.T) {
 		}
 	}
 	seen := 0
-	for l, err := range b.Messages(t.Context()) {
+	for l, err := range b.Messages(t.Context(), 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,10 +103,10 @@ func TestStoreRemembersBothThingsDone(t *testing.T) {
 		t.Errorf("handled: %v, %v", done, err)
 	}
 	letters := 0
-	for range b.Messages(t.Context()) {
+	for range b.Messages(t.Context(), 0) {
 		letters++
 	}
-	for range b.Messages(t.Context()) {
+	for range b.Messages(t.Context(), 0) {
 		break
 	}
 	if stream, err := b.JS.Stream(t.Context(), b.Stream); err != nil || stream.CachedInfo().State.Consumers != 0 {
@@ -133,7 +133,7 @@ func TestStoreReadsNotesOfBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	letters := 0
-	for _, err := range b.Messages(t.Context()) {
+	for _, err := range b.Messages(t.Context(), 0) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -135,9 +136,14 @@ func TestLedgerFull(t *testing.T) {
 	if _, err := b.js.CreateStream(t.Context(), roomFor(40<<10)); err != nil {
 		t.Fatal(err)
 	}
-	w := startWorker(t, "w", workerEnv(b, s, "CAPTURE_WORKER_CONCURRENCY=8"))
+	w := startWorker(t, "w", workerEnv(b, s, "CAPTURE_WORKER_CONCURRENCY=8", "CAPTURE_ADMIN_LISTEN=127.0.0.1:0"))
+	admin := w.Finds(`serving metrics and health.*address=(\S+)`, patience)
 	orders := plain(t, "full", 120)
 	place(b, s, orders)
+	w.Says("ledger accepts no events, worker not ready", 1, patience)
+	if ready, live := health(t, admin, "readyz"), health(t, admin, "livez"); ready != http.StatusServiceUnavailable || live != http.StatusOK {
+		t.Errorf("with a full ledger: /readyz %d, /livez %d", ready, live)
+	}
 	w.Says("processing failed, job requeued", 1, patience)
 	captures := s.stats().Captures
 	types := b.eventTypes()
@@ -157,5 +163,20 @@ func TestLedgerFull(t *testing.T) {
 	}
 	b.waitDone(patience)
 	allCaptured(b, s, orders)
+	w.Says("ledger accepts events again", 1, patience)
+	if ready := health(t, admin, "readyz"); ready != http.StatusOK {
+		t.Errorf("with room in the ledger again: /readyz %d", ready)
+	}
 	w.Stop(patience)
+}
+
+// health returns the status of a path of the admin listener.
+func health(t *testing.T, address, path string) int {
+	t.Helper()
+	answer, err := http.Get("http://" + address + "/" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode
 }

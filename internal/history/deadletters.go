@@ -10,11 +10,16 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/printable"
 )
 
 const (
-	// deadLetterTimeout limits the read of the dead letters about a trade.
-	deadLetterTimeout = 5 * time.Second
+	// deadLetterTimeout limits the read of the dead letters about a trade. A thousand
+	// may have a gigabyte.
+	deadLetterTimeout = 20 * time.Second
+	// lookTimeout limits a short look: for the mapping of the workers, or the sample
+	// of what they passed over.
+	lookTimeout = 5 * time.Second
 	// maxDeadLetters is how many of a trade are printed; the rest is counted.
 	maxDeadLetters = 3
 )
@@ -24,9 +29,12 @@ type DeadLetter struct {
 	Seq    uint64    `json:"seq"`
 	Time   time.Time `json:"time"`
 	Reason string    `json:"reason"`
-	// Trade and Order are what the job seems to be about; it may be unreadable.
+	// Trade, Order and the amount are what the job seems to be about; it may be
+	// unreadable.
 	Trade       string                    `json:"trade_id,omitempty"`
 	Order       string                    `json:"order_id,omitempty"`
+	Amount      string                    `json:"amount,omitempty"`
+	Currency    string                    `json:"currency,omitempty"`
 	Subject     string                    `json:"subject"`
 	Detail      string                    `json:"detail"`
 	Republished *deadletter.Republication `json:"republished,omitempty"`
@@ -36,18 +44,31 @@ type DeadLetter struct {
 	sequence uint64 // of the job in that stream
 }
 
-// WalkDeadLetters calls each with every dead letter, the oldest first.
-func WalkDeadLetters(ctx context.Context, box deadletter.Store, dec *capture.Decoder, each func(DeadLetter) error) error {
+// Sum returns the amount that the job seems to ask for, the zero Amount if it is not
+// known.
+func (d DeadLetter) Sum() capture.Amount {
+	sum, err := capture.ReadAmount(d.Amount, d.Currency)
+	if err != nil {
+		return capture.Amount{}
+	}
+	return sum
+}
+
+// WalkDeadLetters calls each with every dead letter that comes after a sequence, the
+// oldest first.
+func WalkDeadLetters(ctx context.Context, box deadletter.Store, dec *capture.Decoder, after uint64, each func(DeadLetter) error) error {
 	handled, err := box.Resolutions(ctx)
 	if err != nil {
 		return err
 	}
-	for l, err := range box.Messages(ctx) {
+	for l, err := range box.Messages(ctx, after) {
 		if err != nil {
 			return err
 		}
 		d := DeadLetter{Seq: l.Seq, Time: l.Stored.UTC(), Reason: l.Reason, Subject: l.Subject, Detail: Detail(l), stream: l.Stream, sequence: l.Sequence}
 		d.Trade, d.Order = dec.Hint(l.Header, l.Body)
+		sum := dec.HintAmount(l.Header, l.Body)
+		d.Amount, d.Currency = sum.Number(), sum.Currency()
 		d.Republished, d.Dismissed = handled[l.Seq].Republished, handled[l.Seq].Dismissed
 		if err := each(d); err != nil {
 			return err
@@ -94,7 +115,7 @@ func (r *Reader) PendingAbout(order string, trades map[string]bool) []string {
 	var lines []string
 	for _, d := range r.pending() {
 		if d.Order == order && !trades[d.Trade] {
-			lines = append(lines, fmt.Sprintf("%s is about the order too, and needs an operator: %s", d.name(), d.hint()))
+			lines = append(lines, printable.Line(fmt.Sprintf("%s is about the order too, and needs an operator: %s", d.name(), d.hint())))
 		}
 	}
 	return lines
@@ -122,12 +143,15 @@ func (r *Reader) readPending(ctx context.Context, js jetstream.JetStream, box de
 		return nil
 	}
 	var pending []DeadLetter
-	err = WalkDeadLetters(ctx, box, r.dec, func(d DeadLetter) error {
+	err = WalkDeadLetters(ctx, box, r.dec, 0, func(d DeadLetter) error {
 		if d.Pending() && (d.Trade != "" || d.Order != "") {
 			pending = append(pending, d)
 		}
 		return nil
 	})
 	r.warnDeadLetters(js, err)
+	if r.unknown != "" {
+		r.warn(fmt.Sprintf("pending dead letters: %d, and %s", n, r.unknown))
+	}
 	return pending
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -25,26 +27,34 @@ var ErrUnknown = errors.New("the ledger has no trade")
 
 // Reader reads histories.
 type Reader struct {
+	// DoneJobs is how many of the newest done jobs Explain reads; 0 is
+	// DefaultDoneJobs.
+	DoneJobs int
+
 	js      jetstream.JetStream
 	c       config.Config
 	ledger  ledger.Ledger
 	policy  capture.Policy
 	dec     *capture.Decoder
+	unknown string // why it is not known how workers decode jobs
 	warn    func(string)
 	pending func() []DeadLetter
+	passed  func() []controls.PassedOver
 }
 
 // NewReader returns a reader of the configured streams. policy is that of the
 // workers: it says what they do next. warn gets what could not be checked.
 func NewReader(ctx context.Context, js jetstream.JetStream, c config.Config, policy capture.Policy, warn func(string)) (*Reader, error) {
-	dec, err := capture.NewDecoder(c.JobMapping())
+	mapping, unknown := Mapping(ctx, js, c)
+	dec, err := capture.NewDecoder(mapping)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{js: js, c: c, ledger: ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), policy: policy, dec: dec, warn: warn}
+	r := &Reader{unknown: unknown, js: js, c: c, ledger: ledger.NewJetStream(js, ledger.Options{Stream: c.Ledger.Stream}), policy: policy, dec: dec, warn: warn}
 	r.pending = sync.OnceValue(func() []DeadLetter {
 		return r.readPending(ctx, js, deadletter.Store{JS: js, Stream: c.Jobs.DLQStream})
 	})
+	r.passed = sync.OnceValue(func() []controls.PassedOver { return r.readPassedOver(ctx) })
 	return r, nil
 }
 
@@ -53,10 +63,24 @@ type Trade struct {
 	TradeID string          `json:"trade_id"`
 	Phase   capture.Phase   `json:"phase"`
 	Events  []capture.Event `json:"events"`
+	// Earlier is how many of the first events are not printed.
+	Earlier int `json:"earlier_events,omitempty"`
 	// DeadLetters are the pending ones about the trade.
 	DeadLetters []DeadLetter `json:"dead_letters,omitempty"`
+	// PassedOver are messages about the trade that jobs.match did not take, of the
+	// sample that workers keep; none if the trade is captured.
+	PassedOver []controls.PassedOver `json:"passed_over,omitempty"`
 
 	policy capture.Policy
+}
+
+// Newest limits what is printed to the newest n events; 0 is all. The summary is
+// of all events nevertheless.
+func (t *Trade) Newest(n int) {
+	t.Earlier = 0
+	if n > 0 {
+		t.Earlier = max(len(t.Events)-n, 0)
+	}
 }
 
 // Trade returns the history of a trade, or ErrUnknown.
@@ -68,29 +92,32 @@ func (r *Reader) Trade(ctx context.Context, id string) (Trade, error) {
 	if len(found.Events) == 0 {
 		return Trade{}, fmt.Errorf("%w %s: no job for it was begun, or it is older than the ledger keeps (ledger.max_age)", ErrUnknown, id)
 	}
-	return Trade{TradeID: found.ID, Phase: found.State().Phase, Events: found.Events, DeadLetters: r.pendingOf(id), policy: r.policy}, nil
+	t := Trade{TradeID: found.ID, Phase: found.State().Phase, Events: found.Events, DeadLetters: r.pendingOf(id), policy: r.policy}
+	if t.Phase != capture.PhaseCaptured {
+		t.PassedOver = passedOver(r.passed(), func(p controls.PassedOver) bool { return capture.SameTrade(p.TradeID, id) })
+	}
+	return t, nil
 }
 
-// Order calls each with the history of every trade of an order: a shop may have
-// split it. It reads the whole ledger. If there is none it returns ErrUnknown.
-func (r *Reader) Order(ctx context.Context, order string, each func(Trade) error) error {
+// Order calls each with the history of those of some trades that are of an order:
+// a shop may have split it. If none of them is, it returns ErrUnknown.
+func (r *Reader) Order(ctx context.Context, order string, trades iter.Seq2[string, error], each func(Trade) error) error {
 	found := false
-	for id, err := range r.ledger.Trades(ctx, ledger.Filter{}) {
+	for id, err := range trades {
 		if err != nil {
 			return err
 		}
-		trade, err := r.ledger.Load(ctx, id)
+		history, err := r.Trade(ctx, id)
+		if errors.Is(err, ErrUnknown) { // expired from the ledger
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(Orders(trade.Events), order) {
+		if !slices.Contains(Orders(history.Events), order) {
 			continue
 		}
 		found = true
-		history, err := r.Trade(ctx, id)
-		if err != nil {
-			return err
-		}
 		if err := each(history); err != nil {
 			return err
 		}

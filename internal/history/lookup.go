@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +12,11 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
+	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -22,10 +25,11 @@ const (
 	// maxWaitingRead how many waiting jobs of a lane are read.
 	lookupTimeout  = 20 * time.Second
 	maxWaitingRead = 100_000
-	// doneTimeout and maxDoneRead limit the search in jobs that are done: a stream
-	// may hold millions.
+	// doneTimeout limits the search in jobs that are done, besides their number: a
+	// stream may hold millions.
 	doneTimeout = 10 * time.Second
-	maxDoneRead = 100_000
+	// DefaultDoneJobs is how many of the newest done jobs Explain reads.
+	DefaultDoneJobs = 2_000
 	// maxDoneShown is how many different ones are returned.
 	maxDoneShown = 5
 )
@@ -40,23 +44,29 @@ type jobLookup struct {
 	trade, order string // one of the two
 	maxDone      int    // how many done jobs are read
 
-	dead map[uint64]time.Time // sequences of jobs that are dead letters, and since when
+	sample  []controls.PassedOver
+	unknown string               // why it is not known how workers decode jobs
+	dead    map[uint64]time.Time // sequences of jobs that are dead letters, and since when
 }
 
 // Explain returns where the job of an unknown trade, or else of an unknown order,
 // is. Each line is a finding.
 func (r *Reader) Explain(ctx context.Context, trade, order string) []string {
-	l := jobLookup{js: r.js, ledger: r.ledger, c: r.c, dec: r.dec, trade: trade, order: order, maxDone: maxDoneRead, dead: map[uint64]time.Time{}}
+	l := jobLookup{js: r.js, ledger: r.ledger, c: r.c, dec: r.dec, trade: trade, order: order, maxDone: cmp.Or(r.DoneJobs, DefaultDoneJobs), sample: r.passed(), unknown: r.unknown, dead: map[uint64]time.Time{}}
 	within, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	var lines []string
 	anything := false
 	add := func(more []string, found bool) { lines, anything = append(lines, more...), anything || found }
+	add(l.passedOver())
 	add(l.deadLetters(within))
 	add(l.waitingJobs(within))
 	add(l.doneJobs(ctx))
 	if !anything {
 		lines = append(lines, l.otherKind()...)
+	}
+	for i, line := range lines { // with subjects, orders and notes of others
+		lines[i] = printable.Line(line)
 	}
 	return lines
 }
@@ -80,7 +90,9 @@ func (l jobLookup) isAbout(trade, order string) bool {
 // deadLetters returns the dead letters about it; found reports whether there is any.
 func (l jobLookup) deadLetters(ctx context.Context) (lines []string, found bool) {
 	box := deadletter.Store{JS: l.js, Stream: l.c.Jobs.DLQStream}
-	err := WalkDeadLetters(ctx, box, l.dec, func(d DeadLetter) error {
+	read := 0
+	err := WalkDeadLetters(ctx, box, l.dec, 0, func(d DeadLetter) error {
+		read++
 		if l.isAbout(d.Trade, d.Order) {
 			lines, found = append(lines, fmt.Sprintf("%s%s: %s", d.name(), d.handling(), d.hint())), true
 			if d.stream == l.c.Jobs.Stream {
@@ -92,6 +104,8 @@ func (l jobLookup) deadLetters(ctx context.Context) (lines []string, found bool)
 	switch {
 	case err != nil && !errors.Is(err, jetstream.ErrStreamNotFound):
 		lines = append(lines, deadLettersUnread(l.js, err))
+	case len(lines) == 0 && read > 0 && l.unknown != "":
+		lines = []string{l.unknown}
 	case len(lines) == 0:
 		lines = []string{"no dead letter is about it"}
 	}
@@ -143,6 +157,9 @@ func (l jobLookup) inLane(ctx context.Context, lane config.Lane) (lines []string
 			break
 		}
 		if _, err := l.dec.Decode(w.Header, w.Body); errors.Is(err, capture.ErrNotOurs) {
+			if line := l.notTaken(w.Message, err, !w.Delivered); line != "" {
+				lines = append(lines, line)
+			}
 			if !w.Delivered {
 				passed++
 			}
@@ -182,17 +199,21 @@ func (l jobLookup) doneJobs(ctx context.Context) (lines []string, found bool) {
 	for _, lane := range l.c.LaneList() {
 		consumers = append(consumers, lane.Consumer)
 	}
-	read, shown := 0, map[[2]string]bool{}
+	read, passed, shown := 0, 0, map[[2]string]bool{}
 	var oldest time.Time // of those that were read
 	for p, err := range jobstream.Done(ctx, l.js, l.c.Jobs.Stream, consumers) {
 		if err != nil {
-			return append(lines, l.notAllDone(err, read, oldest)...), len(shown) > 0
+			return append(lines, l.notAllDone(err, read, oldest)...), len(lines) > 0
 		}
-		if read == l.maxDone || len(shown) == maxDoneShown {
-			return append(lines, checkedOnly(read, oldest)), len(shown) > 0
+		if read == l.maxDone || len(shown)+passed == maxDoneShown {
+			return append(lines, checkedOnly(read, oldest)), len(lines) > 0
 		}
 		read, oldest = read+1, p.Stored
 		job, err := l.dec.Decode(p.Header, p.Body)
+		if line := l.notTaken(p, err, false); line != "" {
+			passed++
+			lines = append(lines, line)
+		}
 		if _, dead := l.dead[p.Sequence]; err != nil || dead {
 			continue
 		}
@@ -201,7 +222,7 @@ func (l jobLookup) doneJobs(ctx context.Context) (lines []string, found bool) {
 			lines = append(lines, l.doneJob(ctx, p, job.TradeID, job.OrderID))
 		}
 	}
-	return lines, len(shown) > 0
+	return lines, len(lines) > 0
 }
 
 // means is isAbout, and also true if the order was given as the trade.
@@ -261,5 +282,5 @@ func (l jobLookup) notAllDone(err error, read int, oldest time.Time) []string {
 }
 
 func checkedOnly(read int, oldest time.Time) string {
-	return fmt.Sprintf("only the newest %d done jobs were checked, published since %s", read, moment(oldest))
+	return fmt.Sprintf("only the newest %d done jobs were checked, published since %s; --done-jobs checks more", read, moment(oldest))
 }

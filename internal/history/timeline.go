@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/printable"
 )
 
 // eventTime is the layout of the times of events.
@@ -17,9 +18,9 @@ const eventTime = "2006-01-02 15:04:05.000"
 // the pending dead letters about it, and a table of the events.
 func (t Trade) WriteText(w io.Writer) error {
 	s := capture.Fold(t.Events)
-	fmt.Fprintf(w, "trade  %s\n", t.TradeID)
+	fmt.Fprintf(w, "trade  %s\n", printable.Line(t.TradeID))
 	if orders := Orders(t.Events); len(orders) > 0 {
-		fmt.Fprintf(w, "order  %s\n", strings.Join(orders, ", "))
+		fmt.Fprintf(w, "order  %s\n", printable.Line(strings.Join(orders, ", ")))
 	}
 	if s.Job.TradeID != "" {
 		fmt.Fprintf(w, "asked  %s\n", s.Job.Amount)
@@ -27,7 +28,7 @@ func (t Trade) WriteText(w io.Writer) error {
 	h := Summarize(t.Events, s, time.Now(), t.policy)
 	for _, line := range []struct{ name, text string }{{"state", h.State}, {"why", h.Why}, {"next", h.Next}} {
 		if line.text != "" {
-			fmt.Fprintf(w, "%-5s  %s\n", line.name, line.text)
+			fmt.Fprintf(w, "%-5s  %s\n", line.name, printable.Line(line.text))
 		}
 	}
 	for i, d := range t.DeadLetters {
@@ -35,7 +36,10 @@ func (t Trade) WriteText(w io.Writer) error {
 			fmt.Fprintf(w, "also   %d more: see `capture-worker dlq list --trade %s`\n", len(t.DeadLetters)-i, t.TradeID)
 			break
 		}
-		fmt.Fprintf(w, "also   %s needs an operator: %s\n", d.name(), d.hint())
+		fmt.Fprintf(w, "also   %s needs an operator: %s\n", printable.Line(d.name()), d.hint())
+	}
+	for _, p := range t.PassedOver[max(0, len(t.PassedOver)-maxPassedOver):] {
+		fmt.Fprintf(w, "also   %s\n", p)
 	}
 	fmt.Fprintln(w)
 	return t.writeEvents(w)
@@ -44,9 +48,13 @@ func (t Trade) WriteText(w io.Writer) error {
 func (t Trade) writeEvents(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "TIME (UTC)\tEVENT\tWHAT\tRULE\tBY")
-	for _, l := range t.Lines() {
-		e := l.Event
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(eventTime), e.Type, l.What, e.Rule, l.By)
+	if t.Earlier > 0 {
+		fmt.Fprintf(table, "…\t%d earlier events\t\t\t\n", t.Earlier)
+	}
+	for i, l := range t.Lines() {
+		if e := l.Event; i >= t.Earlier {
+			fmt.Fprint(table, printable.Row(e.Time.UTC().Format(eventTime), e.Type, l.What, e.Rule, l.By))
+		}
 	}
 	return table.Flush()
 }
@@ -74,6 +82,12 @@ func describe(e capture.Event, again time.Time) string {
 		add("call %d announced, request_id %s", e.Call, e.RequestID)
 		if e.Job != nil {
 			add("for %s", e.Job.Amount)
+			if e.Job.Cleaned != "" {
+				add("cleaned %s", strings.ReplaceAll(e.Job.Cleaned, ",", " and "))
+			}
+		}
+		if e.Source != nil {
+			add("%s", sourceText(*e.Source))
 		}
 		add("over by %s", e.LeaseUntil.UTC().Format(time.TimeOnly))
 	case capture.Captured, capture.Failed, capture.Parked:
@@ -111,10 +125,25 @@ func describe(e capture.Event, again time.Time) string {
 	if e.Note != "" {
 		add("%s", e.Note)
 	}
+	if e.ApprovedBy != "" {
+		add("approved by %s", e.ApprovedBy)
+	}
 	if !again.IsZero() {
 		add("again from %s on", again.UTC().Format(time.TimeOnly))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// sourceText returns which message asked for the capture, and who published it.
+func sourceText(s capture.Source) string {
+	text := fmt.Sprintf("job %d of %s", s.Sequence, s.Stream)
+	if s.Publisher != "" {
+		text += ", published by " + s.Publisher
+	}
+	if s.DLQSequence > 0 {
+		text += fmt.Sprintf(" from dead letter %d of %s", s.DLQSequence, s.DLQStream)
+	}
+	return text
 }
 
 // AnswerText returns what an answer of the gateway said.

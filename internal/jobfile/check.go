@@ -8,12 +8,12 @@ import (
 
 var (
 	errInterrupted = errors.New("interrupted")
-	// ErrNoRows: an export that went wrong looks like this, and must not look
-	// like work well done.
+	// ErrNoRows is returned for an input without rows: it is probably a failed
+	// export, and must not count as a success.
 	ErrNoRows = errors.New("the input has no rows")
 )
 
-// Interruptible ends rows with an error once ctx has ended.
+// Interruptible returns the rows, which end with an error once ctx has ended.
 func Interruptible(ctx context.Context, in Rows) Rows {
 	return func(yield func(Row, error) bool) {
 		for r, err := range in {
@@ -27,7 +27,7 @@ func Interruptible(ctx context.Context, in Rows) Rows {
 	}
 }
 
-// only hands on some rows, and the error that ends them.
+// only returns the rows that f selects, and the error that ends them.
 func only(in Rows, keep func(Row) bool) Rows {
 	return func(yield func(Row, error) bool) {
 		for r, err := range in {
@@ -41,22 +41,22 @@ func only(in Rows, keep func(Row) bool) Rows {
 // Tally counts the rows of a file. Good, Bad and Skipped always add up to Read.
 type Tally struct{ Read, Good, Bad, Skipped int }
 
-// String says where the rows went.
+// String returns the counts in words.
 func (t Tally) String() string {
 	return fmt.Sprintf("%d read: %d good, %d bad, %d skipped", t.Read, t.Good, t.Bad, t.Skipped)
 }
 
-// Found is what a check of a whole file found.
+// Found is the result of a check of a whole file.
 type Found struct {
 	Tally
-	Sums   Sums // of the good rows
+	Sums   Sums // the sums of the good rows
 	faults faults
-	// long counts rows that take several lines, first is where the first is.
+	// long counts rows over several lines, first is the place of the first one.
 	long  int
 	first string
 }
 
-// String says where the rows went, and which took several lines.
+// String returns the counts in words, with the rows over several lines.
 func (f *Found) String() string {
 	text := f.Tally.String()
 	if f.long > 0 {
@@ -91,7 +91,7 @@ func (f *Found) count(r Row) {
 	}
 }
 
-// turnBad says that rows that looked good are not.
+// turnBad counts rows as bad that were counted as good.
 func (f *Found) turnBad(r Row, n int) {
 	f.Good, f.Bad = f.Good-n, f.Bad+n
 	f.Sums.Add(r.Job.Amount, -n)

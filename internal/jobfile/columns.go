@@ -14,7 +14,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// The fields that a table must have, by their number in capture.JobFields.
+// The fields that a table must have, by their index in capture.JobFields.
 const (
 	tradeID = iota
 	amount
@@ -24,10 +24,10 @@ const (
 
 var fieldNames = capture.JobFields()
 
-// cells are the values of a row, in the order of capture.JobFields.
+// cells holds the values of a row, in the order of capture.JobFields.
 type cells = [9]string
 
-// columns says which field each column of a table is, -1 of one that is not
+// columns holds the field of each column of a table, -1 for a column that is not
 // read.
 type columns struct {
 	fields  []int
@@ -35,28 +35,28 @@ type columns struct {
 	has     [len(cells{})]bool // a column or a constant
 }
 
-// delimiters are what may stand between cells, the likeliest first.
+// delimiters holds the possible delimiters, the most likely first.
 const delimiters = ",;\t|"
 
-// table is how a CSV file is laid out.
+// table is the layout of a CSV file.
 type table struct {
 	comma   rune
 	skipped int // lines before the header
 }
 
-// layout looks at the start of a file: Excel writes and reads a first line
-// sep=; and spreadsheets write semicolons where the comma is the decimal sign.
-// Of the delimiters the one counts that gives the most columns we know.
+// layout returns the layout that the start of a file shows: Excel writes and reads
+// a first line sep=; and spreadsheets write semicolons in countries with a decimal
+// comma. The delimiter with the most known columns counts.
 func layout(buf *bufio.Reader, o Options) table {
-	start, _ := buf.Peek(64 << 10) // an error shows when the header is read
+	start, _ := buf.Peek(64 << 10) // reading the header reports the error
 	first, _, _ := bytes.Cut(start, []byte("\n"))
 	line := strings.ToLower(strings.Trim(strings.TrimSpace(string(first)), `"`))
 	if sep, ok := strings.CutPrefix(line, "sep="); ok && utf8.RuneCountInString(sep) == 1 {
-		_, _ = buf.Discard(min(len(first)+1, len(start))) // it is in the buffer
+		_, _ = buf.Discard(min(len(first)+1, len(start))) // it is in the buffer, so this cannot fail
 		r, _ := utf8.DecodeRuneInString(sep)
 		return table{r, 1}
 	}
-	if line == "sep=" { // a tab, which is trimmed
+	if line == "sep=" { // a tab was trimmed
 		_, _ = buf.Discard(min(len(first)+1, len(start)))
 		return table{'\t', 1}
 	}
@@ -85,7 +85,7 @@ func layout(buf *bufio.Reader, o Options) table {
 func readHeader(in *csv.Reader, o Options) (columns, error) {
 	header, err := in.Read()
 	if errors.Is(err, io.EOF) {
-		return columns{}, errors.New("the input is empty, not even a header is there; is it the right file?")
+		return columns{}, errors.New("the input is empty and has no header; is it the right file?")
 	}
 	if err != nil {
 		return columns{}, fmt.Errorf("reading the header: %w", err)
@@ -118,8 +118,8 @@ func matchHeader(header []string, comma rune, o Options) (columns, error) {
 	return c, c.missing(header, comma, o.Books)
 }
 
-// fieldOf is the field that a column of that name holds, -1 if it is none. The
-// letter case of a header says nothing.
+// fieldOf returns the field of a column with that name, -1 if there is none. Letter
+// case does not matter.
 func fieldOf(header string, mapped map[string]capture.Field) int {
 	header = strings.TrimSpace(header)
 	for i, name := range fieldNames {
@@ -134,7 +134,7 @@ func fieldOf(header string, mapped map[string]capture.Field) int {
 	return -1
 }
 
-// missing says which column a table lacks, and which it has.
+// missing returns an error that names the missing column and the present ones.
 func (c columns) missing(header []string, comma rune, books bool) error {
 	for _, field := range []int{tradeID, amount, currency} {
 		switch {
@@ -151,7 +151,7 @@ func (c columns) missing(header []string, comma rune, books bool) error {
 	return nil
 }
 
-// maxFound bounds the columns that an error lists.
+// maxFound is the number of columns that an error lists.
 const maxFound = 12
 
 func found(header []string, comma rune) string {

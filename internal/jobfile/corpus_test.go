@@ -112,12 +112,12 @@ func TestJSONArrangements(t *testing.T) {
 		})
 	}
 	for text, says := range map[string]string{
-		"[" + one + ", ":          "cut off",
-		"[" + one + " " + two:     "cannot be read on",
-		"[" + one + ",]":          "cannot be read on",
-		"[" + one + "] " + two:    "behind the end",
-		indented(one)[:30]:        "cut off",
-		"[" + one + ",{\"a\":\"x": "cut off",
+		"[" + one + ", ":          "the file is incomplete",
+		"[" + one + " " + two:     "the rest cannot be read",
+		"[" + one + ",]":          "the rest cannot be read",
+		"[" + one + "] " + two:    "after the end",
+		indented(one)[:30]:        "the file is incomplete",
+		"[" + one + ",{\"a\":\"x": "the file is incomplete",
 	} {
 		if all, err := read(t, text, FormatAuto); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, %d rows; want an error with %q", text, err, len(all), says)

@@ -24,15 +24,15 @@ type csvTable struct {
 	cells   cells
 }
 
-// csvRows reads CSV with a header that names the fields of a job. An empty
-// cell is a field that is not there.
+// csvRows reads CSV with a header that names the fields of a job. An empty cell is
+// an absent field.
 func csvRows(buf *bufio.Reader, bounded *rowLimit, o Options) (Rows, error) {
 	t := &csvTable{o: o}
 	layout := layout(buf, o)
 	t.skipped = layout.skipped
 	t.in = csv.NewReader(buf)
 	t.in.Comma = layout.comma
-	t.in.FieldsPerRecord = -1 // a row of another length is a bad row, not the end
+	t.in.FieldsPerRecord = -1 // a row of another length is a bad row and does not end the file
 	t.in.ReuseRecord = true
 	var err error
 	if t.columns, err = readHeader(t.in, o); err != nil {
@@ -42,7 +42,7 @@ func csvRows(buf *bufio.Reader, bounded *rowLimit, o Options) (Rows, error) {
 		return nil, err
 	}
 	if len(t.columns.ignored) > 0 {
-		o.Note("columns that are not read: " + shortList(t.columns.ignored))
+		o.Note("ignored columns: " + shortList(t.columns.ignored))
 	}
 	return func(yield func(Row, error) bool) {
 		for {
@@ -52,7 +52,7 @@ func csvRows(buf *bufio.Reader, bounded *rowLimit, o Options) (Rows, error) {
 				return
 			}
 			if err != nil {
-				yield(Row{}, fmt.Errorf("the CSV cannot be read on: %w", err))
+				yield(Row{}, fmt.Errorf("the rest of the CSV cannot be read: %w", err))
 				return
 			}
 			if !yield(t.row(record), nil) {
@@ -69,7 +69,8 @@ func shortList(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// cellMapping reads cells: the units and constants of the columns count.
+// cellMapping returns the mapping for cells, with the units and constants of the
+// columns.
 func cellMapping(o Options) capture.Mapping {
 	m := o.Mapping
 	m.Match = nil
@@ -86,7 +87,7 @@ func cellMapping(o Options) capture.Mapping {
 
 func (t *csvTable) row(record []string) Row {
 	line, _ := t.in.FieldPos(0)
-	r := Row{Line: line + t.skipped, Lines: 1}
+	r := Row{Line: line + t.skipped, Lines: 1, Table: true}
 	for _, cell := range record {
 		r.Lines += strings.Count(cell, "\n")
 	}
@@ -101,13 +102,13 @@ func (t *csvTable) row(record []string) Row {
 		r.Err = t.totals.look(r, &t.cells)
 	}
 	if r.Err == nil {
-		r.Job.Cleaned = "" // the text of the message is clean
+		r.Job.Cleaned = "" // the text of the message is already printable
 		r.Body, r.Err = json.Marshal(r.Job)
 	}
 	return r
 }
 
-// fill takes the cells that are read from a record.
+// fill sets the cells from a record.
 func (t *csvTable) fill(record []string) (empty bool, err error) {
 	t.cells, empty = cells{}, true
 	for i, cell := range record {
@@ -130,7 +131,7 @@ func (t *csvTable) length(record []string) error {
 	return fmt.Errorf("it has %d cells, the header has %d", len(record), len(t.columns.fields))
 }
 
-// put takes one cell.
+// put sets one cell.
 func (t *csvTable) put(column int, cell string) error {
 	if column >= len(t.columns.fields) {
 		return fmt.Errorf("it has more cells than the header, which has %d", len(t.columns.fields))
@@ -158,8 +159,9 @@ func (t *csvTable) put(column int, cell string) error {
 	return nil
 }
 
-// swallowed refuses a cell of several lines if one of them looks like a row: a
-// quote that was left open takes rows into a cell, until the next quote.
+// swallowed refuses a cell of several lines if one of them looks like a row: after
+// an open quote, the following rows are read as part of the cell up to the next
+// quote.
 func (t *csvTable) swallowed(lines string) error {
 	need := len(t.columns.fields) - 1
 	if need == 0 {
@@ -173,7 +175,7 @@ func (t *csvTable) swallowed(lines string) error {
 	return nil
 }
 
-// decimal writes a number with the declared decimal sign with a point.
+// decimal returns a number that has the declared decimal sign with a decimal point.
 func (t *csvTable) decimal(cell string) (string, error) {
 	comma, point := strings.Count(cell, ","), strings.Count(cell, ".")
 	switch {
@@ -189,8 +191,8 @@ func (t *csvTable) decimal(cell string) (string, error) {
 	return "", fmt.Errorf("%.24q is not a number with a decimal comma, like 24,99 or 1.024,99", cell)
 }
 
-// grouped reports that a point stands before each three digits in front of the
-// decimal comma, and nowhere else.
+// grouped reports whether the points in a number separate groups of three digits
+// before the decimal comma.
 func grouped(cell string) bool {
 	whole, frac, _ := strings.Cut(cell, ",")
 	groups := strings.Split(whole, ".")
@@ -202,7 +204,7 @@ func grouped(cell string) bool {
 	return frac != "" && !strings.Contains(frac, ".")
 }
 
-// decode makes a job of the cells.
+// decode returns the job in the cells.
 func (t *csvTable) decode() (capture.Job, error) {
 	if !t.o.Books {
 		return t.dec.DecodeCells(&t.cells)
@@ -216,8 +218,8 @@ func (t *csvTable) decode() (capture.Job, error) {
 	return t.decodeBook()
 }
 
-// decodeBook reads a line of books that lacks a trade or an amount: what stands
-// in for them is taken out again.
+// decodeBook reads a line of books without a trade or an amount: it decodes the
+// line with placeholders and removes them again.
 func (t *csvTable) decodeBook() (capture.Job, error) {
 	given := t.cells
 	defer func() { t.cells = given }()

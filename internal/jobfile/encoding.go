@@ -12,11 +12,11 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// byteOrderMark starts a text that a spreadsheet wrote.
+// byteOrderMark is at the start of texts that spreadsheets write.
 const byteOrderMark = "\uFEFF"
 
-// asText returns the content as UTF-8 without a byte order mark, with \n at the
-// end of each line. A mark counts more than the encoding that was named.
+// asText returns the content as UTF-8 without a byte order mark, with \n at the end
+// of each line. A byte order mark overrides the given encoding.
 func asText(in io.Reader, name string) (io.Reader, error) {
 	buf := bufio.NewReaderSize(in, 64<<10)
 	start, err := buf.Peek(4)
@@ -26,7 +26,7 @@ func asText(in io.Reader, name string) (io.Reader, error) {
 	var enc encoding.Encoding
 	switch {
 	case bytes.HasPrefix(start, []byte(byteOrderMark)):
-		_, _ = buf.Discard(len(byteOrderMark)) // it is in the buffer
+		_, _ = buf.Discard(len(byteOrderMark)) // it is in the buffer, so this cannot fail
 	case bytes.HasPrefix(start, []byte("\xff\xfe\x00\x00")), bytes.HasPrefix(start, []byte("\x00\x00\xfe\xff")):
 		return nil, errors.New("the input is UTF-32; save it as UTF-8")
 	case bytes.HasPrefix(start, []byte("\xff\xfe")), looksUTF16(start, 1):
@@ -50,17 +50,17 @@ func asText(in io.Reader, name string) (io.Reader, error) {
 	return &lineEnds{in: enc.NewDecoder().Reader(buf)}, nil
 }
 
-// looksUTF16 reports that every second byte of the start is zero: ASCII in 16
-// bits, without a mark.
+// looksUTF16 reports whether every second byte of the start is zero: ASCII in 16
+// bits, without a byte order mark.
 func looksUTF16(start []byte, zero int) bool {
 	return len(start) == 4 && start[zero] == 0 && start[zero+2] == 0 && start[1-zero] != 0 && start[3-zero] != 0
 }
 
-// lineEnds makes every end of a line \n: that of the old Mac is \r alone, and a
-// reader that does not know it takes a whole file for one line.
+// lineEnds converts line ends to \n. On old Macs a line end is \r alone, and a file
+// with these would be read as one line.
 type lineEnds struct {
 	in          io.Reader
-	afterReturn bool // the last byte was \r, and its \n may follow
+	afterReturn bool // the last byte was \r, and a \n of the same line end may follow
 }
 
 func (l *lineEnds) Read(p []byte) (int, error) {
@@ -73,7 +73,7 @@ func (l *lineEnds) Read(p []byte) (int, error) {
 	}
 }
 
-// convert changes p in place and returns what is left of it.
+// convert converts p in place and returns the result.
 func (l *lineEnds) convert(p []byte) int {
 	if !l.afterReturn && bytes.IndexByte(p, '\r') < 0 {
 		return len(p)
@@ -86,7 +86,7 @@ func (l *lineEnds) convert(p []byte) int {
 		case c == '\r':
 			c = '\n'
 		case c == '\n' && after:
-			continue // it belongs to the \r before
+			continue // it belongs to the preceding \r
 		}
 		p[out] = c
 		out++

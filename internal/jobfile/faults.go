@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	maxExamples = 3   // rows of one fault that are shown
-	maxKinds    = 200 // faults that are told apart
-	maxPlaces   = 3   // places beside the first examples
+	maxExamples = 3   // rows shown per fault
+	maxKinds    = 200 // different faults
+	maxPlaces   = 3   // further places per fault
 )
 
-// faults keeps what is wrong with the rows of a file: each kind of fault with
-// its count and the first rows, however many there are.
+// faults collects the errors of the rows of a file: each kind of error with its
+// count and its first rows, in limited memory.
 type faults struct {
 	kinds map[string]*fault
 	order []*fault
@@ -27,7 +27,7 @@ type fault struct {
 	rows     int
 	last     Row
 	examples []Row
-	quiet    bool // said, but no fault
+	quiet    bool // notes, which are not faults
 }
 
 func (f *faults) add(r Row) { f.of(kindOf(r.Err)).see(r) }
@@ -38,7 +38,7 @@ func (f *faults) skipped(r Row) {
 	kind.see(r)
 }
 
-// kindOf names the fault of a row, without its values.
+// kindOf returns the kind of a row's error, without the row's values.
 func kindOf(err error) string {
 	if bad, ok := errors.AsType[*capture.MalformedError](err); ok {
 		return bad.Reason + " " + bad.Field
@@ -54,7 +54,7 @@ func kindOf(err error) string {
 	}, withoutQuoted(err.Error()))
 }
 
-// withoutQuoted takes out what an error quotes of a row.
+// withoutQuoted removes the quoted values from an error.
 func withoutQuoted(text string) string {
 	parts := strings.Split(text, `"`)
 	for i := 1; i < len(parts); i += 2 {
@@ -88,8 +88,8 @@ func (f *fault) see(r Row) {
 	}
 }
 
-// list writes the faults in the order of their first rows: a few rows of a kind
-// each on a line of its own, many on one line with their count.
+// list writes the faults in the order of their first rows: a few rows of a kind on
+// one line each, many rows on one line with their count.
 func (f *faults) list(w io.Writer) {
 	type entry struct {
 		line int
@@ -118,7 +118,7 @@ func (f *fault) say(r Row) string {
 	return Reason(r.Err)
 }
 
-// summary is one line about many rows.
+// summary returns one line about many rows.
 func (f *fault) summary() string {
 	var places []string
 	for _, r := range f.examples {

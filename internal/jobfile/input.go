@@ -12,27 +12,27 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// inMemory is how much of an input that cannot be read twice is kept in memory.
-// What is larger goes to a temporary file, which an image of nothing but the
-// program has no place for.
+// inMemory is the size up to which an input that cannot be read twice is kept in
+// memory. A larger one is copied to a temporary file, which needs a writable
+// folder; a minimal container image has none.
 const inMemory = 8 << 20
 
-// maxWindow bounds what unpacking zstd keeps in memory: its own default of
-// `zstd --long`, 128 MiB, is above it.
+// maxWindow limits the memory for decompressing zstd. The default of `zstd --long`,
+// 128 MiB, is above it.
 const maxWindow = 64 << 20
 
-// Input is a file that can be read several times: once to check it, once to
-// send it. What is packed with gzip or zstd is unpacked on the way.
+// Input is a file that can be read several times: to check it and to send it. It is
+// decompressed if it is compressed with gzip or zstd.
 type Input struct {
 	packed  io.ReadSeeker
 	content io.Reader // since the last Rewind
 	unpack  func(io.Reader) (io.Reader, func(), error)
-	release func() // of what unpacks
-	close   func() // and removes what was made for it
+	release func() // of the decompressor
+	close   func() // and removes the copy
 }
 
-// Open opens the file at path, or stdin for "-". What cannot be read twice is
-// first copied. A workbook or an archive is refused by its name.
+// Open opens the file at path, or stdin for "-". An input that cannot be read twice
+// is copied first. The error for a workbook or an archive names its format.
 func Open(ctx context.Context, path string, stdin io.Reader) (*Input, error) {
 	in, err := open(ctx, path, stdin)
 	if err != nil {
@@ -68,18 +68,18 @@ func open(ctx context.Context, path string, stdin io.Reader) (*Input, error) {
 	return nil, fmt.Errorf("the input: %s: %w", path, err)
 }
 
-// forms are files that are known by their first bytes.
+// forms lists formats by their first bytes.
 var forms = []struct {
 	start  string
 	unpack func(io.Reader) (io.Reader, func(), error)
-	no     string // why the form is not read
+	no     string // why the format is not supported
 }{
 	{start: "\x1f\x8b", unpack: gunzip},
 	{start: "\x28\xb5\x2f\xfd", unpack: unzstd},
 	{start: "PK\x03\x04", no: "is a workbook (.xlsx, .ods) or a zip archive; save the sheet as CSV UTF-8"},
 	{start: "\xd0\xcf\x11\xe0", no: "is a workbook of an old Excel (.xls); save the sheet as CSV UTF-8"},
-	{start: "BZh", no: "is packed with bzip2; gzip and zstd are read"},
-	{start: "\xfd7zXZ", no: "is packed with xz; gzip and zstd are read"},
+	{start: "BZh", no: "is compressed with bzip2; use gzip or zstd"},
+	{start: "\xfd7zXZ", no: "is compressed with xz; use gzip or zstd"},
 	{start: "%PDF", no: "is a PDF"},
 }
 
@@ -114,7 +114,7 @@ func unzstd(packed io.Reader) (io.Reader, func(), error) {
 	return r, r.Close, nil
 }
 
-// Read reads what the file holds, unpacked.
+// Read reads the decompressed content.
 func (in *Input) Read(p []byte) (int, error) {
 	n, err := in.content.Read(p)
 	if in.unpack == nil || err == nil || errors.Is(err, io.EOF) {
@@ -123,7 +123,7 @@ func (in *Input) Read(p []byte) (int, error) {
 	return n, fmt.Errorf("unpacking: %w", err)
 }
 
-// Rewind goes back to the start.
+// Rewind continues at the start.
 func (in *Input) Rewind() error {
 	in.stopUnpacking()
 	if _, err := in.packed.Seek(0, io.SeekStart); err != nil {
@@ -147,7 +147,7 @@ func (in *Input) stopUnpacking() {
 	in.release = nil
 }
 
-// Close lets go of the file, and removes the copy if one was made.
+// Close closes the file, and removes the copy if there is one.
 func (in *Input) Close() {
 	in.stopUnpacking()
 	in.close()
@@ -163,8 +163,8 @@ func spool(ctx context.Context, in io.Reader) (*Input, error) {
 	}
 	f, err := os.CreateTemp("", "capture-worker-publish-*")
 	if err != nil {
-		return nil, fmt.Errorf("making a copy of the input, of which more than %d MiB are not kept in memory: %w; "+
-			"name a folder that can be written to in TMPDIR, or publish a file", inMemory>>20, err)
+		return nil, fmt.Errorf("copying the input, which has more than %d MiB, to a temporary file: %w; "+
+			"set TMPDIR to a writable folder, or name a file instead of stdin", inMemory>>20, err)
 	}
 	s := &Input{packed: f, close: func() { f.Close(); os.Remove(f.Name()) }}
 	_, err = io.Copy(f, io.MultiReader(&head, in))
@@ -173,12 +173,12 @@ func spool(ctx context.Context, in io.Reader) (*Input, error) {
 	}
 	if err != nil {
 		s.Close()
-		return nil, fmt.Errorf("making a copy of the input: %w", err)
+		return nil, fmt.Errorf("copying the input to a temporary file: %w", err)
 	}
 	return s, nil
 }
 
-// stoppable ends between two reads when ctx does.
+// stoppable is a reader that ends when ctx ends.
 type stoppable struct {
 	ctx context.Context
 	in  io.Reader

@@ -12,8 +12,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// jsonRows reads one object a line, the elements of an array, or objects that
-// are printed over several lines, whichever the start shows.
+// jsonRows reads one object per line, the elements of an array, or objects over
+// several lines, depending on the start of the file.
 func jsonRows(buf *bufio.Reader, bounded *rowLimit, start []byte, o Options) (Rows, error) {
 	jobs, err := capture.NewDecoder(o.Mapping)
 	if err != nil {
@@ -27,7 +27,7 @@ func jsonRows(buf *bufio.Reader, bounded *rowLimit, start []byte, o Options) (Ro
 	return lineRows(buf, bounded, dec), nil
 }
 
-// decoder reads the rows of JSON.
+// decoder decodes rows of JSON.
 type decoder struct {
 	jobs      *capture.Decoder
 	enveloped bool
@@ -41,8 +41,8 @@ func (d decoder) decode(r *Row) {
 	}
 }
 
-// open takes a message out of {"headers": …, "body": …}, and leaves anything else
-// as it is.
+// open returns the message in {"headers": …, "body": …}, and any other text
+// unchanged.
 func (d decoder) open(row []byte) (map[string][]string, []byte) {
 	if !d.enveloped {
 		return nil, row
@@ -59,7 +59,7 @@ func (d decoder) open(row []byte) (map[string][]string, []byte) {
 	return out, members["body"]
 }
 
-// goesOn reports that a line ends inside an object or array.
+// goesOn reports whether a line ends inside an object or array.
 func goesOn(line []byte) bool {
 	if len(line) == 0 || line[0] != '{' || json.Valid(line) {
 		return false
@@ -81,7 +81,7 @@ func goesOn(line []byte) bool {
 	return depth > 0 && !text
 }
 
-// lineRows reads one JSON object a line. Empty lines are passed over.
+// lineRows reads one JSON object per line and skips empty lines.
 func lineRows(buf *bufio.Reader, bounded *rowLimit, dec decoder) Rows {
 	return func(yield func(Row, error) bool) {
 		for line := 1; ; line++ {
@@ -121,19 +121,18 @@ func skipLine(buf *bufio.Reader, bounded *rowLimit) error {
 	}
 }
 
-// values reads JSON values that stand anywhere: beside each other in an array,
-// or over several lines.
+// values reads JSON values at any place: in an array, or over several lines.
 type values struct {
 	in      *bufio.Reader
 	bounded *rowLimit
 	array   bool
-	line    int // of the next byte
+	line    int // line of the next byte
 	items   int
 	text    []byte
-	long    bool // text has more than a row may have
+	long    bool // text is longer than a row may be
 }
 
-var errCutOff = errors.New("the JSON ends before it is closed: the file is cut off")
+var errCutOff = errors.New("the JSON ends inside a value or array: the file is incomplete")
 
 func (v *values) rows(dec decoder) Rows {
 	return func(yield func(Row, error) bool) {
@@ -175,13 +174,13 @@ func (v *values) decode(dec decoder, r *Row) {
 	var body bytes.Buffer
 	if json.Compact(&body, v.text) != nil {
 		body.Reset()
-		body.Write(v.text) // the decoder says what is wrong
+		body.Write(v.text) // the decoder reports the error
 	}
 	r.Body = body.Bytes()
 	dec.decode(r)
 }
 
-// next is the next byte.
+// next returns the next byte.
 func (v *values) next() (byte, error) {
 	c, err := v.in.ReadByte()
 	if c == '\n' && err == nil {
@@ -204,7 +203,7 @@ func (v *values) skipTo(want byte) (byte, error) {
 	}
 }
 
-// begin goes to the start of the next value; more is false at the end.
+// begin skips to the start of the next value; more is false at the end.
 func (v *values) begin() (more bool, err error) {
 	v.bounded.reset()
 	comma := v.items == 0 || !v.array
@@ -223,7 +222,7 @@ func (v *values) begin() (more bool, err error) {
 		case c == ']' && v.array && (v.items == 0 || !comma):
 			return false, v.atEnd()
 		case !comma, c == ',' || c == ']' || c == '}' || c == ':':
-			return false, fmt.Errorf("a %.10q where a value or the end was expected: not one JSON array, and it cannot be read on", c)
+			return false, fmt.Errorf("%.10q instead of a value or the end: the input is not one JSON array, and the rest cannot be read", c)
 		default:
 			v.back(c)
 			return true, nil
@@ -231,7 +230,7 @@ func (v *values) begin() (more bool, err error) {
 	}
 }
 
-// atEnd wants nothing behind the array.
+// atEnd returns an error if there is text after the array.
 func (v *values) atEnd() error {
 	for {
 		switch c, err := v.next(); {
@@ -240,13 +239,12 @@ func (v *values) atEnd() error {
 		case err != nil:
 			return err
 		case c != ' ' && c != '\t' && c != '\n':
-			return fmt.Errorf("a %.10q behind the end of the array", c)
+			return fmt.Errorf("%.10q after the end of the array", c)
 		}
 	}
 }
 
-// value reads one value into v.text. Whether it is JSON is the decoder's to
-// say.
+// value reads one value into v.text. The decoder checks whether it is JSON.
 func (v *values) value() error {
 	v.text, v.long = v.text[:0], false
 	depth, quoted := 0, false

@@ -13,25 +13,27 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Row is one row of a file: a job, or what is wrong with it.
+// Row is one row of a file: a job, or an error.
 type Row struct {
 	Line int
-	// Item is the number of a JSON value that does not stand on a line of its
-	// own, in an array say; 0 of any other row.
+	// Item is the number of a JSON value that has no line of its own, for example
+	// in an array; 0 for any other row.
 	Item int
-	// Lines is how many lines of the file the row takes.
+	// Lines is the number of lines of the row.
 	Lines int
 	Job   capture.Job
-	Body  []byte // the message; the row's own
-	// Unread are the members of a message that nothing is read from; they are
-	// listed with Options.Enveloped.
+	Body  []byte // the message; it belongs to the row
+	// Table is set for a row of a CSV: Body is the job in our own shape.
+	Table bool
+	// Unread lists the members of a message that are not read, with
+	// Options.Enveloped only.
 	Unread []string
-	// Err is why it is no job; the other rows can still be read. It is a
-	// *SkipError of a row that is none and not meant to be one.
+	// Err is the error of a row that is not a valid job; the other rows can still
+	// be read. It is a *SkipError for a row that is not meant to be a job.
 	Err error
 }
 
-// Place is where the row stands, in words.
+// Place returns the place of the row in words.
 func (r Row) Place() string {
 	if r.Item > 0 {
 		return fmt.Sprintf("item %d, line %d", r.Item, r.Line)
@@ -39,7 +41,7 @@ func (r Row) Place() string {
 	return fmt.Sprintf("line %d", r.Line)
 }
 
-// SkipError is why a row is passed over and is no fault.
+// SkipError is the reason why a row is skipped, which is not a fault.
 type SkipError struct{ Why string }
 
 // Error implements error.
@@ -52,8 +54,8 @@ func isSkipped(err error) bool {
 	return ok
 }
 
-// Rows reads a file from its start to its end. An error ends it: what follows
-// cannot be read. It holds one row at a time.
+// Rows yields the rows of a file, one at a time. An error ends it: the rest cannot
+// be read.
 type Rows = iter.Seq2[Row, error]
 
 // Formats of a file.
@@ -63,36 +65,35 @@ const (
 	FormatNDJSON = "ndjson" // JSON in any arrangement
 )
 
-// maxRow bounds a row; capture takes a job of no more than 256 KiB.
+// maxRow is the greatest size of a row; a job has at most 256 KiB.
 const maxRow = 512 << 10
 
-// Options say how to read a file. The zero Options read our own shape.
+// Options describe how to read a file. The zero Options read jobs without a
+// mapping.
 type Options struct {
 	Format string // "" is auto
-	// Mapping is how workers read the rows of JSON.
+	// Mapping is the mapping for rows of JSON.
 	Mapping capture.Mapping
-	// Columns says for a field which column it is in, by the names in the
-	// header, or its value; and the unit. A field that is not listed is in the
-	// column of its own name.
+	// Columns has the column of a field, as named in the header, or its constant
+	// value; and its unit. A field that is not listed has a column of its own name.
 	Columns map[string]capture.Field
-	// Comma is set if the decimal sign is a comma.
+	// Comma means that the decimal sign is a comma.
 	Comma bool
-	// Encoding is the name of the encoding of a file without a byte order mark
-	// that is not UTF-8.
+	// Encoding is the encoding of a file without a byte order mark; "" is UTF-8.
 	Encoding string
-	// Books reads what was captured elsewhere: an order_id may stand for the
+	// Books reads the books of another system: an order_id may replace the
 	// trade_id, and amounts may be missing.
 	Books bool
-	// Enveloped takes a row of JSON {"headers": …, "body": …} for a message with
-	// these headers, and lists what is not read: for operators who try a mapping.
+	// Enveloped reads a row of JSON {"headers": …, "body": …} as a message with
+	// these headers, and lists unread members, for operators who try a mapping.
 	Enveloped bool
 	// Note receives one line about columns that are not read, in each pass; it may
 	// be nil.
 	Note func(string)
 }
 
-// Read reads the rows of a file. Rows of JSON are messages as they are; those of
-// CSV become jobs of our own shape.
+// Read returns the rows of a file. Rows of JSON are messages; rows of CSV become
+// jobs without a mapping.
 func Read(in io.Reader, o Options) (Rows, error) {
 	text, err := asText(in, o.Encoding)
 	if err != nil {
@@ -119,11 +120,10 @@ func Read(in io.Reader, o Options) (Rows, error) {
 	return csvRows(buf, bounded, o)
 }
 
-// errJSON: reconcile's books are CSV, other than what publish takes, and a file
-// may have a name that does not fit.
-var errJSON = errors.New("the input is JSON; what is wanted is CSV with a header, such as trade_id,amount,currency")
+// errJSON is returned for JSON as the input of reconcile, which reads only CSV.
+var errJSON = errors.New("the input is JSON, but must be CSV with a header such as trade_id,amount,currency")
 
-// FormatOf takes the format from the name of a file, if that tells it.
+// FormatOf returns the format that the name of a file shows, "" if it shows none.
 func FormatOf(path string) string {
 	path = strings.ToLower(path)
 	for _, packed := range []string{".gz", ".zst"} {
@@ -138,8 +138,8 @@ func FormatOf(path string) string {
 	return FormatAuto
 }
 
-// rowLimit bounds what is read for one row: an open quote in a CSV file would
-// otherwise take the whole file for one cell.
+// rowLimit limits the bytes of one row: after an open quote in a CSV file, the
+// whole rest would otherwise be read as one cell.
 type rowLimit struct {
 	in   io.Reader
 	left int
@@ -147,7 +147,7 @@ type rowLimit struct {
 
 var errRowTooLong = fmt.Errorf("a row is longer than %d bytes; is a quote left open?", maxRow)
 
-// reset begins a new row. Its buffer may read one row ahead.
+// reset starts a new row. The buffer may read one row ahead.
 func (l *rowLimit) reset() { l.left = 2 * maxRow }
 
 func (l *rowLimit) Read(p []byte) (int, error) {
@@ -159,11 +159,12 @@ func (l *rowLimit) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Reason is what is wrong with a row, without what the list says anyway.
+// Reason returns the error of a row, without the words that the list of rows
+// repeats.
 func Reason(err error) string {
 	var bad *capture.MalformedError
 	switch {
-	case !errors.As(err, &bad) || errors.Unwrap(err) != nil: // of one that is wrapped, the words around it count
+	case !errors.As(err, &bad) || errors.Unwrap(err) != nil: // for a wrapped error, the outer text counts
 		return err.Error()
 	case bad.Field == "":
 		return bad.Detail + " (" + bad.Reason + ")"

@@ -10,7 +10,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Sums are sums of money, one per currency. The zero Sums are empty.
+// Sums holds a sum of money per currency. The zero Sums is empty.
 type Sums struct {
 	of      map[string]*sum
 	scratch big.Int
@@ -21,7 +21,7 @@ type sum struct {
 	digits int
 }
 
-// Add adds an amount so many times, which may be below zero.
+// Add adds an amount times a number, which may be negative.
 func (s *Sums) Add(a capture.Amount, times int) {
 	if a.IsZero() || times == 0 {
 		return
@@ -42,7 +42,7 @@ func (s *Sums) Add(a capture.Amount, times int) {
 	to.minor.Add(&to.minor, &s.scratch)
 }
 
-// minorUnits reads at most 15 and 3 digits, which fit.
+// at most 15 digits and 3 decimals, which fit
 func minorUnits(whole, frac string) int64 {
 	n := int64(0)
 	for _, part := range [2]string{whole, frac} {
@@ -53,15 +53,15 @@ func minorUnits(whole, frac string) int64 {
 	return n
 }
 
-// Empty reports that nothing was added, or that it was taken away again.
+// Empty reports whether all sums are zero.
 func (s *Sums) Empty() bool { return s.String() == "" }
 
-// Currencies lists the currencies that have a sum.
+// Currencies returns the currencies with a sum.
 func (s *Sums) Currencies() []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.of)), func(code string) bool { return s.of[code].minor.Sign() == 0 })
 }
 
-// Number is the sum in a currency as a decimal, "" if there is none.
+// Number returns the sum in a currency as a decimal, "" if there is none.
 func (s *Sums) Number(code string) string {
 	sum := s.of[code]
 	if sum == nil {

@@ -7,15 +7,14 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// totals recognises the sum line below a table. It is not guessed:
-// a row is one if it names no trade and no order, and its amount is the sum of
-// at least two rows above.
+// totals recognizes a row with the total below a table: a row that names neither
+// trade nor order, and whose amount is the sum of at least two rows above.
 type totals struct {
 	sums Sums
 	rows int
 }
 
-// look counts a row, and returns what is wrong with it.
+// look counts a row, and returns its error.
 func (t *totals) look(r Row, row *cells) error {
 	if row[amount] == "" || row[orderID] != "" || t.rows < 2 || !namesNoTrade(row[tradeID]) {
 		if r.Err == nil {
@@ -43,10 +42,11 @@ func (t *totals) look(r Row, row *cells) error {
 	return r.Err
 }
 
-// namesNoTrade: the names of trades that gateways give have digits.
+// namesNoTrade reports whether the text is not a trade_id, which would contain
+// digits.
 func namesNoTrade(id string) bool { return !strings.ContainsAny(id, "0123456789") }
 
-// reasonError is an error with the text of the list of bad rows.
+// reasonError is an error whose text is shown in the list of bad rows.
 type reasonError struct{ error }
 
 func (e reasonError) Error() string { return Reason(e.error) }

@@ -13,52 +13,52 @@ import (
 
 const (
 	filterBits = 26      // 8 MiB
-	maxWatched = 1 << 18 // some 25 MB
-	maxDoubted = 100_000 // more of them are no slips
+	maxWatched = 1 << 18 // about 25 MB
+	maxDoubted = 100_000 // more of them are no accident
 )
 
-var errDoubted = fmt.Errorf("more than %d trades are asked for with two amounts; is it the right file?", maxDoubted)
+var errDoubted = fmt.Errorf("more than %d trades have rows with different amounts; is it the right file?", maxDoubted)
 
-// errTwice marks a row whose trade is there twice.
-var errTwice = errors.New("a trade is there twice")
+// errTwice is wrapped by the error of a row whose trade occurs twice.
+var errTwice = errors.New("a trade occurs twice")
 
-// twiceError is such a row.
+// twiceError is the error of such a row.
 type twiceError struct{ text string }
 
 func (e *twiceError) Error() string        { return e.text }
 func (e *twiceError) Is(target error) bool { return target == errTwice }
 
-// Trades finds the trades that an input asks for with different amounts. A
-// trade is captured once, so that of two such rows neither is sent: no program can
-// say which one is meant.
+// Trades finds the trades for which an input has rows with different amounts. A
+// trade is captured once, so neither of two such rows is sent: the program cannot
+// know which one is correct.
 //
-// Its memory is bounded, however long the input is. One pass over the input
-// finds the trades that may be there twice, a second compares their rows. Where
-// those are too many, the two passes take the trades whose hashes lie in a part
-// of the range, and further ones the rest. The chance that two of a million
-// trades share a hash is below one in ten million, and would make a good row
-// look bad, not the other way round.
+// Its memory is limited for any length of the input. A first pass finds the trades
+// that may occur twice, a second compares their rows. If there are too many, the
+// two passes process only the trades in a part of the range of hashes, and further
+// passes process the rest. The chance that two of a million trades share a hash is
+// below one in ten million, and would make a good row look bad, not the other way
+// round.
 type Trades struct {
 	seed     maphash.Seed
 	met      filter
-	from, to uint64 // the hashes that are looked at, both included
+	from, to uint64 // the range of hashes in this pass, inclusive
 	max      int    // of watched
 	watched  map[uint64]asked
 	doubted  map[uint64]int // the line of the first row of a trade whose rows disagree
-	once     bool           // a trade may not be there twice at all
-	found    *Found         // gets rows that were taken for good before a doubt came up
-	seen     uint32         // rows that agrees has looked at
+	once     bool           // a trade must not occur twice, even with equal rows
+	found    *Found         // receives rows that were counted as good before
+	seen     uint32         // rows that agrees has compared
 }
 
-// asked is what the rows of one trade ask, as long as they agree.
+// asked is the request of the rows of one trade, as long as they agree.
 type asked struct {
 	line, amount uint32 // of the first row
 	rows         uint32
 	sum          capture.Amount
 }
 
-// NewTrades returns one that has seen nothing. With once a trade may not be
-// there twice at all, else its rows must agree.
+// NewTrades returns an empty Trades. With once a trade must not occur twice, else
+// its rows must agree.
 func NewTrades(once bool) *Trades {
 	t := newTrades(filterBits, maxWatched)
 	t.once = once
@@ -72,8 +72,8 @@ func newTrades(bits, most int) *Trades {
 	}
 }
 
-// CheckAll reads a file from its start as often as it takes to know each row
-// that cannot be sent, lists those and counts all.
+// CheckAll reads a file as often as needed to find every row that cannot be sent,
+// lists these rows and counts all.
 func (t *Trades) CheckAll(begin func() (Rows, error), list io.Writer) (*Found, error) {
 	found := &Found{}
 	t.found = found
@@ -108,7 +108,7 @@ func (t *Trades) passes(begin func() (Rows, error), found *Found) error {
 	return nil
 }
 
-// meet hands on all rows and watches the trades that may be there twice.
+// meet yields all rows and watches the trades that may occur twice.
 func (t *Trades) meet(in Rows) Rows {
 	return func(yield func(Row, error) bool) {
 		for r, err := range in {
@@ -132,7 +132,7 @@ func (t *Trades) watch(trade uint64) {
 	}
 }
 
-// compare hands on all rows, with what is wrong with them.
+// compare yields all rows with their errors.
 func (t *Trades) compare(in Rows) Rows {
 	return func(yield func(Row, error) bool) {
 		for r, err := range in {
@@ -146,23 +146,23 @@ func (t *Trades) compare(in Rows) Rows {
 	}
 }
 
-// compareRest hands on the rows that were good in the passes before and are not.
+// compareRest yields the rows that earlier passes counted as good and that are not.
 func (t *Trades) compareRest(in Rows) Rows {
 	good := only(in, func(r Row) bool { return r.Err == nil })
 	return only(t.compare(good), func(r Row) bool { return r.Err != nil })
 }
 
-// agrees compares a row with those of its trade that came before.
+// agrees compares a row with the earlier rows of its trade.
 func (t *Trades) agrees(r *Row) bool {
 	trade := t.trade(r)
 	a, watched := t.watched[trade]
-	if !watched { // it is there once, or disagrees, or is left for later
+	if !watched { // the trade occurs once, disagrees already, or belongs to a later pass
 		return !t.looksAt(trade) || t.unmarked(r, trade)
 	}
 	amount := uint32(t.hash(r.Job.Amount.String()))
 	if t.once {
 		t.seen++
-		amount = t.seen // so that no two rows agree
+		amount = t.seen // makes every two rows disagree
 	}
 	switch {
 	case a.rows == 0:
@@ -178,8 +178,8 @@ func (t *Trades) agrees(r *Row) bool {
 	return true
 }
 
-// more reports whether a part of the trades is left for further passes, and
-// begins with it.
+// more reports whether a part of the trades is left for further passes, and selects
+// the next part.
 func (t *Trades) more() bool {
 	clear(t.watched)
 	clear(t.met)
@@ -193,7 +193,7 @@ func (t *Trades) more() bool {
 
 func (t *Trades) hash(s string) uint64 { return maphash.String(t.seed, s) }
 
-// trade is the hash of a row's trade, or of its order if it names no trade.
+// trade returns the hash of a row's trade, or of its order if it names no trade.
 func (t *Trades) trade(r *Row) uint64 {
 	if r.Job.TradeID == "" {
 		return t.hash("order " + r.Job.OrderID)
@@ -203,7 +203,8 @@ func (t *Trades) trade(r *Row) uint64 {
 
 func (t *Trades) looksAt(trade uint64) bool { return trade >= t.from && trade <= t.to }
 
-// Mark marks the rows of doubted trades, once all are known.
+// Mark yields the rows with an error for those of doubted trades. It needs a
+// complete check.
 func (t *Trades) Mark(in Rows) Rows {
 	return func(yield func(Row, error) bool) {
 		for r, err := range in {
@@ -217,8 +218,8 @@ func (t *Trades) Mark(in Rows) Rows {
 	}
 }
 
-// unmarked reports whether nothing is known against the trade of a row; else it
-// marks the row.
+// unmarked reports whether the trade of a row is not doubted; else it sets the
+// row's error.
 func (t *Trades) unmarked(r *Row, trade uint64) bool {
 	line, is := t.doubted[trade]
 	switch {
@@ -230,14 +231,13 @@ func (t *Trades) unmarked(r *Row, trade uint64) bool {
 	return !is
 }
 
-// filter reports the hashes that it has certainly not met: a Bloom filter of two
-// bits a hash.
+// filter is a Bloom filter of hashes with two bits per hash.
 type filter []uint64
 
 func newFilter(bits int) filter { return make(filter, 1<<bits/64) }
 
-// add reports whether the hash may have been added before. It takes the bits
-// from the lower end of the hash: ranges are made of the upper.
+// add adds a hash and reports whether it may have been added before. It uses the
+// low bits of the hash, because the ranges use the high bits.
 func (f filter) add(hash uint64) (met bool) {
 	met = true
 	for range 2 {

@@ -10,25 +10,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
-
-// Problem is something about the streams or consumers that does not fit.
-type Problem struct {
-	// Fatal problems lose jobs or stall them; the worker does not start with one.
-	// The others are warnings.
-	Fatal bool
-	What  string // what is wrong, and where
-	Do    string // what to do about it
-}
-
-// String returns the problem in one sentence and the remedy, if any, in another.
-func (p Problem) String() string {
-	if p.Do == "" {
-		return p.What
-	}
-	return p.What + "; " + p.Do
-}
 
 // Limits are our settings that those of the broker must fit.
 type Limits struct {
@@ -38,46 +22,46 @@ type Limits struct {
 }
 
 // Check is Inspect, and returns an error if a stream or consumer does not exist.
-func Check(ctx context.Context, js jetstream.JetStream, cfg Config, l Limits) ([]Problem, error) {
+func Check(ctx context.Context, js jetstream.JetStream, cfg Config, l Limits) ([]finding.Finding, error) {
 	found, err := Inspect(ctx, js, cfg, l)
 	if err == nil {
 		err = found.missing(cfg)
 	}
-	return found.Problems, err
+	return found.Findings, err
 }
 
-func checkConsumer(c jetstream.ConsumerConfig, l Limits) []Problem {
-	var found []Problem
+func checkConsumer(c jetstream.ConsumerConfig, l Limits) []finding.Finding {
+	var found []finding.Finding
 	name := "consumer " + c.Durable
-	add := func(fatal bool, do, what string, args ...any) {
-		found = append(found, Problem{Fatal: fatal, What: name + ": " + fmt.Sprintf(what, args...), Do: do})
+	add := func(s finding.Severity, fix, what string, args ...any) {
+		found = append(found, finding.Finding{Severity: s, What: name + ": " + fmt.Sprintf(what, args...), Fix: fix})
 	}
 	if c.AckPolicy != jetstream.AckExplicitPolicy {
-		add(true, "make it explicit, or let capture-worker create a consumer of another name (jobs.consumer)",
+		add(finding.Error, "make it explicit, or let capture-worker create a consumer of another name (jobs.consumer)",
 			"its ack policy is %s, so jobs count as done without an outcome", c.AckPolicy)
 	}
 	if c.MaxDeliver > 0 {
-		add(true, "set max deliver to -1 (unlimited)",
+		add(finding.Error, "set max deliver to -1 (unlimited)",
 			"after %d deliveries the broker drops a job silently", c.MaxDeliver)
 	}
 	if len(c.BackOff) > 0 {
-		add(true, "remove the backoff from the consumer", "its backoff overrides the delays that the worker asks for")
+		add(finding.Error, "remove the backoff from the consumer", "its backoff overrides the delays that the worker asks for")
 	}
 	if c.HeadersOnly {
-		add(true, "let it deliver whole messages", "it delivers headers only, so that every job would be a dead letter")
+		add(finding.Error, "let it deliver whole messages", "it delivers headers only, so that every job would be a dead letter")
 	}
 	if c.MaxRequestBatch > 0 || c.MaxRequestMaxBytes > 0 {
-		add(false, "lift its limits on pull requests", "it limits what is pulled at a time, so that pulls of the worker may be refused silently")
+		add(finding.Warning, "lift its limits on pull requests", "it limits what is pulled at a time, so that pulls of the worker may be refused silently")
 	}
 	if c.AckWait <= l.CallTimeout {
-		add(false, "set nats.ack_wait well above gateway.timeout",
+		add(finding.Warning, "set nats.ack_wait well above gateway.timeout",
 			"ack wait %s is not longer than one gateway call may take (%s); jobs of a worker that pauses briefly are redelivered", c.AckWait, l.CallTimeout)
 	}
 	if c.MaxAckPending > 0 && c.MaxAckPending < l.MaxInFlight {
-		add(true, "raise max ack pending, to 50000 if possible: jobs that wait for redelivery count too",
+		add(finding.Error, "raise max ack pending, to 50000 if possible: jobs that wait for redelivery count too",
 			"max ack pending is %d, fewer than the %d jobs one worker holds", c.MaxAckPending, l.MaxInFlight)
 	} else if c.MaxAckPending > 0 && c.MaxAckPending < 10*l.MaxInFlight {
-		add(false, "raise max ack pending to 50000",
+		add(finding.Warning, "raise max ack pending to 50000",
 			"max ack pending is %d; jobs that wait for redelivery keep their place in it and may starve new ones", c.MaxAckPending)
 	}
 	return found
@@ -85,22 +69,22 @@ func checkConsumer(c jetstream.ConsumerConfig, l Limits) []Problem {
 
 // checkFilter compares the filter of a consumer with the configured subjects.
 // Without a filter a consumer takes everything that the stream holds.
-func checkFilter(c jetstream.ConsumerConfig, wanted ConsumerConfig) []Problem {
+func checkFilter(c jetstream.ConsumerConfig, wanted ConsumerConfig) []finding.Finding {
 	filters := c.FilterSubjects
 	if c.FilterSubject != "" {
 		filters = []string{c.FilterSubject}
 	}
 	want := slices.Sorted(slices.Values(wanted.Subjects))
 	if got := slices.Sorted(slices.Values(filters)); len(got) > 0 && !slices.Equal(got, want) {
-		return []Problem{{What: fmt.Sprintf("consumer %s takes %s, but is to take %s", c.Durable, strings.Join(got, ","), strings.Join(want, ",")),
-			Do: "make jobs.subjects (or jobs.lanes) and the consumer's filter the same"}}
+		return []finding.Finding{{Severity: finding.Warning, What: fmt.Sprintf("consumer %s takes %s, but is to take %s", c.Durable, strings.Join(got, ","), strings.Join(want, ",")),
+			Fix: "make jobs.subjects (or jobs.lanes) and the consumer's filter the same"}}
 	}
 	return nil
 }
 
 // checkSubjects reports subjects that the stream does not store. A stream that
 // copies others may have subjects of its own or none.
-func checkSubjects(s jetstream.StreamConfig, cfg Config) []Problem {
+func checkSubjects(s jetstream.StreamConfig, cfg Config) []finding.Finding {
 	if s.Mirror != nil || len(s.Sources) > 0 {
 		return nil
 	}
@@ -113,52 +97,52 @@ func checkSubjects(s jetstream.StreamConfig, cfg Config) []Problem {
 	if len(lost) == 0 {
 		return nil
 	}
-	return []Problem{{What: fmt.Sprintf("stream %s takes %s, not %s: jobs published there are stored nowhere",
+	return []finding.Finding{{Severity: finding.Warning, What: fmt.Sprintf("stream %s takes %s, not %s: jobs published there are stored nowhere",
 		s.Name, strings.Join(s.Subjects, ","), strings.Join(lost, ",")),
-		Do: "add the subjects to the stream, or correct jobs.subjects"}}
+		Fix: "add the subjects to the stream, or correct jobs.subjects"}}
 }
 
-func checkJobs(s jetstream.StreamConfig, l Limits) []Problem {
-	var found []Problem
+func checkJobs(s jetstream.StreamConfig, cfg Config, l Limits) []finding.Finding {
+	found := checkSubjects(s, cfg)
 	name := "stream " + s.Name
 	if s.MaxAge > 0 && s.MaxAge < l.Horizon {
-		found = append(found, Problem{What: fmt.Sprintf(
+		found = append(found, finding.Finding{Severity: finding.Warning, What: fmt.Sprintf(
 			"%s: messages are removed after %s, but a job may be retried for %s", name, s.MaxAge, l.Horizon),
-			Do: "raise the max age of the stream, or jobs that wait are removed"})
+			Fix: "raise the max age of the stream, or jobs that wait are removed"})
 	}
 	if s.Discard == jetstream.DiscardOld && (s.MaxMsgs > 0 || s.MaxBytes > 0 || s.MaxMsgsPerSubject > 0) {
-		found = append(found, Problem{What: name + ": it drops the oldest messages when it is full, jobs that wait included",
-			Do: "set its discard policy to new, so that publishers get an error when it is full"})
+		found = append(found, finding.Finding{Severity: finding.Warning, What: name + ": it drops the oldest messages when it is full, jobs that wait included",
+			Fix: "set its discard policy to new, so that publishers get an error when it is full"})
 	}
 	if s.Storage == jetstream.MemoryStorage {
-		found = append(found, Problem{What: name + ": it is kept in memory, so jobs do not survive a restart of the broker",
-			Do: "use file storage"})
+		found = append(found, finding.Finding{Severity: finding.Warning, What: name + ": it is kept in memory, so jobs do not survive a restart of the broker",
+			Fix: "use file storage"})
 	}
 	return found
 }
 
 // CheckReplicas reports a stream with fewer replicas than wanted: it stops, or is
 // lost, with the servers that hold them.
-func CheckReplicas(s jetstream.StreamConfig, wanted int) []Problem {
+func CheckReplicas(s jetstream.StreamConfig, wanted int) []finding.Finding {
 	if s.Replicas >= wanted {
 		return nil
 	}
-	return []Problem{{What: fmt.Sprintf("stream %s: it has %d of the %d replicas that nats.replicas asks for", s.Name, s.Replicas, wanted),
-		Do: fmt.Sprintf("`nats stream edit %s --replicas %d`, or lower nats.replicas", s.Name, wanted)}}
+	return []finding.Finding{{Severity: finding.Warning, What: fmt.Sprintf("stream %s: it has %d of the %d replicas that nats.replicas asks for", s.Name, s.Replicas, wanted),
+		Fix: fmt.Sprintf("`nats stream edit %s --replicas %d`, or lower nats.replicas", s.Name, wanted)}}
 }
 
-func checkDLQ(s jetstream.StreamConfig) []Problem {
+func checkDLQ(s jetstream.StreamConfig, _ Config, _ Limits) []finding.Finding {
 	for _, subject := range s.Subjects {
 		switch subject {
 		case deadletter.SubjectPrefix + ">":
 			return nil
 		case deadletter.SubjectPrefix + "*":
-			return []Problem{{What: fmt.Sprintf(
+			return []finding.Finding{{Severity: finding.Warning, What: fmt.Sprintf(
 				"stream %s: it takes dead letters, but no notes of what operators did about them, so dlq republish and dlq dismiss fail", s.Name),
-				Do: "let the stream take " + deadletter.SubjectPrefix + ">"}}
+				Fix: "let the stream take " + deadletter.SubjectPrefix + ">"}}
 		}
 	}
-	return []Problem{{Fatal: true, What: fmt.Sprintf(
+	return []finding.Finding{{Severity: finding.Error, What: fmt.Sprintf(
 		"stream %s: it does not take the subjects %s>, so dead letters cannot be stored", s.Name, deadletter.SubjectPrefix),
-		Do: "add the subject to the stream, or name another stream with jobs.dlq_stream"}}
+		Fix: "add the subject to the stream, or name another stream with jobs.dlq_stream"}}
 }

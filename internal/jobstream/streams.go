@@ -12,7 +12,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/finding"
 )
 
 // Ages of the streams that are created: jobs outlive the longest authorization
@@ -37,7 +39,10 @@ type Config struct {
 	Replicas      int
 	AckWait       time.Duration
 	MaxAckPending int
-	Log           *slog.Logger // for what is created; nil: it is not logged
+	// Mapping is noted in the metadata of the consumers, for commands that do not
+	// have the configuration of the workers; nil: it is not.
+	Mapping *capture.Mapping
+	Log     *slog.Logger // for what is created; nil: it is not logged
 }
 
 // ConsumerConfig names a durable consumer and its filter subjects.
@@ -47,19 +52,23 @@ type ConsumerConfig struct {
 }
 
 // Ensure finds or creates the streams and the consumers, which it
-// returns in order. It never alters what it finds: Check reports what does not
-// fit.
+// returns in order. It never alters what it finds, but for the mapping in the
+// metadata of consumers that it created: Check reports what does not fit.
 func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstream.Consumer, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	jobs, err := ensureStream(ctx, js, jobsStream(cfg), cfg.Log)
-	if err != nil {
-		return nil, err
+	var jobs jetstream.Stream
+	for i, wanted := range Streams(cfg) {
+		stream, err := ensureStream(ctx, js, wanted.Config, cfg.Log)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			jobs = stream
+		}
 	}
-	if _, err := ensureStream(ctx, js, dlqStream(cfg), cfg.Log); err != nil {
-		return nil, err
-	}
+	var err error
 	consumers := make([]jetstream.Consumer, len(cfg.Consumers))
 	for i, wanted := range cfg.Consumers {
 		if consumers[i], err = ensureConsumer(ctx, jobs, cfg, wanted); err != nil {
@@ -77,17 +86,23 @@ func ensureConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c Co
 		consumer, err = createConsumer(ctx, jobs, cfg, c)
 	}
 	if errors.Is(err, jetstream.ErrConsumerExists) {
-		return jobs.Consumer(ctx, c.Name)
+		consumer, err = jobs.Consumer(ctx, c.Name)
 	}
-	return consumer, err
+	if err != nil {
+		return nil, err
+	}
+	return noteMapping(ctx, jobs, cfg, consumer), nil
 }
 
 func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
 	wanted := jetstream.ConsumerConfig{
 		Durable: c.Name, FilterSubjects: c.Subjects,
-		Description: "workers of capture-worker share it",
+		Description: ownDescription,
 		AckPolicy:   jetstream.AckExplicitPolicy, AckWait: cfg.AckWait,
 		MaxDeliver: -1, MaxAckPending: cfg.MaxAckPending,
+	}
+	if text := cfg.mappingText(); text != "" {
+		wanted.Metadata = map[string]string{mappingKey: text}
 	}
 	if cfg.After != "" && cfg.After != c.Name {
 		before, err := jobs.Consumer(ctx, cfg.After)
@@ -129,23 +144,47 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 	return stream, nil
 }
 
+// Stream is a stream that the worker needs beside the ledger. Ensure creates it
+// if it is missing, Inspect checks it.
+type Stream struct {
+	Key    string // the setting that names it
+	Config jetstream.StreamConfig
+	// Otherwise is what to do, other than to correct the setting, if another stream
+	// has one of its subjects.
+	Otherwise string
+	// Vital: a running worker cannot go on without it.
+	Vital bool
+
+	check func(jetstream.StreamConfig, Config, Limits) []finding.Finding
+}
+
+// Streams lists the streams that the worker needs beside the ledger, the stream
+// of jobs first. A stream that is added here is created, checked, watched and
+// permitted like the others.
+func Streams(cfg Config) []Stream {
+	return []Stream{jobsStream(cfg), dlqStream(cfg)}
+}
+
+// TakeOut is the Otherwise of a stream whose subjects are fixed.
+const TakeOut = "take the subject out of it"
+
 // jobsStream keeps jobs by age, not until they are acked: removing each acked
 // message costs the broker a write, and the jobs stay readable beside their
 // outcomes.
-func jobsStream(cfg Config) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
+func jobsStream(cfg Config) Stream {
+	return Stream{Key: "jobs.stream", Otherwise: "correct jobs.subjects", Vital: true, check: checkJobs, Config: jetstream.StreamConfig{
 		Name: cfg.Jobs, Subjects: cfg.Subjects, Replicas: cfg.Replicas,
 		Description: "capture jobs, for capture-worker",
-		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: jobsMaxAge, Duplicates: jobsDuplicates,
-	}
+	}}
 }
 
-func dlqStream(cfg Config) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
+func dlqStream(cfg Config) Stream {
+	return Stream{Key: "jobs.dlq_stream", Otherwise: TakeOut, check: checkDLQ, Config: jetstream.StreamConfig{
 		Name: cfg.DLQ, Subjects: []string{deadletter.SubjectPrefix + ">"}, Replicas: cfg.Replicas,
 		Description: "jobs that capture-worker could not process, with the reason",
-		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
-	}
+	}}
 }

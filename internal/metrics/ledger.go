@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
@@ -73,7 +72,7 @@ func (m *Metrics) event(e *capture.Event) {
 	m.events.WithLabelValues(string(e.Type)).Inc()
 	m.open.addEvent(e)
 	if e.Job != nil {
-		m.money.WithLabelValues(e.Job.Amount.Currency()) // creates the series at zero
+		m.money.add(e.Job.Amount.Currency(), "0") // creates the series at zero
 	}
 	if !e.Type.Outcome() {
 		return
@@ -83,7 +82,7 @@ func (m *Metrics) event(e *capture.Event) {
 		m.corrected.Inc()
 	}
 	if e.Type == capture.Captured {
-		m.money.WithLabelValues(e.Currency).Add(units(e.Amount))
+		m.money.add(e.Currency, e.Amount)
 	}
 }
 
@@ -100,13 +99,4 @@ func knownReason(e *capture.Event) string {
 		return e.Reason
 	}
 	return otherCode
-}
-
-// units returns the amount as a float, which is precise enough for a graph.
-func units(amount string) float64 {
-	f, err := strconv.ParseFloat(amount, 64)
-	if err != nil {
-		return 0
-	}
-	return f
 }

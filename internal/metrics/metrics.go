@@ -27,11 +27,13 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	deliveries *prometheus.CounterVec // by verb and reason
+	passedOver *prometheus.CounterVec // by condition, mismatch and whether it names a trade
+	conditions map[string]bool        // that have series of their own
 	jobSeconds prometheus.Histogram
 	outcomes   *prometheus.CounterVec // by outcome and reason
 	corrected  prometheus.Counter
 	events     *prometheus.CounterVec // by type
-	money      *prometheus.CounterVec // captured, by currency
+	money      *moneyCounter          // captured, by currency
 	calls      *prometheus.HistogramVec
 	codes      *prometheus.CounterVec
 	appends    *prometheus.HistogramVec
@@ -45,12 +47,12 @@ type Metrics struct {
 
 // New returns all series at zero. now is the clock.
 func New(version string, now func() time.Time) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), open: newOpenTrades(now)}
+	m := &Metrics{registry: prometheus.NewRegistry(), open: newOpenTrades(now), conditions: map[string]bool{}}
 	m.makeJobs()
 	m.makeCalls()
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.deliveries, m.jobSeconds, m.outcomes, m.corrected, m.events, m.money,
+		m.deliveries, m.passedOver, m.jobSeconds, m.outcomes, m.corrected, m.events, m.money,
 		m.calls, m.codes, m.appends, m.ready, m.delivered, m.again, m.paused, m.open,
 	)
 	m.buildInfo(version)
@@ -63,7 +65,35 @@ func (m *Metrics) Terms(window, attention time.Duration) {
 	m.open.window, m.open.overdueAfter = window, attention
 }
 
+const (
+	// maxConditions bounds the conditions of jobs.match that have series of their
+	// own; otherCondition is the label of the rest.
+	maxConditions  = 30
+	otherCondition = "other"
+)
+
+// Conditions sets the paths of jobs.match. Call it before anything is counted.
+func (m *Metrics) Conditions(match []capture.Match) {
+	for _, condition := range match {
+		if len(m.conditions) == maxConditions {
+			m.addCondition(otherCondition)
+			break
+		}
+		m.conditions[condition.Path] = true
+		m.addCondition(condition.Path)
+	}
+}
+
+func (m *Metrics) addCondition(path string) {
+	for _, why := range capture.Mismatches() {
+		for _, trade := range []string{"yes", "no"} {
+			m.passedOver.WithLabelValues(path, string(why), trade)
+		}
+	}
+}
+
 func (m *Metrics) makeJobs() {
+	m.passedOver = counters("capture_passed_over_total", "Messages that jobs.match does not take, by the condition that they fail, how (expected: a value in its others; missing; case: differs in letter case only; value: another value), and whether they name a trade.", "condition", "why", "trade")
 	m.deliveries = counters("capture_deliveries_total", "Deliveries of jobs, by result (verb and reason). Reason not_selected: acknowledged events that jobs.match does not select.", "verb", "reason")
 	m.jobSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "capture_delivery_seconds", Help: "Time from a delivery to its result, including waits.",
@@ -74,7 +104,7 @@ func (m *Metrics) makeJobs() {
 		Name: "capture_corrections_total", Help: "Outcomes that corrected an earlier one.",
 	})
 	m.events = counters("capture_events_total", "Events appended to the ledger by this process.", "type")
-	m.money = counters("capture_captured_money_total", "Money captured, in units of the currency.", "currency")
+	m.money = newMoneyCounter("capture_captured_money_total", "Money captured, in units of the currency.")
 	m.ready = gauges("capture_jobs_ready", "Jobs in the stream that were not delivered yet, for all workers.", "lane")
 	m.delivered = gauges("capture_jobs_delivered", "Jobs delivered and not acknowledged, including those that wait for a retry, for all workers.", "lane")
 	m.again = gauges("capture_jobs_redelivered", "Delivered jobs that were delivered more than once, for all workers.", "lane")
@@ -130,6 +160,16 @@ func histograms(name, help string, labels ...string) *prometheus.HistogramVec {
 func (m *Metrics) Disposed(d worker.Disposition, took time.Duration) {
 	m.deliveries.WithLabelValues(string(d.Do), d.Reason).Inc()
 	m.jobSeconds.Observe(took.Seconds())
+	if p := d.PassedOver; p != nil {
+		condition, trade := p.Why.Path, "no"
+		if !m.conditions[condition] {
+			condition = otherCondition
+		}
+		if p.TradeID != "" {
+			trade = "yes"
+		}
+		m.passedOver.WithLabelValues(condition, string(p.Why.Kind()), trade).Inc()
+	}
 }
 
 // Backlog is the backlog of a lane's consumer, for all workers.

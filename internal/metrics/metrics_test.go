@@ -12,8 +12,10 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/ledger"
+	"github.com/capture-worker/capture-worker/worker"
 )
 
 var began = time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
@@ -253,4 +255,35 @@ func TestSweep(t *testing.T) {
 		<-done
 		wantSeries(t, read(t, m), `capture_unsettled_trades 1`)
 	})
+}
+
+// The conditions are the operator's; what others wrote is in no label.
+func TestPassedOverIsCountedByCondition(t *testing.T) {
+	t.Parallel()
+	m := metrics.New("v1", time.Now)
+	match := []capture.Match{{Path: "payment.method", Value: "card"}}
+	for i := range 40 {
+		match = append(match, capture.Match{Path: fmt.Sprintf("c%d", i), Value: "x"})
+	}
+	m.Conditions(match)
+	text := read(t, m)
+	wantSeries(t, text,
+		`capture_passed_over_total{condition="payment.method",trade="yes",why="case"} 0`,
+		`capture_passed_over_total{condition="other",trade="no",why="missing"} 0`,
+	)
+	if n := strings.Count(text, "\ncapture_passed_over_total{"); n != 31*8 {
+		t.Errorf("%d series", n)
+	}
+	passed := func(trade string, why capture.MatchError) {
+		m.Disposed(worker.Disposition{Do: worker.Ack, Reason: worker.NotSelected, PassedOver: &controls.PassedOver{TradeID: trade, Why: why}}, time.Second)
+	}
+	passed("T-1", capture.MatchError{Path: "payment.method", Found: `"Card"`, Case: true})
+	passed("", capture.MatchError{Path: "payment.method", Found: `"cash"`, Expected: true})
+	passed("", capture.MatchError{Path: "c39", Missing: true})
+	wantSeries(t, read(t, m),
+		`capture_passed_over_total{condition="payment.method",trade="yes",why="case"} 1`,
+		`capture_passed_over_total{condition="payment.method",trade="no",why="expected"} 1`,
+		`capture_passed_over_total{condition="other",trade="no",why="missing"} 1`,
+		`capture_deliveries_total{reason="not_selected",verb="ack"} 3`,
+	)
 }

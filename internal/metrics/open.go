@@ -117,13 +117,13 @@ func (o *openTrades) Collect(ch chan<- prometheus.Metric) {
 	defer o.mu.Unlock()
 	var oldest, nearest time.Time
 	overdue, limit := 0, o.now().Add(-o.overdueAfter)
-	risk := map[string]float64{}
+	risk := map[string]int64{}
 	for currency := range o.currencies {
 		risk[currency] = 0
 	}
 	for _, t := range o.trades {
 		oldest, nearest = earlier(oldest, t.since), earlier(nearest, t.deadline)
-		risk[t.amount.Currency()] += units(t.amount.Number())
+		risk[t.amount.Currency()] += moneyUnits(t.amount.Number())
 		if t.since.Before(limit) {
 			overdue++
 		}
@@ -136,7 +136,7 @@ func (o *openTrades) Collect(ch chan<- prometheus.Metric) {
 	gauge(o.count, float64(len(o.trades)))
 	gauge(o.overdue, float64(overdue))
 	for currency, sum := range risk {
-		gauge(o.risk, sum, currency)
+		gauge(o.risk, moneyValue(sum), currency)
 	}
 }
 

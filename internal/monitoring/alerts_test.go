@@ -22,6 +22,7 @@ func TestEveryAlertFiresAndStops(t *testing.T) {
 	faults := map[string]func(*testing.T, *world, *prometheus){
 		"key": faultKey, "outage": faultOutage, "errors": faultErrors, "deadline": faultDeadline, "letters": faultLetters,
 		"full": faultFullLedger, "slow": faultSlow, "pause": faultPause, "broker": faultBroker,
+		"passed": faultPassedOver,
 	}
 	worlds := map[string]*world{}
 	var list []*world
@@ -36,7 +37,11 @@ func TestEveryAlertFiresAndStops(t *testing.T) {
 	p := startPrometheus(t, list)
 	p.fires("CaptureWorkerAbsent", "") // no worker was started yet
 	for _, w := range list {
-		w.run()
+		if w.name == "passed" {
+			w.run("CAPTURE_JOBS_MATCH=currency=EUR")
+		} else {
+			w.run()
+		}
 	}
 	p.stops("CaptureWorkerAbsent", "")
 	for _, w := range list {
@@ -136,6 +141,26 @@ func faultLetters(_ *testing.T, w *world, p *prometheus) {
 	w.command("dlq", "republish", "1", "--fixed", fixed(w.t), "--reason", "test", "--by", "test")
 	p.stops("CaptureDeadLettersWaiting", w.name)
 	p.stops("CaptureParkedWaiting", w.name)
+}
+
+// A publisher begins to write another letter case, and goes back to the old one.
+func faultPassedOver(t *testing.T, w *world, p *prometheus) {
+	w.jobs(shipped, "usual", 200)
+	w.waitCaptured(200)
+	odd := plainJob("odd")
+	odd.Currency = "Eur"
+	const every = 200 * time.Millisecond // enough in a window, and few beside the usual ones
+	sent, begin := 0, time.Now()
+	fires := func() bool {
+		for ; time.Duration(sent)*every < time.Since(begin); sent++ {
+			w.send(shipped, odd)
+		}
+		firing := p.firing()
+		return firing["CapturePassedOverTrade "+w.name] && firing["CapturePassedOverShare "+w.name]
+	}
+	processtest.WaitFor(t, patience, "both alerts about passed-over messages to fire", fires)
+	p.stops("CapturePassedOverTrade", w.name)
+	p.stops("CapturePassedOverShare", w.name)
 }
 
 func faultFullLedger(t *testing.T, w *world, p *prometheus) {

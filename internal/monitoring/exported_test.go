@@ -5,10 +5,13 @@ package monitoring
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // exported holds the series that a program exports: names with their labels.
@@ -68,7 +71,7 @@ func (x exported) labels(f family) []string {
 func realExported(t *testing.T) exported {
 	t.Helper()
 	w := newWorld(t, "exported", startSim(t))
-	w.run()
+	w.run("CAPTURE_JOBS_MATCH=currency=EUR")
 	w.jobs(shipped, "exported", 3)
 	w.waitCaptured(3)
 	code, text := w.ask("/metrics")
@@ -76,7 +79,23 @@ func realExported(t *testing.T) exported {
 		t.Fatalf("/metrics: %d %s", code, text)
 	}
 	w.worker.Stop(patience)
-	return parseExported(text)
+	return parseExported(text + reconciled(t, w))
+}
+
+// reconciled returns the metrics that reconcile writes for the node exporter.
+func reconciled(t *testing.T, w *world) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "reconcile.prom")
+	code, out := processtest.Finish(t, patience, "reconcile", w.env("XDG_CACHE_HOME="+t.TempDir()), program,
+		"reconcile", "--all", "--rate", "0", "--metrics-file", file)
+	if code != 0 {
+		t.Fatalf("reconcile: exit code %d: %s", code, out)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 const (

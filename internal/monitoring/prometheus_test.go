@@ -27,8 +27,12 @@ type prometheus struct {
 	began time.Time
 }
 
-// window replaces every range in the rules: a few scrapes.
-const window = "6s"
+// window replaces every range in the rules: a few scrapes. A day is longer: one
+// rule compares with it.
+const (
+	window = "6s"
+	day    = "5m"
+)
 
 var (
 	forLine   = regexp.MustCompile(`(?m)^( +for:) \w+$`)
@@ -45,7 +49,13 @@ func startPrometheus(t *testing.T, worlds []*world) *prometheus {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scaled := forLine.ReplaceAllString(rangePart.ReplaceAllString(string(rules), "["+window+"]"), "$1 1s")
+	scaled := rangePart.ReplaceAllStringFunc(string(rules), func(part string) string {
+		if part == "[1d]" {
+			return "[" + day + "]"
+		}
+		return "[" + window + "]"
+	})
+	scaled = forLine.ReplaceAllString(scaled, "$1 1s")
 	config := "global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 250ms}\nrule_files: [rules.yaml]\nscrape_configs:\n"
 	for _, w := range worlds {
 		config += fmt.Sprintf("- {job_name: %s, static_configs: [{targets: [%q]}]}\n", w.name, w.admin)

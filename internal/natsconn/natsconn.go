@@ -44,8 +44,9 @@ type Config struct {
 	// set.
 	URL string
 	// Context is the name or absolute path of a context of the nats command line
-	// tool, which has its own URL. Credentials and TLS files that are set here
-	// override those of the context.
+	// tool, which has its own URL; SelectedContext is the one selected there.
+	// Credentials, TLS files and the inbox prefix that are set here override those
+	// of the context.
 	Context  string
 	Creds    string // path of a .creds file
 	User     string
@@ -54,6 +55,11 @@ type Config struct {
 	CA       string // path of a PEM file with the certificates to trust
 	Cert     string // paths of a client certificate and its key
 	Key      string
+	// InboxPrefix starts the subjects of replies; "" is that of the context, else
+	// the client library's, _INBOX.
+	InboxPrefix string
+	// Source says where the address comes from, for the log; "" is not logged.
+	Source string
 	// Name of this client in the server's monitoring.
 	Name string
 	// StartTimeout bounds Connect; default: DefaultStartTimeout.
@@ -77,7 +83,15 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	where := Redact(cfg.URL)
+	if cfg.Context == SelectedContext {
+		name, err := selectedContext()
+		if err != nil {
+			return nil, fmt.Errorf("connecting to NATS: %w", err)
+		}
+		cfg.Context = name
+	}
 	if cfg.Context != "" {
+		cfg.Source = "context " + cfg.Context
 		where = "the servers of context " + cfg.Context
 	} else if err := checkURL(cfg.URL); err != nil {
 		return nil, err
@@ -89,7 +103,11 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", where, withMeaning(hideURL(err)))
 	}
-	log.Info("connected to NATS", "server", Server(conn.Conn), "version", conn.ConnectedServerVersion())
+	args := []any{"server", Server(conn.Conn), "version", conn.ConnectedServerVersion()}
+	if cfg.Source != "" {
+		args = append(args, "configured_by", cfg.Source)
+	}
+	log.Info("connected to NATS", args...)
 	return conn, nil
 }
 
@@ -180,6 +198,9 @@ func options(cfg Config, log *slog.Logger) []nats.Option {
 		// Credentials may be renewed while the worker runs; a refusal in between
 		// must not close the connection.
 		nats.IgnoreAuthErrorAbort(),
+	}
+	if cfg.InboxPrefix != "" {
+		opts = append(opts, nats.CustomInboxPrefix(cfg.InboxPrefix))
 	}
 	opts = append(opts, credentials(cfg)...)
 	return append(opts, handlers(log)...)

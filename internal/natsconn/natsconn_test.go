@@ -1,6 +1,7 @@
 package natsconn_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -106,6 +107,22 @@ func TestContextOfTheCommandLineTool(t *testing.T) {
 	}
 	if got := js.Options().APIPrefix; got != "$JS.hub.API" {
 		t.Errorf("JetStream API %q, want that of the context's domain", got)
+	}
+	if _, err := natsconn.Connect(t.Context(), natsconn.Config{Context: natsconn.SelectedContext}, nil); err == nil {
+		t.Error("connected although no context is selected")
+	}
+	if err := os.WriteFile(filepath.Join(home, "nats", "context.txt"), []byte("prod\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var logged bytes.Buffer
+	selected, err := natsconn.Connect(t.Context(), natsconn.Config{Context: natsconn.SelectedContext, InboxPrefix: "_INBOX_worker"},
+		slog.New(slog.NewTextHandler(&logged, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer selected.Close()
+	if !strings.Contains(logged.String(), `configured_by="context prod"`) || !strings.HasPrefix(selected.NewInbox(), "_INBOX_worker.") {
+		t.Errorf("inbox %s, logged %s", selected.NewInbox(), logged.String())
 	}
 	if _, err := natsconn.Connect(t.Context(), natsconn.Config{Context: "absent"}, nil); err == nil || !strings.Contains(err.Error(), "absent") {
 		t.Errorf("an unknown context: %v", err)

@@ -29,7 +29,12 @@ const (
 	noCluster jetstream.ErrorCode = 10074
 	// subjectsOverlap: another stream has one of the subjects.
 	subjectsOverlap jetstream.ErrorCode = 10065
+	// storeFailed: the stream could not store a message.
+	storeFailed jetstream.ErrorCode = 10077
 )
+
+// outOfStorage are the codes of limits of the server and the account.
+var outOfStorage = []jetstream.ErrorCode{10002, 10023, 10028, 10047}
 
 // RetryUntilReady calls request until JetStream is ready. While the servers of a
 // cluster start or elect a leader, requests are refused or get no reply. request
@@ -82,7 +87,11 @@ func IsSubjectOverlap(err error) bool { return hasCode(err, subjectsOverlap) }
 func Explain(nc *nats.Conn, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there or for this account, or is still starting (%w)", Server(nc), err)
+		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there or for this account, is still starting, or was stopped by the server for want of disk space, which its log says (%w)", Server(nc), err)
+	case hasCode(err, outOfStorage...):
+		return fmt.Errorf("the broker has no storage left for this (a limit of the server or the account); free some or raise the limit: %w", err)
+	case hasCode(err, storeFailed):
+		return fmt.Errorf("the broker could not store it: the stream's own limit is reached, or its disk fails: %w", err)
 	case noLeader(err):
 		return fmt.Errorf("JetStream has no leader, as while its servers start; if this lasts, check the servers: %w", err)
 	case hasCode(err, noCluster):

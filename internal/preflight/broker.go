@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 )
@@ -25,15 +26,15 @@ func (c *Checker) server(nc *nats.Conn) {
 	version := nc.ConnectedServerVersion()
 	var major, minor int
 	if _, err := fmt.Sscanf(strings.TrimPrefix(version, "v"), "%d.%d", &major, &minor); err != nil {
-		c.add(Warning, "nats", "make sure that it is 2.11 or newer", "connected to %s, whose version %q cannot be read", natsconn.Server(nc), version)
+		c.add(finding.Warning, "nats", "make sure that it is 2.11 or newer", "connected to %s, whose version %q cannot be read", natsconn.Server(nc), version)
 		return
 	}
 	if major < serverMajor || major == serverMajor && minor < serverMinor {
-		c.add(Error, "nats", "upgrade nats-server to 2.11 or newer: older ones do not guard an append by a trade's last event",
+		c.add(finding.Error, "nats", "upgrade nats-server to 2.11 or newer: older ones do not guard an append by a trade's last event",
 			"connected to %s, nats-server %s", natsconn.Server(nc), version)
 		return
 	}
-	c.add(OK, "nats", "", "connected to %s, nats-server %s", natsconn.Server(nc), version)
+	c.add(finding.OK, "nats", "", "connected to %s, nats-server %s", natsconn.Server(nc), version)
 }
 
 // account checks JetStream's limits for our account. It returns false if there is
@@ -44,10 +45,10 @@ func (c *Checker) account(ctx context.Context, js jetstream.JetStream) bool {
 	info, err := js.AccountInfo(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		c.add(Error, "nats", "start the server with JetStream, and enable it for this account", "JetStream is not enabled")
+		c.add(finding.Error, "nats", "start the server with JetStream, and enable it for this account", "JetStream is not enabled")
 		return false
 	case err != nil:
-		c.add(Error, "nats", "look at the server's log; the account needs the permission for $JS.API.>", "JetStream does not answer: %v", natsconn.Explain(js.Conn(), err))
+		c.add(finding.Error, "nats", "look at the server's log; the account needs the permission for $JS.API.>", "JetStream does not answer: %v", natsconn.Explain(js.Conn(), err))
 		return false
 	}
 	tiers := map[string]jetstream.Tier{"": info.Tier}
@@ -72,29 +73,31 @@ func (c *Checker) store(tier string, t jetstream.Tier) {
 	const do = "raise the account's limit on file storage, or the disk's size"
 	switch {
 	case limit <= 0:
-		c.add(OK, "nats", "", "%s uses %s on disk, without a limit for the account", where, bytesText(used))
+		c.add(finding.OK, "nats", "", "%s uses %s on disk, without a limit for the account", where, bytesText(used))
 	case used >= uint64(limit):
-		c.add(Error, "nats", do, "%s is full: %s of %s on disk; no event can be written", where, bytesText(used), bytesText(uint64(limit)))
+		c.add(finding.Error, "nats", do, "%s is full: %s of %s on disk; no event can be written", where, bytesText(used), bytesText(uint64(limit)))
 	case float64(used) >= fullAt*float64(limit):
-		c.add(Warning, "nats", do, "%s uses %s of %s on disk", where, bytesText(used), bytesText(uint64(limit)))
+		c.add(finding.Warning, "nats", do, "%s uses %s of %s on disk", where, bytesText(used), bytesText(uint64(limit)))
 	default:
-		c.add(OK, "nats", "", "%s uses %s of %s on disk", where, bytesText(used), bytesText(uint64(limit)))
+		c.add(finding.OK, "nats", "", "%s uses %s of %s on disk", where, bytesText(used), bytesText(uint64(limit)))
 	}
 }
 
-// streams looks at the jobs, the consumer and the dead letters.
+// streams looks at the streams beside the ledger, and at the consumers.
 func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	found, err := jobstream.Inspect(ctx, js, c.Streams, c.Limits)
 	if err != nil {
-		c.add(Error, "jobs", "look at the server's log and the account's permissions", "%v", natsconn.Explain(js.Conn(), err))
+		c.add(finding.Error, "jobs", "look at the server's log and the account's permissions", "%v", natsconn.Explain(js.Conn(), err))
 		return
 	}
-	if found.Jobs == nil {
-		c.missing("jobs", "stream "+c.Streams.Jobs)
-	} else {
-		c.add(OK, "jobs", "", "stream %s holds %d messages (%s)", c.Streams.Jobs, found.Jobs.State.Msgs, bytesText(found.Jobs.State.Bytes))
+	for i, wanted := range jobstream.Streams(c.Streams) {
+		if info := found.Streams[i]; info == nil {
+			c.missing("jobs", "stream "+wanted.Config.Name)
+		} else {
+			c.add(finding.OK, "jobs", "", "stream %s holds %d messages (%s)", wanted.Config.Name, info.State.Msgs, bytesText(info.State.Bytes))
+		}
 	}
 	for i, wanted := range c.Streams.Consumers {
 		if found.Consumers[i] == nil {
@@ -103,31 +106,20 @@ func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 			c.consumer(found.Consumers[i])
 		}
 	}
-	if found.DLQ == nil {
-		c.missing("jobs", "stream "+c.Streams.DLQ)
-	} else {
-		c.add(OK, "jobs", "", "stream %s holds %d messages", c.Streams.DLQ, found.DLQ.State.Msgs)
-	}
-	for _, p := range found.Problems {
-		level := Warning
-		if p.Fatal {
-			level = Error
-		}
-		c.add(level, "jobs", p.Do, "%s", p.What)
-	}
+	c.addAll("jobs", found.Findings)
 }
 
 func (c *Checker) consumer(info *jetstream.ConsumerInfo) {
-	c.add(OK, "jobs", "", "consumer %s: %d jobs pending, %d in flight or waiting for a retry",
+	c.add(finding.OK, "jobs", "", "consumer %s: %d jobs pending, %d in flight or waiting for a retry",
 		info.Name, info.NumPending, info.NumAckPending)
 	if begun := info.Delivered.Consumer; c.noLedger && begun > 0 {
 		// Replaces the earlier finding: run does not create it then.
 		f := &c.found[c.absent["stream "+c.Config.Ledger.Stream]]
-		f.Severity, f.Fix = Error, "restore it, see Backup and restore in docs/operations.md; with an empty one each of their trades would count as new"
+		f.Severity, f.Fix = finding.Error, "restore it, see Backup and restore in docs/operations.md; with an empty one each of their trades would count as new"
 		f.What = fmt.Sprintf("stream %s does not exist: the ledger is missing, but consumer %s has delivered jobs (%d times)", c.Config.Ledger.Stream, info.Name, begun)
 	}
 	if info.Paused {
-		c.add(Warning, "jobs", "`capture-worker lane resume "+c.lane(info.Name)+"` ends it",
+		c.add(finding.Warning, "jobs", "`capture-worker lane resume "+c.lane(info.Name)+"` ends it",
 			"consumer %s is paused for another %s: no job is delivered", info.Name, info.PauseRemaining.Round(time.Second))
 	}
 }
@@ -150,7 +142,7 @@ func (c *Checker) unavailable(js jetstream.JetStream, err error, area, what stri
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		c.missing(area, what)
 	default:
-		c.add(Error, area, "look at the server's log and the account's permissions", "%v", natsconn.Explain(js.Conn(), err))
+		c.add(finding.Error, area, "look at the server's log and the account's permissions", "%v", natsconn.Explain(js.Conn(), err))
 	}
 	return true
 }
@@ -161,7 +153,7 @@ func (c *Checker) missing(area, what string) {
 		do += fmt.Sprintf(", but not with the %d replicas of nats.replicas: this server is not part of a cluster", c.Config.NATS.Replicas)
 	}
 	c.absent[what] = len(c.found)
-	c.add(Warning, area, do, "%s does not exist yet", what)
+	c.add(finding.Warning, area, do, "%s does not exist yet", what)
 }
 
 func (c *Checker) isAbsent(what string) bool {

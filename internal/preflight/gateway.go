@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/finding"
 )
 
 // How far clocks may differ. Leases and settle times are written by one worker
@@ -21,7 +22,7 @@ const (
 // gateway asks Order Query about a trade that does not exist.
 func (c *Checker) gateway(ctx context.Context) {
 	if c.Query == nil {
-		c.add(Error, "gateway", "set CAPTURE_GATEWAY_URL, CAPTURE_GATEWAY_USER and CAPTURE_GATEWAY_SECRET_KEY_FILE", "%v", c.Missing)
+		c.add(finding.Error, "gateway", "set CAPTURE_GATEWAY_URL, CAPTURE_GATEWAY_USER and CAPTURE_GATEWAY_SECRET_KEY_FILE", "%v", c.Missing)
 		return
 	}
 	a := c.Query(ctx, capture.ProbeTradeID)
@@ -29,26 +30,26 @@ func (c *Checker) gateway(ctx context.Context) {
 	address := c.Config.Gateway.URL
 	switch {
 	case a.NoSuchTrade():
-		c.add(OK, "gateway", "", "%s answers in %s: credentials accepted", address, took)
+		c.add(finding.OK, "gateway", "", "%s answers in %s: credentials accepted", address, took)
 	case a.Kind == capture.AnswerDone:
-		c.add(OK, "gateway", "", "%s answers in %s: credentials accepted; it knows a trade %s", address, took, capture.ProbeTradeID)
+		c.add(finding.OK, "gateway", "", "%s answers in %s: credentials accepted; it knows a trade %s", address, took, capture.ProbeTradeID)
 	case a.Code == capture.CodeSignature:
-		c.add(Error, "gateway", "correct gateway.secret_key: it is the key of the cashier account gateway.user, without spaces or line ends",
+		c.add(finding.Error, "gateway", "correct gateway.secret_key: it is the key of the cashier account gateway.user, without spaces or line ends",
 			"signature error (-403): the gateway rejects our key; a worker would stop taking jobs")
 	case a.Code == capture.CodeUser:
-		c.add(Error, "gateway", "correct gateway.user, the UID of the cashier account, or the address if it belongs to another environment",
+		c.add(finding.Error, "gateway", "correct gateway.user, the UID of the cashier account, or the address if it belongs to another environment",
 			"the user %q does not exist (-2001) at %s; a worker would stop taking jobs", c.Config.Gateway.User, address)
 	case a.Kind == capture.AnswerNotSent:
-		c.add(Error, "gateway", "correct gateway.url, or open the way to it (name, route, firewall, certificate)", "%s cannot be reached: %s", address, a.Why)
+		c.add(finding.Error, "gateway", "correct gateway.url, or open the way to it (name, route, firewall, certificate)", "%s cannot be reached: %s", address, a.Why)
 		return
 	case a.Code == capture.CodeInternal:
-		c.add(Warning, "gateway", "run check again; if it stays so, ask the gateway's support, naming the response",
+		c.add(finding.Warning, "gateway", "run check again; if it stays so, ask the gateway's support, naming the response",
 			"internal error (-1000) of the gateway, response %s: it answers, but whether it accepts our key is unknown", orNone(a.ResponseID))
 	case a.HTTPStatus == 0:
-		c.add(Error, "gateway", "the gateway or the path to it (proxy, firewall, network) has a fault; run check again, and ask the gateway's support if it stays so",
+		c.add(finding.Error, "gateway", "the gateway or the path to it (proxy, firewall, network) has a fault; run check again, and ask the gateway's support if it stays so",
 			"%s is reached, but gives %s", address, a.Why)
 	default:
-		c.add(Error, "gateway", "see whether gateway.url is the gateway's Payments endpoint, and no proxy answers in its place",
+		c.add(finding.Error, "gateway", "see whether gateway.url is the gateway's Payments endpoint, and no proxy answers in its place",
 			"no usable answer from %s: %s", address, a.Why)
 	}
 	c.gatewayDate(ctx)
@@ -66,7 +67,7 @@ func orNone(s string) string {
 func (c *Checker) plainHTTP() {
 	u, err := url.Parse(c.Config.Gateway.URL)
 	if err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
-		c.add(Warning, "gateway", "use https, unless this is a simulator", "calls go to %s in plain text: answers can be forged on the way", u.Host)
+		c.add(finding.Warning, "gateway", "use https, unless this is a simulator", "calls go to %s in plain text: answers can be forged on the way", u.Host)
 	}
 }
 
@@ -91,10 +92,10 @@ func (c *Checker) gatewayDate(ctx context.Context) {
 		return
 	}
 	if off := ahead(date, before, time.Now()).Round(time.Second); off.Abs() >= gatewayClock {
-		c.add(Warning, "clock", "set the clock by NTP; the gateway may refuse calls with a wrong time as a signature error",
+		c.add(finding.Warning, "clock", "set the clock by NTP; the gateway may refuse calls with a wrong time as a signature error",
 			"our clock and the gateway's differ by %s", off.Abs())
 	} else {
-		c.add(OK, "clock", "", "agrees with the gateway's to the second")
+		c.add(finding.OK, "clock", "", "agrees with the gateway's to the second")
 	}
 }
 
@@ -107,11 +108,11 @@ func (c *Checker) brokerClock(stamp, before time.Time) {
 	const do = "set both clocks by NTP: leases and settle times are compared between machines"
 	switch {
 	case off.Abs() >= clockError:
-		c.add(Error, "clock", do, "our clock and the NATS server's differ by %s", off.Abs().Round(time.Millisecond))
+		c.add(finding.Error, "clock", do, "our clock and the NATS server's differ by %s", off.Abs().Round(time.Millisecond))
 	case off.Abs() >= clockWarning:
-		c.add(Warning, "clock", do, "our clock and the NATS server's differ by %s", off.Abs().Round(time.Millisecond))
+		c.add(finding.Warning, "clock", do, "our clock and the NATS server's differ by %s", off.Abs().Round(time.Millisecond))
 	default:
-		c.add(OK, "clock", "", "agrees with the NATS server's within %s", max(off.Abs(), time.Millisecond).Round(time.Millisecond))
+		c.add(finding.OK, "clock", "", "agrees with the NATS server's within %s", max(off.Abs(), time.Millisecond).Round(time.Millisecond))
 	}
 }
 

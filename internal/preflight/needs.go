@@ -10,6 +10,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/subject"
 	"github.com/capture-worker/capture-worker/ledger"
 )
@@ -73,10 +74,15 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	inbox := strings.TrimSuffix(nc.NewInbox(), ".")
 	inbox = inbox[:strings.LastIndex(inbox, ".")]
 	n.list = append(n.list, need{listen: true, subjects: []string{inbox + ".*", inbox + ".*.*"}, all: inbox + ".>", purpose: "receive replies of the broker"})
-	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
-	n.call("find the streams", "STREAM.INFO."+jobs, "STREAM.INFO."+book, "STREAM.INFO."+dlq, "STREAM.INFO."+controls.Stream)
+	jobs, book, cases := c.Streams.Jobs, c.Config.Ledger.Stream, c.Config.Ledger.Cases
+	var info []string
+	for _, name := range c.streamNames() {
+		info = append(info, "STREAM.INFO."+name)
+	}
+	n.call("find the streams", info...)
 	n.call("read what operators accept", "DIRECT.GET."+controls.Stream+".>")
 	n.call("read the ledger", "STREAM.MSG.GET."+book, "DIRECT.GET."+book)
+	n.call("find the trades that need an operator", "STREAM.MSG.GET."+cases, "DIRECT.GET."+cases)
 	for _, wanted := range c.Streams.Consumers {
 		n.call("find consumer "+wanted.Name, "CONSUMER.INFO."+jobs+"."+wanted.Name)
 	}
@@ -88,9 +94,18 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	return n.list
 }
 
+// streamNames lists the streams that run finds or creates.
+func (c *Checker) streamNames() []string {
+	names := []string{c.Config.Ledger.Stream, c.Config.Ledger.Cases}
+	for _, s := range jobstream.Streams(c.Streams) {
+		names = append(names, s.Config.Name)
+	}
+	return append(names, controls.Stream)
+}
+
 func (c *Checker) workerNeeds(n *needs) {
-	jobs, book := c.Streams.Jobs, c.Config.Ledger.Stream
-	for _, stream := range []string{jobs, book, c.Streams.DLQ, controls.Stream} {
+	jobs := c.Streams.Jobs
+	for _, stream := range c.streamNames() {
 		if c.isAbsent("stream " + stream) {
 			n.call("create stream "+stream+": there is none yet", "STREAM.CREATE."+stream)
 		}

@@ -8,12 +8,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
-	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/finding"
+	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Stream is one of the three streams that run creates if they are missing.
+// Stream is a stream that run creates if it is missing.
 type Stream struct {
 	Key       string // the setting that names it
 	Name      string
@@ -21,14 +22,14 @@ type Stream struct {
 	otherwise string // the other fix if another stream has them
 }
 
-// StreamsOf returns them in the order in which run creates them.
+// StreamsOf returns the streams of a worker in the order in which run creates them.
 func StreamsOf(c config.Config) []Stream {
-	const takeOut = "take the subject out of it"
-	return []Stream{
-		{"ledger.stream", c.Ledger.Stream, []string{ledger.Subject("*", "*")}, takeOut},
-		{"jobs.stream", c.Jobs.Stream, c.Jobs.Subjects, "correct jobs.subjects"},
-		{"jobs.dlq_stream", c.Jobs.DLQStream, []string{deadletter.SubjectPrefix + ">"}, takeOut},
+	all := []Stream{{"ledger.stream", c.Ledger.Stream, []string{ledger.Subject("*", "*")}, jobstream.TakeOut}}
+	all = append(all, Stream{Key: "ledger.cases_stream", Name: c.Ledger.Cases}) // no subjects, but a source
+	for _, s := range jobstream.Streams(jobstream.Config{Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, DLQ: c.Jobs.DLQStream}) {
+		all = append(all, Stream{s.Key, s.Config.Name, s.Config.Subjects, s.Otherwise})
 	}
+	return all
 }
 
 // StreamInError returns the one of our streams that an error names.
@@ -94,7 +95,7 @@ func (c *Checker) occupied(ctx context.Context, js jetstream.JetStream) {
 		}
 		if why, do := stream.Occupied(ctx, js); why != "" {
 			f := &c.found[at]
-			f.Severity, f.What, f.Fix = Error, fmt.Sprintf("stream %s does not exist and cannot be created: %s", stream.Name, why), do
+			f.Severity, f.What, f.Fix = finding.Error, fmt.Sprintf("stream %s does not exist and cannot be created: %s", stream.Name, why), do
 		}
 	}
 }

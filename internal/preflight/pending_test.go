@@ -2,6 +2,7 @@ package preflight_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/internal/processtest"
@@ -32,6 +34,9 @@ func TestWhatNeedsAnOperatorIsReported(t *testing.T) {
 	if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := ledger.EnsureCases(t.Context(), js, ledger.StreamConfig{}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := jobstream.Ensure(t.Context(), js, streams()); err != nil {
 		t.Fatal(err)
 	}
@@ -47,17 +52,25 @@ func TestWhatNeedsAnOperatorIsReported(t *testing.T) {
 				t.Errorf("%s: want %q: %s", area, want, got)
 			}
 		}
-		if worst := preflight.Worst(found); letters+parked != "" && worst != preflight.Warning {
+		if worst := finding.Worst(found); letters+parked != "" && worst != finding.Warning {
 			t.Errorf("the worst is %s", worst)
 		}
 	}
 	book := ledger.NewJetStream(js, ledger.Options{})
+	cases := uint64(0)
 	add := func(trade string, kind capture.EventType, after uint64) uint64 {
 		t.Helper()
 		seq, err := book.Append(t.Context(), capture.Event{ID: fmt.Sprint(trade, kind), Type: kind, TradeID: trade}, after)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if slices.Contains(ledger.CaseTypes(), kind) {
+			cases++
+		}
+		processtest.WaitFor(t, processtest.Patience, "the cases to be copied", func() bool {
+			info, _, err := ledger.InspectCases(t.Context(), js, ledger.StreamConfig{})
+			return err == nil && info.State.Msgs == cases
+		})
 		return seq
 	}
 	look("", "")

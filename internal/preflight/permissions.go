@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 )
 
@@ -29,15 +30,15 @@ func (c *Checker) permissions(ctx context.Context, nc *nats.Conn, js jetstream.J
 	mine, err := ownPermissions(ctx, nc)
 	switch {
 	case errors.Is(err, errNotReported):
-		c.add(OK, "nats", "", "could not read the permissions of this user: %v", err)
+		c.add(finding.OK, "nats", "", "could not read the permissions of this user: %v", err)
 		return
 	case err != nil:
-		c.add(Warning, "nats", "permit it to publish to "+userInfo+", so that missing permissions are found before they are needed",
+		c.add(finding.Warning, "nats", "permit it to publish to "+userInfo+", so that missing permissions are found before they are needed",
 			"could not read the permissions of this user: %v", natsconn.Explain(nc, err))
 		return
 	}
 	if mine == nil {
-		c.add(OK, "nats", "", "this user may publish and subscribe to all subjects of its account")
+		c.add(finding.OK, "nats", "", "this user may publish and subscribe to all subjects of its account")
 		return
 	}
 	c.mine = mine
@@ -48,7 +49,7 @@ func (c *Checker) permissions(ctx context.Context, nc *nats.Conn, js jetstream.J
 		subjects += len(n.subjects)
 	}
 	if len(c.found) == before {
-		c.add(OK, "nats", "", "this user may do what is needed for the %s (%d subjects)", c.purpose(), subjects)
+		c.add(finding.OK, "nats", "", "this user may do what is needed for the %s (%d subjects)", c.purpose(), subjects)
 	}
 }
 
@@ -103,16 +104,16 @@ func (c *Checker) compare(n need, mine permissions) {
 	case len(missing) > 0 && n.reply && mine.Responses != nil:
 		c.replies(n, *mine.Responses)
 	case len(missing) > 0:
-		level, do := Error, "permit it for this user; "+listed
+		level, do := finding.Error, "permit it for this user; "+listed
 		if n.spare {
-			level, do = Warning, "permit it, unless this user only reads; "+listed
+			level, do = finding.Warning, "permit it, unless this user only reads; "+listed
 		} else if c.For != ForOperator {
 			do += ". For a user of operators: check --for operator"
 		}
 		c.add(level, "nats", do, "this user may not %s %s, which is needed to %s", verb, n.name(missing), n.purpose)
 	}
 	if len(holed) > 0 {
-		c.add(Warning, "nats", "deny fewer subjects; "+listed,
+		c.add(finding.Warning, "nats", "deny fewer subjects; "+listed,
 			"some subjects of %s are denied to this user; to %s them is needed to %s", n.name(holed), strings.TrimSuffix(verb, " to"), n.purpose)
 	}
 }
@@ -141,6 +142,6 @@ func (c *Checker) replies(n need, r responseRules) {
 	if r.Expires >= 0 {
 		within = fmt.Sprintf("within %s", r.Expires)
 	}
-	c.add(Warning, "nats", "permit it to publish to "+n.name(n.subjects)+"; "+listed,
+	c.add(finding.Warning, "nats", "permit it to publish to "+n.name(n.subjects)+"; "+listed,
 		"this user may answer a job only %s, %s (allow_responses): one that takes longer is delivered again and again", most, within)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/internal/processtest"
@@ -23,7 +24,8 @@ var narrow = strings.Fields(`captures.*.attempted captures.*.answered captures.*
 	captures.*.parked capture.dlq.* $JS.API.STREAM.INFO.* $JS.API.STREAM.CREATE.* $JS.API.CONSUMER.CREATE.CAPTURE_JOBS.capture-worker
 	$JS.API.CONSUMER.INFO.CAPTURE_JOBS.capture-worker $JS.API.CONSUMER.LIST.CAPTURE_JOBS $JS.API.CONSUMER.MSG.NEXT.CAPTURE_JOBS.capture-worker
 	$JS.ACK.CAPTURE_JOBS.capture-worker.*.*.*.*.* $JS.API.STREAM.MSG.GET.CAPTURES $JS.API.DIRECT.GET.CAPTURES $JS.API.INFO $SYS.REQ.USER.INFO
-	$JS.API.STREAM.MSG.GET.CAPTURE_JOBS $JS.API.DIRECT.GET.CAPTURE_JOBS $JS.API.DIRECT.GET.KV_CAPTURE_CONTROL.> $KV.CAPTURE_CONTROL.>`)
+	$JS.API.STREAM.MSG.GET.CAPTURE_JOBS $JS.API.DIRECT.GET.CAPTURE_JOBS $JS.API.STREAM.MSG.GET.CAPTURE_CASES $JS.API.DIRECT.GET.CAPTURE_CASES
+	$JS.API.DIRECT.GET.KV_CAPTURE_CONTROL.> $KV.CAPTURE_CONTROL.>`)
 
 func without(subjects []string, gone ...string) (rest []string) {
 	for _, s := range subjects {
@@ -109,6 +111,9 @@ func TestNothingNeedsToBeCreatedTwice(t *testing.T) {
 	if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := ledger.EnsureCases(t.Context(), js, ledger.StreamConfig{}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := jobstream.Ensure(t.Context(), js, streams()); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +166,7 @@ func streams() jobstream.Config {
 }
 
 // checkAs checks a broker as its user u.
-func checkAs(t *testing.T, srv *server.Server, role preflight.Role) []preflight.Finding {
+func checkAs(t *testing.T, srv *server.Server, role preflight.Role) []finding.Finding {
 	t.Helper()
 	c := checker()
 	c.For, c.Streams = role, streams()

@@ -15,28 +15,10 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/ledger"
 )
-
-// Severity is how bad a finding is.
-type Severity string
-
-// The severities. With an error a worker does not start or does not work; a
-// warning needs an operator's judgement.
-const (
-	OK      Severity = "ok"
-	Warning Severity = "warning"
-	Error   Severity = "error"
-)
-
-// Finding is the result of one check.
-type Finding struct {
-	Severity Severity `json:"level"`
-	Area     string   `json:"area"` // nats, ledger, jobs, gateway, clock, notifications
-	What     string   `json:"found"`
-	Fix      string   `json:"do,omitempty"` // what to do about it
-}
 
 // stepTimeout limits the wait for one answer of the broker.
 const stepTimeout = 5 * time.Second
@@ -55,7 +37,7 @@ type Checker struct {
 	// For is the role of the NATS user; "" is ForWorker.
 	For Role
 
-	found    []Finding
+	found    []finding.Finding
 	absent   map[string]int // what does not exist, as "stream NAME" and "consumer NAME": index in found
 	noLedger bool           // its stream does not exist
 	alone    bool           // the server is not part of a cluster
@@ -64,7 +46,7 @@ type Checker struct {
 
 // Run checks everything it can reach and returns all findings. It ends early only
 // when ctx does.
-func (c *Checker) Run(ctx context.Context) []Finding {
+func (c *Checker) Run(ctx context.Context) []finding.Finding {
 	c.found, c.absent = nil, map[string]int{}
 	c.broker(ctx)
 	c.gateway(ctx)
@@ -72,26 +54,23 @@ func (c *Checker) Run(ctx context.Context) []Finding {
 	return c.found
 }
 
-// Worst returns the worst severity of the findings.
-func Worst(found []Finding) Severity {
-	worst := OK
-	for _, f := range found {
-		if f.Severity == Error || f.Severity == Warning && worst == OK {
-			worst = f.Severity
-		}
-	}
-	return worst
+func (c *Checker) add(s finding.Severity, area, fix, what string, args ...any) {
+	c.found = append(c.found, finding.Finding{Severity: s, Area: area, What: fmt.Sprintf(what, args...), Fix: fix})
 }
 
-func (c *Checker) add(s Severity, area, fix, what string, args ...any) {
-	c.found = append(c.found, Finding{Severity: s, Area: area, What: fmt.Sprintf(what, args...), Fix: fix})
+// addAll adds the findings of another package about an area.
+func (c *Checker) addAll(area string, found []finding.Finding) {
+	for _, f := range found {
+		f.Area = area
+		c.found = append(c.found, f)
+	}
 }
 
 // broker checks NATS and what is in JetStream.
 func (c *Checker) broker(ctx context.Context) {
 	nc, js, err := c.Connect(ctx)
 	if err != nil {
-		c.add(Error, "nats", "start the server, or correct nats.url, nats.context or the credentials", "%v", err)
+		c.add(finding.Error, "nats", "start the server, or correct nats.url, nats.context or the credentials", "%v", err)
 		return
 	}
 	defer nc.Close()
@@ -108,27 +87,28 @@ func (c *Checker) broker(ctx context.Context) {
 	c.occupied(ctx, js)
 }
 
-// ledger checks the ledger's stream.
+// ledger checks the ledger's stream, and the one that is copied from it.
 func (c *Checker) ledger(ctx context.Context, js jetstream.JetStream) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	name := c.Config.Ledger.Stream
+	wanted := ledger.StreamConfig{
+		Stream: c.Config.Ledger.Stream, Cases: c.Config.Ledger.Cases,
+		Replicas: c.Config.NATS.Replicas, MaxAge: cmp.Or(c.Config.Ledger.MaxAge, ledger.Forever),
+	}
 	before := time.Now()
-	info, problems, err := ledger.InspectStream(ctx, js, ledger.StreamConfig{
-		Stream: name, Replicas: c.Config.NATS.Replicas, MaxAge: cmp.Or(c.Config.Ledger.MaxAge, ledger.Forever),
-	})
-	if c.unavailable(js, err, "ledger", "stream "+name) {
+	info, problems, err := ledger.InspectStream(ctx, js, wanted)
+	if c.unavailable(js, err, "ledger", "stream "+wanted.Stream) {
 		c.noLedger = errors.Is(err, jetstream.ErrStreamNotFound)
+	} else {
+		c.add(finding.OK, "ledger", "", "stream %s holds %d events (%s), kept for %s",
+			wanted.Stream, info.State.Msgs, bytesText(info.State.Bytes), ageText(info.Config.MaxAge))
+		c.addAll("ledger", problems)
+		c.brokerClock(info.TimeStamp, before)
+	}
+	info, problems, err = ledger.InspectCases(ctx, js, wanted)
+	if c.unavailable(js, err, "ledger", "stream "+wanted.Cases) {
 		return
 	}
-	c.add(OK, "ledger", "", "stream %s holds %d events (%s), kept for %s",
-		name, info.State.Msgs, bytesText(info.State.Bytes), ageText(info.Config.MaxAge))
-	for _, p := range problems {
-		level := Warning
-		if p.Unfit {
-			level = Error
-		}
-		c.add(level, "ledger", "", "%s", p.Text)
-	}
-	c.brokerClock(info.TimeStamp, before)
+	c.add(finding.OK, "ledger", "", "stream %s holds %d events (%s)", wanted.Cases, info.State.Msgs, bytesText(info.State.Bytes))
+	c.addAll("ledger", problems)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/internal/processtest"
@@ -37,7 +38,7 @@ func checker() *preflight.Checker {
 }
 
 // of returns the findings of one area as "level: text".
-func of(found []preflight.Finding, area string) string {
+func of(found []finding.Finding, area string) string {
 	var all []string
 	for _, f := range found {
 		if f.Area == area {
@@ -87,8 +88,8 @@ func TestMissingSettingsAndBrokerAreErrors(t *testing.T) {
 	if got := of(found, "nats"); got != "error: no server" {
 		t.Errorf("got %q", got)
 	}
-	if preflight.Worst(found) != preflight.Error {
-		t.Errorf("the worst is %s", preflight.Worst(found))
+	if finding.Worst(found) != finding.Error {
+		t.Errorf("the worst is %s", finding.Worst(found))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
 )
 
 // CaseQuery selects trades that are not settled.
@@ -14,17 +16,31 @@ type CaseQuery struct {
 	Reason         string    // if set: of parked ones
 	Currency       string    // if set: of the sum asked
 	ByAge          bool      // the longest open first, instead of the earliest deadline
+	Dismissed      bool      // of parked ones: those whose case an operator closed too
+}
+
+// After returns the cursor of the page that begins after a listed trade.
+func (q CaseQuery) After(t Trade) string { return writeCursor(q.key(t)) }
+
+// key gives the values of the columns that order the list.
+func (q CaseQuery) key(t Trade) []any {
+	if q.ByAge {
+		return []any{t.OpenedAt.UnixMicro(), t.Key}
+	}
+	return []any{deadlineKey(t), t.Key}
 }
 
 // ListCases lists cases, those first whose authorization expires first.
 func (s *Store) ListCases(ctx context.Context, q CaseQuery, p Page) (List[Trade], error) {
 	l := listing{selected: "SELECT " + tradeColumns + " FROM trades t", order: []string{"t.deadline", "t.trade"}}
-	key := func(t Trade) []any { return []any{deadlineKey(t), t.Key} }
 	if q.ByAge {
 		l.order = []string{"t.opened_at", "t.trade"}
-		key = func(t Trade) []any { return []any{t.OpenedAt.UnixMicro(), t.Key} }
 	}
-	l.add("t.case_kind = ?", q.Kind)
+	if q.Kind == CaseParked && q.Dismissed {
+		l.add("t.phase = ?", string(capture.PhaseParked))
+	} else {
+		l.add("t.case_kind = ?", q.Kind)
+	}
 	if !q.OpenedBefore.IsZero() {
 		l.add("t.opened_at < ?", q.OpenedBefore.UnixMicro())
 	}
@@ -33,7 +49,7 @@ func (s *Store) ListCases(ctx context.Context, q CaseQuery, p Page) (List[Trade]
 	}
 	l.addIf("t.reason", q.Reason)
 	l.addIf("t.currency", q.Currency)
-	return list(ctx, s, l, p, func(rows *sql.Rows) (Trade, error) { return scanTrade(rows) }, key)
+	return list(ctx, s, l, p, func(rows *sql.Rows) (Trade, error) { return scanTrade(rows) }, q.key)
 }
 
 func deadlineKey(t Trade) int64 {

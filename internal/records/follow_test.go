@@ -187,39 +187,38 @@ func reaches(t *testing.T, s *Store, source Source, seq uint64) {
 	}
 }
 
-func TestFollowsTheStreams(t *testing.T) {
-	both(t, func(t *testing.T, fresh database) {
-		b := newBroker(t)
-		events := randomEvents(2, 40, 700)
-		b.append(t, events[:400])
-		b.deadLetter(t, "capture.dlq.not_json", "x")
-		s := openStore(t, fresh(t))
-		r := b.follow(t, s)
-		b.append(t, events[400:])
-		b.deadLetter(t, deadletter.DismissedSubject+"1", `{"letter":1,"by":"ann","note":"a test"}`)
-		reaches(t, s, SourceLedger, 700)
-		reaches(t, s, SourceDeadLetters, 2)
-		b.holds(t, s)
-		lag, err := s.Lag(t.Context(), b.js, SourceLedger, "CAPTURES")
-		if err != nil || lag.Messages != 0 || lag.Last != 700 || lag.Behind != 0 {
-			t.Errorf("%+v, %v", lag, err)
-		}
-		if p := r.f.Progress(SourceLedger); p.Applied != 700 || p.Pending != 0 {
-			t.Errorf("%+v", p)
-		}
-		if got, err := s.DeadLetters(t.Context(), LetterQuery{}, Page{}); err != nil || len(got.Items) != 1 || got.Items[0].ResolvedBy != "ann" {
-			t.Errorf("%+v, %v", got, err)
-		}
-		r.ends(t)
-		b.append(t, []capture.Event{{ID: "late", Type: capture.Queried, TradeID: "t000", Time: epoch, Worker: "w"}})
-		if lag, err := s.Lag(t.Context(), b.js, SourceLedger, "CAPTURES"); err != nil || lag.Messages != 1 || lag.Behind <= 0 {
-			t.Errorf("%+v, %v", lag, err)
-		}
-	})
+func followsTheStreams(t *testing.T, fresh database) {
+	b := newBroker(t)
+	events := randomEvents(2, 40, 250)
+	b.append(t, events[:150])
+	b.deadLetter(t, "capture.dlq.not_json", "x")
+	s := openStore(t, fresh(t))
+	r := b.follow(t, s)
+	b.append(t, events[150:])
+	b.deadLetter(t, deadletter.DismissedSubject+"1", `{"letter":1,"by":"ann","note":"a test"}`)
+	reaches(t, s, SourceLedger, 250)
+	reaches(t, s, SourceDeadLetters, 2)
+	b.holds(t, s)
+	lag, err := s.Lag(t.Context(), b.js, SourceLedger, "CAPTURES")
+	if err != nil || lag.Messages != 0 || lag.Last != 250 || lag.Behind != 0 {
+		t.Errorf("%+v, %v", lag, err)
+	}
+	if p := r.f.Progress(SourceLedger); p.Applied != 250 || p.Pending != 0 {
+		t.Errorf("%+v", p)
+	}
+	if got, err := s.DeadLetters(t.Context(), LetterQuery{}, Page{}); err != nil || len(got.Items) != 1 || got.Items[0].ResolvedBy != "ann" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	r.ends(t)
+	b.append(t, []capture.Event{{ID: "late", Type: capture.Queried, TradeID: "t000", Time: epoch, Worker: "w"}})
+	if lag, err := s.Lag(t.Context(), b.js, SourceLedger, "CAPTURES"); err != nil || lag.Messages != 1 || lag.Behind <= 0 {
+		t.Errorf("%+v, %v", lag, err)
+	}
 }
 
 // Stopped at any point and started again, it holds what the ledger adds up to.
 func TestStopsAndStartsAnywhere(t *testing.T) {
+	processtest.Long(t)
 	both(t, func(t *testing.T, fresh database) {
 		b := newBroker(t)
 		dsn := fresh(t)
@@ -244,6 +243,7 @@ func TestStopsAndStartsAnywhere(t *testing.T) {
 
 // A server that goes and comes back costs no event.
 func TestOutlastsTheBroker(t *testing.T) {
+	processtest.Long(t)
 	t.Parallel()
 	b := newBroker(t)
 	s := openStore(t, sqlite(t))
@@ -261,6 +261,7 @@ func TestOutlastsTheBroker(t *testing.T) {
 
 // A database that is killed in the middle of the load loses nothing.
 func TestOutlastsPostgres(t *testing.T) {
+	processtest.Long(t)
 	t.Parallel()
 	pg := pgtest.Start(t)
 	b := newBroker(t)
@@ -279,35 +280,34 @@ func TestOutlastsPostgres(t *testing.T) {
 	b.holds(t, s)
 }
 
-func TestRebuildFillsAnewAndEnds(t *testing.T) {
-	both(t, func(t *testing.T, fresh database) {
-		b := newBroker(t)
-		b.append(t, randomEvents(7, 20, 200))
-		b.deadLetter(t, "capture.dlq.not_json", "x")
-		s, _ := filled(t, fresh(t), entriesOf(t, capturedEvents(t, "nonsense", "", "1.00", "EUR", epoch)...))
-		decoder, err := capture.NewDecoder(capture.Mapping{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := NewFollower(Config{JS: b.js, Store: s, Ledger: "CAPTURES", DLQ: "CAPTURE_DLQ", Consumer: "capture-records", Decoder: decoder, Filled: true})
-		if err := f.Rebuild(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if p := f.Progress(SourceLedger); p.Applied != 200 || p.Until != 200 {
-			t.Errorf("%+v", p)
-		}
-		b.holds(t, s)
-		if err := f.Run(t.Context()); err != nil { // there is nothing to do
-			t.Fatal(err)
-		}
-		if p, err := s.Place(t.Context(), SourceDeadLetters); err != nil || p.Applied != 1 {
-			t.Errorf("%+v, %v", p, err)
-		}
-	})
+func rebuildFillsAnewAndEnds(t *testing.T, fresh database) {
+	b := newBroker(t)
+	b.append(t, randomEvents(7, 20, 200))
+	b.deadLetter(t, "capture.dlq.not_json", "x")
+	s, _ := filled(t, fresh(t), entriesOf(t, capturedEvents(t, "nonsense", "", "1.00", "EUR", epoch)...))
+	decoder, err := capture.NewDecoder(capture.Mapping{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := NewFollower(Config{JS: b.js, Store: s, Ledger: "CAPTURES", DLQ: "CAPTURE_DLQ", Consumer: "capture-records", Decoder: decoder, Filled: true})
+	if err := f.Rebuild(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if p := f.Progress(SourceLedger); p.Applied != 200 || p.Until != 200 {
+		t.Errorf("%+v", p)
+	}
+	b.holds(t, s)
+	if err := f.Run(t.Context()); err != nil { // there is nothing to do
+		t.Fatal(err)
+	}
+	if p, err := s.Place(t.Context(), SourceDeadLetters); err != nil || p.Applied != 1 {
+		t.Errorf("%+v, %v", p, err)
+	}
 }
 
 // A ledger that is another one, or that has gone back, is not followed.
 func TestARestoredBackupStopsIt(t *testing.T) {
+	processtest.Long(t)
 	t.Parallel()
 	b := newBroker(t)
 	s := openStore(t, sqlite(t))
@@ -363,6 +363,7 @@ func expectChange(t *testing.T, r *running, want Change) {
 
 // What expired before it was read is a gap in the folds.
 func TestEventsThatExpiredUnreadStopIt(t *testing.T) {
+	processtest.Long(t)
 	t.Parallel()
 	b := newBroker(t)
 	if err := b.js.DeleteStream(t.Context(), "CAPTURES"); err != nil {
@@ -402,6 +403,7 @@ func TestEventsThatExpiredUnreadStopIt(t *testing.T) {
 // Of two processes with one consumer, the second says so and leaves the first
 // alone; when the first is gone, it takes over.
 func TestOneFollowerAtATime(t *testing.T) {
+	processtest.Long(t)
 	t.Parallel()
 	b := newBroker(t)
 	dsn := sqlite(t)

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -44,6 +45,7 @@ func permitted(t *testing.T) (publish, subscribe []string) {
 
 // The permissions of the page are enough: to begin, to go on and to rebuild.
 func TestPermissionsOfThePageAreEnough(t *testing.T) {
+	processtest.Long(t)
 	t.Parallel()
 	publish, subscribe := permitted(t)
 	srv, err := server.NewServer(&server.Options{

@@ -28,18 +28,55 @@ type database func(t *testing.T) (dsn string)
 
 func sqlite(t *testing.T) string { return filepath.Join(t.TempDir(), "records.db") }
 
-// both runs a test on SQLite and on Postgres.
+// conformance is what every database has to do.
+var conformance = []struct {
+	name string
+	test func(*testing.T, database)
+}{
+	{"finds trades by any id", findTradesByAnyID},
+	{"pages are whole and end together", pagesAreWholeAndEndTogether},
+	{"cases are those that are not settled", casesAreThoseThatAreNotSettled},
+	{"sums are exact and by the day of the zone", sumsAreExactAndByTheDayOfTheZone},
+	{"dead letters and what was done about them", deadLettersAndWhatWasDoneAboutThem},
+	{"acts of the ledger", actsOfTheLedger},
+	{"flawed events are kept", flawedEventsAreKept},
+	{"of two writers the newer one wins", ofTwoWritersTheNewerOneWins},
+	{"a reader changes nothing", aReaderChangesNothing},
+	{"follows the streams", followsTheStreams},
+	{"a rebuild fills it and ends", rebuildFillsAnewAndEnds},
+}
+
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	for _, c := range conformance {
+		t.Run(c.name, func(t *testing.T) { c.test(t, sqlite) })
+	}
+}
+
+func TestPostgres(t *testing.T) {
+	processtest.Long(t)
+	t.Parallel()
+	fresh := postgres(t)
+	for _, c := range conformance {
+		t.Run(c.name, func(t *testing.T) { c.test(t, fresh) })
+	}
+}
+
+// postgres starts a server for the test, with a database for each call.
+func postgres(t *testing.T) database {
+	server := pgtest.Start(t)
+	n := 0
+	return func(t *testing.T) string {
+		n++
+		return server.URL(fmt.Sprintf("records_%d", n))
+	}
+}
+
+// both runs a long test on SQLite and on Postgres.
 func both(t *testing.T, test func(*testing.T, database)) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) { test(t, sqlite) })
-	t.Run("postgres", func(t *testing.T) {
-		server := pgtest.Start(t)
-		n := 0
-		test(t, func(t *testing.T) string {
-			n++
-			return server.URL(fmt.Sprintf("records_%d", n))
-		})
-	})
+	t.Run("postgres", func(t *testing.T) { test(t, postgres(t)) })
 }
 
 func openStore(t *testing.T, dsn string) *Store {

@@ -90,7 +90,7 @@ func (w *walker) value(name string, t reflect.Type) (object, error) {
 		return ref("money"), nil
 	case t.Kind() == reflect.String:
 		return obj("type", "string"), nil
-	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64:
+	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64, t.Kind() == reflect.Uint64:
 		return obj("type", "integer"), nil
 	case t.Kind() == reflect.Bool:
 		return obj("type", "boolean"), nil

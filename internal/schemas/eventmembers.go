@@ -18,6 +18,7 @@ func eventMembers() map[string]object {
 		"event.request_id":   describe("The request_id of the latest attempt."),
 		"event.lease_until":  describe("Of attempted: the call has ended by then."),
 		"event.job":          describe("The request: in attempted, in the first event that knows the job, and in retried with a new deadline."),
+		"event.source":       describe("Of attempted: the message of the job, as the stream and the message itself say."),
 		"event.via":          describe("The call that the answer came from.", "anyOf", open([]capture.Via{capture.ViaCapture, capture.ViaQuery})[0].value),
 		"event.answer":       describe("The evidence: the answer to one gateway call."),
 		"event.retry_at":     describe("Of answered and queried: the earliest next query or call, unless a notification arrives, or queries agree and only the settle time and their spacing are left."),
@@ -30,6 +31,13 @@ func eventMembers() map[string]object {
 		"event.excused":      describe("Of answered and queried: the intake of jobs was paused for a fault of ours; the answer does not count against the trade."),
 		"event.by":           describe("Of released, retried, withdrawn and dismissed: the operator.", "minLength", 1),
 		"event.note":         describe("Of released, retried, withdrawn and dismissed: the reason."),
+		"event.approved_by":  describe("Of released and retried: the second operator, if the sum is above approval.above."),
+
+		"source.stream":       describe("The stream of the jobs."),
+		"source.sequence":     describe("Of the message in that stream.", "minimum", 1),
+		"source.publisher":    describe("The operator who published the message, by its header Capture-Published-By."),
+		"source.dlq_stream":   describe("Of a job that was a dead letter before: the stream of the dead letter."),
+		"source.dlq_sequence": describe("The sequence of the dead letter there.", "minimum", 1),
 
 		"notification.type":           describe("payment or refund."),
 		"notification.order_id":       describe("The gateway's order number."),

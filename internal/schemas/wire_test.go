@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -124,8 +125,41 @@ func TestDeadLetterFitsTheContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	headersFit(t, "deadLetterHeaders", letter.Header)
+	fullHeadersFit(t, js, jobs, stream)
 	if string(letter.Data) != "no job" || letter.Header.Get(deadletter.HeaderOriginal+"Nats-Msg-Id") != "row-1" {
 		t.Errorf("the dead letter is %q with %v", letter.Data, letter.Header)
+	}
+}
+
+// fullHeadersFit holds the dead letter of a job whose headers fill the limit of the
+// broker to the contract: they are at the start of its body.
+func fullHeadersFit(t *testing.T, js jetstream.JetStream, jobs jetstream.Consumer, dlq jetstream.Stream) {
+	t.Helper()
+	m := nats.NewMsg("capture.jobs.shipped")
+	m.Header.Set("X-Long", strings.Repeat("x", 65_400))
+	m.Data = []byte("no job")
+	if _, err := js.PublishMsg(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	job, err := jobs.Next(jetstream.FetchMaxWait(processtest.Patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq, err := (deadletter.Store{JS: js}).Put(t.Context(), job, capture.MalformedNotJSON, "no JSON")
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter, err := dlq.GetMsg(t.Context(), seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	headersFit(t, "deadLetterHeaders", letter.Header)
+	size, err := strconv.Atoi(letter.Header.Get(deadletter.HeaderHeaders))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own, err := nats.DecodeHeadersMsg(letter.Data[:size]); err != nil || len(own.Get("X-Long")) != 65_400 || string(letter.Data[size:]) != "no job" {
+		t.Errorf("the body begins with %d headers and ends with %q, %v", len(own), letter.Data[size:], err)
 	}
 }
 

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/metrics"
+	"github.com/capture-worker/capture-worker/internal/natsconn"
+	"github.com/capture-worker/capture-worker/internal/passedover"
 	"github.com/capture-worker/capture-worker/internal/tracing"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -43,9 +46,13 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 		return err
 	}
 	s.metrics = metrics.New(s.version, time.Now)
+	s.appends = &appendHealth{log: log, now: time.Now, explain: func(err error) error { return natsconn.Explain(s.nc.Conn, err) }}
 	s.metrics.Terms(Policy(c).Window, c.Worker.AttentionAfter)
-	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream})
-	s.ledger, s.notified = s.metrics.Ledger(traces.Ledger(stored)), stored.TradesSince
+	s.metrics.Conditions(c.Jobs.Match)
+	s.passedOver = passedover.New(ready.control.AddPassedOver, log)
+	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream, Source: c.Ledger.Source, Batches: ledger.Batches(c.Ledger.Batches), Log: log})
+	cases := stored.Cases(c.Ledger.Cases)
+	s.ledger, s.notified = s.metrics.Ledger(s.appends.watch(traces.Ledger(stored))), cases.TradesSince
 	calls := s.metrics.Gateway(traces.Gateway(s.client, c.Gateway.URL))
 	s.behind = NewLedgerGuard(c, s.js, stored, decoder, ready.control, log)
 	s.behind.Start(ctx)
@@ -57,7 +64,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 		Intake: newIntake(c, stored, calls.Query, ready, log),
 	})
 	recorder := NewRecorder(c, s.ledger, log)
-	deps := laneDeps{c: c, js: s.js, decoder: decoder, recorder: recorder, gateway: calls, limiter: limiter, counts: s.metrics, traces: traces, log: log, behind: s.behind}
+	deps := laneDeps{c: c, js: s.js, decoder: decoder, recorder: recorder, gateway: calls, limiter: limiter, counts: s.metrics, traces: traces, log: log, behind: s.behind, passedOver: s.passedOver}
 	s.pool = worker.Pool{Limiter: limiter}
 	lanes := c.LaneList()
 	for _, lane := range lanes {
@@ -68,9 +75,10 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	}
 	gauge(s.metrics, s.pool)
 	gaugeIntake(s.metrics, limiter, s.behind)
-	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, stored.FollowParked(), log)
+	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, cases.Follow(), log)
 	s.gauges.register(s.metrics)
 	s.keys = newKeyring(c.Gateway, s.client, log)
+	s.certificates = newCertificates(c.Gateway, s.client, log)
 	s.notices, err = notificationConfig(c, recorder, calls.Query, limiter, s.keys, log)
 	s.notices.Tracer = traces.Notices(c.Notify.Path)
 	return err
@@ -89,6 +97,14 @@ type laneDeps struct {
 	log      *slog.Logger
 	weights  int // of all lanes together
 	behind   *controls.LedgerGuard
+
+	passedOver *passedover.Watch
+}
+
+// observe takes what was done with a delivery.
+func (p laneDeps) observe(d worker.Disposition, took time.Duration) {
+	p.counts.Disposed(d, took)
+	p.passedOver.Observe(d)
 }
 
 // worker builds the worker of one lane.
@@ -106,14 +122,19 @@ func (p laneDeps) worker(lane config.Lane, consumer jetstream.Consumer) *worker.
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, MaxInFlight: hands,
 		Share:           float64(lane.Weight) / float64(p.weights),
-		ShutdownTimeout: p.c.Worker.ShutdownTimeout, Log: p.log, Observe: p.counts.Disposed,
+		ShutdownTimeout: p.c.Worker.ShutdownTimeout, Log: p.log, Observe: p.observe,
 		Trace: p.traces.Jobs(p.c.Jobs.Stream, consumer.CachedInfo().Name),
 	})
 }
 
 // NewGateway returns a client of the configured gateway.
 func NewGateway(c config.Config, version string) (*gateway.Client, error) {
+	t, _, err := gatewayTLS(c.Gateway)
+	if err != nil {
+		return nil, fmt.Errorf("the gateway's certificates: %w", err)
+	}
 	return gateway.New(gateway.Config{
+		TLS: t,
 		URL: c.Gateway.URL, User: c.Gateway.User, SecretKey: c.Gateway.SecretKey,
 		Timeout: c.Gateway.Timeout, Concurrency: c.Worker.Concurrency,
 		AllowPlainHTTP: c.Gateway.AllowPlainHTTP, UserAgent: "capture-worker/" + version,

@@ -8,8 +8,10 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/preflight"
@@ -20,9 +22,10 @@ import (
 // prepareBroker finds or creates the streams and consumers, and logs problems with
 // those that it finds. It waits a while for a cluster that has no leader.
 func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, err error) {
-	var problems []jobstream.Problem
+	var problems []finding.Finding
+	mapping := c.JobMapping()
 	err = natsconn.RetryUntilReady(ctx, log, func(ctx context.Context) (err error) {
-		ready, problems, err = findOrCreate(ctx, c, js, log)
+		ready, problems, err = findOrCreate(ctx, c, js, &mapping, log)
 		return natsconn.Explain(js.Conn(), err)
 	})
 	if err != nil {
@@ -37,40 +40,47 @@ type broker struct {
 	control   *controls.Store
 }
 
-func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) (ready broker, problems []jobstream.Problem, err error) {
+// CreateStreams creates what is missing of the streams and consumers, as run
+// does at its start: the ledger, the jobs with their consumers, the dead letters
+// and what operators accept. It alters nothing that it finds, and like run it
+// creates no ledger if jobs were delivered without one.
+func CreateStreams(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) error {
+	// A publisher need not know how workers decode jobs.
+	_, _, err := findOrCreate(ctx, c, js, nil, log)
+	return err
+}
+
+func findOrCreate(ctx context.Context, c config.Config, js jetstream.JetStream, mapping *capture.Mapping, log *slog.Logger) (ready broker, problems []finding.Finding, err error) {
 	if err := ledgerLost(ctx, c, js); err != nil {
 		return ready, nil, err
 	}
 	book, streams := ledgerStream(c), Streams(c)
-	book.Log, streams.Log = log, log
+	book.Log, streams.Log, streams.Mapping = log, log, mapping
 	findings, err := ledger.EnsureStream(ctx, js, book)
 	if err != nil {
 		return ready, nil, preflight.ExplainOverlap(ctx, c, js, err)
 	}
+	cases, err := ledger.EnsureCases(ctx, js, book)
+	if err != nil {
+		return ready, nil, err
+	}
+	findings = append(findings, cases...)
 	if ready.consumers, err = jobstream.Ensure(ctx, js, streams); err != nil {
 		return ready, nil, preflight.ExplainOverlap(ctx, c, js, err)
 	}
-	var unfit []jobstream.Problem
+	var unfit []finding.Finding
 	if ready.control, unfit, err = controls.Ensure(ctx, js, c.Ledger.Stream, c.NATS.Replicas, log); err != nil {
 		return ready, nil, err
 	}
 	problems, err = jobstream.Check(ctx, js, streams, Limits(c))
-	return ready, append(append(problems, misfits(findings)...), unfit...), err
+	return ready, append(append(problems, findings...), unfit...), err
 }
 
 func ledgerStream(c config.Config) ledger.StreamConfig {
 	return ledger.StreamConfig{
-		Stream: c.Ledger.Stream, Replicas: c.NATS.Replicas,
+		Stream: c.Ledger.Stream, Cases: c.Ledger.Cases, Replicas: c.NATS.Replicas,
 		MaxAge: cmp.Or(c.Ledger.MaxAge, ledger.Forever), // 0 means the default there
 	}
-}
-
-func misfits(findings []ledger.Finding) []jobstream.Problem {
-	var problems []jobstream.Problem
-	for _, f := range findings {
-		problems = append(problems, jobstream.Problem{Fatal: f.Unfit, What: f.Text})
-	}
-	return problems
 }
 
 // Streams returns the streams and consumers that the worker needs.
@@ -94,10 +104,10 @@ func Limits(c config.Config) jobstream.Limits {
 }
 
 // report logs the problems. It returns an error if jobs would be lost.
-func report(problems []jobstream.Problem, log *slog.Logger) error {
+func report(problems []finding.Finding, log *slog.Logger) error {
 	fatal := 0
 	for _, p := range problems {
-		if p.Fatal {
+		if p.Severity == finding.Error {
 			fatal++
 			log.Error("JetStream configuration error", "problem", p.String())
 		} else {

@@ -22,6 +22,15 @@ func ConnectWithin(ctx context.Context, c config.Config, log *slog.Logger, bound
 		URL: n.URL, Context: n.Context, Creds: n.Creds,
 		User: n.User, Password: string(n.Password), Token: string(n.Token),
 		CA: n.TLSCA, Cert: n.TLSCert, Key: n.TLSKey,
+		InboxPrefix: inboxPrefix(c), Source: c.Origin("nats.url").String(),
 		Name: "capture-worker " + c.Worker.Name, StartTimeout: bound,
 	}, log)
+}
+
+// inboxPrefix is "" for the default, so that a context may bring its own.
+func inboxPrefix(c config.Config) string {
+	if c.Origin("nats.inbox_prefix").From == config.FromDefault {
+		return ""
+	}
+	return c.NATS.InboxPrefix
 }

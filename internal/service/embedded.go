@@ -41,5 +41,5 @@ func embeddedAddress(natsURL string) (host string, port int, err error) {
 }
 
 func embeddedProblem(natsURL, wrong string) error {
-	return config.Problems{{Key: "nats.url", Value: natsURL, Wrong: wrong, Do: "set an address such as nats://127.0.0.1:4222"}}
+	return config.NewProblem("nats.url", natsURL, wrong, "set an address such as nats://127.0.0.1:4222")
 }

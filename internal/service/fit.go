@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -26,7 +27,7 @@ const (
 
 // watchStreams checks the streams until ctx ends. It logs new problems, and calls
 // end if the worker would not start on these streams.
-func watchStreams(ctx context.Context, check func(context.Context) ([]jobstream.Problem, error), end func(error), log *slog.Logger) {
+func watchStreams(ctx context.Context, check func(context.Context) ([]finding.Finding, error), end func(error), log *slog.Logger) {
 	tick := time.NewTicker(recheckEvery)
 	defer tick.Stop()
 	var known map[string]bool // nil until the first check: its warnings were logged at the start
@@ -54,21 +55,21 @@ func watchStreams(ctx context.Context, check func(context.Context) ([]jobstream.
 }
 
 // logNew logs the problems that are not known yet, and returns the fatal ones.
-func logNew(ctx context.Context, problems []jobstream.Problem, known map[string]bool, log *slog.Logger) (fatal []string) {
+func logNew(ctx context.Context, problems []finding.Finding, known map[string]bool, log *slog.Logger) (fatal []string) {
 	for _, p := range problems {
 		level := slog.LevelWarn
-		if p.Fatal {
+		if p.Severity == finding.Error {
 			fatal = append(fatal, p.String())
 			level = slog.LevelError
 		}
-		if (known != nil || p.Fatal) && !known[p.String()] {
+		if (known != nil || p.Severity == finding.Error) && !known[p.String()] {
 			log.Log(ctx, level, "JetStream configuration changed", "problem", p.String())
 		}
 	}
 	return fatal
 }
 
-func texts(problems []jobstream.Problem) map[string]bool {
+func texts(problems []finding.Finding) map[string]bool {
 	all := make(map[string]bool, len(problems))
 	for _, p := range problems {
 		all[p.String()] = true
@@ -78,39 +79,46 @@ func texts(problems []jobstream.Problem) map[string]bool {
 
 // recheckStreams returns the problems of the streams and consumers of a running
 // worker.
-func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream) ([]jobstream.Problem, error) {
+func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream) ([]finding.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, recheckEvery)
 	defer cancel()
-	var problems []jobstream.Problem
-	gone := func(fatal bool, what, do string) {
-		problems = append(problems, jobstream.Problem{Fatal: fatal, What: what + " is gone", Do: do})
+	var problems []finding.Finding
+	gone := func(s finding.Severity, what, fix string) {
+		problems = append(problems, finding.Finding{Severity: s, What: what + " is gone", Fix: fix})
 	}
+	const recreated = "the worker creates it when it starts"
 	_, findings, err := ledger.InspectStream(ctx, js, ledgerStream(c))
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		gone(true, "the ledger's stream "+c.Ledger.Stream, "restore it before a worker starts again, see docs/operations.md, Backup and restore")
+		gone(finding.Error, "the ledger's stream "+c.Ledger.Stream, "restore it before a worker starts again, see docs/operations.md, Backup and restore")
 	case err != nil:
 		return nil, err
 	}
-	problems = append(problems, misfits(findings)...)
+	problems = append(problems, findings...)
+	_, findings, err = ledger.InspectCases(ctx, js, ledgerStream(c))
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		gone(finding.Warning, "stream "+c.Ledger.Cases, recreated)
+	case err != nil:
+		return nil, err
+	}
+	problems = append(problems, findings...)
 	streams := Streams(c)
 	found, err := jobstream.Inspect(ctx, js, streams, Limits(c))
 	if err != nil {
 		return nil, err
 	}
-	const recreated = "the worker creates it when it starts"
-	if found.Jobs == nil {
-		gone(true, "stream "+streams.Jobs, recreated)
-	}
-	for i, wanted := range streams.Consumers {
-		if found.Jobs != nil && found.Consumers[i] == nil {
-			gone(true, "consumer "+wanted.Name, recreated)
+	for i, wanted := range jobstream.Streams(streams) {
+		if found.Streams[i] == nil {
+			gone(severity(wanted.Vital), "stream "+wanted.Config.Name, recreated)
 		}
 	}
-	if found.DLQ == nil {
-		gone(false, "stream "+streams.DLQ, recreated)
+	for i, wanted := range streams.Consumers {
+		if found.Streams[0] != nil && found.Consumers[i] == nil {
+			gone(finding.Error, "consumer "+wanted.Name, recreated)
+		}
 	}
-	return append(problems, found.Problems...), nil
+	return append(problems, found.Findings...), nil
 }
 
 // ledgerLost returns an error if jobs were delivered but the ledger's stream is
@@ -143,4 +151,12 @@ func ledgerLost(ctx context.Context, c config.Config, js jetstream.JetStream) er
 		}
 	}
 	return all.Err()
+}
+
+// severity is that of a stream that is gone.
+func severity(vital bool) finding.Severity {
+	if vital {
+		return finding.Error
+	}
+	return finding.Warning
 }

@@ -9,16 +9,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/capture-worker/capture-worker/internal/jobstream"
+	"github.com/capture-worker/capture-worker/internal/finding"
 )
 
 // TestWatchStreams: what does not fit is logged once; what a worker would not start
 // with ends it, when it is seen twice in a row.
 func TestWatchStreams(t *testing.T) {
 	t.Parallel()
-	fine := []jobstream.Problem{{What: "an old warning", Do: "live with it"}}
-	warned := append(fine[:1:1], jobstream.Problem{What: "a new warning", Do: "look"})
-	lost := append(fine[:1:1], jobstream.Problem{Fatal: true, What: "it loses jobs", Do: "repair it"})
+	fine := []finding.Finding{{Severity: finding.Warning, What: "an old warning", Fix: "live with it"}}
+	warned := append(fine[:1:1], finding.Finding{Severity: finding.Warning, What: "a new warning", Fix: "look"})
+	lost := append(fine[:1:1], finding.Finding{Severity: finding.Error, What: "it loses jobs", Fix: "repair it"})
 	away := errors.New("no answer")
 	for _, tt := range []struct {
 		name  string
@@ -39,7 +39,7 @@ func TestWatchStreams(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				var out strings.Builder
 				n := 0
-				look := func(context.Context) ([]jobstream.Problem, error) {
+				look := func(context.Context) ([]finding.Finding, error) {
 					if n == len(tt.looks) {
 						cancel(nil)
 						return fine, nil
@@ -48,7 +48,7 @@ func TestWatchStreams(t *testing.T) {
 					if err, is := tt.looks[n-1].(error); is {
 						return nil, err
 					}
-					return tt.looks[n-1].([]jobstream.Problem), nil
+					return tt.looks[n-1].([]finding.Finding), nil
 				}
 				begin := time.Now()
 				watchStreams(ctx, look, func(err error) { cancel(err) }, slog.New(slog.NewTextHandler(&out, nil)))

@@ -35,7 +35,7 @@ func gauge(m *metrics.Metrics, pool worker.Pool) {
 // gaugeIntake adds the gauges of what pauses the intake, or slows it down, until
 // an operator acts.
 func gaugeIntake(m *metrics.Metrics, limiter *worker.GatewayLimiter, behind *controls.LedgerGuard) {
-	m.Gauge("capture_intake_paused", "1 while no jobs are taken because the gateway refuses one trade after the other, which is taken for a fault of ours; /readyz and the log say which code.",
+	m.Gauge("capture_intake_paused", "1 while no jobs are taken because the gateway refuses different trades with one code, which indicates a fault of ours; /readyz and the log have the code.",
 		func() float64 { return one(limiter.IntakePaused()) })
 	m.Gauge("capture_ledger_behind", "1 while the ledger is known to have lost events, so that first calls ask Order Query before; see `capture-worker resume --ledger`.",
 		func() float64 { return one(behind.Behind()) })
@@ -51,10 +51,10 @@ func one(yes bool) float64 {
 // countNotices adds the counters of notifications. Without a listener they stay
 // at zero.
 func countNotices(m *metrics.Metrics, s *notify.Stats) {
-	m.Counters("capture_notifications_total", "Notifications of the gateway, by what became of them.", "result", map[string]*atomic.Int64{
+	m.Counters("capture_notifications_total", "Notifications of the gateway, by result; denied and crowded also count connections without a request.", "result", map[string]*atomic.Int64{
 		"kept": &s.Kept, "duplicate": &s.Duplicates, "redundant": &s.Redundant, "capped": &s.Capped, "not_ours": &s.NotOurs,
 		"denied": &s.Denied, "forged": &s.Forged, "malformed": &s.Malformed, "too_large": &s.TooLarge, "broken": &s.Broken,
-		"busy": &s.Busy, "trouble": &s.Trouble,
+		"busy": &s.Busy, "trouble": &s.Trouble, "crowded": &s.Crowded,
 	})
 	m.Counters("capture_notified_trades_total", "Trades that a notification gave reason to ask about, by what came of it.", "result",
 		map[string]*atomic.Int64{"asked": &s.Resolved, "settled": &s.Changed, "deferred": &s.Deferred, "dropped": &s.Dropped})

@@ -11,8 +11,29 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 )
 
-// keyPoll is the interval between two reads of the key files.
-const keyPoll = 2 * time.Second
+// filePoll is the interval between two reads of the files of keys and certificates.
+const filePoll = 2 * time.Second
+
+// pollFiles reloads files until ctx ends, and reports the first of several errors
+// in a row. It polls, because an orchestrator changes a mounted secret by moving
+// links, which file events miss.
+func pollFiles(ctx context.Context, every time.Duration, reload func() error, failed func(error)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			err := reload()
+			if err != nil && !failing {
+				failed(err)
+			}
+			failing = err != nil
+		}
+	}
+}
 
 // keyring holds the gateway's keys and reloads changed ones without a restart.
 // It is safe for concurrent use.
@@ -29,7 +50,7 @@ type keyring struct {
 }
 
 func newKeyring(c config.Gateway, client *gateway.Client, log *slog.Logger) *keyring {
-	return &keyring{c: c, client: client, log: log, every: keyPoll, current: c.SecretKey, previous: c.PreviousSecretKey}
+	return &keyring{c: c, client: client, log: log, every: filePoll, current: c.SecretKey, previous: c.PreviousSecretKey}
 }
 
 // secrets returns the keys that a notification may be signed with: the current
@@ -47,27 +68,14 @@ func (k *keyring) secrets() []gateway.Secret {
 	return list
 }
 
-// watch reloads the files until ctx ends. It polls, because an orchestrator
-// changes a mounted secret by moving links, which file events miss.
+// watch reloads the files until ctx ends.
 func (k *keyring) watch(ctx context.Context) {
 	if k.c.SecretKeyFile == "" && k.c.PreviousSecretKeyFile == "" {
 		return
 	}
-	tick := time.NewTicker(k.every)
-	defer tick.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			err := k.reload()
-			if err != nil && !failing {
-				k.log.Warn("reloading gateway secret key failed, keeping the current one", "error", err)
-			}
-			failing = err != nil
-		}
-	}
+	pollFiles(ctx, k.every, k.reload, func(err error) {
+		k.log.Warn("reloading gateway secret key failed, keeping the current one", "error", err)
+	})
 }
 
 func (k *keyring) reload() error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -120,6 +121,22 @@ func EmbeddedDSN(c config.Config) gateway.Secret {
 		return ""
 	}
 	return c.Records.DSN
+}
+
+// ReadableRecords returns the database that commands read: the configured one, or
+// the one that a worker with an embedded server keeps, "" if there is none.
+func ReadableRecords(c config.Config) gateway.Secret {
+	if c.Records.DSN != "" {
+		if c.Records.DSN == config.RecordsOff {
+			return ""
+		}
+		return c.Records.DSN
+	}
+	embedded := EmbeddedDSN(c)
+	if _, err := os.Stat(string(embedded)); err != nil {
+		return ""
+	}
+	return embedded
 }
 
 // embedRecords fills the records beside a worker. A failure is logged and does not

@@ -19,6 +19,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/passedover"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/notify"
@@ -69,15 +70,19 @@ type Service struct {
 	client        *gateway.Client
 	notifications net.Listener // nil if there are none
 
-	pool      worker.Pool
-	keys      *keyring
-	ledger    ledger.Ledger
-	consumers []jetstream.Consumer
-	metrics   *metrics.Metrics
-	gauges    *backlogGauges
-	notices   notify.Config
-	notified  notify.Source // trades with notifications in the ledger
-	behind    *controls.LedgerGuard
+	pool         worker.Pool
+	keys         *keyring
+	certificates *certificates
+	appends      *appendHealth
+	ledger       ledger.Ledger
+	consumers    []jetstream.Consumer
+	metrics      *metrics.Metrics
+	gauges       *backlogGauges
+	notices      notify.Config
+	notified     notify.Source // trades with notifications in the ledger
+	behind       *controls.LedgerGuard
+
+	passedOver *passedover.Watch
 
 	// failed ends with the reason, ErrStreamsChanged or ErrConnectionClosed, if
 	// the service cannot go on.
@@ -103,6 +108,7 @@ func (s *Service) start(ctx context.Context, o Options) (err error) {
 	ctx, stop := s.untilFailed(ctx)
 	defer stop()
 	if o.Embedded {
+		s.c = s.c.OwnServer()
 		if s.server, err = startEmbedded(s.c, s.log); err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 func startTracing(ctx context.Context, c config.Config, version string, log *slog.Logger) (traces *tracing.Tracing, stop func(), err error) {
 	headers, err := tracing.HeadersFromEnv(os.Getenv)
 	if err != nil && c.Tracing.Endpoint != "" {
-		return nil, nil, config.Problems{{Key: "OTEL_EXPORTER_OTLP_HEADERS", Wrong: err.Error()}}
+		return nil, nil, config.NewProblem("OTEL_EXPORTER_OTLP_HEADERS", "", err.Error(), "correct the variable, or leave it out")
 	}
 	traces, err = tracing.Start(ctx, tracing.Options{
 		Endpoint: c.Tracing.Endpoint, Sample: c.Tracing.Sample, Service: c.Tracing.Service,

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/capture-worker/capture-worker/internal/jobstream"
+	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 )
 
@@ -22,7 +22,7 @@ func (s *Service) startHelpers(ctx context.Context) (stop func(), err error) {
 		if !s.nc.IsConnected() {
 			return errDisconnected
 		}
-		return s.pool.Ready()
+		return errors.Join(s.pool.Ready(), s.appends.ready())
 	}
 	alive := func() error {
 		if !s.pool.Alive() {
@@ -38,17 +38,19 @@ func (s *Service) startHelpers(ctx context.Context) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var helpers sync.WaitGroup
 	helpers.Go(func() { s.keys.watch(ctx) })
+	helpers.Go(func() { s.certificates.watch(ctx) })
 	for i, lane := range c.LaneList() {
 		helpers.Go(func() { backlog(ctx, s.metrics, lane.Label(), s.consumers[i]) })
 	}
 	helpers.Go(func() { s.gauges.poll(ctx) })
+	helpers.Go(func() { s.passedOver.Run(ctx) })
 	helpers.Go(func() { s.behind.Run(ctx, c.Worker.ProbeInterval) })
 	// Other workers settle some of the trades that were begun here: check them
 	// after these had the time to do so.
 	helpers.Go(func() { s.metrics.Sweep(ctx, s.ledger, 2*c.Worker.Retry.Max) })
 	helpers.Go(func() { runSystemd(ctx, alive, ready, log) })
 	helpers.Go(func() {
-		watchStreams(ctx, func(ctx context.Context) ([]jobstream.Problem, error) { return recheckStreams(ctx, c, s.js) }, s.fail, log)
+		watchStreams(ctx, func(ctx context.Context) ([]finding.Finding, error) { return recheckStreams(ctx, c, s.js) }, s.fail, log)
 	})
 	return func() {
 		cancel()

@@ -1,6 +1,6 @@
-// Command mutants is the test of the simulation: it puts one bug after the
-// other into production code, in a copy that only the compiler sees, and runs
-// the simulation on it until a rule breaks. Each bug must be found.
+// Command mutants tests the simulation: it puts bugs into production code, one at a
+// time, in a copy that only the compiler sees, and runs the simulation until a rule
+// breaks. Each bug must be found.
 //
 //	mutants              all of them
 //	mutants -only lease  those whose name holds a word
@@ -38,7 +38,7 @@ func main() {
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.SetOutput(errs)
-	seeds := flags.Int("seeds", 100000, "how many seeds a bug may take to be found")
+	seeds := flags.Int("seeds", 100000, "the number of seeds within which a bug must be found")
 	quick := flags.Bool("quick", false, "leave out the bugs that take thousands of seeds")
 	only := flags.String("only", "", "run only the bugs whose name holds this")
 	if flags.Parse(args) != nil || flags.NArg() > 0 {
@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	return 0
 }
 
-// repository finds the module's root.
+// repository returns the module's root.
 func repository(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
@@ -106,7 +106,7 @@ func hunt(ctx context.Context, root string, m mutation, seeds int) (seed int, ru
 	return simulate(ctx, bin, seeds)
 }
 
-// huntBound ends a mutant that neither finishes nor breaks.
+// huntBound limits the run of a mutant that neither ends nor breaks a rule.
 const huntBound = 15 * time.Minute
 
 var verdict = regexp.MustCompile(`(?m)^seed (\d+): rule (.+?) at `)
@@ -120,13 +120,13 @@ func simulate(ctx context.Context, bin string, seeds int) (seed int, rule string
 	case err == nil:
 		return 0, "", fmt.Errorf("%d seeds broke no rule", seeds)
 	case found == nil:
-		return 0, "", fmt.Errorf("the simulation failed on its own account: %w\n%s", err, text)
+		return 0, "", fmt.Errorf("the simulation failed with an error of its own: %w\n%s", err, text)
 	}
 	seed, err = strconv.Atoi(string(found[1]))
 	return seed, string(found[2]), err
 }
 
-var errText = errors.New("the text to change is not in the file exactly once; the code has changed, and this list has to follow")
+var errText = errors.New("the text to change is not in the file exactly once: the code has changed, update sim/mutants/list.go")
 
 // write puts the changed file and the compiler's overlay into dir.
 func (m mutation) write(root, dir string) (overlay string, err error) {

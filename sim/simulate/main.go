@@ -40,10 +40,10 @@ func run(args []string, out, errs io.Writer) int {
 	flags.Uint64Var(&o.many.Start, "start", 1, "the first seed")
 	flags.IntVar(&o.many.Parallel, "parallel", 0, "histories at a time; 0 is one for each processor")
 	flags.BoolVar(&o.many.CrashPoints, "crash", false, "run every crash point of every seed")
-	flags.Uint64Var(&o.one, "seed", 0, "print the history of this seed alone")
+	flags.Uint64Var(&o.one, "seed", 0, "print the history of this seed only")
 	flags.IntVar(&o.crashAt, "crash-at", 0, "with -seed: the crash point to run")
-	flags.BoolVar(&o.quiet, "quiet", false, "no progress; of a failure only one line, not shrunken")
-	flags.StringVar(&o.day, "day", "", "what a seed means: hostile, repeats, or empty for anything")
+	flags.BoolVar(&o.quiet, "quiet", false, "no progress; one line for a failure, which is not shrunk")
+	flags.StringVar(&o.day, "day", "", "`kind` of plan: hostile, repeats, or empty for random plans")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return 2
 	}
@@ -73,7 +73,8 @@ func one(o *options, out io.Writer) int {
 }
 
 func many(o *options, out, errs io.Writer) int {
-	// Histories are short-lived: memory is cheaper here than collecting it.
+	// Histories are short-lived, so rare garbage collection with more memory is
+	// faster.
 	debug.SetGCPercent(400)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

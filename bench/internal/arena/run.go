@@ -119,6 +119,7 @@ type Scenario struct {
 type ScenarioOptions struct {
 	Turns int
 	Scale float64 // multiplies the numbers of jobs; 1 is what the page tells
+	Sizes []int   // of the ledgers of the scenario reads, in trades; none: those of the page
 }
 
 func (o ScenarioOptions) jobs(n int) int { return max(int(float64(n)*o.Scale), leastJobs) }
@@ -127,6 +128,7 @@ func (o ScenarioOptions) jobs(n int) int { return max(int(float64(n)*o.Scale), l
 func Scenarios() []Scenario {
 	return []Scenario{
 		{"growth", "drain 10k, 100k and 1M jobs, publish 1M, start on a ledger of 1M trades", (*Arena).growth},
+		{"reads", "what commands that read cost on ledgers of 10k, 300k and 1M trades, and what they do to appends", (*Arena).reads},
 		{"fleet", "1, 2 and 4 workers on one durable consumer", (*Arena).fleet},
 		{"trouble", "ambiguous answers, and an outage with jobs waiting", (*Arena).trouble},
 	}

@@ -28,13 +28,13 @@ const (
 
 // Queue names the jobs stream and its consumer.
 type Queue struct {
-	Stream, Consumer, Ledger, DLQ string
+	Stream, Consumer, Ledger, Cases, DLQ string
 }
 
 // DefaultQueue has the names that capture-worker uses by default.
 func DefaultQueue() Queue {
 	c := config.Defaults()
-	return Queue{Stream: c.Jobs.Stream, Consumer: c.Jobs.Consumer, Ledger: c.Ledger.Stream, DLQ: c.Jobs.DLQStream}
+	return Queue{Stream: c.Jobs.Stream, Consumer: c.Jobs.Consumer, Ledger: c.Ledger.Stream, Cases: c.Ledger.Cases, DLQ: c.Jobs.DLQStream}
 }
 
 // Recreate makes an empty jobs stream with its durable consumer, exactly as
@@ -42,7 +42,7 @@ func DefaultQueue() Queue {
 // the jobs took from delivery to ack. What an earlier turn left, the ledger
 // too, is deleted: every turn starts equal.
 func (b *Broker) Recreate(ctx context.Context, q Queue, sample int) error {
-	for _, name := range []string{q.Stream, q.Ledger, q.DLQ} {
+	for _, name := range []string{q.Stream, q.Cases, q.Ledger, q.DLQ} {
 		if err := b.JS.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return fmt.Errorf("deleting stream %s: %w", name, err)
 		}

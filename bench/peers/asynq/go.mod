@@ -7,7 +7,7 @@ replace github.com/capture-worker/capture-worker/bench/peers/contest => ../conte
 require (
 	github.com/capture-worker/capture-worker/bench/peers/contest v0.0.0
 	github.com/hibiken/asynq v0.26.0
-	golang.org/x/sync v0.24.0
+	golang.org/x/sync v0.25.0
 )
 
 require (

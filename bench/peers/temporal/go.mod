@@ -6,8 +6,8 @@ replace github.com/capture-worker/capture-worker/bench/peers/contest => ../conte
 
 require (
 	github.com/capture-worker/capture-worker/bench/peers/contest v0.0.0
-	go.temporal.io/sdk v1.50.0
-	golang.org/x/sync v0.22.0
+	go.temporal.io/sdk v1.51.0
+	golang.org/x/sync v0.25.0
 )
 
 require (
@@ -24,7 +24,7 @@ require (
 	github.com/robfig/cron v1.2.0 // indirect
 	github.com/stretchr/objx v0.5.2 // indirect
 	github.com/stretchr/testify v1.10.0 // indirect
-	go.temporal.io/api v1.63.5 // indirect
+	go.temporal.io/api v1.64.3 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect

@@ -5,10 +5,12 @@ package test
 
 import (
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -52,7 +54,7 @@ type manifests struct {
 func render(t *testing.T, folder string) manifests {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +96,7 @@ func get[T runtime.Object](m manifests, kind string) T {
 }
 
 func TestManifestsFitTogether(t *testing.T) {
-	for _, folder := range []string{"base", "keda"} {
+	for _, folder := range []string{"base", "keda", "reconcile"} {
 		t.Run(folder, func(t *testing.T) {
 			m := render(t, folder)
 			deployment := get[*appsv1.Deployment](m, "Deployment")
@@ -193,6 +195,40 @@ func TestScalerScalesTheDeployment(t *testing.T) {
 		}
 		if len(trigger.Metadata) != 5 {
 			t.Errorf("trigger %s has other members: %v", trigger.Name, trigger.Metadata)
+		}
+	}
+}
+
+// The morning's run sees what the workers see, and is as closed as they are.
+func TestReconcileRunsAsTheWorkersDo(t *testing.T) {
+	m := render(t, "reconcile")
+	worker := get[*appsv1.Deployment](m, "Deployment").Spec.Template
+	job := get[*batchv1.CronJob](m, "CronJob").Spec.JobTemplate.Spec
+	pod, ours, theirs := job.Template.Spec, job.Template.Spec.Containers[0], worker.Spec.Containers[0]
+	policy, err := metav1.LabelSelectorAsSelector(&get[*networkingv1.NetworkPolicy](m, "NetworkPolicy").Spec.PodSelector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	budget, err := metav1.LabelSelectorAsSelector(get[*policyv1.PodDisruptionBudget](m, "PodDisruptionBudget").Spec.Selector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, holds := range map[string]bool{
+		"the same image":           ours.Image == theirs.Image,
+		"reconcile is run":         ours.Args[0] == "reconcile",
+		"the same user":            *pod.SecurityContext.RunAsUser == *worker.Spec.SecurityContext.RunAsUser,
+		"the same network":         policy.Matches(labels.Set(job.Template.Labels)),
+		"not in the budget":        !budget.Matches(labels.Set(job.Template.Labels)),
+		"no token":                 !*pod.AutomountServiceAccountToken,
+		"read-only":                *ours.SecurityContext.ReadOnlyRootFilesystem,
+		"no second run of a day":   *job.BackoffLimit == 0,
+		"the same settings":        reflect.DeepEqual(ours.Env, theirs.Env[:3]),
+		"the same mounts":          reflect.DeepEqual(ours.VolumeMounts[:2], theirs.VolumeMounts[:2]),
+		"the same configuration":   pod.Volumes[0].ConfigMap.Name == worker.Spec.Volumes[0].ConfigMap.Name,
+		"the same key of the user": pod.Volumes[1].Secret.SecretName == worker.Spec.Volumes[1].Secret.SecretName,
+	} {
+		if !holds {
+			t.Errorf("does not hold: %s", what)
 		}
 	}
 }

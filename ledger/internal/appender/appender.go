@@ -29,7 +29,7 @@ var (
 	errNotSent = errors.New("not sent")
 )
 
-// Config says where events go. All fields are required.
+// Config says where events go, and how. All fields but the last two are required.
 type Config struct {
 	Conn    *nats.Conn
 	Stream  string        // name of the stream
@@ -37,27 +37,23 @@ type Config struct {
 	Timeout time.Duration // for one reply of the server
 	// InfoSubject is the API subject that returns the stream's configuration.
 	InfoSubject string
+	Mode        Mode
+	// Chosen, if set, is called with each choice of how appends are sent that
+	// differs from the last one. It must not block.
+	Chosen func(Choice)
 }
-
-// Mode overrides the choice between single appends and batches. It is for tests
-// and benchmarks.
-type Mode int
-
-const (
-	Singly  Mode = iota // no batches for an hour
-	Batches             // batches of any size, at any cost
-)
 
 // Appender publishes events. While one group of appends is under way, further
 // ones queue; each reply sends what has queued meanwhile, so that one sync of
 // the server serves many appends. No append waits for a batch to fill, and
 // there is no goroutine: the caller that finds nothing under way sends at once.
-// If batches do not pay, every append is sent directly, see batchPolicy.
+// If batches do not pay, every append is sent directly, see batchPolicy and probe.
 type Appender struct {
 	inbox       *inbox
 	stream      string
 	source      string
 	infoSubject string
+	chosen      func(Choice)
 	pool        sync.Pool // of *Message
 
 	mu        sync.Mutex
@@ -69,8 +65,9 @@ type Appender struct {
 
 // New returns an Appender. It sends nothing before the first Publish.
 func New(c Config) *Appender {
-	a := &Appender{stream: c.Stream, source: c.Source, infoSubject: c.InfoSubject}
-	a.inbox = &inbox{nc: c.Conn, timeout: c.Timeout, sampled: a.sampled}
+	a := &Appender{stream: c.Stream, source: c.Source, infoSubject: c.InfoSubject, chosen: c.Chosen}
+	a.policy.mode = c.Mode
+	a.inbox = &inbox{nc: c.Conn, timeout: c.Timeout, sampled: a.sampled, probed: a.probed}
 	return a
 }
 
@@ -78,16 +75,11 @@ func New(c Config) *Appender {
 // error that Classify reports as MaybeStored; later ones fail as Refused.
 func (a *Appender) Close() error { return a.inbox.close() }
 
-// SetMode overrides how events are sent.
+// SetMode replaces the configured mode. It is for tests and benchmarks.
 func (a *Appender) SetMode(m Mode) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch m {
-	case Singly:
-		a.policy.next = time.Now().Add(time.Hour)
-	case Batches:
-		a.policy.batching, a.policy.always = true, true
-	}
+	a.policy.mode, a.policy.batching = m, m == Always
 }
 
 // State reports whether appends are sent in batches, and how many wait for one.
@@ -153,7 +145,12 @@ func (a *Appender) PublishSingly(ctx context.Context, m *Message) (seq uint64, e
 func (a *Appender) enqueue(m *Message) bool {
 	a.mu.Lock()
 	if !a.policy.batching || len(a.queue) >= MaxQueue {
+		ask := a.policy.forced(time.Now()) && !a.infoAsked
+		a.infoAsked = a.infoAsked || ask
 		a.mu.Unlock()
+		if ask {
+			a.askStream()
+		}
 		return false
 	}
 	a.queue = append(a.queue, m)
@@ -227,31 +224,57 @@ func (a *Appender) groupEnded(g *group) {
 	case g.end == batchDisabled:
 		a.policy.disable(now)
 	default:
-		a.policy.suspend(now)
+		a.policy.suspend(now, WhySlow)
 	}
 	if took > a.inbox.timeout/4 { // other appends must not queue behind this
-		a.policy.suspend(now)
+		a.policy.suspend(now, WhySlow)
 	}
 	var left []*Message
 	if !a.policy.batching {
 		left, a.queue = a.queue, nil
 	}
+	choice, news := a.policy.takeNews()
 	a.mu.Unlock()
+	a.tell(choice, news)
 	for _, m := range left {
 		m.result <- result{err: errSendSingly}
 	}
 }
 
-// sampled takes the cost of an append that was sent singly, and asks for the
-// stream's configuration if batches look worth a try.
+// tell reports a choice if it is news.
+func (a *Appender) tell(c Choice, news bool) {
+	if news && a.chosen != nil {
+		a.chosen(c)
+	}
+}
+
+// sampled takes the cost of an append that was sent singly.
 func (a *Appender) sampled(cost time.Duration) {
 	a.mu.Lock()
-	ask := a.policy.timedSingle(time.Now(), cost) && !a.infoAsked
-	a.infoAsked = a.infoAsked || ask
+	a.policy.timedSingle(time.Now(), cost)
+	probing := a.policy.probing
 	a.mu.Unlock()
-	if !ask {
-		return
+	a.inbox.probing.Store(probing)
+}
+
+// probed takes a probe, and asks for the stream's configuration if batches are
+// worth a try.
+func (a *Appender) probed(result probe) {
+	a.mu.Lock()
+	ask := a.policy.probed(time.Now(), result) && !a.infoAsked
+	a.infoAsked = a.infoAsked || ask
+	probing := a.policy.probing
+	choice, news := a.policy.takeNews()
+	a.mu.Unlock()
+	a.inbox.probing.Store(probing)
+	a.tell(choice, news)
+	if ask {
+		a.askStream()
 	}
+}
+
+// askStream asks for the stream's configuration.
+func (a *Appender) askStream() {
 	if _, err := a.inbox.send(&nats.Msg{Subject: a.infoSubject}, a); err != nil {
 		a.replied(nil, err)
 	}
@@ -261,11 +284,13 @@ func (a *Appender) sampled(cost time.Duration) {
 func (a *Appender) replied(info *nats.Msg, err error) {
 	allowed := err == nil && allowsBatches(info.Data)
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.infoAsked = false
 	if allowed {
 		a.policy.begin(time.Now())
 	} else {
 		a.policy.disable(time.Now())
 	}
+	choice, news := a.policy.takeNews()
+	a.mu.Unlock()
+	a.tell(choice, news)
 }

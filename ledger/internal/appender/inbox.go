@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -32,6 +33,10 @@ type inbox struct {
 	timeout time.Duration // for a reply
 	// sampled gets the cost of one of many messages under way at once.
 	sampled func(cost time.Duration)
+	// probed gets the result of a probe. The inbox makes probes while probing is
+	// set, one at a time.
+	probed  func(probe)
+	probing atomic.Bool
 
 	mu      sync.Mutex
 	sub     *nats.Subscription
@@ -42,6 +47,9 @@ type inbox struct {
 	due     time.Time   // when it fires; zero if it does not run
 	closed  bool
 	sampler latencySampler
+	under   *trip     // the probe under way
+	rested  time.Time // the next probe may begin
+	trips   sync.WaitGroup
 }
 
 type wait struct {
@@ -81,6 +89,9 @@ func (in *inbox) send(m *nats.Msg, to receiver) (number uint64, err error) {
 		if in.forget(number) {
 			return 0, err
 		}
+	}
+	if in.probing.Load() {
+		in.startProbe(number)
 	}
 	return number, nil
 }
@@ -128,6 +139,9 @@ func (in *inbox) forget(number uint64) bool {
 	_, was := in.waiting[number]
 	delete(in.waiting, number)
 	in.sampler = latencySampler{}
+	if in.under != nil && in.under.number == number {
+		in.under = nil
+	}
 	return was
 }
 
@@ -145,10 +159,14 @@ func (in *inbox) arrived(token string, m *nats.Msg) {
 	}
 	delete(in.waiting, number)
 	cost, known := in.sampler.replied(len(in.waiting))
+	result, measured := in.endProbe(number)
 	in.mu.Unlock()
 	w.to.replied(m, nil)
 	if known {
 		in.sampled(cost)
+	}
+	if measured {
+		in.probed(result)
 	}
 }
 
@@ -172,7 +190,7 @@ func (in *inbox) expire() {
 	now := time.Now()
 	var late []receiver
 	in.mu.Lock()
-	in.due, in.sampler = time.Time{}, latencySampler{}
+	in.due, in.sampler, in.under = time.Time{}, latencySampler{}, nil
 	var next time.Time
 	for number, w := range in.waiting {
 		if !now.Before(w.until) {
@@ -195,15 +213,18 @@ func (in *inbox) expire() {
 func (in *inbox) ended() {
 	in.mu.Lock()
 	left := in.waiting
-	in.waiting, in.sub, in.sampler = map[uint64]wait{}, nil, latencySampler{}
+	in.waiting, in.sub, in.sampler, in.under = map[uint64]wait{}, nil, latencySampler{}, nil
 	in.mu.Unlock()
 	for _, w := range left {
 		w.to.replied(nil, errConnClosed)
 	}
 }
 
-// close ends the subscription. Receivers that wait get errConnClosed.
+// close ends the subscription and waits for the probe under way. Receivers that
+// wait get errConnClosed.
 func (in *inbox) close() error {
+	defer in.trips.Wait()
+	in.probing.Store(false)
 	in.mu.Lock()
 	sub := in.sub
 	in.closed, in.sub = true, nil

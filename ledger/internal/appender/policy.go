@@ -1,6 +1,9 @@
 package appender
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Thresholds of the choice between single appends and batches; decision 050 has
 // the measurements. A server that does not sync is fastest with single appends.
@@ -13,11 +16,17 @@ const (
 	// maxBatch is the size of a batch; a server accepts 1000 by default.
 	maxBatch = 256
 	// threshold is the cost of a single append, many under way at once, above
-	// which batches are tried. A server that does not sync needs a third of it.
+	// which the server is probed, and the time of storing one, beside what a PING
+	// takes, above which batches are tried. A server that does not sync needs a
+	// third of it.
 	threshold = 100 * time.Microsecond
 	// samples is how many costs of single appends are measured. The lowest
 	// counts, since noise only adds.
 	samples = 4
+	// probes is how many probes are made; the median counts. On a machine whose
+	// processors are busy, more than half of the appends are confirmed together
+	// with the PING that follows them.
+	probes = 7
 	// trials is how many batches are timed before they are judged; the lowest
 	// cost counts. The first ones are small, because the queue has yet to fill.
 	trials = 8
@@ -32,13 +41,47 @@ const (
 	maxSuspension   = 5 * time.Minute
 )
 
+// Mode is when appends are sent in batches.
+type Mode int
+
+const (
+	Auto   Mode = iota // when that is measured to pay
+	On                 // whenever enough of them wait and the stream allows it
+	Off                // never
+	Always             // all of them, whatever their number: for tests
+)
+
+// Reasons of a Choice.
+const (
+	WhyDisk       = "server waits for its disk"
+	WhyCPU        = "server or client waits for its processor"
+	WhyCost       = "batches do not pay"
+	WhySlow       = "a batch was late or not confirmed"
+	WhyRefused    = "the stream allows no batches"
+	WhyIdle       = "few appends at a time"
+	WhyConfigured = "configured"
+)
+
+// Choice is how appends are sent from now on, why, and the measurements that it
+// rests on; zero: not measured.
+type Choice struct {
+	Batches bool
+	Why     string
+	Single  time.Duration // cost of a single append, many under way
+	Batched time.Duration // cost of an append in a batch
+	// Medians of the probes, see probe.
+	Storing, Ping, Append time.Duration
+}
+
 // batchPolicy chooses between single appends and batches by their measured
-// cost. Batches have to save a quarter to be kept at first, and are left only
-// if they cost more, so that the choice does not oscillate. It reads no clock
-// and is guarded by its owner. The zero value sends singly.
+// cost. Batches are tried if the server waits for its disk. They have to save a
+// quarter to be kept at first, and are left only if they cost more, so that the
+// choice does not oscillate. It reads no clock and is guarded by its owner. The
+// zero value sends singly until it has measured.
 type batchPolicy struct {
+	mode       Mode
 	batching   bool
-	always     bool          // batches of any size at any cost, for tests
+	probing    bool
 	single     time.Duration // cost of a single append
 	batched    time.Duration // cost of one event of a batch
 	proven     bool          // batches were judged, and paid
@@ -46,11 +89,35 @@ type batchPolicy struct {
 	last       time.Time     // of the last batch
 	next       time.Time     // batches, or single appends, are not tried before
 	suspension time.Duration // the last one
+	choice     Choice        // the last one
+	news       bool          // it was not taken yet
+
+	probes []probe // of the round under way
 
 	// Of the samples or trials since the last judgement:
 	lowest  time.Duration
 	timed   int
 	refused int
+}
+
+// choose sets the choice. It is news if it is another one than before.
+func (p *batchPolicy) choose(batches bool, why string) {
+	c := p.choice
+	p.news = p.news || c.Batches != batches || c.Why != why
+	c.Batches, c.Why, c.Single, c.Batched = batches, why, p.single, p.batched
+	p.choice = c
+}
+
+// takeNews returns a choice that was made since the last call.
+func (p *batchPolicy) takeNews() (Choice, bool) {
+	news := p.news
+	p.news = false
+	return p.choice, news
+}
+
+// forced reports whether batches are to begin without a measurement.
+func (p *batchPolicy) forced(now time.Time) bool {
+	return p.mode == On && !p.batching && !now.Before(p.next)
 }
 
 func (p *batchPolicy) add(cost time.Duration) {
@@ -62,39 +129,73 @@ func (p *batchPolicy) add(cost time.Duration) {
 
 func (p *batchPolicy) reset() { p.lowest, p.timed, p.refused = 0, 0, 0 }
 
-// timedSingle takes the cost of single appends while no batches are sent, and
-// reports whether batches may be worth a try.
-func (p *batchPolicy) timedSingle(now time.Time, cost time.Duration) bool {
-	if p.batching {
-		return false
+// timedSingle takes the cost of single appends while no batches are sent. If it is
+// high, the server is probed for the reason.
+func (p *batchPolicy) timedSingle(now time.Time, cost time.Duration) {
+	if p.batching || p.probing || p.mode != Auto {
+		return
 	}
 	p.add(cost)
 	if p.timed < samples {
-		return false
+		return
 	}
 	p.single = p.lowest
 	p.reset()
-	return p.single > threshold && !now.Before(p.next)
+	p.probing = p.single > threshold && !now.Before(p.next)
 }
 
-// begin starts to try batches.
+// probed takes a probe, and reports whether batches are worth a try: appends wait
+// for the server's disk. If they wait for a processor, as a PING does, batches
+// would only cost more of it.
+func (p *batchPolicy) probed(now time.Time, result probe) bool {
+	if !p.probing {
+		return false
+	}
+	if p.probes = append(p.probes, result); len(p.probes) < probes {
+		return false
+	}
+	p.choice.Storing = median(p.probes, probe.storing)
+	p.choice.Ping = median(p.probes, func(r probe) time.Duration { return r.ping })
+	p.choice.Append = median(p.probes, func(r probe) time.Duration { return r.append })
+	p.probes, p.probing = p.probes[:0], false
+	if p.choice.Storing > threshold {
+		return true
+	}
+	p.since = now
+	p.suspend(now, WhyCPU)
+	return false
+}
+
+func median(of []probe, value func(probe) time.Duration) time.Duration {
+	values := make([]time.Duration, len(of))
+	for i, p := range of {
+		values[i] = value(p)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// begin sends batches: to try them, or because they are configured.
 func (p *batchPolicy) begin(now time.Time) {
 	p.reset()
-	p.batching, p.proven, p.batched = true, false, 0
+	p.batching, p.proven, p.batched = true, p.mode != Auto, 0
 	p.since, p.last, p.next = now, now, now.Add(resampleEvery)
+	if p.mode != Auto {
+		p.choose(true, WhyConfigured)
+	}
 }
 
 // groupLimit returns how many appends may form a group now. resampling: the
 // group is to be sent singly, to measure again what that costs.
 func (p *batchPolicy) groupLimit(now time.Time) (n int, resampling bool) {
-	if p.proven && !p.always && !now.Before(p.next) {
+	if p.proven && p.mode == Auto && !now.Before(p.next) {
 		return resample, true
 	}
 	return maxBatch, false
 }
 
 // worthBatch reports whether a group of n is to be sent as a batch.
-func (p *batchPolicy) worthBatch(n int) bool { return p.always || n >= minBatch }
+func (p *batchPolicy) worthBatch(n int) bool { return p.mode == Always || n >= minBatch }
 
 // timedSingles takes the time that a group of n took which was sent singly.
 func (p *batchPolicy) timedSingles(now time.Time, n int, took time.Duration) {
@@ -102,8 +203,8 @@ func (p *batchPolicy) timedSingles(now time.Time, n int, took time.Duration) {
 	case !p.batching:
 		return
 	case n < minBatch:
-		if now.Sub(p.last) > idleTime {
-			p.stop()
+		if p.mode == Auto && now.Sub(p.last) > idleTime {
+			p.stop(WhyIdle)
 			p.next = now
 		}
 		return
@@ -129,23 +230,26 @@ func (p *batchPolicy) timedBatch(now time.Time, n int, took time.Duration, refus
 	p.batched = p.lowest + p.single*time.Duration(p.refused)/time.Duration(p.timed)
 	p.reset()
 	if !p.proven && p.batched > p.single/4*3 {
-		p.suspend(now)
+		p.suspend(now, WhyCost)
 		return
 	}
 	p.proven = true
+	if p.mode == Auto {
+		p.choose(true, WhyDisk)
+	}
 	p.judge(now)
 }
 
 func (p *batchPolicy) judge(now time.Time) {
 	if p.batched > p.single {
-		p.suspend(now)
+		p.suspend(now, WhyCost)
 	}
 }
 
 // suspend sends singly for a while, which doubles if batches did not pay for
 // long before.
-func (p *batchPolicy) suspend(now time.Time) {
-	if p.always || !p.batching {
+func (p *batchPolicy) suspend(now time.Time, why string) {
+	if p.mode != Auto {
 		return
 	}
 	if p.suspension == 0 || now.Sub(p.since) > resampleEvery {
@@ -153,21 +257,23 @@ func (p *batchPolicy) suspend(now time.Time) {
 	} else {
 		p.suspension = min(2*p.suspension, maxSuspension)
 	}
-	p.stop()
+	p.stop(why)
 	p.next = now.Add(p.suspension)
 }
 
 // stop sends singly until batches look worth a try again.
-func (p *batchPolicy) stop() {
-	if !p.always {
-		p.reset()
-		p.batching = false
-	}
+func (p *batchPolicy) stop(why string) {
+	p.reset()
+	p.batching = false
+	p.choose(false, why)
 }
 
 // disable sends singly for maxSuspension: the server does not accept batches.
 func (p *batchPolicy) disable(now time.Time) {
-	p.suspend(now)
+	if p.mode == Always {
+		return
+	}
+	p.stop(WhyRefused)
 	p.next = now.Add(maxSuspension)
 }
 

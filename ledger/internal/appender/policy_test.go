@@ -1,6 +1,8 @@
 package appender
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -9,9 +11,13 @@ import (
 type step struct {
 	after    time.Duration
 	single   time.Duration // a sample of single appends, at this cost each
+	storing  time.Duration // a probe that finds this time of storing, with 100 ahead
+	at       time.Duration // of it: what the PING took
 	info     bool          // the stream allows batches
+	refusal  bool          // it does not
 	batch    time.Duration // a batch of 100, at this cost per event
 	refused  bool          // the batch is refused
+	slow     bool          // a batch is not confirmed
 	resample time.Duration // a group sent singly, at this cost each
 	few      bool          // a small group
 }
@@ -24,69 +30,143 @@ func times(n int, s step) []step {
 	return all
 }
 
-func (s step) on(p *batchPolicy, now time.Time) (ask bool) {
+// transcript is what a batchPolicy did.
+type transcript struct {
+	rounds  int // of probes
+	asks    int // how often batches looked worth a try
+	choices []string
+}
+
+func (s step) on(p *batchPolicy, now time.Time, t *transcript) {
+	before := p.probing
 	switch {
 	case s.single > 0:
-		return p.timedSingle(now, s.single)
+		p.timedSingle(now, s.single)
+	case s.at > 0:
+		if p.probed(now, probe{ping: s.at, append: s.at + 100*s.storing, ahead: 100}) {
+			t.asks++
+		}
 	case s.info:
 		p.begin(now)
+	case s.refusal:
+		p.disable(now)
 	case s.batch > 0:
 		p.timedBatch(now, 100, 100*s.batch, s.refused)
+	case s.slow:
+		p.suspend(now, WhySlow)
 	case s.resample > 0:
 		p.timedSingles(now, resample, resample*s.resample)
 	case s.few:
 		p.timedSingles(now, 2, time.Millisecond)
 	}
-	return false
+	if p.probing && !before {
+		t.rounds++
+	}
+	if c, news := p.takeNews(); news {
+		how := "singly"
+		if c.Batches {
+			how = "batches"
+		}
+		t.choices = append(t.choices, fmt.Sprintf("%s: %s, single %s, storing %s, ping %s", how, c.Why, c.Single, c.Storing, c.Ping))
+	}
 }
 
 func TestBatchPolicy(t *testing.T) {
 	const fast, slow, batched = 30 * time.Microsecond, 400 * time.Microsecond, 50 * time.Microsecond
-	sampled := append(times(samples, step{single: slow}), step{info: true})
-	proven := append(sampled[:len(sampled):len(sampled)], times(trials, step{batch: batched})...)
+	const ping = time.Millisecond
+	suspicious := times(samples, step{single: slow})
+	join := func(parts ...[]step) []step { return slices.Concat(parts...) }
+	sampled := join(suspicious, times(probes, step{at: ping, storing: 390 * time.Microsecond}), []step{{info: true}})
+	proven := join(sampled, times(trials, step{batch: batched}))
+	busy := join(suspicious, times(probes, step{at: 9 * time.Millisecond, storing: 2 * time.Microsecond}))
+	const (
+		chosen  = "batches: server waits for its disk, single 400µs, storing 390µs, ping 1ms"
+		cost    = "singly: batches do not pay, single 400µs, storing 390µs, ping 1ms"
+		cpu     = "singly: server or client waits for its processor, single 400µs, storing 2µs, ping 9ms"
+		idle    = "singly: few appends at a time, single 400µs, storing 390µs, ping 1ms"
+		refused = "singly: the stream allows no batches, single 400µs, storing 390µs, ping 1ms"
+	)
 	for _, c := range []struct {
 		name     string
-		steps    [][]step
-		asks     int // how often batches looked worth a try
+		steps    []step
+		want     transcript
 		batching bool
 	}{
-		{"a server that does not sync", [][]step{times(100, step{single: fast})}, 0, false},
-		{"one slow sample is noise", [][]step{times(20, step{single: slow}), times(1, step{single: fast})}, 5, false},
-		{"noise now and then", [][]step{{{single: slow}, {single: slow}, {single: slow}, {single: fast}, {single: slow}, {single: fast}}}, 0, false},
-		{"a server that syncs", [][]step{proven}, 1, true},
-		{"a quick disk that syncs", [][]step{times(samples, step{single: 130 * time.Microsecond}), {{info: true}}, times(trials, step{batch: batched})}, 1, true},
-		{"batches cost as much", [][]step{sampled, times(trials, step{batch: slow})}, 1, false},
-		{"batches save less than a quarter", [][]step{sampled, times(trials, step{batch: 320 * time.Microsecond})}, 1, false},
-		{"one slow batch is noise", [][]step{sampled, {{batch: 90 * slow}}, times(trials-1, step{batch: batched})}, 1, true},
-		{"most of the first batches are noise", [][]step{sampled, times(trials-1, step{batch: slow}), {{batch: batched}}}, 1, true},
-		{"they are suspended before the next try", [][]step{sampled, times(trials, step{batch: slow}), times(100, step{single: slow})}, 1, false},
-		{"they are tried again after the suspension", [][]step{sampled, times(trials, step{batch: slow}), {{after: firstSuspension}}, times(samples, step{single: slow})}, 2, false},
-		{"the second suspension is longer", [][]step{
-			sampled, times(trials, step{batch: slow}), {{after: firstSuspension}}, sampled, times(trials, step{batch: slow}),
-			{{after: firstSuspension}}, times(samples, step{single: slow}),
-		}, 2, false},
-		{"resampling finds the server fast", [][]step{proven, {{after: resampleEvery, resample: fast}}}, 1, false},
-		{"resampling finds it slow", [][]step{proven, {{after: resampleEvery, resample: slow}}}, 1, true},
-		{"some batches are refused", [][]step{proven, times(trials/2, step{batch: batched}), times(trials/2, step{batch: batched, refused: true})}, 1, true},
-		{"all batches are refused", [][]step{proven, times(trials, step{batch: batched, refused: true})}, 1, false},
-		{"low load", [][]step{proven, {{few: true}, {after: idleTime, few: true}}}, 1, true},
-		{"low load for long", [][]step{proven, {{few: true}, {after: idleTime + 1, few: true}}}, 1, false},
-		{"high load again", [][]step{proven, {{after: idleTime + 1, few: true}}, times(samples, step{single: slow})}, 2, false},
+		{"a server that does not sync", times(100, step{single: fast}), transcript{}, false},
+		{"one slow sample is noise", join(times(samples-1, step{single: slow}), times(1, step{single: fast})), transcript{}, false},
+		{"noise now and then", []step{{single: slow}, {single: slow}, {single: slow}, {single: fast}, {single: slow}, {single: fast}}, transcript{}, false},
+		{"a server that syncs", proven, transcript{1, 1, []string{chosen}}, true},
+		{"a quick disk that syncs", join(times(samples, step{single: 130 * time.Microsecond}), times(probes, step{at: ping, storing: 120 * time.Microsecond}), []step{{info: true}}, times(trials, step{batch: batched})),
+			transcript{1, 1, []string{"batches: server waits for its disk, single 130µs, storing 120µs, ping 1ms"}}, true},
+		{"a busy machine that does not sync", busy, transcript{1, 0, []string{cpu}}, false},
+		{"a busy machine is probed again after the suspension", join(busy, times(100, step{single: slow}), []step{{after: firstSuspension}}, busy), transcript{2, 0, []string{cpu}}, false},
+		{"a busy machine that syncs", join(suspicious, times(probes/2, step{at: 9 * time.Millisecond}), times(probes-probes/2, step{at: 9 * time.Millisecond, storing: 900 * time.Microsecond}), []step{{info: true}}, times(trials, step{batch: batched})),
+			transcript{1, 1, []string{"batches: server waits for its disk, single 400µs, storing 900µs, ping 9ms"}}, true},
+		{"some appends of a busy machine wait long", join(suspicious, times(probes/2, step{at: ping, storing: 50 * time.Millisecond}), times(probes-probes/2, step{at: ping, storing: fast})),
+			transcript{1, 0, []string{"singly: server or client waits for its processor, single 400µs, storing 30µs, ping 1ms"}}, false},
+		{"the stream allows none", join(sampled[:len(sampled)-1], []step{{refusal: true}}, times(100, step{single: slow})), transcript{1, 1, []string{refused}}, false},
+		{"batches cost as much", join(sampled, times(trials, step{batch: slow})), transcript{1, 1, []string{cost}}, false},
+		{"batches save less than a quarter", join(sampled, times(trials, step{batch: 320 * time.Microsecond})), transcript{1, 1, []string{cost}}, false},
+		{"one slow batch is noise", join(sampled, []step{{batch: 90 * slow}}, times(trials-1, step{batch: batched})), transcript{1, 1, []string{chosen}}, true},
+		{"most of the first batches are noise", join(sampled, times(trials-1, step{batch: slow}), []step{{batch: batched}}), transcript{1, 1, []string{chosen}}, true},
+		{"they are suspended before the next try", join(sampled, times(trials, step{batch: slow}), times(100, step{single: slow})), transcript{1, 1, []string{cost}}, false},
+		{"they are tried again after the suspension", join(sampled, times(trials, step{batch: slow}), []step{{after: firstSuspension}}, proven), transcript{2, 2, []string{cost, chosen}}, true},
+		{"the second suspension is longer", join(sampled, times(trials, step{batch: slow}), []step{{after: firstSuspension}}, sampled, times(trials, step{batch: slow}), []step{{after: firstSuspension}}, suspicious),
+			transcript{2, 2, []string{cost}}, false},
+		{"resampling finds the server fast", join(proven, []step{{after: resampleEvery, resample: fast}}),
+			transcript{1, 1, []string{chosen, "singly: batches do not pay, single 30µs, storing 390µs, ping 1ms"}}, false},
+		{"resampling finds it slow", join(proven, []step{{after: resampleEvery, resample: slow}}), transcript{1, 1, []string{chosen}}, true},
+		{"some batches are refused", join(proven, times(trials/2, step{batch: batched}), times(trials/2, step{batch: batched, refused: true})), transcript{1, 1, []string{chosen}}, true},
+		{"all batches are refused", join(proven, times(trials, step{batch: batched, refused: true})), transcript{1, 1, []string{chosen, cost}}, false},
+		{"a batch is not confirmed", join(proven, []step{{slow: true}}),
+			transcript{1, 1, []string{chosen, "singly: a batch was late or not confirmed, single 400µs, storing 390µs, ping 1ms"}}, false},
+		{"low load", join(proven, []step{{few: true}, {after: idleTime, few: true}}), transcript{1, 1, []string{chosen}}, true},
+		{"low load for long", join(proven, []step{{few: true}, {after: idleTime + 1, few: true}}), transcript{1, 1, []string{chosen, idle}}, false},
+		{"high load again", join(proven, []step{{after: idleTime + 1, few: true}}, suspicious), transcript{2, 1, []string{chosen, idle}}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var p batchPolicy
-			now, asks := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC), 0
-			for _, steps := range c.steps {
-				for _, s := range steps {
-					now = now.Add(s.after)
-					if s.on(&p, now) {
-						asks++
-					}
-				}
+			var got transcript
+			now := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
+			for _, s := range c.steps {
+				now = now.Add(s.after)
+				s.on(&p, now, &got)
 			}
-			if p.batching != c.batching || asks != c.asks {
-				t.Errorf("batching %v, worth a try %d times; want %v, %d", p.batching, asks, c.batching, c.asks)
+			if p.batching != c.batching || got.asks != c.want.asks || got.rounds != c.want.rounds || !slices.Equal(got.choices, c.want.choices) {
+				t.Errorf("batching %v, %+v; want %v, %+v", p.batching, got, c.batching, c.want)
 			}
 		})
+	}
+}
+
+// What an operator configures is not measured.
+func TestConfiguredBatches(t *testing.T) {
+	now := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
+	off := batchPolicy{mode: Off}
+	for range 100 {
+		off.timedSingle(now, time.Second)
+	}
+	if off.batching || off.probing || off.forced(now) {
+		t.Errorf("off: %+v", off)
+	}
+	on := batchPolicy{mode: On}
+	if !on.forced(now) {
+		t.Fatal("on: batches do not begin")
+	}
+	on.begin(now)
+	for range 2 * trials {
+		on.timedBatch(now, 100, time.Hour, true)
+	}
+	on.suspend(now, WhySlow)
+	on.timedSingles(now.Add(time.Hour), 2, time.Second)
+	if !on.batching || on.forced(now) {
+		t.Errorf("on: they ended, %+v", on)
+	}
+	if c, news := on.takeNews(); !news || !c.Batches || c.Why != WhyConfigured {
+		t.Errorf("on: %+v, %v", c, news)
+	}
+	on.disable(now)
+	if on.batching || on.forced(now.Add(maxSuspension-1)) || !on.forced(now.Add(maxSuspension)) {
+		t.Error("on, and the stream allows none: it is to be asked again after five minutes")
 	}
 }

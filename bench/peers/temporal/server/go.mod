@@ -2,7 +2,7 @@ module github.com/capture-worker/capture-worker/bench/peers/temporal/server
 
 go 1.26.8
 
-require go.temporal.io/server v1.32.0
+require go.temporal.io/server v1.32.1
 
 require (
 	cel.dev/expr v0.25.2 // indirect
