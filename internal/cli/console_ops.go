@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/console"
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
@@ -83,6 +85,9 @@ func (o *consoleOps) Preview(ctx context.Context, a console.Act) (console.Previe
 		return console.Preview{}, err
 	}
 	p := console.Preview{Seq: trade.Seq, Sum: trade.State.Job.Amount}
+	if p.Approval, err = o.unapproved(a, p.Sum); err != nil {
+		return p, err
+	}
 	if a.Kind == console.KindDismiss {
 		return o.previewDismissal(ctx, a, trade, p)
 	}
@@ -109,6 +114,20 @@ func (o *consoleOps) Preview(ctx context.Context, a console.Act) (console.Previe
 		p.Would = "it would go back to the workers: " + found.Why
 	}
 	return p, nil
+}
+
+// unapproved returns why an approver has to confirm an act, "" if none has to.
+func (o *consoleOps) unapproved(a console.Act, sum capture.Amount) (string, error) {
+	if a.Kind == console.KindDismiss || a.ApprovedBy != "" || sum.IsZero() {
+		return "", nil
+	}
+	var sums jobfile.Sums
+	sums.Add(sum, 1)
+	above, err := sumsAbove("approval.above", o.c.Approval.Above, &sums)
+	if err != nil || len(above) == 0 {
+		return "", err
+	}
+	return strings.Join(above, ", ") + " (approval.above) needs an approver, who is not the one who asks", nil
 }
 
 // previewDismissal asks Order Query too, so that no case is closed unseen whose
@@ -144,6 +163,9 @@ func (o *consoleOps) Do(ctx context.Context, a console.Act, seq uint64) (console
 			return console.Done{}, err
 		}
 		return console.Done{OK: true, Text: "the case is closed"}, nil
+	}
+	if missing, err := o.unapproved(a, trade.State.Job.Amount); err != nil || missing != "" {
+		return console.Done{}, cmp.Or(err, console.ErrApproval)
 	}
 	releaser, err := o.releaser(ctx, a)
 	if err != nil {

@@ -309,6 +309,62 @@ func TestAnActNeedsAFreshAnswer(t *testing.T) {
 	}
 }
 
+var approvalLink = regexp.MustCompile(`/approvals/\w+`)
+
+// A high sum needs an approver who is not the one that asks.
+func TestHighSumsNeedAnApprover(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *console.Options) {
+		withUsers(t)(o)
+		o.Access.Approvers = []string{"approver", "viewer"}
+	})
+	w.someTrades()
+	w.ops.high = true
+	twice := func(path, user string, form url.Values) (int, string) { // the preview, and the act
+		t.Helper()
+		cookie := w.login(user)
+		resp, body := w.ask(request{method: http.MethodPost, path: path, cookie: cookie, form: form})
+		found := token.FindStringSubmatch(body)
+		if found == nil {
+			return resp.StatusCode, body
+		}
+		form.Set("token", found[1])
+		resp, body = w.ask(request{method: http.MethodPost, path: path, cookie: cookie, form: form})
+		return resp.StatusCode, body
+	}
+	link := func() string {
+		w.pass(time.Minute) // the limit of logins
+		_, body := w.ask(request{path: "/work", cookie: w.login("viewer")})
+		return approvalLink.FindString(body)
+	}
+	note := func() url.Values { return url.Values{"note": {"shipped"}} }
+	if code, _ := twice("/trades/T-1/release", "approver", note()); code != http.StatusOK || len(w.ops.all()) > 0 || link() == "" {
+		t.Fatalf("the request: %d, done %v", code, w.ops.all())
+	}
+	if code, _ := twice(link(), "approver", url.Values{}); code != http.StatusForbidden {
+		t.Errorf("one approves what they ask for: %d", code)
+	}
+	if code, _ := twice(link(), "operator", url.Values{}); code != http.StatusForbidden {
+		t.Errorf("an operator approves: %d", code)
+	}
+	if code, _ := twice(link()+"/refuse", "viewer", url.Values{}); code != http.StatusSeeOther || link() != "" {
+		t.Errorf("the refusal: %d", code)
+	}
+	twice("/trades/T-1/release", "operator", note())
+	if code, body := twice(link(), "viewer", url.Values{"note": {"shipped"}}); code != http.StatusOK {
+		t.Errorf("the approval: %d %s", code, body)
+	}
+	if done := w.ops.all(); len(done) != 1 || done[0] != "release T-1 by operator, approved by viewer: shipped" || link() != "" {
+		t.Errorf("done: %v", done)
+	}
+	twice("/trades/T-1/release", "operator", note())
+	old := link()
+	w.pass(25 * time.Hour)
+	if code, _ := twice(old, "viewer", url.Values{}); code != http.StatusNotFound {
+		t.Errorf("an old request: %d", code)
+	}
+}
+
 // The trade of a dead letter changes with an approver only.
 func TestTheTradeOfADeadLetterNeedsAnApprover(t *testing.T) {
 	t.Parallel()

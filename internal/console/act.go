@@ -56,6 +56,7 @@ type Preview struct {
 	Eligible bool
 	Would    string // what would happen, or why nothing may
 	Sum      capture.Amount
+	Approval string // why an approver has to confirm it, "" if none has to
 }
 
 // Done is what an act did.
@@ -77,6 +78,8 @@ type Lane struct {
 var (
 	// ErrChanged: another writer changed the trade after the preview.
 	ErrChanged = errors.New("another operator or a worker has changed it meanwhile; nothing was done")
+	// ErrApproval: the act needs an approver, and none has confirmed it.
+	ErrApproval = errors.New("the sum is above approval.above, and no approver has confirmed it")
 	// ErrNoGateway: the gateway is not configured.
 	ErrNoGateway = errors.New("the gateway is not configured for the console: set gateway.url, gateway.user and gateway.secret_key")
 )
@@ -114,6 +117,9 @@ func (s *Server) actRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /trades/{trade}/ask", s.needs(Operator, s.ask))
 	mux.HandleFunc("GET /trades/{trade}/{kind}", s.needs(Operator, s.actForm))
 	mux.HandleFunc("POST /trades/{trade}/{kind}", s.needs(Operator, s.actOn))
+	mux.HandleFunc("GET /approvals/{id}", s.needs(Approver, s.approvalForm))
+	mux.HandleFunc("POST /approvals/{id}", s.needs(Approver, s.approve))
+	mux.HandleFunc("POST /approvals/{id}/refuse", s.needs(Approver, s.refuseApproval))
 	mux.HandleFunc("POST /dead-letters/{seq}/republish", s.needs(Operator, s.republish))
 	mux.HandleFunc("POST /dead-letters/{seq}/dismiss", s.needs(Operator, s.dismissLetter))
 	mux.HandleFunc("POST /lanes/{lane}/{verb}", s.needs(Operator, s.changeLane))
@@ -213,6 +219,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 type actPage struct {
 	records.Trade
 	Offer  offer
+	Action string // where the form is sent
+	By     string // who asks for it, of one that an approver confirms
 	Note   string
 	Before string
 	Wrong  string // what is wrong with the form
@@ -236,7 +244,7 @@ func (s *Server) renderAct(w http.ResponseWriter, r *http.Request, code int, pag
 // openAct reads what the form of an act is about, or answers with an error.
 func (s *Server) openAct(w http.ResponseWriter, r *http.Request) (actPage, bool) {
 	kind, id := r.PathValue("kind"), r.PathValue("trade")
-	page := actPage{Offer: offerTexts[kind]}
+	page := actPage{Offer: offerTexts[kind], Action: r.URL.Path}
 	if page.Offer.Kind == "" || !slices.Contains(s.o.Operations.Kinds(), kind) {
 		s.fail(w, r, http.StatusNotFound, errors.New("there is no such act"))
 		return page, false
@@ -275,37 +283,47 @@ func (s *Server) actOn(w http.ResponseWriter, r *http.Request) {
 		s.renderAct(w, r, http.StatusUnprocessableEntity, page)
 		return
 	}
+	s.previewOrDo(w, r, page, a)
+}
+
+// previewOrDo previews an act or, with the token of a preview, does it. It reports
+// whether the act was done.
+func (s *Server) previewOrDo(w http.ResponseWriter, r *http.Request, page actPage, a Act) bool {
 	if token := r.PostForm.Get("token"); token != "" {
-		s.carryOut(w, r, page, a, token)
-		return
+		return s.carryOut(w, r, page, a, token)
 	}
 	if !s.mayAsk(w, r) {
-		return
+		return false
 	}
 	found, err := s.o.Operations.Preview(r.Context(), a)
 	if err != nil {
 		s.refuse(w, r, err)
-		return
+		return false
 	}
 	page.Fresh = s.askedAt(found)
 	if found.Eligible {
 		page.Token = s.ticket(found.Seq, a)
 	}
 	s.renderAct(w, r, http.StatusOK, page)
+	return false
 }
 
-// carryOut does an act that was previewed.
-func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, page actPage, a Act, token string) {
+// carryOut does an act that was previewed, and reports whether it was done.
+func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, page actPage, a Act, token string) bool {
 	seq, err := s.readTicket(token, a)
 	if err != nil {
 		page.Wrong = sentence(err.Error())
 		s.renderAct(w, r, http.StatusConflict, page)
-		return
+		return false
 	}
 	done, err := s.o.Operations.Do(r.Context(), a, seq)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrApproval):
+		s.askApproval(w, r, page, a)
+		return false
+	case err != nil:
 		s.refuse(w, r, err)
-		return
+		return false
 	}
 	s.log.Info("act done", "act", a.Kind, "trade_id", a.Trade, "done", done.OK)
 	done.Text = sentence(done.Text)
@@ -315,6 +333,7 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, page actPage, 
 		page.Trade = fresh
 	}
 	s.renderAct(w, r, http.StatusOK, page)
+	return true
 }
 
 // awaitRecords waits a moment for the records to have an event of the trade after

@@ -88,6 +88,8 @@ type workPage struct {
 	List                   records.List[records.Trade]
 	Next                   string // the address of the next page
 	Attention              time.Duration
+	Approvals              []approvalRequest
+	MayApprove             bool
 }
 
 // workTab is one kind of cases.
@@ -105,6 +107,7 @@ func (s *Server) work(w http.ResponseWriter, r *http.Request) {
 	if page.Kind == "" {
 		page.Kind = records.CaseParked
 	}
+	page.Approvals, page.MayApprove = s.approvals.list(s.now()), !s.ReadOnly() && userOf(r.Context()).Role >= Approver
 	sums, err := s.o.Records.SumCases(r.Context())
 	if err != nil {
 		s.internal(w, r, "the sums of the work list", err)

@@ -56,8 +56,10 @@ type Server struct {
 	requests *limits
 	logins   *limits
 	asks     *limits
-	closing  chan struct{}
-	handler  http.Handler
+
+	approvals approvals
+	closing   chan struct{}
+	handler   http.Handler
 }
 
 // New returns a console. Serve runs it.

@@ -173,6 +173,7 @@ type operations struct {
 	mu   sync.Mutex
 	done []string
 	seq  uint64 // of every trade
+	high bool   // every sum needs an approver
 }
 
 func (o *operations) note(format string, args ...any) {
@@ -203,10 +204,15 @@ func (o *operations) Preview(context.Context, console.Act) (console.Preview, err
 
 func (o *operations) Do(_ context.Context, a console.Act, seq uint64) (console.Done, error) {
 	o.mu.Lock()
-	changed := seq != o.seq
+	changed, high := seq != o.seq, o.high
 	o.mu.Unlock()
-	if changed {
+	switch {
+	case changed:
 		return console.Done{}, console.ErrChanged
+	case high && a.ApprovedBy == "":
+		return console.Done{}, console.ErrApproval
+	case high:
+		a.By += ", approved by " + a.ApprovedBy
 	}
 	o.note("%s %s by %s: %s", a.Kind, a.Trade, a.By, a.Note)
 	return console.Done{OK: true, Text: "done"}, nil
