@@ -265,13 +265,20 @@ func (w *world) ask(r request) (*http.Response, string) {
 	if r.cookie != nil {
 		req.AddCookie(r.cookie)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
+	resp, err := client().Do(req)
 	w.check(err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	w.check(err)
 	return resp, string(body)
+}
+
+// client follows no redirect, and leaves no connection.
+func client() *http.Client {
+	return &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // withUsers adds a user of each role, whose password is the name.
