@@ -190,6 +190,18 @@ type Console struct {
 	Approvers      []string      `key:"console.approvers" doc:"who may also do what needs an approver: names of users, or group:NAME"`
 	Session        time.Duration `key:"console.session" default:"10h" doc:"how long a login lasts"`
 	SessionIdle    time.Duration `key:"console.session_idle" default:"1h" doc:"how long it lasts without a request"`
+	OIDC           ConsoleOIDC   `key:"console.oidc"`
+}
+
+// ConsoleOIDC is the OpenID Connect provider of the console's logins.
+type ConsoleOIDC struct {
+	Issuer           string         `key:"console.oidc.issuer" kind:"url" doc:"address of the OpenID Connect provider; none: no login with it. The redirect address to register there is console.url with /oidc/callback"`
+	ClientID         string         `key:"console.oidc.client_id" doc:"client id of the console there"`
+	ClientSecret     gateway.Secret `key:"console.oidc.client_secret" doc:"secret of the client; none for a public client"`
+	ClientSecretFile string         `key:"console.oidc.client_secret_file" doc:"path of a file that holds console.oidc.client_secret"`
+	Scopes           []string       `key:"console.oidc.scopes" default:"email,profile" doc:"scopes to ask for beside openid"`
+	NameClaim        string         `key:"console.oidc.name_claim" default:"email" doc:"claim of the ID token that names the user; an email must be verified"`
+	GroupsClaim      string         `key:"console.oidc.groups_claim" default:"groups" doc:"claim that lists the user's groups"`
 }
 
 // Tracing is where OpenTelemetry spans are sent.

@@ -9,7 +9,9 @@ import (
 
 // HasLogin reports whether the console can authenticate anyone. Without, it is
 // read-only and serves this machine only.
-func (c Console) HasLogin() bool { return c.Users != "" || c.IdentityHeader != "" }
+func (c Console) HasLogin() bool {
+	return c.Users != "" || c.IdentityHeader != "" || c.OIDC.Issuer != ""
+}
 
 func (v *checker) console() {
 	c := v.c.Console
@@ -38,7 +40,23 @@ func (v *checker) console() {
 	v.atLeast("console.session", c.Session, time.Minute)
 	v.atLeast("console.session_idle", c.SessionIdle, time.Minute)
 	v.notAbove("console.session_idle", c.SessionIdle, "console.session", c.Session)
+	v.consoleOIDC()
 	v.consoleAccess()
+}
+
+func (v *checker) consoleOIDC() {
+	c := v.c.Console
+	if c.OIDC.Issuer == "" {
+		return
+	}
+	v.webAddress("console.oidc.issuer", c.OIDC.Issuer, "such as https://login.shop.example")
+	v.notEmpty("console.oidc.name_claim")
+	if c.OIDC.ClientID == "" {
+		v.add("console.oidc.client_id", "is not set, and console.oidc.issuer is", "register the console at the provider, and set the client id that it gives")
+	}
+	if c.URL == "" {
+		v.add("console.url", "is not set, and the provider of console.oidc.issuer sends browsers back to it", "set the address at which browsers reach the console")
+	}
 }
 
 // consoleAccess refuses a console that other machines can reach without a login,
@@ -50,7 +68,7 @@ func (v *checker) consoleAccess() {
 	}
 	switch {
 	case !c.HasLogin():
-		v.add("console.listen", "is reachable from other machines, and there is no login", "set console.users or console.identity_header, or listen on 127.0.0.1")
+		v.add("console.listen", "is reachable from other machines, and there is no login", "set console.users, console.oidc.issuer or console.identity_header, or listen on 127.0.0.1")
 	case c.TLSCert == "" && len(c.TrustedProxies) == 0:
 		v.add("console.listen", "is reachable from other machines without TLS", "set console.tls_cert and console.tls_key, or console.trusted_proxies if a proxy in front has the certificate")
 	}

@@ -32,6 +32,11 @@ func TestConsoleSettings(t *testing.T) {
 		{"the address of the metrics", func(c *Console) { c.Listen = "127.0.0.1:9464" }, "console.listen"},
 		{"not a URL", func(c *Console) { c.URL = "console.example" }, "console.url"},
 		{"idle for longer than it lasts", func(c *Console) { c.SessionIdle = 11 * time.Hour }, "console.session_idle"},
+		{"a provider", func(c *Console) {
+			c.OIDC.Issuer, c.OIDC.ClientID, c.URL = "https://login.example", "console", "https://console.example"
+		}, ""},
+		{"a provider without a client", func(c *Console) { c.OIDC.Issuer, c.URL = "https://login.example", "https://console.example" }, "console.oidc.client_id"},
+		{"a provider without a way back", func(c *Console) { c.OIDC.Issuer, c.OIDC.ClientID = "https://login.example", "console" }, "console.url"},
 		{"no time", func(c *Console) { c.Session, c.SessionIdle = 0, 0 }, "console.session"},
 	} {
 		config := Defaults()

@@ -199,6 +199,12 @@ func consoleAccess(c config.Console) (a console.Access, err error) {
 		IdentityHeader: c.IdentityHeader, GroupsHeader: c.GroupsHeader,
 		Viewers: c.Viewers, Operators: c.Operators, Approvers: c.Approvers, Session: c.Session, Idle: c.SessionIdle,
 	}
+	if o := c.OIDC; o.Issuer != "" {
+		a.OIDC = &console.OIDC{
+			Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: string(o.ClientSecret), Scopes: o.Scopes,
+			NameClaim: o.NameClaim, GroupsClaim: o.GroupsClaim,
+		}
+	}
 	if a.TrustedProxies, err = config.ParseNetworks(c.TrustedProxies); err != nil {
 		return a, fmt.Errorf("console.trusted_proxies: %w", err)
 	}

@@ -127,7 +127,7 @@ func (o *consoleOps) unapproved(a console.Act, sum capture.Amount) (string, erro
 	if err != nil || len(above) == 0 {
 		return "", err
 	}
-	return strings.Join(above, ", ") + " (approval.above) needs an approver, who is not the one who asks", nil
+	return strings.Join(above, ", ") + " (approval.above) needs an approver, other than the operator that asks", nil
 }
 
 // previewDismissal asks Order Query too, so that no case is closed unseen whose

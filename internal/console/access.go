@@ -62,10 +62,14 @@ type Access struct {
 	Approvers      []string
 	Session        time.Duration // how long a login lasts; 0 is 10 hours
 	Idle           time.Duration // without a request; 0 is one hour
+	OIDC           *OIDC         // nil: no provider
 }
 
 // hasLogin reports whether a user can be authenticated at all.
-func (a *Access) hasLogin() bool { return len(a.Users) > 0 || a.IdentityHeader != "" }
+func (a *Access) hasLogin() bool { return a.hasForm() || a.IdentityHeader != "" }
+
+// hasForm reports whether there is a page to log in.
+func (a *Access) hasForm() bool { return len(a.Users) > 0 || a.OIDC != nil }
 
 const (
 	maxUserName = 128

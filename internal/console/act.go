@@ -220,7 +220,7 @@ type actPage struct {
 	records.Trade
 	Offer  offer
 	Action string // where the form is sent
-	By     string // who asks for it, of one that an approver confirms
+	By     string // the operator, of an act that an approver confirms
 	Note   string
 	Before string
 	Wrong  string // what is wrong with the form

@@ -195,7 +195,7 @@ func (s *Server) authenticated(next http.Handler) http.Handler {
 // own requests with 401.
 func (s *Server) loginNeeded(w http.ResponseWriter, r *http.Request) {
 	isPage := (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("HX-Request") == "" && r.URL.Path != livePath && !strings.HasPrefix(r.URL.Path, apiPrefix)
-	if isPage && len(s.access.Users) > 0 {
+	if isPage && s.access.hasForm() {
 		http.Redirect(w, r, "/login", http.StatusSeeOther)
 		return
 	}

@@ -5,13 +5,23 @@ import (
 	"net/http"
 )
 
+// loginForm is the data of the login.
+type loginForm struct {
+	Wrong          string
+	Password, OIDC bool // the ways to log in
+}
+
 // loginPage shows the form.
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) {
-	if len(s.access.Users) == 0 {
+	if !s.access.hasForm() {
 		s.fail(w, r, http.StatusNotFound, errors.New("this console has no login of its own"))
 		return
 	}
-	s.render(w, r, http.StatusOK, "login", &view{Title: "Log in", Data: ""})
+	s.showLogin(w, r, http.StatusOK, "")
+}
+
+func (s *Server) showLogin(w http.ResponseWriter, r *http.Request, code int, wrong string) {
+	s.render(w, r, code, "login", &view{Title: "Log in", Data: loginForm{Wrong: wrong, Password: len(s.access.Users) > 0, OIDC: s.access.OIDC != nil}})
 }
 
 // passwords bounds how many hashes are computed at a time: each costs CPU time.
@@ -41,10 +51,14 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	name := r.PostForm.Get("name")
 	if !s.access.checkPassword(name, r.PostForm.Get("password")) {
 		s.log.Warn("login refused")
-		s.render(w, r, http.StatusUnauthorized, "login", &view{Title: "Log in", Data: "The name or the password is not right."})
+		s.showLogin(w, r, http.StatusUnauthorized, "The name or the password is not right.")
 		return
 	}
-	user := User{Name: name, Role: s.access.roleOf(name, nil)}
+	s.beginSession(w, r, User{Name: name, Role: s.access.roleOf(name, nil)})
+}
+
+// beginSession logs a user in who has a role.
+func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, user User) {
 	if user.Role == NoRole {
 		s.fail(w, r, http.StatusForbidden, errNoRole)
 		return
@@ -60,7 +74,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	setCookie(w, s.secure, "", 0)
 	target := "/"
-	if len(s.access.Users) > 0 {
+	if s.access.hasForm() {
 		target = "/login"
 	}
 	http.Redirect(w, r, target, http.StatusSeeOther)

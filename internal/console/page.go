@@ -79,7 +79,7 @@ func parsePages() (pages, error) {
 
 // render writes a page.
 func (s *Server) render(w http.ResponseWriter, r *http.Request, code int, name string, v *view) {
-	v.User, v.Login, v.Version, v.Now, v.Path = userOf(r.Context()), len(s.access.Users) > 0, s.o.Version, s.now().UTC(), r.URL.RequestURI()
+	v.User, v.Login, v.Version, v.Now, v.Path = userOf(r.Context()), s.access.hasForm(), s.o.Version, s.now().UTC(), r.URL.RequestURI()
 	v.Acts = !s.ReadOnly() && v.User.Role >= Operator
 	if v.Status.Refreshed.IsZero() && name != "login" && name != "problem" {
 		v.Status = s.statusNow(r.Context())
@@ -121,7 +121,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, code int, err erro
 		writeJSON(w, code, map[string]any{"error": err.Error()})
 		return
 	}
-	s.render(w, r, code, "problem", &view{Title: http.StatusText(code), Data: problem{code, sentence(err.Error()), code == http.StatusUnauthorized && len(s.access.Users) > 0}})
+	s.render(w, r, code, "problem", &view{Title: http.StatusText(code), Data: problem{code, sentence(err.Error()), code == http.StatusUnauthorized && s.access.hasForm()}})
 }
 
 // internal answers with an error of the records or of NATS.

@@ -135,6 +135,10 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /login", s.loginPage)
 	mux.HandleFunc("POST /login", s.login)
+	if s.access.OIDC != nil {
+		mux.HandleFunc("GET /oidc/login", s.oidcLogin)
+		mux.HandleFunc("GET /oidc/callback", s.oidcCallback)
+	}
 	mux.Handle("/", s.authenticated(limited(users)))
 	return mux
 }

@@ -43,15 +43,27 @@ function reload() {
 }
 
 // What a reader has opened stays open, and what has the focus keeps it. While
-// something is typed into a part, that part is left as it is.
+// something is typed into a part, or clicked, that part is left as it is, and is
+// loaded afterwards.
 const kept = { open: [], focus: "" };
+let pressed = false;
+let missed = false;
+function later() {
+  pressed = false;
+  if (missed && !typing(document.activeElement)) reload();
+}
+addEventListener("pointerdown", () => (pressed = true));
+addEventListener("pointerup", () => setTimeout(later, 300));
+addEventListener("pointercancel", later);
+addEventListener("focusout", () => setTimeout(later, 300));
 document.addEventListener("htmx:beforeSwap", (event) => {
   const part = event.detail.target;
   if (part.id !== "live") return;
   kept.open = [...document.querySelectorAll("details[id][open]")].map((el) => el.id);
   const focused = part.contains(document.activeElement) ? document.activeElement : null;
   kept.focus = focused ? (focused.closest("[id]") || part).id : "";
-  if (typing(focused)) event.detail.shouldSwap = false;
+  missed = pressed || typing(focused);
+  if (missed) event.detail.shouldSwap = false;
 });
 function restore() {
   for (const id of kept.open) {

@@ -27,11 +27,11 @@ func TestSupportDay(t *testing.T) {
 	call(b, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: "/", Code: "Slash", Text: "/"})
 	b.do("searching", chromedp.KeyEvent("B-2004"), chromedp.KeyEvent("\r"))
 	b.sees("h1", "needs a decision")
-	b.click("#live-more .timeline li:nth-child(2) summary")
+	b.click(element("#live-more .timeline li:nth-child(2) summary"))
 	b.sees("#live-more pre", `"-4118"`)
 
 	// It is released: reason, the gateway's answer, then the button.
-	b.click(`a[href$="/release"]`)
+	b.click(element(`a[href$="/release"]`))
 	b.sees("h1", "Release: order B-2004")
 	b.lacks(`input[name="token"]`)
 	b.do("giving a reason", chromedp.SendKeys("#note", "the gateway is back"), chromedp.Click("main button.main"))
@@ -39,7 +39,7 @@ func TestSupportDay(t *testing.T) {
 	b.do("releasing", chromedp.Click("main button.main"))
 	b.sees(".notice.good", "Released")
 	// The page of the trade moves by itself to what the worker does.
-	b.click(`.row a[href^="/trades/"]`)
+	b.click(element(`.row a[href^="/trades/"]`))
 	b.sees("#live h1", "Charged 129.00")
 	b.sees("#live-more", "the gateway is back")
 
@@ -50,7 +50,7 @@ func TestSupportDay(t *testing.T) {
 
 	// A dead letter whose amount was a number is corrected.
 	b.open("/dead-letters")
-	b.do("opening it", chromedp.Click(`//tr[contains(., "amount has a wrong form")]//a`, chromedp.NodeVisible))
+	b.click(row("amount has a wrong form"))
 	b.sees("h1", "the amount has a wrong form")
 	b.do("correcting it", chromedp.SetValue("#body", `{"trade_id":"demo-case-7","amount":"24.99","currency":"EUR","order_id":"B-2007"}`),
 		chromedp.SendKeys("#note", "amount was a number"), chromedp.Click("#fix ~ form button.main"))

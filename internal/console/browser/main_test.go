@@ -133,11 +133,19 @@ func (b *tab) open(path string) {
 	b.do("opening "+path, chromedp.Navigate(b.address+path), chromedp.WaitReady("main"))
 }
 
-// click clicks the first element and waits for the page that follows.
-func (b *tab) click(selector string) {
+// click clicks an element at once: a part of the page that updates itself may
+// replace one between finding it and clicking it. script returns the element.
+func (b *tab) click(script string) {
 	b.t.Helper()
-	b.do("clicking "+selector, chromedp.Click(selector, chromedp.NodeVisible))
+	b.until("an element to click: "+script, fmt.Sprintf(`(() => { const el = %s; if (el) el.click(); return !!el; })()`, script))
 }
+
+// row is the script for the link in the row of a table that has a text.
+func row(text string) string {
+	return fmt.Sprintf(`[...document.querySelectorAll("tbody tr")].find((tr) => tr.innerText.includes(%q))?.querySelector("a")`, text)
+}
+
+func element(selector string) string { return fmt.Sprintf(`document.querySelector(%q)`, selector) }
 
 // sees waits until an element shows a text.
 func (b *tab) sees(selector, text string) {
