@@ -56,6 +56,7 @@ type Store struct {
 	loss    string
 	passed  string
 	archive string
+	lanes   string
 }
 
 // Ensure finds or creates the bucket. It never alters an existing bucket;
@@ -92,7 +93,7 @@ func Open(ctx context.Context, js jetstream.JetStream, ledgerStream string) (*St
 
 func newStore(kv jetstream.KeyValue, ledgerStream string) *Store {
 	return &Store{
-		kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over", archive: ledgerStream + ".archive",
+		kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over", archive: ledgerStream + ".archive", lanes: ledgerStream + ".lanes",
 	}
 }
 
