@@ -49,7 +49,7 @@ func TestTinyCell(t *testing.T) {
 // checkTurn holds a turn to what 16 calls of 20 ms can come to.
 func checkTurn(t *testing.T, turn result.Turn) {
 	t.Helper()
-	const most = 16 / 0.020 // and no fewer than a busy machine does: no contestant stood still
+	const most = 16 / 0.020 // and no fewer than a busy machine does: no contestant paused
 	switch {
 	case turn.Problem != "":
 		t.Errorf("%s: %s", turn.Contestant, turn.Problem)

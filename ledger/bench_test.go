@@ -147,7 +147,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
-// benchStream makes the ledger's stream anew, with what change makes of its
+// benchStream makes the ledger's stream again, with what change makes of its
 // configuration.
 func benchStream(b *testing.B, url string, change func(*jetstream.StreamConfig)) jetstream.JetStream {
 	nc, err := nats.Connect(url)

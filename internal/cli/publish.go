@@ -24,7 +24,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/service"
 )
 
-// publishing is one run of publish.
+// publishRun is one run of publish.
 type publishing struct {
 	cmd     *cobra.Command
 	c       config.Config
@@ -43,14 +43,14 @@ type publishing struct {
 
 const publishLong = `Sends jobs from a file, or from standard input for "-".
 
-CSV has a header that names the columns; trade_id, amount and currency must be
-there, order_id, description, authorized_at, authorized_amount, capture_before
-and notify_url may be; columns of other names are read with --columns. It is
-read as spreadsheets write it: any ends of lines, ; or tab between, a decimal
-comma (--decimal comma), UTF-16 or another --encoding. JSON is one job on each
-line, an array, or printed over several lines. Files packed with gzip or zstd
-are unpacked. With jobs.fields or jobs.match JSON is read as the workers read
-it, and a row of CSV is published as an event of that shape.
+A CSV file has a header with the names of the columns: trade_id, amount and
+currency are required; order_id, description, authorized_at, authorized_amount,
+capture_before and notify_url are optional. Use --columns for other names. The
+file may have any line ends, comma, semicolon or tab as the delimiter, a decimal
+comma (--decimal comma), and be in UTF-16 or another --encoding. A JSON file has
+one job per line, an array, or jobs over several lines. Files compressed with
+gzip or zstd are decompressed. With jobs.fields or jobs.match JSON is read as
+the workers read it, and a row of CSV is published as an event of that shape.
 
 All rows are checked before the first is sent. Bad rows are listed with their
 lines; if there is one, nothing is sent without --skip-bad. The sums are
@@ -83,9 +83,9 @@ func newPublishCmd(a *app) *cobra.Command {
 	p.file.add(f)
 	f.BoolVar(&p.skipBad, "skip-bad", false, "send the good rows even if there are bad ones")
 	f.BoolVar(&p.dryRun, "dry-run", false, "check the rows and send nothing")
-	f.BoolVar(&p.create, "create", false, "create what is missing of the streams and consumers, the ledger included, as run does")
-	f.BoolVar(&p.yes, "yes", false, "do not ask, whatever the sums are")
-	f.StringVar(&p.by, "by", "", "who, if not the user of this machine")
+	f.BoolVar(&p.create, "create", false, "create missing streams and consumers, including the ledger, like run")
+	f.BoolVar(&p.yes, "yes", false, "do not ask for confirmation")
+	f.StringVar(&p.by, "by", "", "`name` of the operator, if not the user of this machine")
 	f.StringVar(&p.reason, "reason", "", "why, for the record of operators' acts")
 	addSettings(cmd, "nats", "jobs", "ledger", "publish", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {

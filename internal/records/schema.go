@@ -18,7 +18,7 @@ var schemaOne string
 //go:embed schema_2.sql
 var schemaTwo string
 
-// versions keeps which migrations a database has had.
+// versions is the table of the applied migrations.
 const versions = "records_version"
 
 // migrations lists the changes of the tables, oldest first. A released migration is

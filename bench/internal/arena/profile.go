@@ -19,7 +19,7 @@ const profileSeconds = 2
 var adminAddress = regexp.MustCompile(`serving metrics and health" address=(\S+)`)
 
 // profile takes a CPU profile of capture-worker while it works, if that is
-// wanted. It goes on beside the turn, which waits for it at its end.
+// wanted. It continues beside the turn, which waits for it at its end.
 func (a *Arena) profile(ctx context.Context, c contestant, p *rig.Process) {
 	if a.cfg.Profiles == "" || !strings.HasPrefix(c.name, CaptureWorker) {
 		return

@@ -19,7 +19,7 @@ const (
 	// jobSubject is what batch jobs are published to.
 	jobSubject = "capture.jobs.batch"
 
-	// noStore is what the server answers now and then while it still removes the
+	// noStore is what the server answers sometimes while it still removes the
 	// files of the stream that was there before.
 	noStore    jetstream.ErrorCode = 10049
 	storeTries                     = 10
