@@ -25,7 +25,8 @@ func newDLQListCmd(a *app) *cobra.Command {
 		Long: `Lists the dead letters that were neither republished nor dismissed, the oldest
 first. Trade, order and amount are read from the job as far as it can be read; an
 amount that may be in either unit is not shown. With --limit the last line says how
-to go on.`,
+to go on. With --order or --trade the records (records.dsn) are read, if there are
+any.`,
 		Example: `  capture-worker dlq list
   capture-worker dlq list --order A-1001 --all
   capture-worker dlq list --reason conflict --all -o csv
@@ -36,7 +37,7 @@ to go on.`,
 	fs.StringVarP(&output, "output", "o", "table", "`format`: table, csv or json")
 	f.add(cmd, "reason")
 	fs.BoolVar(&f.cases.dismissed, "all", false, "also those that were republished or dismissed")
-	addSettings(cmd, "nats", "jobs", "log")
+	addSettings(cmd, "nats", "jobs", "ledger", "records", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(output); err != nil {
 			return err
@@ -46,6 +47,7 @@ to go on.`,
 			return err
 		}
 		return a.withDLQ(cmd, func(ctx context.Context, d *dlqCmd) error {
+			defer d.lettersOf(ctx, filter, func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) })()
 			err := d.list(ctx, filter, newLetterList(cmd.OutOrStdout(), output), cmd.ErrOrStderr())
 			if noDLQ(err) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "there is no stream %s: no worker has run here yet\n", d.c.Jobs.DLQStream)

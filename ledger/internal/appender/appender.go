@@ -45,9 +45,9 @@ type Config struct {
 
 // Appender publishes events. While one group of appends is under way, further
 // ones queue; each reply sends what has queued meanwhile, so that one sync of
-// the server serves many appends. No append waits for a batch to fill, and
-// there is no goroutine: the caller that finds nothing under way sends at once.
-// If batches do not pay, every append is sent directly, see batchPolicy and probe.
+// the server serves many appends. No append waits for a batch to fill: the caller
+// that finds nothing under way sends at once. There is no goroutine but the one that
+// waits for the PONG of a probe; Close, or the end of the connection, ends it. If batches do not pay, every append is sent directly, see batchPolicy and probe.
 type Appender struct {
 	inbox       *inbox
 	stream      string
@@ -145,7 +145,7 @@ func (a *Appender) PublishSingly(ctx context.Context, m *Message) (seq uint64, e
 func (a *Appender) enqueue(m *Message) bool {
 	a.mu.Lock()
 	if !a.policy.batching || len(a.queue) >= MaxQueue {
-		ask := a.policy.forced(time.Now()) && !a.infoAsked
+		ask := a.policy.mode == On && !a.infoAsked && a.policy.mayBegin(time.Now())
 		a.infoAsked = a.infoAsked || ask
 		a.mu.Unlock()
 		if ask {
@@ -286,6 +286,8 @@ func (a *Appender) replied(info *nats.Msg, err error) {
 	a.mu.Lock()
 	a.infoAsked = false
 	switch {
+	case err != nil:
+		a.policy.suspend(time.Now(), WhyUnknown)
 	case !stream.AllowAtomic:
 		a.policy.disable(time.Now(), WhyRefused)
 	case stream.Replicas > 1 && a.policy.mode == Auto:
