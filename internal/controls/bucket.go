@@ -216,7 +216,7 @@ func change[T any](ctx context.Context, kv jetstream.KeyValue, key string, f fun
 
 // conflicted reports whether another client wrote first.
 func conflicted(err error) bool {
-	const replicated = 10164 // the code of a replicated stream for the same error
+	const replicated = 10164 // the code of a replicated stream for the same error error
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == replicated)
 }

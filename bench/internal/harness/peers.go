@@ -1,14 +1,14 @@
-package arena
+package harness
 
 // peers are the common alternatives. Each is a module of
 // its own under bench/peers.
-func peers() []contestant {
+func peers() []candidate {
 	program := func(name string) func(b builder) (string, error) {
 		return func(b builder) (string, error) { return b.compile(b.root+"/bench/peers/"+name, ".", name) }
 	}
 	// The one of watermill-nats that knows push consumers only makes one of its
 	// own, beside the configured durable and like it.
-	return []contestant{
+	return []candidate{
 		{name: "bento", build: program("bento"), module: "github.com/warpstreamlabs/bento"},
 		{name: "watermill-nats", build: program("watermill"), args: []string{"-kind", "nats"}, consumer: "-watermill", module: "github.com/ThreeDotsLabs/watermill-nats/v2"},
 		{name: "watermill-jetstream", build: program("watermill"), args: []string{"-kind", "jetstream"}, module: "github.com/ThreeDotsLabs/watermill-nats/v2"},

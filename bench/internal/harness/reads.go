@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 	"github.com/capture-worker/capture-worker/bench/internal/result"
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
 	"github.com/capture-worker/capture-worker/bench/internal/stats"
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -35,14 +35,14 @@ const (
 func readsSizes() []int { return []int{10_000, 300_000, 1_000_000} }
 
 // reads measures what looking things up costs whom, as the ledger grows.
-func (a *Arena) reads(ctx context.Context, o ScenarioOptions) ([]result.Table, error) {
+func (a *Harness) reads(ctx context.Context, o ScenarioOptions) ([]result.Table, error) {
 	sizes := o.Sizes
 	if len(sizes) == 0 {
 		sizes = readsSizes()
 	}
 	var all []readsOf
 	for _, n := range sizes {
-		one, err := a.readsAt(ctx, o.jobs(n), o.Turns)
+		one, err := a.readsAt(ctx, o.jobs(n), o.Rounds)
 		if err != nil {
 			return nil, fmt.Errorf("reading beside a ledger of %d trades: %w", o.jobs(n), err)
 		}
@@ -66,11 +66,11 @@ type measuredRead struct {
 	name  string
 	took  stats.Spread // ms
 	alone stats.Spread // p99 of appends without it, ms
-	ratio stats.Spread // p99 with it to p99 without, turn by turn
+	ratio stats.Spread // p99 with it to p99 without, round by round
 }
 
 // readsAt has a worker capture n trades, and measures on what that made.
-func (a *Arena) readsAt(ctx context.Context, n, turns int) (r readsOf, err error) {
+func (a *Harness) readsAt(ctx context.Context, n, rounds int) (r readsOf, err error) {
 	r.trades = n
 	row, _, err := a.drain(ctx, n)
 	if err != nil {
@@ -106,7 +106,7 @@ func (a *Arena) readsAt(ctx context.Context, n, turns int) (r readsOf, err error
 	if err != nil {
 		return r, err
 	}
-	r.reads, err = a.measureReads(ctx, load, turns)
+	r.reads, err = a.measureReads(ctx, load, rounds)
 	lag := follower.lag()
 	_, stopErr := follower.Stop()
 	if err = errors.Join(err, stopErr, load.failed()); err != nil {
@@ -116,8 +116,8 @@ func (a *Arena) readsAt(ctx context.Context, n, turns int) (r readsOf, err error
 	return r, nil
 }
 
-// measureReads measures each command in turn.
-func (a *Arena) measureReads(ctx context.Context, load *appendLoad, turns int) ([]measuredRead, error) {
+// measureReads measures the commands one by one.
+func (a *Harness) measureReads(ctx context.Context, load *appendLoad, rounds int) ([]measuredRead, error) {
 	commands, err := a.readCommands(ctx)
 	if err != nil {
 		return nil, err
@@ -127,10 +127,10 @@ func (a *Arena) measureReads(ctx context.Context, load *appendLoad, turns int) (
 	for i := range commands {
 		with[i], without[i] = map[int]float64{}, map[int]float64{}
 	}
-	for turn := range turns {
+	for round := range rounds {
 		for i, c := range commands {
-			without[i][turn] = load.p99(func() error { return sleep(ctx, readsWindow) })
-			with[i][turn] = load.p99(func() error {
+			without[i][round] = load.p99(func() error { return sleep(ctx, readsWindow) })
+			with[i][round] = load.p99(func() error {
 				for begin := time.Now(); time.Since(begin) < readsWindow; {
 					ms, err := c.run(ctx)
 					if err != nil {
@@ -172,7 +172,7 @@ type readCommand struct {
 
 // readCommands are the commands that read, the first of which reads nothing: what a
 // process costs by itself is not the ledger's.
-func (a *Arena) readCommands(ctx context.Context) ([]readCommand, error) {
+func (a *Harness) readCommands(ctx context.Context) ([]readCommand, error) {
 	old, err := a.job(ctx, 1)
 	if err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ func (a *Arena) readCommands(ctx context.Context) ([]readCommand, error) {
 
 // timed runs a command and returns how long it took. It has to end with the exit
 // code.
-func (a *Arena) timed(ctx context.Context, exit int, env string, args ...string) (ms float64, err error) {
+func (a *Harness) timed(ctx context.Context, exit int, env string, args ...string) (ms float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readsBound)
 	defer cancel()
 	setting := Setting{Concurrency: growthConcurrency, NATS: a.Broker.URL, Gateway: a.Gateway.URL}
@@ -219,7 +219,7 @@ func (a *Arena) timed(ctx context.Context, exit int, env string, args ...string)
 	return took, nil
 }
 
-func (a *Arena) timedStart(ctx context.Context) (ms float64, err error) {
+func (a *Harness) timedStart(ctx context.Context) (ms float64, err error) {
 	begin := time.Now()
 	p, err := a.startWorker(growthConcurrency)
 	if err != nil {
@@ -232,8 +232,8 @@ func (a *Arena) timedStart(ctx context.Context) (ms float64, err error) {
 }
 
 // job reads a job of the stream.
-func (a *Arena) job(ctx context.Context, seq uint64) (j capture.Job, err error) {
-	stream, err := a.Broker.JS.Stream(ctx, rig.DefaultQueue().Stream)
+func (a *Harness) job(ctx context.Context, seq uint64) (j capture.Job, err error) {
+	stream, err := a.Broker.JS.Stream(ctx, fixture.DefaultQueue().Stream)
 	if err != nil {
 		return j, err
 	}
@@ -249,7 +249,7 @@ func (a *Arena) job(ctx context.Context, seq uint64) (j capture.Job, err error) 
 }
 
 // addCases parks trades, spread over the ledger's subjects, and adds dead letters.
-func (a *Arena) addCases(ctx context.Context, n int, amount capture.Amount) error {
+func (a *Harness) addCases(ctx context.Context, n int, amount capture.Amount) error {
 	l := ledger.NewJetStream(a.Broker.JS, ledger.Options{})
 	for i := range parkedTrades {
 		trade := fmt.Sprintf("P%d-%d", n, i)
@@ -270,8 +270,8 @@ func (a *Arena) addCases(ctx context.Context, n int, amount capture.Amount) erro
 
 // copyCases has the server make the stream of cases again, from the whole ledger, as
 // beside a ledger of an older version.
-func (a *Arena) copyCases(ctx context.Context, load *appendLoad) ([]fact, error) {
-	cases := rig.DefaultQueue().Cases
+func (a *Harness) copyCases(ctx context.Context, load *appendLoad) ([]fact, error) {
+	cases := fixture.DefaultQueue().Cases
 	if err := a.Broker.JS.DeleteStream(ctx, cases); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, err
 	}
@@ -282,7 +282,7 @@ func (a *Arena) copyCases(ctx context.Context, load *appendLoad) ([]fact, error)
 		if _, err := ledger.EnsureCases(ctx, a.Broker.JS, ledger.StreamConfig{}); err != nil {
 			return err
 		}
-		err := rig.Until(ctx, readsBound, "the cases to be copied", func() (bool, error) {
+		err := fixture.Until(ctx, readsBound, "the cases to be copied", func() (bool, error) {
 			stream, err := a.Broker.JS.Stream(ctx, cases)
 			return err == nil && stream.CachedInfo().State.Msgs >= parkedTrades, err
 		})
@@ -295,23 +295,23 @@ func (a *Arena) copyCases(ctx context.Context, load *appendLoad) ([]fact, error)
 	}, load.failed()
 }
 
-func (a *Arena) recordsFile() string { return filepath.Join(a.cfg.Dir, "records.db") }
+func (a *Harness) recordsFile() string { return filepath.Join(a.cfg.Dir, "records.db") }
 
 // fillRecords fills a database from the ledger.
-func (a *Arena) fillRecords(ctx context.Context, n int) ([]fact, error) {
+func (a *Harness) fillRecords(ctx context.Context, n int) ([]fact, error) {
 	for _, part := range []string{"", "-wal", "-shm"} {
 		if err := os.Remove(a.recordsFile() + part); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}
 	}
-	stream, err := a.Broker.JS.Stream(ctx, rig.DefaultQueue().Ledger)
+	stream, err := a.Broker.JS.Stream(ctx, fixture.DefaultQueue().Ledger)
 	if err != nil {
 		return nil, err
 	}
 	events := stream.CachedInfo().State.Msgs
 	setting := Setting{Concurrency: growthConcurrency, NATS: a.Broker.URL, Gateway: a.Gateway.URL}
 	begin := time.Now()
-	p, err := rig.Start(rig.Command{
+	p, err := fixture.Start(fixture.Command{
 		Name: "rebuild", Path: a.program(CaptureWorker), Dir: a.cfg.Dir, Args: []string{"records", "rebuild"},
 		Env: append(workerEnv(nil)(setting), "CAPTURE_RECORDS_DSN="+a.recordsFile()),
 	})
@@ -338,7 +338,7 @@ func (a *Arena) fillRecords(ctx context.Context, n int) ([]fact, error) {
 
 // recordsProcess follows the ledger.
 type recordsProcess struct {
-	*rig.Process
+	*fixture.Process
 	done    context.CancelFunc
 	samples chan []float64
 }
@@ -347,9 +347,9 @@ var metricsAddress = regexp.MustCompile(`address=(127\.0\.0\.1:\d+)`)
 
 // startRecords starts a process that follows the ledger, and asks it four times a
 // second how far it is behind.
-func (a *Arena) startRecords(ctx context.Context) (*recordsProcess, error) {
+func (a *Harness) startRecords(ctx context.Context) (*recordsProcess, error) {
 	setting := Setting{Concurrency: growthConcurrency, NATS: a.Broker.URL, Gateway: a.Gateway.URL}
-	p, err := rig.Start(rig.Command{
+	p, err := fixture.Start(fixture.Command{
 		Name: "records", Path: a.program(CaptureWorker), Dir: a.cfg.Dir, Args: []string{"records"},
 		Env: append(workerEnv(nil)(setting), "CAPTURE_RECORDS_DSN="+a.recordsFile(), "CAPTURE_RECORDS_LISTEN=127.0.0.1:0"),
 	})
@@ -357,7 +357,7 @@ func (a *Arena) startRecords(ctx context.Context) (*recordsProcess, error) {
 		return nil, err
 	}
 	address := ""
-	err = rig.Until(ctx, readyBound, "the records to listen", func() (bool, error) {
+	err = fixture.Until(ctx, readyBound, "the records to listen", func() (bool, error) {
 		log, err := os.ReadFile(p.Log)
 		if found := metricsAddress.FindSubmatch(log); found != nil {
 			address = string(found[1])
@@ -383,9 +383,9 @@ var appliedSequence = regexp.MustCompile(`capture_records_applied_sequence\{sour
 
 // watchLag measures how long the last event of the ledger takes until the records
 // hold it.
-func (a *Arena) watchLag(ctx context.Context, address string) (ms []float64) {
+func (a *Harness) watchLag(ctx context.Context, address string) (ms []float64) {
 	for sleep(ctx, 250*time.Millisecond) == nil {
-		stream, err := a.Broker.JS.Stream(ctx, rig.DefaultQueue().Ledger)
+		stream, err := a.Broker.JS.Stream(ctx, fixture.DefaultQueue().Ledger)
 		if err != nil {
 			continue
 		}

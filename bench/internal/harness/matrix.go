@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"context"
@@ -11,53 +11,53 @@ import (
 // Matrix says what to measure.
 type Matrix struct {
 	Cells   []result.Cell
-	Turns   int
-	Jobs    int               // a turn; 0: enough for Seconds
-	Seconds float64           // that a turn is to take
-	Each    func(result.Turn) // called after every turn
+	Rounds  int
+	Jobs    int                // a round; 0: enough for Seconds
+	Seconds float64            // that a round is to take
+	Each    func(result.Round) // called after every round
 }
 
-// How many jobs a turn may have where the harness chooses.
+// How many jobs a round may have where the harness chooses.
 const (
 	leastJobs = 300
 	mostJobs  = 150_000
 )
 
-// Measure takes turns: in every repetition all contestants, in an order that
+// Measure takes rounds: in every repetition all candidates, in an order that
 // rotates, so that none always runs first or after the same one. Before the
-// turns of a cell each contestant runs once for a moment, to warm up and to
-// see how many jobs a turn needs; that is not counted.
-func (a *Arena) Measure(ctx context.Context, m Matrix) ([]result.Turn, error) {
-	var turns []result.Turn
+// rounds of a cell each candidate runs once for a moment, to warm up and to
+// see how many jobs a round needs; that is not counted.
+func (a *Harness) Measure(ctx context.Context, m Matrix) ([]result.Round, error) {
+	var rounds []result.Round
 	for _, cell := range m.Cells {
-		jobs := make([]int, len(a.contestants))
-		for i, c := range a.contestants {
+		jobs := make([]int, len(a.candidates))
+		for i, c := range a.candidates {
 			var err error
 			if jobs[i], err = a.jobsFor(ctx, c, cell, m); err != nil {
-				return turns, fmt.Errorf("%s, %s: %w", cell, c.name, err)
+				return rounds, fmt.Errorf("%s, %s: %w", cell, c.name, err)
 			}
 		}
-		for turn := range m.Turns {
-			for k := range a.contestants {
-				i := (k + turn) % len(a.contestants)
-				t, err := a.turn(ctx, a.contestants[i], cell, jobs[i])
+		for round := range m.Rounds {
+			for k := range a.candidates {
+				i := (k + round) % len(a.candidates)
+				t, err := a.round(ctx, a.candidates[i], cell, jobs[i])
 				if err != nil && ctx.Err() != nil {
-					return turns, ctx.Err()
+					return rounds, ctx.Err()
 				}
 				if err != nil {
 					t.Problem = err.Error()
 				}
-				t.Turn = turn + 1
-				turns = append(turns, t)
+				t.Round = round + 1
+				rounds = append(rounds, t)
 				m.Each(t)
 			}
 		}
 	}
-	return turns, nil
+	return rounds, nil
 }
 
-// jobsFor is how many jobs the contestant needs for a turn.
-func (a *Arena) jobsFor(ctx context.Context, c contestant, cell result.Cell, m Matrix) (int, error) {
+// jobsFor is how many jobs the candidate needs for a round.
+func (a *Harness) jobsFor(ctx context.Context, c candidate, cell result.Cell, m Matrix) (int, error) {
 	if m.Jobs > 0 {
 		return m.Jobs, nil
 	}
@@ -68,7 +68,7 @@ func (a *Arena) jobsFor(ctx context.Context, c contestant, cell result.Cell, m M
 		guess = min(guess, float64(cell.Concurrency)/cell.Latency.Seconds())
 	}
 	const moment = 700 * time.Millisecond
-	t, err := a.turn(ctx, c, cell, clamp(guess*moment.Seconds(), cell))
+	t, err := a.round(ctx, c, cell, clamp(guess*moment.Seconds(), cell))
 	if err != nil {
 		return 0, err
 	}

@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 )
 
 // A job fits a stack of 8 KiB: one frame too many and each has 16, of which the
@@ -23,7 +23,7 @@ func TestAJobFitsASmallStack(t *testing.T) {
 	}
 	const slots, jobs, most = 128, 6000, 9 << 10
 	ctx := t.Context() // programs are downloaded and built in it
-	a, err := Open(ctx, Config{Root: "../../..", Contestants: []string{CaptureWorker}, Dir: t.TempDir(), Log: io.Discard})
+	a, err := Open(ctx, Config{Root: "../../..", Candidates: []string{CaptureWorker}, Dir: t.TempDir(), Log: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestAJobFitsASmallStack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.history(ctx, p, func(c rig.Counts) bool { return c.Effects >= jobs/2 }); err != nil {
+	if _, err := a.history(ctx, p, func(c fixture.Counts) bool { return c.Effects >= jobs/2 }); err != nil {
 		t.Error(err)
 	}
 	stacks, goroutines, err := stacksOf(ctx, p)
@@ -53,7 +53,7 @@ func TestAJobFitsASmallStack(t *testing.T) {
 }
 
 // stacksOf reads the metrics of a worker.
-func stacksOf(ctx context.Context, p *rig.Process) (stacks, goroutines float64, err error) {
+func stacksOf(ctx context.Context, p *fixture.Process) (stacks, goroutines float64, err error) {
 	log, _ := os.ReadFile(p.Log)
 	address := adminAddress.FindSubmatch(log)
 	if address == nil {

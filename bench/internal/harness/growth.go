@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"bufio"
@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 	"github.com/capture-worker/capture-worker/bench/internal/procfs"
 	"github.com/capture-worker/capture-worker/bench/internal/result"
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
 	"github.com/capture-worker/capture-worker/bench/internal/stats"
 )
 
@@ -21,7 +21,7 @@ const (
 )
 
 // growth measures what grows with the number of jobs, and what does not.
-func (a *Arena) growth(ctx context.Context, o ScenarioOptions) ([]result.Table, error) {
+func (a *Harness) growth(ctx context.Context, o ScenarioOptions) ([]result.Table, error) {
 	drains := result.Table{
 		Title: fmt.Sprintf("Draining: gateway latency 0, %d calls in flight", growthConcurrency),
 		Head: []string{"jobs", "jobs/s", "worker CPU µs/job", "broker CPU µs/job", "worker peak RSS MiB",
@@ -51,7 +51,7 @@ func (a *Arena) growth(ctx context.Context, o ScenarioOptions) ([]result.Table, 
 
 // drain has a worker do n jobs, and then starts it again a few times on the
 // ledger that this made.
-func (a *Arena) drain(ctx context.Context, n int) (row []string, startups []float64, err error) {
+func (a *Harness) drain(ctx context.Context, n int) (row []string, startups []float64, err error) {
 	if err := a.restartBroker(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -70,7 +70,7 @@ func (a *Arena) drain(ctx context.Context, n int) (row []string, startups []floa
 	if err != nil {
 		return nil, nil, err
 	}
-	worker := contestant{name: CaptureWorker}
+	worker := candidate{name: CaptureWorker}
 	m, err := a.measure(ctx, worker, p, n)
 	if err == nil {
 		if left := a.drained(ctx, worker, n); left != "" {
@@ -83,7 +83,7 @@ func (a *Arena) drain(ctx context.Context, n int) (row []string, startups []floa
 	if err = errors.Join(err, memErr, doneErr, stopErr); err != nil {
 		return nil, nil, err
 	}
-	var t result.Turn
+	var t result.Round
 	m.into(&t)
 	number := func(v float64) string { return fmt.Sprintf("%.0f", v) }
 	mib := func(bytes int64) float64 { return float64(bytes) / (1 << 20) }
@@ -94,7 +94,7 @@ func (a *Arena) drain(ctx context.Context, n int) (row []string, startups []floa
 }
 
 // startups times how long a worker takes until it takes jobs, in ms.
-func (a *Arena) startups(ctx context.Context) (took []float64, err error) {
+func (a *Harness) startups(ctx context.Context) (took []float64, err error) {
 	for range 3 {
 		begin := time.Now()
 		p, err := a.startWorker(growthConcurrency)
@@ -112,7 +112,7 @@ func (a *Arena) startups(ctx context.Context) (took []float64, err error) {
 }
 
 // publishTable measures `capture-worker publish` of a file.
-func (a *Arena) publishTable(ctx context.Context, o ScenarioOptions) (result.Table, error) {
+func (a *Harness) publishTable(ctx context.Context, o ScenarioOptions) (result.Table, error) {
 	table := result.Table{
 		Title: "Publishing a batch: `capture-worker publish FILE`, NDJSON",
 		Head:  []string{"rows", "rows/s", "peak RSS MiB"},
@@ -129,7 +129,7 @@ func (a *Arena) publishTable(ctx context.Context, o ScenarioOptions) (result.Tab
 	return table, nil
 }
 
-func (a *Arena) publish(ctx context.Context, n int) (rate float64, peak int64, err error) {
+func (a *Harness) publish(ctx context.Context, n int) (rate float64, peak int64, err error) {
 	if err := a.fresh(ctx, nil); err != nil {
 		return 0, 0, err
 	}
@@ -141,7 +141,7 @@ func (a *Arena) publish(ctx context.Context, n int) (rate float64, peak int64, e
 	ctx, cancel := context.WithTimeout(ctx, publishBound)
 	defer cancel()
 	begin := time.Now()
-	p, err := rig.Start(rig.Command{
+	p, err := fixture.Start(fixture.Command{
 		Name: "publish", Path: a.program(CaptureWorker), Args: []string{"publish", path}, Dir: a.cfg.Dir,
 		Env: []string{"CAPTURE_NATS_URL=" + a.Broker.URL},
 	})
@@ -152,14 +152,14 @@ func (a *Arena) publish(ctx context.Context, n int) (rate float64, peak int64, e
 		return 0, 0, err
 	}
 	took := time.Since(begin)
-	stored, err := a.Broker.Left(ctx, rig.DefaultQueue())
+	stored, err := a.Broker.Left(ctx, fixture.DefaultQueue())
 	if err == nil && stored != n {
 		err = fmt.Errorf("%d of %d rows are in the stream", stored, n)
 	}
 	return float64(n) / took.Seconds(), peak, err
 }
 
-func (a *Arena) writeBatch(path string, n int) error {
+func (a *Harness) writeBatch(path string, n int) error {
 	file, err := os.Create(path)
 	if err != nil {
 		return err

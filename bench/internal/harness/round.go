@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"context"
@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 	"github.com/capture-worker/capture-worker/bench/internal/result"
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
 	"github.com/capture-worker/capture-worker/bench/internal/stats"
 	"github.com/capture-worker/capture-worker/bench/peers/contest"
 )
@@ -17,7 +17,7 @@ const (
 	pollEvery  = 20 * time.Millisecond
 	stallBound = time.Minute     // without one capture
 	drainBound = 2 * time.Minute // for the acks of the last jobs
-	// samplesWanted is how many acks of a turn the server reports, if it has
+	// samplesWanted is how many acks of a round the server reports, if it has
 	// as many: enough for a p99, few enough to cost nothing.
 	samplesWanted = 4000
 )
@@ -26,9 +26,9 @@ const (
 // and how it ends is not what is asked.
 func window(n int) (from, to int64) { return int64(n) / 10, int64(n) * 95 / 100 }
 
-// turn lets one contestant do n jobs.
-func (a *Arena) turn(ctx context.Context, c contestant, cell result.Cell, n int) (t result.Turn, err error) {
-	t = result.Turn{Cell: cell, Contestant: c.name, Jobs: n}
+// round lets one candidate do n jobs.
+func (a *Harness) round(ctx context.Context, c candidate, cell result.Cell, n int) (t result.Round, err error) {
+	t = result.Round{Cell: cell, Candidate: c.name, Jobs: n}
 	setting := Setting{Concurrency: cell.Concurrency, Jobs: n, NATS: a.Broker.URL, Gateway: a.Gateway.URL}
 	samples, err := a.prepare(ctx, c, cell, setting)
 	if err != nil {
@@ -37,7 +37,7 @@ func (a *Arena) turn(ctx context.Context, c contestant, cell result.Cell, n int)
 	if samples != nil {
 		defer samples.Close()
 	}
-	p, err := rig.Start(c.command(setting, a.cfg.Dir))
+	p, err := fixture.Start(c.command(setting, a.cfg.Dir))
 	if err != nil {
 		return t, err
 	}
@@ -60,8 +60,8 @@ func (a *Arena) turn(ctx context.Context, c contestant, cell result.Cell, n int)
 	return t, latencies(&t, samples, out)
 }
 
-// prepare gives the contestant an equal start.
-func (a *Arena) prepare(ctx context.Context, c contestant, cell result.Cell, s Setting) (*rig.Samples, error) {
+// prepare gives the candidate an equal start.
+func (a *Harness) prepare(ctx context.Context, c candidate, cell result.Cell, s Setting) (*fixture.Samples, error) {
 	if err := a.Gateway.Set(ctx, map[string]any{"latency": cell.Latency.String()}); err != nil {
 		return nil, err
 	}
@@ -71,9 +71,9 @@ func (a *Arena) prepare(ctx context.Context, c contestant, cell result.Cell, s S
 	if err := a.Gateway.Reset(ctx); err != nil {
 		return nil, err
 	}
-	// Each turn begins on a server that keeps nothing of the last one.
+	// Each round begins on a server that keeps nothing of the last one.
 	percent := min(max(100*samplesWanted/s.Jobs, 1), 100)
-	if err := a.Broker.Recreate(ctx, rig.DefaultQueue(), percent); err != nil {
+	if err := a.Broker.Recreate(ctx, fixture.DefaultQueue(), percent); err != nil {
 		return nil, err
 	}
 	switch c.queue {
@@ -88,12 +88,12 @@ func (a *Arena) prepare(ctx context.Context, c contestant, cell result.Cell, s S
 	return nil, nil
 }
 
-// quiet waits until the simulator has read the calls that the last contestant
+// quiet waits until the simulator has read the calls that the last candidate
 // had sent when it ended: they would count for the next one.
-func (a *Arena) quiet(ctx context.Context) error {
+func (a *Harness) quiet(ctx context.Context) error {
 	const quietPolls = 5 // of 10 ms each
-	last, same := rig.Counts{}, 0
-	return rig.Until(ctx, stallBound, "the simulator to be quiet", func() (bool, error) {
+	last, same := fixture.Counts{}, 0
+	return fixture.Until(ctx, stallBound, "the simulator to be quiet", func() (bool, error) {
 		now, err := a.Gateway.Counts(ctx)
 		now.At = time.Time{}
 		if same++; now != last {
@@ -103,11 +103,11 @@ func (a *Arena) quiet(ctx context.Context) error {
 	})
 }
 
-// fillOwn has the contestant put the jobs into its own queue.
-func (a *Arena) fillOwn(ctx context.Context, c contestant, s Setting) error {
+// fillOwn has the candidate put the jobs into its own queue.
+func (a *Harness) fillOwn(ctx context.Context, c candidate, s Setting) error {
 	command := c.command(s, a.cfg.Dir)
 	command.Args = append(command.Args, "-fill", fmt.Sprint(s.Jobs))
-	p, err := rig.Start(command)
+	p, err := fixture.Start(command)
 	if err != nil {
 		return err
 	}
@@ -121,11 +121,11 @@ func (a *Arena) fillOwn(ctx context.Context, c contestant, s Setting) error {
 }
 
 // measure watches the simulator until the window is over.
-func (a *Arena) measure(ctx context.Context, c contestant, p *rig.Process, n int) (m measurement, err error) {
+func (a *Harness) measure(ctx context.Context, c candidate, p *fixture.Process, n int) (m measurement, err error) {
 	from, to := window(n)
 	var points []stats.Point
-	var before spending
-	err = a.watch(ctx, p, func(counts rig.Counts) (done bool, err error) {
+	var before cost
+	err = a.watch(ctx, p, func(counts fixture.Counts) (done bool, err error) {
 		points = append(points, counts.Point())
 		if before.machine.Passed == 0 && counts.Effects >= from {
 			if before, err = a.spent(c, p); err != nil {
@@ -142,16 +142,16 @@ func (a *Arena) measure(ctx context.Context, c contestant, p *rig.Process, n int
 	if err != nil {
 		return m, err
 	}
-	m = measurement{points: stats.Window(points, from, to), spending: after.since(before)}
+	m = measurement{points: stats.Window(points, from, to), cost: after.since(before)}
 	if len(m.points) < 3 {
 		return m, fmt.Errorf("%s did %d jobs too fast to be measured; give it more", c.name, n)
 	}
 	return m, nil
 }
 
-// watch polls the simulator while a contestant works, until look has seen
-// enough. It fails when the contestant ends or makes no progress.
-func (a *Arena) watch(ctx context.Context, p *rig.Process, look func(rig.Counts) (done bool, err error)) error {
+// watch polls the simulator while a candidate works, until look has seen
+// enough. It fails when the candidate ends or makes no progress.
+func (a *Harness) watch(ctx context.Context, p *fixture.Process, look func(fixture.Counts) (done bool, err error)) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	var last int64
@@ -181,10 +181,10 @@ func (a *Arena) watch(ctx context.Context, p *rig.Process, look func(rig.Counts)
 
 // drained waits until all jobs are captured and, as far as the NATS server can
 // tell, acked. It says what is missing.
-func (a *Arena) drained(ctx context.Context, c contestant, n int) string {
+func (a *Harness) drained(ctx context.Context, c candidate, n int) string {
 	var left int
 	var captured int64
-	err := rig.Until(ctx, drainBound, "the last acks", func() (bool, error) {
+	err := fixture.Until(ctx, drainBound, "the last acks", func() (bool, error) {
 		counts, err := a.Gateway.Counts(ctx)
 		if err != nil {
 			return false, err
@@ -193,7 +193,7 @@ func (a *Arena) drained(ctx context.Context, c contestant, n int) string {
 		if c.queue != onNATS {
 			return captured >= int64(n), nil
 		}
-		q := rig.DefaultQueue()
+		q := fixture.DefaultQueue()
 		q.Consumer += c.consumer
 		left, err = a.Broker.Left(ctx, q)
 		return left == 0 && captured >= int64(n), err
@@ -205,12 +205,12 @@ func (a *Arena) drained(ctx context.Context, c contestant, n int) string {
 }
 
 // latencies takes them from the server's samples, where the queue is on NATS,
-// and else from what the contestant wrote.
-func latencies(t *result.Turn, samples *rig.Samples, out []byte) error {
+// and else from what the candidate wrote.
+func latencies(t *result.Round, samples *fixture.Samples, out []byte) error {
 	var report contest.Report
 	if samples == nil {
 		if err := json.Unmarshal(out, &report); err != nil {
-			return fmt.Errorf("reading the report of %s: %w: %.200s", t.Contestant, err, out)
+			return fmt.Errorf("reading the report of %s: %w: %.200s", t.Candidate, err, out)
 		}
 		t.P50, t.P99, t.Latency = report.P50, report.P99, report.Note
 		return nil

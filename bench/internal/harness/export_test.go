@@ -1,4 +1,4 @@
-package arena
+package harness
 
 // What the tests look at.
 var (

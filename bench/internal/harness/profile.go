@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 )
 
 const profileSeconds = 2
@@ -19,8 +19,8 @@ const profileSeconds = 2
 var adminAddress = regexp.MustCompile(`serving metrics and health" address=(\S+)`)
 
 // profile takes a CPU profile of capture-worker while it works, if that is
-// wanted. It goes on beside the turn, which waits for it at its end.
-func (a *Arena) profile(ctx context.Context, c contestant, p *rig.Process) {
+// wanted. It continues beside the round, which waits for it at its end.
+func (a *Harness) profile(ctx context.Context, c candidate, p *fixture.Process) {
 	if a.cfg.Profiles == "" || !strings.HasPrefix(c.name, CaptureWorker) {
 		return
 	}

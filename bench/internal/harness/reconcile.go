@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"context"
@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 	"github.com/capture-worker/capture-worker/bench/internal/result"
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
 )
 
 const (
@@ -18,7 +18,7 @@ const (
 
 // reconcileTable measures `capture-worker reconcile --all` on the ledger that
 // the last drain has made, at several limits of the rate.
-func (a *Arena) reconcileTable(ctx context.Context, trades int) (result.Table, error) {
+func (a *Harness) reconcileTable(ctx context.Context, trades int) (result.Table, error) {
 	table := result.Table{
 		Title: fmt.Sprintf("Reconciling %d settled trades: `capture-worker reconcile --all`, gateway latency 0, %d trades in flight", trades, reconcileHands),
 		Head:  []string{"Order Queries per second, limit", "trades/s", "of the limit", "peak RSS MiB"},
@@ -44,12 +44,12 @@ func reconcileRow(limit int, rate float64, peak int64) []string {
 	return row
 }
 
-func (a *Arena) reconcile(ctx context.Context, limit int) (took time.Duration, peak int64, err error) {
+func (a *Harness) reconcile(ctx context.Context, limit int) (took time.Duration, peak int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reconcileBound)
 	defer cancel()
 	setting := Setting{Concurrency: reconcileHands, NATS: a.Broker.URL, Gateway: a.Gateway.URL}
 	begin := time.Now()
-	p, err := rig.Start(rig.Command{
+	p, err := fixture.Start(fixture.Command{
 		Name: "reconcile", Path: a.program(CaptureWorker), Dir: a.cfg.Dir, Env: workerEnv(nil)(setting),
 		Args: []string{"reconcile", "--all", "--quiet", "--restart", "--min-age", "0s",
 			"--rate", strconv.Itoa(limit), "--concurrency", strconv.Itoa(reconcileHands)},

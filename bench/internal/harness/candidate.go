@@ -1,13 +1,13 @@
-package arena
+package harness
 
 import (
 	"fmt"
 	"strconv"
 
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 )
 
-// Names of the contestants that others are compared with.
+// Names of the candidates that others are compared with.
 const (
 	Ceiling       = "ceiling"
 	Naive         = "naive"
@@ -15,7 +15,7 @@ const (
 	CaptureWorker = "capture-worker"
 )
 
-// queue is where a contestant takes its jobs from.
+// queue is where a candidate takes its jobs from.
 type queue int
 
 const (
@@ -24,8 +24,8 @@ const (
 	onItself              // a queue of its own, which it fills with -fill
 )
 
-// contestant is a program that can take part.
-type contestant struct {
+// candidate is a program that can take part.
+type candidate struct {
 	name  string
 	queue queue
 	build func(b builder) (string, error)
@@ -42,7 +42,7 @@ type contestant struct {
 	server *server
 }
 
-// Setting is what a contestant is to do.
+// Setting is what a candidate is to do.
 type Setting struct {
 	Concurrency int
 	Jobs        int
@@ -50,16 +50,16 @@ type Setting struct {
 	Gateway     string
 }
 
-// command says how to start the contestant.
-func (c contestant) command(s Setting, dir string) rig.Command {
-	run := rig.Command{Name: c.name, Path: c.path, Dir: dir}
+// command says how to start the candidate.
+func (c candidate) command(s Setting, dir string) fixture.Command {
+	run := fixture.Command{Name: c.name, Path: c.path, Dir: dir}
 	if c.env != nil {
 		run.Args, run.Env = c.args, c.env(s)
 		return run
 	}
-	q := rig.DefaultQueue()
+	q := fixture.DefaultQueue()
 	run.Args = append([]string{
-		"-gateway", s.Gateway, "-user", rig.User, "-secret", rig.Secret, "-concurrency", strconv.Itoa(s.Concurrency),
+		"-gateway", s.Gateway, "-user", fixture.User, "-secret", fixture.Secret, "-concurrency", strconv.Itoa(s.Concurrency),
 		"-nats", s.NATS, "-stream", q.Stream, "-consumer", q.Consumer,
 	}, c.args...)
 	first, last := window(s.Jobs)
@@ -76,7 +76,7 @@ func workerEnv(extra []string) func(Setting) []string {
 	return func(s Setting) []string {
 		return append([]string{
 			"CAPTURE_NATS_URL=" + s.NATS, "CAPTURE_GATEWAY_URL=" + s.Gateway,
-			"CAPTURE_GATEWAY_ALLOW_EMPTY_NOTIFY_URL=true", "CAPTURE_GATEWAY_USER=" + rig.User, "CAPTURE_GATEWAY_SECRET_KEY=" + rig.Secret,
+			"CAPTURE_GATEWAY_ALLOW_EMPTY_NOTIFY_URL=true", "CAPTURE_GATEWAY_USER=" + fixture.User, "CAPTURE_GATEWAY_SECRET_KEY=" + fixture.Secret,
 			"CAPTURE_WORKER_CONCURRENCY=" + strconv.Itoa(s.Concurrency),
 			"CAPTURE_ADMIN_LISTEN=127.0.0.1:0",
 		}, extra...)
@@ -92,12 +92,12 @@ type builder struct {
 
 func (b builder) bench(pkg string) (string, error) { return b.compile(b.root+"/bench", "./"+pkg, pkg) }
 
-// known lists the contestants that the sources have, the references first.
-func known(workerExtra []string) []contestant {
-	list := []contestant{
+// known lists the candidates that the sources have, the references first.
+func known(workerExtra []string) []candidate {
+	list := []candidate{
 		{name: Ceiling, queue: onNone, build: func(b builder) (string, error) { return b.bench("ceiling") }},
 		{name: Naive, build: func(b builder) (string, error) { return b.bench("naive") }},
-		{name: NaiveLedger, args: []string{"-ledger", rig.DefaultQueue().Ledger}, build: func(b builder) (string, error) { return b.bench("naive") }},
+		{name: NaiveLedger, args: []string{"-ledger", fixture.DefaultQueue().Ledger}, build: func(b builder) (string, error) { return b.bench("naive") }},
 		{name: CaptureWorker, args: []string{"run"}, env: workerEnv(workerExtra),
 			build: func(b builder) (string, error) { return b.into + "/" + CaptureWorker, nil }},
 	}
@@ -106,8 +106,8 @@ func known(workerExtra []string) []contestant {
 
 // alternative is another build of capture-worker that takes part beside it, to
 // tell what a change has brought.
-func alternative(label, path string, workerExtra []string) contestant {
-	return contestant{
+func alternative(label, path string, workerExtra []string) candidate {
+	return candidate{
 		name: fmt.Sprintf("%s@%s", CaptureWorker, label), args: []string{"run"}, env: workerEnv(workerExtra),
 		build: func(builder) (string, error) { return path, nil },
 	}

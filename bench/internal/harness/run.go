@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 	"github.com/capture-worker/capture-worker/bench/internal/result"
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
 	"github.com/capture-worker/capture-worker/bench/internal/stats"
 )
 
@@ -20,7 +20,7 @@ const readyBound = 2 * time.Minute
 
 // startWorkers starts capture-worker processes on the one durable consumer and
 // waits until all of them take jobs.
-func (a *Arena) startWorkers(ctx context.Context, n, concurrency int, env ...string) (workers, error) {
+func (a *Harness) startWorkers(ctx context.Context, n, concurrency int, env ...string) (workers, error) {
 	var all workers
 	for range n {
 		p, err := a.startWorker(concurrency, env...)
@@ -37,9 +37,9 @@ func (a *Arena) startWorkers(ctx context.Context, n, concurrency int, env ...str
 	return all, nil
 }
 
-func (a *Arena) startWorker(concurrency int, env ...string) (*rig.Process, error) {
+func (a *Harness) startWorker(concurrency int, env ...string) (*fixture.Process, error) {
 	setting := Setting{Concurrency: concurrency, NATS: a.Broker.URL, Gateway: a.Gateway.URL}
-	return rig.Start(rig.Command{
+	return fixture.Start(fixture.Command{
 		Name: CaptureWorker, Path: a.program(CaptureWorker), Args: []string{"run"}, Dir: a.cfg.Dir,
 		Env: append(workerEnv(a.cfg.WorkerEnv)(setting), env...),
 	})
@@ -48,14 +48,14 @@ func (a *Arena) startWorker(concurrency int, env ...string) (*rig.Process, error
 var takesJobs = regexp.MustCompile(`msg="taking jobs"`)
 
 // ready waits until a worker takes jobs.
-func ready(ctx context.Context, p *rig.Process) error {
-	return rig.Until(ctx, readyBound, "a worker to take jobs", func() (bool, error) {
+func ready(ctx context.Context, p *fixture.Process) error {
+	return fixture.Until(ctx, readyBound, "a worker to take jobs", func() (bool, error) {
 		log, err := os.ReadFile(p.Log)
 		return takesJobs.Match(log), errors.Join(err, p.Alive())
 	})
 }
 
-type workers []*rig.Process
+type workers []*fixture.Process
 
 func (w workers) stop() error {
 	var errs []error
@@ -67,7 +67,7 @@ func (w workers) stop() error {
 }
 
 // fresh empties queue and simulator, and sets the simulator's knobs.
-func (a *Arena) fresh(ctx context.Context, knobs map[string]any) error {
+func (a *Harness) fresh(ctx context.Context, knobs map[string]any) error {
 	all := map[string]any{"preset": "calm", "down": "", "latency": "0s"}
 	maps.Copy(all, knobs)
 	if err := a.Gateway.Set(ctx, all); err != nil {
@@ -79,11 +79,11 @@ func (a *Arena) fresh(ctx context.Context, knobs map[string]any) error {
 	if err := a.Gateway.Reset(ctx); err != nil {
 		return err
 	}
-	return a.Broker.Recreate(ctx, rig.DefaultQueue(), 1)
+	return a.Broker.Recreate(ctx, fixture.DefaultQueue(), 1)
 }
 
 // filled is fresh, and publishes jobs.
-func (a *Arena) filled(ctx context.Context, jobs int, knobs map[string]any) error {
+func (a *Harness) filled(ctx context.Context, jobs int, knobs map[string]any) error {
 	if err := a.fresh(ctx, knobs); err != nil {
 		return err
 	}
@@ -91,15 +91,15 @@ func (a *Arena) filled(ctx context.Context, jobs int, knobs map[string]any) erro
 }
 
 // history watches the simulator until the condition holds.
-func (a *Arena) history(ctx context.Context, p *rig.Process, until func(rig.Counts) bool) (all []rig.Counts, err error) {
-	return all, a.watch(ctx, p, func(c rig.Counts) (bool, error) {
+func (a *Harness) history(ctx context.Context, p *fixture.Process, until func(fixture.Counts) bool) (all []fixture.Counts, err error) {
+	return all, a.watch(ctx, p, func(c fixture.Counts) (bool, error) {
 		all = append(all, c)
 		return until(c), nil
 	})
 }
 
 // points are the moments and what is counted of them.
-func points(history []rig.Counts, count func(rig.Counts) int64) []stats.Point {
+func points(history []fixture.Counts, count func(fixture.Counts) int64) []stats.Point {
 	all := make([]stats.Point, len(history))
 	for i, c := range history {
 		all[i] = stats.Point{At: c.At, Count: count(c)}
@@ -107,19 +107,19 @@ func points(history []rig.Counts, count func(rig.Counts) int64) []stats.Point {
 	return all
 }
 
-func effects(c rig.Counts) int64 { return c.Effects }
+func effects(c fixture.Counts) int64 { return c.Effects }
 
 // Scenario measures something besides the matrix.
 type Scenario struct {
 	Name, About string
-	run         func(*Arena, context.Context, ScenarioOptions) ([]result.Table, error)
+	run         func(*Harness, context.Context, ScenarioOptions) ([]result.Table, error)
 }
 
 // ScenarioOptions say how large a scenario is to be.
 type ScenarioOptions struct {
-	Turns int
-	Scale float64 // multiplies the numbers of jobs; 1 is what the page tells
-	Sizes []int   // of the ledgers of the scenario reads, in trades; none: those of the page
+	Rounds int
+	Scale  float64 // multiplies the numbers of jobs; 1 is what the page tells
+	Sizes  []int   // of the ledgers of the scenario reads, in trades; none: those of the page
 }
 
 func (o ScenarioOptions) jobs(n int) int { return max(int(float64(n)*o.Scale), leastJobs) }
@@ -127,15 +127,15 @@ func (o ScenarioOptions) jobs(n int) int { return max(int(float64(n)*o.Scale), l
 // Scenarios lists them.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{"growth", "drain 10k, 100k and 1M jobs, publish 1M, start on a ledger of 1M trades", (*Arena).growth},
-		{"reads", "what commands that read cost on ledgers of 10k, 300k and 1M trades, and what they do to appends", (*Arena).reads},
-		{"fleet", "1, 2 and 4 workers on one durable consumer", (*Arena).fleet},
-		{"trouble", "ambiguous answers, and an outage with jobs waiting", (*Arena).trouble},
+		{"growth", "drain 10k, 100k and 1M jobs, publish 1M, start on a ledger of 1M trades", (*Harness).growth},
+		{"reads", "what commands that read cost on ledgers of 10k, 300k and 1M trades, and what they do to appends", (*Harness).reads},
+		{"fleet", "1, 2 and 4 workers on one durable consumer", (*Harness).fleet},
+		{"faults", "ambiguous answers, and an outage with jobs waiting", (*Harness).faults},
 	}
 }
 
 // Run measures a scenario.
-func (a *Arena) Run(ctx context.Context, name string, o ScenarioOptions) ([]result.Table, error) {
+func (a *Harness) Run(ctx context.Context, name string, o ScenarioOptions) ([]result.Table, error) {
 	var names []string
 	for _, s := range Scenarios() {
 		if s.Name == name {

@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"context"
@@ -6,34 +6,34 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 	"github.com/capture-worker/capture-worker/bench/internal/result"
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
 	"github.com/capture-worker/capture-worker/bench/internal/stats"
 )
 
 const (
 	fleetLatency     = 100 * time.Millisecond
 	fleetConcurrency = 16 // of each worker
-	fleetSeconds     = 8  // that a turn takes at least
+	fleetSeconds     = 8  // that a round takes at least
 )
 
 // fleet measures how the rate grows with the number of workers on one
 // consumer, where the machine does not limit them.
-func (a *Arena) fleet(ctx context.Context, o ScenarioOptions) ([]result.Table, error) {
+func (a *Harness) fleet(ctx context.Context, o ScenarioOptions) ([]result.Table, error) {
 	sizes := []int{1, 2, 4}
-	rates := map[int]map[int]float64{} // by size and turn
-	for turn := range o.Turns {
+	rates := map[int]map[int]float64{} // by size and round
+	for round := range o.Rounds {
 		for k := range sizes {
-			size := sizes[(k+turn)%len(sizes)]
+			size := sizes[(k+round)%len(sizes)]
 			rate, err := a.fleetRate(ctx, size, o)
 			if err != nil {
 				return nil, fmt.Errorf("%d workers: %w", size, err)
 			}
-			a.say("fleet turn %d: %d workers make %.0f jobs/s", turn+1, size, rate)
+			a.say("fleet round %d: %d workers make %.0f jobs/s", round+1, size, rate)
 			if rates[size] == nil {
 				rates[size] = map[int]float64{}
 			}
-			rates[size][turn] = rate
+			rates[size][round] = rate
 		}
 	}
 	table := result.Table{
@@ -52,7 +52,7 @@ func (a *Arena) fleet(ctx context.Context, o ScenarioOptions) ([]result.Table, e
 	return []result.Table{table}, nil
 }
 
-func (a *Arena) fleetRate(ctx context.Context, size int, o ScenarioOptions) (rate float64, err error) {
+func (a *Harness) fleetRate(ctx context.Context, size int, o ScenarioOptions) (rate float64, err error) {
 	perSecond := float64(size*fleetConcurrency) / fleetLatency.Seconds()
 	jobs := o.jobs(int(perSecond * fleetSeconds / 0.85))
 	if err := a.fresh(ctx, map[string]any{"latency": fleetLatency.String()}); err != nil {
@@ -68,16 +68,16 @@ func (a *Arena) fleetRate(ctx context.Context, size int, o ScenarioOptions) (rat
 		return 0, err
 	}
 	from, to := window(jobs)
-	history, err := a.history(ctx, workers[0], func(c rig.Counts) bool { return c.Effects >= to })
+	history, err := a.history(ctx, workers[0], func(c fixture.Counts) bool { return c.Effects >= to })
 	if err != nil {
 		return 0, err
 	}
 	return stats.Rate(stats.Window(points(history, effects), from, to)), nil
 }
 
-func values(byTurn map[int]float64) []float64 {
+func values(byRound map[int]float64) []float64 {
 	var list []float64
-	for _, v := range byTurn {
+	for _, v := range byRound {
 		list = append(list, v)
 	}
 	return list

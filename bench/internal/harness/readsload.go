@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"context"
@@ -137,7 +137,7 @@ func readsTables(all []readsOf) []result.Table {
 		Title: "p99 of appends while a command runs again and again, to the p99 without it",
 		Head:  head("command"),
 		Notes: []string{
-			fmt.Sprintf("Windows of %s, without and with the command in turn; the median of the turns' ratios, and the lowest and highest. In brackets the median p99 without, in ms. One event every %s.", readsWindow, appendEvery),
+			fmt.Sprintf("Windows of %s, alternately without and with the command; the median of the rounds' ratios, and the lowest and highest. In brackets the median p99 without, in ms. One event every %s.", readsWindow, appendEvery),
 			"Every command is a process that is started: what that alone does to the appends on this machine, the first row shows.",
 		},
 	}

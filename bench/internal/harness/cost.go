@@ -1,23 +1,23 @@
-package arena
+package harness
 
 import (
 	"os"
 	"time"
 
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 	"github.com/capture-worker/capture-worker/bench/internal/procfs"
 	"github.com/capture-worker/capture-worker/bench/internal/result"
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
 	"github.com/capture-worker/capture-worker/bench/internal/stats"
 )
 
-// spending is CPU time, by who has spent it.
-type spending struct {
+// cost is CPU time, by who has spent it.
+type cost struct {
 	worker, broker, gateway, harness time.Duration
 	machine                          procfs.Busy
 }
 
 // spent is what was spent so far.
-func (a *Arena) spent(c contestant, p *rig.Process) (s spending, err error) {
+func (a *Harness) spent(c candidate, p *fixture.Process) (s cost, err error) {
 	broker := a.Broker.Process.PID()
 	if c.server != nil {
 		broker = c.server.pid()
@@ -34,8 +34,8 @@ func (a *Arena) spent(c contestant, p *rig.Process) (s spending, err error) {
 	return s, err
 }
 
-func (s spending) since(b spending) spending {
-	return spending{
+func (s cost) since(b cost) cost {
+	return cost{
 		worker: s.worker - b.worker, broker: s.broker - b.broker, gateway: s.gateway - b.gateway, harness: s.harness - b.harness,
 		machine: procfs.Busy{Worked: s.machine.Worked - b.machine.Worked, Passed: s.machine.Passed - b.machine.Passed},
 	}
@@ -43,7 +43,7 @@ func (s spending) since(b spending) spending {
 
 // others is the share of the machine that all other programs took. The counts of
 // the machine and of processes are rounded differently, hence the bound.
-func (s spending) others() float64 {
+func (s cost) others() float64 {
 	if s.machine.Passed <= 0 {
 		return 0
 	}
@@ -54,10 +54,10 @@ func (s spending) others() float64 {
 // measurement is what happened inside the window.
 type measurement struct {
 	points []stats.Point
-	spending
+	cost
 }
 
-func (m measurement) into(t *result.Turn) {
+func (m measurement) into(t *result.Round) {
 	jobs := float64(m.points[len(m.points)-1].Count - m.points[0].Count)
 	perJob := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) / jobs }
 	t.Rate, t.PlainRate = stats.Rate(m.points), stats.PlainRate(m.points)

@@ -1,6 +1,6 @@
-// Package arena lets the contestants of the benchmark take turns on one
+// Package harness lets the candidates of the benchmark take rounds on one
 // nats-server and one simulated gateway.
-package arena
+package harness
 
 import (
 	"context"
@@ -14,13 +14,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 )
 
 // Config says who takes part, and how.
 type Config struct {
 	Root        string            // folder of capture-worker's sources
-	Contestants []string          // names; "all" is every one
+	Candidates  []string          // names; "all" is every one
 	Also        map[string]string // label to the path of another capture-worker program
 	WorkerEnv   []string          // settings of capture-worker beside those it needs, as CAPTURE_X=value
 	Sync        bool              // the nats-server syncs before it confirms
@@ -30,22 +30,22 @@ type Config struct {
 	GatewayArgs []string          // of gateway-sim, besides the usual
 }
 
-// Arena is ready for turns. Close it.
-type Arena struct {
-	Broker  *rig.Broker
-	Gateway *rig.Gateway
+// Harness is ready for rounds. Close it.
+type Harness struct {
+	Broker  *fixture.Broker
+	Gateway *fixture.Gateway
 	LeftOut []string // who could not take part, and why
 
-	cfg         Config
-	contestants []contestant
-	ids         *rig.IDs
-	closers     []func() error
-	profiling   sync.WaitGroup
+	cfg        Config
+	candidates []candidate
+	ids        *fixture.IDs
+	closers    []func() error
+	profiling  sync.WaitGroup
 }
 
 // Open builds the programs and starts the servers.
-func Open(ctx context.Context, cfg Config) (a *Arena, err error) {
-	a = &Arena{cfg: cfg, ids: rig.NewIDs(time.Now())}
+func Open(ctx context.Context, cfg Config) (a *Harness, err error) {
+	a = &Harness{cfg: cfg, ids: fixture.NewIDs(time.Now())}
 	if err := cfg.Validate(); err != nil {
 		return a, err
 	}
@@ -60,7 +60,7 @@ func Open(ctx context.Context, cfg Config) (a *Arena, err error) {
 	}
 	b := builder{root: cfg.Root, into: programs, compile: func(module, pkg, name string) (string, error) {
 		a.say("building %s", name)
-		return rig.Build(ctx, module, pkg, programs, name)
+		return fixture.Build(ctx, module, pkg, programs, name)
 	}}
 	worker, err := b.compile(cfg.Root, "./cmd/capture-worker", CaptureWorker)
 	if err != nil {
@@ -74,11 +74,11 @@ func Open(ctx context.Context, cfg Config) (a *Arena, err error) {
 		return a, err
 	}
 	a.say("starting the servers")
-	if a.Broker, err = rig.StartBroker(ctx, server, filepath.Join(cfg.Dir, "broker"), cfg.Sync); err != nil {
+	if a.Broker, err = fixture.StartBroker(ctx, server, filepath.Join(cfg.Dir, "broker"), cfg.Sync); err != nil {
 		return a, err
 	}
 	a.closers = append(a.closers, func() error { return a.Broker.Close() })
-	if a.Gateway, err = rig.StartGateway(ctx, worker, cfg.Dir, cfg.GatewayArgs...); err != nil {
+	if a.Gateway, err = fixture.StartGateway(ctx, worker, cfg.Dir, cfg.GatewayArgs...); err != nil {
 		return a, err
 	}
 	a.closers = append(a.closers, func() error { _, err := a.Gateway.Stop(); return err })
@@ -86,7 +86,7 @@ func Open(ctx context.Context, cfg Config) (a *Arena, err error) {
 }
 
 // Close ends what was started, the latest first.
-func (a *Arena) Close() error {
+func (a *Harness) Close() error {
 	var errs []error
 	for _, end := range slices.Backward(a.closers) {
 		errs = append(errs, end())
@@ -97,12 +97,12 @@ func (a *Arena) Close() error {
 
 // restartBroker puts a new nats-server, with an empty store, in the place of
 // the one that runs.
-func (a *Arena) restartBroker(ctx context.Context) error {
+func (a *Harness) restartBroker(ctx context.Context) error {
 	dir, err := os.MkdirTemp(a.cfg.Dir, "broker-")
 	if err != nil {
 		return err
 	}
-	fresh, err := rig.StartBroker(ctx, a.program("nats-server"), dir, a.cfg.Sync)
+	fresh, err := fixture.StartBroker(ctx, a.program("nats-server"), dir, a.cfg.Sync)
 	if err != nil {
 		return err
 	}
@@ -111,14 +111,14 @@ func (a *Arena) restartBroker(ctx context.Context) error {
 	return errors.Join(old.Close(), os.RemoveAll(old.Dir))
 }
 
-// gather builds the contestants. One that is asked for and cannot be had is
+// gather builds the candidates. One that is asked for and cannot be had is
 // left out: the others are still worth measuring. The references and
 // capture-worker must be there.
-func (a *Arena) gather(ctx context.Context, b builder) error {
+func (a *Harness) gather(ctx context.Context, b builder) error {
 	all := known(a.cfg.WorkerEnv)
-	everybody := slices.Contains(a.cfg.Contestants, "all")
+	everybody := slices.Contains(a.cfg.Candidates, "all")
 	for _, c := range all {
-		if !everybody && !slices.Contains(a.cfg.Contestants, c.name) {
+		if !everybody && !slices.Contains(a.cfg.Candidates, c.name) {
 			continue
 		}
 		if err := a.admit(ctx, c, b); err != nil {
@@ -131,34 +131,34 @@ func (a *Arena) gather(ctx context.Context, b builder) error {
 			return err
 		}
 	}
-	if len(a.contestants) == 0 {
-		return errors.New("no contestant is left")
+	if len(a.candidates) == 0 {
+		return errors.New("no candidate is left")
 	}
 	return nil
 }
 
-func (a *Arena) admit(ctx context.Context, c contestant, b builder) (err error) {
+func (a *Harness) admit(ctx context.Context, c candidate, b builder) (err error) {
 	if c.path, err = c.build(b); err != nil {
 		return err
 	}
 	if err := a.serve(ctx, c.server, b); err != nil {
 		return err
 	}
-	a.contestants = append(a.contestants, c)
+	a.candidates = append(a.candidates, c)
 	return nil
 }
 
 // Validate reports an unknown name.
 func (cfg Config) Validate() error {
-	for _, name := range cfg.Contestants {
+	for _, name := range cfg.Candidates {
 		if name != "all" && !slices.Contains(Names(), name) {
-			return fmt.Errorf("no contestant is named %q; there are all, %s", name, strings.Join(Names(), ", "))
+			return fmt.Errorf("no candidate is named %q; there are all, %s", name, strings.Join(Names(), ", "))
 		}
 	}
 	return nil
 }
 
-// Names returns the names of all contestants.
+// Names returns the names of all candidates.
 func Names() []string {
 	var names []string
 	for _, c := range known(nil) {
@@ -168,6 +168,6 @@ func Names() []string {
 }
 
 // program is the path of one that was built.
-func (a *Arena) program(name string) string { return filepath.Join(a.cfg.Dir, "programs", name) }
+func (a *Harness) program(name string) string { return filepath.Join(a.cfg.Dir, "programs", name) }
 
-func (a *Arena) say(format string, args ...any) { fmt.Fprintf(a.cfg.Log, format+"\n", args...) }
+func (a *Harness) say(format string, args ...any) { fmt.Fprintf(a.cfg.Log, format+"\n", args...) }

@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"context"
@@ -6,19 +6,19 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 	"github.com/capture-worker/capture-worker/bench/internal/result"
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
 	"github.com/capture-worker/capture-worker/bench/internal/stats"
 )
 
 const (
-	troubleLatency     = 20 * time.Millisecond
-	troubleConcurrency = 64
-	outageJobs         = 50_000
+	faultsLatency     = 20 * time.Millisecond
+	faultsConcurrency = 64
+	outageJobs        = 50_000
 	// Trades in doubt are asked about again after the settle time of 45
 	// seconds: only then is what they cost all there.
-	troubleRamp   = 15 * time.Second
-	troubleSteady = 60 * time.Second
+	faultsRamp   = 15 * time.Second
+	faultsSteady = 60 * time.Second
 	// outageFor is long enough for the worker to notice and to probe.
 	outageFor = 12 * time.Second
 )
@@ -32,26 +32,26 @@ var ambiguous = map[string]any{
 	"html502_before": .005, "html502_after": .005, "truncated_before": .005, "truncated_after": .005,
 }
 
-// trouble measures what a bad gateway does to the jobs that it treats well.
-func (a *Arena) trouble(ctx context.Context, o ScenarioOptions) ([]result.Table, error) {
+// faults measures what a bad gateway does to the jobs that it treats well.
+func (a *Harness) faults(ctx context.Context, o ScenarioOptions) ([]result.Table, error) {
 	calm, doubtful := map[int]float64{}, map[int]float64{}
 	outages := map[string][]recovery{}
 	kinds := []string{"reset", "502"}
-	for turn := range o.Turns {
+	for round := range o.Rounds {
 		var err error
-		if calm[turn], err = a.healthy(ctx, nil, o); err != nil {
+		if calm[round], err = a.healthy(ctx, nil, o); err != nil {
 			return nil, fmt.Errorf("calm: %w", err)
 		}
-		if doubtful[turn], err = a.healthy(ctx, ambiguous, o); err != nil {
+		if doubtful[round], err = a.healthy(ctx, ambiguous, o); err != nil {
 			return nil, fmt.Errorf("ambiguous answers: %w", err)
 		}
-		a.say("trouble turn %d: calm %.0f, ambiguous %.0f healthy jobs/s", turn+1, calm[turn], doubtful[turn])
+		a.say("faults round %d: calm %.0f, ambiguous %.0f healthy jobs/s", round+1, calm[round], doubtful[round])
 		for _, down := range kinds {
-			r, err := a.outage(ctx, down, calm[turn], o)
+			r, err := a.outage(ctx, down, calm[round], o)
 			if err != nil {
 				return nil, fmt.Errorf("outage (%s): %w", down, err)
 			}
-			a.say("trouble turn %d: outage %s: %+v", turn+1, down, r)
+			a.say("faults round %d: outage %s: %+v", round+1, down, r)
 			outages[down] = append(outages[down], r)
 		}
 	}
@@ -60,45 +60,45 @@ func (a *Arena) trouble(ctx context.Context, o ScenarioOptions) ([]result.Table,
 
 func doubtTable(calm, doubtful map[int]float64, o ScenarioOptions) result.Table {
 	return result.Table{
-		Title: fmt.Sprintf("One answer in twenty is ambiguous: gateway latency %s, %d calls in flight", troubleLatency, troubleConcurrency),
+		Title: fmt.Sprintf("One answer in twenty is ambiguous: gateway latency %s, %d calls in flight", faultsLatency, faultsConcurrency),
 		Head:  []string{"jobs/s, calm", "healthy jobs/s, in doubt", "ratio", "to the calm rate of as many jobs"},
 		Rows: [][]string{{stats.Of(values(calm)).Text("%.0f"), stats.Of(values(doubtful)).Text("%.0f"),
 			stats.Ratios(doubtful, calm).Text("%.2f"), stats.Ratios(doubtful, calm).Scaled(1 / healthyShare).Text("%.2f")}},
-		Notes: []string{fmt.Sprintf("Answers of -1000, resets, 502s and answers that break off, half of them with effect. Steady state: measured for %s after %s. Healthy are capture calls that met no fault, less as many as are made again for those that met one without effect; at most 0.95 of the calls can be, which the last column takes into account. Both count against the calls in flight, as do the queries about the trades in doubt.", scaled(troubleSteady, o), scaled(troubleRamp, o))},
+		Notes: []string{fmt.Sprintf("Answers of -1000, resets, 502s and answers that break off, half of them with effect. Steady state: measured for %s after %s. Healthy are capture calls that met no fault, less as many as are made again for those that met one without effect; at most 0.95 of the calls can be, which the last column takes into account. Both count against the calls in flight, as do the queries about the trades in doubt.", scaled(faultsSteady, o), scaled(faultsRamp, o))},
 	}
 }
 
 // healthy is the rate of jobs that meet no fault.
-func (a *Arena) healthy(ctx context.Context, faults map[string]any, o ScenarioOptions) (rate float64, err error) {
-	ramp, steady := scaled(troubleRamp, o), scaled(troubleSteady, o)
+func (a *Harness) healthy(ctx context.Context, faults map[string]any, o ScenarioOptions) (rate float64, err error) {
+	ramp, steady := scaled(faultsRamp, o), scaled(faultsSteady, o)
 	if faults == nil {
 		ramp, steady = min(ramp, 2*time.Second), min(steady, 8*time.Second)
 	}
-	knobs := map[string]any{"latency": troubleLatency.String()}
+	knobs := map[string]any{"latency": faultsLatency.String()}
 	for name, p := range faults {
 		knobs[name] = p
 	}
-	fastest := troubleConcurrency / troubleLatency.Seconds()
+	fastest := faultsConcurrency / faultsLatency.Seconds()
 	if err := a.filled(ctx, int(fastest*(ramp+steady+3*time.Second).Seconds()), knobs); err != nil {
 		return 0, err
 	}
-	workers, err := a.startWorkers(ctx, 1, troubleConcurrency)
+	workers, err := a.startWorkers(ctx, 1, faultsConcurrency)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, workers.stop()) }()
 	begin := time.Now()
-	history, err := a.history(ctx, workers[0], func(c rig.Counts) bool { return c.At.Sub(begin) > ramp+steady })
+	history, err := a.history(ctx, workers[0], func(c fixture.Counts) bool { return c.At.Sub(begin) > ramp+steady })
 	if err != nil {
 		return 0, err
 	}
-	var window []rig.Counts
+	var window []fixture.Counts
 	for _, c := range history {
 		if c.At.Sub(begin) > ramp {
 			window = append(window, c)
 		}
 	}
-	return stats.Rate(points(window, func(c rig.Counts) int64 {
+	return stats.Rate(points(window, func(c fixture.Counts) int64 {
 		return c.Captures - c.Faults - c.Faults/2
 	})), nil
 }
@@ -116,12 +116,12 @@ type recovery struct {
 }
 
 // outage has jobs wait for a gateway that is down, and ends it.
-func (a *Arena) outage(ctx context.Context, down string, normal float64, o ScenarioOptions) (r recovery, err error) {
+func (a *Harness) outage(ctx context.Context, down string, normal float64, o ScenarioOptions) (r recovery, err error) {
 	jobs := o.jobs(outageJobs)
-	if err := a.filled(ctx, jobs, map[string]any{"latency": troubleLatency.String(), "down": down}); err != nil {
+	if err := a.filled(ctx, jobs, map[string]any{"latency": faultsLatency.String(), "down": down}); err != nil {
 		return r, err
 	}
-	workers, err := a.startWorkers(ctx, 1, troubleConcurrency)
+	workers, err := a.startWorkers(ctx, 1, faultsConcurrency)
 	if err != nil {
 		return r, err
 	}
@@ -136,7 +136,7 @@ func (a *Arena) outage(ctx context.Context, down string, normal float64, o Scena
 	}
 	over := time.Now()
 	_, to := window(jobs)
-	history, err := a.history(ctx, workers[0], func(c rig.Counts) bool { return c.Effects >= to })
+	history, err := a.history(ctx, workers[0], func(c fixture.Counts) bool { return c.Effects >= to })
 	if err != nil {
 		return r, err
 	}
@@ -145,8 +145,8 @@ func (a *Arena) outage(ctx context.Context, down string, normal float64, o Scena
 
 // recovered reads the recovery out of what the simulator counted since the
 // outage was over.
-func recovered(history []rig.Counts, over time.Time, normal float64) (r recovery, err error) {
-	calls := points(history, func(c rig.Counts) int64 { return c.Captures + c.Queries + c.Others })
+func recovered(history []fixture.Counts, over time.Time, normal float64) (r recovery, err error) {
+	calls := points(history, func(c fixture.Counts) int64 { return c.Captures + c.Queries + c.Others })
 	first := 0
 	for first < len(calls) && calls[first].Count == 0 {
 		first++
@@ -169,7 +169,7 @@ func recovered(history []rig.Counts, over time.Time, normal float64) (r recovery
 
 func outageTable(kinds []string, outages map[string][]recovery, o ScenarioOptions) result.Table {
 	table := result.Table{
-		Title: fmt.Sprintf("After an outage of %s with %d jobs waiting: gateway latency %s, %d calls in flight", outageFor, o.jobs(outageJobs), troubleLatency, troubleConcurrency),
+		Title: fmt.Sprintf("After an outage of %s with %d jobs waiting: gateway latency %s, %d calls in flight", outageFor, o.jobs(outageJobs), faultsLatency, faultsConcurrency),
 		Head:  []string{"the gateway was", "drain rate to the calm rate", "calls in the first second to the steady rate", "calls in the busiest second of the first ten to the steady rate", "first call after, s"},
 	}
 	for _, kind := range kinds {

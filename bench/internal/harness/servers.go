@@ -1,4 +1,4 @@
-package arena
+package harness
 
 import (
 	"context"
@@ -12,16 +12,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/capture-worker/capture-worker/bench/internal/rig"
+	"github.com/capture-worker/capture-worker/bench/internal/fixture"
 )
 
-// server keeps the queue of contestants that do not take their jobs from NATS.
+// server keeps the queue of candidates that do not take their jobs from NATS.
 type server struct {
 	name    string
-	flag    string // that passes its address to contestants
-	start   func(ctx context.Context, b builder, dir string) (*rig.Process, string, error)
+	flag    string // that passes its address to candidates
+	start   func(ctx context.Context, b builder, dir string) (*fixture.Process, string, error)
 	version func() string
-	process *rig.Process
+	process *fixture.Process
 	address string
 }
 
@@ -62,12 +62,12 @@ func portsFree(first, n int) bool {
 // as JetStream is by default, which syncs later.
 func redis() *server {
 	version := func() string {
-		words := rig.FirstLine("redis-server", "--version") // Redis server v=7.0.15 sha=…
+		words := fixture.FirstLine("redis-server", "--version") // Redis server v=7.0.15 sha=…
 		_, version, _ := strings.Cut(words, "v=")
 		version, _, _ = strings.Cut(version, " ")
 		return version
 	}
-	return &server{name: "redis-server", flag: "-redis", version: version, start: func(ctx context.Context, _ builder, dir string) (*rig.Process, string, error) {
+	return &server{name: "redis-server", flag: "-redis", version: version, start: func(ctx context.Context, _ builder, dir string) (*fixture.Process, string, error) {
 		program, err := exec.LookPath("redis-server")
 		if err != nil {
 			return nil, "", errors.New("there is no redis-server on this machine (Debian: apt-get install redis-server)")
@@ -76,7 +76,7 @@ func redis() *server {
 		if err != nil {
 			return nil, "", err
 		}
-		p, err := rig.Start(rig.Command{Name: "redis-server", Path: program, Dir: dir, Args: []string{
+		p, err := fixture.Start(fixture.Command{Name: "redis-server", Path: program, Dir: dir, Args: []string{
 			"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"}})
 		return p, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
 	}}
@@ -85,7 +85,7 @@ func redis() *server {
 // temporal is the development server of the peers: all services in one process,
 // the store in memory.
 func temporal() *server {
-	return &server{name: "temporal-server", flag: "-temporal", start: func(ctx context.Context, b builder, dir string) (*rig.Process, string, error) {
+	return &server{name: "temporal-server", flag: "-temporal", start: func(ctx context.Context, b builder, dir string) (*fixture.Process, string, error) {
 		program, err := b.compile(filepath.Join(b.root, "bench", "peers", "temporal", "server"), ".", "temporal-server")
 		if err != nil {
 			return nil, "", err
@@ -96,11 +96,11 @@ func temporal() *server {
 			return nil, "", err
 		}
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		p, err := rig.Start(rig.Command{Name: "temporal-server", Path: program, Dir: dir, Args: []string{"-listen", address}})
+		p, err := fixture.Start(fixture.Command{Name: "temporal-server", Path: program, Dir: dir, Args: []string{"-listen", address}})
 		if err != nil {
 			return nil, "", err
 		}
-		err = rig.Until(ctx, serverBound, "the Temporal server", func() (bool, error) {
+		err = fixture.Until(ctx, serverBound, "the Temporal server", func() (bool, error) {
 			text, err := os.ReadFile(p.Output)
 			return strings.Contains(string(text), "listening on"), errors.Join(err, p.Alive())
 		})
@@ -112,8 +112,8 @@ func temporal() *server {
 	}}
 }
 
-// serve starts the contestant's server, once for all who share it.
-func (a *Arena) serve(ctx context.Context, s *server, b builder) error {
+// serve starts the candidate's server, once for all who share it.
+func (a *Harness) serve(ctx context.Context, s *server, b builder) error {
 	if s == nil || s.process != nil {
 		return nil
 	}
@@ -122,7 +122,7 @@ func (a *Arena) serve(ctx context.Context, s *server, b builder) error {
 		return err
 	}
 	a.closers = append(a.closers, func() error { _, err := p.Stop(); return err })
-	err = rig.Until(ctx, serverBound, s.name+" to listen", func() (bool, error) {
+	err = fixture.Until(ctx, serverBound, s.name+" to listen", func() (bool, error) {
 		conn, err := net.DialTimeout("tcp", address, time.Second)
 		if err != nil {
 			return false, p.Alive()
