@@ -194,7 +194,7 @@ func (r *republishing) prepare(ctx context.Context, i int) (reply, error) {
 	seq := r.seqs[i]
 	done := r.done[seq]
 	if what := resolved(done); what != "" && !r.again {
-		return reply{}, fmt.Errorf("letter %d was %s; add --again to publish its job anyway", seq, what)
+		return reply{}, fmt.Errorf("dead letter %d was %s; add --again to publish its job anyway", seq, what)
 	}
 	l, err := r.dlq.store.Get(ctx, seq)
 	if err != nil {
@@ -216,7 +216,7 @@ func (r *republishing) prepare(ctx context.Context, i int) (reply, error) {
 		advice = "correct the file; if the headers are what is wrong, leave them out with --bare"
 	}
 	if rep.job, err = r.dlq.dec.Decode(rep.header, rep.body); err != nil {
-		return reply{}, fmt.Errorf("letter %d: the job is malformed: %s; %s", seq, printable.Line(jobfile.Reason(err)), advice)
+		return reply{}, fmt.Errorf("dead letter %d: the job is malformed: %s; %s", seq, printable.Line(jobfile.Reason(err)), advice)
 	}
 	rep.to, err = r.target(ctx, l.Subject)
 	return rep, err
@@ -251,7 +251,7 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 	msg, id := r.message(rep)
 	ack, err := r.dlq.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(rep.to.stream))
 	if deadletter.TooLarge(err) {
-		return fmt.Errorf("letter %d, trade %s: the job is too large with what is added to its headers: leave its own out with --bare: %w", rep.letter.Seq, rep.job.TradeID, err)
+		return fmt.Errorf("dead letter %d, trade %s: the job is too large with what is added to its headers: leave its own out with --bare: %w", rep.letter.Seq, rep.job.TradeID, err)
 	}
 	if err != nil {
 		return fmt.Errorf("dead letter %d, trade %s: the stream did not confirm the job: %w", rep.letter.Seq, rep.job.TradeID, err)
