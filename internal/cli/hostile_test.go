@@ -95,10 +95,12 @@ func printHostile(t *testing.T, texts []string) {
 		h.run("show", fmt.Sprintf("P-%d", i), "-o", "json")
 		h.run("parked show", fmt.Sprintf("P-%d", i))
 		h.run("parked dismiss", fmt.Sprintf("F-%d", i), "--reason", "why")
+		h.run("withdraw", fmt.Sprintf("P-%d", i), "--reason", "why")
 		if !strings.Contains(text, "\x00") { // no program can be given it
 			h.run("show", "--order", text)
 			h.run("dlq list", "--order", text, "--trade", text, "--reason", text)
 			h.run("lane pause", text)
+			h.run("withdraw", "--order", text, "--reason", "why")
 			h.run("resume", "--code", text, "--for", "1h")
 			h.run("publish", "--subject", text, h.csv)
 		}
