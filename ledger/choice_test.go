@@ -100,7 +100,8 @@ func forAWhile() func() bool {
 	return func() bool { return time.Now().After(end) }
 }
 
-// TestBatchesAreChosenByMeasurement: unless something else is configured.
+// TestBatchesAreChosenByMeasurement checks that batches are chosen by measurement
+// if no mode is configured.
 func TestBatchesAreChosenByMeasurement(t *testing.T) {
 	t.Parallel()
 	t.Run("server syncs every message", func(t *testing.T) {

@@ -36,9 +36,9 @@ func (w *winners) count() int {
 	return len(w.confirmed)
 }
 
-// TestLeaderChanges: writers contend for one trade while the leader of the
-// replicated stream changes. Every stored event was confirmed to its writer, and
-// every confirmed event is stored.
+// TestLeaderChanges checks an append by several writers to one trade while the
+// leader of the replicated stream changes. Every stored event was confirmed to its
+// writer, and every confirmed event is stored.
 func TestLeaderChanges(t *testing.T) {
 	bothWays(t, newLeaders)
 }
@@ -82,8 +82,8 @@ func newLeaders(t *testing.T, open opener) {
 	}
 }
 
-// TestLoadLatestDoesNotLag: LoadLatest returns all earlier appends, whatever server
-// the client is connected to and whatever replica replies.
+// TestLoadLatestDoesNotLag checks that LoadLatest returns all earlier appends,
+// whatever server the client is connected to and whatever replica replies.
 func TestLoadLatestDoesNotLag(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)

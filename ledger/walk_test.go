@@ -10,8 +10,8 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// TestTradesWith: both implementations yield each trade once, in the order of its
-// first event of the type.
+// TestTradesWith checks that both implementations yield each trade once, in the
+// order of its first event of the type.
 func TestTradesWith(t *testing.T) {
 	js := connect(t, server(t).URL())
 	ensure(t, js, ledger.StreamConfig{})
@@ -79,8 +79,8 @@ func TestMessagesYieldsARangeAsItIsStored(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m.Sequence != next || string(m.Data) != strconv.FormatUint(next, 10) {
-				t.Fatalf("%v: sequence %d with %q, want %d", span, m.Sequence, m.Data, next)
+			if m.Sequence != next || string(m.Data) != strconv.FormatUint(next, 10) || len(m.Header) != 0 {
+				t.Fatalf("%v: sequence %d with %q and %v, want %d", span, m.Sequence, m.Data, m.Header, next)
 			}
 			next++
 		}

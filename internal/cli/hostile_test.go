@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -155,7 +156,7 @@ func newHostile(t *testing.T, texts []string) *hostile {
 	if h.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ledger.EnsureStream(t.Context(), h.js, ledger.StreamConfig{}); err != nil {
+	if err := service.CreateStreams(t.Context(), config.Defaults(), h.js, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	streams, mapping := service.Streams(config.Defaults()), capture.Mapping{}

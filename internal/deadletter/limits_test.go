@@ -120,8 +120,8 @@ func TestDeadLettersAtTheLimits(t *testing.T) {
 	}
 }
 
-// If the broker refuses even half of the job as a message, the job stays in its
-// stream, and the error says what to do.
+// If the broker takes no message of half the job's size, nothing is stored, and the
+// error says what to do.
 func TestJobThatIsTooLargeInEachForm(t *testing.T) {
 	s := newStore(t)
 	if _, err := s.JS.UpdateStream(t.Context(), jetstream.StreamConfig{Name: s.Stream, Subjects: []string{deadletter.SubjectPrefix + ">"}, MaxMsgSize: 2000}); err != nil {

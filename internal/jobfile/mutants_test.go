@@ -17,9 +17,10 @@ import (
 // mutants is how many variants of each kind are tried.
 const mutants = 200
 
-// TestMutatedEventsBecomeTheRightJobOrARefusal: of every variant of a
-// platform's event there is one row: the job that the event means, or a refusal
-// with words. None vanishes, and none captures another sum.
+// TestMutatedEventsBecomeTheRightJobOrARefusal checks that every variant of a
+// platform's event gives one row: the job that the event means, or a refusal the
+// job that the event means, or a refusal with words. None vanishes, and none
+// captures another sum.
 func TestMutatedEventsBecomeTheRightJobOrARefusal(t *testing.T) {
 	t.Parallel()
 	for name, p := range platforms {
@@ -143,8 +144,8 @@ func mutateMember(v map[string]any, name string, dice *rand.Rand) {
 	}
 }
 
-// TestNoLineOfAMutatedSheetVanishes: every line of a table that is not empty is
-// part of a row, or reading ends with an error that says where.
+// TestNoLineOfAMutatedSheetVanishes checks that every non-empty line of a table is
+// part of a row, or that reading ends with an error that names the place.
 func TestNoLineOfAMutatedSheetVanishes(t *testing.T) {
 	t.Parallel()
 	const head = "trade_id,amount,currency,order_id,note\n"

@@ -81,7 +81,8 @@ func (b brokenReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestReadErrorIsNotTheEnd: half a file is not a file.
+// TestReadErrorIsNotTheEnd checks that a read error in the middle of a file is an
+// error.
 func TestReadErrorIsNotTheEnd(t *testing.T) {
 	for format, text := range map[string]string{
 		FormatCSV:    header + "t-1,1.00,EUR,\n",

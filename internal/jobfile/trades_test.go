@@ -51,8 +51,9 @@ func passes(t *testing.T, known *Trades, text string) (sent, listed []string, fo
 	return sent, listed, found
 }
 
-// TestDoubtedTrades: of two rows that ask for different amounts of one trade,
-// neither is sent, whichever comes first. Equal rows are no matter.
+// TestDoubtedTrades checks that neither of two rows with different amounts for one
+// trade is sent, in any order, and that equal rows are sent. Equal rows are no
+// matter.
 func TestDoubtedTrades(t *testing.T) {
 	t.Parallel()
 	text := header + "t-1,1.00,EUR,\nt-2,1.00,EUR,\nt-1,1,EUR,\nt-1,2.00,EUR,\nt-2,1.00,EUR,\nt-1,1.00,EUR,\nt-3,x,EUR,\n"
@@ -68,8 +69,8 @@ func TestDoubtedTrades(t *testing.T) {
 	}
 }
 
-// TestDoubtsAreFoundInManyPasses: with room for few trades the same rows are
-// sent, listed and counted as with room for all.
+// TestDoubtsAreFoundInManyPasses checks that with memory for few trades the same
+// rows are sent, listed and counted as with memory for all.
 func TestDoubtsAreFoundInManyPasses(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
@@ -100,7 +101,8 @@ func TestDoubtsAreFoundInManyPasses(t *testing.T) {
 	}
 }
 
-// TestAFileOfDoubtsIsNotRead: its memory would grow with it.
+// TestAFileOfDoubtsIsNotRead checks that too many doubted trades are an error,
+// because the memory would grow with them.
 func TestAFileOfDoubtsIsNotRead(t *testing.T) {
 	t.Parallel()
 	in := func(yield func(Row, error) bool) {

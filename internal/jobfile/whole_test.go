@@ -11,9 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// assertWhole: reading a file again and again, what it holds is the jobs that
-// would be sent and the refusals that are named, and nothing else. It returns the
-// rows that were read.
+// assertWhole checks that repeated reads of a file give exactly the jobs to send
+// and the named refusals. It returns the rows that were read.
 func assertWhole(t *testing.T, text []byte, o Options) int {
 	t.Helper()
 	o.Note = nil
@@ -55,9 +54,8 @@ func assertWhole(t *testing.T, text []byte, o Options) int {
 	return found.Read
 }
 
-// assertEveryLine: each line of a file of text with something on it is part of a
-// row, but for the header of a table and the signs between the elements of an
-// array.
+// assertEveryLine checks that each non-empty line of a text file is part of a row,
+// except the header of a table and the delimiters between elements of an array.
 func assertEveryLine(t *testing.T, text []byte, o Options) {
 	t.Helper()
 	if !utf8.Valid(text) || bytes.ContainsRune(text, 0) || o.Encoding != "" {
@@ -93,7 +91,7 @@ func assertEveryLine(t *testing.T, text []byte, o Options) {
 	}
 }
 
-// TestEveryCorpusIsReadWhole: nothing of a file vanishes.
+// TestEveryCorpusIsReadWhole checks that no part of a file is lost.
 func TestEveryCorpusIsReadWhole(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/sheets/*.[ct][sx][vt]")

@@ -12,8 +12,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 )
 
-// The mapping of a worker is in its consumer, for commands without that
-// configuration; a consumer that the user created is not altered.
+// The mapping of a worker can be read from its consumer without the configuration. A
+// consumer that the user created stays as it is.
 func TestMappingIsNotedInTheConsumer(t *testing.T) {
 	b := newBroker(t)
 	noted := func() (capture.Mapping, error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// Acceptance: a real Prometheus scrapes real workers. Each alert fires during its
+// TestEveryAlertFiresAndStops is an acceptance test: a real Prometheus scrapes real workers. Each alert fires during its
 // fault and stops after it. Each fault has a world of its own, so that all can run
 // at the same time.
 func TestEveryAlertFiresAndStops(t *testing.T) {

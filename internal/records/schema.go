@@ -18,6 +18,9 @@ var schemaOne string
 //go:embed schema_2.sql
 var schemaTwo string
 
+//go:embed schema_3.sql
+var schemaThree string
+
 // versions keeps which migrations a database has had.
 const versions = "records_version"
 
@@ -30,7 +33,7 @@ func (s *Store) migrations() []*goose.Migration {
 			return err
 		}}, nil)
 	}
-	return []*goose.Migration{step(1, schemaOne), step(2, schemaTwo)}
+	return []*goose.Migration{step(1, schemaOne), step(2, schemaTwo), step(3, schemaThree)}
 }
 
 func (s *Store) migrator(db *sql.DB) (*goose.Provider, error) {

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-
-	"github.com/capture-worker/capture-worker/capture"
 )
 
 // The patterns use only what ECMAScript, Go, Python and PCRE read alike: no \p, no \d
@@ -24,12 +22,12 @@ const (
 	zonePattern  = `([01][0-9]|2[0-3]):[0-5][0-9]`
 	// eventTimePattern is the form of the times that this program writes.
 	eventTimePattern = `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`
-	// urlPattern: https, or http to this machine; a host without user and password; a
-	// numeric port.
+	// urlPattern matches https URLs, or http to this machine, with a host without
+	// user and password and a numeric port.
 	urlPattern = `^([Hh][Tt][Tt][Pp][Ss]://([^/?#@:\[][^/?#@:]*|\[[^\]/?#@]*\])` +
 		`|[Hh][Tt][Tt][Pp]://([Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]|127(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]))(:[0-9]*)?([/?#].*)?$`
-	// parameterPattern: &name= of a parameter of the gateway's call, which the signature
-	// cannot distinguish from that parameter.
+	// parameterPattern matches &name= of a parameter of the gateway's call, which
+	// the signature cannot distinguish from that parameter.
 	parameterPattern = `&(amount|currency|description|method|notify_url|request_id|time|trade_id|user)=`
 	asciiPattern     = `^[!-~]*$`
 	wordPattern      = `^[A-Za-z0-9_-]{1,64}$`
@@ -78,11 +76,11 @@ func literal(r rune) string {
 	return string(r)
 }
 
-// anyCasePattern matches the names of a job's members in any letter case, which some JSON
-// parsers treat as equal.
-func anyCasePattern() string {
+// anyCasePattern matches the names of members in any letter case, which some JSON parsers
+// treat as equal.
+func anyCasePattern(members []string) string {
 	var names []string
-	for _, name := range capture.JobFields() {
+	for _, name := range members {
 		var b strings.Builder
 		for _, r := range name {
 			b.WriteString(folds(r))

@@ -22,10 +22,10 @@ import (
 const MaxQueue = 4 * maxBatch
 
 var (
-	// errSendSingly: the batch was not stored; each of its events is to be sent
-	// by itself.
+	// errSendSingly means that the batch was not stored; each of its events is to
+	// be sent by itself.
 	errSendSingly = errors.New("to be sent singly")
-	// errNotSent: the append was cancelled before anything was sent.
+	// errNotSent means that the append was cancelled before anything was sent.
 	errNotSent = errors.New("not sent")
 )
 
