@@ -32,6 +32,7 @@ type Config struct {
 	Publish     Publish
 	Approval    Approval
 	Records     Records
+	Archive     Archive
 	Tracing     Tracing
 	Log         Log
 
@@ -178,6 +179,11 @@ type Records struct {
 	DSNFile  string         `key:"records.dsn_file" doc:"path of a file that holds records.dsn"`
 	Consumer string         `key:"records.consumer" default:"capture-records" doc:"durable consumers by which the records read the ledger and the dead letters; another name for each database"`
 	Listen   string         `key:"records.listen" kind:"listen" default:"127.0.0.1:9465" doc:"address of metrics and health of the records command; empty or off: none; port 0: a free one"`
+}
+
+// Archive is where the ledger's events are kept beyond its age.
+type Archive struct {
+	To string `key:"archive.to" doc:"where closed days of the ledger are archived: a folder, s3://BUCKET/PREFIX?endpoint=URL&region=NAME or nats-object://BUCKET; export and acts list read it too"`
 }
 
 // RecordsOff, as records.dsn, means that no records are kept.

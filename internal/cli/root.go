@@ -97,6 +97,7 @@ and found differences, bad rows or refused trades.`,
 		newRecordsCmd(a),
 		newExportCmd(a),
 		newActsCmd(a),
+		newArchiveCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)

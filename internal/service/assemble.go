@@ -85,6 +85,8 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	gaugeIntake(s.metrics, limiter, s.behind)
 	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, cases.Follow(), log)
 	s.gauges.register(s.metrics)
+	s.archive = &archiveGauge{js: s.js, control: ready.control, stream: c.Ledger.Stream}
+	s.archive.register(s.metrics)
 	s.keys = newKeyring(c.Gateway, s.client, log)
 	s.certificates = newCertificates(c.Gateway, s.client, log)
 	s.notices, err = notificationConfig(c, recorder, calls.Query, limiter, s.keys, log)

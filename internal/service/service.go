@@ -75,6 +75,7 @@ type Service struct {
 	consumers    []jetstream.Consumer
 	metrics      *metrics.Metrics
 	gauges       *backlogGauges
+	archive      *archiveGauge
 	notices      notify.Config
 	notified     notify.Source // trades with notifications in the ledger
 	behind       *controls.LedgerGuard
