@@ -20,19 +20,22 @@ import (
 // Config is the whole configuration. Load reads one; Defaults returns one with the
 // defaults. Validate checks it.
 type Config struct {
-	NATS      NATS
-	Jobs      Jobs
-	Ledger    Ledger
-	Gateway   Gateway
-	Worker    Worker
-	Reconcile Reconcile
-	Notify    Notify
-	Admin     Admin
-	Publish   Publish
-	Approval  Approval
-	Records   Records
-	Tracing   Tracing
-	Log       Log
+	NATS        NATS
+	Jobs        Jobs
+	Withdrawals Withdrawals
+	Ledger      Ledger
+	Gateway     Gateway
+	Worker      Worker
+	Reconcile   Reconcile
+	Notify      Notify
+	Admin       Admin
+	Publish     Publish
+	Approval    Approval
+	Records     Records
+	Archive     Archive
+	Console     Console
+	Tracing     Tracing
+	Log         Log
 
 	// origins holds where each value came from, by key.
 	origins map[string]Origin
@@ -71,6 +74,14 @@ type Jobs struct {
 	ActsStream string                   `key:"jobs.acts_stream" default:"CAPTURE_ACTS" doc:"stream of the record of operators' acts, subjects capture.acts.<act>"`
 	Fields     map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
 	Match      []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked without processing"`
+}
+
+// Withdrawals is where withdrawals come from and how they are decoded.
+type Withdrawals struct {
+	Stream   string                   `key:"withdrawals.stream" default:"CAPTURE_WITHDRAWALS" doc:"stream of the withdrawals; created when missing, never altered"`
+	Subjects []string                 `key:"withdrawals.subjects" default:"capture.withdrawals.>" doc:"subjects of the withdrawals in that stream"`
+	Fields   map[string]capture.Field `key:"withdrawals.fields" doc:"where foreign events carry trade_id, order_id, reason and by of a withdrawal, as field=path; none: trade_id and order_id as jobs.fields maps them"`
+	Match    []capture.Match          `key:"withdrawals.match" doc:"which events are withdrawals, as path=value; all must match, others are acked without processing"`
 }
 
 // Publish configures when the publish command asks for confirmation.
@@ -171,10 +182,47 @@ type Records struct {
 	Listen   string         `key:"records.listen" kind:"listen" default:"127.0.0.1:9465" doc:"address of metrics and health of the records command; empty or off: none; port 0: a free one"`
 }
 
+// Archive is where the ledger's events are kept beyond its age.
+type Archive struct {
+	To string `key:"archive.to" doc:"where closed days of the ledger are archived: a folder, s3://BUCKET/PREFIX?endpoint=URL&region=NAME or nats-object://BUCKET; export and acts list read it too"`
+}
+
 // RecordsOff, as records.dsn, means that no records are kept.
 const RecordsOff = "off"
 
 // Tracing configures the export of OpenTelemetry spans.
+// Console is the web console.
+type Console struct {
+	Listen         string        `key:"console.listen" kind:"listen" default:"127.0.0.1:9466" doc:"address of the console; empty or off: none; port 0: a free one"`
+	URL            string        `key:"console.url" kind:"url" doc:"address at which browsers reach the console, such as https://capture.shop.example; none: that of the listener"`
+	TLSCert        string        `key:"console.tls_cert" doc:"path of the console's certificate (PEM)"`
+	TLSKey         string        `key:"console.tls_key" doc:"path of the key of the console's certificate (PEM)"`
+	ReadOnly       bool          `key:"console.read_only" default:"false" doc:"turn all acts off, whatever the roles"`
+	Users          string        `key:"console.users" doc:"path of a file of users and bcrypt hashes, one name:hash a line, as htpasswd -B writes it"`
+	Tokens         string        `key:"console.tokens" doc:"path of a file of API tokens, one name:hash a line; the hash is the SHA-256 of the token in hex"`
+	TrustedProxies []string      `key:"console.trusted_proxies" doc:"networks of the proxies whose console.identity_header is trusted"`
+	IdentityHeader string        `key:"console.identity_header" doc:"header in which console.trusted_proxies name the user they have authenticated, such as X-Forwarded-User"`
+	GroupsHeader   string        `key:"console.groups_header" doc:"header in which they name the user's groups, separated by commas"`
+	Viewers        []string      `key:"console.viewers" doc:"who may read: names of users, or group:NAME; none: every authenticated user"`
+	Operators      []string      `key:"console.operators" doc:"who may also act: names of users, or group:NAME"`
+	Approvers      []string      `key:"console.approvers" doc:"who may also do what needs an approver: names of users, or group:NAME"`
+	Session        time.Duration `key:"console.session" default:"10h" doc:"how long a login lasts"`
+	SessionIdle    time.Duration `key:"console.session_idle" default:"1h" doc:"how long it lasts without a request"`
+	OIDC           ConsoleOIDC   `key:"console.oidc"`
+}
+
+// ConsoleOIDC is the OpenID Connect provider of the console's logins.
+type ConsoleOIDC struct {
+	Issuer           string         `key:"console.oidc.issuer" kind:"url" doc:"address of the OpenID Connect provider; none: no login with it. The redirect address to register there is console.url with /oidc/callback"`
+	ClientID         string         `key:"console.oidc.client_id" doc:"client id of the console there"`
+	ClientSecret     gateway.Secret `key:"console.oidc.client_secret" doc:"secret of the client; none for a public client"`
+	ClientSecretFile string         `key:"console.oidc.client_secret_file" doc:"path of a file that holds console.oidc.client_secret"`
+	Scopes           []string       `key:"console.oidc.scopes" default:"email,profile" doc:"scopes to ask for beside openid"`
+	NameClaim        string         `key:"console.oidc.name_claim" default:"email" doc:"claim of the ID token that names the user; an email must be verified"`
+	GroupsClaim      string         `key:"console.oidc.groups_claim" default:"groups" doc:"claim that lists the user's groups"`
+}
+
+// Tracing is where OpenTelemetry spans are sent.
 type Tracing struct {
 	Endpoint string  `key:"tracing.endpoint" kind:"url" doc:"where spans are sent, OTLP over HTTP: http://collector:4318; empty: none are made"`
 	Sample   float64 `key:"tracing.sample" default:"1" doc:"share of the traces that start here and are kept, 0 to 1; a trace of the publisher keeps its decision"`

@@ -57,7 +57,7 @@ func (d *dlqCmd) dismiss(ctx context.Context, cmd *cobra.Command, chosen *select
 	if err != nil {
 		return err
 	}
-	seqs, err := chosen.choose(ctx, d, out)
+	seqs, err := chosen.choose(ctx, d, cmd)
 	if err != nil || len(seqs) == 0 {
 		return err
 	}

@@ -80,7 +80,7 @@ func (d *dlqCmd) list(ctx context.Context, f letterFilter, list letterList, log 
 			return err
 		}
 	}
-	if err := list.end(next, pending); err != nil {
+	if err := list.end(pending); err != nil {
 		return err
 	}
 	if next > 0 {
@@ -92,9 +92,8 @@ func (d *dlqCmd) list(ctx context.Context, f letterFilter, list letterList, log 
 // letterList writes dead letters as they are read.
 type letterList struct {
 	add func(history.DeadLetter) error
-	// end takes the sequence after which there are more, or 0, and how many are
-	// pending whatever the filter.
-	end func(next uint64, pending int) error
+	// end takes how many are pending whatever the filter, if none was listed.
+	end func(pending int) error
 }
 
 func newLetterList(w io.Writer, output string) letterList {
@@ -103,7 +102,7 @@ func newLetterList(w io.Writer, output string) letterList {
 		return letterCSV(w)
 	case "json":
 		enc := jsonLines(w)
-		return letterList{add: func(l history.DeadLetter) error { return enc.Encode(l) }, end: func(uint64, int) error { return nil }}
+		return letterList{add: func(l history.DeadLetter) error { return enc.Encode(l) }, end: func(int) error { return nil }}
 	}
 	return letterTable(w)
 }
@@ -125,7 +124,7 @@ func letterTable(w io.Writer) letterList {
 				orDash(l.Trade), orDash(l.Order), amountOrDash(sum), doneText(l), l.Detail))
 			return err
 		},
-		end: func(next uint64, pending int) error {
+		end: func(pending int) error {
 			switch {
 			case n == 0 && pending > 0:
 				fmt.Fprintf(t, "no dead letter matches the filter (pending: %d)\n", pending)
@@ -167,6 +166,6 @@ func letterCSV(w io.Writer) letterList {
 			return out.Write(safeCells(strconv.FormatUint(l.Seq, 10), l.Time.Format(time.RFC3339), l.Reason, l.Trade, l.Order,
 				l.Amount, l.Currency, l.Subject, l.Detail, sent, sender, closed, closer))
 		},
-		end: func(uint64, int) error { out.Flush(); return out.Error() },
+		end: func(int) error { out.Flush(); return out.Error() },
 	}
 }

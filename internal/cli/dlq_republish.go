@@ -127,7 +127,7 @@ func (r *republishing) run(ctx context.Context) (err error) {
 	if r.done, err = r.dlq.store.Resolutions(ctx); err != nil {
 		return err
 	}
-	if r.seqs, err = r.chosen.choose(ctx, r.dlq, r.out); err != nil || len(r.seqs) == 0 {
+	if r.seqs, err = r.chosen.choose(ctx, r.dlq, r.cmd); err != nil || len(r.seqs) == 0 {
 		return err
 	}
 	if r.fixed != "" {
@@ -200,6 +200,9 @@ func (r *republishing) prepare(ctx context.Context, i int) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if r.dlq.withdrawal(l) {
+		return reply{}, fmt.Errorf("dead letter %d is a withdrawal, not a job: withdraw again with `capture-worker withdraw`, then dismiss it", seq)
+	}
 	rep := reply{letter: l, header: l.Header, body: l.Body}
 	if done.Republished != nil {
 		rep.after = done.Republished.Seq
@@ -248,19 +251,7 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, rowTimeout)
 	defer cancel()
-	msg := nats.NewMsg(rep.to.subject)
-	msg.Data = rep.body
-	for name, values := range rep.header {
-		msg.Header[name] = values
-	}
-	msg.Header.Set(deadletter.HeaderDLQStream, r.dlq.store.Stream)
-	msg.Header.Set(deadletter.HeaderDLQSequence, strconv.FormatUint(rep.letter.Seq, 10))
-	msg.Header.Set(deadletter.HeaderPublishedBy, r.by)
-	sum := sha256.Sum256(rep.body)
-	id := fmt.Sprintf("%s-%d-%s", r.dlq.store.Stream, rep.letter.Seq, hex.EncodeToString(sum[:8]))
-	if rep.after > 0 { // otherwise the stream would treat it as a duplicate of the earlier one
-		id += fmt.Sprintf("-after-%d", rep.after)
-	}
+	msg, id := r.message(rep)
 	ack, err := r.dlq.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(rep.to.stream))
 	if deadletter.TooLarge(err) {
 		return fmt.Errorf("dead letter %d, trade %s: the job is too large with what is added to its headers: leave its own out with --bare: %w", rep.letter.Seq, rep.job.TradeID, err)
@@ -286,4 +277,23 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 			rep.letter.Seq, rep.job.TradeID, rep.job.TradeID)
 	}
 	return nil
+}
+
+// message returns what is published, and the id by which the stream recognises a
+// repeat.
+func (r *republishing) message(rep reply) (msg *nats.Msg, id string) {
+	msg = nats.NewMsg(rep.to.subject)
+	msg.Data = rep.body
+	for name, values := range rep.header {
+		msg.Header[name] = values
+	}
+	msg.Header.Set(deadletter.HeaderDLQStream, r.dlq.store.Stream)
+	msg.Header.Set(deadletter.HeaderDLQSequence, strconv.FormatUint(rep.letter.Seq, 10))
+	msg.Header.Set(deadletter.HeaderPublishedBy, r.by)
+	sum := sha256.Sum256(rep.body)
+	id = fmt.Sprintf("%s-%d-%s", r.dlq.store.Stream, rep.letter.Seq, hex.EncodeToString(sum[:8]))
+	if rep.after > 0 { // otherwise the stream would treat it as a duplicate of the earlier one
+		id += fmt.Sprintf("-after-%d", rep.after)
+	}
+	return msg, id
 }

@@ -43,14 +43,14 @@ type publishing struct {
 
 const publishLong = `Sends jobs from a file, or from standard input for "-".
 
-A CSV file has a header with the names of the columns: trade_id, amount and
-currency are required; order_id, description, authorized_at, authorized_amount,
-capture_before and notify_url are optional. Use --columns for other names. The
-file may have any line ends, comma, semicolon or tab as the delimiter, a decimal
-comma (--decimal comma), and be in UTF-16 or another --encoding. A JSON file has
-one job per line, an array, or jobs over several lines. Files compressed with
-gzip or zstd are decompressed. With jobs.fields or jobs.match JSON is read as
-the workers read it, and a row of CSV is published as an event of that shape.
+CSV has a header that names the columns; trade_id, amount and currency must be
+there, order_id, description, authorized_at, authorized_amount, capture_before,
+notify_url and capture_id may be; columns of other names are read with --columns. It is
+read as spreadsheets write it: any ends of lines, ; or tab between, a decimal
+comma (--decimal comma), UTF-16 or another --encoding. JSON is one job on each
+line, an array, or printed over several lines. Files packed with gzip or zstd
+are unpacked. With jobs.fields or jobs.match JSON is read as the workers read
+it, and a row of CSV is published as an event of that shape.
 
 All rows are checked before the first is sent. Bad rows are listed with their
 lines; if there is one, nothing is sent without --skip-bad. The sums are

@@ -19,11 +19,15 @@ const eventTime = "2006-01-02 15:04:05.000"
 func (t Trade) WriteText(w io.Writer) error {
 	s := capture.Fold(t.Events)
 	fmt.Fprintf(w, "trade  %s\n", printable.Line(t.TradeID))
-	if orders := Orders(t.Events); len(orders) > 0 {
+	if orders := capture.Orders(t.Events); len(orders) > 0 {
 		fmt.Fprintf(w, "order  %s\n", printable.Line(strings.Join(orders, ", ")))
 	}
 	if s.Job.TradeID != "" {
-		fmt.Fprintf(w, "asked  %s\n", s.Job.Amount)
+		asked := s.Job.Amount.String()
+		if s.Job.CaptureID != "" {
+			asked += ", capture_id " + s.Job.CaptureID
+		}
+		fmt.Fprintf(w, "asked  %s\n", asked)
 	}
 	h := Summarize(t.Events, s, time.Now(), t.policy)
 	for _, line := range []struct{ name, text string }{{"state", h.State}, {"why", h.Why}, {"next", h.Next}} {
@@ -51,14 +55,10 @@ func (t Trade) writeEvents(w io.Writer) error {
 	if t.Earlier > 0 {
 		fmt.Fprintf(table, "…\t%d earlier events\t\t\t\n", t.Earlier)
 	}
-	var then capture.State
-	for i, e := range t.Events {
-		then.Add(&e)
-		if i < t.Earlier {
-			continue
+	for i, l := range t.Lines() {
+		if e := l.Event; i >= t.Earlier {
+			fmt.Fprint(table, printable.Row(e.Time.UTC().Format(eventTime), e.Type, l.What, e.Rule, l.By))
 		}
-		fmt.Fprint(table, printable.Row(e.Time.UTC().Format(eventTime), e.Type,
-			describe(withFacts(e, t.Events), nextQuery(then, e, t.policy)), e.Rule, writer(e)))
 	}
 	return table.Flush()
 }
@@ -110,6 +110,9 @@ func ownParts(e capture.Event) (parts []string) {
 		add("call %d announced, request_id %s", e.Call, e.RequestID)
 		if e.Job != nil {
 			add("for %s", e.Job.Amount)
+			if e.Job.CaptureID != "" {
+				add("capture_id %s", e.Job.CaptureID)
+			}
 			if e.Job.Cleaned != "" {
 				add("cleaned %s", strings.ReplaceAll(e.Job.Cleaned, ",", " and "))
 			}
@@ -124,6 +127,9 @@ func ownParts(e capture.Event) (parts []string) {
 		}
 		if sum := e.Sum(); !sum.IsZero() {
 			add("%s", sum)
+		}
+		if e.CaptureID != "" {
+			add("capture_id %s", e.CaptureID)
 		}
 		if e.Corrects != "" {
 			add("corrects %s", e.Corrects)
@@ -141,7 +147,25 @@ func ownParts(e capture.Event) (parts []string) {
 			}
 		}
 	}
-	return parts
+	if e.Answer != nil {
+		add("%s: %s", e.Via, AnswerText(*e.Answer))
+	}
+	if e.Excused {
+		add("not counted: the intake of jobs was paused")
+	}
+	if e.Type == capture.Retried && e.Job != nil && !e.Job.CaptureBefore.IsZero() {
+		add("to be captured before %s", moment(e.Job.CaptureBefore))
+	}
+	if e.Note != "" {
+		add("%s", e.Note)
+	}
+	if e.ApprovedBy != "" {
+		add("approved by %s", e.ApprovedBy)
+	}
+	if !again.IsZero() {
+		add("again from %s on", again.UTC().Format(time.TimeOnly))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // sourceText returns which message asked for the capture, and who published it.
@@ -156,7 +180,8 @@ func sourceText(s capture.Source) string {
 	return text
 }
 
-func answerText(a capture.Answer) string {
+// AnswerText returns what an answer of the gateway said.
+func AnswerText(a capture.Answer) string {
 	words := strings.ReplaceAll(string(a.Kind), "_", " ")
 	if a.Order != nil && a.Order.State != "" {
 		words += ", " + string(a.Order.State)

@@ -18,7 +18,10 @@ var schemaOne string
 //go:embed schema_2.sql
 var schemaTwo string
 
-// versions is the table of the applied migrations.
+//go:embed schema_3.sql
+var schemaThree string
+
+// versions keeps which migrations a database has had.
 const versions = "records_version"
 
 // migrations lists the changes of the tables, oldest first. A released migration is
@@ -30,7 +33,7 @@ func (s *Store) migrations() []*goose.Migration {
 			return err
 		}}, nil)
 	}
-	return []*goose.Migration{step(1, schemaOne), step(2, schemaTwo)}
+	return []*goose.Migration{step(1, schemaOne), step(2, schemaTwo), step(3, schemaThree)}
 }
 
 func (s *Store) migrator(db *sql.DB) (*goose.Provider, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,6 +22,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/passedover"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
+	"github.com/capture-worker/capture-worker/internal/withdrawals"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/notify"
 	"github.com/capture-worker/capture-worker/worker"
@@ -46,6 +48,10 @@ type Options struct {
 	Records  bool   // also fill the records
 	Log      *slog.Logger
 
+	// Beside, if set, runs beside the worker until its context ends. An error of it
+	// is logged, and does not end the worker.
+	Beside func(context.Context) error
+
 	// Notifications is a listener that is already open, used instead of
 	// notify.listen. The service closes it.
 	Notifications net.Listener
@@ -62,6 +68,7 @@ type Service struct {
 	js            jetstream.JetStream
 	stopTraces    func()
 	stopRecords   func()
+	beside        func(context.Context) error
 	client        *gateway.Client
 	notifications net.Listener // nil if there are none
 
@@ -73,11 +80,15 @@ type Service struct {
 	consumers    []jetstream.Consumer
 	metrics      *metrics.Metrics
 	gauges       *backlogGauges
+	archive      *archiveGauge
 	notices      notify.Config
 	notified     notify.Source // trades with notifications in the ledger
 	behind       *controls.LedgerGuard
 
-	passedOver *passedover.Watch
+	withdrawals     *withdrawals.Consumer
+	withdrawn       *withdrawals.Orders
+	withdrawalsWait atomic.Int64
+	passedOver      *passedover.Watch
 
 	// failed ends with the reason, ErrStreamsChanged or ErrConnectionClosed, if
 	// the service cannot continue.
@@ -90,7 +101,7 @@ type Service struct {
 // stream that it finds, and returns an error if one would lose jobs. The caller
 // calls Close.
 func New(ctx context.Context, o Options) (*Service, error) {
-	s := &Service{c: o.Config, version: o.Version, log: o.Log, notifications: o.Notifications}
+	s := &Service{c: o.Config, version: o.Version, log: o.Log, notifications: o.Notifications, beside: o.Beside}
 	s.failed, s.fail = context.WithCancelCause(context.Background())
 	if err := s.start(ctx, o); err != nil {
 		s.Close()
@@ -174,7 +185,22 @@ func (s *Service) work(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
+		s.withdrawn.Follow(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		s.withdrawals.Run(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		if err := s.withdrawn.Await(ctx, ordersTimeout); err != nil && ctx.Err() == nil {
+			return err
+		}
 		s.pool.Run(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		s.runBeside(ctx)
 		return nil
 	})
 	group.Go(func() error {
@@ -186,6 +212,16 @@ func (s *Service) work(ctx context.Context) error {
 		return notify.Serve(ctx, s.notifications, s.c.Notify.Path, handler, notify.DefaultLimits())
 	})
 	return group.Wait()
+}
+
+// runBeside runs Options.Beside.
+func (s *Service) runBeside(ctx context.Context) {
+	if s.beside == nil {
+		return
+	}
+	if err := s.beside(ctx); err != nil && ctx.Err() == nil {
+		s.log.ErrorContext(ctx, "console stopped", "error", err)
+	}
 }
 
 // Close releases what New opened. Call it after Run has returned.
