@@ -80,6 +80,9 @@ type Consumer struct {
 	RetryInitial, RetryMax time.Duration
 	Log                    *slog.Logger
 	Counts                 Counts // nil: nothing is counted
+	// PassedOver, if set, is called with each message that withdrawals.match does not
+	// select, and the condition that it does not meet. It must not block.
+	PassedOver func(m jetstream.Msg, unmet *capture.MatchError)
 
 	errors *ratelog.Limiter
 }
@@ -203,7 +206,10 @@ func (c *Consumer) decode(ctx context.Context, m jetstream.Msg) (withdrawal, boo
 		return withdrawal{}, false
 	}
 	w, err := c.Decoder.Decode(m.Headers(), m.Data())
-	if errors.Is(err, capture.ErrNotOurs) {
+	if unmet, ok := errors.AsType[*capture.MatchError](err); ok {
+		if c.PassedOver != nil {
+			c.PassedOver(m, unmet)
+		}
 		c.count(NotSelected)
 		c.finish(ctx, m, m.Ack())
 		return withdrawal{}, false
