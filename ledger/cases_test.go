@@ -164,7 +164,7 @@ func TestCasesAheadOfARestoredLedger(t *testing.T) {
 	}
 }
 
-// The server goes on with a search whose client gave up. One that was not answered
+// The server continues with a search whose client gave up. One that was not answered
 // is not asked for again; other reads are.
 func TestASearchWithoutAReplyIsNotRepeated(t *testing.T) {
 	js := connect(t, server(t).URL())

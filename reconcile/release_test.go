@@ -277,7 +277,7 @@ func TestDismiss(t *testing.T) {
 	}
 }
 
-// An open trade needs no release: the result says that work goes on.
+// An open trade needs no release: the result says that work continues.
 func TestNotParkedSaysWhatIsGoingOn(t *testing.T) {
 	t.Parallel()
 	for phase, want := range map[capture.Phase]string{

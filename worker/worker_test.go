@@ -44,7 +44,7 @@ type shop struct {
 	intake  *worker.Intake
 	ids     sync.Mutex
 	minted  int
-	became  atomic.Value // worker.Verb: what became of the last delivery
+	became  atomic.Value // the worker.Verb of the last delivery
 }
 
 func newShop(t *testing.T, o gatewaytest.Options) *shop {

@@ -230,9 +230,9 @@ func evidence(e capture.Event) string {
 	case e.Answer == nil:
 		return "Order Query gave no usable answer in time"
 	case e.Via == capture.ViaCapture:
-		return "the gateway answered the capture call: " + answerText(*e.Answer) + askedBy(e)
+		return "the gateway answered the capture call: " + AnswerText(*e.Answer) + askedBy(e)
 	}
-	return "Order Query answered: " + answerText(*e.Answer) + askedBy(e)
+	return "Order Query answered: " + AnswerText(*e.Answer) + askedBy(e)
 }
 
 // askedBy names the operator whose release or retry brought an outcome.

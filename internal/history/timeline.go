@@ -55,14 +55,10 @@ func (t Trade) writeEvents(w io.Writer) error {
 	if t.Earlier > 0 {
 		fmt.Fprintf(table, "…\t%d earlier events\t\t\t\n", t.Earlier)
 	}
-	var then capture.State
-	for i, e := range t.Events {
-		then.Add(&e)
-		if i < t.Earlier {
-			continue
+	for i, l := range t.Lines() {
+		if e := l.Event; i >= t.Earlier {
+			fmt.Fprint(table, printable.Row(e.Time.UTC().Format(eventTime), e.Type, l.What, e.Rule, l.By))
 		}
-		fmt.Fprint(table, printable.Row(e.Time.UTC().Format(eventTime), e.Type,
-			describe(withFacts(e, t.Events), nextQuery(then, e, t.policy)), e.Rule, writer(e)))
 	}
 	return table.Flush()
 }
@@ -128,7 +124,7 @@ func describe(e capture.Event, again time.Time) string {
 		}
 	}
 	if e.Answer != nil {
-		add("%s: %s", e.Via, answerText(*e.Answer))
+		add("%s: %s", e.Via, AnswerText(*e.Answer))
 	}
 	if e.Excused {
 		add("not counted: the intake of jobs was paused")
@@ -160,7 +156,8 @@ func sourceText(s capture.Source) string {
 	return text
 }
 
-func answerText(a capture.Answer) string {
+// AnswerText returns what an answer of the gateway said.
+func AnswerText(a capture.Answer) string {
 	words := strings.ReplaceAll(string(a.Kind), "_", " ")
 	if a.Order != nil && a.Order.State != "" {
 		words += ", " + string(a.Order.State)
