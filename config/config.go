@@ -33,6 +33,7 @@ type Config struct {
 	Approval    Approval
 	Records     Records
 	Archive     Archive
+	Console     Console
 	Tracing     Tracing
 	Log         Log
 
@@ -190,6 +191,38 @@ type Archive struct {
 const RecordsOff = "off"
 
 // Tracing configures the export of OpenTelemetry spans.
+// Console is the web console.
+type Console struct {
+	Listen         string        `key:"console.listen" kind:"listen" default:"127.0.0.1:9466" doc:"address of the console; empty or off: none; port 0: a free one"`
+	URL            string        `key:"console.url" kind:"url" doc:"address at which browsers reach the console, such as https://capture.shop.example; none: that of the listener"`
+	TLSCert        string        `key:"console.tls_cert" doc:"path of the console's certificate (PEM)"`
+	TLSKey         string        `key:"console.tls_key" doc:"path of the key of the console's certificate (PEM)"`
+	ReadOnly       bool          `key:"console.read_only" default:"false" doc:"turn all acts off, whatever the roles"`
+	Users          string        `key:"console.users" doc:"path of a file of users and bcrypt hashes, one name:hash a line, as htpasswd -B writes it"`
+	Tokens         string        `key:"console.tokens" doc:"path of a file of API tokens, one name:hash a line; the hash is the SHA-256 of the token in hex"`
+	TrustedProxies []string      `key:"console.trusted_proxies" doc:"networks of the proxies whose console.identity_header is trusted"`
+	IdentityHeader string        `key:"console.identity_header" doc:"header in which console.trusted_proxies name the user they have authenticated, such as X-Forwarded-User"`
+	GroupsHeader   string        `key:"console.groups_header" doc:"header in which they name the user's groups, separated by commas"`
+	Viewers        []string      `key:"console.viewers" doc:"who may read: names of users, or group:NAME; none: every authenticated user"`
+	Operators      []string      `key:"console.operators" doc:"who may also act: names of users, or group:NAME"`
+	Approvers      []string      `key:"console.approvers" doc:"who may also do what needs an approver: names of users, or group:NAME"`
+	Session        time.Duration `key:"console.session" default:"10h" doc:"how long a login lasts"`
+	SessionIdle    time.Duration `key:"console.session_idle" default:"1h" doc:"how long it lasts without a request"`
+	OIDC           ConsoleOIDC   `key:"console.oidc"`
+}
+
+// ConsoleOIDC is the OpenID Connect provider of the console's logins.
+type ConsoleOIDC struct {
+	Issuer           string         `key:"console.oidc.issuer" kind:"url" doc:"address of the OpenID Connect provider; none: no login with it. The redirect address to register there is console.url with /oidc/callback"`
+	ClientID         string         `key:"console.oidc.client_id" doc:"client id of the console there"`
+	ClientSecret     gateway.Secret `key:"console.oidc.client_secret" doc:"secret of the client; none for a public client"`
+	ClientSecretFile string         `key:"console.oidc.client_secret_file" doc:"path of a file that holds console.oidc.client_secret"`
+	Scopes           []string       `key:"console.oidc.scopes" default:"email,profile" doc:"scopes to ask for beside openid"`
+	NameClaim        string         `key:"console.oidc.name_claim" default:"email" doc:"claim of the ID token that names the user; an email must be verified"`
+	GroupsClaim      string         `key:"console.oidc.groups_claim" default:"groups" doc:"claim that lists the user's groups"`
+}
+
+// Tracing is where OpenTelemetry spans are sent.
 type Tracing struct {
 	Endpoint string  `key:"tracing.endpoint" kind:"url" doc:"where spans are sent, OTLP over HTTP: http://collector:4318; empty: none are made"`
 	Sample   float64 `key:"tracing.sample" default:"1" doc:"share of the traces that start here and are kept, 0 to 1; a trace of the publisher keeps its decision"`

@@ -38,6 +38,7 @@ func (c Config) Validate(needs ...Need) error {
 	v.reconcile()
 	v.listeners()
 	v.records()
+	v.console()
 	v.tracing()
 	v.log()
 	for _, need := range needs {

@@ -61,10 +61,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("NATS_URL", s.URL())
 			env.Setenv("CAPTURE_NATS_URL", s.URL())
 			startSimulator(env)
-			return nil
+			return setConsole(env)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"stored": stored, "published": published, "sim": tellSimulator, "ledger": fillLedger, "exits": exits, "until": until,
+			"stored": stored, "published": published, "sim": tellSimulator, "ledger": fillLedger, "exits": exits, "until": until, "page": showsPage,
 		},
 	})
 }

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +21,8 @@ type demoFlags struct {
 	demo.Options
 	output  string
 	verbose bool
+	console bool
+	listen  string
 }
 
 func newDemoCmd(a *app) *cobra.Command {
@@ -32,9 +36,12 @@ gateway injects faults. At the end every trade's ledger is checked against the
 rules and against the state of the simulator. Times are scaled down, so that
 settling takes seconds instead of minutes.
 
+With --console it stays: the console shows what happened, with a login for each
+role, until the program is interrupted.
+
 Exit codes: 0 all agrees; 1 it failed, or a single trade disagrees; 2 wrong usage
 or configuration.`,
-		Example: "  capture-worker demo\n  capture-worker demo --faults hostile --jobs 300 --seed 7\n  capture-worker demo --faults calm -o json",
+		Example: "  capture-worker demo\n  capture-worker demo --faults hostile --jobs 300 --seed 7\n  capture-worker demo --faults calm -o json\n  capture-worker demo --console",
 		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().IntVar(&o.Jobs, "jobs", 200, "how many shipped events")
@@ -43,6 +50,8 @@ or configuration.`,
 	cmd.Flags().DurationVar(&o.Latency, "latency", 10*time.Millisecond, "latency of every gateway answer")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "`format`: text or json")
 	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "log what the worker does")
+	cmd.Flags().BoolVar(&o.console, "console", false, "stay, and serve the console with a login for each role")
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:9466", "`address` of the console, on loopback")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		if err := o.check(); err != nil {
 			return err
@@ -52,11 +61,21 @@ or configuration.`,
 			o.Log = newLogger(config.Log{Level: "debug"}, cmd.ErrOrStderr())
 		}
 		o.Progress = func(jobs int) (step, finish func()) { return newProgress(cmd.ErrOrStderr(), jobs, "capturing") }
-		result, err := demo.Run(cmd.Context(), o.Options)
-		if err != nil {
-			return err
+		printed := false
+		if o.console {
+			o.Stay = func(ctx context.Context, result demo.Result, c config.Config) error {
+				printed = true
+				if err := printDemo(cmd.OutOrStdout(), result, o.output); err != nil {
+					return err
+				}
+				return demoConsole(ctx, cmd.OutOrStdout(), c, o.listen, o.Log)
+			}
 		}
-		if err := printDemo(cmd.OutOrStdout(), result, o.output); err != nil {
+		result, err := demo.Run(cmd.Context(), o.Options)
+		if err == nil && !printed {
+			err = printDemo(cmd.OutOrStdout(), result, o.output)
+		}
+		if err != nil {
 			return err
 		}
 		if !result.Clean {
@@ -84,6 +103,9 @@ func (o *demoFlags) check() error {
 	if o.output != "text" && o.output != "json" {
 		return usageError("--output is %q: must be text or json", o.output)
 	}
+	if host, _, err := net.SplitHostPort(o.listen); o.console && (err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback()) {
+		return usageError("--listen is %q: must be an address on loopback, such as 127.0.0.1:9466", o.listen)
+	}
 	return nil
 }
 
@@ -105,6 +127,7 @@ func printDemo(w io.Writer, r demo.Result, format string) error {
 
 const demoNext = `
 What to try next:
+  capture-worker demo --console                     stay, and look at it in a browser
   capture-worker demo --faults hostile --seed 7     more faults, and a fixed seed
   capture-worker gateway-sim --help                 the simulated gateway on its own
   capture-worker run --help                         the worker against your NATS and gateway

@@ -98,6 +98,7 @@ and found differences, bad rows or refused trades.`,
 		newExportCmd(a),
 		newActsCmd(a),
 		newArchiveCmd(a),
+		newConsoleCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)

@@ -20,7 +20,9 @@ happened. It creates the streams and consumers that are missing and never alters
 existing ones.
 
 On SIGTERM or SIGINT it takes no more jobs, finishes the calls in flight within
-worker.shutdown_timeout and returns the other jobs to the stream.`,
+worker.shutdown_timeout and returns the other jobs to the stream.
+
+With --embedded it also serves the console on console.listen.`,
 		Example: `  # against a simulator: capture-worker gateway-sim --listen 127.0.0.1:8700
   export CAPTURE_GATEWAY_URL=http://127.0.0.1:8700/Payments
   export CAPTURE_GATEWAY_USER=016683 CAPTURE_GATEWAY_SECRET_KEY=example-secret-key
@@ -36,7 +38,13 @@ worker.shutdown_timeout and returns the other jobs to the stream.`,
 				tuneGC(c)
 			}
 			log := newLogger(c.Log, cmd.ErrOrStderr())
-			err = runService(cmd.Context(), service.Options{Config: c, Version: readBuild().Version, Embedded: embedded, Log: log})
+			o := service.Options{Config: c, Version: readBuild().Version, Embedded: embedded, Log: log}
+			if embedded {
+				if o.Beside, err = consoleBeside(c, log); err != nil {
+					return err
+				}
+			}
+			err = runService(cmd.Context(), o)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				log.Info("stopped before taking jobs", "worker", c.Worker.Name)
 				return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
+	"github.com/capture-worker/capture-worker/internal/freeport"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
@@ -43,6 +45,39 @@ func tellSimulator(ts *testscript.TestScript, neg bool, args []string) {
 	resp.Body.Close()
 	if resp.StatusCode >= 300 {
 		ts.Fatalf("the simulator answers %s", resp.Status)
+	}
+}
+
+// setConsole gives a script a free address for its console, at $CONSOLE.
+func setConsole(env *testscript.Env) error {
+	ports, err := freeport.Find(1)
+	if err != nil {
+		return err
+	}
+	env.Setenv("CONSOLE", "127.0.0.1:"+strconv.Itoa(ports[0]))
+	return nil
+}
+
+// showsPage waits until the console answers a path with a code, and with a page
+// that holds a text: page CODE PATH TEXT.
+func showsPage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: page CODE PATH TEXT")
+	}
+	client := &http.Client{Timeout: processtest.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	var last string
+	if !processtest.Comes(processtest.Patience, func() bool {
+		resp, err := client.Get("http://" + ts.Getenv("CONSOLE") + args[1])
+		if err != nil {
+			last = err.Error()
+			return false
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		last = resp.Status + " " + string(body)
+		return err == nil && strconv.Itoa(resp.StatusCode) == args[0] && strings.Contains(string(body), args[2])
+	}) {
+		ts.Fatalf("%s does not answer %s with %q: %s", args[1], args[0], args[2], last)
 	}
 }
 

@@ -56,6 +56,7 @@ type Store struct {
 	loss    string
 	passed  string
 	archive string
+	lanes   string
 }
 
 // Ensure finds or creates the bucket. It never alters an existing bucket;
@@ -92,7 +93,7 @@ func Open(ctx context.Context, js jetstream.JetStream, ledgerStream string) (*St
 
 func newStore(kv jetstream.KeyValue, ledgerStream string) *Store {
 	return &Store{
-		kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over", archive: ledgerStream + ".archive",
+		kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over", archive: ledgerStream + ".archive", lanes: ledgerStream + ".lanes",
 	}
 }
 
@@ -215,7 +216,7 @@ func change[T any](ctx context.Context, kv jetstream.KeyValue, key string, f fun
 
 // conflicted reports whether another client wrote first.
 func conflicted(err error) bool {
-	const replicated = 10164 // the code of a replicated stream for the same error
+	const replicated = 10164 // the code of a replicated stream for the same error error
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == replicated)
 }

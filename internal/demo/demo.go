@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/audit"
+	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 )
 
@@ -27,6 +28,10 @@ type Options struct {
 	// Progress is called with the number of jobs before the worker starts. step is
 	// called for each job that is done, finish at the end.
 	Progress func(jobs int) (step, finish func())
+	// Stay, if set, is called with the result and the configuration of what still
+	// runs: the broker, the gateway, a worker and the records. The demo ends when it
+	// returns.
+	Stay func(context.Context, Result, config.Config) error
 }
 
 // Result is the result of a demo.
@@ -44,6 +49,7 @@ type Result struct {
 
 // Run runs a demo until every job is done, and audits it.
 func Run(ctx context.Context, o Options) (Result, error) {
+	whole := ctx
 	// The deadline also limits each request to JetStream, which may take long on a
 	// busy machine.
 	ctx, cancel := context.WithTimeoutCause(ctx, maxDuration, fmt.Errorf("the demo was not done after %s", maxDuration))
@@ -67,5 +73,8 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	result.Audit, err = w.audit(ctx, orders)
 	result.Clean = result.Audit.Clean()
+	if err == nil && o.Stay != nil {
+		err = w.stay(whole, o, result)
+	}
 	return result, err
 }

@@ -64,15 +64,20 @@ func newWorld(ctx context.Context, o Options) (w *world, err error) {
 		return w, err
 	}
 	w.ledger = ledger.NewJetStream(w.js, ledger.Options{Stream: w.config.Ledger.Stream})
+	return w, w.startService(ctx, o)
+}
+
+// startService makes a worker, which works while its Run does.
+func (w *world) startService(ctx context.Context, o Options) error {
 	notifications, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return w, fmt.Errorf("listening for notifications: %w", err)
+		return fmt.Errorf("listening for notifications: %w", err)
 	}
 	w.config.Gateway.NotifyURL = "http://" + notifications.Addr().String() + w.config.Notify.Path
 	w.service, err = service.New(ctx, service.Options{
 		Config: w.config, Version: o.Version, Log: o.Log, Notifications: notifications, Records: true,
 	})
-	return w, err
+	return err
 }
 
 // newConfig returns the default configuration with its times scaled down.

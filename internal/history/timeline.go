@@ -55,14 +55,10 @@ func (t Trade) writeEvents(w io.Writer) error {
 	if t.Earlier > 0 {
 		fmt.Fprintf(table, "…\t%d earlier events\t\t\t\n", t.Earlier)
 	}
-	var then capture.State
-	for i, e := range t.Events {
-		then.Add(&e)
-		if i < t.Earlier {
-			continue
+	for i, l := range t.Lines() {
+		if e := l.Event; i >= t.Earlier {
+			fmt.Fprint(table, printable.Row(e.Time.UTC().Format(eventTime), e.Type, l.What, e.Rule, l.By))
 		}
-		fmt.Fprint(table, printable.Row(e.Time.UTC().Format(eventTime), e.Type,
-			describe(withFacts(e, t.Events), nextQuery(then, e, t.policy)), e.Rule, writer(e)))
 	}
 	return table.Flush()
 }
@@ -83,7 +79,31 @@ func nextQuery(s capture.State, e capture.Event, p capture.Policy) time.Time {
 
 // describe returns what happened, and when the gateway is asked again.
 func describe(e capture.Event, again time.Time) string {
-	var parts []string
+	parts := ownParts(e)
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if e.Answer != nil {
+		add("%s: %s", e.Via, answerText(*e.Answer))
+	}
+	if e.Excused {
+		add("not counted: the intake of jobs was paused")
+	}
+	if e.Type == capture.Retried && e.Job != nil && !e.Job.CaptureBefore.IsZero() {
+		add("to be captured before %s", moment(e.Job.CaptureBefore))
+	}
+	if e.Note != "" {
+		add("%s", e.Note)
+	}
+	if e.ApprovedBy != "" {
+		add("approved by %s", e.ApprovedBy)
+	}
+	if !again.IsZero() {
+		add("again from %s on", again.UTC().Format(time.TimeOnly))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// ownParts describes the members of an event that depend on its type.
+func ownParts(e capture.Event) (parts []string) {
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	switch e.Type {
 	case capture.Attempted:
@@ -128,7 +148,7 @@ func describe(e capture.Event, again time.Time) string {
 		}
 	}
 	if e.Answer != nil {
-		add("%s: %s", e.Via, answerText(*e.Answer))
+		add("%s: %s", e.Via, AnswerText(*e.Answer))
 	}
 	if e.Excused {
 		add("not counted: the intake of jobs was paused")
@@ -160,7 +180,8 @@ func sourceText(s capture.Source) string {
 	return text
 }
 
-func answerText(a capture.Answer) string {
+// AnswerText returns what an answer of the gateway said.
+func AnswerText(a capture.Answer) string {
 	words := strings.ReplaceAll(string(a.Kind), "_", " ")
 	if a.Order != nil && a.Order.State != "" {
 		words += ", " + string(a.Order.State)

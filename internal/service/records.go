@@ -143,9 +143,9 @@ func gaugeRecords(m *metrics.Metrics, f *records.Follower, state *recordsState) 
 // recordsFile is the name of the database in nats.store_dir.
 const recordsFile = "records.db"
 
-// embeddedDSN returns the database of a process that also runs the server, "" if
+// EmbeddedDSN returns the database of a process that also runs the server, "" if
 // records are off.
-func embeddedDSN(c config.Config) gateway.Secret {
+func EmbeddedDSN(c config.Config) gateway.Secret {
 	switch c.Records.DSN {
 	case "":
 		return gateway.Secret(filepath.Join(c.NATS.StoreDir, recordsFile))
@@ -158,13 +158,10 @@ func embeddedDSN(c config.Config) gateway.Secret {
 // ReadableRecords returns the database that commands read: the configured one, or
 // the one that a worker with an embedded server keeps, "" if there is none.
 func ReadableRecords(c config.Config) gateway.Secret {
-	if c.Records.DSN != "" {
-		if c.Records.DSN == config.RecordsOff {
-			return ""
-		}
+	if HasRecords(c) {
 		return c.Records.DSN
 	}
-	embedded := embeddedDSN(c)
+	embedded := EmbeddedDSN(c) // "" if they are off
 	if _, err := os.Stat(string(embedded)); err != nil {
 		return ""
 	}
@@ -174,7 +171,7 @@ func ReadableRecords(c config.Config) gateway.Secret {
 // embedRecords fills the records beside a worker. A failure is logged and does not
 // affect the worker. stop ends it and waits.
 func embedRecords(ctx context.Context, c config.Config, m *metrics.Metrics, log *slog.Logger) (stop func()) {
-	if c.Records.DSN = embeddedDSN(c); c.Records.DSN == "" {
+	if c.Records.DSN = EmbeddedDSN(c); c.Records.DSN == "" {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))

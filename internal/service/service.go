@@ -48,6 +48,10 @@ type Options struct {
 	Records  bool   // also fill the records
 	Log      *slog.Logger
 
+	// Beside, if set, runs beside the worker until its context ends. An error of it
+	// is logged, and does not end the worker.
+	Beside func(context.Context) error
+
 	// Notifications is a listener that is already open, used instead of
 	// notify.listen. The service closes it.
 	Notifications net.Listener
@@ -64,6 +68,7 @@ type Service struct {
 	js            jetstream.JetStream
 	stopTraces    func()
 	stopRecords   func()
+	beside        func(context.Context) error
 	client        *gateway.Client
 	notifications net.Listener // nil if there are none
 
@@ -86,7 +91,7 @@ type Service struct {
 	passedOver      *passedover.Watch
 
 	// failed ends with the reason, ErrStreamsChanged or ErrConnectionClosed, if
-	// the service cannot go on.
+	// the service cannot continue.
 	failed context.Context
 	fail   context.CancelCauseFunc
 }
@@ -96,7 +101,7 @@ type Service struct {
 // stream that it finds, and returns an error if one would lose jobs. The caller
 // calls Close.
 func New(ctx context.Context, o Options) (*Service, error) {
-	s := &Service{c: o.Config, version: o.Version, log: o.Log, notifications: o.Notifications}
+	s := &Service{c: o.Config, version: o.Version, log: o.Log, notifications: o.Notifications, beside: o.Beside}
 	s.failed, s.fail = context.WithCancelCause(context.Background())
 	if err := s.start(ctx, o); err != nil {
 		s.Close()
@@ -195,6 +200,10 @@ func (s *Service) work(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
+		s.runBeside(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		if s.notifications == nil {
 			<-ctx.Done()
 			handler.Drain()
@@ -203,6 +212,16 @@ func (s *Service) work(ctx context.Context) error {
 		return notify.Serve(ctx, s.notifications, s.c.Notify.Path, handler, notify.DefaultLimits())
 	})
 	return group.Wait()
+}
+
+// runBeside runs Options.Beside.
+func (s *Service) runBeside(ctx context.Context) {
+	if s.beside == nil {
+		return
+	}
+	if err := s.beside(ctx); err != nil && ctx.Err() == nil {
+		s.log.ErrorContext(ctx, "console stopped", "error", err)
+	}
 }
 
 // Close releases what New opened. Call it after Run has returned.

@@ -94,7 +94,7 @@ func TestBatchPolicy(t *testing.T) {
 	}{
 		{"a server that does not sync", times(100, step{single: fast}), transcript{}, false},
 		{"one slow sample is noise", join(times(samples-1, step{single: slow}), times(1, step{single: fast})), transcript{}, false},
-		{"noise now and then", []step{{single: slow}, {single: slow}, {single: slow}, {single: fast}, {single: slow}, {single: fast}}, transcript{}, false},
+		{"occasional noise", []step{{single: slow}, {single: slow}, {single: slow}, {single: fast}, {single: slow}, {single: fast}}, transcript{}, false},
 		{"a server that syncs", proven, transcript{1, 1, []string{chosen}}, true},
 		{"a quick disk that syncs", join(times(samples, step{single: 130 * time.Microsecond}), times(probes, step{at: ping, storing: 120 * time.Microsecond}), []step{{info: true}}, times(trials, step{batch: batched})),
 			transcript{1, 1, []string{"batches: server waits for its disk, single 120µs, storing 120µs, ping 1ms"}}, true},
