@@ -99,6 +99,13 @@ bench: ## capture-worker beside the ceiling, a naive worker and two peers; about
 	  -contestants ceiling,naive,naive-ledger,capture-worker,watermill-jetstream,asynq -out ../bin/bench.json
 
 BENCH := bin/bench
+.PHONY: bench-growth
+bench-growth: ## what commands that read cost, beside appends, with 10k, 300k and 1M trades; SIZES=10000,100000; an hour, writes docs/performance.md
+	mkdir -p $(BENCH)
+	cd bench && go build -o ../$(BENCH)/bench .
+	$(BENCH)/bench -root . -scenario reads -turns 5 $(if $(SIZES),-sizes $(SIZES)) -out $(BENCH)/reads.json
+	$(BENCH)/bench -docs docs -report $(BENCH)/reads.json
+
 .PHONY: bench-full
 bench-full: ## everything in docs/performance.md, and writes it there; an hour and a quarter, on a quiet machine
 	mkdir -p $(BENCH)

@@ -89,8 +89,8 @@ func TestCallsAreCleared(t *testing.T) {
 	})
 }
 
-// TestOneSpellingOfATrade: a UUID is in lower case in the ledger, and goes to
-// the gateway as the first job wrote it.
+// TestOneSpellingOfATrade checks that a UUID is in lower case in the ledger, and
+// goes to the gateway as the first job wrote it.
 func TestOneSpellingOfATrade(t *testing.T) {
 	const lower, upper = "160899f3-f6d9-a8d8-ab5b-82eacdab9c5b", "160899F3-F6D9-A8D8-AB5B-82EACDAB9C5B"
 	spelled := func(ledger, first, second string) []capture.Event {
@@ -127,7 +127,8 @@ func TestOneSpellingOfATrade(t *testing.T) {
 	}
 }
 
-// TestAskFirst: under a policy that asks first, no call goes out unasked.
+// TestAskFirst checks that no call is made without a query under a policy with
+// AskFirst.
 func TestAskFirst(t *testing.T) {
 	first := policy
 	first.AskFirst = true

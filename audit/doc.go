@@ -32,10 +32,10 @@ type Violation struct {
 
 // Values of Violation.Rule that are not the number of a rule.
 const (
-	// Unsettled: the trade has no outcome. It is reported by Compare only, which is
-	// meant for trades whose work has ended.
+	// Unsettled means that the trade has no outcome. It is reported by Compare
+	// only, which is meant for trades whose work has ended.
 	Unsettled = "unsettled"
-	// TruthDiffers: the ledger and the gateway differ.
+	// TruthDiffers means that the ledger and the gateway differ.
 	TruthDiffers = "truth"
 )
 

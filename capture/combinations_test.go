@@ -103,7 +103,7 @@ func TestNoCombinationIsUndecided(t *testing.T) {
 	}
 }
 
-// complete: the step holds what its action needs.
+// complete checks that the step has the members that its action needs.
 func complete(step capture.Step) error {
 	switch {
 	case step.Rule == "":
@@ -120,8 +120,8 @@ func complete(step capture.Step) error {
 	return nil
 }
 
-// lasting: an attempt that waits for its turn until just before its Until is
-// what would be decided then, and at Until it no longer is.
+// lasting checks that Decide returns the same attempt until just before its Until,
+// and another step at Until.
 func lasting(step capture.Step, s capture.State, job capture.Job) error {
 	if step.Do != capture.DoAttempt {
 		return nil
@@ -141,7 +141,7 @@ func lasting(step capture.Step, s capture.State, job capture.Job) error {
 	return nil
 }
 
-// sound: whatever the answer, captured is never taken back, only paid is
+// sound checks that for any answer captured is never replaced, only paid is
 // captured, and a timeout is never a refusal.
 func sound(s capture.State, f capture.Finding, job *capture.Job) error {
 	e := capture.Judge(new(s), job, f, noon, brief)

@@ -287,8 +287,8 @@ func TestValidTradeID(t *testing.T) {
 	}
 }
 
-// TestNotifyHosts: a job's own notify_url names a host that is allowed, if there
-// is a list at all.
+// TestNotifyHosts checks that a job's notify_url has an allowed host if there is a
+// list.
 func TestNotifyHosts(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

@@ -14,40 +14,79 @@ import (
 // that a decoder of this mapping reads it.
 var ErrEncode = errors.New("the job cannot be written in the mapped shape")
 
-// Encode writes a job as a message that a Decoder of this mapping reads as the same
+// Encoder writes jobs as messages that a Decoder of the same mapping reads. It is
+// safe for concurrent use.
+type Encoder struct {
+	mapping Mapping
+	dec     *Decoder
+}
+
+// NewEncoder returns an encoder for messages of the shape that m describes.
+// Errors wrap ErrMapping.
+func NewEncoder(m Mapping) (*Encoder, error) {
+	dec, err := NewDecoder(m)
+	if err != nil {
+		return nil, err
+	}
+	return &Encoder{m, dec}, nil
+}
+
+// Encode is the method of an Encoder for this mapping. Errors wrap ErrEncode or
+// ErrMapping.
+func (m Mapping) Encode(j Job, id string) (header map[string][]string, body []byte, err error) {
+	e, err := NewEncoder(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	return e.Encode(j, id)
+}
+
+// Encode writes a job as a message that a Decoder of the mapping reads as the same
 // job: the fields at their paths, and of each entry of Match the first value. If
 // Match has conditions on CloudEvents attributes, the message is an event in binary
 // mode with the given id, and header holds the attributes; else header is empty.
-// Encode reads the message back and compares. Errors wrap ErrEncode or ErrMapping.
+// Encode reads the message back and compares. Errors wrap ErrEncode.
 //
 // Of several paths of a field the first that leads to one place is written; a
 // JSONPath with a filter or a wildcard leads to many. An order_id, description or
 // notify_url that the mapping does not read is left out; a time or an authorized
 // amount that it does not read is an error, because they decide about money. Encode
-// is for publishing a job again, not for other consumers of the events: members
+// is for publishing jobs to workers, not for other consumers of the events: members
 // that no path names are missing.
-func (m Mapping) Encode(j Job, id string) (header map[string][]string, body []byte, err error) {
-	dec, err := NewDecoder(m)
-	if err != nil {
-		return nil, nil, err
-	}
+func (e *Encoder) Encode(j Job, id string) (header map[string][]string, body []byte, err error) {
 	j.Cleaned = ""
-	object, err := dec.object(m, j)
+	object, err := e.dec.object(e.mapping, j)
 	if err == nil {
 		body, err = json.Marshal(object)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrEncode, err)
 	}
-	header = m.attributes(id)
-	back, err := dec.Decode(header, body)
+	header = e.mapping.attributes(id)
+	back, err := e.dec.Decode(header, body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: read back: %w", ErrEncode, err)
 	}
-	if !sameText(back, dec.readable(j)) {
+	if !sameText(back, e.dec.readable(j)) {
 		return nil, nil, fmt.Errorf("%w: the written message is read as a different job", ErrEncode)
 	}
 	return header, body, nil
+}
+
+// Unread lists the fields of a job that are set and that the mapping does not
+// read, so that Encode leaves them out. A description that every job gets does not
+// count.
+func (e *Encoder) Unread(j Job) []string {
+	if j.Description == defaultDescription(j) {
+		j.Description = ""
+	}
+	var names []string
+	for i, value := range j.texts() {
+		if value != "" && e.dec.fields.fields[i].off() {
+			names = append(names, fieldNames[i])
+		}
+	}
+	return names
 }
 
 // readable returns the job without the texts that the mapping does not read.

@@ -3,6 +3,7 @@ package capture_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,5 +87,19 @@ func TestEncodeRefusesWhatWouldNotBeReadBack(t *testing.T) {
 	}
 	if _, _, err := (capture.Mapping{}).Encode(capture.Job{TradeID: "T1"}, "E1"); !errors.Is(err, capture.ErrEncode) {
 		t.Errorf("a job without an amount: %v", err)
+	}
+}
+
+func TestEncoderSaysWhatItLeavesOut(t *testing.T) {
+	enc, err := capture.NewEncoder(capture.Mapping{Fields: map[string]capture.Field{"trade_id": capture.At("trade")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := enc.Unread(fullJob(t)); !slices.Equal(got, []string{"order_id", "description", "authorized_at", "authorized_amount", "capture_before", "notify_url"}) {
+		t.Errorf("%v", got)
+	}
+	plain := capture.Job{TradeID: "T1", Amount: euros(t, "1"), Description: "capture of T1"}
+	if got := enc.Unread(plain); len(got) > 0 {
+		t.Errorf("%v of a job whose description is that of every job", got)
 	}
 }

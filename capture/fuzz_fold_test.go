@@ -23,9 +23,9 @@ func future(t testing.TB, at time.Time) capture.Event {
 	return e
 }
 
-// TestEventsOfTheFutureDecideNothing: an older program that meets an event of a
-// type it does not know goes on as if it were not there. Only the first call,
-// which needs an empty ledger, is not made unasked.
+// TestEventsOfTheFutureDecideNothing checks that an older program that meets an
+// event of a type it does not know goes on as if it were not there. Only the first
+// call, which needs an empty ledger, is not made unasked.
 func TestEventsOfTheFutureDecideNothing(t *testing.T) {
 	var before []capture.Event
 	for _, kind := range []capture.EventType{capture.Attempted, capture.Answered, capture.Queried, capture.Parked, capture.Released, capture.Failed} {
@@ -56,8 +56,8 @@ func sameWithFuture(t *testing.T, events []capture.Event) {
 	}
 }
 
-// FuzzFold: any events that can be read fold into a state for which there is
-// always a step, and events of the future change none of it.
+// FuzzFold checks that all readable events fold into a state with a next step, and
+// that events of unknown types do not change it.
 func FuzzFold(f *testing.F) {
 	var story [][]byte
 	for _, kind := range capture.EventTypes() {

@@ -13,8 +13,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// FuzzDecode: whatever comes in, the answer is a job that survives being
-// written and read, ErrNotOurs, or a MalformedError with a listed reason.
+// FuzzDecode checks that every input gives a job that is equal after encoding and
+// decoding, ErrNotOurs, or a MalformedError with a listed reason.
 func FuzzDecode(f *testing.F) {
 	bodies := []string{
 		"", "{}", leastJob, jobWith("", nil), jobWith("amount", 24.99), "[" + leastJob + "]", leastJob + "x",
@@ -113,7 +113,8 @@ func checkSameAsStandardReader(t *testing.T, job capture.Job, body []byte) {
 	}
 }
 
-// FuzzAmount: an accepted amount is canonical, and both readers agree on it.
+// FuzzAmount checks that an accepted amount is canonical, and that both readers
+// agree on it.
 func FuzzAmount(f *testing.F) {
 	for _, number := range []string{"24.99", "1", "0.01", "1e3", "-1", "+1", " 1", "1.234", "0", "0.00", "1,00", ".5", "5.", "01", "999999999999999"} {
 		for _, code := range []string{"EUR", "JPY", "KWD", "eur", ""} {
@@ -149,8 +150,8 @@ func FuzzAmount(f *testing.F) {
 	})
 }
 
-// FuzzReadAmount: whatever is read lies within a millionth of a minor unit of
-// what was written, held against fractions of math/big.
+// FuzzReadAmount checks with math/big that every amount read is within a millionth
+// of a minor unit of the text.
 func FuzzReadAmount(f *testing.F) {
 	for _, number := range []string{
 		"24.99", "2.499e1", "24.989999999999998", "1E-2", "0.0099999999", "999999999999999.99", "1e14", "00.10", "9.9999999999e-1", "24.99000001", "0.000000001e7",
@@ -183,8 +184,8 @@ func FuzzReadAmount(f *testing.F) {
 	})
 }
 
-// FuzzDecodeEvent: an event that was read keeps its name, its type, known or
-// not, and from then on is written the same every time.
+// FuzzDecodeEvent checks that a decoded event keeps its id and its type, known or
+// not, and is encoded in the same way every time.
 func FuzzDecodeEvent(f *testing.F) {
 	for _, kind := range append(capture.EventTypes(), "disputed") {
 		b, err := sampleEvent(f, kind).Encode()

@@ -7,8 +7,8 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// TestHint: a message that no worker can read still shows which trade and order
-// it seems to be about.
+// TestHint checks that a message that no worker can read still shows which trade
+// and order it seems to be about.
 func TestHint(t *testing.T) {
 	ours := capture.Mapping{}
 	foreign := capture.Mapping{

@@ -83,7 +83,7 @@ type Match struct {
 	Others []string `json:"others,omitempty"`
 }
 
-// otherAbsent, in Match.Others, stands for a member that is not there.
+// otherAbsent, in Match.Others, means an absent member.
 const otherAbsent = "null"
 
 // attributePrefix marks a Match path that means a CloudEvents attribute. It is also

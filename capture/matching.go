@@ -221,7 +221,7 @@ func checkMatch(m Match) error {
 		return fmt.Errorf("%s: the value is empty; write what the member must hold", quoted(m.Path))
 	}
 	if slices.Contains(m.Others, "") {
-		return fmt.Errorf("%s: an empty value is in others; write null for a member that is not there", quoted(m.Path))
+		return fmt.Errorf("%s: an empty value is in others; write null for an absent member", quoted(m.Path))
 	}
 	for _, v := range m.values() {
 		if slices.Contains(m.Others, v) {

@@ -61,7 +61,7 @@ func TestStateMachineDocument(t *testing.T) {
 	}
 }
 
-// TestRowsAreNamedOnce: an event's rule leads to one row of its table.
+// TestRowsAreNamedOnce checks that an event's rule leads to one row of its table.
 func TestRowsAreNamedOnce(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range capture.Rows() {

@@ -85,11 +85,11 @@ func (w world) land() world {
 	return w.did("lands")
 }
 
-// alive: a capture can take effect.
+// alive reports whether a capture can take effect.
 func (w world) alive() bool { return w.gone == "" && w.taken.IsZero() }
 
-// hidden: a query that says authorized may be followed by one that says paid,
-// though no call is made.
+// hidden reports whether a query that shows authorized may be followed by one that
+// shows paid without a call.
 func (w world) hidden() bool {
 	return (!w.flying.IsZero() && w.gone == "" && w.now.Before(w.lands)) || (!w.taken.IsZero() && w.now.Before(w.shows))
 }

@@ -91,7 +91,7 @@ func (v *checker) onlyOne(keys ...string) {
 		}
 	}
 	if len(set) > 1 {
-		v.add(set[0], "is one way to sign in, and "+strings.Join(set[1:], " and ")+" is set too", "keep one of them")
+		v.add(set[0], "is a credential, but "+strings.Join(set[1:], " and ")+" is set too", "keep one of them")
 	}
 }
 
@@ -208,7 +208,7 @@ func (v *checker) notifyURL() {
 	case u.Fragment != "":
 		v.add("gateway.notify_url", "must not hold a # part", "")
 	case capture.SignsAsSeveral(text):
-		v.add("gateway.notify_url", "holds an & with the name of a parameter of the gateway's call behind it, which the signature could not tell from that parameter", "name the parameter of your own address otherwise")
+		v.add("gateway.notify_url", "holds an & with the name of a parameter of the gateway's call behind it, which the signature could not tell from that parameter", "rename the parameter of your address")
 	}
 }
 

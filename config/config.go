@@ -41,7 +41,7 @@ type Config struct {
 	fromFile bool
 }
 
-// NATS is how to reach JetStream, and how the worker uses it.
+// NATS configures the connection to JetStream and its use by the worker.
 type NATS struct {
 	URL           string         `key:"nats.url" kind:"url" default:"nats://127.0.0.1:4222" doc:"the NATS servers, separated by commas; NATS_URL if nothing of ours sets it"`
 	Context       string         `key:"nats.context" doc:"a context of the nats command line, used instead of nats.url and the credentials; selected: the one selected there"`
@@ -61,24 +61,26 @@ type NATS struct {
 	Replicas      int            `key:"nats.replicas" default:"1" doc:"replicas of the streams that are created: 1, 3 or 5"`
 }
 
-// Jobs is where jobs come from and how they are decoded.
+// Jobs configures the streams of the jobs and their decoding.
 type Jobs struct {
-	Stream    string                   `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
-	Subjects  []string                 `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
-	Consumer  string                   `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
-	Lanes     map[string]string        `key:"jobs.lanes" doc:"lanes that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: one lane"`
-	Weights   map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; default 1"`
-	DLQStream string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the dead letters, subjects capture.dlq.<reason>"`
-	Fields    map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
-	Match     []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked without processing"`
+	Stream     string                   `key:"jobs.stream" default:"CAPTURE_JOBS" doc:"stream of the jobs; created when missing, never altered"`
+	Subjects   []string                 `key:"jobs.subjects" default:"capture.jobs.>" doc:"subjects of the jobs in that stream"`
+	Consumer   string                   `key:"jobs.consumer" default:"capture-worker" doc:"durable consumer of the workers; created when missing"`
+	Lanes      map[string]string        `key:"jobs.lanes" doc:"lanes that share the gateway by weight, as lane=subjects separated by spaces: live=capture.jobs.shipped,batch=capture.jobs.batch; none: one lane"`
+	Weights    map[string]string        `key:"jobs.weights" doc:"weight of a lane, 1 to 1000, as lane=weight: live=4,batch=1; default 1"`
+	DLQStream  string                   `key:"jobs.dlq_stream" default:"CAPTURE_DLQ" doc:"stream of the dead letters, subjects capture.dlq.<reason>"`
+	ActsStream string                   `key:"jobs.acts_stream" default:"CAPTURE_ACTS" doc:"stream of the record of operators' acts, subjects capture.acts.<act>"`
+	Fields     map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
+	Match      []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked without processing"`
 }
 
-// Publish says when the publish command asks an operator.
+// Publish configures when the publish command asks for confirmation.
 type Publish struct {
 	AskAbove map[string]string `key:"publish.ask_above" doc:"sums above which publish asks at a terminal before it sends, as currency=amount: EUR=10000,JPY=1500000; none: it never asks"`
 }
 
-// Approval says which acts of operators need the name of a second one.
+// Approval configures which actions of operators need the name of a second
+// operator.
 type Approval struct {
 	Above map[string]string `key:"approval.above" doc:"sums above which an act that moves money needs a second name (--approved-by): retry, parked release, and dlq republish of a sum above the original; as currency=amount: EUR=1000,JPY=150000; a currency that is not listed has no limit"`
 }
@@ -92,7 +94,7 @@ type Ledger struct {
 	Batches string        `key:"ledger.batches" default:"auto" doc:"auto, on or off: whether events that wait at the same time are stored in one atomic batch; auto measures whether the server waits for its disk, as with sync_interval: always, and whether batches pay"`
 }
 
-// Gateway is how to reach the payment gateway.
+// Gateway configures the calls to the payment gateway.
 type Gateway struct {
 	URL                   string         `key:"gateway.url" kind:"url" doc:"the gateway's endpoint; live: https://mapi.yabandpay.com/Payments"`
 	User                  string         `key:"gateway.user" doc:"UID of the cashier account"`
@@ -113,7 +115,7 @@ type Gateway struct {
 	Rate                  float64        `key:"gateway.rate" default:"0" doc:"calls per second and process; 0 is no limit"`
 }
 
-// Worker is how jobs are processed.
+// Worker configures the processing of jobs.
 type Worker struct {
 	Name            string        `key:"worker.name" shown:"host name and process id" doc:"name of this process in the ledger"`
 	Concurrency     int           `key:"worker.concurrency" default:"64" doc:"gateway calls in flight; waiting jobs do not count"`
@@ -139,7 +141,7 @@ type Retry struct {
 	Max     time.Duration `key:"worker.retry.max" default:"15m" doc:"longest delay of a redelivery, plus or minus half"`
 }
 
-// Reconcile is when the answers of Order Query count.
+// Reconcile configures when answers of Order Query count.
 type Reconcile struct {
 	Settle  time.Duration `key:"reconcile.settle" doc:"how long a request without an answer may still take effect; above gateway.timeout"`
 	Agree   int           `key:"reconcile.agree" doc:"queries that must agree on \"authorized\" before such a capture is sent again"`
@@ -204,7 +206,7 @@ type ConsoleOIDC struct {
 	GroupsClaim      string         `key:"console.oidc.groups_claim" default:"groups" doc:"claim that lists the user's groups"`
 }
 
-// Tracing is where OpenTelemetry spans are sent.
+// Tracing configures the export of OpenTelemetry spans.
 type Tracing struct {
 	Endpoint string  `key:"tracing.endpoint" kind:"url" doc:"where spans are sent, OTLP over HTTP: http://collector:4318; empty: none are made"`
 	Sample   float64 `key:"tracing.sample" default:"1" doc:"share of the traces that start here and are kept, 0 to 1; a trace of the publisher keeps its decision"`

@@ -38,7 +38,7 @@ func ReadFields(in io.Reader) (map[string]capture.Field, error) {
 	return v.(map[string]capture.Field), nil
 }
 
-// structured reads one YAML or JSON value as the file's decoder reads it: every
+// structured reads one YAML or JSON value like the decoder of the file: every
 // scalar is the text that was written.
 func structured(text string) (any, error) {
 	var doc yaml.Node
@@ -51,7 +51,7 @@ func structured(text string) (any, error) {
 	return (&yamlText{lines: map[string]int{}}).value(doc.Content[0], "", 0)
 }
 
-// parseFields takes field=path,field=path, and JSON for what that cannot say.
+// parseFields reads field=path,field=path, or JSON for other forms.
 func parseFields(s string) (any, error) {
 	if strings.HasPrefix(s, "{") {
 		tree, err := structured(s)
@@ -113,7 +113,7 @@ func fieldOf(v any) (f capture.Field, ok bool) {
 	return f, f.Value != "" || len(f.Paths) > 0
 }
 
-// textList takes one text for a list of one.
+// textList returns a list of texts; a single text is a list of one.
 func textList(v any) ([]string, bool) {
 	if s, ok := v.(string); ok {
 		return []string{s}, s != ""
@@ -133,7 +133,7 @@ func textList(v any) ([]string, bool) {
 	return list, true
 }
 
-// parseMatch takes path=value,path=value, and JSON for what that cannot say.
+// parseMatch reads path=value,path=value, or JSON for other forms.
 func parseMatch(s string) (any, error) {
 	if strings.HasPrefix(s, "[") {
 		tree, err := structured(s)
@@ -186,8 +186,8 @@ func matchOf(item any) (match capture.Match, ok bool) {
 	return match, match.Path != "" && (match.Value != "") != (len(match.Values) > 0)
 }
 
-// nullsAsText takes null in a list for the word: it stands for a member that is
-// not there.
+// nullsAsText replaces null in a list by the text "null", which means an absent
+// member.
 func nullsAsText(v any) any {
 	items, ok := v.([]any)
 	if !ok {
@@ -202,7 +202,7 @@ func nullsAsText(v any) any {
 	return items
 }
 
-// fieldText is how a field is printed: a path, a list of paths, or a map.
+// fieldText returns the printed form of a field: a path, a list of paths, or a map.
 func fieldText(f capture.Field) any {
 	if f.Value == "" && f.Unit == "" {
 		return oneOrList(f.Paths)
@@ -276,14 +276,14 @@ func formatMatch(v any) string {
 	return strings.Join(parts, ",")
 }
 
-// oneLine writes a list or map in one line. JSON is YAML, and is read by
-// operators here: > stays >.
+// oneLine writes a list or map on one line, as JSON, which is also YAML. > is not
+// escaped, because operators read it.
 func oneLine(v any) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic("config: " + err.Error()) // only texts are in it
+		panic("config: " + err.Error()) // texts can always be encoded
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -4,8 +4,8 @@ import (
 	"fmt"
 )
 
-// fromFile reads a value as the file's text decoder leaves it: text, a list of
-// texts or of maps, or a map of texts.
+// fromFile reads a value in the form that the file's decoder returns: text, a list
+// of texts or of maps, or a map of texts.
 func (k *kind) fromFile(v any) (any, error) {
 	switch v := v.(type) {
 	case string:

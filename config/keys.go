@@ -24,8 +24,8 @@ type Key struct {
 	Name    string // "worker.concurrency"
 	Env     string // "CAPTURE_WORKER_CONCURRENCY"
 	Flag    string // "worker-concurrency", "" for a secret
-	Default string // as it would be written in the environment
-	Shown   string // what to show for a default that is worked out at start
+	Default string // in the form for the environment
+	Shown   string // text for a default that is computed at start
 	Doc     string // its meaning
 	Secret  bool   // never shown
 
@@ -39,7 +39,7 @@ func (k Key) Section() string {
 	return section
 }
 
-// DefaultText is the default in words: "off" for a listener that is off.
+// DefaultText returns the default in words: "off" for a listener that is off.
 func (k Key) DefaultText() string {
 	switch {
 	case k.Shown != "":
@@ -50,7 +50,7 @@ func (k Key) DefaultText() string {
 	return k.Default
 }
 
-// Type is a word for what the value must be: "duration", "list".
+// Type returns the name of the type of the value, such as "duration" or "list".
 func (k Key) Type() string { return k.kind.name }
 
 // Keys lists every setting in the order of the struct.
@@ -103,8 +103,8 @@ func newKey(f reflect.StructField, index []int) Key {
 	return k
 }
 
-// policyDefault returns the default of a setting of capture.Policy: it is that of
-// package capture.
+// policyDefault returns the default of a setting of capture.Policy, which package
+// capture defines.
 func policyDefault(name string) (value any, ok bool) {
 	p := capture.DefaultPolicy()
 	switch name {

@@ -152,8 +152,8 @@ func TestUnknownVariable(t *testing.T) {
 	}
 }
 
-// TestServiceLinks: in Kubernetes a Service named capture-worker gives every
-// container variables that begin as ours do.
+// TestServiceLinks checks that the variables that Kubernetes sets for a Service
+// named capture-worker, which have our prefix, are ignored.
 func TestServiceLinks(t *testing.T) {
 	load(t, config.Options{Env: env(
 		"CAPTURE_WORKER_SERVICE_HOST=10.0.0.1", "CAPTURE_WORKER_SERVICE_PORT=9464", "CAPTURE_WORKER_SERVICE_PORT_ADMIN=9464",
@@ -169,7 +169,7 @@ func TestServiceLinks(t *testing.T) {
 	}
 }
 
-// TestAllProblemsAtOnce: one look shows everything that is wrong.
+// TestAllProblemsAtOnce checks that one error lists all problems.
 func TestAllProblemsAtOnce(t *testing.T) {
 	_, err := config.Load(config.Options{
 		Env:   env("CAPTURE_LOG_LEVLE=x", "CAPTURE_GATEWAY_TIMEOUT=5", "CAPTURE_JOBS_FIELDS=amount"),

@@ -7,8 +7,8 @@ import (
 	"github.com/capture-worker/capture-worker/config"
 )
 
-// TestNotifyHosts: a job's own notify_url may name the hosts that are set, else
-// that of gateway.notify_url, else none; any only if no worker is configured.
+// TestNotifyHosts checks the hosts that a job's notify_url may name: the configured
+// ones, else that of gateway.notify_url, else none; any if no worker is configured.
 func TestNotifyHosts(t *testing.T) {
 	const address = "CAPTURE_GATEWAY_NOTIFY_URL=https://shop.example:8443/notify"
 	for name, tt := range map[string]struct {

@@ -52,13 +52,13 @@ func openSections(b *strings.Builder, open, want []string) []string {
 
 func indent(depth int) string { return strings.Repeat("  ", depth) }
 
-// atStart: the value is worked out when a worker starts, and is not the one that
-// the process has which prints.
+// atStart reports whether the value is computed when a worker starts, so that the
+// value of the printing process does not count.
 func (k Key) atStart(c Config) bool {
 	return k.Shown != "" && c.Origin(k.Name).From == FromDefault
 }
 
-// yamlText is the value in one line.
+// yamlText returns the value on one line.
 func (k Key) yamlText(c Config) string {
 	switch v := k.field(&c).Interface().(type) {
 	case []string:
@@ -78,7 +78,7 @@ func (k Key) yamlText(c Config) string {
 	return quoted(k.Text(c))
 }
 
-// quoted writes text as YAML writes it, quoted where it must be.
+// quoted returns text as YAML, quoted if necessary.
 func quoted(text string) string {
 	b, err := yaml.Marshal(text)
 	if err != nil {
@@ -95,7 +95,7 @@ type printed struct {
 	Value any    `json:"value"`
 	From  From   `json:"from"`
 	Name  string `json:"name,omitempty"`
-	// Start says what is made of an empty value when a worker starts.
+	// Start describes the value that a worker uses for an empty one.
 	Start string `json:"at_start,omitempty"`
 }
 

@@ -30,8 +30,8 @@ func TestWriteYAML(t *testing.T) {
 	golden(t, "print.yaml", out.String(), filepath.Dir(c.Origin("gateway.user").Name))
 }
 
-// TestPrintedLoads: what is printed gives the same configuration again, but
-// for the secrets, whose mark is refused.
+// TestPrintedLoads checks that the printed configuration is read as the same
+// configuration, except for the placeholders of secrets, which are refused.
 func TestPrintedLoads(t *testing.T) {
 	c := printed(t)
 	var out strings.Builder
@@ -82,9 +82,9 @@ func TestWriteJSON(t *testing.T) {
 	}
 }
 
-// TestPrintedWorkerName: what a worker works out when it starts is not printed
-// as the value of the process that prints, and a file made of that leaves it to
-// each worker.
+// TestPrintedWorkerName checks that a worker name computed at start is not printed
+// as that of the printing process, and that a worker with the printed file computes
+// its own.
 func TestPrintedWorkerName(t *testing.T) {
 	c := load(t, config.Options{Env: env()})
 	var yaml, object strings.Builder

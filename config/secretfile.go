@@ -61,7 +61,7 @@ func (l *loader) readSecret(k Key, path string) {
 	secret, err := ReadSecret(path)
 	switch {
 	case errors.Is(err, ErrNoSecret) && k.Name == previousKey:
-		return // emptied: notifications signed with it are no longer accepted
+		return // an emptied file ends the acceptance of notifications signed with the old key
 	case errors.Is(err, ErrNoSecret):
 		l.problem(k.Name+fileSuffix, path, from.String(), "the file is empty", "write the secret into it")
 		return

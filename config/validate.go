@@ -11,13 +11,13 @@ type Need int
 
 // The needs.
 const (
-	// NeedGateway: the command calls the gateway, so that its address, the
-	// user and the secret key must be there.
+	// NeedGateway is the need of a command that calls the gateway: its address, the
+	// user and the secret key must be set.
 	NeedGateway Need = iota
-	// NeedRecords: the command works with the records' database.
+	// NeedRecords is the need of a command that uses the records' database.
 	NeedRecords
-	// NeedNotifyURL: the command makes capture calls, of which notify_url is a
-	// required field.
+	// NeedNotifyURL is the need of a command that makes capture calls, of which
+	// notify_url is a required field.
 	NeedNotifyURL
 )
 
@@ -84,10 +84,10 @@ func (v *checker) nats() {
 }
 
 func (v *checker) jobs() {
-	for _, key := range []string{"jobs.stream", "jobs.consumer", "jobs.dlq_stream", "ledger.stream", "ledger.cases_stream"} {
+	for _, key := range []string{"jobs.stream", "jobs.consumer", "jobs.dlq_stream", "jobs.acts_stream", "ledger.stream", "ledger.cases_stream"} {
 		v.streamName(key)
 	}
-	v.distinct("jobs.stream", "jobs.dlq_stream", "ledger.stream", "ledger.cases_stream")
+	v.distinct("jobs.stream", "jobs.dlq_stream", "jobs.acts_stream", "ledger.stream", "ledger.cases_stream")
 	if len(v.c.Jobs.Subjects) == 0 {
 		v.add("jobs.subjects", "must name at least one subject", "the default is capture.jobs.>")
 	}
@@ -104,7 +104,8 @@ func (v *checker) ledger() {
 	if u, err := url.Parse(v.c.Ledger.Source); err != nil || v.c.Ledger.Source == "" || u.String() != v.c.Ledger.Source {
 		v.add("ledger.source", "must be a URI reference without spaces, as CloudEvents wants it", "write a name such as capture-worker, or an address such as https://shop.example/captures")
 	}
-	// If the ledger no longer has a trade, a late copy of its job would start again.
+	// If the ledger no longer has a trade, a late copy of its job would be
+	// processed as new.
 	least := v.c.Gateway.Window + v.c.Worker.GiveUpAfter
 	if age := v.c.Ledger.MaxAge; age != 0 && age < least {
 		v.add("ledger.max_age", "must be 0 (forever) or at least gateway.window and worker.give_up_after together ("+FormatDuration(least)+")", "keep the ledger longer: it is the audit trail too")
@@ -220,7 +221,7 @@ func (v *checker) tracing() {
 	if t.Endpoint != "" {
 		v.webAddress("tracing.endpoint", t.Endpoint, "of a collector of OTLP over HTTP, such as http://collector:4318 or https://collector:4318")
 		if strings.Contains(t.Endpoint, "?") {
-			v.add("tracing.endpoint", "must not hold a ? part", "give what the collector asks for in OTEL_EXPORTER_OTLP_HEADERS")
+			v.add("tracing.endpoint", "must not hold a ? part", "set headers for the collector in OTEL_EXPORTER_OTLP_HEADERS")
 		}
 	}
 	if t.Sample < 0 || t.Sample > 1 {

@@ -101,7 +101,8 @@ func TestValidate(t *testing.T) {
 	golden(t, "validate.golden", out.String())
 }
 
-// TestValidateByHand: a configuration made in Go is held to the same rules.
+// TestValidateByHand checks that a configuration made in Go is validated by the
+// same rules.
 func TestValidateByHand(t *testing.T) {
 	if err := (config.Config{}).Validate(); err == nil {
 		t.Error("the zero configuration is taken")

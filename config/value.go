@@ -12,8 +12,8 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 )
 
-// kind is how values of one type are read and written. The text form is that
-// of flags and the environment; a file may write lists and maps as such.
+// kind has the functions to read and write values of one type. The text form is for
+// flags and the environment; a file may have lists and maps.
 type kind struct {
 	name   string
 	parse  func(string) (any, error)
@@ -62,16 +62,15 @@ func kindOf(f reflect.StructField) *kind {
 	}[f.Type]
 }
 
-// valueError says what a value must be instead.
+// valueError is the requirement that a value does not meet.
 type valueError string
 
 func (e valueError) Error() string { return string(e) }
 
-// hidden stands where a secret would.
+// hidden replaces a secret.
 const hidden = "[hidden]"
 
-// parseListen knows "off", so that an address can be taken away where an empty
-// value is hard to write.
+// parseListen also reads "off", for places where an empty value is hard to write.
 func parseListen(s string) (any, error) {
 	if s == "off" {
 		return "", nil
@@ -105,8 +104,8 @@ func parseRate(s string) (any, error) {
 
 const day = 24 * time.Hour
 
-// ParseDuration takes what time.ParseDuration takes, and whole days of 24 hours:
-// "400d". The error says what is taken.
+// ParseDuration reads the forms of time.ParseDuration, and days of 24 hours:
+// "400d". The error describes the forms.
 func ParseDuration(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
@@ -166,7 +165,7 @@ func parseMap(s string) (any, error) {
 	return m, err
 }
 
-// eachPair reads "a=b,c=d". What is after the first = belongs to the value.
+// eachPair reads "a=b,c=d". Everything after the first = belongs to the value.
 func eachPair(s string, add func(name, value string) error) error {
 	for part := range strings.SplitSeq(s, ",") {
 		if part = strings.TrimSpace(part); part == "" {
@@ -192,8 +191,8 @@ func formatMap(v any) string {
 	return strings.Join(parts, ",")
 }
 
-// hideUserinfo takes user, password and token out of addresses. Validate
-// refuses such addresses, and must not show them.
+// hideUserinfo removes user, password and token from addresses. Validate refuses
+// such addresses, and must not show them.
 func hideUserinfo(s string) string {
 	parts := strings.Split(s, ",")
 	for i, part := range parts {

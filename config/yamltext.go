@@ -10,18 +10,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxNesting bounds how deep a file may nest; ours nest four deep.
+// maxNesting limits the nesting of a file; real ones have four levels.
 const maxNesting = 16
 
-// yamlText reads YAML and leaves every scalar the text that was written: a
-// user 016683 keeps its zero, and 1e3 is not a thousand. Names are lower case
-// and given once, because viper does not tell letter case apart and would let
-// one silently replace the other.
+// yamlText reads YAML with every scalar as the text that was written: a user 016683
+// keeps its zero, and 1e3 is not a thousand. Names must be in lower case and occur
+// once, because viper ignores letter case and would let one silently replace the
+// other.
 type yamlText struct {
-	lines map[string]int // where each key stands, by its dotted name
+	lines map[string]int // the line of each key, by its dotted name
 }
 
-// Decode fills v; it has the shape that viper asks of a decoder.
+// Decode fills v. It implements viper's decoder.
 func (y *yamlText) Decode(b []byte, v map[string]any) error {
 	var doc yaml.Node
 	in := yaml.NewDecoder(bytes.NewReader(b))

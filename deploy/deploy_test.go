@@ -44,6 +44,7 @@ type service struct {
 	SecurityOpt     []string `yaml:"security_opt"`
 	StopGracePeriod string   `yaml:"stop_grace_period"`
 	Restart         string
+	Tmpfs           []string
 	DependsOn       map[string]struct{ Condition string } `yaml:"depends_on"`
 	Healthcheck     struct {
 		Test              []string
@@ -116,6 +117,34 @@ func TestComposeRunsTheWorker(t *testing.T) {
 	}
 }
 
+// The records need no gateway, and write where they may.
+func TestComposeRunsTheRecords(t *testing.T) {
+	records := readCompose(t).Services["records"]
+	c := loadRecords(t, records.Environment)
+	folder, _, _ := strings.Cut(records.Tmpfs[0], ":")
+	if records.Command[0] != "records" || filepath.Dir(string(c.Records.DSN)) != folder || !strings.HasSuffix(c.Records.Listen, ":9465") {
+		t.Errorf("runs %v, writes %s to %v, listens on %s", records.Command, c.Records.DSN, records.Tmpfs, c.Records.Listen)
+	}
+}
+
+// loadRecords is the configuration of a process that keeps records.
+func loadRecords(t *testing.T, env map[string]string) config.Config {
+	t.Helper()
+	for name, value := range env {
+		if name != config.FileEnv {
+			t.Setenv(name, value)
+		}
+	}
+	c, err := config.Load(config.Options{})
+	if err == nil {
+		err = c.Validate(config.NeedRecords)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestComposeIsClosed(t *testing.T) {
 	for name, s := range readCompose(t).Services {
 		for _, port := range s.Ports {
@@ -152,11 +181,11 @@ func TestNATSConfiguration(t *testing.T) {
 	}
 }
 
-// unit reads the settings of the service; one that is there twice has several
+// unit reads the settings of a service; one that is there twice has several
 // values.
-func unit(t *testing.T) map[string][]string {
+func unit(t *testing.T, name string) map[string][]string {
 	t.Helper()
-	text, err := os.ReadFile("systemd/capture-worker.service")
+	text, err := os.ReadFile("systemd/" + name + ".service")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +200,7 @@ func unit(t *testing.T) map[string][]string {
 }
 
 func TestUnitRunsTheWorker(t *testing.T) {
-	u := unit(t)
+	u := unit(t, "capture-worker")
 	env := map[string]string{"CAPTURE_GATEWAY_URL": "https://mapi.yabandpay.com/Payments", "CAPTURE_GATEWAY_NOTIFY_URL": "https://captures.shop.example/notify", "CAPTURE_GATEWAY_USER": "016683"}
 	for _, assignment := range u["Environment"] {
 		name, value, _ := strings.Cut(assignment, "=")
@@ -187,16 +216,34 @@ func TestUnitRunsTheWorker(t *testing.T) {
 	}
 }
 
+func TestUnitRunsTheRecords(t *testing.T) {
+	u := unit(t, "capture-records")
+	env := map[string]string{}
+	for _, assignment := range u["Environment"] {
+		name, value, _ := strings.Cut(assignment, "=")
+		env[name] = value
+	}
+	c := loadRecords(t, env)
+	if filepath.Dir(string(c.Records.DSN)) != "/var/lib/"+u["StateDirectory"][0] {
+		t.Errorf("writes %s, may write to %v", c.Records.DSN, u["StateDirectory"])
+	}
+	if u["ExecStart"][0] != "/usr/local/bin/capture-worker records" || u["Type"][0] != "notify" || u["RestartPreventExitStatus"][0] != "2 3" {
+		t.Errorf("started as %v of type %v, not again after %v", u["ExecStart"], u["Type"], u["RestartPreventExitStatus"])
+	}
+}
+
 var notInstalled = regexp.MustCompile(`Command /usr/local/bin/capture-worker is not executable`)
 
 // systemd reads the unit without a complaint, but for the program that is not
 // installed here.
 func TestUnitIsReadBySystemd(t *testing.T) {
 	processtest.Needs(t, "systemd-analyze", "apt-get install systemd")
-	out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", "systemd/capture-worker.service").CombinedOutput()
-	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, "capture-worker") && !notInstalled.MatchString(line) {
-			t.Errorf("systemd-analyze: %v: %s", err, line)
+	for _, name := range []string{"capture-worker", "capture-records"} {
+		out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", "systemd/"+name+".service").CombinedOutput()
+		for line := range strings.Lines(string(out)) {
+			if strings.Contains(line, "capture-") && !notInstalled.MatchString(line) {
+				t.Errorf("systemd-analyze: %v: %s", err, line)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package deploy
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -85,5 +86,24 @@ func TestKubernetesSettings(t *testing.T) {
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		t.Errorf("triggers for %v, consumers are %v", got, want)
+	}
+}
+
+func TestKubernetesRecords(t *testing.T) {
+	var d deployment
+	readYAML(t, "kubernetes/records/deployment.yaml", &d)
+	container := d.Spec.Template.Spec.Containers[0]
+	env := map[string]string{"CAPTURE_CONFIG": "kubernetes/base/capture.yaml"}
+	for _, e := range container.Env {
+		env[e.Name] = e.Value
+	}
+	// As the Secret is mounted.
+	env["CAPTURE_RECORDS_DSN_FILE"] = filepath.Join(t.TempDir(), "dsn")
+	if err := os.WriteFile(env["CAPTURE_RECORDS_DSN_FILE"], []byte("postgres://records:password@db.example.com/records\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := loadRecords(t, env)
+	if port := container.Ports[0]; !strings.HasSuffix(c.Records.Listen, fmt.Sprintf(":%d", port.ContainerPort)) || port.Name != "admin" {
+		t.Errorf("records.listen is %s, the port %v", c.Records.Listen, port)
 	}
 }

@@ -32,7 +32,8 @@ func readsAlike(t *testing.T, status int, body string) {
 	}
 }
 
-// FuzzReadAgrees: our reader and the plain one read anything alike.
+// FuzzReadAgrees checks that our reader and a simple one read every input in the
+// same way.
 func FuzzReadAgrees(f *testing.F) {
 	for _, cases := range [][]answerCase{captureCases, queryCases, envelopeCases} {
 		for _, tc := range cases {
@@ -48,8 +49,8 @@ func FuzzReadAgrees(f *testing.F) {
 	f.Fuzz(readsAlike)
 }
 
-// FuzzBodyAgrees: a body is what encoding/json makes of the parameters, with
-// the signature of their map.
+// FuzzBodyAgrees checks that a body equals the output of encoding/json for the
+// parameters, with the signature of their map.
 func FuzzBodyAgrees(f *testing.F) {
 	f.Add(user, "example-secret-key", "order A-1001", "", "ca51f2fas3i0f8uiw7efj6oe", int64(1720684254))
 	f.Add("ü<&>", "k", "café \u2028 \x00\x7f \"\\ \xff\xfe", "https://shop.example/n?a=1&b=2", "", int64(-1))

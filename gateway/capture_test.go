@@ -160,8 +160,8 @@ func check(t *testing.T, got capture.Answer, want answerCase) {
 	}
 }
 
-// TestCaptureTellsWhen: all that an answer says about the order is read,
-// wherever it stands, if it is about the same trade.
+// TestCaptureTellsWhen checks that all members about the order are read at every
+// level of an answer, if it is about the same trade.
 func TestCaptureTellsWhen(t *testing.T) {
 	const told = `"paid_time":"1720684260","transaction_id":"TX","created_at":1720000000`
 	for name, tc := range map[string]struct {

@@ -11,9 +11,11 @@ import (
 
 // The errors of [ParseNotification].
 var (
-	// ErrNotification: the body has none of the known forms, or no usable trade_id.
+	// ErrNotification means that the body has none of the known forms, or no usable
+	// trade_id.
 	ErrNotification = errors.New("not a notification of the gateway")
-	// ErrSignature: the form is known, but none of the secrets made the signature.
+	// ErrSignature means that the form is known, but none of the secrets made the
+	// signature.
 	ErrSignature = errors.New("the notification is not signed with a known key")
 )
 

@@ -29,8 +29,8 @@ type vector struct {
 	State    string   `json:"state"`
 }
 
-// TestNotificationVectors: what the vendor's published algorithm has signed is
-// believed, and says what it was made to say.
+// TestNotificationVectors checks that notifications signed by the vendor's
+// published algorithm are verified and read correctly.
 func TestNotificationVectors(t *testing.T) {
 	file, err := os.Open("testdata/notifications.jsonl")
 	if err != nil {
@@ -66,7 +66,7 @@ func phpCommand(t *testing.T, args ...string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), path, append([]string{"-n", "testdata/gateway.php"}, args...)...)
 }
 
-// TestNotificationsSignedByPHP: 2,000 random notifications, with members of
+// TestNotificationsSignedByPHP checks 2,000 random notifications, with members of
 // every type, names of digits and nested objects, signed in three ways.
 func TestNotificationsSignedByPHP(t *testing.T) {
 	const count = 2000
@@ -100,7 +100,8 @@ func TestNotificationsSignedByPHP(t *testing.T) {
 	}
 }
 
-// TestPHPBelievesOurRequests: 2,000 random requests.
+// TestPHPBelievesOurRequests checks the signatures of 2,000 random requests with
+// PHP.
 func TestPHPBelievesOurRequests(t *testing.T) {
 	const letters = "aZ09 &=?%+\"\\/<>.-_éß中💳\u2028{}\n\x00\x7f"
 	g := rand.New(rand.NewPCG(1, 1))
@@ -130,7 +131,7 @@ func TestPHPBelievesOurRequests(t *testing.T) {
 	}
 }
 
-// TestRenderings: what each of them signs of the same members.
+// TestRenderings checks the signed string of each rendering for the same members.
 func TestRenderings(t *testing.T) {
 	const data = `{"state":"paid","10":1,"9":"b","Zeta":1.50,"n":null,"z":"0","t":true,"l":[1],"e":{},"3ds":{"3ds_status":"Y","in":""},"sign":"x"}`
 	for name, want := range map[string]string{
@@ -152,7 +153,7 @@ func TestRenderings(t *testing.T) {
 	}
 }
 
-// TestPHPNumbers: integers as they are, floats with 14 digits.
+// TestPHPNumbers checks that integers are unchanged and floats have 14 digits.
 func TestPHPNumbers(t *testing.T) {
 	for raw, want := range map[string]string{
 		"0": "0", "-5": "-5", "9223372036854775807": "9223372036854775807", "9223372036854775808": "9.2233720368548E+18",

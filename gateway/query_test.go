@@ -48,8 +48,8 @@ func TestQueryReadsEveryAnswer(t *testing.T) {
 	}
 }
 
-// TestPaidUnreadable: the raw text is kept, cleaned and bounded, and there is no
-// amount that could be taken for one.
+// TestPaidUnreadable checks that an unreadable amount is kept as text, cleaned and
+// limited, and not as an amount.
 func TestPaidUnreadable(t *testing.T) {
 	for name, tc := range map[string]struct{ members, want string }{
 		"comma":       {`"trade_id":"` + trade + `","amount":"30,00","currency":"EUR"`, "30,00 EUR"},

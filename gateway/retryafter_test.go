@@ -10,8 +10,8 @@ import (
 	"github.com/capture-worker/capture-worker/gateway"
 )
 
-// TestRetryAfter: seconds or a date, with the two statuses that speak about
-// load, and never longer than the bound.
+// TestRetryAfter checks that Retry-After is read as seconds or a date, with the two
+// statuses for overload only, up to the limit.
 func TestRetryAfter(t *testing.T) {
 	now := time.Unix(1720684254, 0) // the clock of dial
 	in := func(d time.Duration) string { return now.Add(d).UTC().Format(http.TimeFormat) }
@@ -46,8 +46,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestContentEncoding: a compressed answer is never requested; one that comes
-// is not read, and named.
+// TestContentEncoding checks that compressed answers are not requested, and that
+// one that comes is refused with its encoding in the error.
 func TestContentEncoding(t *testing.T) {
 	const paid = `{"status":true,"code":"200","data":{"trade_id":"` + trade + `","amount":"24.90","currency":"EUR","state":"paid"}}`
 	for encoding, kind := range map[string]capture.AnswerKind{

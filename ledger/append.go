@@ -44,8 +44,9 @@ type unconfirmed struct {
 	typ     capture.EventType
 	after   uint64
 	msg     *appender.Message
-	// maybe: a try may be stored, or still be on its way to the server. Once it
-	// is true, only an event found after the stated sequence gives certainty.
+	// maybe means that a try may be stored, or still be on its way to the server.
+	// Once it is true, only an event found after the stated sequence gives
+	// certainty.
 	maybe bool
 }
 

@@ -70,7 +70,8 @@ func TestLostBatch(t *testing.T) {
 	}
 }
 
-// TestConflictInBatch: each event gets the result that it would get alone.
+// TestConflictInBatch checks that each event gets the result that it would get
+// alone.
 func TestConflictInBatch(t *testing.T) {
 	t.Parallel()
 	url, js := atomicServer(t)
@@ -93,8 +94,8 @@ func TestConflictInBatch(t *testing.T) {
 	g.mustBeStored(t, append(append(all[:5:5], all[6:8]...), all[9:]...))
 }
 
-// TestEventsOfOneTradeAreInSeparateBatches: in one batch the server would store
-// both.
+// TestEventsOfOneTradeAreInSeparateBatches checks that, because in one batch the
+// server would store both.
 func TestEventsOfOneTradeAreInSeparateBatches(t *testing.T) {
 	t.Parallel()
 	url, js := atomicServer(t)
@@ -203,8 +204,8 @@ func TestServerWithSmallBatchLimit(t *testing.T) {
 	g.mustBeStored(t, all)
 }
 
-// TestServerRestartDuringBatch: the server stops before it can reply; the next one
-// on the same store has each event once.
+// TestServerRestartDuringBatch checks that after a stop of the server before its
+// reply, the next one on the same store has each event once.
 func TestServerRestartDuringBatch(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -240,7 +241,7 @@ func TestServerRestartDuringBatch(t *testing.T) {
 	g.mustBeStored(t, all)
 }
 
-// TestFullQueue: further appends are sent singly.
+// TestFullQueue checks that appends beyond the limit of the queue are sent singly.
 func TestFullQueue(t *testing.T) {
 	t.Parallel()
 	_, js := atomicServer(t)

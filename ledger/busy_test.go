@@ -47,8 +47,8 @@ func (c *choices) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// TestBatchesOnABusyMachine: a busy processor is not taken for a slow disk, and a
-// slow disk is found on a busy machine.
+// TestBatchesOnABusyMachine checks that a busy processor is not taken for a slow
+// disk, and a slow disk is found on a busy machine.
 func TestBatchesOnABusyMachine(t *testing.T) {
 	processtest.Long(t)
 	open := func(t *testing.T, syncs bool) (*ledger.JetStream, *choices) {
@@ -87,8 +87,8 @@ func TestBatchesOnABusyMachine(t *testing.T) {
 	})
 }
 
-// TestConfiguredBatches: what an operator sets is done without a measurement, as
-// far as the stream allows it.
+// TestConfiguredBatches checks that the configured mode is used without a
+// measurement, as far as the stream permits it.
 func TestConfiguredBatches(t *testing.T) {
 	t.Parallel()
 	t.Run("on", func(t *testing.T) {

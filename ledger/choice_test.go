@@ -20,6 +20,7 @@ import (
 type fakeStream struct {
 	one, commit, staged time.Duration // delays: a single event, a batch, each event of it
 	allows              bool          // allows batches
+	replicas            int
 
 	seq     uint64
 	inBatch uint64
@@ -41,7 +42,7 @@ func (s *fakeStream) openWith(t *testing.T, o ledger.Options) *ledger.JetStream 
 	}
 	if _, err := nc.Subscribe("FAKE.STREAM.INFO.CAPTURES", func(m *nats.Msg) {
 		s.asked.Add(1)
-		_ = m.Respond(fmt.Appendf(nil, `{"config":{"name":"CAPTURES","allow_atomic":%v}}`, s.allows))
+		_ = m.Respond(fmt.Appendf(nil, `{"config":{"name":"CAPTURES","allow_atomic":%v,"num_replicas":%d}}`, s.allows, s.replicas))
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,8 @@ func forAWhile() func() bool {
 	return func() bool { return time.Now().After(end) }
 }
 
-// TestBatchesAreChosenByMeasurement: unless something else is configured.
+// TestBatchesAreChosenByMeasurement checks that batches are chosen by measurement
+// if no mode is configured.
 func TestBatchesAreChosenByMeasurement(t *testing.T) {
 	t.Parallel()
 	t.Run("server syncs every message", func(t *testing.T) {
@@ -125,6 +127,16 @@ func TestBatchesAreChosenByMeasurement(t *testing.T) {
 	t.Run("stream allows no batches", func(t *testing.T) {
 		t.Parallel()
 		s := &fakeStream{one: time.Millisecond}
+		l := s.open(t)
+		write(t, l, 64, func() bool { return s.asked.Load() > 0 })
+		write(t, l, 64, forAWhile())
+		if s.asked.Load() != 1 || s.batches.Load() > 0 {
+			t.Errorf("asked %d times, %d batches", s.asked.Load(), s.batches.Load())
+		}
+	})
+	t.Run("replicated stream", func(t *testing.T) {
+		t.Parallel()
+		s := &fakeStream{one: time.Millisecond, commit: 3 * time.Millisecond, allows: true, replicas: 3}
 		l := s.open(t)
 		write(t, l, 64, func() bool { return s.asked.Load() > 0 })
 		write(t, l, 64, forAWhile())

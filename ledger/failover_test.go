@@ -36,9 +36,9 @@ func (w *winners) count() int {
 	return len(w.confirmed)
 }
 
-// TestLeaderChanges: writers contend for one trade while the leader of the
-// replicated stream changes. Every stored event was confirmed to its writer, and
-// every confirmed event is stored.
+// TestLeaderChanges checks an append by several writers to one trade while the
+// leader of the replicated stream changes. Every stored event was confirmed to its
+// writer, and every confirmed event is stored.
 func TestLeaderChanges(t *testing.T) {
 	bothWays(t, newLeaders)
 }
@@ -57,7 +57,7 @@ func newLeaders(t *testing.T, open opener) {
 	for range 4 {
 		before := won.count()
 		await(t, "progress under this leader", func() bool { return won.count() >= before+5 })
-		stepDown(t, js.Conn())
+		stepDown(t, js.Conn(), ledger.DefaultStream)
 	}
 	before := won.count()
 	await(t, "progress under the last leader", func() bool { return won.count() >= before+5 })
@@ -82,8 +82,8 @@ func newLeaders(t *testing.T, open opener) {
 	}
 }
 
-// TestLoadLatestDoesNotLag: LoadLatest returns all earlier appends, whatever server
-// the client is connected to and whatever replica replies.
+// TestLoadLatestDoesNotLag checks that LoadLatest returns all earlier appends,
+// whatever server the client is connected to and whatever replica replies.
 func TestLoadLatestDoesNotLag(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
@@ -137,10 +137,10 @@ func contend(t *testing.T, l ledger.Ledger, trade string, writer int, stop <-cha
 	}
 }
 
-func stepDown(t *testing.T, nc *nats.Conn) {
+func stepDown(t *testing.T, nc *nats.Conn, stream string) {
 	t.Helper()
-	await(t, "the leader steps down", func() bool {
-		answer, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.CAPTURES", nil, 2*time.Second)
+	await(t, "the leader of "+stream+" steps down", func() bool {
+		answer, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 2*time.Second)
 		return err == nil && !hasError(answer.Data)
 	})
 }

@@ -121,7 +121,8 @@ func otherWriterAfterLost(t *testing.T, open opener) {
 	}
 }
 
-// TestUncertainAppend: all replies are lost, whether the event was stored or not.
+// TestUncertainAppend checks appends whose replies are all lost, whether the event
+// was stored or not.
 func TestUncertainAppend(t *testing.T) {
 	bothWays(t, uncertainAppend)
 }
@@ -157,8 +158,8 @@ func uncertainAppend(t *testing.T, open opener) {
 	}
 }
 
-// TestLateArrival: the server is down, and the client buffers several tries of an
-// append. When the server is back it receives all of them and stores one.
+// TestLateArrival checks an append while the server is down and the client buffers
+// several tries. When the server is back it receives all of them and stores one.
 func TestLateArrival(t *testing.T) {
 	bothWays(t, lateArrival)
 }

@@ -55,8 +55,8 @@ func TestOneSubscriptionForAllAppends(t *testing.T) {
 	}
 }
 
-// TestCloseEndsWaitingAppends: an append that can no longer get its reply does not
-// wait for its timeout.
+// TestCloseEndsWaitingAppends checks that an append that can no longer get its
+// reply does not wait for its timeout.
 func TestCloseEndsWaitingAppends(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -97,7 +97,8 @@ func TestCloseEndsWaitingAppends(t *testing.T) {
 	}
 }
 
-// TestReplies: a subscriber replies in place of the stream.
+// TestReplies checks the handling of replies from a subscriber that takes the place
+// of the stream.
 func TestReplies(t *testing.T) {
 	t.Parallel()
 	uncertain := ledger.ErrUncertain.Error()

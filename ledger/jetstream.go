@@ -32,12 +32,13 @@ type Options struct {
 type Batches string
 
 const (
-	// BatchesAuto: if the server waits for its disk, as one does that syncs every
-	// message, the stream allows batches, and they are measured to cost less.
+	// BatchesAuto uses batches if the server waits for its disk, as with a sync of
+	// every message, the stream allows batches, and they are measured to cost less.
 	BatchesAuto Batches = "auto"
-	// BatchesOn: whenever at least 16 appends wait and the stream allows batches.
+	// BatchesOn uses batches whenever at least 16 appends wait and the stream
+	// allows batches.
 	BatchesOn Batches = "on"
-	// BatchesOff: never.
+	// BatchesOff never uses batches.
 	BatchesOff Batches = "off"
 )
 
@@ -174,7 +175,7 @@ func pause(ctx context.Context, try int) bool {
 	}
 }
 
-// errNoReply: the server did not answer a try in time.
+// errNoReply means that the server did not answer a try in time.
 var errNoReply = errors.New("the server did not answer in time")
 
 // retry calls read until it succeeds, fails permanently, or the bound is over.

@@ -131,12 +131,14 @@ func headerOf(opts []AppendOption) (h nats.Header) {
 
 // Errors to test for with errors.Is.
 var (
-	// ErrConflict: the trade has another last event than the append stated.
+	// ErrConflict means that the trade has another last event than the append
+	// stated.
 	ErrConflict = errors.New("the trade has changed in the ledger")
-	// ErrUncertain: the event may be stored, may be stored later, or not at all.
+	// ErrUncertain means that the event may be stored, may be stored later, or not
+	// at all.
 	ErrUncertain = errors.New("not known whether the event is in the ledger")
-	// ErrTradeID: the id is not 1 to 64 of A-Z a-z 0-9 _ -. With a dot, * or > in
-	// it the guard of one trade would cover other trades.
+	// ErrTradeID means that the id is not 1 to 64 of A-Z a-z 0-9 _ -. With a dot, *
+	// or > in it the guard of one trade would cover other trades.
 	ErrTradeID = errors.New("not a trade id")
 )
 

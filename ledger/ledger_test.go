@@ -130,7 +130,8 @@ func TestJetStreamReplicated(t *testing.T) {
 	})
 }
 
-// TestZeroValues: the methods of zero values return errors that say what is missing.
+// TestZeroValues checks that the methods of zero values return errors that say what
+// is missing.
 func TestZeroValues(t *testing.T) {
 	t.Parallel()
 	for name, l := range map[string]ledger.Ledger{"NewJetStream": &ledger.JetStream{}, "Ledger is not set": ledgertest.Faulty{}} {

@@ -73,10 +73,10 @@ var model = porcupine.Model{
 	},
 }
 
-// stepAppend: a success stores the event after the stated one, or finds the same
-// event there. A conflict means that another event is there. After any other
-// error this call has not stored the event and will not; an earlier call with the
-// same event may have.
+// stepAppend reports whether the result of an append is legal: a success stores the
+// event after the stated one, or finds the same event there. A conflict means that
+// another event is there. After any other error this call has not stored the event
+// and will not; an earlier call with the same event may have.
 func stepAppend(events []place, q question, got reply) (bool, []place) {
 	standing, taken := nextAfter(events, q.after)
 	switch {
@@ -96,8 +96,9 @@ func foundAgrees(err error, standing place, taken bool) bool {
 	return ok && (conflict.Found == 0 || taken && conflict.Found == standing.seq)
 }
 
-// stepUncertain: the event was read later, so it was stored at some time after the
-// call, by this call or by another one with the same event.
+// stepUncertain reports whether an uncertain append is legal: the event was read
+// later, so it was stored at some time after the call, by this call or by another
+// one with the same event.
 func stepUncertain(events []place, q question, got uncertainAbout) (bool, []place) {
 	if holds(events, q.id) {
 		return true, events

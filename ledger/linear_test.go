@@ -90,8 +90,8 @@ func TestMemoryIsLinearizable(t *testing.T) {
 	contention(t, repeat(l, 5), 150, l).mustHold(t)
 }
 
-// TestJetStreamIsLinearizable: the connections stall at times for longer than the
-// bound of an append, so that some appends are uncertain and arrive late.
+// TestJetStreamIsLinearizable uses connections that stall at times for longer than
+// the limit of an append, so that some appends are uncertain and arrive late.
 func TestJetStreamIsLinearizable(t *testing.T) {
 	bothWays(t, linearizable)
 }
@@ -125,7 +125,7 @@ func stalling(seed int) func(string) processtest.Action {
 	}
 }
 
-// TestReplicatedJetStreamIsLinearizable: the leader steps down repeatedly.
+// TestReplicatedJetStreamIsLinearizable makes the leader step down repeatedly.
 func TestReplicatedJetStreamIsLinearizable(t *testing.T) {
 	bothWays(t, linearizableReplicated)
 }

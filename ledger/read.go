@@ -126,7 +126,7 @@ type batch struct {
 	more bool // the replica has more after the last one
 }
 
-// errIncomplete: messages of a batch are missing.
+// errIncomplete means that messages of a batch are missing.
 var errIncomplete = errors.New("the server's reply is incomplete")
 
 // directGet reads a batch and checks that it is complete: the library ends a

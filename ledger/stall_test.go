@@ -40,8 +40,8 @@ func (l *stallingConn) Dial(network, address string) (net.Conn, error) {
 	return &stallingConn{Conn: c, marks: l.marks, left: l.left}, err
 }
 
-// TestStallingWrite: appends that end meanwhile release their messages. The race
-// detector reports if the sender still reads one.
+// TestStallingWrite checks that appends that end during a stalled write release
+// their messages safely. The race detector reports if the sender still reads one.
 func TestStallingWrite(t *testing.T) {
 	t.Parallel()
 	url, _ := atomicServer(t)

@@ -92,7 +92,7 @@ func TestEnsureStreamFindings(t *testing.T) {
 	}
 }
 
-// TestTooFewReplicas: the finding says how to add replicas.
+// TestTooFewReplicas checks that the fix of the finding tells how to add replicas.
 func TestTooFewReplicas(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
@@ -105,8 +105,8 @@ func TestTooFewReplicas(t *testing.T) {
 	}
 }
 
-// TestCompressionMayFollow: what the finding asks for can be done later, and the
-// events of before stay readable.
+// TestCompressionMayFollow checks that the fix of the finding works on a stream
+// with events, which stay readable.
 func TestCompressionMayFollow(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
@@ -257,7 +257,7 @@ func walked(t *testing.T, l ledger.Ledger) []string {
 	return trades
 }
 
-// TestEmptyLedger: the first and last sequence of a new stream are 0.
+// TestEmptyLedger checks that the first and last sequence of a new stream are 0.
 func TestEmptyLedger(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())
@@ -294,8 +294,8 @@ func TestMaxAgeForever(t *testing.T) {
 	}
 }
 
-// TestExpiredEvents: the first events of a trade have expired. Trades yields it
-// once, and an append after an expired event is a conflict.
+// TestExpiredEvents checks a trade whose first events have expired. Trades yields
+// it once, and an append after an expired event is a conflict.
 func TestExpiredEvents(t *testing.T) {
 	t.Parallel()
 	js := connect(t, server(t).URL())

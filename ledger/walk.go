@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -102,6 +103,38 @@ func (l *JetStream) tradesWith(ctx context.Context, t capture.EventType) iter.Se
 	}
 }
 
+// Messages yields what the stream holds from a sequence to another, both
+// included, as it is stored and whether it can be decoded or not; upTo 0 means
+// the last message that was stored when it began. It reads pages by sequence,
+// without a consumer and without a subject. An error ends it.
+func (l *JetStream) Messages(ctx context.Context, from, upTo uint64) iter.Seq2[*jetstream.RawStreamMsg, error] {
+	return func(yield func(*jetstream.RawStreamMsg, error) bool) {
+		start, end, err := l.span(ctx, Filter{})
+		if err != nil {
+			yield(nil, fmt.Errorf("reading the ledger: %w", err))
+			return
+		}
+		if upTo != 0 {
+			end = min(end, upTo)
+		}
+		for msg, err := range l.messages(ctx, "", max(start, from), end) {
+			if !yield(msg, wrap(err, "reading the ledger")) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// FirstSince returns the sequence of the first message that was stored at a time
+// or later; it is not found if there is none.
+func (l *JetStream) FirstSince(ctx context.Context, t time.Time) (seq uint64, found bool, err error) {
+	start, end, err := l.span(ctx, Filter{Since: t})
+	if err != nil {
+		return 0, false, fmt.Errorf("looking for the first event since %s: %w", t.Format(time.RFC3339), err)
+	}
+	return start, start <= end, nil
+}
+
 // span returns the first and the last sequence that the filter selects. If there
 // is none, the first is greater than the last.
 func (l *JetStream) span(ctx context.Context, f Filter) (start, end uint64, err error) {
@@ -159,7 +192,7 @@ func (l *JetStream) messages(ctx context.Context, subject string, start, end uin
 	}
 }
 
-// errLag: the replica that replied is behind the leader.
+// errLag means that the replica that replied is behind the leader.
 var errLag = errors.New("a replica is behind the leader")
 
 // page returns the next messages whose subject matches; an empty subject matches

@@ -10,8 +10,8 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// TestTradesWith: both implementations yield each trade once, in the order of its
-// first event of the type.
+// TestTradesWith checks that both implementations yield each trade once, in the
+// order of its first event of the type.
 func TestTradesWith(t *testing.T) {
 	js := connect(t, server(t).URL())
 	ensure(t, js, ledger.StreamConfig{})
@@ -55,5 +55,44 @@ func tradesWith(t *testing.T, l ledger.Ledger) {
 			t.Errorf("stopped at %s, want T2", id)
 		}
 		break
+	}
+}
+
+// Messages yields what is stored, readable or not, within the range.
+func TestMessagesYieldsARangeAsItIsStored(t *testing.T) {
+	js := connect(t, server(t).URL())
+	ensure(t, js, ledger.StreamConfig{})
+	l := ledger.NewJetStream(js, ledger.Options{})
+	const stored = 1203 // more than two pages
+	for i := range stored {
+		body := strconv.Itoa(i + 1)
+		if _, err := js.Publish(t.Context(), "captures.T"+strconv.Itoa(i%7)+".attempted", []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, span := range [][2]uint64{{0, 0}, {1, stored}, {600, 605}, {stored, 0}, {stored + 1, 0}, {7, 6}} {
+		next, last := max(span[0], 1), uint64(stored)
+		if span[1] != 0 {
+			last = span[1]
+		}
+		for m, err := range l.Messages(t.Context(), span[0], span[1]) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Sequence != next || string(m.Data) != strconv.FormatUint(next, 10) {
+				t.Fatalf("%v: sequence %d with %q, want %d", span, m.Sequence, m.Data, next)
+			}
+			next++
+		}
+		if next != max(last+1, span[0], 1) {
+			t.Errorf("%v: it ends before sequence %d", span, next)
+		}
+	}
+	missing := ledger.NewJetStream(js, ledger.Options{Stream: "NONE"})
+	n := 0
+	for _, err := range missing.Messages(t.Context(), 0, 0) {
+		if n++; err == nil || n > 1 {
+			t.Fatalf("a stream that is not there: %v", err)
+		}
 	}
 }

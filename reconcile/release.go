@@ -16,17 +16,18 @@ type ReleaseResult string
 
 // The results.
 const (
-	// ResultReleased: the release is in the ledger and the job is published, or, in
-	// a preview, would be.
+	// ResultReleased means that the release is in the ledger and the job is
+	// published, or, in a preview, would be.
 	ResultReleased ReleaseResult = "released"
 	// ResultRetried is ResultReleased for a failed trade.
 	ResultRetried ReleaseResult = "retried"
-	// ResultRepublished: the trade was sent back before and no call followed; the job
-	// was published again.
+	// ResultRepublished means that the trade was sent back before and no call
+	// followed; the job was published again.
 	ResultRepublished ReleaseResult = "published again"
-	// ResultSettled: Order Query showed the outcome, which is in the ledger now.
+	// ResultSettled means that Order Query showed the outcome, which is in the
+	// ledger now.
 	ResultSettled ReleaseResult = "settled"
-	// ResultRefused: the trade is unchanged; Release.Why has the reason.
+	// ResultRefused means that the trade is unchanged; Release.Why has the reason.
 	ResultRefused ReleaseResult = "refused"
 )
 

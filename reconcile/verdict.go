@@ -13,24 +13,28 @@ type Kind string
 
 // The kinds of verdicts. All but KindAgreed and KindSkipped are differences.
 const (
-	// KindAgreed: the gateway, the ledger and the expectation agree.
+	// KindAgreed means that the gateway, the ledger and the expectation agree.
 	KindAgreed Kind = "agreed"
-	// KindNotCaptured: no money was taken, and neither the gateway nor the ledger
-	// claims that it was. This includes a failed trade that is still authorized and
-	// has time left: `retry` may capture it.
+	// KindNotCaptured means that no money was taken, and neither the gateway nor
+	// the ledger claims that it was. This includes a failed trade that is still
+	// authorized and has time left: `retry` may capture it.
 	KindNotCaptured Kind = "not_captured"
-	// KindNotInLedger: the gateway has captured it, our ledger does not show it.
+	// KindNotInLedger means that the gateway has captured it, our ledger does not
+	// show it.
 	KindNotInLedger Kind = "not_in_ledger"
-	// KindNotAtGateway: the ledger has the trade as captured, open or parked, and
-	// the gateway does not have it.
+	// KindNotAtGateway means that the ledger has the trade as captured, open or
+	// parked, and the gateway does not have it.
 	KindNotAtGateway Kind = "not_at_gateway"
-	// KindAmountDiffers: captured with another amount or currency.
+	// KindAmountDiffers means that the trade was captured with another amount or
+	// currency.
 	KindAmountDiffers Kind = "amount_differs"
-	// KindExpiring: not captured, and less than Horizon.Expiring is left to do so.
+	// KindExpiring means that the trade is not captured, and less than
+	// Horizon.Expiring is left to do so.
 	KindExpiring Kind = "expiring"
-	// KindUnknown: there was no useful answer, or the state is not final.
+	// KindUnknown means that there was no useful answer, or the state is not final.
 	KindUnknown Kind = "unknown"
-	// KindSkipped: Batch.Select rejected the item; the gateway was not asked.
+	// KindSkipped means that Batch.Select rejected the item, and the gateway was
+	// not asked.
 	KindSkipped Kind = "skipped"
 )
 

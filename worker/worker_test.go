@@ -364,6 +364,23 @@ func TestDeadLetterThatCannotBeStored(t *testing.T) {
 	}
 }
 
+// A job whose headers fill what the broker takes is dead-lettered too: its headers are
+// in the body, and it does not come round again.
+func TestDeadLetterOfFullHeaders(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, gatewaytest.Options{})
+	w := s.worker(nil)
+	const most = 64<<10 - 1 - len("NATS/1.0\r\n"+"X-Long: \r\n"+"\r\n")
+	s.publish(nats.Header{"X-Long": {strings.Repeat("x", most)}}, `{"trade_id":"T1"}`)
+	stop := s.start(w)
+	s.until("the job is done", s.drained)
+	stop()
+	letter, err := (deadletter.Store{JS: s.js, Stream: "CAPTURE_DLQ"}).Get(t.Context(), 1)
+	if err != nil || string(letter.Body) != `{"trade_id":"T1"}` || len(letter.Header.Get("X-Long")) != most || letter.Reason != "missing_field" {
+		t.Errorf("%s: %s with %d bytes in its header, %v", letter.Reason, letter.Body, len(letter.Header.Get("X-Long")), err)
+	}
+}
+
 // A job as large as a message may be leaves no room for what is written about
 // it: it goes in two parts, and nothing of it is lost.
 func TestDeadLetterThatIsTooLarge(t *testing.T) {

@@ -194,8 +194,8 @@ func TestTheClientAgrees(t *testing.T) {
 	}
 }
 
-// TestEmptyNotifyURL: the field is required, and an empty one is no value, unless
-// the simulator is configured otherwise.
+// TestEmptyNotifyURL checks that an empty notify_url is refused like a missing one,
+// unless the simulator is configured otherwise.
 func TestEmptyNotifyURL(t *testing.T) {
 	for allow, code := range map[bool]string{false: "-3001", true: "200"} {
 		b := start(t, func(o *gatewaytest.Options) { o.AllowEmptyNotifyURL = allow })
@@ -204,7 +204,8 @@ func TestEmptyNotifyURL(t *testing.T) {
 	}
 }
 
-// TestTimesAreUnixSeconds: in strings, as the gateway sends them.
+// TestTimesAreUnixSeconds checks that times are Unix seconds in strings, as the
+// gateway sends them.
 func TestTimesAreUnixSeconds(t *testing.T) {
 	b := start(t, nil)
 	at := time.Unix(1720684254, 0)

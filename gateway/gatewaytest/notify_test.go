@@ -81,8 +81,8 @@ func TestNotificationForms(t *testing.T) {
 	}
 }
 
-// TestNotificationsAreSignedInEveryWay: whatever the seed chooses is believed,
-// and times are Unix seconds.
+// TestNotificationsAreSignedInEveryWay checks that notifications of every seed are
+// verified, and that times are Unix seconds.
 func TestNotificationsAreSignedInEveryWay(t *testing.T) {
 	now := fmt.Sprint(time.Now().Unix())[:6]
 	for _, rendering := range append(gateway.Renderings(), "") {

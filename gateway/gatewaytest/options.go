@@ -18,11 +18,11 @@ const (
 	// Replay, the default: if the first call captured, its answer is repeated;
 	// otherwise the call is run again.
 	Replay RepeatedMode = "replay"
-	// Refuse: -4118, whatever the result of the first call was.
+	// Refuse answers -4118, whatever the result of the first call was.
 	Refuse RepeatedMode = "refuse"
-	// ReplayError: the first answer is repeated, also a -1000.
+	// ReplayError repeats the first answer, including -1000.
 	ReplayError RepeatedMode = "replay_error"
-	// Rerun: the call is run like one with a new request_id.
+	// Rerun runs the call like one with a new request_id.
 	Rerun RepeatedMode = "rerun"
 )
 

@@ -10,7 +10,8 @@ import (
 // maxNote limits the text that an operator writes into an event.
 const maxNote = 500
 
-// actor returns who acts: the name given, or else the user of this machine.
+// actor returns the name of the operator: the given one, or else the user of this
+// machine.
 func actor(by string) (string, error) {
 	if by == "" {
 		if u, err := user.Current(); err == nil {
@@ -18,7 +19,7 @@ func actor(by string) (string, error) {
 		}
 	}
 	if by == "" {
-		return "", usageError("the user of this machine is unknown; name who acts with --by")
+		return "", usageError("the user of this machine is unknown; name the operator with --by")
 	}
 	return by, checkNote("--by", by)
 }

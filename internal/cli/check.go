@@ -14,6 +14,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/finding"
+	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/preflight"
 	"github.com/capture-worker/capture-worker/internal/service"
 )
@@ -59,7 +60,7 @@ Exit codes: 0 no error; 1 at least one; 2 wrong usage or configuration.`,
 			return err
 		}
 		if n := finding.Count(found, finding.Error); n > 0 {
-			return fmt.Errorf("%s among %s, see above", counted(n, "error"), counted(len(found), "check"))
+			return fmt.Errorf("%s in %s: see the findings above", counted(n, "error"), counted(len(found), "check"))
 		}
 		return nil
 	})
@@ -70,12 +71,16 @@ func newChecker(c config.Config, role preflight.Role, stderr io.Writer) *preflig
 	checker := &preflight.Checker{
 		Config: c, Streams: service.Streams(c), Limits: service.Limits(c), For: role,
 		Connect: func(ctx context.Context) (*nats.Conn, jetstream.JetStream, error) {
-			nc, err := service.ConnectWithin(ctx, c, newToolLogger(c, stderr), checkTimeout)
+			log := newToolLogger(c, stderr)
+			nc, err := service.ConnectWithin(ctx, c, log, checkTimeout)
 			if err != nil {
 				return nil, nil, err
 			}
 			js, err := nc.JetStream()
-			return nc.Conn, js, err
+			if err != nil {
+				return nil, nil, err
+			}
+			return nc.Conn, natsconn.Patient(js, log), nil
 		},
 	}
 	if checker.Missing = c.Validate(config.NeedGateway, config.NeedNotifyURL); checker.Missing != nil {

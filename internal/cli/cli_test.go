@@ -98,8 +98,8 @@ func stored(ts *testscript.TestScript, neg bool, args []string) {
 // around them, than a script gives: their own tests run them.
 var triedElsewhere = []string{"run", "demo", "show", "gateway-sim"}
 
-// TestExamplesAreTried: every command has examples, and every example of the
-// help is run by a script.
+// TestExamplesAreTried checks that every command has examples, and every example of
+// the help is run by a script.
 func TestExamplesAreTried(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {

@@ -21,7 +21,8 @@ func (a *app) withJetStream(cmd *cobra.Command, use func(context.Context, jetstr
 	if err != nil {
 		return err
 	}
-	nc, err := service.Connect(cmd.Context(), c, newToolLogger(c, cmd.ErrOrStderr()))
+	log := newToolLogger(c, cmd.ErrOrStderr())
+	nc, err := service.Connect(cmd.Context(), c, log)
 	if err != nil {
 		return err
 	}
@@ -30,7 +31,7 @@ func (a *app) withJetStream(cmd *cobra.Command, use func(context.Context, jetstr
 	if err != nil {
 		return err
 	}
-	return noStream(c, nc.Conn, natsconn.Explain(nc.Conn, use(cmd.Context(), js, c)))
+	return noStream(c, nc.Conn, natsconn.Explain(nc.Conn, use(cmd.Context(), natsconn.Patient(js, log), c)))
 }
 
 // noStream completes the error of a missing stream with what to do.

@@ -4,18 +4,16 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/console"
-	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -207,54 +205,25 @@ func (o *consoleOps) DismissLetter(ctx context.Context, a console.LetterAct) (co
 
 // Lanes implements console.Operations.
 func (o *consoleOps) Lanes(ctx context.Context) ([]console.Lane, error) {
-	pauses := map[string]controls.LanePause{}
-	control, err := controls.Open(ctx, o.js, o.c.Ledger.Stream)
-	if err == nil {
-		pauses, err = control.LanePauses(ctx)
-	}
-	if err != nil && !errors.Is(err, jetstream.ErrBucketNotFound) {
-		return nil, err
-	}
 	var lanes []console.Lane
 	for _, lane := range o.c.LaneList() {
 		row, err := lookAtLane(ctx, o.js, o.c, lane)
 		if err != nil {
 			return nil, err
 		}
-		l := console.Lane{Name: row.Lane, Ready: row.Ready, Delivered: row.Delivered, Paused: row.PausedUntil}
-		if p, ok := pauses[row.Lane]; ok && !p.Resumed && p.Until.Sub(l.Paused).Abs() < time.Minute {
-			l.By, l.Note = p.By, p.Reason
-		}
-		lanes = append(lanes, l)
+		lanes = append(lanes, console.Lane{Name: row.Lane, About: aboutLane(lane), Ready: row.Ready, Delivered: row.Delivered, Paused: row.PausedUntil})
 	}
 	return lanes, nil
 }
 
 // PauseLane implements console.Operations.
 func (o *consoleOps) PauseLane(ctx context.Context, name string, until time.Time, by, note string) error {
-	lane, err := laneNamed(o.c, name)
-	if err != nil {
-		return err
+	act, change := acts.Act{Act: acts.Pause, By: by, Reason: note, Detail: "until " + until.UTC().Format(time.RFC3339)}, pauseUntil(until)
+	if until.IsZero() {
+		act.Act, act.Detail, change = acts.Resume, "", resumeNow
 	}
-	control, err := controls.Open(ctx, o.js, o.c.Ledger.Stream)
-	if err != nil {
-		return fmt.Errorf("recording who changes lane %s: %w", name, err)
-	}
-	stream, err := o.js.Stream(ctx, o.c.Jobs.Stream)
-	if err == nil && until.IsZero() {
-		_, err = stream.ResumeConsumer(ctx, lane.Consumer)
-	} else if err == nil {
-		_, err = stream.PauseConsumer(ctx, lane.Consumer, until)
-	}
-	if err != nil {
-		return laneError(o.c, lane, err)
-	}
-	now := time.Now().UTC()
-	p := controls.LanePause{Acceptance: controls.Acceptance{By: by, Reason: note, At: now, Until: until.UTC()}, Resumed: until.IsZero()}
-	if p.Resumed {
-		p.Until = time.Time{}
-	}
-	return control.NoteLane(ctx, lane.Label(), p)
+	_, err := applyToLane(ctx, o.js, o.c, name, act, change)
+	return err
 }
 
 // hasGateway reports whether the configuration names a gateway.

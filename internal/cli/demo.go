@@ -45,9 +45,9 @@ or configuration.`,
 		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().IntVar(&o.Jobs, "jobs", 200, "how many shipped events")
-	cmd.Flags().StringVar(&o.Faults, "faults", "rough", "how the gateway behaves: calm, rough or hostile")
-	cmd.Flags().Uint64Var(&o.Seed, "seed", 0, "of orders and faults; 0 draws one and prints it")
-	cmd.Flags().DurationVar(&o.Latency, "latency", 10*time.Millisecond, "of every gateway answer")
+	cmd.Flags().StringVar(&o.Faults, "faults", "rough", "`preset` of the gateway's faults: calm, rough or hostile")
+	cmd.Flags().Uint64Var(&o.Seed, "seed", 0, "seed of orders and faults; 0 chooses one and prints it")
+	cmd.Flags().DurationVar(&o.Latency, "latency", 10*time.Millisecond, "latency of every gateway answer")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "`format`: text or json")
 	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "log what the worker does")
 	cmd.Flags().BoolVar(&o.console, "console", false, "stay, and serve the console with a login for each role")
@@ -79,7 +79,7 @@ or configuration.`,
 			return err
 		}
 		if !result.Clean {
-			return fmt.Errorf("the audit found %d disagreements", result.Audit.ViolationCount)
+			return fmt.Errorf("the audit found %d violations", result.Audit.ViolationCount)
 		}
 		return nil
 	})
@@ -118,9 +118,9 @@ func printDemo(w io.Writer, r demo.Result, format string) error {
 		return err
 	}
 	g := r.Gateway
-	fmt.Fprintf(w, "\nThe gateway saw %s and %s; %d of them met a fault; %s took effect.\n",
+	fmt.Fprintf(w, "\nThe gateway received %s and %s; %d of them had a fault; %s took effect.\n",
 		counted(g.Captures, "capture call"), counted(g.Queries, "query"), g.Faults, counted(g.Effects, "capture"))
-	fmt.Fprintf(w, "Dead-lettered, since their trade was already settled otherwise: %s.\n", counted(r.DeadLetters, "job"))
+	fmt.Fprintf(w, "Dead-lettered, because their trade already had another outcome: %s.\n", counted(r.DeadLetters, "job"))
 	_, err := fmt.Fprint(w, demoNext)
 	return err
 }

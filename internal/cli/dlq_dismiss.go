@@ -57,7 +57,7 @@ func (d *dlqCmd) dismiss(ctx context.Context, cmd *cobra.Command, chosen *select
 	if err != nil {
 		return err
 	}
-	seqs, err := chosen.choose(ctx, d, out)
+	seqs, err := chosen.choose(ctx, d, cmd)
 	if err != nil || len(seqs) == 0 {
 		return err
 	}
@@ -71,14 +71,14 @@ func (d *dlqCmd) dismiss(ctx context.Context, cmd *cobra.Command, chosen *select
 	}
 	for _, seq := range seqs {
 		if what := resolved(done[seq]); what != "" {
-			fmt.Fprintf(out, "letter %d: left as it is: it was %s\n", seq, what)
+			fmt.Fprintf(out, "dead letter %d: unchanged: it was %s\n", seq, what)
 			continue
 		}
 		note.Letter, note.Time = seq, time.Now().UTC()
 		if err := d.store.Dismiss(ctx, note); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "letter %d: dismissed\n", seq)
+		fmt.Fprintf(out, "dead letter %d: dismissed\n", seq)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ const maxShownField = 80
 // writeDifference writes which fields of the job a correction changes.
 func (r *republishing) writeDifference(l deadletter.Message, rep reply) {
 	before, after := r.dlq.dec.HintFields(l.Header, l.Body), r.dlq.dec.HintFields(rep.header, rep.body)
-	fmt.Fprintf(r.out, "letter %d: corrected\n", l.Seq)
+	fmt.Fprintf(r.out, "dead letter %d: corrected\n", l.Seq)
 	same := true
 	for i, field := range capture.JobFields() {
 		if before[i] != after[i] {
@@ -127,7 +127,7 @@ func (r *republishing) checkReplaced(l deadletter.Message, job capture.Job) erro
 	if what == "" {
 		return nil
 	}
-	return fmt.Errorf("letter %d: %s; see that the file has the order of the sequences, or add --replace-trade", l.Seq, printable.Line(what))
+	return fmt.Errorf("dead letter %d: %s; see that the file has the order of the sequences, or add --replace-trade", l.Seq, printable.Line(what))
 }
 
 // larger reports whether a correction asks for more than the dead letter did, or for

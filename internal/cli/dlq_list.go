@@ -25,7 +25,8 @@ func newDLQListCmd(a *app) *cobra.Command {
 		Long: `Lists the dead letters that were neither republished nor dismissed, the oldest
 first. Trade, order and amount are read from the job as far as it can be read; an
 amount that may be in either unit is not shown. With --limit the last line says how
-to go on.`,
+to go on. With --order or --trade the records (records.dsn) are read, if there are
+any.`,
 		Example: `  capture-worker dlq list
   capture-worker dlq list --order A-1001 --all
   capture-worker dlq list --reason conflict --all -o csv
@@ -36,7 +37,7 @@ to go on.`,
 	fs.StringVarP(&output, "output", "o", "table", "`format`: table, csv or json")
 	f.add(cmd, "reason")
 	fs.BoolVar(&f.cases.dismissed, "all", false, "also those that were republished or dismissed")
-	addSettings(cmd, "nats", "jobs", "log")
+	addSettings(cmd, "nats", "jobs", "ledger", "records", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(output); err != nil {
 			return err
@@ -46,6 +47,7 @@ to go on.`,
 			return err
 		}
 		return a.withDLQ(cmd, func(ctx context.Context, d *dlqCmd) error {
+			defer d.lettersOf(ctx, filter, func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) })()
 			err := d.list(ctx, filter, newLetterList(cmd.OutOrStdout(), output), cmd.ErrOrStderr())
 			if noDLQ(err) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "there is no stream %s: no worker has run here yet\n", d.c.Jobs.DLQStream)
@@ -78,7 +80,7 @@ func (d *dlqCmd) list(ctx context.Context, f letterFilter, list letterList, log 
 			return err
 		}
 	}
-	if err := list.end(next, pending); err != nil {
+	if err := list.end(pending); err != nil {
 		return err
 	}
 	if next > 0 {
@@ -90,9 +92,8 @@ func (d *dlqCmd) list(ctx context.Context, f letterFilter, list letterList, log 
 // letterList writes dead letters as they are read.
 type letterList struct {
 	add func(history.DeadLetter) error
-	// end takes the sequence after which there are more, or 0, and how many are
-	// pending whatever the filter.
-	end func(next uint64, pending int) error
+	// end takes how many are pending whatever the filter, if none was listed.
+	end func(pending int) error
 }
 
 func newLetterList(w io.Writer, output string) letterList {
@@ -101,7 +102,7 @@ func newLetterList(w io.Writer, output string) letterList {
 		return letterCSV(w)
 	case "json":
 		enc := jsonLines(w)
-		return letterList{add: func(l history.DeadLetter) error { return enc.Encode(l) }, end: func(uint64, int) error { return nil }}
+		return letterList{add: func(l history.DeadLetter) error { return enc.Encode(l) }, end: func(int) error { return nil }}
 	}
 	return letterTable(w)
 }
@@ -123,7 +124,7 @@ func letterTable(w io.Writer) letterList {
 				orDash(l.Trade), orDash(l.Order), amountOrDash(sum), doneText(l), l.Detail))
 			return err
 		},
-		end: func(next uint64, pending int) error {
+		end: func(pending int) error {
 			switch {
 			case n == 0 && pending > 0:
 				fmt.Fprintf(t, "no dead letter matches the filter (pending: %d)\n", pending)
@@ -165,6 +166,6 @@ func letterCSV(w io.Writer) letterList {
 			return out.Write(safeCells(strconv.FormatUint(l.Seq, 10), l.Time.Format(time.RFC3339), l.Reason, l.Trade, l.Order,
 				l.Amount, l.Currency, l.Subject, l.Detail, sent, sender, closed, closer))
 		},
-		end: func(uint64, int) error { out.Flush(); return out.Error() },
+		end: func(int) error { out.Flush(); return out.Error() },
 	}
 }

@@ -127,7 +127,7 @@ func (r *republishing) run(ctx context.Context) (err error) {
 	if r.done, err = r.dlq.store.Resolutions(ctx); err != nil {
 		return err
 	}
-	if r.seqs, err = r.chosen.choose(ctx, r.dlq, r.out); err != nil || len(r.seqs) == 0 {
+	if r.seqs, err = r.chosen.choose(ctx, r.dlq, r.cmd); err != nil || len(r.seqs) == 0 {
 		return err
 	}
 	if r.fixed != "" {
@@ -194,7 +194,7 @@ func (r *republishing) prepare(ctx context.Context, i int) (reply, error) {
 	seq := r.seqs[i]
 	done := r.done[seq]
 	if what := resolved(done); what != "" && !r.again {
-		return reply{}, fmt.Errorf("letter %d was %s; add --again to publish its job anyway", seq, what)
+		return reply{}, fmt.Errorf("dead letter %d was %s; add --again to publish its job anyway", seq, what)
 	}
 	l, err := r.dlq.store.Get(ctx, seq)
 	if err != nil {
@@ -216,13 +216,14 @@ func (r *republishing) prepare(ctx context.Context, i int) (reply, error) {
 		advice = "correct the file; if the headers are what is wrong, leave them out with --bare"
 	}
 	if rep.job, err = r.dlq.dec.Decode(rep.header, rep.body); err != nil {
-		return reply{}, fmt.Errorf("letter %d: the job is malformed: %s; %s", seq, printable.Line(jobfile.Reason(err)), advice)
+		return reply{}, fmt.Errorf("dead letter %d: the job is malformed: %s; %s", seq, printable.Line(jobfile.Reason(err)), advice)
 	}
 	rep.to, err = r.target(ctx, l.Subject)
 	return rep, err
 }
 
-// target finds the stream that takes the subject, once for each.
+// target returns the stream that takes the subject, and finds it once for each
+// subject.
 func (r *republishing) target(ctx context.Context, subject string) (target, error) {
 	if r.subject != "" {
 		subject = r.subject
@@ -242,12 +243,43 @@ func (r *republishing) target(ctx context.Context, subject string) (target, erro
 // command is deduplicated by the stream, and later by the worker.
 func (r *republishing) send(ctx context.Context, rep reply) error {
 	if r.dryRun {
-		fmt.Fprintf(r.out, "letter %d: would be published to %s: trade %s, %s (--dry-run)\n", rep.letter.Seq, rep.to.subject, rep.job.TradeID, rep.job.Amount)
+		fmt.Fprintf(r.out, "dead letter %d: would be published to %s: trade %s, %s (--dry-run)\n", rep.letter.Seq, rep.to.subject, rep.job.TradeID, rep.job.Amount)
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, rowTimeout)
 	defer cancel()
-	msg := nats.NewMsg(rep.to.subject)
+	msg, id := r.message(rep)
+	ack, err := r.dlq.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(rep.to.stream))
+	if deadletter.TooLarge(err) {
+		return fmt.Errorf("dead letter %d, trade %s: the job is too large with what is added to its headers: leave its own out with --bare: %w", rep.letter.Seq, rep.job.TradeID, err)
+	}
+	if err != nil {
+		return fmt.Errorf("dead letter %d, trade %s: the stream did not confirm the job: %w", rep.letter.Seq, rep.job.TradeID, err)
+	}
+	err = r.dlq.store.Republished(ctx, deadletter.Republication{
+		Letter: rep.letter.Seq, TradeID: rep.job.TradeID, Amount: rep.job.Amount.Number(), Money: rep.job.Amount.Currency(),
+		Fixed: r.jobs != nil, Subject: rep.to.subject, Stream: rep.to.stream, Seq: ack.Sequence,
+		By: r.by, Note: r.reason, ApprovedBy: r.approval.by, Time: time.Now().UTC(),
+	})
+	if err != nil {
+		return fmt.Errorf("the job of dead letter %d is published (sequence %d of %s), but recording that failed: %w", rep.letter.Seq, ack.Sequence, rep.to.stream, err)
+	}
+	did := "published to " + rep.to.subject
+	if ack.Duplicate {
+		did = fmt.Sprintf("not sent again: stream %s already holds the job as sequence %d", rep.to.stream, ack.Sequence)
+	}
+	fmt.Fprintf(r.out, "dead letter %d: %s: trade %s, %s\n", rep.letter.Seq, did, rep.job.TradeID, rep.job.Amount)
+	if rep.letter.Reason == deadletter.ReasonConflict {
+		fmt.Fprintf(r.out, "dead letter %d: was a conflict; if the outcome of %s is unchanged, the job becomes a new dead letter: see `capture-worker show %s`\n",
+			rep.letter.Seq, rep.job.TradeID, rep.job.TradeID)
+	}
+	return nil
+}
+
+// message returns what is published, and the id by which the stream recognises a
+// repeat.
+func (r *republishing) message(rep reply) (msg *nats.Msg, id string) {
+	msg = nats.NewMsg(rep.to.subject)
 	msg.Data = rep.body
 	for name, values := range rep.header {
 		msg.Header[name] = values
@@ -256,33 +288,9 @@ func (r *republishing) send(ctx context.Context, rep reply) error {
 	msg.Header.Set(deadletter.HeaderDLQSequence, strconv.FormatUint(rep.letter.Seq, 10))
 	msg.Header.Set(deadletter.HeaderPublishedBy, r.by)
 	sum := sha256.Sum256(rep.body)
-	id := fmt.Sprintf("%s-%d-%s", r.dlq.store.Stream, rep.letter.Seq, hex.EncodeToString(sum[:8]))
-	if rep.after > 0 { // or the stream would treat it as a duplicate of that one
+	id = fmt.Sprintf("%s-%d-%s", r.dlq.store.Stream, rep.letter.Seq, hex.EncodeToString(sum[:8]))
+	if rep.after > 0 { // otherwise the stream would treat it as a duplicate of the earlier one
 		id += fmt.Sprintf("-after-%d", rep.after)
 	}
-	ack, err := r.dlq.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(rep.to.stream))
-	if deadletter.TooLarge(err) {
-		return fmt.Errorf("letter %d, trade %s: the job is too large with what is added to its headers: leave its own out with --bare: %w", rep.letter.Seq, rep.job.TradeID, err)
-	}
-	if err != nil {
-		return fmt.Errorf("letter %d, trade %s: not acknowledged as stored: %w", rep.letter.Seq, rep.job.TradeID, err)
-	}
-	err = r.dlq.store.Republished(ctx, deadletter.Republication{
-		Letter: rep.letter.Seq, TradeID: rep.job.TradeID, Amount: rep.job.Amount.Number(), Money: rep.job.Amount.Currency(),
-		Fixed: r.jobs != nil, Subject: rep.to.subject, Stream: rep.to.stream, Seq: ack.Sequence,
-		By: r.by, Note: r.reason, ApprovedBy: r.approval.by, Time: time.Now().UTC(),
-	})
-	if err != nil {
-		return fmt.Errorf("the job of letter %d is published (sequence %d of %s), but the record of it failed: %w", rep.letter.Seq, ack.Sequence, rep.to.stream, err)
-	}
-	did := "published to " + rep.to.subject
-	if ack.Duplicate {
-		did = fmt.Sprintf("not sent again: %s already holds it as %d", rep.to.stream, ack.Sequence)
-	}
-	fmt.Fprintf(r.out, "letter %d: %s: trade %s, %s\n", rep.letter.Seq, did, rep.job.TradeID, rep.job.Amount)
-	if rep.letter.Reason == deadletter.ReasonConflict {
-		fmt.Fprintf(r.out, "letter %d: was a conflict; if the outcome of %s still stands, the job comes back as a new letter: see `capture-worker show %s`\n",
-			rep.letter.Seq, rep.job.TradeID, rep.job.TradeID)
-	}
-	return nil
+	return msg, id
 }

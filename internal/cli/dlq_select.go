@@ -13,7 +13,6 @@ import (
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
-	"github.com/capture-worker/capture-worker/internal/printable"
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
@@ -126,20 +125,17 @@ func (s *selecting) check(args []string) (err error) {
 func (s *selecting) byFilter() bool { return len(s.named) == 0 }
 
 // choose returns the sequences. Those of a filter are listed with their sums.
-func (s *selecting) choose(ctx context.Context, d *dlqCmd, w io.Writer) ([]uint64, error) {
+func (s *selecting) choose(ctx context.Context, d *dlqCmd, cmd *cobra.Command) (seqs []uint64, err error) {
 	if !s.byFilter() {
 		return s.named, nil
 	}
-	list := newLetterList(w, "table")
-	var seqs []uint64
-	next, err := d.walk(ctx, s.filter, func(l history.DeadLetter) error {
+	list := newLetterList(cmd.OutOrStdout(), "table")
+	add := list.add
+	list.add = func(l history.DeadLetter) error {
 		seqs = append(seqs, l.Seq)
-		return list.add(l)
-	})
-	if err == nil {
-		err = list.end(next, 0)
+		return add(l)
 	}
-	return seqs, err
+	return seqs, d.list(ctx, s.filter, list, cmd.ErrOrStderr())
 }
 
 // confirm reports whether to act on what a filter selected: with --yes, or if an
@@ -160,6 +156,6 @@ func printSums(w io.Writer, sums *jobfile.Sums) error {
 	if sums.Empty() {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "sum: %s\n", printable.Line(sums.String()))
+	_, err := fmt.Fprintf(w, "sum: %s\n", sums)
 	return err
 }

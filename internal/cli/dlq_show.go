@@ -28,7 +28,7 @@ func newDLQShowCmd(a *app) *cobra.Command {
   capture-worker dlq show 1 --body`,
 		Args: cobra.ExactArgs(1),
 	}
-	cmd.Flags().BoolVar(&body, "body", false, "print the job's bytes and nothing else, to correct them in a file")
+	cmd.Flags().BoolVar(&body, "body", false, "print only the job's bytes, to correct them in a file")
 	addSettings(cmd, "nats", "jobs", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		seqs, err := sequences(args)
@@ -54,8 +54,8 @@ func newDLQShowCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-// writeBody writes the job's bytes as they are, but for a terminal, which they could
-// control.
+// writeBody writes the job's bytes unchanged, except to a terminal, which they
+// could control.
 func writeBody(w io.Writer, body []byte) error {
 	if !isTerminal(w) {
 		w = printable.Unwrap(w)
@@ -64,7 +64,8 @@ func writeBody(w io.Writer, body []byte) error {
 	return err
 }
 
-// bodyMark begins each line of a job, so that none can be taken for a line of ours.
+// bodyMark begins each line of a job, so that it differs from the lines of the
+// command.
 const bodyMark = "  | "
 
 func (d *dlqCmd) show(w io.Writer, l deadletter.Message, done deadletter.Resolution) {

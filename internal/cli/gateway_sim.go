@@ -50,10 +50,10 @@ injects faults into calls.
                                latency of every answer ("latency": "20ms"), how old
                                a query's view is ("query_lag": "15m") and a code for
                                every capture call ("refuse": "-3001")
-  POST /_sim/script/ID         what the next calls of a trade meet: a step or an array
+  POST /_sim/script/ID         faults of the next calls of a trade: a step or an array
   POST /_sim/secret            rotate the account's key: {"secret":"…"}
   GET  /_sim/stats             counts of calls and of captures that took effect
-  POST /_sim/reset             forget all trades and counts; the knobs stay
+  POST /_sim/reset             remove all trades and counts; the faults stay
 
 A step is the name of a fault ("hang_after"), or an object: "on" ("capture" or
 "query") with "fault", "code" (answered without effect) or "state" (what a query
@@ -70,14 +70,14 @@ Faults, each with a probability in POST /_sim/faults:
 	fs := cmd.Flags()
 	fs.StringVar(&f.listen, "listen", "127.0.0.1:8700", "`address` to listen on; port 0 picks a free one")
 	fs.StringVar(&f.faults, "faults", "calm", "preset: "+strings.Join(gatewaytest.Presets(), ", "))
-	fs.Uint64Var(&f.o.Seed, "seed", 1, "of the faults")
+	fs.Uint64Var(&f.o.Seed, "seed", 1, "seed of the faults")
 	fs.StringVar(&f.o.User, "user", simUser, "the user of the account")
 	fs.StringVar(&f.secret, "secret", simSecret, "the key of the account; not a real one")
-	fs.DurationVar(&f.o.Latency, "latency", 20*time.Millisecond, "of every answer")
-	fs.Float64Var(&f.scale, "time-scale", 1, "multiplies how long faults last: 0.02 makes seconds of minutes")
+	fs.DurationVar(&f.o.Latency, "latency", 20*time.Millisecond, "latency of every answer")
+	fs.Float64Var(&f.scale, "time-scale", 1, "factor for the durations of faults: 0.02 turns minutes into seconds")
 	fs.BoolVar(&f.o.AutoCreate, "auto-create", false, "authorize a trade when it is first captured")
-	fs.BoolVar(&f.o.AllowEmptyNotifyURL, "allow-empty-notify-url", false, "take a capture call without a notify_url, which gets -3001 otherwise")
-	fs.BoolVar(&f.o.ForgetCalls, "forget-calls", false, "keep no record of each trade's calls, only their number; for load")
+	fs.BoolVar(&f.o.AllowEmptyNotifyURL, "allow-empty-notify-url", false, "accept capture calls without a notify_url, which get -3001 otherwise")
+	fs.BoolVar(&f.o.ForgetCalls, "forget-calls", false, "count calls without recording them, for load tests")
 	fs.StringVar((*string)(&f.o.RepeatedRequestID), "repeated-request-id", "replay", "replay, refuse, replay_error or rerun")
 	fs.StringVar((*string)(&f.o.PartialAmount), "partial-amount", "captured", "what Order Query shows after a partial capture: captured or authorized")
 	fs.BoolVar(&f.o.PartialCaptures, "partial-captures", false, "let further captures take effect as long as the authorized sum allows")

@@ -18,7 +18,7 @@ import (
 func newJobsCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "jobs",
-		Short:   "Look at what events would become",
+		Short:   "Test how events are read as jobs",
 		Example: "  capture-worker jobs try event.json --config capture.yaml",
 		Args:    cobra.NoArgs,
 		RunE:    chooseOne,
@@ -39,14 +39,15 @@ func newJobsTryCmd(a *app) *cobra.Command {
 	t := &trying{}
 	cmd := &cobra.Command{
 		Use:   "try FILE|-",
-		Short: "Show for each event or row what it would become",
-		Long: `try reads events or rows as the workers would with this configuration, and
-publishes nothing: for each it shows the trade, the order, the amount, the moment
-from which no capture call is made, what was cleaned and what is not read; or why it is no job; or
-which condition of jobs.match passes it over. Sums per currency stand at the end.
+		Short: "Show the job that each event or row would become",
+		Long: `Reads events or rows like a worker with this configuration, and publishes
+nothing. For each it shows the trade, the order, the amount, the deadline for
+capture calls, the cleaned fields and the unread members; or why it is not a
+valid job; or the condition of jobs.match that does not select it. The sums per
+currency follow at the end.
 
-A file is read as publish reads it. An event with the headers of CloudEvents in
-binary mode is written as {"headers": {"ce-type": "…"}, "body": {…}}.
+A file is read as publish reads it. Write an event with headers, such as a
+CloudEvent in binary mode, as {"headers": {"ce-type": "…"}, "body": {…}}.
 
 Exit codes: 0 every event is a job or is passed over; 1 it failed; 2 wrong usage
 or configuration; 3 there are events or rows that are no jobs.`,
@@ -72,12 +73,15 @@ or configuration; 3 there are events or rows that are no jobs.`,
 		if err != nil {
 			return err
 		}
+		if o.Encode, err = encoder(c, cmd.ErrOrStderr()); err != nil {
+			return err
+		}
 		return t.run(cmd.Context(), args[0], o)
 	})
 	return cmd
 }
 
-// tried counts what became of the events.
+// tried counts the results.
 type tried struct {
 	jobs, passed, refused, skipped int
 	sums                           jobfile.Sums
@@ -119,15 +123,15 @@ func (t *trying) run(ctx context.Context, path string, o jobfile.Options) error 
 	}
 	fmt.Fprintf(to, "%d read: %d would be captured, %d passed over by jobs.match, %d refused, %d skipped%s\n", read, n.jobs, n.passed, n.refused, n.skipped, sums)
 	if n.refused > 0 {
-		return foundError("found %s", counted(n.refused, "event or row that is no job"))
+		return foundError("found %s", counted(n.refused, "event or row that is not a job"))
 	}
 	return nil
 }
 
-// maxUnread bounds the names on a line.
+// maxUnread is the number of unread members shown on a line.
 const maxUnread = 8
 
-// attempted is what one event would become.
+// attempted is the result for one event.
 type attempted struct {
 	Place    string       `json:"place"`
 	Becomes  string       `json:"becomes"` // job, passed_over, refused, skipped
@@ -162,24 +166,24 @@ func (t *trying) show(out io.Writer, row jobfile.Row, n *tried) error {
 	return err
 }
 
-// text is one line about an event.
+// text returns one line about an event.
 func (a attempted) text() string {
 	if a.Job == nil {
 		return fmt.Sprintf("%s: %s: %s", a.Place, map[string]string{"passed_over": "passed over", "refused": "refused", "skipped": "skipped"}[a.Becomes], a.Why)
 	}
-	line := fmt.Sprintf("%s: captures %s of trade %s", a.Place, a.Job.Amount, a.Job.TradeID)
+	line := fmt.Sprintf("%s: would capture %s of trade %s", a.Place, a.Job.Amount, a.Job.TradeID)
 	if a.Job.OrderID != "" {
 		line += fmt.Sprintf(" for order %q", a.Job.OrderID)
 	}
 	if a.Deadline.IsZero() {
 		line += ", no deadline known"
 	} else {
-		line += ", no call from " + a.Deadline.UTC().Format(time.DateTime) + " UTC on"
+		line += ", no capture call from " + a.Deadline.UTC().Format(time.DateTime) + " UTC on"
 	}
 	if !a.Job.AuthorizedAmount.IsZero() {
 		line += fmt.Sprintf(", authorized %s", a.Job.AuthorizedAmount)
 	}
-	line += fmt.Sprintf(", described as %q", a.Job.Description)
+	line += fmt.Sprintf(", description %q", a.Job.Description)
 	if a.Job.Cleaned != "" {
 		line += "; cleaned: " + a.Job.Cleaned
 	}

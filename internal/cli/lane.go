@@ -14,6 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/printable"
 )
 
@@ -24,7 +25,7 @@ func newLaneCmd(a *app) *cobra.Command {
 		Long: `Jobs of several kinds may share the gateway by weight (jobs.lanes, jobs.weights).
 A paused lane delivers no jobs to any worker, redeliveries included; the jobs
 wait in the stream. Without lanes, the one consumer can be paused as "all".`,
-		Example: "  capture-worker lane list\n  capture-worker lane pause batch --for 2h",
+		Example: "  capture-worker lane list\n  capture-worker lane pause batch --for 2h --reason 'the bank is being maintained'",
 		Args:    cobra.NoArgs,
 		RunE:    chooseOne,
 	}
@@ -62,62 +63,117 @@ func newLaneListCmd(a *app) *cobra.Command {
 
 func newLanePauseCmd(a *app) *cobra.Command {
 	var length time.Duration
+	var by laneActor
 	cmd := &cobra.Command{
 		Use: "pause LANE", Short: "Stop delivering the jobs of a lane for a while",
-		Example: "  capture-worker lane pause batch --for 2h",
+		Example: "  capture-worker lane pause batch --for 2h --reason 'the bank is being maintained'",
 		Args:    cobra.ExactArgs(1),
 	}
 	addDuration(cmd.Flags(), &length, "for", 24*time.Hour, "how long, unless it is resumed before; at most 30d")
-	addSettings(cmd, "nats", "jobs", "log")
+	by.add(cmd)
+	addSettings(cmd, "nats", "jobs", "ledger", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		if length <= 0 || length > capture.AuthorizationWindow {
-			return usageError("--for is %s: must be above 0 and not above %s, after which no authorization is left to capture",
+			return usageError("--for is %s: must be above 0 and not above %s, because every authorization has expired by then",
 				config.FormatDuration(length), config.FormatDuration(capture.AuthorizationWindow))
 		}
+		act, err := by.act(acts.Pause)
+		if err != nil {
+			return err
+		}
 		until := time.Now().Add(length)
-		return a.changeLane(cmd, args[0], fmt.Sprintf("paused until %s; the authorizations of its jobs still expire", until.UTC().Format(time.RFC3339)),
-			func(ctx context.Context, s jetstream.Stream, consumer string) error {
-				_, err := s.PauseConsumer(ctx, consumer, until)
-				return err
-			})
+		act.Detail = "until " + until.UTC().Format(time.RFC3339)
+		return a.changeLane(cmd, args[0], act, fmt.Sprintf("paused until %s; the authorizations of its jobs still expire", until.UTC().Format(time.RFC3339)), pauseUntil(until))
 	})
 	return cmd
 }
 
 func newLaneResumeCmd(a *app) *cobra.Command {
+	var by laneActor
 	cmd := &cobra.Command{
 		Use: "resume LANE", Short: "Deliver the jobs of a paused lane again",
-		Example: "  capture-worker lane resume batch",
+		Example: "  capture-worker lane resume batch --reason 'the bank is back'",
 		Args:    cobra.ExactArgs(1),
 	}
-	addSettings(cmd, "nats", "jobs", "log")
+	by.add(cmd)
+	addSettings(cmd, "nats", "jobs", "ledger", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
-		return a.changeLane(cmd, args[0], "resumed", func(ctx context.Context, s jetstream.Stream, consumer string) error {
-			_, err := s.ResumeConsumer(ctx, consumer)
+		act, err := by.act(acts.Resume)
+		if err != nil {
 			return err
-		})
+		}
+		return a.changeLane(cmd, args[0], act, "resumed", resumeNow)
 	})
 	return cmd
 }
 
-// changeLane applies a change to the consumer of the named lane and prints it.
-func (a *app) changeLane(cmd *cobra.Command, name, done string, change func(context.Context, jetstream.Stream, string) error) error {
+// laneActor is who changes a lane, and why.
+type laneActor struct{ by, reason string }
+
+func (l *laneActor) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&l.by, "by", "", "who, if not the user of this machine")
+	cmd.Flags().StringVar(&l.reason, "reason", "", "why; required")
+}
+
+func (l *laneActor) act(kind acts.Kind) (acts.Act, error) {
+	if err := checkReason(l.reason); err != nil {
+		return acts.Act{}, err
+	}
+	by, err := actor(l.by)
+	return acts.Act{Act: kind, By: by, Reason: l.reason}, err
+}
+
+// changeLane applies a change to the named lane and prints it.
+func (a *app) changeLane(cmd *cobra.Command, name string, act acts.Act, done string, change laneChange) error {
 	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
-		lane, err := laneNamed(c, name)
+		lane, err := applyToLane(ctx, js, c, name, act, change)
 		if err != nil {
 			return err
-		}
-		stream, err := js.Stream(ctx, c.Jobs.Stream)
-		if err == nil {
-			err = change(ctx, stream, lane.Consumer)
-		}
-		if err != nil {
-			return laneError(c, lane, err)
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "lane %s (consumer %s) is %s\n", lane.Label(), lane.Consumer, done)
 		return err
 	})
 }
+
+// laneChange changes a consumer of a stream.
+type laneChange func(context.Context, jetstream.Stream, string) error
+
+// pauseUntil pauses the consumer; resumeNow resumes it.
+func pauseUntil(until time.Time) laneChange {
+	return func(ctx context.Context, s jetstream.Stream, consumer string) error {
+		_, err := s.PauseConsumer(ctx, consumer, until)
+		return err
+	}
+}
+
+func resumeNow(ctx context.Context, s jetstream.Stream, consumer string) error {
+	_, err := s.ResumeConsumer(ctx, consumer)
+	return err
+}
+
+// applyToLane records the act and applies the change to the consumer of the named
+// lane.
+func applyToLane(ctx context.Context, js jetstream.JetStream, c config.Config, name string, act acts.Act, change laneChange) (config.Lane, error) {
+	lane, err := laneNamed(c, name)
+	if err != nil {
+		return lane, err
+	}
+	// Looked at before the act is recorded: a mistyped stream is no act.
+	stream, err := js.Stream(ctx, c.Jobs.Stream)
+	if err == nil {
+		_, err = stream.Consumer(ctx, lane.Consumer)
+	}
+	if err != nil {
+		return lane, laneError(c, lane, err)
+	}
+	act.About = aboutLane(lane)
+	if err := recorder(c, js).Do(ctx, act, func() error { return change(ctx, stream, lane.Consumer) }); err != nil {
+		return lane, laneError(c, lane, err)
+	}
+	return lane, nil
+}
+
+func aboutLane(lane config.Lane) string { return "lane " + lane.Label() }
 
 func laneNamed(c config.Config, name string) (config.Lane, error) {
 	var names []string
@@ -127,7 +183,7 @@ func laneNamed(c config.Config, name string) (config.Lane, error) {
 		}
 		names = append(names, lane.Label())
 	}
-	return config.Lane{}, usageError("no lane is named %q; jobs.lanes has %s", name, strings.Join(names, ", "))
+	return config.Lane{}, usageError("there is no lane %q; the lanes of jobs.lanes are %s", name, strings.Join(names, ", "))
 }
 
 func laneError(c config.Config, lane config.Lane, err error) error {
@@ -137,7 +193,7 @@ func laneError(c config.Config, lane config.Lane, err error) error {
 	return fmt.Errorf("lane %s: %w", lane.Label(), err)
 }
 
-// laneRow is a lane as it is listed.
+// laneRow is a row of the list of lanes.
 type laneRow struct {
 	Lane      string   `json:"lane"`
 	Consumer  string   `json:"consumer"`
@@ -146,7 +202,7 @@ type laneRow struct {
 	Ready     uint64   `json:"ready"`
 	Delivered int      `json:"delivered"`
 	Paused    bool     `json:"paused"`
-	// PausedFor is how long it stays so, in seconds; PausedUntil till when.
+	// PausedFor is the rest of the pause in seconds, PausedUntil its end.
 	PausedFor   int64     `json:"paused_for,omitempty"`
 	PausedUntil time.Time `json:"paused_until,omitzero"`
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// openTrade is a trade that has been open for too long, and why.
+// openTrade is a trade that has been open for too long, with the reason.
 type openTrade struct {
 	reconcile.ParkedTrade
 	why, next string

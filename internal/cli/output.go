@@ -62,7 +62,7 @@ func newProgress(w io.Writer, total int, what string) (step, finish func()) {
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 	)
-	// An error of the bar is one of the terminal, where it could not be shown.
+	// An error of the bar is an error of the terminal, which cannot show it.
 	return func() { _ = bar.Add(1) }, func() { _ = bar.Finish() }
 }
 

@@ -22,9 +22,9 @@ func newParkedCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "parked",
 		Short: "List the trades that need an operator, release or dismiss them",
-		Long: `A trade is parked if its state could not be determined, or is not what the job
-asked for. Every act of an operator on one is an event in the ledger: who, when
-and why.`,
+		Long: `A trade is parked if its state could not be determined, or is not the one that
+the job requests. Every action of an operator on a parked trade is an event in
+the ledger, with name, time and reason.`,
 		Example: "  capture-worker parked list\n  capture-worker parked list --older-than 24h -o csv",
 		Args:    cobra.NoArgs,
 		RunE:    chooseOne,
@@ -52,7 +52,7 @@ func (f *caseFlags) add(cmd *cobra.Command, reasonFlag string) {
 	fs.StringVar(&f.reason, reasonFlag, "", "only "+f.what+" for this `reason`, such as "+f.reasons[len(f.reasons)-1])
 	addDuration(fs, &f.olderThan, "older-than", 0, "only "+f.what+" at least so long ago, such as 24h or 7d")
 	fs.StringVar(&f.currency, "currency", "", "only this currency, such as EUR")
-	fs.StringVar(&f.min, "amount-min", "", "only amounts from this one on; needs --currency")
+	fs.StringVar(&f.min, "amount-min", "", "only amounts of at least this one; needs --currency")
 	fs.StringVar(&f.max, "amount-max", "", "only amounts up to this one; needs --currency")
 }
 
@@ -137,10 +137,11 @@ func newParkedDismissCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dismiss TRADE...",
 		Short: "Close parked trades that were settled by hand",
-		Long: `Records in the ledger that an operator closed the case, who, and why. It does not
-settle the trade: it stays parked, leaves the list of parked trades, and is still
-corrected if the gateway reports an outcome. A second job for it is handled as
-before. A dismissed trade can still be released (release --dismissed).
+		Long: `Records in the ledger that an operator closed the case, with name and reason. It
+does not settle the trade: the trade stays parked, is no longer listed, and is
+still corrected if the gateway reports an outcome. A second job for it is
+handled as before. A dismissed trade can still be released (release
+--dismissed).
 
 Exit codes: 0 all dismissed; 1 it failed or was aborted; 2 wrong usage or
 configuration; 3 some were refused.`,
@@ -148,7 +149,7 @@ configuration; 3 some were refused.`,
 		Args:    cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; required")
-	cmd.Flags().StringVar(&by, "by", "", "who, if not the user of this machine")
+	cmd.Flags().StringVar(&by, "by", "", "`name` of the operator, if not the user of this machine")
 	addSettings(cmd, "nats", "ledger", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		if err := checkReason(reason); err != nil {
@@ -183,7 +184,7 @@ configuration; 3 some were refused.`,
 				fmt.Fprintf(cmd.OutOrStdout(), "%s  dismissed\n", id)
 			}
 			if refused > 0 {
-				return foundError("refused: %d of %s, see above", refused, counted(len(args), "trade"))
+				return foundError("%d of %s were refused, for the reasons above", refused, counted(len(args), "trade"))
 			}
 			return nil
 		})

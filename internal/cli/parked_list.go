@@ -58,7 +58,7 @@ ledger.`,
 			return err
 		}
 		if open && (f.reason != "" || f.dismissed) {
-			return usageError("--reason and --dismissed are about parked trades; an open one has neither")
+			return usageError("--reason and --dismissed select parked trades and cannot be combined with --open")
 		}
 		return a.withLedger(cmd, func(ctx context.Context, o *ledgerDeps) error {
 			found := openLookup(ctx, o.js, o.c, func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) })

@@ -18,8 +18,8 @@ import (
 
 var errDeclined = errors.New("nothing was done: the question was not answered with yes")
 
-// confirm asks an operator at a terminal before sums above publish.ask_above
-// are sent. A script is not asked: it gives its limits itself.
+// confirm asks for confirmation at a terminal if sums are above publish.ask_above.
+// Scripts are not asked.
 func (p *publishing) confirm(path string, found *jobfile.Found) error {
 	above, err := sumsAbove("publish.ask_above", p.c.Publish.AskAbove, &found.Sums)
 	if err != nil || len(above) == 0 || p.yes || path == "-" || !stdinIsTerminal(p.cmd.InOrStdin()) {
@@ -32,7 +32,7 @@ func (p *publishing) confirm(path string, found *jobfile.Found) error {
 // sumsAbove lists the limits, those of a setting, that the sums are above.
 func sumsAbove(key string, limits map[string]string, sums *jobfile.Sums) (above []string, err error) {
 	for _, code := range slices.Sorted(maps.Keys(limits)) {
-		limit, err := capture.ParseAmount(limits[code], strings.ToUpper(code)) // viper takes the case of names away
+		limit, err := capture.ParseAmount(limits[code], strings.ToUpper(code)) // viper returns names in lower case
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}
@@ -48,7 +48,8 @@ func stdinIsTerminal(in io.Reader) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// ask wants a whole "yes": a habit of pressing return sends nothing.
+// ask returns an error unless the answer is "yes"; pressing return alone sends
+// nothing.
 func ask(in io.Reader, out io.Writer, question string) error {
 	fmt.Fprint(out, question)
 	answer, err := bufio.NewReader(io.LimitReader(in, 64)).ReadString('\n')

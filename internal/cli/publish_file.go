@@ -12,15 +12,15 @@ import (
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 )
 
-// fileFlags say how a file of jobs is written. They are those of every command
-// that reads one.
+// fileFlags are the flags for the form of a file of jobs, which several commands
+// share.
 type fileFlags struct {
 	format, decimal, columns, encoding string
 }
 
 func (f *fileFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&f.columns, "columns", "", "names of the columns of a CSV, as `field=column`,… or the path of a file with them: trade_id: Vorgang")
-	fs.StringVar(&f.decimal, "decimal", "point", "decimal `sign` of the amounts of a CSV: point or comma")
+	fs.StringVar(&f.columns, "columns", "", "names of the columns of a CSV, as `field=column`,… or as the path of a YAML or JSON file")
+	fs.StringVar(&f.decimal, "decimal", "point", "decimal `sign` of amounts in a CSV: point or comma")
 	fs.StringVar(&f.encoding, "encoding", "", "`encoding` of a file that is neither UTF-8 nor has a byte order mark, such as windows-1252")
 }
 
@@ -28,8 +28,7 @@ func (f *fileFlags) addFormat(fs *pflag.FlagSet) {
 	fs.StringVar(&f.format, "format", jobfile.FormatAuto, "`format` of the input: auto, csv or ndjson (JSON in any arrangement)")
 }
 
-// options checks the flags. path names the file, whose ending may tell the
-// format.
+// options checks the flags. The extension of path may show the format.
 func (f *fileFlags) options(path string, m capture.Mapping) (jobfile.Options, error) {
 	o := jobfile.Options{Format: f.format, Encoding: f.encoding, Comma: f.decimal == "comma", Mapping: m}
 	switch f.format {
@@ -47,7 +46,7 @@ func (f *fileFlags) options(path string, m capture.Mapping) (jobfile.Options, er
 	return o, err
 }
 
-// readColumns reads field=column,… or the file of that name.
+// readColumns reads field=column,…, or the file with that path.
 func readColumns(text string) (map[string]capture.Field, error) {
 	if text == "" {
 		return nil, nil
@@ -80,8 +79,8 @@ func savedColumns(path string) (map[string]capture.Field, error) {
 	return columns, checkColumns(columns)
 }
 
-// checkColumns lets the domain judge fields, units and values. The names of
-// columns are no paths, so that they are left out.
+// checkColumns checks fields, units and values with package capture. Names of
+// columns are not paths and are not checked.
 func checkColumns(columns map[string]capture.Field) error {
 	fields := map[string]capture.Field{}
 	for name, f := range columns {

@@ -18,27 +18,27 @@ import (
 )
 
 const (
-	sendWindow = 256              // messages on their way at a time
-	tryTimeout = 5 * time.Second  // bound of one try
-	rowTimeout = 30 * time.Second // bound of all tries of one row
+	sendWindow = 256              // messages in flight
+	tryTimeout = 5 * time.Second  // timeout of one try
+	rowTimeout = 30 * time.Second // limit of all tries of one row
 	firstPause = 100 * time.Millisecond
 	lastPause  = 2 * time.Second
 )
 
 // publishFunc stores one message and reports whether the stream had it.
-type publishFunc func(ctx context.Context, id string, body []byte) (repeated bool, err error)
+type publishFunc func(ctx context.Context, id string, r jobfile.Row) (repeated bool, err error)
 
-// sender publishes rows. A message counts as sent only once the stream has
-// said that it is stored.
+// sender publishes rows. A row counts as sent only after the stream has confirmed
+// it.
 type sender struct {
 	publish  publishFunc
-	progress func() // called for each stored row, by many at a time
+	progress func() // called for each stored row, concurrently
 	sent     atomic.Int64
-	repeated atomic.Int64 // of those sent, how many the stream already had
+	repeated atomic.Int64 // rows that the stream already had
 }
 
-// send publishes the good rows of in. The first row that cannot be stored ends
-// it. It returns when nothing is on its way any more.
+// send publishes the good rows of in, up to the first row that cannot be stored. It
+// returns when no message is in flight.
 func (s *sender) send(ctx context.Context, in jobfile.Rows, skipBad bool) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(sendWindow)
@@ -58,7 +58,7 @@ func (s *sender) feed(ctx context.Context, group *errgroup.Group, in jobfile.Row
 			continue
 		}
 		if r.Err != nil {
-			return fmt.Errorf("%s was good when it was checked; did the file change meanwhile? %s", r.Place(), jobfile.Reason(r.Err))
+			return fmt.Errorf("%s passed the check before, so the file has changed meanwhile: %s", r.Place(), jobfile.Reason(r.Err))
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -68,14 +68,14 @@ func (s *sender) feed(ctx context.Context, group *errgroup.Group, in jobfile.Row
 	return nil
 }
 
-// sendRow tries until the row is stored or its time is over. A try that was
-// stored although it seemed to fail does no harm: the stream knows the id.
+// sendRow tries until the row is stored or its time is over. If a failed try was
+// stored, the stream recognizes the id of the next one.
 func (s *sender) sendRow(ctx context.Context, r jobfile.Row) error {
 	ctx, cancel := context.WithTimeout(ctx, rowTimeout)
 	defer cancel()
 	id := messageID(r.Job)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		repeated, err := s.publish(ctx, id, r.Body)
+		repeated, err := s.publish(ctx, id, r)
 		if err == nil {
 			s.sent.Add(1)
 			if repeated {
@@ -85,12 +85,12 @@ func (s *sender) sendRow(ctx context.Context, r jobfile.Row) error {
 			return nil
 		}
 		if hopeless(err) || !rest(ctx, pause) {
-			return fmt.Errorf("%s, trade %s: not acknowledged as stored: %w", r.Place(), r.Job.TradeID, err)
+			return fmt.Errorf("%s, trade %s: the stream did not confirm the job: %w", r.Place(), r.Job.TradeID, err)
 		}
 	}
 }
 
-// rest waits, and reports whether there is time for another try.
+// rest waits between tries, and reports whether there is time for another one.
 func rest(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -102,7 +102,7 @@ func rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// streamNotExpected is JetStream's code for a subject that leads elsewhere.
+// streamNotExpected is JetStream's code for a subject of another stream.
 const streamNotExpected = 10060
 
 // hopeless reports whether another try cannot succeed.
@@ -114,9 +114,9 @@ func hopeless(err error) bool {
 	return ok && api.ErrorCode == streamNotExpected
 }
 
-// messageID names what a row asks for, so that the stream recognises a repeat
-// of it: all members, in the one form that each has. A corrected time is another
-// ask, as a corrected amount is.
+// messageID returns an id made of all members of a job in canonical form, by which
+// the stream recognizes a repeated row. A row with a corrected time or amount has
+// another id.
 func messageID(j capture.Job) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q", []string{
 		j.TradeID, j.Amount.Number(), j.Amount.Currency(), j.OrderID, j.Description, j.NotifyURL,
@@ -125,14 +125,17 @@ func messageID(j capture.Job) string {
 	return "capture-job-" + hex.EncodeToString(sum[:16])
 }
 
-// toStream publishes to one stream, and to no other.
+// toStream publishes to one stream only.
 func toStream(js jetstream.JetStream, stream, subject string) publishFunc {
-	return func(ctx context.Context, id string, body []byte) (bool, error) {
+	return func(ctx context.Context, id string, r jobfile.Row) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 		defer cancel()
 		msg := nats.NewMsg(subject)
-		msg.Data = body
+		msg.Data = r.Body
 		msg.Header.Set("Content-Type", "application/json")
+		if r.Header != nil {
+			msg.Header = r.Header
+		}
 		ack, err := js.PublishMsg(ctx, msg, jetstream.WithMsgID(id),
 			jetstream.WithExpectStream(stream), jetstream.WithRetryAttempts(0))
 		if err != nil {

@@ -77,20 +77,21 @@ func realStream(t *testing.T) (jetstream.JetStream, func() uint64) {
 
 var errLost = errors.New("the connection broke")
 
-// TestSendTriesAgain: the first try of every row fails, once without having
-// been stored and once although it was. Either way each row is stored once.
+// TestSendTriesAgain checks that each row is stored once, although the first try of
+// every row fails: for some rows without storing, for others after storing. Either
+// way each row is stored once.
 func TestSendTriesAgain(t *testing.T) {
 	for name, stores := range map[string]bool{"not done": false, "done but reported failed": true} {
 		t.Run(name, func(t *testing.T) {
 			js, count := realStream(t)
 			publish := toStream(js, "J", "j.batch")
 			var tried sync.Map
-			s := &sender{progress: func() {}, publish: func(ctx context.Context, id string, body []byte) (bool, error) {
+			s := &sender{progress: func() {}, publish: func(ctx context.Context, id string, r jobfile.Row) (bool, error) {
 				if _, again := tried.LoadOrStore(id, true); again {
-					return publish(ctx, id, body)
+					return publish(ctx, id, r)
 				}
 				if stores {
-					if _, err := publish(ctx, id, body); err != nil {
+					if _, err := publish(ctx, id, r); err != nil {
 						t.Error(err)
 					}
 				}
@@ -109,7 +110,8 @@ func TestSendTriesAgain(t *testing.T) {
 	}
 }
 
-// TestSendToNoStream: a row counts as sent only where the stream says so.
+// TestSendToNoStream checks that a row counts as sent only if the stream confirms
+// it.
 func TestSendToNoStream(t *testing.T) {
 	js, _ := realStream(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -125,10 +127,10 @@ func TestSendToNoStream(t *testing.T) {
 	}
 }
 
-// TestSendKnowsTheHopeless: an error that another try cannot fix ends it at once.
+// TestSendKnowsTheHopeless checks that a permanent error ends sending at once.
 func TestSendKnowsTheHopeless(t *testing.T) {
 	var calls atomic.Int64
-	s := &sender{progress: func() {}, publish: func(context.Context, string, []byte) (bool, error) {
+	s := &sender{progress: func() {}, publish: func(context.Context, string, jobfile.Row) (bool, error) {
 		calls.Add(1)
 		return false, nats.ErrMaxPayload
 	}}
@@ -138,12 +140,12 @@ func TestSendKnowsTheHopeless(t *testing.T) {
 	}
 }
 
-// TestSendGivesUp: a row that cannot be stored ends the work inside its bound,
-// and no more than the window is on its way at any time.
+// TestSendGivesUp checks that a row that cannot be stored ends sending within the
+// limit, and that the number of messages in flight is limited.
 func TestSendGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int64
-		s := &sender{progress: func() {}, publish: func(ctx context.Context, id string, _ []byte) (bool, error) {
+		s := &sender{progress: func() {}, publish: func(ctx context.Context, id string, _ jobfile.Row) (bool, error) {
 			n := now.Add(1)
 			defer now.Add(-1)
 			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
@@ -153,7 +155,7 @@ func TestSendGivesUp(t *testing.T) {
 		}}
 		start := time.Now()
 		err := s.send(t.Context(), someRows(t, 10_000), false)
-		if !errors.Is(err, errLost) || !strings.Contains(err.Error(), "not acknowledged as stored") {
+		if !errors.Is(err, errLost) || !strings.Contains(err.Error(), "the stream did not confirm the job") {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(start); took > rowTimeout+lastPause {
@@ -168,7 +170,7 @@ func TestSendGivesUp(t *testing.T) {
 func TestSendEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var calls atomic.Int64
-	s := &sender{progress: func() {}, publish: func(ctx context.Context, _ string, _ []byte) (bool, error) {
+	s := &sender{progress: func() {}, publish: func(ctx context.Context, _ string, _ jobfile.Row) (bool, error) {
 		if calls.Add(1) == 5 {
 			cancel()
 		}
@@ -180,13 +182,14 @@ func TestSendEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestSendStopsAtAChange: a row that was good in the first pass is bad now.
+// TestSendStopsAtAChange checks that a row that was good in the first pass and is
+// bad now ends sending.
 func TestSendStopsAtAChange(t *testing.T) {
 	changed := func(yield func(jobfile.Row, error) bool) {
 		yield(jobfile.Row{Line: 7, Err: errors.New("it is bad")}, nil)
 	}
 	s := &sender{progress: func() {}}
-	if err := s.send(t.Context(), changed, false); err == nil || !strings.Contains(err.Error(), "line 7 was good") {
+	if err := s.send(t.Context(), changed, false); err == nil || !strings.Contains(err.Error(), "line 7 passed the check") {
 		t.Errorf("got %v", err)
 	}
 	if err := s.send(t.Context(), changed, true); err != nil {
@@ -194,7 +197,7 @@ func TestSendStopsAtAChange(t *testing.T) {
 	}
 }
 
-// TestMessageID: the id is that of what is asked, not of how it is written.
+// TestMessageID checks that the id depends on the request and not on its spelling.
 func TestMessageID(t *testing.T) {
 	job := func(trade, number, code string) capture.Job {
 		a, err := capture.ParseAmount(number, code)

@@ -15,7 +15,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
-const lookTimeout = 10 * time.Second
+// lookTimeout bounds the look for the stream: longer than a leader's election.
+const lookTimeout = 40 * time.Second
 
 var errNoTarget = errors.New("start `capture-worker run` once, which creates it")
 
@@ -23,7 +24,7 @@ var errNoTarget = errors.New("start `capture-worker run` once, which creates it"
 type target struct {
 	stream  string
 	subject string
-	// memory is how long the stream recognises a repeated message.
+	// memory is how long the stream recognizes a repeated message.
 	memory time.Duration
 }
 
@@ -38,10 +39,10 @@ func checkSubject(name string, jobs config.Jobs) error {
 			return nil
 		}
 	}
-	return usageError("--subject is %q: no worker reads it, for jobs.subjects is %s; choose a subject of these", name, strings.Join(jobs.Subjects, ","))
+	return usageError("--subject is %q: no worker reads it; choose one of jobs.subjects: %s", name, strings.Join(jobs.Subjects, ","))
 }
 
-// findTarget looks for the stream of the jobs.
+// findTarget returns the stream of the jobs.
 func findTarget(ctx context.Context, js jetstream.JetStream, c config.Config, name string) (target, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()

@@ -20,7 +20,7 @@ type reconciling struct {
 	trades                      *jobfile.Trades // of the input
 	file                        fileFlags
 	options                     jobfile.Options
-	orders                      map[string]string // the trades of the orders in the input that name none
+	orders                      map[string]string // the trades of input rows that have an order only
 	input, since, output, state string
 	metrics                     string
 	all, write, audit           bool
@@ -33,44 +33,43 @@ type reconciling struct {
 	cmd     *cobra.Command
 	o       *ledgerDeps
 	journal *journal
-	print   string    // of the input's bytes
-	from    time.Time // --since, zero where it was not given
-	bad     int       // rows of the input that are none
+	print   string    // hash of the input
+	from    time.Time // --since, zero if it was not given
+	bad     int       // bad rows of the input
 }
 
-const reconcileLong = `Compares what the gateway reports of each trade (Order Query) with the ledger and,
-with --input, with what the books of finance expect: a CSV with the columns trade_id,
-amount and currency, and optionally order_id and capture_before. Columns of other
-names are read with --columns, a decimal comma with --decimal comma. An order_id
-alone is enough if one trade of the ledger has it, which reads the whole ledger;
-amounts may be missing. A last line with the sum of the others is passed over.
+const reconcileLong = `Compares the state of each trade at the gateway (Order Query) with the ledger
+and, with --input, with finance's books: a CSV with the columns trade_id, amount
+and currency, and optionally order_id and capture_before. Use --columns for
+other names, --decimal comma for a decimal comma. A row with an order_id only
+needs exactly one trade of that order in the ledger; to find it, the whole
+ledger is read. Amounts may be missing. A last line with the total is skipped.
 
-Without --input it looks at the trades of the ledger that have no outcome and at
-the parked ones; those that were begun less than --min-age ago are left to their
-worker. --all looks at the settled ones too, --since at those with an event since
-then (24h, or 2026-11-02T10:00:00Z).
+Without --input it compares the open and the parked trades of the ledger, except
+those that were begun less than --min-age ago. --all adds the settled trades;
+--since selects trades with an event since then (24h, or 2026-11-02T10:00:00Z).
 
-The findings: agreed; not_captured (a failed trade that is still authorized and
-can be retried too); not_in_ledger (captured, and our ledger does
-not say so); not_at_gateway (in our ledger, not at the gateway); amount_differs;
-expiring (not captured, and less than --expiring is left); unknown.
+The findings: agreed; not_captured (also a failed trade that is still authorized
+and can be retried); not_in_ledger (captured, but not in our ledger);
+not_at_gateway (in our ledger, but not at the gateway); amount_differs; expiring
+(not captured, and less than --expiring is left); unknown.
 
-It only reads, unless --write lets it append the outcomes that Order Query
-proves. What is done is kept in --state while it runs: interrupted and started
-again within twelve hours, it goes on where it was: what had no answer is
-asked again. The file is removed when all is asked.
+It only reads, except with --write, which appends the outcomes that Order Query
+proves. Progress is stored in --state: if an interrupted run is started again
+within twelve hours, it continues, and asks again about trades without an
+answer. The file is removed at the end.
 
-Trades about which the gateway tells nothing are unknown, and it goes on past
-them. While the gateway tells nothing about any trade it waits, says so on
-standard error, and after --give-up (15m) prints what it has learned, the rest as
-unknown, and breaks off. What is done is kept then too.
+A trade without a useful answer is unknown. While the gateway gives no useful
+answer about any trade, the run waits and reports that on standard error. After
+--give-up (15m) it prints its findings, with the remaining trades as unknown,
+and ends; its progress is kept.
 
 With --metrics-file the result is written for Prometheus when the run is over, so
 that an alert shows a run with differences and one that has not come.
 
 Exit codes: 0 all agreed; 1 it failed or broke off; 2 wrong usage or
 configuration; 3 it found differences, bad rows or, with --audit, broken rules.
-What --write corrected is no difference.`
+A difference that --write corrected does not count.`
 
 func newReconcileCmd(a *app) *cobra.Command {
 	r := &reconciling{}
@@ -101,20 +100,20 @@ func newReconcileCmd(a *app) *cobra.Command {
 
 func (r *reconciling) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&r.input, "input", "", "`file` with what is expected (CSV), - for standard input; without it the ledger is walked")
+	f.StringVar(&r.input, "input", "", "`file` with the expected captures (CSV), - for standard input; without it the trades come from the ledger")
 	r.file.add(f)
-	f.StringVar(&r.since, "since", "", "only trades of the ledger with an event since then: a `time`, or how long ago")
-	f.BoolVar(&r.all, "all", false, "settled trades of the ledger too")
-	addDuration(f, &r.minAge, "min-age", 10*time.Minute, "leave open trades that were begun more recently to their worker")
-	addDuration(f, &r.expiring, "expiring", 72*time.Hour, "what is left of the time to capture when a trade counts as expiring")
+	f.StringVar(&r.since, "since", "", "only trades of the ledger with an event since this `time`, or for a duration")
+	f.BoolVar(&r.all, "all", false, "also the settled trades of the ledger")
+	addDuration(f, &r.minAge, "min-age", 10*time.Minute, "skip open trades that were begun more recently")
+	addDuration(f, &r.expiring, "expiring", 72*time.Hour, "remaining time to capture from which a trade counts as expiring")
 	f.BoolVar(&r.write, "write", false, "append the outcomes that Order Query proves to the ledger")
 	f.BoolVar(&r.audit, "audit", false, "also check every trade of the ledger against the rules")
 	f.StringVarP(&r.output, "output", "o", "table", "`format`: table (differences), csv or json (all)")
-	f.BoolVar(&r.verbose, "verbose", false, "all rows in the table")
-	f.BoolVar(&r.quiet, "quiet", false, "print nothing where all agrees, for cron")
-	f.BoolVar(&r.skipBad, "skip-bad", false, "compare the good rows although there are bad ones")
+	f.BoolVar(&r.verbose, "verbose", false, "all trades in the table")
+	f.BoolVar(&r.quiet, "quiet", false, "print nothing if all agree, for cron")
+	f.BoolVar(&r.skipBad, "skip-bad", false, "compare the good rows even if there are bad ones")
 	f.Float64Var(&r.rate, "rate", 10, "Order Queries per second; 0 is no limit")
-	addDuration(f, &r.giveUp, "give-up", reconcile.DefaultBatchGiveUp, "how long to wait for a gateway that gives no useful answers")
+	addDuration(f, &r.giveUp, "give-up", reconcile.DefaultBatchGiveUp, "longest wait for a gateway that gives no useful answers")
 	f.IntVar(&r.concurrency, "concurrency", reconcile.DefaultBatchConcurrency, "trades in flight at a time")
 	f.StringVar(&r.state, "state", "", "`file` that keeps what is done; by default one of its own for each question, in the user's cache")
 	f.StringVar(&r.metrics, "metrics-file", "", "`file` for the textfile collector of the node exporter, such as /var/lib/node_exporter/capture_reconcile.prom")
@@ -140,8 +139,13 @@ func (r *reconciling) check() error {
 	return err
 }
 
-// parseSince reads a time, or how long ago it was.
+// parseSince reads the value of --since.
 func parseSince(text string, now time.Time) (time.Time, error) {
+	return parseTime("--since", text, now)
+}
+
+// parseTime reads a time, or how long ago it was.
+func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -153,7 +157,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, usageError("--since is %q: must be a duration such as 24h or 7d, a day such as 2026-11-02 or a time such as 2026-11-02T10:00:00Z", text)
+	return time.Time{}, usageError("%s is %q: must be a duration such as 24h or 7d, a day such as 2026-11-02 or a time such as 2026-11-02T10:00:00Z", flag, text)
 }
 
 func (r *reconciling) run(ctx context.Context) error {
@@ -168,15 +172,15 @@ func (r *reconciling) run(ctx context.Context) error {
 	defer r.journal.close()
 	if err := r.compare(ctx, items(), total); err != nil {
 		if errors.Is(err, reconcile.ErrGatewayDown) {
-			// What was learned is of use, and what was not is named.
+			// The report has the findings so far, and names the trades without one.
 			if _, printErr := r.report(); printErr != nil {
 				return printErr
 			}
 		}
 		return r.broken(err)
 	}
-	// Not after the report: what reads it may end before it is over, and us with
-	// it. The next run would print the same findings, and ask nothing.
+	// Before the report: the reader of a pipe may end early, which ends this
+	// process too. The next run would then print the same findings without asking.
 	r.journal.remove()
 	found, err := r.report()
 	if err != nil {
@@ -196,7 +200,7 @@ func (r *reconciling) run(ctx context.Context) error {
 	return r.verdict(found, broken)
 }
 
-// compare looks at every item that no earlier run has done.
+// compare processes every item that no earlier run has done.
 func (r *reconciling) compare(ctx context.Context, items itemSeq, total int) error {
 	batch := reconcile.Batch{
 		Resolver:    &reconcile.Resolver{Recorder: r.o.recorder, Query: r.o.query},
@@ -222,9 +226,9 @@ func (r *reconciling) compare(ctx context.Context, items itemSeq, total int) err
 	return nil
 }
 
-// waiting tells that the gateway is waited for, also who reads no progress bar:
-// a run that says nothing for a quarter of an hour looks like one that hangs. A
-// gateway that comes and goes is reported once in --give-up.
+// waiting reports that the run waits for the gateway, also if there is no progress
+// bar: otherwise a run without output for a quarter of an hour would look stuck.
+// Repeated outages are reported once per --give-up.
 func (r *reconciling) waiting() func(since, until time.Time) {
 	var next time.Time
 	return func(since, until time.Time) {
@@ -233,14 +237,14 @@ func (r *reconciling) waiting() func(since, until time.Time) {
 		}
 		next = until
 		ownLine(r.cmd.ErrOrStderr(), fmt.Sprintf(
-			"the gateway gives no useful answers since %s UTC: waiting for it until %s at most (--give-up %s); an interruption keeps what is done",
+			"the gateway has given no useful answers since %s UTC: waiting until %s at most (--give-up %s); progress is kept",
 			clockTime(since), clockTime(until), config.FormatDuration(r.giveUp)))
 	}
 }
 
 func clockTime(t time.Time) string { return t.UTC().Format(time.TimeOnly) }
 
-// selects picks the trades of a ledger walk that the gateway is asked about.
+// selects reports whether the gateway is asked about a trade of the ledger.
 func (r *reconciling) selects() func(reconcile.Item, capture.State) bool {
 	if r.input != "" || r.all {
 		return nil
@@ -254,7 +258,7 @@ func (r *reconciling) selects() func(reconcile.Item, capture.State) bool {
 	}
 }
 
-// broken says how to go on.
+// broken returns the error of an interrupted run, with how to continue.
 func (r *reconciling) broken(err error) error {
 	if errors.Is(err, reconcile.ErrInputChanged) {
 		return fmt.Errorf("%w\nstart again with --restart", err)
@@ -263,10 +267,10 @@ func (r *reconciling) broken(err error) error {
 	if errors.Is(err, context.Canceled) {
 		what = "interrupted"
 	}
-	return fmt.Errorf("%s; %s done; start it again with the same flags to go on (within twelve hours, from %s)", what, counted(r.journal.done(), "trade"), r.journal.path)
+	return fmt.Errorf("%s; %s done; run it again with the same flags within twelve hours to continue (state in %s)", what, counted(r.journal.done(), "trade"), r.journal.path)
 }
 
-// verdict turns what was found into the exit code.
+// verdict returns the error, and so the exit code, for the findings.
 func (r *reconciling) verdict(found *summary, broken int) error {
 	var parts []string
 	for _, p := range []struct {

@@ -23,14 +23,13 @@ import (
 // itemSeq is the input of a batch.
 type itemSeq = iter.Seq2[reconcile.Item, error]
 
-// books is what finance's file says of a trade beside its money.
+// books holds the members of a row in finance's file besides the sum.
 type books struct {
 	line    int
 	orderID string
 }
 
-// items returns the input, and how many items it has, -1 if that is not
-// known.
+// items returns the input and its number of items, -1 if the number is unknown.
 func (r *reconciling) items(ctx context.Context) (items func() itemSeq, total int, closeInput func(), err error) {
 	if r.input == "" {
 		walk := func() itemSeq { return reconcile.Trades(r.o.ledger.Trades(ctx, ledger.Filter{Since: r.from})) }
@@ -48,8 +47,8 @@ func (r *reconciling) items(ctx context.Context) (items func() itemSeq, total in
 	return func() itemSeq { return r.expected(ctx, in) }, total, in.Close, nil
 }
 
-// checkInput reads the whole file before anything is asked, lists its bad rows
-// and takes its fingerprint.
+// checkInput reads the whole file before the first query, lists its bad rows and
+// computes its hash.
 func (r *reconciling) checkInput(ctx context.Context, in *jobfile.Input) (total int, err error) {
 	if err := r.readFlags(); err != nil {
 		return 0, err
@@ -62,7 +61,7 @@ func (r *reconciling) checkInput(ctx context.Context, in *jobfile.Input) (total 
 	if err := r.findOrders(ctx, in); err != nil {
 		return 0, err
 	}
-	r.trades = jobfile.NewTrades(true) // or the money of a double booking would agree
+	r.trades = jobfile.NewTrades(true) // otherwise a double booking would agree
 	found, err := r.trades.CheckAll(func() (jobfile.Rows, error) { return r.bookRows(ctx, in) }, r.cmd.ErrOrStderr())
 	if err != nil {
 		return 0, err
@@ -71,13 +70,13 @@ func (r *reconciling) checkInput(ctx context.Context, in *jobfile.Input) (total 
 		return 0, fmt.Errorf("%w, and nothing was compared; is it the right file?", jobfile.ErrNoRows)
 	}
 	if r.bad = found.Bad; found.Bad > 0 && !r.skipBad {
-		return 0, fmt.Errorf("%d of %d rows are bad, and nothing was compared; correct them, or compare the others with --skip-bad", found.Bad, found.Read-found.Skipped)
+		return 0, fmt.Errorf("%d of %d rows are bad, and nothing was compared; correct them, or compare the good ones with --skip-bad", found.Bad, found.Read-found.Skipped)
 	}
 	return found.Good, nil
 }
 
-// readFlags says how the file is written. Its columns are those of a job in our
-// own shape, whatever the workers read.
+// readFlags returns the options for the file. Its columns are those of a job,
+// whatever mapping the workers have.
 func (r *reconciling) readFlags() error {
 	o, err := r.file.options(r.input, capture.Mapping{})
 	if err != nil {
@@ -95,7 +94,7 @@ func (r *reconciling) readFlags() error {
 	return nil
 }
 
-// bookRows reads the file from the start.
+// bookRows reads the file again from the start.
 func (r *reconciling) bookRows(ctx context.Context, in *jobfile.Input) (jobfile.Rows, error) {
 	if err := in.Rewind(); err != nil {
 		return nil, err
@@ -107,7 +106,7 @@ func (r *reconciling) bookRows(ctx context.Context, in *jobfile.Input) (jobfile.
 	return jobfile.Interruptible(ctx, r.withTrades(all)), nil
 }
 
-// expected makes items of the good rows.
+// expected returns the items of the good rows.
 func (r *reconciling) expected(ctx context.Context, in *jobfile.Input) itemSeq {
 	window := r.o.recorder.Policy.OrDefault().Window
 	return func(yield func(reconcile.Item, error) bool) {
@@ -131,7 +130,7 @@ func (r *reconciling) expected(ctx context.Context, in *jobfile.Input) itemSeq {
 	}
 }
 
-// openJournal finds what an interrupted run has done, or starts again.
+// openJournal opens the progress of an interrupted run, or starts a new one.
 func (r *reconciling) openJournal() error {
 	question := r.question()
 	path := r.state
@@ -145,12 +144,13 @@ func (r *reconciling) openJournal() error {
 	}
 	r.journal, r.from = s, s.header.Since
 	if n := s.done(); n > 0 {
-		fmt.Fprintf(r.cmd.ErrOrStderr(), "going on where the run of %s UTC was interrupted: %s done\n", s.header.Begun.UTC().Format(time.DateTime), counted(n, "trade"))
+		fmt.Fprintf(r.cmd.ErrOrStderr(), "continuing the interrupted run of %s UTC: %s done\n", s.header.Begun.UTC().Format(time.DateTime), counted(n, "trade"))
 	}
 	return nil
 }
 
-// question names what is asked, so that a run goes on only with its own work.
+// question identifies the flags and the input, so that a run continues only its own
+// progress.
 func (r *reconciling) question() string {
 	c := r.o.c
 	return strings.Join([]string{
@@ -166,11 +166,11 @@ func stateDir() string {
 	return filepath.Join(os.TempDir(), "capture-worker")
 }
 
-// maxViolations is how many broken rules are printed; all are counted.
+// maxViolations is the number of violations that are printed; all are counted.
 const maxViolations = 20
 
-// auditAll checks every trade of the ledger against the rules, and returns how
-// many it found broken.
+// auditAll checks every trade of the ledger against the rules, and returns the
+// number of violations.
 func (r *reconciling) auditAll(ctx context.Context) (int, error) {
 	collector := audit.NewCollector(service.Policy(r.o.c), maxViolations)
 	step, finish := newProgress(r.cmd.ErrOrStderr(), -1, "auditing")
@@ -195,7 +195,7 @@ func (r *reconciling) auditAll(ctx context.Context) (int, error) {
 		}
 		fmt.Fprintf(w, "audit: %s in %s\n", counted(report.ViolationCount, "broken rule"), counted(report.Trades, "trade"))
 	case !r.quiet:
-		fmt.Fprintf(w, "audit: clean, every one of %d trades keeps the rules\n", report.Trades)
+		fmt.Fprintf(w, "audit: clean, all %d trades keep the rules\n", report.Trades)
 	}
 	return report.ViolationCount, nil
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// maxOrders bounds the orders without a trade that are kept in memory.
+// maxOrders is the number of orders without a trade_id that are kept in memory.
 const maxOrders = 200_000
 
-// severalTrades marks an order that more than one trade has.
+// severalTrades marks an order with several trades.
 const severalTrades = "several trades"
 
-// findOrders finds the trades of the orders in the input that name none. It
-// reads the whole ledger, once, and only if there is such an order.
+// findOrders finds the trades of input rows that have an order only. It reads the
+// whole ledger once, if there is such a row.
 func (r *reconciling) findOrders(ctx context.Context, in *jobfile.Input) error {
 	r.orders = nil
 	wanted := map[string]string{}
@@ -33,7 +33,7 @@ func (r *reconciling) findOrders(ctx context.Context, in *jobfile.Input) error {
 			wanted[row.Job.OrderID] = ""
 		}
 		if len(wanted) > maxOrders {
-			return fmt.Errorf("more than %d orders are given without their trade; give trade_id, or smaller files", maxOrders)
+			return fmt.Errorf("more than %d rows have an order without a trade_id; add the trade_id, or split the file", maxOrders)
 		}
 	}
 	if len(wanted) == 0 {
@@ -61,11 +61,11 @@ func (r *reconciling) findOrders(ctx context.Context, in *jobfile.Input) error {
 }
 
 var (
-	errOrderUnknown = errors.New("no trade of the ledger has this order, and no trade_id is given")
-	errOrderSplit   = errors.New("several trades of the ledger have this order; give the trade_id")
+	errOrderUnknown = errors.New("the row has no trade_id, and no trade of the ledger has its order")
+	errOrderSplit   = errors.New("the row has no trade_id, and several trades of the ledger have its order; add the trade_id")
 )
 
-// withTrades gives each row that names an order only its trade.
+// withTrades sets the trade of each row that has an order only.
 func (r *reconciling) withTrades(in jobfile.Rows) jobfile.Rows {
 	if r.orders == nil {
 		return in

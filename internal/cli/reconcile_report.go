@@ -13,7 +13,7 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// summary counts findings, with the money they are about.
+// summary counts findings and adds up their sums.
 type summary struct {
 	trades, corrected int
 	counts            map[reconcile.Kind]int
@@ -39,12 +39,12 @@ func (s *summary) add(r reconcileRow) {
 	}
 }
 
-// open is how many differences need an operator.
+// open returns the number of differences that need an operator.
 func (s *summary) open() int { return s.differences - s.corrected }
 
-// money is what a row is about. Where all agrees it is what was captured: of a
-// failed trade no money moved. Of a difference it is what is expected, else what
-// we have asked for or captured, else what the gateway shows.
+// money returns the sum of a row. If all agree, that is the captured sum, none for
+// a failed trade. For a difference it is the expected sum, else the requested or
+// captured one in our ledger, else the gateway's.
 func (r reconcileRow) money() capture.Amount {
 	if r.Finding == reconcile.KindAgreed {
 		return r.captured()
@@ -57,7 +57,7 @@ func (r reconcileRow) money() capture.Amount {
 	return capture.Amount{}
 }
 
-// captured is the money that was captured, says our ledger.
+// captured returns the captured sum according to our ledger.
 func (r reconcileRow) captured() capture.Amount {
 	if r.Ledger != string(capture.Captured) {
 		return capture.Amount{}
@@ -65,7 +65,7 @@ func (r reconcileRow) captured() capture.Amount {
 	return r.LedgerAmount
 }
 
-// line is the summary in one line, for a log.
+// line returns the summary in one line, for a log.
 func (s *summary) line() string {
 	parts := []string{}
 	for _, k := range reconcile.Kinds() {
@@ -74,7 +74,7 @@ func (s *summary) line() string {
 		}
 	}
 	if len(parts) == 0 {
-		return "reconcile: no trade to look at"
+		return "reconcile: no trades to compare"
 	}
 	if s.corrected > 0 {
 		parts = append(parts, fmt.Sprintf("%d of them corrected", s.corrected))
@@ -145,7 +145,7 @@ func (r *reconciling) printTable(w io.Writer, found *summary) error {
 		return err
 	}
 	if found.trades == 0 {
-		_, err := fmt.Fprintln(w, "no trade to look at")
+		_, err := fmt.Fprintln(w, "no trades to compare")
 		return err
 	}
 	t = tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
@@ -174,7 +174,7 @@ func stateText(state string, a capture.Amount) string {
 	return state + " " + a.String()
 }
 
-// reconcileColumns are the columns of the CSV. New ones come at the end.
+// reconcileColumns lists the columns of the CSV. New ones are added at the end.
 var reconcileColumns = []string{
 	"trade_id", "order_id", "finding", "expected", "expected_currency", "ledger", "ledger_amount", "ledger_currency",
 	"gateway", "gateway_amount", "gateway_currency", "capture_before", "written", "why",

@@ -15,14 +15,14 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// stateAge is how long the findings of an interrupted run are believed: the
-// gateway may say something else by now. A daily run never meets those of the
-// day before.
+// stateAge is the age up to which the findings of an interrupted run are used: the
+// gateway's state may have changed since. A daily run never uses those of the day
+// before.
 const stateAge = 12 * time.Hour
 
-// journal keeps the rows of a run in a file as they are done: a line for each.
-// It is what an interrupted run goes on with, and where the rows are read from
-// in the order of the input at the end. In memory it holds a few bytes a row.
+// journal stores the finished rows of a run in a file, one per line. An interrupted
+// run continues with it, and the report reads the rows from it in the order of the
+// input. In memory it holds a few bytes per row.
 type journal struct {
 	path   string
 	file   *os.File
@@ -34,21 +34,21 @@ type journal struct {
 
 // journalHeader is the first line.
 type journalHeader struct {
-	Question string    `json:"question"` // what the run asks
+	Question string    `json:"question"` // identifies the flags and the input
 	Begun    time.Time `json:"begun"`
 	Since    time.Time `json:"since,omitzero"`
 }
 
 type place struct {
 	offset int64
-	length int32 // 0: there is nothing to print at this position
+	length int32 // 0 if there is no row at this position
 }
 
-// openJournal goes on with the file where it holds this question's rows, and
-// starts a new one otherwise, or if restart is set.
+// openJournal continues the file if it belongs to the same question, and starts a
+// new one otherwise, or if restart is set.
 func openJournal(path string, h journalHeader, restart bool) (*journal, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("making the folder for the state of this run: %w", err)
+		return nil, fmt.Errorf("creating the folder for the progress (--state): %w", err)
 	}
 	s := &journal{path: path, header: h}
 	going, err := s.goOn(restart)
@@ -59,9 +59,9 @@ func openJournal(path string, h journalHeader, restart bool) (*journal, error) {
 		return s, nil
 	}
 	*s = journal{path: path, header: h}
-	s.remove() // a run that still writes to it keeps its own
+	s.remove() // another run that still writes to the old file keeps it
 	if s.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600); err != nil {
-		return nil, fmt.Errorf("keeping what is done: %w", err)
+		return nil, fmt.Errorf("writing the progress (--state): %w", err)
 	}
 	if _, err := s.line(h); err != nil {
 		s.close()
@@ -70,18 +70,18 @@ func openJournal(path string, h journalHeader, restart bool) (*journal, error) {
 	return s, nil
 }
 
-// goOn reads what an earlier run has done. It reports false if there is
-// nothing to go on with.
+// goOn reads the progress of an earlier run. It returns false if there is none to
+// continue.
 func (s *journal) goOn(restart bool) (bool, error) {
 	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_APPEND, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("going on with the state of an earlier run (--state): %w", err)
+		return false, fmt.Errorf("reading the progress of an earlier run (--state): %w", err)
 	}
 	in := bufio.NewReader(f)
-	first, _ := in.ReadBytes('\n') // an error is a header that cannot be read
+	first, _ := in.ReadBytes('\n') // the error means that the header cannot be read
 	var h journalHeader
 	if json.Unmarshal(first, &h) != nil || h.Question == "" {
 		f.Close()
@@ -104,26 +104,26 @@ func (s *journal) goOn(restart bool) (bool, error) {
 
 var errNoState = errors.New("this is not a file that reconcile wrote")
 
-// replay reads the rows. A last line that was cut off is taken away: that
-// trade is asked again.
+// replay reads the rows. An incomplete last line is removed: that trade is asked
+// about again.
 func (s *journal) replay(in *bufio.Reader, offset int64) error {
 	for {
 		line, err := in.ReadBytes('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("reading what is done: %w", err)
+			return fmt.Errorf("reading the progress (--state): %w", err)
 		}
 		var row reconcileRow
 		if err != nil || json.Unmarshal(line, &row) != nil {
 			return s.file.Truncate(offset)
 		}
-		if row.Finding != reconcile.KindUnknown { // that is asked again
+		if row.Finding != reconcile.KindUnknown { // asked about again
 			s.note(row, place{offset, int32(len(line))})
 		}
 		offset += int64(len(line))
 	}
 }
 
-// add appends a row. It is in the file when add returns.
+// add appends a row to the file.
 func (s *journal) add(row reconcileRow) error {
 	at, err := s.line(row)
 	if err == nil {
@@ -135,16 +135,16 @@ func (s *journal) add(row reconcileRow) error {
 func (s *journal) line(v any) (place, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return place{}, fmt.Errorf("keeping what is done: %w", err)
+		return place{}, fmt.Errorf("writing the progress (--state): %w", err)
 	}
 	b = append(b, '\n')
 	if _, err := s.file.Write(b); err != nil {
-		return place{}, fmt.Errorf("keeping what is done in %s: %w", s.path, err)
+		return place{}, fmt.Errorf("writing the progress to %s: %w", s.path, err)
 	}
-	// The file may grow by the rows of another run of the same question.
+	// Another run with the same question may append to the file too.
 	end, err := s.file.Seek(0, io.SeekCurrent)
 	if err != nil {
-		return place{}, fmt.Errorf("keeping what is done in %s: %w", s.path, err)
+		return place{}, fmt.Errorf("writing the progress to %s: %w", s.path, err)
 	}
 	return place{end - int64(len(b)), int32(len(b))}, nil
 }
@@ -162,7 +162,7 @@ func (s *journal) note(row reconcileRow, at place) {
 	}
 }
 
-// done is how many trades are done.
+// done returns the number of finished trades.
 func (s *journal) done() int { return s.rows }
 
 // each reads the rows in the order of the input.
@@ -174,10 +174,10 @@ func (s *journal) each(do func(reconcileRow) error) error {
 		line := make([]byte, p.length)
 		var row reconcileRow
 		if _, err := s.file.ReadAt(line, p.offset); err != nil {
-			return fmt.Errorf("reading what is done: %w", err)
+			return fmt.Errorf("reading the progress (--state): %w", err)
 		}
 		if err := json.Unmarshal(line, &row); err != nil {
-			return fmt.Errorf("reading what is done: %w", err)
+			return fmt.Errorf("reading the progress (--state): %w", err)
 		}
 		if err := do(row); err != nil {
 			return err
@@ -188,10 +188,10 @@ func (s *journal) each(do func(reconcileRow) error) error {
 
 func (s *journal) close() { _ = s.file.Close() }
 
-// remove takes the file away. What is open of it can still be read.
+// remove removes the file. The open file can still be read.
 func (s *journal) remove() { _ = os.Remove(s.path) }
 
-// reconcileRow is a verdict as it is kept and printed.
+// reconcileRow is a verdict in the form in which it is stored and printed.
 type reconcileRow struct {
 	Position      int64          `json:"position"`
 	TradeID       string         `json:"trade_id"`
@@ -199,14 +199,14 @@ type reconcileRow struct {
 	Line          int            `json:"line,omitempty"` // of the input
 	Finding       reconcile.Kind `json:"finding"`
 	Expected      capture.Amount `json:"expected,omitzero"`
-	Ledger        string         `json:"ledger,omitempty"` // "" where the ledger does not know the trade
+	Ledger        string         `json:"ledger,omitempty"` // "" if the ledger does not know the trade
 	LedgerAmount  capture.Amount `json:"ledger_amount,omitzero"`
 	Gateway       string         `json:"gateway,omitempty"`
 	GatewayAmount capture.Amount `json:"gateway_amount,omitzero"`
 	CaptureBefore time.Time      `json:"capture_before,omitzero"`
 	Written       bool           `json:"written,omitempty"`
 	Mended        bool           `json:"corrected,omitempty"` // written, and agreed since
-	Unasked       bool           `json:"unasked,omitempty"`   // it had given up on the gateway
+	Unasked       bool           `json:"unasked,omitempty"`   // the run had given up on the gateway
 	Why           string         `json:"why"`
 }
 
@@ -228,7 +228,7 @@ func rowOf(v reconcile.Verdict) reconcileRow {
 	if row.OrderID == "" {
 		row.OrderID = s.Job.OrderID
 	}
-	row.CaptureBefore = row.CaptureBefore.UTC() // a book may have a zone of its own
+	row.CaptureBefore = row.CaptureBefore.UTC() // books may use another time zone
 	switch {
 	case v.Answer.NoSuchTrade():
 		row.Gateway = "no such trade"

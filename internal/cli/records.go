@@ -21,16 +21,17 @@ import (
 func newRecordsCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "records",
-		Short: "Keep a database of all trades, to look things up in",
-		Long: `Follows the ledger and the dead letters, and keeps what they tell in a database
-(records.dsn): trades, orders, events, dead letters and operators' acts. The
-database is derived from the ledger and can be rebuilt at any time; no
-decision about a trade reads it.
+		Short: "Keep a database of all trades for searches",
+		Long: `Follows the ledger and the dead letters, and stores their content in a database
+(records.dsn): trades, orders, events, dead letters and operators' actions. The
+database is derived from the ledger and can be rebuilt at any time; no decision
+about a trade reads it.
 
 It ends on SIGTERM or SIGINT. It also ends if the ledger is not the one that the
 database holds, as after a backup was restored: see records rebuild.
 
-Exit codes: 0 good; 1 it failed; 2 wrong usage or configuration.`,
+Exit codes: 0 good; 1 it failed; 2 wrong usage or configuration; 3 the database
+must be rebuilt.`,
 		Example: `  capture-worker records
   capture-worker records status
   capture-worker records rebuild`,
@@ -40,10 +41,14 @@ Exit codes: 0 good; 1 it failed; 2 wrong usage or configuration.`,
 			if err != nil {
 				return err
 			}
-			return service.RunRecords(cmd.Context(), c, readBuild().Version, newLogger(c.Log, cmd.ErrOrStderr()))
+			err = service.RunRecords(cmd.Context(), c, readBuild().Version, newLogger(c.Log, cmd.ErrOrStderr()))
+			if errors.Is(err, records.ErrRebuild) {
+				return foundError("%w", err)
+			}
+			return err
 		}),
 	}
-	addSettings(cmd, "nats", "jobs", "ledger", "gateway", "records", "log")
+	addSettings(cmd, "nats", "jobs", "ledger", "gateway", "worker", "records", "log")
 	cmd.AddCommand(newRecordsRebuildCmd(a), newRecordsStatusCmd(a))
 	return cmd
 }
@@ -95,14 +100,14 @@ afterwards; copy the database first if it holds older trades.`,
 	return cmd
 }
 
-// recordsStatus is what records status prints.
+// recordsStatus is the output of records status.
 type recordsStatus struct {
 	Source  string    `json:"source"`
 	Stream  string    `json:"stream"`
 	Applied uint64    `json:"applied"`
 	Last    uint64    `json:"last"`
 	Missing uint64    `json:"missing"`
-	AsOf    time.Time `json:"as_of,omitzero"` // when the stream stored what was applied last
+	AsOf    time.Time `json:"as_of,omitzero"` // when the stream stored the last applied message
 	Problem string    `json:"problem,omitempty"`
 }
 
@@ -143,10 +148,12 @@ func lookAtRecords(ctx context.Context, js jetstream.JetStream, c config.Config)
 	}
 	defer store.Close()
 	var rows []recordsStatus
-	for source, stream := range map[records.Source]string{records.SourceLedger: c.Ledger.Stream, records.SourceDeadLetters: c.Jobs.DLQStream} {
+	for source, stream := range map[records.Source]string{
+		records.SourceLedger: c.Ledger.Stream, records.SourceDeadLetters: c.Jobs.DLQStream, records.SourceActs: c.Jobs.ActsStream,
+	} {
 		lag, err := store.Lag(ctx, js, source, stream)
-		if source == records.SourceDeadLetters && errors.Is(err, jetstream.ErrStreamNotFound) {
-			err = nil // nothing was dead-lettered yet
+		if source != records.SourceLedger && errors.Is(err, jetstream.ErrStreamNotFound) {
+			err = nil // nothing was stored there yet
 		}
 		row := recordsStatus{Source: string(source), Stream: stream, Applied: lag.Applied, Last: lag.Last, Missing: lag.Messages, AsOf: lag.Stored}
 		if errors.Is(err, records.ErrRebuild) {
@@ -159,11 +166,11 @@ func lookAtRecords(ctx context.Context, js jetstream.JetStream, c config.Config)
 	return rows, nil
 }
 
-// progressEvery is how often a rebuild says how far it is.
+// progressEvery is the interval at which a rebuild reports its progress.
 const progressEvery = 2 * time.Second
 
-// tellProgress writes how far a rebuild is, if w is a terminal. stop ends it and
-// waits.
+// tellProgress writes the progress of a rebuild if w is a terminal. stop ends it
+// and waits.
 func tellProgress(ctx context.Context, w io.Writer, f *records.Follower) (stop func()) {
 	if !isTerminal(w) {
 		return func() {}
@@ -191,7 +198,7 @@ func tellProgress(ctx context.Context, w io.Writer, f *records.Follower) (stop f
 }
 
 func printRecordsStatus(w io.Writer, rows []recordsStatus, output string) error {
-	slices.SortFunc(rows, func(a, b recordsStatus) int { return cmp.Compare(b.Source, a.Source) }) // the ledger first
+	slices.SortFunc(rows, func(a, b recordsStatus) int { return cmp.Compare(b.Source, a.Source) }) // the ledger first, the acts last
 	if output == "json" {
 		if err := writeJSON(w, rows); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -25,7 +26,8 @@ type resuming struct {
 	ledger           bool
 }
 
-const resumeLong = `Records for all workers what an operator accepts.
+const resumeLong = `Records for all workers that an operator accepts refusals, or a ledger that has
+lost events.
 
 With --code, refusals with this code count as correct for some time: they are about
 the trades, and job intake that was paused because of them resumes. Workers detect
@@ -57,7 +59,7 @@ func newResumeCmd(a *app) *cobra.Command {
 	f.StringVar(&r.code, "code", "", "the `code` whose refusals are accepted: "+strings.Join(acceptable, ", "))
 	addDuration(f, &r.length, "for", time.Hour, "how long the code is accepted; at most 7d")
 	f.BoolVar(&r.ledger, "ledger", false, "accept the ledger as it is")
-	f.StringVar(&r.by, "by", "", "who, if not the user of this machine")
+	f.StringVar(&r.by, "by", "", "`name` of the operator, if not the user of this machine")
 	f.StringVar(&r.reason, "reason", "", "why; required")
 	addSettings(cmd, "nats", "jobs", "ledger", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, _ []string) error {
@@ -71,8 +73,9 @@ func newResumeCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-// acceptable are the codes that pause the intake and may be about the trades.
-// -403 and -2001 are not: while our key or user is refused, nothing can be done.
+// acceptable lists the codes that pause the intake and may have their cause in the
+// trades. -403 and -2001 are not acceptable: while the gateway refuses our key or
+// user, no call can succeed.
 var acceptable = []string{
 	capture.CodeTradeID, capture.CodeAmountExceeded, capture.CodeCurrencyMismatch, capture.CodeWindowExceeded,
 	capture.CodeFieldMissing, capture.CodeRequestID,
@@ -106,11 +109,14 @@ func (r *resuming) run(ctx context.Context, cmd *cobra.Command, js jetstream.Jet
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	a := controls.Acceptance{By: r.by, Reason: r.reason, At: now}
+	act := acts.Act{Act: acts.Resume, By: r.by, Reason: r.reason}
 	if r.ledger {
-		return r.acceptLedger(ctx, cmd, js, c, control, a)
+		act.About = "ledger " + c.Ledger.Stream
+		return recorder(c, js).Do(ctx, act, func() error { return r.acceptLedger(ctx, cmd, js, c, control, a) })
 	}
 	a.Until = now.Add(r.length)
-	if err := control.AcceptCode(ctx, r.code, a); err != nil {
+	act.About, act.Detail = "code "+r.code, "until "+a.Until.Format(time.RFC3339)
+	if err := recorder(c, js).Do(ctx, act, func() error { return control.AcceptCode(ctx, r.code, a) }); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "refusals with code %s are accepted until %s; workers resume within %s\n",

@@ -95,6 +95,8 @@ and found differences, bad rows or refused trades.`,
 		newJobsCmd(a),
 		newRecordsCmd(a),
 		newConsoleCmd(a),
+		newExportCmd(a),
+		newActsCmd(a),
 		newConfigCmd(a),
 		newVersionCmd(a),
 	)

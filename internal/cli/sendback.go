@@ -21,8 +21,8 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// sendingBack is one run of a command that sends trades back to the workers:
-// parked release or retry. They differ in the trades that they select.
+// sendingBack is one run of parked release or retry, which differ in the trades
+// that they select.
 type sendingBack struct {
 	verb, done, noun string // release, released, parked trade
 	filters          string // the flags that select, for messages
@@ -55,7 +55,7 @@ func (s *sendingBack) flags(cmd *cobra.Command) {
 	f.BoolVar(&s.yes, "yes", false, s.verb+" what the filter selects; without it they are only listed")
 	f.Float64Var(&s.rate, "rate", 2, "trades per second; 0 is no limit")
 	f.IntVar(&s.canary, "canary", 3, "how many are "+s.done+" first and waited for; 0 is none")
-	addDuration(f, &s.patience, "canary-wait", reconcile.DefaultCanaryTimeout, "how long they are waited for")
+	addDuration(f, &s.patience, "canary-wait", reconcile.DefaultCanaryTimeout, "longest wait for them")
 	f.StringVar(&s.subject, "subject", "capture.jobs.released", "`subject` to publish the jobs to")
 	addSettings(cmd)
 }
@@ -257,14 +257,14 @@ func (t *releaseTally) end() {
 	for _, f := range []reconcile.ReleaseResult{reconcile.ResultReleased, reconcile.ResultRetried, reconcile.ResultRepublished, reconcile.ResultSettled, reconcile.ResultRefused} {
 		if n := t.counts[f]; n > 0 {
 			fmt.Fprintf(t.w, "%s: %d\n", t.word(f), n)
-			_ = printMoney(t.w, "  money", *t.money[f]) // the error of a terminal or pipe shows in the line above
+			_ = printMoney(t.w, "  money", *t.money[f]) // an error of the terminal or pipe is returned by the line above
 		}
 	}
 }
 
 func (t *releaseTally) asError() error {
 	if n := t.counts[reconcile.ResultRefused]; n > 0 {
-		return foundError("refused: %s, see above", counted(n, "trade"))
+		return foundError("refused: %s, for the reasons above", counted(n, "trade"))
 	}
 	return nil
 }
@@ -288,7 +288,7 @@ func releasePublisher(js jetstream.JetStream, m capture.Mapping, to target, by s
 		msg.Header.Set(deadletter.HeaderPublishedBy, by)
 		_, err = js.PublishMsg(ctx, msg, jetstream.WithMsgID("capture-release-"+id), jetstream.WithExpectStream(to.stream))
 		if err != nil {
-			return fmt.Errorf("not acknowledged as stored on %s: %w", to.subject, err)
+			return fmt.Errorf("stream %s did not confirm the job: %w", to.subject, err)
 		}
 		return nil
 	}

@@ -23,9 +23,9 @@ func newShowCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [TRADE]",
 		Short: "Show what happened to a trade, and the evidence",
-		Long: `Prints every event of a trade from the ledger: what was intended, what each
-call answered, what each query returned, and the rule that led to the outcome.
-The rules are explained in docs/state-machine.md.
+		Long: `Prints every event of a trade from the ledger: each intent, the answer to each
+call and query, and the rule that led to the outcome. The rules are explained in
+docs/state-machine.md.
 
 With --order it looks for the trades of a shop's order, the newest first: in the
 records (records.dsn) if there are any, and in what the ledger has beyond them.

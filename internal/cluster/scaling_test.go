@@ -26,18 +26,23 @@ type load struct {
 	latency time.Duration // of the gateway
 	calls   int           // in flight, per worker
 	jobs    func(workers int) int
+	before  bool // the jobs are stored before the workers start
 }
 
 var loads = []load{
-	{"gateway 100ms, 8 calls in flight per worker", 100 * time.Millisecond, 8, func(workers int) int { return 640 * workers }},
-	{"gateway 0ms, 64 calls in flight per worker", 0, 64, func(int) int { return 5000 }},
+	{"gateway 100ms, 8 calls in flight per worker", 100 * time.Millisecond, 8, func(workers int) int { return 640 * workers }, false},
+	{"gateway 0ms, 64 calls in flight per worker", 0, 64, func(int) int { return 5000 }, false},
 }
+
+// syncLoad is the load of TestReplicasAndSync.
+var syncLoad = load{"gateway 20ms, 256 calls in flight", 20 * time.Millisecond, 256, func(int) int { return 8000 }, true}
 
 // setting is one measured combination.
 type setting struct {
 	load     int // of loads
 	replicas int
 	workers  int
+	synced   bool // the servers sync every message
 }
 
 func (s setting) String() string {
@@ -61,7 +66,7 @@ func TestScaling(t *testing.T) {
 	for load := range loads {
 		for _, replicas := range []int{1, 3} {
 			for _, workers := range []int{1, 2, 4} {
-				settings = append(settings, setting{load, replicas, workers})
+				settings = append(settings, setting{load: load, replicas: replicas, workers: workers})
 			}
 		}
 	}
@@ -69,32 +74,66 @@ func TestScaling(t *testing.T) {
 	for turn := range scalingTurns { // interleaved, since the speed of a machine varies
 		for _, s := range settings {
 			t.Run(fmt.Sprintf("turn %d, %s", turn+1, s), func(t *testing.T) {
-				rates[s] = append(rates[s], s.measure(t))
+				rates[s] = append(rates[s], s.measure(t, loads[s.load]))
 			})
 		}
 	}
 	report(rates, settings)
 	for _, replicas := range []int{1, 3} {
-		if one, two := median(rates[setting{0, replicas, 1}]), median(rates[setting{0, replicas, 2}]); two < 1.3*one {
+		if one, two := median(rates[setting{replicas: replicas, workers: 1}]), median(rates[setting{replicas: replicas, workers: 2}]); two < 1.3*one {
 			t.Errorf("R%d: %.0f captures/s with two workers, %.0f with one", replicas, two, one)
+		}
+	}
+}
+
+// TestReplicasAndSync measures the captures per second of one worker with one
+// replica and with three, with servers that sync every message and with servers
+// that do not. It requires nothing of them; docs/performance.md has the numbers.
+func TestReplicasAndSync(t *testing.T) {
+	if !*scaling {
+		t.Skip("it takes minutes; run it with -scaling, or make scaling")
+	}
+	rates := map[setting][]float64{}
+	var settings []setting
+	for _, replicas := range []int{1, 3} {
+		for _, synced := range []bool{false, true} {
+			settings = append(settings, setting{replicas: replicas, workers: 1, synced: synced})
+		}
+	}
+	for turn := range scalingTurns {
+		for _, s := range settings {
+			t.Run(fmt.Sprintf("turn %d, R%d, synced %v", turn+1, s.replicas, s.synced), func(t *testing.T) {
+				rates[s] = append(rates[s], s.measure(t, syncLoad))
+			})
+		}
+	}
+	fmt.Printf("\n%s, %d CPUs, %d turns\n\n| replicas | every message synced | captures/s, median (lowest, highest) |\n| --- | --- | --- |\n", syncLoad.name, runtime.NumCPU(), scalingTurns)
+	for _, s := range settings {
+		if r := rates[s]; len(r) > 0 {
+			fmt.Printf("| %d | %v | %.0f (%.0f, %.0f) |\n", s.replicas, s.synced, median(r), slices.Min(r), slices.Max(r))
 		}
 	}
 }
 
 // measure returns the captures per second between the first and the ninth tenth,
 // without the start and the end of the batch.
-func (s setting) measure(t *testing.T) float64 {
+func (s setting) measure(t *testing.T, l load) float64 {
 	t.Helper()
-	l := loads[s.load]
 	w := newWorld(t, s.broker(t), gatewaytest.Options{Seed: 1, Latency: l.latency})
 	env := append(w.env, "CAPTURE_NATS_REPLICAS="+strconv.Itoa(s.replicas), "CAPTURE_WORKER_CONCURRENCY="+strconv.Itoa(l.calls),
-		"CAPTURE_NATS_ACK_WAIT=1m", "CAPTURE_GATEWAY_TIMEOUT=10s", "CAPTURE_RECONCILE_SETTLE=15s")
+		"CAPTURE_NATS_ACK_WAIT=1m", "CAPTURE_GATEWAY_TIMEOUT=10s", "CAPTURE_RECONCILE_SETTLE=15s", "CAPTURE_RECONCILE_FINAL=1m")
+	jobs := l.jobs(s.workers)
+	if l.before {
+		startWorker(t, "w0", env...).Stop(patience) // creates the streams
+		w.placePlain("s", jobs)
+	}
 	var running []*processtest.Process
 	for n := range s.workers {
 		running = append(running, startWorker(t, fmt.Sprintf("w%d", n+1), env...))
 	}
-	jobs := l.jobs(s.workers)
-	w.placePlain("s", jobs)
+	if !l.before {
+		w.placePlain("s", jobs)
+	}
 	effects := func() int { return int(w.sim.Stats().Effects) }
 	processtest.WaitFor(t, patience, "a tenth of the captures", func() bool { return effects() >= jobs/10 })
 	before, began := effects(), time.Now()
@@ -113,9 +152,18 @@ func (s setting) measure(t *testing.T) float64 {
 func (s setting) broker(t *testing.T) string {
 	t.Helper()
 	if s.replicas > 1 {
-		return startCluster(t).URL()
+		start := natsserver.StartCluster
+		if s.synced {
+			start = natsserver.StartSyncedCluster
+		}
+		c, err := start(s.replicas, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Shutdown)
+		return c.URL()
 	}
-	one, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
+	one, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir(), SyncAlways: s.synced})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func (w *world) placePlain(prefix string, n int) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if _, err := w.js.PublishAsync(jobsSubject, body); err != nil {
+		if _, err := w.js.PublishAsync(jobsSubject, body, jetstream.WithStallWait(patience)); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -68,6 +68,7 @@ type Done struct {
 // Lane is a kind of jobs and its backlog.
 type Lane struct {
 	Name      string
+	About     string // how acts name it
 	Ready     uint64
 	Delivered int
 	Paused    time.Time // until when, zero if it is not

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/internal/records"
@@ -274,20 +275,26 @@ func reasonText(reason string) string {
 	return reason
 }
 
-func actText(act string) string {
-	switch act {
-	case records.ActDismissDeadLetter:
+func actText(kind acts.Kind) string {
+	switch kind {
+	case acts.DismissDeadLetter:
 		return "dead letter dismissed"
-	case records.ActRepublish:
+	case acts.Republish:
 		return "dead letter republished"
-	case records.ActRelease:
+	case acts.Release:
 		return "released"
-	case records.ActRetry:
+	case acts.Retry:
 		return "retried"
-	case records.ActDismiss:
+	case acts.Dismiss:
 		return "case closed"
-	case records.ActWithdraw:
+	case acts.Withdraw:
 		return "withdrawn"
+	case acts.Pause:
+		return "paused"
+	case acts.Resume:
+		return "resumed"
+	case acts.Publish:
+		return "file published"
 	}
-	return act
+	return string(kind)
 }

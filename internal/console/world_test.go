@@ -141,7 +141,7 @@ func (w *world) letter(reason, detail, body string, header nats.Header) uint64 {
 	for name, values := range header {
 		h[name] = values
 	}
-	w.check(w.writer.ApplyLetters(w.t.Context(), []records.Letter{{Seq: w.dead, Stored: epoch, Subject: "capture.dlq." + reason, Header: h, Body: []byte(body)}}, w.decoder))
+	w.check(w.writer.ApplyLetters(w.t.Context(), []records.Message{{Seq: w.dead, Stored: epoch, Subject: "capture.dlq." + reason, Header: h, Body: []byte(body)}}, w.decoder))
 	return w.dead
 }
 

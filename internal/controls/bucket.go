@@ -1,7 +1,7 @@
-// Package controls holds what operators accept on behalf of all workers of a
-// ledger, in a key-value bucket that they share, a sample of the messages that
-// they passed over, and the guard that compares the ledger with the jobs that are
-// done (rule 2).
+// Package controls has the key-value bucket that all workers of a ledger share: the
+// refusals and losses that operators accept, and a sample of the messages that
+// workers passed over. It also has the guard that compares the ledger with the
+// finished jobs (rule 2).
 package controls
 
 import (
@@ -29,18 +29,19 @@ const (
 	// controlHistory is how many earlier values of a key can be read: who accepted
 	// what, and why.
 	controlHistory = 64
-	// controlTries bounds how often a change is repeated because another client
-	// changed the same key at the same time.
+	// controlTries limits how often a change is repeated after another client
+	// changed the same key.
 	controlTries = 10
-	// keepAccepted is how long a code that is not accepted any more stays listed.
+	// keepAccepted is how long a code stays listed after the end of its acceptance.
 	keepAccepted = 30 * 24 * time.Hour
 )
 
-// ErrNoLoss is returned if a loss of the ledger is accepted that no worker found.
+// ErrNoLoss is returned if an operator accepts a loss of the ledger that no worker
+// has found.
 var ErrNoLoss = errors.New("no worker has found the ledger behind its jobs")
 
-// Acceptance is what an operator accepts: a code whose refusals are to be
-// believed, or a ledger that has lost events.
+// Acceptance records that an operator accepts refusals with a code, or a ledger
+// that has lost events.
 type Acceptance struct {
 	By     string    `json:"by"`
 	Reason string    `json:"reason"`
@@ -54,16 +55,15 @@ type Store struct {
 	codes  string // keys
 	loss   string
 	passed string
-	lanes  string
 }
 
-// Ensure finds or creates the bucket. What it finds is never altered;
-// what does not fit is returned.
+// Ensure finds or creates the bucket. It never alters an existing bucket;
+// unsuitable settings are returned.
 func Ensure(ctx context.Context, js jetstream.JetStream, ledgerStream string, replicas int, log *slog.Logger) (*Store, []finding.Finding, error) {
 	kv, err := js.KeyValue(ctx, Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: Bucket, Description: "what operators of capture-worker accept",
+			Bucket: Bucket, Description: "acceptances by operators of capture-worker",
 			History: controlHistory, Storage: jetstream.FileStorage, Replicas: replicas,
 		})
 		if errors.Is(err, jetstream.ErrBucketExists) {
@@ -91,7 +91,7 @@ func Open(ctx context.Context, js jetstream.JetStream, ledgerStream string) (*St
 
 func newStore(kv jetstream.KeyValue, ledgerStream string) *Store {
 	return &Store{
-		kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over", lanes: ledgerStream + ".lanes",
+		kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over",
 	}
 }
 
@@ -103,7 +103,7 @@ func check(ctx context.Context, kv jetstream.KeyValue, replicas int) ([]finding.
 	cfg := status.Config()
 	var found []finding.Finding
 	if cfg.Storage == jetstream.MemoryStorage || cfg.TTL > 0 {
-		found = append(found, finding.Finding{Severity: finding.Warning, What: "stream " + Stream + ": it loses what operators accepted, and that the ledger has lost events",
+		found = append(found, finding.Finding{Severity: finding.Warning, What: "stream " + Stream + ": it loses the acceptances of operators and the record that the ledger has lost events",
 			Fix: "use file storage and no time to live"})
 	}
 	return append(found, jobstream.CheckReplicas(jetstream.StreamConfig{Name: Stream, Replicas: cfg.Replicas}, replicas)...), nil
@@ -116,7 +116,7 @@ func (c *Store) Codes(ctx context.Context) (map[string]Acceptance, error) {
 	return codes, err
 }
 
-// AcceptCode lets all workers believe refusals with a code until a.Until.
+// AcceptCode makes all workers accept refusals with a code until a.Until.
 func (c *Store) AcceptCode(ctx context.Context, code string, a Acceptance) error {
 	return change(ctx, c.kv, c.codes, func(codes *map[string]Acceptance, _ bool) error {
 		if *codes == nil {
@@ -152,7 +152,7 @@ func (c *Store) putLoss(ctx context.Context, loss LedgerLoss) error {
 	})
 }
 
-// AcceptLoss lets all workers trust the ledger again, as it is now.
+// AcceptLoss makes all workers accept the ledger in its current state.
 func (c *Store) AcceptLoss(ctx context.Context, a Acceptance, now LedgerMark) error {
 	return change(ctx, c.kv, c.loss, func(stored *LedgerLoss, found bool) error {
 		if !found || stored.Accepted != nil {
@@ -214,7 +214,7 @@ func change[T any](ctx context.Context, kv jetstream.KeyValue, key string, f fun
 
 // conflicted reports whether another client wrote first.
 func conflicted(err error) bool {
-	const replicated = 10164 // the code of a replicated stream for the same
+	const replicated = 10164 // the code of a replicated stream for the same error
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == replicated)
 }

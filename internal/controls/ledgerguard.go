@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// lossJobs is how many of a consumer's newest jobs are looked up in the
-	// ledger, and lossMessages how many messages are read to find them.
+	// lossJobs is the number of a consumer's newest jobs that are looked up in the
+	// ledger, lossMessages the number of messages that are read to find these jobs.
 	lossJobs     = 64
 	lossMessages = 512
 	lossAtOnce   = 8
@@ -27,27 +27,27 @@ const (
 	lossSlack = time.Minute
 )
 
-// LedgerMark is how far ledger and jobs are at one moment.
+// LedgerMark is the position of ledger and jobs at one time.
 type LedgerMark struct {
-	Created time.Time         `json:"created"`  // when the ledger's stream was made
+	Created time.Time         `json:"created"`  // when the ledger's stream was created
 	LastSeq uint64            `json:"last_seq"` // of the ledger
 	Jobs    map[string]uint64 `json:"jobs"`     // the last job delivered, by consumer
 }
 
-// LedgerLoss records that jobs are done whose trades are not in the ledger: it has
+// LedgerLoss records that finished jobs have no trade in the ledger: the ledger has
 // lost events, as after a restore of an older backup (rule 2).
 type LedgerLoss struct {
 	Found    time.Time   `json:"found"`
 	Worker   string      `json:"worker,omitempty"`
 	Consumer string      `json:"consumer"`
-	Jobs     int         `json:"jobs"`               // done and not in the ledger, of those looked at
+	Jobs     int         `json:"jobs"`               // finished jobs without a trade, among the checked ones
 	Sequence uint64      `json:"sequence,omitempty"` // of the newest of them
 	Mark     LedgerMark  `json:"mark"`
 	Accepted *Acceptance `json:"accepted,omitempty"`
 }
 
-// LedgerGuard finds out whether the ledger has lost events, and remembers it
-// until an operator accepts it.
+// LedgerGuard detects that the ledger has lost events, and stores that until an
+// operator accepts the loss.
 type LedgerGuard struct {
 	JS      jetstream.JetStream
 	Streams jobstream.Config
@@ -92,7 +92,8 @@ func (g *LedgerGuard) Start(ctx context.Context) {
 	g.check(ctx, startWait)
 }
 
-// check compares if nothing is known yet, and reads what was found and accepted.
+// check compares unless a result is known, and reads the stored loss and its
+// acceptance.
 func (g *LedgerGuard) check(ctx context.Context, bound time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
@@ -119,7 +120,8 @@ const (
 	startWait = 5 * time.Second
 )
 
-// Run polls what other workers find and operators accept, until ctx ends.
+// Run polls the losses that other workers find and operators accept, until ctx
+// ends.
 func (g *LedgerGuard) Run(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -138,7 +140,7 @@ func (g *LedgerGuard) poll(ctx context.Context) {
 	defer cancel()
 	loss, err := g.Control.Loss(within)
 	switch {
-	case err != nil: // as before
+	case err != nil: // keep the previous result
 	case loss != nil && loss.Accepted == nil:
 		if !g.setBehind() {
 			g.Log.ErrorContext(ctx, "ledger behind its jobs, found by another worker, first calls are preceded by Order Query", "worker", loss.Worker)
@@ -151,8 +153,8 @@ func (g *LedgerGuard) poll(ctx context.Context) {
 	}
 }
 
-// compare looks up the newest finished jobs in the ledger. What an operator
-// accepted is not looked at again, unless the ledger was replaced since.
+// compare looks up the newest finished jobs in the ledger. Jobs up to an accepted
+// mark are not checked again, unless the ledger was replaced since.
 func (g *LedgerGuard) compare(ctx context.Context, accepted *LedgerLoss) (*LedgerLoss, error) {
 	mark, infos, err := g.mark(ctx)
 	if err != nil {
@@ -175,14 +177,14 @@ func (g *LedgerGuard) compare(ctx context.Context, accepted *LedgerLoss) (*Ledge
 	return nil, nil
 }
 
-// Mark returns how far ledger and jobs are now.
+// Mark returns the current position of ledger and jobs.
 func (g *LedgerGuard) Mark(ctx context.Context) (LedgerMark, error) {
 	mark, _, err := g.mark(ctx)
 	return mark, err
 }
 
 func (g *LedgerGuard) mark(ctx context.Context) (LedgerMark, []*jetstream.ConsumerInfo, error) {
-	// Consumers first: whatever they ack later is in the ledger by then.
+	// Consumers first: jobs that are acked later are in the ledger by then.
 	mark := LedgerMark{Jobs: map[string]uint64{}}
 	var infos []*jetstream.ConsumerInfo
 	for _, wanted := range g.Streams.Consumers {
@@ -210,9 +212,9 @@ type deliveredJob struct {
 	missing  bool
 }
 
-// compareConsumer returns a loss if a finished job has no trade in the ledger: each
-// has one, whatever its outcome. Of the jobs delivered after the ack floor as many
-// may be missing as are not acked.
+// compareConsumer returns a loss if a finished job has no trade in the ledger:
+// every finished job has one. Among the jobs delivered after the ack floor, as many
+// may have none as are not acked.
 func (g *LedgerGuard) compareConsumer(ctx context.Context, info *jetstream.ConsumerInfo, after uint64) (*LedgerLoss, error) {
 	jobs, kept, err := g.newestJobs(ctx, info, after)
 	if err != nil {
@@ -244,7 +246,7 @@ func (g *LedgerGuard) compareConsumer(ctx context.Context, info *jetstream.Consu
 }
 
 // newestJobs reads the newest jobs up to the last delivered one; kept is false if
-// the stream removes what is done.
+// the stream removes finished jobs.
 func (g *LedgerGuard) newestJobs(ctx context.Context, info *jetstream.ConsumerInfo, after uint64) (jobs []deliveredJob, kept bool, err error) {
 	stream, err := g.JS.Stream(ctx, info.Stream)
 	if err != nil {
@@ -266,7 +268,8 @@ func (g *LedgerGuard) newestJobs(ctx context.Context, info *jetstream.ConsumerIn
 			if m == nil || !jobstream.Selects(info.Config, m.Subject) {
 				continue
 			}
-			// A message that is no job is acked too, and has nothing in the ledger.
+			// A message that is not a job is acked too, and has no trade in the
+			// ledger.
 			if job, err := g.Jobs.Decode(m.Header, m.Data); err == nil {
 				jobs = append(jobs, deliveredJob{sequence: m.Sequence, key: capture.TradeKey(job.TradeID), acked: m.Sequence <= info.AckFloor.Stream})
 			}
@@ -283,7 +286,7 @@ func (g *LedgerGuard) lookUp(ctx context.Context, jobs []deliveredJob) error {
 		group.Go(func() error {
 			_, found, err := g.Ledger.Last(ctx, jobs[n].key)
 			if errors.Is(err, capture.ErrEvent) {
-				found, err = true, nil // it is there, though unreadable
+				found, err = true, nil // the trade exists, although an event is unreadable
 			}
 			jobs[n].missing = !found
 			return err

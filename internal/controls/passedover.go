@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// keptPerKind bounds the sampled messages of one condition and mismatch, and
-	// keptPassedOver those of all.
+	// keptPerKind limits the sampled messages per condition and mismatch,
+	// keptPassedOver all of them.
 	keptPerKind    = 20
 	keptPassedOver = 100
-	// longestText bounds the texts of a sampled message, and mostValues the wanted
-	// values that it repeats.
+	// longestText limits the texts of a sampled message, mostValues the wanted
+	// values in it.
 	longestText = 200
 	mostValues  = 4
 )
@@ -25,18 +25,18 @@ type PassedOver struct {
 	Stream    string    `json:"stream"`
 	Sequence  uint64    `json:"sequence"`
 	Published time.Time `json:"published,omitzero"`
-	// TradeID and OrderID are what it seems to be about, "" if it does not say.
+	// TradeID and OrderID are hints from the message, "" if it has none.
 	TradeID string             `json:"trade_id,omitempty"`
 	OrderID string             `json:"order_id,omitempty"`
 	Why     capture.MatchError `json:"why"`
 }
 
-// SameMessage reports whether both are one message.
+// SameMessage reports whether both are about the same message.
 func (p PassedOver) SameMessage(other PassedOver) bool {
 	return p.Stream == other.Stream && p.Sequence == other.Sequence && p.Published.Equal(other.Published)
 }
 
-// String says in one line which message was passed over and why.
+// String returns one line with the message and the reason.
 func (p PassedOver) String() string {
 	text := fmt.Sprintf("message %d of %s was passed over: %s", p.Sequence, p.Stream, p.Why.Text())
 	if !p.Published.IsZero() {
@@ -45,8 +45,8 @@ func (p PassedOver) String() string {
 	return text
 }
 
-// AddPassedOver adds messages to the sample that all workers keep. The newest of
-// each condition stay, and there are never more than a hundred.
+// AddPassedOver adds messages to the sample of all workers. It keeps the newest
+// messages of each condition, at most a hundred in total.
 func (c *Store) AddPassedOver(ctx context.Context, more []PassedOver) error {
 	return change(ctx, c.kv, c.passed, func(kept *[]PassedOver, _ bool) error {
 		*kept = sampled(*kept, more)
@@ -60,7 +60,7 @@ func (c *Store) PassedOver(ctx context.Context) ([]PassedOver, error) {
 	return kept, err
 }
 
-// sampled adds messages to a sample and takes out what is too much.
+// sampled returns a sample with messages added, within the limits.
 func sampled(kept, more []PassedOver) []PassedOver {
 	type kind struct {
 		path string
@@ -80,7 +80,7 @@ func sampled(kept, more []PassedOver) []PassedOver {
 	return all
 }
 
-// shortened bounds the texts that a configuration may make long.
+// shortened cuts texts that may be long because of the configuration.
 func (p PassedOver) shortened() PassedOver {
 	p.Why.Path = firstRunes(p.Why.Path)
 	var want []string

@@ -120,8 +120,8 @@ func TestDeadLettersAtTheLimits(t *testing.T) {
 	}
 }
 
-// A broker that takes no message of the size of the job's half keeps the job where it
-// is, and the error says what to do.
+// If the broker takes no message of half the job's size, nothing is stored, and the
+// error says what to do.
 func TestJobThatIsTooLargeInEachForm(t *testing.T) {
 	s := newStore(t)
 	if _, err := s.JS.UpdateStream(t.Context(), jetstream.StreamConfig{Name: s.Stream, Subjects: []string{deadletter.SubjectPrefix + ">"}, MaxMsgSize: 2000}); err != nil {

@@ -24,10 +24,10 @@ const SubjectPrefix = "capture.dlq."
 
 // Reasons of dead letters beside capture.MalformedReasons.
 const (
-	// ReasonConflict: the job contradicts the outcome of its trade.
+	// ReasonConflict means that the job contradicts the outcome of its trade.
 	ReasonConflict = "conflict"
-	// ReasonWithdrawn: the trade was withdrawn, and the job asks for something
-	// other than the withdrawn one did.
+	// ReasonWithdrawn means that the trade was withdrawn, and the job has another
+	// request than the withdrawn one.
 	ReasonWithdrawn = capture.ReasonWithdrawn
 )
 

@@ -22,6 +22,9 @@ const (
 	republishedLegacy = SubjectPrefix + "republished"
 )
 
+// noteSubjects are the subjects of all notes.
+var noteSubjects = []string{republishedLegacy, RepublishedSubject + "*", DismissedSubject + "*"}
+
 // isNote reports whether a message of the stream is a note, and about which dead
 // letter; 0 if the subject does not name it.
 func isNote(subject string) (letter uint64, is bool) {
@@ -74,7 +77,7 @@ type Resolution struct {
 // any more, by its sequence.
 func (s Store) Resolutions(ctx context.Context) (map[uint64]Resolution, error) {
 	found := map[uint64]Resolution{}
-	for m, err := range s.read(ctx, 0, republishedLegacy, RepublishedSubject+"*", DismissedSubject+"*") {
+	for m, err := range s.Notes(ctx) {
 		if err != nil {
 			return nil, err
 		}

@@ -21,6 +21,8 @@ var ErrTooLarge = errors.New("the job is too large for a dead letter in two part
 const (
 	// timeout bounds one request to the broker, and the wait for one message.
 	timeout = 10 * time.Second
+	// lookTimeout bounds a look-up with its tries: longer than a leader's election.
+	lookTimeout = 40 * time.Second
 	// deleteTimeout bounds the removal of the consumer that a reader used.
 	deleteTimeout = 2 * time.Second
 )
@@ -127,9 +129,15 @@ func (s Store) Messages(ctx context.Context, after uint64) iter.Seq2[Message, er
 	}
 }
 
+// Notes iterates over the notes about what operators did, oldest first, as they
+// are stored: Read reads them. An error ends the iteration.
+func (s Store) Notes(ctx context.Context) iter.Seq2[jetstream.Msg, error] {
+	return s.read(ctx, 0, noteSubjects...)
+}
+
 // Get returns one dead letter. The error wraps ErrNotFound if there is none.
 func (s Store) Get(ctx context.Context, seq uint64) (Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	stream, err := s.JS.Stream(ctx, s.Stream)
 	if err != nil {
@@ -155,7 +163,7 @@ func (s Store) Get(ctx context.Context, seq uint64) (Message, error) {
 // each dead letter have a subject of their own. One that was stored in two parts
 // counts as two.
 func (s Store) Pending(ctx context.Context) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	stream, err := s.JS.Stream(ctx, s.Stream)
 	if err != nil {

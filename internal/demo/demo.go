@@ -22,7 +22,7 @@ type Options struct {
 	Jobs    int    // orders; some have two jobs
 	Faults  string // a preset of gatewaytest
 	Seed    uint64
-	Latency time.Duration // of every gateway answer
+	Latency time.Duration // latency of every gateway answer
 	Version string
 	Log     *slog.Logger
 	// Progress is called with the number of jobs before the worker starts. step is
@@ -34,14 +34,14 @@ type Options struct {
 	Stay func(context.Context, Result, config.Config) error
 }
 
-// Result is what a demo ends with.
+// Result is the result of a demo.
 type Result struct {
 	Faults      string        `json:"faults"`
 	Seed        uint64        `json:"seed"`
 	Jobs        int           `json:"jobs"`
 	DeadLetters int           `json:"dead_letters"`
 	Took        time.Duration `json:"took_ns"`
-	// Gateway holds what the simulator counted.
+	// Gateway holds the simulator's counts.
 	Gateway gatewaytest.Stats `json:"gateway"`
 	Audit   audit.Report      `json:"audit"`
 	Clean   bool              `json:"clean"`

@@ -17,7 +17,7 @@ type order struct {
 	jobs  []capture.Job
 }
 
-// kinds are the orders of a shop's ordinary week, with their weights.
+// kinds lists the kinds of orders of a shop's normal week, with their weights.
 var kinds = []struct {
 	weight int
 	make   func(order) order
@@ -60,20 +60,20 @@ func ordinary(r *rand.Rand, seed uint64, i int, now time.Time) order {
 	}
 }
 
-// partial: a part of the order ships.
+// partial is an order of which only a part ships.
 func partial(o order) order {
 	o.jobs[0].AuthorizedAmount = o.trade.Amount
 	o.jobs[0].Amount = mustAmount("3.50", o.trade.Amount.Currency())
 	return o
 }
 
-// publishedTwice: the publisher was not sure, and asked again.
+// publishedTwice is an order whose job is published twice.
 func publishedTwice(o order) order {
 	o.jobs = append(o.jobs, o.jobs[0])
 	return o
 }
 
-// contradicted: a second event asks for another amount.
+// contradicted is an order with a second event for another amount.
 func contradicted(o order) order {
 	second := o.jobs[0]
 	second.Amount = mustAmount("1.00", second.Amount.Currency())
@@ -81,8 +81,8 @@ func contradicted(o order) order {
 	return o
 }
 
-// corrected: the first event asks for more than was authorized, the second is
-// right.
+// corrected is an order whose first event requests more than was authorized, and
+// whose second is correct.
 func corrected(o order) order {
 	right := o.jobs[0]
 	o = tooMuch(o)
@@ -90,13 +90,14 @@ func corrected(o order) order {
 	return o
 }
 
-// tooMuch: more than was authorized.
+// tooMuch is an order with an amount above the authorized one.
 func tooMuch(o order) order {
 	o.jobs[0].Amount = mustAmount("999.00", o.trade.Amount.Currency())
 	return o
 }
 
-// tooLate: the authorization is over, and the event does not say so.
+// tooLate is an order whose authorization has expired, which the event does not
+// show.
 func tooLate(o order) order {
 	o.trade.AuthorizedAt = o.trade.AuthorizedAt.Add(-capture.AuthorizationWindow)
 	o.jobs[0].AuthorizedAt = time.Time{}
@@ -127,7 +128,7 @@ func countJobs(orders []order) int {
 	return n
 }
 
-// mustAmount is for amounts that this file spells.
+// mustAmount parses a constant amount of this file.
 func mustAmount(number, code string) capture.Amount {
 	a, err := capture.ParseAmount(number, code)
 	if err != nil {

@@ -108,7 +108,8 @@ func (w *world) startGateway(o Options) error {
 	w.sim = gatewaytest.New(gatewaytest.Options{
 		User: w.config.Gateway.User, Secret: w.config.Gateway.SecretKey, Seed: o.Seed, Faults: faults,
 		Latency: o.Latency, Timing: gatewaytest.DefaultTiming().Scaled(timeScale),
-		// What is unverified of the real gateway differs from seed to seed.
+		// The behavior that is unverified for the real gateway differs from seed to
+		// seed.
 		RepeatedRequestID: pick(o.Seed, gatewaytest.Replay, gatewaytest.Refuse, gatewaytest.ReplayError),
 		PartialAmount:     pick(o.Seed/3, gatewaytest.ShowCaptured, gatewaytest.ShowAuthorized),
 	})
@@ -145,7 +146,7 @@ func (w *world) close() {
 	}
 }
 
-// publish tells the gateway of its trades and the worker of its jobs.
+// publish adds the trades to the gateway and publishes the jobs.
 func (w *world) publish(ctx context.Context, orders []order) error {
 	round := func(n int) error {
 		for _, o := range orders {
@@ -235,7 +236,7 @@ func (w *world) audit(ctx context.Context, orders []order) (audit.Report, error)
 			return audit.Report{}, err
 		}
 		truth := truthOf(w.sim, o)
-		// Of several jobs any may be the one that was captured.
+		// If there are several jobs, any of them may have been captured.
 		job := &o.jobs[0]
 		if len(o.jobs) > 1 {
 			job = nil

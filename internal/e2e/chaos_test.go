@@ -53,7 +53,7 @@ func chaosSeed(t *testing.T) uint64 {
 	return 1
 }
 
-// Acceptance: everything at once, for as long as one likes: workers killed,
+// TestChaos is an acceptance test: everything at once, for as long as one likes: workers killed,
 // stopped and paused, the broker killed, the networks stuck and cut, the
 // gateway down, the ledger full, two of these at a time, under load with
 // hostile faults. Every job ends with one outcome that is true, and no rule is

@@ -9,7 +9,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Acceptance: kill -9 in the middle of a run, restarted ten times, hostile
+// TestWorkerKilledTenTimes is an acceptance test: kill -9 in the middle of a run, restarted ten times, hostile
 // faults: every job ends with one outcome that agrees with the gateway's truth,
 // and no trade is captured twice.
 func TestWorkerKilledTenTimes(t *testing.T) {
@@ -37,7 +37,7 @@ func TestWorkerKilledTenTimes(t *testing.T) {
 	}
 }
 
-// Acceptance: nats-server killed and restarted under load: the worker
+// TestBrokerKilledUnderLoad is an acceptance test: nats-server killed and restarted under load: the worker
 // reconnects and finishes; nothing is lost or doubled.
 func TestBrokerKilledUnderLoad(t *testing.T) {
 	t.Parallel()
@@ -60,7 +60,7 @@ func TestBrokerKilledUnderLoad(t *testing.T) {
 	w.Stop(patience)
 }
 
-// Acceptance: no trade captured twice, whatever happens to a worker. Here one
+// TestWorkerPausedBeyondItsLease is an acceptance test: no trade captured twice, whatever happens to a worker. Here one
 // sleeps through its ack wait and its leases, wakes with its calls in flight, and
 // finds that another has gone on without it.
 func TestWorkerPausedBeyondItsLease(t *testing.T) {
@@ -88,7 +88,7 @@ func TestWorkerPausedBeyondItsLease(t *testing.T) {
 	settled(b, s, append(orders, more...))
 }
 
-// Acceptance: one outcome stands per job, also where outcomes were written,
+// TestRedeliveryOfFinishedJobsCallsNobody is an acceptance test: one outcome stands per job, also where outcomes were written,
 // but the broker never heard of it: the redelivered jobs are only acked.
 func TestRedeliveryOfFinishedJobsCallsNobody(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// Acceptance: `run --embedded` is all that a single machine needs. What it has
+// TestEmbeddedKeepsTheLedger is an acceptance test: `run --embedded` is all that a single machine needs. What it has
 // acknowledged and written survives a stop, and a crash of the process.
 func TestEmbeddedKeepsTheLedger(t *testing.T) {
 	t.Parallel()
@@ -52,7 +52,7 @@ func shows(t *testing.T, b *broker, code int, want, trade string) {
 	}
 }
 
-// Acceptance: two servers never share one store, whose files they would
+// TestEmbeddedStoreIsNotShared is an acceptance test: two servers never share one store, whose files they would
 // corrupt: the second says what is wrong and leaves the first in peace.
 func TestEmbeddedStoreIsNotShared(t *testing.T) {
 	t.Parallel()

@@ -29,7 +29,7 @@ jobs:
     - {path: payment.live, value: "true"}
 `
 
-// Acceptance: the stream may be the user's own: it and a consumer that it has
+// TestForeignStreamIsUsedAsFound is an acceptance test: the stream may be the user's own: it and a consumer that it has
 // are used as found and never altered, events are read where they carry the
 // job, and those that jobs.match does not select are acked untouched.
 func TestForeignStreamIsUsedAsFound(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// Acceptance: wrong secret key: the worker halts, says so and
+// TestHaltsWhenTheGatewayRefusesUs is an acceptance test: wrong secret key: the worker halts, says so and
 // fails no job; started again with the right key, all jobs are captured. The
 // same for a user that the gateway does not know.
 func TestHaltsWhenTheGatewayRefusesUs(t *testing.T) {
@@ -53,7 +53,7 @@ func takesNoMore(b *broker, s *sim, w *processtest.Process, orders []order) {
 	}
 }
 
-// nothingEnded: no outcome was written and no job was given up.
+// nothingEnded checks that no outcome was written and no job was given up.
 func nothingEnded(b *broker) {
 	b.t.Helper()
 	types := b.eventTypes()
@@ -67,7 +67,7 @@ func nothingEnded(b *broker) {
 	}
 }
 
-// Acceptance: while the gateway is down nothing is failed or parked and no more
+// TestGatewayDownAndBack is an acceptance test: while the gateway is down nothing is failed or parked and no more
 // jobs are taken; when it is back, the worker goes on.
 func TestGatewayDownAndBack(t *testing.T) {
 	t.Parallel()

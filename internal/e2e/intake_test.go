@@ -90,7 +90,7 @@ func ended(b *broker, orders []order) map[capture.EventType]int {
 	return counts
 }
 
-// Acceptance: a gateway that answers -3001 to everything for a while: at most 3
+// TestRequestsRefusedForAWhile is an acceptance test: a gateway that answers -3001 to everything for a while: at most 3
 // trades end, the rest are captured after it recovers, untouched by hands.
 func TestRequestsRefusedForAWhile(t *testing.T) {
 	t.Parallel()
@@ -113,7 +113,7 @@ func TestRequestsRefusedForAWhile(t *testing.T) {
 	w.Stop(patience)
 }
 
-// Acceptance: a gateway that knows none of the trades: intake stops within 20
+// TestAccountWithoutTheTrades is an acceptance test: a gateway that knows none of the trades: intake stops within 20
 // trades, says why and fails none; after the trades appear all are captured,
 // untouched by hands. Before that, one job at a time is tried.
 func TestAccountWithoutTheTrades(t *testing.T) {
@@ -153,7 +153,7 @@ func authorizeOnly(s *sim, orders []order) {
 	}
 }
 
-// Acceptance: dead authorizations among good ones: all are settled without an
+// TestDeadAuthorizationsAmongGoodOnes is an acceptance test: dead authorizations among good ones: all are settled without an
 // operator.
 func TestDeadAuthorizationsAmongGoodOnes(t *testing.T) {
 	t.Parallel()
@@ -182,7 +182,7 @@ func TestDeadAuthorizationsAmongGoodOnes(t *testing.T) {
 // docs/operations.md.
 const deadBatch = 500
 
-// Acceptance: an older ledger is restored under a running queue, and the jobs of
+// TestRestoredLedgerIsNoticed is an acceptance test: an older ledger is restored under a running queue, and the jobs of
 // the lost time come again: no trade is called a second time before an operator
 // has accepted the ledger.
 func TestRestoredLedgerIsNoticed(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// Acceptance: every first call takes effect and its answer is lost, and Order
+// TestOrderQueryFarBehind is an acceptance test: every first call takes effect and its answer is lost, and Order
 // Query is far more behind than the settle time; the deadline of every second job
 // passes meanwhile. Nothing is failed that was paid, and nothing is captured
 // twice: all are captured once Order Query has caught up.

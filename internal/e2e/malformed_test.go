@@ -28,7 +28,7 @@ var malformed = []struct{ name, body, reason string }{
 	{"AMOUNT", `{"trade_id":"bad-9","amount":"1.00","currency":"EUR","AMOUNT":"2.00"}`, "member_case"},
 }
 
-// Acceptance: each malformed job is in CAPTURE_DLQ with its reason, its bytes
+// TestMalformedJobsAreDeadLettered is an acceptance test: each malformed job is in CAPTURE_DLQ with its reason, its bytes
 // and headers untouched; none reaches the gateway, none is lost, and the good
 // jobs among them are captured.
 func TestMalformedJobsAreDeadLettered(t *testing.T) {
@@ -107,7 +107,7 @@ func checkLetter(t *testing.T, letter *jetstream.RawStreamMsg, body, reason stri
 	}
 }
 
-// Acceptance: a job that contradicts a captured trade never reaches the
+// TestConflictingJobIsDeadLettered is an acceptance test: a job that contradicts a captured trade never reaches the
 // gateway; it is dead-lettered as a conflict, and the outcome stands.
 func TestConflictingJobIsDeadLettered(t *testing.T) {
 	t.Parallel()

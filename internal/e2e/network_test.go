@@ -39,7 +39,7 @@ func natsLine(t *testing.T, b *broker) (*line, string) {
 // is the test.
 func stay(d time.Duration) { <-time.After(d) }
 
-// Acceptance: the network between worker and gateway gets stuck for longer than
+// TestGatewayLineCut is an acceptance test: the network between worker and gateway gets stuck for longer than
 // a call's timeout, so that calls arrive late, then is cut: every trade ends
 // with one outcome that is true.
 func TestGatewayLineCut(t *testing.T) {
@@ -69,7 +69,7 @@ func TestGatewayLineCut(t *testing.T) {
 	w.Stop(patience)
 }
 
-// Acceptance: a worker's network to NATS is stuck for longer than its ack wait
+// TestBrokerLineStuckBeyondTheLease is an acceptance test: a worker's network to NATS is stuck for longer than its ack wait
 // and its leases, while another works. Then all that it had sent arrives late:
 // acks, in-progress signals and appends. No trade is captured twice.
 func TestBrokerLineStuckBeyondTheLease(t *testing.T) {
@@ -94,7 +94,7 @@ func TestBrokerLineStuckBeyondTheLease(t *testing.T) {
 	settled(b, s, append(orders, more...))
 }
 
-// Acceptance: the worker's network to NATS is cut under load: it reconnects and
+// TestBrokerLineCut is an acceptance test: the worker's network to NATS is cut under load: it reconnects and
 // finishes.
 func TestBrokerLineCut(t *testing.T) {
 	t.Parallel()
@@ -127,7 +127,7 @@ func roomFor(bytes int64) jetstream.StreamConfig {
 	}
 }
 
-// Acceptance: the ledger's stream is full: no call is made that is not written
+// TestLedgerFull is an acceptance test: the ledger's stream is full: no call is made that is not written
 // down first, no job is acked without its outcome, nothing is lost; when there
 // is room again the worker goes on by itself.
 func TestLedgerFull(t *testing.T) {

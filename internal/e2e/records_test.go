@@ -14,7 +14,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/records"
 )
 
-// Acceptance: kill -9 of the records process, of the database and of NATS in
+// TestRecordsKilledUnderLoad is an acceptance test: kill -9 of the records process, of the database and of NATS in
 // the middle of a load: afterwards the model equals a fold of the ledger.
 func TestRecordsKilledUnderLoad(t *testing.T) {
 	t.Parallel()

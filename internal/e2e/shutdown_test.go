@@ -14,7 +14,7 @@ import (
 // requeued.
 const longAckWait = "CAPTURE_NATS_ACK_WAIT=5m"
 
-// Acceptance: soft stop on SIGTERM: it exits with 0 within the shutdown
+// TestStopUnderLoadHandsJobsOver is an acceptance test: soft stop on SIGTERM: it exits with 0 within the shutdown
 // timeout, and hands the jobs it holds to another worker at once, not only
 // after the ack wait. Before that, two workers share the jobs.
 func TestStopUnderLoadHandsJobsOver(t *testing.T) {
@@ -44,7 +44,7 @@ func TestStopUnderLoadHandsJobsOver(t *testing.T) {
 	stayer.Stop(patience)
 }
 
-// Acceptance: worker.shutdown_timeout bounds the stop also when the gateway
+// TestStopWithHangingGateway is an acceptance test: worker.shutdown_timeout bounds the stop also when the gateway
 // hangs for longer. Its exit code says that jobs were cut short; they lose
 // nothing by that and end with one outcome that is true.
 func TestStopWithHangingGateway(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// Acceptance: the environment variables of the design start it without a file.
+// TestStartedByEnvironmentAlone is an acceptance test: the environment variables of the design start it without a file.
 func TestStartedByEnvironmentAlone(t *testing.T) {
 	t.Parallel()
 	b, s := startBroker(t), startSim(t)
@@ -19,7 +19,7 @@ func TestStartedByEnvironmentAlone(t *testing.T) {
 	works(t, b, s, w)
 }
 
-// Acceptance: flags start it without a file; the secret has no flag and comes
+// TestStartedByFlags is an acceptance test: flags start it without a file; the secret has no flag and comes
 // from a file of its own.
 func TestStartedByFlags(t *testing.T) {
 	t.Parallel()
@@ -47,7 +47,7 @@ func works(t *testing.T, b *broker, s *sim, w *processtest.Process) {
 	}
 }
 
-// Acceptance: what is missing or wrong is reported at once, with exit code 2, and
+// TestNotStarted is an acceptance test: what is missing or wrong is reported at once, with exit code 2, and
 // before anything is created at the broker.
 func TestNotStarted(t *testing.T) {
 	t.Parallel()

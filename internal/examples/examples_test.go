@@ -1,7 +1,9 @@
 package examples
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,40 +21,97 @@ import (
 
 func TestGoExamples(t *testing.T) {
 	t.Parallel()
-	tryPublish(t, goProgram(t, "publish"))
-	tryConsume(t, goProgram(t, "consume"), "bookkeeping")
+	publish, consume := goProgram(t, "publish"), goProgram(t, "consume")
+	tryPublish(t, publish)
+	tryConsume(t, consume, "bookkeeping")
+	tryWithout(t, publish, consume, t.TempDir())
+	assertOneLine(t, consume, unreachable(t), "create the folder", "nosuchfolder")
 }
 
 func TestNodeExamples(t *testing.T) {
 	t.Parallel()
 	from := filepath.Join("..", "..", "docs", "examples", "node")
 	dir := npmtest.Install(t, from)
-	for _, name := range []string{"publish.mjs", "consume.mjs"} {
-		text, err := os.ReadFile(filepath.Join(from, name))
-		if err != nil {
-			t.Fatal(err)
+	programs := func(dir string) (publish, consume program) {
+		for _, name := range []string{"publish.mjs", "consume.mjs"} {
+			text, err := os.ReadFile(filepath.Join(from, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		return program{dir: dir, args: []string{"node", "publish.mjs"}}, program{dir: dir, args: []string{"node", "consume.mjs"}}
 	}
-	tryPublish(t, program{dir: dir, args: []string{"node", "publish.mjs"}})
-	tryConsume(t, program{dir: dir, args: []string{"node", "consume.mjs"}}, "shop")
+	publish, consume := programs(dir)
+	tryPublish(t, publish)
+	tryConsume(t, consume, "shop")
+	tryWithout(t, publish, consume, t.TempDir())
+	assertOneLine(t, consume, unreachable(t), "create it first", "nosuchfolder")
+	for _, p := range pair(programs(t.TempDir())) {
+		assertOneLine(t, p, unreachable(t), "npm ci", "1", "2", "3", "4", "5")
+	}
 }
 
-// Only the syntax of the Python examples is checked: their package is not installed here.
-func TestPythonExamplesAreRead(t *testing.T) {
+// Without their package the Python examples say so. With it they run.
+func TestPythonExamples(t *testing.T) {
 	t.Parallel()
 	processtest.Needs(t, "python3", "apt-get install python3")
-	files, err := filepath.Glob("../../docs/examples/python/*.py")
-	if err != nil || len(files) != 2 {
-		t.Fatalf("found %v: %v", files, err)
+	dir, err := filepath.Abs("../../docs/examples/python")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, file := range files {
-		const read = "import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])"
-		if out, err := exec.CommandContext(t.Context(), "python3", "-c", read, file).CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", file, err, out)
+	for _, name := range []string{"publish.py", "consume.py"} {
+		bare := program{args: []string{"python3", "-I", "-S", filepath.Join(dir, name)}} // no packages at all
+		assertOneLine(t, bare, unreachable(t), "pip install nats-py")
+	}
+	if exec.CommandContext(t.Context(), "python3", "-c", "import nats").Run() != nil {
+		t.Skip("left out: nats-py is not installed: pip install nats-py")
+	}
+	publish := program{args: []string{"python3", filepath.Join(dir, "publish.py")}}
+	consume := program{args: []string{"python3", filepath.Join(dir, "consume.py")}}
+	tryPublish(t, publish)
+	tryWithout(t, publish, consume, filepath.Join(t.TempDir(), "outcomes.db"))
+}
+
+// tryWithout checks that the examples say in one line what is missing: the streams,
+// or the server.
+func tryWithout(t *testing.T, publish, consume program, to string) {
+	t.Helper()
+	job := []string{"160899f3", "24.99", "EUR", "A-1001", "2026-11-02T10:00:00Z"}
+	b := newBroker(t)
+	for _, stream := range []string{"CAPTURE_JOBS", "CAPTURES"} {
+		if err := b.js.DeleteStream(t.Context(), stream); err != nil {
+			t.Fatal(err)
 		}
+	}
+	assertOneLine(t, publish, b, "capture-worker run", job...)
+	assertOneLine(t, consume, b, "capture-worker run", to)
+	assertOneLine(t, publish, unreachable(t), "NATS_URL", job...)
+	assertOneLine(t, consume, unreachable(t), "NATS_URL", to)
+}
+
+// unreachable is a broker to which no connection is possible.
+func unreachable(t *testing.T) *broker {
+	t.Helper()
+	return &broker{t: t, url: fmt.Sprintf("nats://user:hidden@127.0.0.1:%d", processtest.FreePort(t))}
+}
+
+func pair(a, b program) []program { return []program{a, b} }
+
+// assertOneLine checks that the program fails, by itself, with one line that names
+// the remedy and no password.
+func assertOneLine(t *testing.T, p program, b *broker, remedy string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd, out := p.command(b, args...)
+	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })()
+	err := cmd.Run()
+	text := out.String()
+	if err == nil || ctx.Err() != nil || strings.Count(strings.TrimSpace(text), "\n") > 0 || !strings.Contains(text, remedy) || strings.Contains(text, "hidden") {
+		t.Errorf("%v: %v; it says:\n%s", cmd.Args, err, text)
 	}
 }
 

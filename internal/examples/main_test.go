@@ -83,7 +83,7 @@ func permissions(t *testing.T) *server.Permissions {
 		t.Fatal("docs/integration.md lists no permissions")
 	}
 	allowed := []string{"capture.jobs.>"}
-	for _, durable := range []string{"bookkeeping", "shop"} {
+	for _, durable := range []string{"bookkeeping", "shop", "warehouse"} {
 		allowed = append(allowed, strings.Fields(strings.ReplaceAll(publish, "bookkeeping", durable))...)
 	}
 	return &server.Permissions{

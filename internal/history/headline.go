@@ -48,7 +48,7 @@ func Summarize(events []capture.Event, s capture.State, now time.Time, p capture
 		h.State += "; a notification says paid"
 		h.Next = afterPaidNotification(s, p)
 	case o.Type == capture.Failed && !s.OpenedAt.IsZero():
-		h.Next = "another job asks for something else since " + moment(s.OpenedAt) + ": Order Query is asked before a capture call"
+		h.Next = "another job has a different request since " + moment(s.OpenedAt) + ": Order Query is asked before a capture call"
 	case o.Type == capture.Failed:
 		h.Next = afterFailed(*o)
 	}
@@ -185,7 +185,7 @@ func afterParked(o capture.Event) string {
 	case capture.ReasonAmountUnreadable:
 		return "read the amount in the answer below, compare it with the order, settle it by hand, then " + dismiss
 	case capture.ReasonRequestRefused:
-		return "see in the answers below what the gateway misses (gateway.notify_url, the job's description), correct it, then " + release
+		return "the answers below show which field the gateway misses (gateway.notify_url, the job's description): correct it, then " + release
 	case capture.ReasonRefusalContradicted, capture.ReasonUnknownCode:
 		return "ask the gateway's support about the code, naming the responses below, then " + release
 	case capture.ReasonNotifiedPaid:
@@ -193,9 +193,9 @@ func afterParked(o capture.Event) string {
 	case capture.ReasonRequestIDRefused, capture.ReasonRequestIDsSpent:
 		return "ask the gateway's support, naming the responses below, then " + release
 	case capture.ReasonRefunded:
-		return "see at the gateway who gave the money back, then " + dismiss
+		return "find out at the gateway who refunded it, then " + dismiss
 	}
-	return "look at the trade at the gateway, then " + release + " or " + dismiss
+	return "check the trade at the gateway, then " + release + " or " + dismiss
 }
 
 // afterFailed returns how the money can still be captured. None was taken.
@@ -226,7 +226,7 @@ func evidence(e capture.Event) string {
 	case e.Answer == nil && e.Reason == capture.ReasonWithdrawn:
 		return "its job was withdrawn before any capture call"
 	case e.Answer == nil && e.Reason == capture.ReasonRequestIDsSpent:
-		return "the gateway served none of its request_ids"
+		return "the gateway refused all its request_ids"
 	case e.Answer == nil:
 		return "Order Query gave no usable answer in time"
 	case e.Via == capture.ViaCapture:

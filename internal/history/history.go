@@ -1,6 +1,6 @@
-// Package history answers "was this trade charged, and how do we know": it reads
-// the events of a trade, summarizes them and, if the ledger has none, looks for
-// its job in the streams.
+// Package history explains the state of a trade and its evidence: it reads the
+// events of a trade, summarizes them and, if the ledger has none, searches the
+// streams for its job.
 package history
 
 import (
@@ -42,8 +42,8 @@ type Reader struct {
 	passed  func() []controls.PassedOver
 }
 
-// NewReader returns a reader of the configured streams. policy is that of the
-// workers: it says what they do next. warn gets what could not be checked.
+// NewReader returns a reader of the configured streams. policy is the policy of the
+// workers, for the next step. warn is called with what could not be checked.
 func NewReader(ctx context.Context, js jetstream.JetStream, c config.Config, policy capture.Policy, warn func(string)) (*Reader, error) {
 	mapping, unknown := Mapping(ctx, js, c)
 	dec, err := capture.NewDecoder(mapping)

@@ -28,14 +28,15 @@ const (
 	// doneTimeout limits the search in jobs that are done, besides their number: a
 	// stream may hold millions.
 	doneTimeout = 10 * time.Second
-	// DefaultDoneJobs is how many of the newest done jobs Explain reads.
-	DefaultDoneJobs = 2_000
+	// DefaultDoneJobs is how many of the newest done jobs Explain reads, at one short
+	// request for each.
+	DefaultDoneJobs = 500
 	// maxDoneShown is how many different ones are returned.
 	maxDoneShown = 5
 )
 
-// jobLookup looks for jobs of which the ledger has no events: in the dead letters,
-// the waiting jobs and the done ones.
+// jobLookup searches for jobs without events in the ledger: in the dead letters,
+// the waiting jobs and the finished ones.
 type jobLookup struct {
 	js           jetstream.JetStream
 	ledger       ledger.Ledger
@@ -172,7 +173,7 @@ func (l jobLookup) inLane(ctx context.Context, lane config.Lane) (lines []string
 		where := fmt.Sprintf("published %s UTC on %s, sequence %d of %s", w.Stored.UTC().Format(time.DateTime), w.Subject, w.Sequence, l.c.Jobs.Stream)
 		state := fmt.Sprintf("waits for a worker: %d jobs before it", w.Ahead-passed)
 		if w.Delivered {
-			state = "was delivered: a worker has it, it waits for its next try, or it is acked and an older one is not"
+			state = "was delivered: a worker processes it, it waits for its next try, or it is acked and an older job is not"
 		}
 		if l.order != "" && capture.ValidTradeID(trade) {
 			state += "; " + l.names(ctx, trade)
@@ -225,7 +226,8 @@ func (l jobLookup) doneJobs(ctx context.Context) (lines []string, found bool) {
 	return lines, len(lines) > 0
 }
 
-// means is isAbout, and also true if the order was given as the trade.
+// means reports what isAbout does, and also true if the order was given as the
+// trade.
 func (l jobLookup) means(trade, order string) bool {
 	return l.isAbout(trade, order) || l.trade != "" && order == l.trade
 }
@@ -239,7 +241,7 @@ func (l jobLookup) doneJob(ctx context.Context, p jobstream.Message, trade, orde
 	return fmt.Sprintf("%s (sequence %d of %s, published %s) is done; %s", whose, p.Sequence, l.c.Jobs.Stream, moment(p.Stored), l.names(ctx, trade))
 }
 
-// names returns which trade a job names, its state, and how to see more.
+// names returns the trade that a job names, its state, and the command to show it.
 func (l jobLookup) names(ctx context.Context, trade string) string {
 	text := "it names trade " + trade
 	known, err := l.ledger.LoadLatest(ctx, capture.TradeKey(trade))
@@ -254,7 +256,7 @@ func (l jobLookup) names(ctx context.Context, trade string) string {
 	return text + ": see `capture-worker show " + trade + "`"
 }
 
-// standing returns the state of a trade and its orders.
+// standing returns the state of a trade, and its orders.
 func standing(t ledger.Trade) string {
 	s, orders := t.State(), Orders(t.Events)
 	words := "open"
@@ -263,7 +265,7 @@ func standing(t ledger.Trade) string {
 	}
 	switch len(orders) {
 	case 0:
-		return words + ", for no order that was named"
+		return words + ", without an order"
 	case 1:
 		return words + " for order " + orders[0]
 	}

@@ -41,7 +41,7 @@ func passedOver(sample []controls.PassedOver, about func(controls.PassedOver) bo
 	return found
 }
 
-// correctMatch is what an operator does about a passed-over message.
+// correctMatch is the advice for a passed-over message.
 const correctMatch = "if it is a job, correct jobs.match and publish it again"
 
 // passedOver returns a line for each sampled message about it; found reports
@@ -67,7 +67,7 @@ func (l jobLookup) notTaken(m jobstream.Message, err error, waits bool) string {
 	case !l.means(p.TradeID, p.OrderID) || len(passedOver(l.sample, p.SameMessage)) > 0:
 		return ""
 	case waits:
-		return fmt.Sprintf("message %d of %s waits and will be passed over: %s; %s", p.Sequence, p.Stream, unmet.Text(), correctMatch)
+		return fmt.Sprintf("message %d of %s waits and will not be taken as a job: %s; %s", p.Sequence, p.Stream, unmet.Text(), correctMatch)
 	}
 	return p.String() + "; " + correctMatch
 }

@@ -27,17 +27,6 @@ func Interruptible(ctx context.Context, in Rows) Rows {
 	}
 }
 
-// only returns the rows that f selects, and the error that ends them.
-func only(in Rows, keep func(Row) bool) Rows {
-	return func(yield func(Row, error) bool) {
-		for r, err := range in {
-			if (err != nil || keep(r)) && !yield(r, err) {
-				return
-			}
-		}
-	}
-}
-
 // Tally counts the rows of a file. Good, Bad and Skipped always add up to Read.
 type Tally struct{ Read, Good, Bad, Skipped int }
 
@@ -89,21 +78,4 @@ func (f *Found) count(r Row) {
 		f.Bad++
 		f.faults.add(r)
 	}
-}
-
-// turnBad counts rows as bad that were counted as good.
-func (f *Found) turnBad(r Row, n int) {
-	f.Good, f.Bad = f.Good-n, f.Bad+n
-	f.Sums.Add(r.Job.Amount, -n)
-}
-
-// check reads all rows of a pass.
-func check(in Rows, each func(Row)) error {
-	for r, err := range in {
-		if err != nil {
-			return err
-		}
-		each(r)
-	}
-	return nil
 }

@@ -101,8 +101,13 @@ func (t *csvTable) row(record []string) Row {
 		r.Job, r.Err = t.decode()
 		r.Err = t.totals.look(r, &t.cells)
 	}
-	if r.Err == nil {
-		r.Job.Cleaned = "" // the text of the message is already printable
+	if r.Err != nil {
+		return r
+	}
+	r.Job.Cleaned = "" // the text of the message is clean
+	if t.o.Encode != nil {
+		r.Header, r.Body, r.Err = t.o.Encode(r.Job)
+	} else {
 		r.Body, r.Err = json.Marshal(r.Job)
 	}
 	return r

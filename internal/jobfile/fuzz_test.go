@@ -10,8 +10,9 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// FuzzRows: whatever a file holds, reading it ends, and every row is either a
-// job whose message reads as that very job, or a reason that can be printed.
+// FuzzRows checks that reading ends for every file, and that every row is either a
+// job whose message decodes to the same job, or a printable reason. No line
+// vanishes, and the rows add up.
 func FuzzRows(f *testing.F) {
 	for _, text := range []string{
 		"", "\uFEFF" + header, header + "t-1,1.00,EUR,café\nt-2,1.00,JPY,\n", header + "t-1,1.00,EUR,\"two\nlines\"\n",
@@ -38,6 +39,7 @@ func FuzzRows(f *testing.F) {
 			assertPrintable(t, err.Error())
 			return
 		}
+		assertWhole(t, []byte(text), Options{Format: format})
 		last, limit := 0, strings.Count(text, "\n")+strings.Count(text, "\r")+1
 		for r, err := range in {
 			if err != nil {
@@ -65,8 +67,8 @@ func assertRow(t *testing.T, r Row, dec *capture.Decoder) {
 	}
 }
 
-// assertPrintable: a reason goes to a terminal, and what it quotes comes from a
-// unknown sender.
+// assertPrintable checks that a reason, which may quote an untrusted file and is
+// written to a terminal, is printable.
 func assertPrintable(t *testing.T, s string) {
 	t.Helper()
 	if !utf8.ValidString(s) || len(s) > 2000 || strings.ContainsFunc(s, unicode.IsControl) {

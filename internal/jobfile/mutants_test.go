@@ -17,9 +17,10 @@ import (
 // mutants is how many variants of each kind are tried.
 const mutants = 200
 
-// TestMutatedEventsBecomeTheRightJobOrARefusal: of every variant of a
-// platform's event there is one row: the job that the event means, or a refusal
-// with words. None vanishes, and none captures another sum.
+// TestMutatedEventsBecomeTheRightJobOrARefusal checks that every variant of a
+// platform's event gives one row: the job that the event means, or a refusal the
+// job that the event means, or a refusal with words. None vanishes, and none
+// captures another sum.
 func TestMutatedEventsBecomeTheRightJobOrARefusal(t *testing.T) {
 	t.Parallel()
 	for name, p := range platforms {
@@ -30,6 +31,7 @@ func TestMutatedEventsBecomeTheRightJobOrARefusal(t *testing.T) {
 				file.Write(mutateEvent(t, event, rand.New(rand.NewPCG(seed, 11))))
 				file.WriteByte('\n')
 			}
+			assertWhole(t, file.Bytes(), Options{Format: FormatNDJSON, Mapping: m})
 			rows, err := Read(&file, Options{Format: FormatNDJSON, Mapping: m})
 			if err != nil {
 				t.Fatal(err)
@@ -142,8 +144,8 @@ func mutateMember(v map[string]any, name string, dice *rand.Rand) {
 	}
 }
 
-// TestNoLineOfAMutatedSheetVanishes: every line of a table that is not empty is
-// part of a row, or reading ends with an error that says where.
+// TestNoLineOfAMutatedSheetVanishes checks that every non-empty line of a table is
+// part of a row, or that reading ends with an error that names the place.
 func TestNoLineOfAMutatedSheetVanishes(t *testing.T) {
 	t.Parallel()
 	const head = "trade_id,amount,currency,order_id,note\n"
@@ -155,6 +157,7 @@ func TestNoLineOfAMutatedSheetVanishes(t *testing.T) {
 			fmt.Fprintf(&sheet, "s-%d,%d.99,EUR,A-%d,\"for %d\"\n", i, 1+dice.IntN(90), i, i)
 		}
 		text := head + mutateSheet(sheet.String(), dice)
+		assertWhole(t, []byte(text), Options{})
 		rows, err := Read(strings.NewReader(text), Options{})
 		if err != nil {
 			t.Fatalf("seed %d: %v\n%q", seed, err, text)

@@ -55,8 +55,8 @@ func platformEvent(t *testing.T, file string) []byte {
 	return event
 }
 
-// TestPlatforms: the mapping of the page makes the right job of each platform's
-// event, and the first table of the page names each.
+// TestPlatforms checks that the mapping of the page makes the right job of each
+// platform's event, and that the first table of the page lists each platform.
 func TestPlatforms(t *testing.T) {
 	page, err := os.ReadFile("../../docs/jobs.md")
 	if err != nil {

@@ -22,7 +22,10 @@ type Row struct {
 	// Lines is the number of lines of the row.
 	Lines int
 	Job   capture.Job
-	Body  []byte // the message; it belongs to the row
+	// Header and Body are the message; they belong to the row. Only messages of
+	// Options.Encode have a header.
+	Header map[string][]string
+	Body   []byte
 	// Table is set for a row of a CSV: Body is the job in our own shape.
 	Table bool
 	// Unread lists the members of a message that are not read, with
@@ -87,13 +90,16 @@ type Options struct {
 	// Enveloped reads a row of JSON {"headers": …, "body": …} as a message with
 	// these headers, and lists unread members, for operators who try a mapping.
 	Enveloped bool
+	// Encode, if set, writes the message of a row of CSV, instead of JSON of our own
+	// shape.
+	Encode func(capture.Job) (header map[string][]string, body []byte, err error)
 	// Note receives one line about columns that are not read, in each pass; it may
 	// be nil.
 	Note func(string)
 }
 
 // Read returns the rows of a file. Rows of JSON are messages; rows of CSV become
-// jobs without a mapping.
+// jobs without a mapping, or what Options.Encode writes.
 func Read(in io.Reader, o Options) (Rows, error) {
 	text, err := asText(in, o.Encoding)
 	if err != nil {

@@ -9,19 +9,21 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/finding"
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
-// Limits are our settings that those of the broker must fit.
+// Limits holds the settings of the worker with which those of the broker must
+// agree.
 type Limits struct {
 	CallTimeout time.Duration // of one gateway call
 	MaxInFlight int           // jobs one worker works on at a time
 	Horizon     time.Duration // how long a job may be retried
 }
 
-// Check is Inspect, and returns an error if a stream or consumer does not exist.
+// Check is Inspect with an error if a stream or consumer does not exist.
 func Check(ctx context.Context, js jetstream.JetStream, cfg Config, l Limits) ([]finding.Finding, error) {
 	found, err := Inspect(ctx, js, cfg, l)
 	if err == nil {
@@ -51,7 +53,7 @@ func checkConsumer(c jetstream.ConsumerConfig, l Limits) []finding.Finding {
 		add(finding.Error, "let it deliver whole messages", "it delivers headers only, so that every job would be a dead letter")
 	}
 	if c.MaxRequestBatch > 0 || c.MaxRequestMaxBytes > 0 {
-		add(finding.Warning, "lift its limits on pull requests", "it limits what is pulled at a time, so that pulls of the worker may be refused silently")
+		add(finding.Warning, "lift its limits on pull requests", "it limits the size of a pull, so that pulls of the worker may be refused silently")
 	}
 	if c.AckWait <= l.CallTimeout {
 		add(finding.Warning, "set nats.ack_wait well above gateway.timeout",
@@ -76,14 +78,14 @@ func checkFilter(c jetstream.ConsumerConfig, wanted ConsumerConfig) []finding.Fi
 	}
 	want := slices.Sorted(slices.Values(wanted.Subjects))
 	if got := slices.Sorted(slices.Values(filters)); len(got) > 0 && !slices.Equal(got, want) {
-		return []finding.Finding{{Severity: finding.Warning, What: fmt.Sprintf("consumer %s takes %s, but is to take %s", c.Durable, strings.Join(got, ","), strings.Join(want, ",")),
+		return []finding.Finding{{Severity: finding.Warning, What: fmt.Sprintf("consumer %s takes %s, but the configuration says %s", c.Durable, strings.Join(got, ","), strings.Join(want, ",")),
 			Fix: "make jobs.subjects (or jobs.lanes) and the consumer's filter the same"}}
 	}
 	return nil
 }
 
-// checkSubjects reports subjects that the stream does not store. A stream that
-// copies others may have subjects of its own or none.
+// checkSubjects returns a finding if the stream does not store all subjects of the
+// jobs. A stream that copies others may have other subjects or none.
 func checkSubjects(s jetstream.StreamConfig, cfg Config) []finding.Finding {
 	if s.Mirror != nil || len(s.Sources) > 0 {
 		return nil
@@ -121,8 +123,8 @@ func checkJobs(s jetstream.StreamConfig, cfg Config, l Limits) []finding.Finding
 	return found
 }
 
-// CheckReplicas reports a stream with fewer replicas than wanted: it stops, or is
-// lost, with the servers that hold them.
+// CheckReplicas returns a finding if a stream has fewer replicas than wanted: the
+// stream stops, or is lost, with the servers that hold its replicas.
 func CheckReplicas(s jetstream.StreamConfig, wanted int) []finding.Finding {
 	if s.Replicas >= wanted {
 		return nil
@@ -145,4 +147,19 @@ func checkDLQ(s jetstream.StreamConfig, _ Config, _ Limits) []finding.Finding {
 	return []finding.Finding{{Severity: finding.Error, What: fmt.Sprintf(
 		"stream %s: it does not take the subjects %s>, so dead letters cannot be stored", s.Name, deadletter.SubjectPrefix),
 		Fix: "add the subject to the stream, or name another stream with jobs.dlq_stream"}}
+}
+
+func checkActs(s jetstream.StreamConfig, _ Config, _ Limits) []finding.Finding {
+	var found []finding.Finding
+	if !slices.ContainsFunc(s.Subjects, func(pattern string) bool { return subject.Covers(pattern, acts.SubjectPrefix+"*") }) {
+		found = append(found, finding.Finding{Severity: finding.Error, What: fmt.Sprintf(
+			"stream %s: it does not take the subjects %s*, so that operators cannot act", s.Name, acts.SubjectPrefix),
+			Fix: "add the subjects to the stream, or name another stream with jobs.acts_stream"})
+	}
+	if s.Storage == jetstream.MemoryStorage || !s.AllowDirect {
+		found = append(found, finding.Finding{Severity: finding.Warning, What: fmt.Sprintf(
+			"stream %s: it loses what operators did when the broker restarts, or cannot be read by `acts list`", s.Name),
+			Fix: "use file storage, and allow direct access"})
+	}
+	return found
 }

@@ -52,8 +52,8 @@ func TestFoundStreamsAreJudgedAndLeftAlone(t *testing.T) {
 		{"short age", func(s *jetstream.StreamConfig) { s.MaxAge = 24 * time.Hour }, nil, false, "removed after 24h"},
 		{"discards old", func(s *jetstream.StreamConfig) { s.MaxBytes = 1 << 20 }, nil, false, "drops the oldest"},
 		{"headers only", nil, func(c *jetstream.ConsumerConfig) { c.HeadersOnly = true }, true, "headers only"},
-		{"small pulls", nil, func(c *jetstream.ConsumerConfig) { c.MaxRequestBatch = 2 }, false, "limits what is pulled"},
-		{"another filter", nil, func(c *jetstream.ConsumerConfig) { c.FilterSubject = "capture.jobs.other" }, false, "takes capture.jobs.other, but is to take"},
+		{"small pulls", nil, func(c *jetstream.ConsumerConfig) { c.MaxRequestBatch = 2 }, false, "limits the size of a pull"},
+		{"another filter", nil, func(c *jetstream.ConsumerConfig) { c.FilterSubject = "capture.jobs.other" }, false, "takes capture.jobs.other, but the configuration says"},
 		{"other subjects", func(s *jetstream.StreamConfig) { s.Subjects = []string{"capture.jobs.*"} }, nil, false, "stored nowhere"},
 		{"memory", func(s *jetstream.StreamConfig) { s.Storage = jetstream.MemoryStorage }, nil, false, "in memory"},
 	}
@@ -124,13 +124,33 @@ func TestStreamsWithTooFewReplicasAreReported(t *testing.T) {
 	}
 	s.cfg.Replicas = 3
 	problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
-	if err != nil || len(problems) != 2 {
+	if err != nil || len(problems) != 3 {
 		t.Fatalf("problems %v, %v; want one for each stream", problems, err)
 	}
-	for i, stream := range []string{s.cfg.Jobs, s.cfg.DLQ} {
+	for i, stream := range []string{s.cfg.Jobs, s.cfg.DLQ, "CAPTURE_ACTS"} {
 		want := "stream " + stream + ": it has 1 of the 3 replicas that nats.replicas asks for; `nats stream edit " + stream + " --replicas 3`, or lower nats.replicas"
 		if got := problems[i]; got.Severity != finding.Warning || got.String() != want {
 			t.Errorf("got %q (%s), want %q", got, got.Severity, want)
 		}
+	}
+}
+
+// A stream of acts that takes no acts keeps operators from acting; one that
+// forgets, or cannot be read, is reported.
+func TestAStreamOfActsThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	s := newBroker(t)
+	_, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "CAPTURE_ACTS", Subjects: []string{"capture.acts.pause"}, Storage: jetstream.MemoryStorage,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := jobstream.Ensure(t.Context(), s.js, s.cfg); err != nil {
+		t.Fatal(err)
+	}
+	problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
+	if err != nil || len(problems) != 2 || problems[0].Severity != finding.Error || problems[1].Severity != finding.Warning {
+		t.Errorf("problems %v, %v", problems, err)
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Done iterates over the jobs that the stream still holds though its consumers
-// have finished them, newest first: of what they take, what Backlog leaves out for
-// each of them. It reads message by message, as Backlog does: bound it, because a
-// stream may hold what was published in weeks. An error ends the iteration.
+// Done iterates over the finished jobs that the stream still holds, newest first:
+// the messages that a consumer takes and that Backlog leaves out for each consumer.
+// It reads message by message like Backlog. The caller has to limit it, because a
+// stream may hold the jobs of weeks. An error ends the iteration.
 func Done(ctx context.Context, js jetstream.JetStream, stream string, consumers []string) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		var jobs jetstream.Stream
@@ -47,8 +47,8 @@ func Done(ctx context.Context, js jetstream.JetStream, stream string, consumers 
 	}
 }
 
-// doneBy reports whether a consumer takes the message, and each that does has
-// finished it and all before it.
+// doneBy reports whether a consumer takes the message, and each consumer that does
+// has finished it and all earlier ones.
 func doneBy(consumers []*jetstream.ConsumerInfo, m *jetstream.RawStreamMsg) bool {
 	taken := false
 	for _, c := range consumers {

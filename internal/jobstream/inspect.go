@@ -10,8 +10,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/finding"
 )
 
-// Inventory is what exists of the streams and consumers of a worker, and what of
-// it does not fit. A nil member does not exist yet; Ensure creates it.
+// Inventory holds the existing streams and consumers of a worker, and the findings
+// about them. A nil member does not exist yet; Ensure creates it.
 type Inventory struct {
 	Streams   []*jetstream.StreamInfo   // in the order of Streams
 	Consumers []*jetstream.ConsumerInfo // in the order of Config.Consumers

@@ -12,8 +12,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 )
 
-// What a worker decodes by can be read from its consumer by whoever has no
-// configuration; what the user created stays as it is.
+// The mapping of a worker can be read from its consumer without the configuration. A
+// consumer that the user created stays as it is.
 func TestMappingIsNotedInTheConsumer(t *testing.T) {
 	b := newBroker(t)
 	noted := func() (capture.Mapping, error) {

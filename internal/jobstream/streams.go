@@ -1,9 +1,10 @@
-// Package jobstream owns the stream of jobs: it creates it, with its consumers and
-// the stream of dead letters, checks that what it finds fits, and reads what is
-// waiting and what is done.
+// Package jobstream owns the stream of jobs: it creates the stream, its consumers
+// and the stream of dead letters, checks existing ones, and reads the waiting and
+// the finished jobs.
 package jobstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/finding"
 )
@@ -32,17 +34,18 @@ type Config struct {
 	Jobs      string           // stream of jobs
 	Subjects  []string         // the subjects of the jobs in it
 	Consumers []ConsumerConfig // one for each lane
-	// After names a consumer that new ones continue, if it exists: they start at
-	// the first job that it has not done.
+	// After names a consumer that new ones continue if it exists: they start at its
+	// first unfinished job.
 	After         string
 	DLQ           string // stream of dead letters
+	Acts          string // stream of operators' acts; "" is acts.Stream
 	Replicas      int
 	AckWait       time.Duration
 	MaxAckPending int
 	// Mapping is noted in the metadata of the consumers, for commands that do not
 	// have the configuration of the workers; nil: it is not.
 	Mapping *capture.Mapping
-	Log     *slog.Logger // for what is created; nil: it is not logged
+	Log     *slog.Logger // logs created streams and consumers; nil: no log
 }
 
 // ConsumerConfig names a durable consumer and its filter subjects.
@@ -119,7 +122,7 @@ func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c Co
 		// Logged because the name may be mistyped.
 		begins := "with the first job of the stream"
 		if wanted.OptStartSeq > 1 {
-			begins = fmt.Sprintf("where %s has got to, with sequence %d", cfg.After, wanted.OptStartSeq)
+			begins = fmt.Sprintf("at the position of %s, sequence %d", cfg.After, wanted.OptStartSeq)
 		}
 		cfg.Log.InfoContext(ctx, "created a consumer", "stream", cfg.Jobs, "consumer", c.Name, "subjects", c.Subjects, "begins", begins)
 	}
@@ -152,7 +155,7 @@ type Stream struct {
 	// Otherwise is what to do, other than to correct the setting, if another stream
 	// has one of its subjects.
 	Otherwise string
-	// Vital: a running worker cannot go on without it.
+	// Vital means that a running worker cannot continue without the stream.
 	Vital bool
 
 	check func(jetstream.StreamConfig, Config, Limits) []finding.Finding
@@ -162,10 +165,10 @@ type Stream struct {
 // of jobs first. A stream that is added here is created, checked, watched and
 // permitted like the others.
 func Streams(cfg Config) []Stream {
-	return []Stream{jobsStream(cfg), dlqStream(cfg)}
+	return []Stream{jobsStream(cfg), dlqStream(cfg), actsStream(cfg)}
 }
 
-// TakeOut is the Otherwise of a stream whose subjects are fixed.
+// TakeOut is the Otherwise for a stream with fixed subjects.
 const TakeOut = "take the subject out of it"
 
 // jobsStream keeps jobs by age, not until they are acked: removing each acked
@@ -186,5 +189,16 @@ func dlqStream(cfg Config) Stream {
 		Description: "jobs that capture-worker could not process, with the reason",
 		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
+	}}
+}
+
+// actsStream holds the record of operators' acts. Nothing removes one before its
+// time.
+func actsStream(cfg Config) Stream {
+	return Stream{Key: "jobs.acts_stream", Otherwise: TakeOut, check: checkActs, Config: jetstream.StreamConfig{
+		Name: cmp.Or(cfg.Acts, acts.Stream), Subjects: []string{acts.SubjectPrefix + "*"}, Replicas: cfg.Replicas,
+		Description: "what operators of capture-worker did, who and why",
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		MaxAge: acts.MaxAge, Duplicates: jobsDuplicates, AllowDirect: true, DenyDelete: true, DenyPurge: true,
 	}}
 }

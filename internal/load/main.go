@@ -28,14 +28,14 @@ func main() {
 	os.Exit(code)
 }
 
-// longest is more than any run of the tests takes.
+// longest is longer than any run of the tests.
 const longest = 6 * time.Hour
 
 func run(ctx context.Context, args []string, errs io.Writer) int {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	flags.SetOutput(errs)
-	cpus := flags.Int("cpus", 2, "how many processors to burn")
-	folder := flags.String("sync", "", "folder to write and sync a file in; empty: none")
+	cpus := flags.Int("cpus", 2, "number of processors to keep busy")
+	folder := flags.String("sync", "", "folder in which a file is written and synced; empty: none")
 	length := flags.Duration("for", 10*time.Minute, "when to end")
 	if flags.Parse(args) != nil || flags.NArg() > 0 {
 		return 2
@@ -64,8 +64,8 @@ func run(ctx context.Context, args []string, errs io.Writer) int {
 	return 0
 }
 
-// watchParent returns when it is time to end: a load must not outlive the run
-// that it is for.
+// watchParent returns when the parent process has ended: the load must end with the
+// test run.
 func watchParent(ctx context.Context, cancel func()) {
 	parent := os.Getppid()
 	tick := time.NewTicker(time.Second)
@@ -90,7 +90,7 @@ func burn(ctx context.Context) {
 	}
 }
 
-// writeAndSync writes the same megabytes again and again.
+// writeAndSync writes and syncs the same megabytes repeatedly.
 func writeAndSync(ctx context.Context, folder string) error {
 	file, err := os.CreateTemp(folder, "load-")
 	if err != nil {

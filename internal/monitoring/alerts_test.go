@@ -12,7 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// Acceptance: a real Prometheus scrapes real workers. Each alert fires during its
+// TestEveryAlertFiresAndStops is an acceptance test: a real Prometheus scrapes real workers. Each alert fires during its
 // fault and stops after it. Each fault has a world of its own, so that all can run
 // at the same time.
 func TestEveryAlertFiresAndStops(t *testing.T) {
@@ -197,7 +197,7 @@ func faultSlow(_ *testing.T, w *world, p *prometheus) {
 
 // Acceptance: a lane is paused and resumed from the command line.
 func faultPause(t *testing.T, w *world, p *prometheus) {
-	w.command("lane", "pause", "all", "--for", "1h")
+	w.command("lane", "pause", "all", "--for", "1h", "--reason", "test")
 	w.jobs(shipped, "pause", 20)
 	p.fires("CaptureLanePaused", w.name)
 	if n := w.captured(); n != 3 {
@@ -206,7 +206,7 @@ func faultPause(t *testing.T, w *world, p *prometheus) {
 	if p.firing()["CaptureNoProgress "+w.name] {
 		t.Error("an alert fires for a lane that an operator has paused")
 	}
-	w.command("lane", "resume", "all")
+	w.command("lane", "resume", "all", "--reason", "test")
 	w.waitCaptured(23)
 	p.stops("CaptureLanePaused", w.name)
 }

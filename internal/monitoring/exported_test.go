@@ -98,6 +98,36 @@ func reconciled(t *testing.T, w *world) string {
 	return string(text)
 }
 
+// recordsExported reads the series of a real process that keeps records.
+func recordsExported(t *testing.T) exported {
+	t.Helper()
+	w := newWorld(t, "records", startSim(t))
+	w.run()
+	w.worker.Stop(patience)
+	p := processtest.Start(t, "records", w.env("CAPTURE_RECORDS_DSN=records.db", "CAPTURE_RECORDS_LISTEN="+w.admin), program, "records")
+	p.Says(`msg="following the ledger"`, 1, patience)
+	code, text := w.ask("/metrics")
+	if code != 200 {
+		t.Fatalf("/metrics: %d %s", code, text)
+	}
+	p.Stop(patience)
+	return parseExported(text)
+}
+
+// listedForRecords compares docs/records.md with what the process exports.
+func listedForRecords(t *testing.T, x exported) {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/records.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range x.families {
+		if strings.HasPrefix(name, "capture_records_") && !strings.Contains(string(page), "| `"+name+"` |") {
+			t.Errorf("docs/records.md does not list %s", name)
+		}
+	}
+}
+
 const (
 	tableBegin = "<!-- table: go test ./internal/monitoring -run TestNames -update -->\n"
 	tableEnd   = "<!-- end of table -->\n"

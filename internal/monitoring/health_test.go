@@ -68,7 +68,7 @@ func (s *systemd) count(state string) (n int) {
 	return n
 }
 
-// Acceptance: started by systemd, the worker sends READY when it takes jobs,
+// TestSystemdIsTold is an acceptance test: started by systemd, the worker sends READY when it takes jobs,
 // WATCHDOG at the requested interval, and STOPPING when it stops. The time from
 // start to ready is logged only, because it depends on the machine.
 func TestSystemdIsTold(t *testing.T) {
@@ -128,7 +128,7 @@ func (w *world) readyReturns(code int, text string) {
 	}
 }
 
-// Acceptance: /readyz reports the connection, a paused intake and the drain, with
+// TestHealthThroughHaltOutageAndDrain is an acceptance test: /readyz reports the connection, a paused intake and the drain, with
 // the reason. /livez reports the worker's own loop and stays 200.
 func TestHealthThroughHaltOutageAndDrain(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ const batch = "capture.jobs.batch"
 // batchSize is more jobs than the worker completes during the measurement.
 var batchSize = flag.Int("batch", 5000, "batch jobs queued before the live ones")
 
-// Acceptance: a batch does not starve live jobs. Live jobs are sent one after the
+// TestLiveJobsPassABatch is an acceptance test: a batch does not starve live jobs. Live jobs are sent one after the
 // other, first alone, then behind thousands of batch jobs, and their durations are
 // compared.
 func TestLiveJobsPassABatch(t *testing.T) {

@@ -4,6 +4,7 @@ package monitoring
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -86,6 +87,9 @@ func TestNamesAreThoseOfTheProgram(t *testing.T) {
 	t.Parallel()
 	x := realExported(t)
 	comparePage(t, x)
+	records := recordsExported(t)
+	listedForRecords(t, records)
+	maps.Copy(x.series, records.series)
 	queries := dashboardQueries(t)
 	for _, r := range readRules(t) {
 		queries = append(queries, query{"alert " + r.Alert, r.Expr})

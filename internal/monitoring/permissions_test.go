@@ -20,9 +20,9 @@ import (
 // operations is the page with the permissions that workers and operators need.
 const operations = "../../docs/operations.md"
 
-// TestPermissionsAreEnough: with the permissions of the page, a worker starts
-// without existing streams, captures, retries and dead-letters jobs, operators
-// inspect and act, and the server refuses none of that.
+// TestPermissionsAreEnough checks that with the permissions of the page, a worker
+// starts without existing streams, captures, retries and dead-letters jobs,
+// operators inspect and act, and the server refuses none of that.
 func TestPermissionsAreEnough(t *testing.T) {
 	t.Parallel()
 	w := newGuardedWorld(t, "permitted")
@@ -52,13 +52,14 @@ func TestPermissionsAreEnough(t *testing.T) {
 		{"dlq show 1", "abc"},
 		{"dlq republish 1 --reason test --fixed " + fixed(t), "published"},
 		{"lane list", "capture-worker"},
-		{"lane pause all --for 1m", "paused until"},
-		{"lane resume all", "resumed"},
+		{"lane pause all --for 1m --reason test", "paused until"},
+		{"lane resume all --reason test", "resumed"},
 		{"parked list", "unclear"},
 		{"parked show unclear", "state_unclear"},
 		{"parked release unclear --reason test --yes", "unclear"},
 		{"reconcile --since 1h --all --audit --state " + filepath.Join(t.TempDir(), "state"), "audit: clean"},
 		{"publish " + rows(t), "1 sent to CAPTURE_JOBS"},
+		{"acts list --since 1h", "1 job to capture.jobs.batch"},
 	} {
 		w.operator(c.command, c.says)
 		if strings.HasPrefix(c.command, "lane resume") { // for the republished job

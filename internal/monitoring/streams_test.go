@@ -16,8 +16,9 @@ const (
 	consumerName  = "capture-worker"
 )
 
-// TestStreamsChangedWhileRunning: the worker ends with the reason for which it would
-// not have started. The next start restores what a start can restore.
+// TestStreamsChangedWhileRunning checks that the worker ends with the reason for
+// which it would not have started. The next start restores what a start can
+// restore.
 func TestStreamsChangedWhileRunning(t *testing.T) {
 	t.Parallel()
 	s := startSim(t)

@@ -25,9 +25,9 @@ func closeReason(t *testing.T, reasons <-chan error) error {
 	}
 }
 
-// TestOnClosedAfterServerError: nats.go closes a connection on an unknown error of
-// the server in spite of the reconnect settings. Here the server lowers its
-// maximum payload, about which it does not inform clients.
+// TestOnClosedAfterServerError checks OnClosed with an unknown error of the server,
+// on which nats.go closes the connection in spite of the reconnect settings. Here
+// the server lowers its maximum payload, about which it does not inform clients.
 func TestOnClosedAfterServerError(t *testing.T) {
 	options := func(most int32) *server.Options {
 		return &server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, MaxPayload: most}

@@ -40,7 +40,7 @@ func (l *errorLog) handle(nc *nats.Conn, sub *nats.Subscription, err error) {
 }
 
 func (l *errorLog) write(sub *nats.Subscription, err error) {
-	kind, _, _ := strings.Cut(err.Error(), `"`) // what follows is one of many subjects
+	kind, _, _ := strings.Cut(err.Error(), `"`) // one of many subjects follows
 	suppressed, ok := l.limit.Allow(kind)
 	if !ok {
 		return

@@ -42,8 +42,8 @@ func logged(t *testing.T, url string) (*natsconn.Conn, *processtest.Output) {
 	return nc, &out
 }
 
-// TestRestoredPermission: a server that revokes a permission drops the subscription
-// and does not restore it when the permission is granted again.
+// TestRestoredPermission checks a subscription that the server drops when it
+// revokes a permission and does not restore when the permission is granted again.
 func TestRestoredPermission(t *testing.T) {
 	url, permit := permitting(t)
 	nc, out := logged(t, url)

@@ -239,7 +239,7 @@ func handlers(log *slog.Logger) []nats.Option {
 	}
 }
 
-// withMeaning adds to short errors of nats.go what they mean.
+// withMeaning adds an explanation to short errors of nats.go.
 func withMeaning(err error) error {
 	for _, refusal := range []struct {
 		is    error

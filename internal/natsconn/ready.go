@@ -25,11 +25,11 @@ const (
 	clusterNoPeers      jetstream.ErrorCode = 10005
 	clusterNotAvailable jetstream.ErrorCode = 10008
 	clusterNotLeader    jetstream.ErrorCode = 10009
-	// noCluster: several replicas were requested from a single server.
+	// noCluster means that several replicas were requested from a single server.
 	noCluster jetstream.ErrorCode = 10074
-	// subjectsOverlap: another stream has one of the subjects.
+	// subjectsOverlap means that another stream has one of the subjects.
 	subjectsOverlap jetstream.ErrorCode = 10065
-	// storeFailed: the stream could not store a message.
+	// storeFailed means that the stream could not store a message.
 	storeFailed jetstream.ErrorCode = 10077
 )
 
@@ -42,10 +42,15 @@ var outOfStorage = []jetstream.ErrorCode{10002, 10023, 10028, 10047}
 // out. Any other error is returned at once; after 30 seconds, the last error is.
 // log reports the wait, once for each reason.
 func RetryUntilReady(ctx context.Context, log *slog.Logger, request func(context.Context) error) error {
-	logged := ""
-	for deadline := time.Now().Add(readyTimeout); ; {
+	return retryUntil(ctx, log, time.Now().Add(readyTimeout), notReady, request)
+}
+
+// retryUntil calls request until its error is none that another try may end, or
+// the deadline is over.
+func retryUntil(ctx context.Context, log *slog.Logger, deadline time.Time, again func(error) bool, request func(context.Context) error) error {
+	for logged := ""; ; {
 		err := request(ctx)
-		if err == nil || ctx.Err() != nil || !notReady(err) || time.Now().After(deadline) {
+		if err == nil || ctx.Err() != nil || !again(err) || time.Now().After(deadline) {
 			return err
 		}
 		if err.Error() != logged {
@@ -87,7 +92,7 @@ func IsSubjectOverlap(err error) bool { return hasCode(err, subjectsOverlap) }
 func Explain(nc *nats.Conn, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there or for this account, is still starting, or was stopped by the server for want of disk space, which its log says (%w)", Server(nc), err)
+		return fmt.Errorf("JetStream does not answer at %s: it is not enabled there or for this account, is still starting, or was stopped by the server for lack of disk space, see its log (%w)", Server(nc), err)
 	case hasCode(err, outOfStorage...):
 		return fmt.Errorf("the broker has no storage left for this (a limit of the server or the account); free some or raise the limit: %w", err)
 	case hasCode(err, storeFailed):

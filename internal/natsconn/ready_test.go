@@ -104,8 +104,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestServer: the name of the server contains no credentials, and there is a text
-// without a connection.
+// TestServer checks that the name of the server contains no credentials, and is not
+// empty without a connection.
 func TestServer(t *testing.T) {
 	t.Parallel()
 	s := embedded(t, natsserver.Options{StoreDir: t.TempDir()})

@@ -35,7 +35,13 @@ const clusterTimeout = 2 * time.Minute
 
 // StartCluster runs n servers with stores under dir. It returns when they have
 // elected a leader and all of them are current.
-func StartCluster(n int, dir string) (*Cluster, error) {
+func StartCluster(n int, dir string) (*Cluster, error) { return startCluster(n, dir, false) }
+
+// StartSyncedCluster is StartCluster with servers that sync every message to disk
+// before they confirm it.
+func StartSyncedCluster(n int, dir string) (*Cluster, error) { return startCluster(n, dir, true) }
+
+func startCluster(n int, dir string, syncAlways bool) (*Cluster, error) {
 	ports, err := freeport.Find(2 * n)
 	if err != nil {
 		return nil, err
@@ -48,7 +54,7 @@ func StartCluster(n int, dir string) (*Cluster, error) {
 	for i, port := range ports[:n] {
 		name := fmt.Sprintf("node-%d", i+1)
 		s, err := launch(Options{
-			Name: name, StoreDir: filepath.Join(dir, name), Port: ports[n+i], ReadyTimeout: clusterTimeout,
+			Name: name, StoreDir: filepath.Join(dir, name), Port: ports[n+i], SyncAlways: syncAlways, ReadyTimeout: clusterTimeout,
 			cluster: &clusterOptions{port: port, routes: routes},
 		}.withDefaults())
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// dirLock prevents that two processes open one JetStream store, which would
+// dirLock prevents two processes from opening one JetStream store, which would
 // corrupt it. The kernel releases it when the process ends.
 type dirLock struct {
 	file *os.File

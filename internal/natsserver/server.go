@@ -21,7 +21,7 @@ import (
 // store takes long.
 const DefaultReadyTimeout = 30 * time.Second
 
-// ErrNotReady: the server was not ready within Options.ReadyTimeout.
+// ErrNotReady means that the server was not ready within Options.ReadyTimeout.
 var ErrNotReady = errors.New("the embedded NATS server is not ready")
 
 // RandomPort selects a free port.

@@ -12,13 +12,13 @@ import (
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
-// unreachable finds npm's word for a registry that cannot be reached.
+// unreachable matches npm's errors for a registry that cannot be reached.
 var unreachable = regexp.MustCompile(`\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT)\b`)
 
-// Install copies package.json and package-lock.json from a folder into one of
-// the test's own, installs there what the lock names, and returns that folder.
-// Without node and npm, and where the registry cannot be reached, the test is
-// skipped: a fresh machine may have Go only. Any other failure is one.
+// Install copies package.json and package-lock.json from a folder to a temporary
+// one, installs the locked packages there, and returns the temporary folder.
+// Without node and npm, or if the registry cannot be reached, the test is skipped,
+// because a new machine may have Go only. Any other failure fails the test.
 func Install(t *testing.T, from string) string {
 	t.Helper()
 	for _, program := range []string{"node", "npm"} {
@@ -34,7 +34,7 @@ func Install(t *testing.T, from string) string {
 			t.Fatal(err)
 		}
 	}
-	// Downloading has no bound but npm's own, and that of the test run.
+	// The download is limited by npm's own timeouts and that of the test run.
 	npm := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund",
 		"--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=30000")
 	npm.Dir = dir

@@ -28,8 +28,8 @@ const (
 	stopBound  = 20 * time.Second
 )
 
-// Server is a Postgres server of one test's own, on loopback. It syncs nothing
-// to the disk: what survives a kill of its processes is all that tests need.
+// Server is a Postgres server for one test, on loopback. It does not sync to the
+// disk, because tests kill only its processes, not the machine.
 type Server struct {
 	t    testing.TB
 	bin  string
@@ -71,7 +71,7 @@ func Start(t testing.TB) *Server {
 	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "records", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
 	s.as(initdb)
 	if out, err := initdb.CombinedOutput(); err != nil {
-		t.Fatalf("making a Postgres cluster: %v\n%s", err, out)
+		t.Fatalf("creating a Postgres cluster: %v\n%s", err, out)
 	}
 	t.Cleanup(s.stop)
 	s.Launch()
@@ -86,7 +86,7 @@ func (s *Server) as(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred}
 }
 
-// programs is the folder of the newest installed server's programs.
+// programs returns the folder with the programs of the newest installed server.
 func programs() string {
 	if path, err := exec.LookPath("postgres"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil {
@@ -100,15 +100,15 @@ func programs() string {
 	return filepath.Dir(slices.Max(found))
 }
 
-// credential is the user postgres if we are root, as whom the server refuses to
-// run; else nil, ourselves.
+// credential returns the user postgres if we are root, because the server refuses
+// to run as root; else nil, for our own user.
 func credential() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
-		return nil, fmt.Errorf("it does not run as root, and there is no user postgres: %w", err)
+		return nil, fmt.Errorf("Postgres does not run as root, and there is no user postgres: %w", err)
 	}
 	uid, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {
@@ -118,8 +118,8 @@ func credential() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
 }
 
-// Launch starts the server again after Kill. Children of the one that was
-// killed may live a moment longer, and a new one does not start beside them.
+// Launch starts the server again after Kill. It retries, because the server does
+// not start before the children of the killed one have ended.
 func (s *Server) Launch() {
 	s.t.Helper()
 	up := processtest.Comes(startBound, func() bool {
@@ -129,7 +129,7 @@ func (s *Server) Launch() {
 		return s.exec("SELECT 1") == nil
 	})
 	if !up {
-		s.t.Fatalf("Postgres did not come up within %s", startBound)
+		s.t.Fatalf("Postgres was not ready within %s", startBound)
 	}
 }
 
@@ -156,7 +156,7 @@ func (s *Server) hasEnded() bool {
 	}
 }
 
-// Kill ends the server as a crash does.
+// Kill ends the server like a crash.
 func (s *Server) Kill() {
 	s.t.Helper()
 	s.end(syscall.SIGKILL)
@@ -178,11 +178,11 @@ func (s *Server) end(how syscall.Signal) {
 	s.cmd = nil
 }
 
-// URL is the address of a new, empty database.
+// URL creates an empty database and returns its address.
 func (s *Server) URL(name string) string {
 	s.t.Helper()
 	if err := s.exec("CREATE DATABASE " + pgx.Identifier{name}.Sanitize()); err != nil {
-		s.t.Fatalf("making database %s: %v", name, err)
+		s.t.Fatalf("creating database %s: %v", name, err)
 	}
 	return s.url(name)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 )
 
-// The oldest server whose JetStream does what the ledger's guard needs.
+// The oldest server version whose JetStream supports the ledger's guard.
 const (
 	serverMajor = 2
 	serverMinor = 11
@@ -134,7 +134,8 @@ func (c *Checker) lane(consumer string) string {
 	return consumer
 }
 
-// unavailable adds a finding if a stream cannot be read, and reports whether.
+// unavailable adds a finding if a stream cannot be read, and reports whether it
+// did.
 func (c *Checker) unavailable(js jetstream.JetStream, err error, area, what string) bool {
 	switch {
 	case err == nil:

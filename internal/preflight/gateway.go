@@ -116,8 +116,8 @@ func (c *Checker) brokerClock(stamp, before time.Time) {
 	}
 }
 
-// ahead is how far a clock that was read between before and after is from
-// ours, zero where it lies between them.
+// ahead returns the difference between our clock and one that was read between
+// before and after, zero if it lies between them.
 func ahead(stamp, before, after time.Time) time.Duration {
 	switch {
 	case stamp.Before(before):

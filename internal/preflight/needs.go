@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
@@ -24,14 +25,14 @@ const (
 	ForOperator Role = "operator" // the other commands
 )
 
-// need is what a user must be permitted for one purpose.
+// need is a permission that a user needs for one purpose.
 type need struct {
 	listen   bool     // to subscribe, not to publish
-	subjects []string // may have wildcards: all that they stand for
+	subjects []string // may have wildcards: all matching subjects
 	all      string   // how to name them together
 	purpose  string
 	spare    bool // not needed for reading
-	reply    bool // the subjects are those on which jobs are answered
+	reply    bool // the subjects are for replies to jobs
 }
 
 // releasedSubject is the default subject of `parked release`.
@@ -147,6 +148,7 @@ func (c *Checker) operatorNeeds(n *needs) {
 	jobs, book, dlq := c.Streams.Jobs, c.Config.Ledger.Stream, c.Streams.DLQ
 	n.call("read waiting jobs (`show`)", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
 	n.call("read dead letters", "STREAM.MSG.GET."+dlq, "DIRECT.GET."+dlq)
+	n.call("read operators' acts (`acts list`)", "STREAM.MSG.GET."+c.Config.Jobs.ActsStream, "DIRECT.GET."+c.Config.Jobs.ActsStream)
 	for _, stream := range []string{book, dlq} {
 		n.call("walk stream "+stream, "CONSUMER.CREATE."+stream+".*", "CONSUMER.CREATE."+stream+".*.>", "CONSUMER.DELETE."+stream+".*", "CONSUMER.MSG.NEXT."+stream+".*")
 	}
@@ -154,6 +156,8 @@ func (c *Checker) operatorNeeds(n *needs) {
 	c.events(n, "append events (`parked`, `reconcile --write`)",
 		capture.Released, capture.Dismissed, capture.Captured, capture.Failed, capture.Parked)
 	n.publish("record what is accepted (`resume`)", controlSubject)
+	own := n.publish("record what operators do (`lane`, `publish`, `resume`)", acts.SubjectPrefix+string(acts.Pause), acts.SubjectPrefix+string(acts.Resume), acts.SubjectPrefix+string(acts.Publish))
+	own.all = acts.SubjectPrefix + ">"
 	n.publish("record resolutions (`dlq republish`, `dlq dismiss`)", deadletter.RepublishedSubject+"*", deadletter.DismissedSubject+"*")
 	n.publish("send jobs (`publish`, `dlq republish`)", slices.Clone(c.Streams.Subjects)...)
 	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return subject.Covers(s, releasedSubject) }) {

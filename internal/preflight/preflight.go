@@ -81,8 +81,8 @@ func (c *Checker) broker(ctx context.Context) {
 		c.control(ctx, js)
 		c.pending(ctx, js)
 	}
-	// Last: what is missing and has to be created is known by then, and the refusal
-	// of this request is not mistaken for the error of another.
+	// Last: by then it is known what has to be created, and a refusal of this
+	// request is not mistaken for the error of another.
 	c.permissions(ctx, nc, js)
 	c.occupied(ctx, js)
 }

@@ -7,24 +7,24 @@ import (
 	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
-// permissions are those of a user, as its server tells them. A nil list sets no
-// limit.
+// permissions are the permissions of a user, as its server reports them. A nil list
+// sets no limit.
 type permissions struct {
 	Publish   *subjectRules  `json:"publish"`
 	Subscribe *subjectRules  `json:"subscribe"`
 	Responses *responseRules `json:"responses"`
 }
 
-// subjectRules allow what any of Allow takes, all where Allow is empty, but for
-// what Deny takes.
+// subjectRules permits subjects that match an entry of Allow, or all if Allow is
+// empty, except those that match an entry of Deny.
 type subjectRules struct {
 	Allow []string `json:"allow"`
 	Deny  []string `json:"deny"`
 }
 
-// responseRules allow answers to messages that came in.
+// responseRules permits replies to received messages.
 type responseRules struct {
-	Max     int           `json:"max"` // for each message; negative is no limit
+	Max     int           `json:"max"` // per message; negative is no limit
 	Expires time.Duration `json:"ttl"` // negative is never
 }
 
@@ -33,12 +33,12 @@ type grant int
 
 const (
 	refused grant = iota
-	partly        // some subjects that it stands for are denied
+	partly        // some matching subjects are denied
 	granted
 )
 
-// publish says how much of a subject may be published to. Where answers are
-// allowed and nothing else is named, the server allows nothing else.
+// publish returns how much of a subject may be published to. If only replies are
+// permitted, the server permits nothing else.
 func (p permissions) publish(subject string) grant {
 	if p.Responses != nil && (p.Publish == nil || len(p.Publish.Allow) == 0) {
 		return refused
@@ -48,9 +48,10 @@ func (p permissions) publish(subject string) grant {
 
 func (p permissions) subscribe(subject string) grant { return p.Subscribe.judge(subject) }
 
-// judge takes what several entries allow only together for refused: who lists
-// subjects one by one lists all of one kind. An entry for a queue group ("subject
-// queue") is none for us: we subscribe without one.
+// judge returns how much of a subject the rules permit. A subject that only several
+// entries together permit counts as refused, because operators list all subjects of
+// a kind or none. Entries for queue groups ("subject queue") are ignored, because
+// we subscribe without one.
 func (r *subjectRules) judge(name string) grant {
 	if r == nil {
 		return granted

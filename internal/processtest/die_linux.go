@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// dieWithUs ends a process when the test program dies without cleaning up, as
-// it does at the test timeout.
+// dieWithUs ends a process when the test program dies without cleanup, as at the
+// test timeout.
 func dieWithUs() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
-// stopped tells whether every thread of a process stands still. On a busy
-// machine some run on for a while after SIGSTOP was sent.
+// stopped reports whether every thread of a process is stopped. On a busy machine
+// some continue for a while after SIGSTOP.
 func stopped(pid int) bool {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	for _, thread := range threads {

@@ -4,8 +4,9 @@ package processtest
 
 import "syscall"
 
-// dieWithUs has no means here: after a test timeout, processes may be left.
+// dieWithUs does nothing on this system: after a test timeout, processes may be
+// left.
 func dieWithUs() *syscall.SysProcAttr { return nil }
 
-// stopped cannot be told here.
+// stopped returns true, because this system does not show it.
 func stopped(int) bool { return true }

@@ -1,8 +1,7 @@
 //go:build unix
 
-// Package processtest builds the programs that tests need as real processes,
-// starts them, waits for what they do, and sees to it that none outlives its
-// test.
+// Package processtest builds the programs that tests run as real processes, starts
+// them, waits for their output, and ends each of them with its test.
 package processtest
 
 import (
@@ -17,19 +16,19 @@ import (
 // The packages of programs that tests start.
 const (
 	Worker = "github.com/capture-worker/capture-worker/cmd/capture-worker"
-	// NATSServer is built in the version that go.mod names, so that nothing has
-	// to be installed.
+	// NATSServer is built in the version of go.mod, so that no installation is
+	// needed.
 	NATSServer = "github.com/nats-io/nats-server/v2"
 )
 
-// atOnce is how many tests run side by side where -parallel does not say: they
-// mostly wait, for leases and settle times, also on two cores.
+// atOnce is the number of parallel tests without -parallel. It is high even for two
+// cores, because the tests mostly wait for leases and settle times.
 const atOnce = "6"
 
-// Main is what TestMain does in a package whose tests start processes. It
-// builds programs, a package's path with where its program's file name goes,
-// runs the tests, looks for goroutines that are left, and exits. Such tests
-// take seconds: -short leaves them out, the build included.
+// Main is the TestMain of a package whose tests start processes. It builds the
+// programs, given by the path of a package and the variable for the program's file,
+// runs the tests, checks for leaked goroutines, and exits. -short skips these tests
+// and the build, because they take seconds.
 func Main(m *testing.M, programs map[string]*string) {
 	err := flag.Set("test.parallel", atOnce)
 	flag.Parse()
@@ -47,8 +46,8 @@ func Main(m *testing.M, programs map[string]*string) {
 	os.Exit(code)
 }
 
-// Leftovers are goroutines of an embedded nats-server that may end a while
-// after its shutdown has returned, and are not ours to wait for.
+// Leftovers lists goroutines of an embedded nats-server that may end after its
+// shutdown has returned.
 func Leftovers() goleak.Option {
 	return goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server.(*msgBlock).flushLoop")
 }

@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// looked: Main has built programs out of the tree.
+// looked is set after Main has built programs from the source tree.
 var looked sync.Once
 
-// Process is a program that a test has started. It does not outlive the test.
+// Process is a program that a test has started. It ends with the test.
 type Process struct {
 	Name string
-	Out  *Output // all that it has written so far, to either output
+	Out  *Output // its output so far, standard output and standard error
 
 	t     *testing.T
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when it has exited and all it wrote is in Out
+	ended chan struct{} // closed when it has exited and Out is complete
 }
 
-// Start runs a program in a folder and with an environment of its own: what
-// the developer has set must not reach it. Of a variable that is given twice,
-// the last counts.
+// Start runs a program in a folder with only the given environment, so that the
+// developer's variables do not affect it. If a variable is given twice, the last
+// value counts.
 func Start(t *testing.T, name string, env []string, program string, args ...string) *Process {
 	t.Helper()
 	looked.Do(func() { LookAtTree(t) })
@@ -47,13 +47,13 @@ func Start(t *testing.T, name string, env []string, program string, args ...stri
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("what %s wrote (the end of it):\n%s", name, p.Out.tail(6000))
+			t.Logf("the end of the output of %s:\n%s", name, p.Out.tail(6000))
 		}
 	})
 	return p
 }
 
-// Finish runs a program to its end and returns its exit code and what it wrote.
+// Finish runs a program to its end and returns its exit code and output.
 func Finish(t *testing.T, within time.Duration, name string, env []string, program string, args ...string) (code int, out string) {
 	t.Helper()
 	p := Start(t, name, env, program, args...)
@@ -61,15 +61,15 @@ func Finish(t *testing.T, within time.Duration, name string, env []string, progr
 	return code, p.Out.String()
 }
 
-// For is the same process, whose failures are those of another test: a subtest
-// of the one that started it.
+// For returns the same process for a subtest of the test that started it, to which
+// failures are reported.
 func (p *Process) For(t *testing.T) *Process {
 	other := *p
 	other.t = t
 	return &other
 }
 
-// Signal sends a signal; it is no error that the process has ended.
+// Signal sends a signal. It is not an error if the process has ended.
 func (p *Process) Signal(s syscall.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -77,20 +77,20 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
-// Pause stops the process in its tracks, and returns when it stands still.
+// Pause stops the process with SIGSTOP, and returns when it has stopped.
 func (p *Process) Pause() {
 	p.t.Helper()
 	p.Signal(syscall.SIGSTOP)
 	WaitFor(p.t, Patience, p.Name+" to stand still", func() bool { return stopped(p.cmd.Process.Pid) })
 }
 
-// Resume lets it go on.
+// Resume continues the process.
 func (p *Process) Resume() {
 	p.t.Helper()
 	p.Signal(syscall.SIGCONT)
 }
 
-// Kill ends the process as a crash does, and waits until it is gone.
+// Kill ends the process like a crash, and waits until it has ended.
 func (p *Process) Kill() {
 	p.t.Helper()
 	p.Signal(syscall.SIGKILL)
@@ -110,15 +110,15 @@ func (p *Process) Exit(within time.Duration) int {
 	}
 }
 
-// Stop asks the process to end, and fails the test unless it ends well.
+// Stop sends SIGTERM, and fails the test unless the process ends with exit code 0.
 func (p *Process) Stop(within time.Duration) {
 	p.t.Helper()
 	p.Signal(syscall.SIGTERM)
 	p.EndsWell(within)
 }
 
-// EndsWell waits for the end of a process that was asked to end, and fails the
-// test unless it is a good one.
+// EndsWell waits for the end of a process after SIGTERM, and fails the test unless
+// its exit code is 0.
 func (p *Process) EndsWell(within time.Duration) {
 	p.t.Helper()
 	if code := p.Exit(within); code != 0 {
@@ -126,14 +126,14 @@ func (p *Process) EndsWell(within time.Duration) {
 	}
 }
 
-// Says waits until the process has written the text that many times in all.
+// Says waits until the process has written the text n times in total.
 func (p *Process) Says(text string, times int, within time.Duration) {
 	p.t.Helper()
 	p.writes(text, within, func() bool { return p.Out.Count(text) >= times })
 }
 
-// Finds waits until the process has written what the pattern matches, and
-// returns its last group.
+// Finds waits until the output matches the pattern, and returns the pattern's last
+// group.
 func (p *Process) Finds(pattern string, within time.Duration) string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -145,7 +145,7 @@ func (p *Process) Finds(pattern string, within time.Duration) string {
 	return found[len(found)-1]
 }
 
-// writes waits for what the process writes. One that has ended writes no more.
+// writes waits until the output satisfies the condition, or the process has ended.
 func (p *Process) writes(what string, within time.Duration, written func() bool) {
 	p.t.Helper()
 	WaitFor(p.t, within, p.Name+" to write: "+what, func() bool {

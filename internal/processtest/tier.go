@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Long is the first line of a test that `make test` has no time for: it runs in
-// `make verify`, and wherever CAPTURE_TEST=verify is set.
+// Long skips a test that is too long for `make test`. It runs in `make verify` and
+// with CAPTURE_TEST=verify. It must be the first line of the test.
 func Long(t *testing.T) {
 	t.Helper()
 	if !Verify() {
@@ -15,11 +15,11 @@ func Long(t *testing.T) {
 	}
 }
 
-// Verify reports whether the long tests are run.
+// Verify reports whether the long tests run.
 func Verify() bool { return os.Getenv("CAPTURE_TEST") == "verify" }
 
-// Needs finds an optional program, or skips the test. What is left out for the
-// lack of which program is listed at the end of make test.
+// Needs returns the path of an optional program, or skips the test. `make test`
+// lists the skipped tests with their programs at the end.
 func Needs(t *testing.T, program, install string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)

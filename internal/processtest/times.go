@@ -8,17 +8,15 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// SimScale is the scale of the simulated gateway's times that goes with
-// ScaledTimes.
+// SimScale is the time scale of the simulated gateway for ScaledTimes.
 const SimScale = 0.02
 
-// Policy is what ScaledTimes come to. A lost call is settled some ten seconds
-// after it began: the lease is two timeouts and five seconds.
+// Policy is the policy of a worker with ScaledTimes. A lost call is settled about
+// ten seconds after it began: the lease is two timeouts and five seconds.
 var Policy = capture.Policy{Settle: 1500 * time.Millisecond, Agree: 2, Spacing: 200 * time.Millisecond, GiveUpAfter: 72 * time.Hour,
 	Final: 3 * time.Second, AnswersFor: 3 * time.Second}
 
-// ScaledTimes is the environment of a worker whose times are scaled down, as
-// the demo's are.
+// ScaledTimes is the environment of a worker with times scaled down as in the demo.
 func ScaledTimes() []string {
 	return []string{
 		"CAPTURE_GATEWAY_TIMEOUT=1s",

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// LookAtTree reads what a `go build` that a test starts reads, so that the
-// cache of test results knows that the result depends on it. It has to be
-// called by a test: what TestMain reads before that is not noted.
+// LookAtTree reads the source files, so that the cache of test results depends on
+// them as on the programs that the tests build. A test has to call it, because
+// reads of TestMain are not recorded.
 func LookAtTree(t testing.TB) {
 	t.Helper()
 	root, err := moduleRoot()

@@ -11,8 +11,8 @@ import (
 )
 
 // Patience is the timeout of every wait in tests that do not test timing. It is
-// long: a wait that succeeds returns at once, and a short timeout would fail on a
-// slow machine without a bug in the program.
+// long, because a successful wait returns at once, and a short timeout would fail
+// on a slow machine without a bug.
 const Patience = 2 * time.Minute
 
 // WaitFor waits until the condition holds, and fails the test when it does not
@@ -20,12 +20,12 @@ const Patience = 2 * time.Minute
 func WaitFor(t *testing.T, within time.Duration, what string, holds func() bool) {
 	t.Helper()
 	if !Comes(within, holds) {
-		t.Fatalf("waited %s for %s, which did not come", within, what)
+		t.Fatalf("waited %s for %s without success", within, what)
 	}
 }
 
-// Comes waits until the condition holds, and reports whether it did in time. It
-// is for who has something to do before the test fails.
+// Comes waits until the condition holds, and reports whether it did in time. It is
+// for tests with something to do before they fail.
 func Comes(within time.Duration, holds func() bool) bool {
 	deadline := time.NewTimer(within)
 	defer deadline.Stop()
@@ -35,13 +35,13 @@ func Comes(within time.Duration, holds func() bool) bool {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			return holds() // a look may take longer than the bound
+			return holds() // one evaluation may take longer than the timeout
 		}
 	}
 	return true
 }
 
-// FreePort finds a port for a server that has to be told one.
+// FreePort returns a free port for a server that needs a fixed one.
 func FreePort(t *testing.T) int {
 	t.Helper()
 	ports, err := freeport.Find(1)
@@ -64,14 +64,14 @@ func (o *Output) Write(b []byte) (int, error) {
 	return o.buf.Write(b)
 }
 
-// String is all of it.
+// String returns the whole text.
 func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf.String()
 }
 
-// Count counts a text in it.
+// Count returns how often a text occurs.
 func (o *Output) Count(text string) int { return strings.Count(o.String(), text) }
 
 func (o *Output) tail(n int) string {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
+	"github.com/capture-worker/capture-worker/ledger"
 )
 
 var (
@@ -18,11 +20,17 @@ var (
 		columns: []column{{"order_id", text}, {"trade", text}, {"first_seq", number}, {"last_seq", number}},
 		clash:   " ON CONFLICT (order_id, trade) DO UPDATE SET last_seq = excluded.last_seq",
 	}
-	actsTable = table{name: "acts", columns: []column{
-		{"source", text}, {"seq", number}, {"act", text}, {"actor", text}, {"note", text}, {"at", number},
-		{"trade", text}, {"order_id", text}, {"letter", number}, {"amount", text}, {"currency", text}, {"minor", number}, {"raw", octets},
-	}}
 )
+
+// ApplyLedger is ApplyEvents for messages of the ledger's stream.
+func (w *Writer) ApplyLedger(ctx context.Context, messages []Message) error {
+	entries := make([]Entry, len(messages))
+	for i, m := range messages {
+		trade, event := subjectOf(m.Subject)
+		entries[i] = Entry{Seq: m.Seq, Stored: m.Stored, Trade: trade, Type: event, After: ledger.After(m.Header), Raw: m.Body}
+	}
+	return w.ApplyEvents(ctx, entries)
+}
 
 // ApplyEvents applies the next messages of the ledger, in order, together with
 // the sequence of the last. Those that were applied before are passed over, so
@@ -47,7 +55,7 @@ func (w *Writer) ApplyEvents(ctx context.Context, entries []Entry) error {
 		return b.apply(ctx, tx)
 	})
 	if err != nil {
-		// Whether it was committed may not be known: read again what it touched.
+		// It may be unknown whether the batch was committed: read its trades again.
 		w.cache.forget()
 		return fmt.Errorf("applying the ledger up to sequence %d to the records: %w", last.Seq, err)
 	}
@@ -59,11 +67,11 @@ func (w *Writer) ApplyEvents(ctx context.Context, entries []Entry) error {
 	return nil
 }
 
-// batch is one ApplyEvents under way.
+// batch is the state of one ApplyEvents.
 type batch struct {
 	w       *Writer
 	entries []Entry
-	stories map[string]*story // of the trades in it
+	stories map[string]*story // the stories of its trades
 	orders  map[[2]string][]any
 	acts    [][]any
 }
@@ -103,7 +111,7 @@ func (b *batch) apply(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// markDoubled finds events whose id another one has had.
+// markDoubled marks events with the id of an earlier event.
 func (b *batch) markDoubled(ctx context.Context, tx *sql.Tx) error {
 	ids := make([]string, 0, len(b.entries))
 	for i := range b.entries {
@@ -138,8 +146,8 @@ func (b *batch) markDoubled(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// load finds the stories of the trades, folding the stored events of those that
-// are not remembered.
+// load returns the stories of the trades; those that are not cached are folded from
+// the stored events.
 func (b *batch) load(ctx context.Context, tx *sql.Tx) error {
 	var missing []string
 	for i := range b.entries {
@@ -156,7 +164,7 @@ func (b *batch) load(ctx context.Context, tx *sql.Tx) error {
 	return b.w.s.fold(ctx, tx, missing, func(trade string, e *Entry) { b.stories[trade].add(e) })
 }
 
-// fold reads the events of some trades in the ledger's order of each.
+// fold folds the stored events of trades, in the order of the ledger.
 func (s *Store) fold(ctx context.Context, tx *sql.Tx, trades []string, add func(trade string, e *Entry)) error {
 	if len(trades) == 0 {
 		return nil
@@ -180,7 +188,7 @@ func (s *Store) fold(ctx context.Context, tx *sql.Tx, trades []string, add func(
 
 const entryColumns = "seq, trade, type, stored, after_seq, flaw, raw"
 
-// scanEntry reads an event back as it was applied.
+// scanEntry reads a stored event.
 func scanEntry(rows *sql.Rows) (Entry, error) {
 	var e Entry
 	var seq, stored int64
@@ -226,7 +234,7 @@ func (e *Entry) row() []any {
 	}
 }
 
-// note keeps what an event adds to the other tables.
+// note collects the rows that an event adds to the other tables.
 func (b *batch) note(e *Entry, s *story) {
 	orders := []string{e.event.OrderID}
 	if e.event.Job != nil {
@@ -245,34 +253,24 @@ func (b *batch) note(e *Entry, s *story) {
 	}
 	if act := actOf(e.event.Type); act != "" {
 		job := &s.state.Job
-		b.acts = append(b.acts, []any{
-			string(SourceLedger), int64(e.Seq), act, e.event.By, e.event.Note, e.at().UnixMicro(),
-			e.Trade, textOf(job.OrderID), nil, textOf(job.Amount.Number()), textOf(job.Amount.Currency()), minorUnits(job.Amount), e.Raw,
-		})
+		b.acts = append(b.acts, actRow{
+			source: SourceLedger, seq: e.Seq, act: act, actor: e.event.By, note: e.event.Note, at: e.at().UnixMicro(),
+			trade: e.Trade, order: job.OrderID, sum: job.Amount, raw: e.Raw,
+		}.columns())
 	}
 }
 
-// Acts of operators, as the table acts has them.
-const (
-	ActRelease           = "release"
-	ActRetry             = "retry"
-	ActWithdraw          = "withdraw"
-	ActDismiss           = "dismiss"
-	ActRepublish         = "republish"
-	ActDismissDeadLetter = "dismiss_dead_letter"
-)
-
 // actOf returns the act that an event records, "" if it records none.
-func actOf(t capture.EventType) string {
+func actOf(t capture.EventType) acts.Kind {
 	switch t {
 	case capture.Released:
-		return ActRelease
+		return acts.Release
 	case capture.Retried:
-		return ActRetry
+		return acts.Retry
 	case capture.Withdrawn:
-		return ActWithdraw
+		return acts.Withdraw
 	case capture.Dismissed:
-		return ActDismiss
+		return acts.Dismiss
 	}
 	return ""
 }

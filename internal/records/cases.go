@@ -8,14 +8,14 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// CaseQuery selects trades that are not settled.
+// CaseQuery selects unsettled trades.
 type CaseQuery struct {
 	Kind           string    // CaseParked, CaseOpen or CaseContradicted
-	OpenedBefore   time.Time // if set: a case since before it
-	DeadlineBefore time.Time // if set: the deadline is before it
-	Reason         string    // if set: of parked ones
-	Currency       string    // if set: of the sum asked
-	ByAge          bool      // the longest open first, instead of the earliest deadline
+	OpenedBefore   time.Time // if set: cases that began before this time
+	DeadlineBefore time.Time // if set: deadlines before this time
+	Reason         string    // if set: the reason of parked trades
+	Currency       string    // if set: the currency of the requested sum
+	ByAge          bool      // order by opening time instead of the deadline
 	Dismissed      bool      // of parked ones: those whose case an operator closed too
 }
 
@@ -30,7 +30,7 @@ func (q CaseQuery) key(t Trade) []any {
 	return []any{deadlineKey(t), t.Key}
 }
 
-// ListCases lists cases, those first whose authorization expires first.
+// ListCases lists cases, by default in the order of their deadlines.
 func (s *Store) ListCases(ctx context.Context, q CaseQuery, p Page) (List[Trade], error) {
 	l := listing{selected: "SELECT " + tradeColumns + " FROM trades t", order: []string{"t.deadline", "t.trade"}}
 	if q.ByAge {
@@ -59,14 +59,24 @@ func deadlineKey(t Trade) int64 {
 	return t.Deadline.UnixMicro()
 }
 
-// CaseSum is the money at stake in cases of one kind, currency and reason.
+// CaseSum is the sum of the cases of one kind, currency and reason.
 type CaseSum struct {
 	Kind     string    `json:"kind"`
 	Currency string    `json:"currency"`
 	Reason   string    `json:"reason,omitempty"`
 	Total    Total     `json:"total"`
-	Oldest   time.Time `json:"oldest,omitzero"`   // since when the longest is open
-	Earliest time.Time `json:"earliest,omitzero"` // the first deadline
+	Oldest   time.Time `json:"oldest,omitzero"`   // when the oldest was opened
+	Earliest time.Time `json:"earliest,omitzero"` // the earliest deadline
+}
+
+// CountOverdue returns how many trades have had no outcome, or one that a
+// notification contradicts, since before a time.
+func (s *Store) CountOverdue(ctx context.Context, before time.Time) (n int, err error) {
+	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return s.row(ctx, tx, "SELECT COUNT(*) FROM trades WHERE case_kind IN (?, ?) AND opened_at < ?",
+			CaseOpen, CaseContradicted, before.UnixMicro()).Scan(&n)
+	})
+	return n, err
 }
 
 // SumCases adds up the cases, by kind, currency and reason.

@@ -17,10 +17,10 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite", without cgo
 )
 
-// readers bounds the connections for queries.
+// readers is the number of connections for queries.
 const readers = 4
 
-// dialect is where the two databases differ.
+// dialect holds the differences between the two databases.
 type dialect struct {
 	postgres bool
 	where    string // the database's name for messages, without credentials
@@ -36,19 +36,19 @@ func open(dsn string, o Options, writable bool) (*Store, error) {
 	o = o.withDefaults()
 	switch {
 	case dsn == "":
-		return nil, fmt.Errorf("%w: the name is empty", ErrDSN)
+		return nil, fmt.Errorf("%w: records.dsn is empty", ErrDSN)
 	case IsPostgres(dsn):
 		return openPostgres(dsn, o, writable)
 	case strings.Contains(dsn, "://"):
 		scheme, _, _ := strings.Cut(dsn, "://")
-		return nil, fmt.Errorf("%w: %.20s:// is neither postgres:// nor a path", ErrDSN, scheme)
+		return nil, fmt.Errorf("%w: %.20s:// is neither postgres:// nor the path of a SQLite file", ErrDSN, scheme)
 	}
 	return openSQLite(dsn, o, writable)
 }
 
-// openSQLite: one connection writes; readers see the last commit and do not
-// wait for it (WAL). A power failure may take the last commits along with the
-// sequence that they stated: they are read again.
+// openSQLite opens a SQLite file. One connection writes; readers see the last
+// commit and do not wait (WAL). A power failure may lose the last commits together
+// with their sequences; their messages are then read again.
 func openSQLite(path string, o Options, writable bool) (*Store, error) {
 	s := &Store{d: dialect{where: path}, o: o}
 	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(10000)"
@@ -62,7 +62,7 @@ func openSQLite(path string, o Options, writable bool) (*Store, error) {
 		}
 		db.SetMaxOpenConns(1)
 		s.w = db
-	} else if _, err := os.Stat(path); err != nil { // SQLite would make an empty one
+	} else if _, err := os.Stat(path); err != nil { // SQLite would create an empty file
 		return nil, fmt.Errorf("%w: %w", ErrSchema, err)
 	}
 	db, err := sql.Open("sqlite", name+"&_pragma=query_only(true)")
@@ -88,7 +88,7 @@ func makeFile(path string) error {
 
 func openPostgres(dsn string, o Options, writable bool) (*Store, error) {
 	cfg, err := pgx.ParseConfig(dsn)
-	if err != nil { // its text may hold the password
+	if err != nil { // the error may contain the password
 		return nil, fmt.Errorf("%w: the postgres:// URL cannot be read", ErrDSN)
 	}
 	if cfg.ConnectTimeout == 0 {
@@ -105,12 +105,12 @@ func openPostgres(dsn string, o Options, writable bool) (*Store, error) {
 	s.r.SetConnMaxIdleTime(5 * time.Minute)
 	if writable {
 		s.w = stdlib.OpenDB(*cfg)
-		s.w.SetMaxOpenConns(2) // one for each source
+		s.w.SetMaxOpenConns(len(Sources())) // one for each
 	}
 	return s, nil
 }
 
-// schema is the text of a migration in the dialect.
+// schema returns the text of a migration in the dialect.
 func (d dialect) schema(text string) string {
 	if d.postgres {
 		return strings.NewReplacer("SEQ_KEY", "BIGINT PRIMARY KEY", "BYTES", "BYTEA").Replace(text)
@@ -118,8 +118,8 @@ func (d dialect) schema(text string) string {
 	return strings.NewReplacer("SEQ_KEY", "INTEGER PRIMARY KEY", "BYTES", "BLOB").Replace(text)
 }
 
-// rebind writes ? as $1, $2, … for Postgres. The statements are our own and
-// hold no other question mark.
+// rebind replaces ? by $1, $2, … for Postgres. The statements are our own and have
+// no other question mark.
 func (d dialect) rebind(text string) string {
 	if !d.postgres {
 		return text
@@ -136,7 +136,8 @@ func (d dialect) rebind(text string) string {
 	}
 }
 
-// among is a condition on a column of texts, and its parameter.
+// among returns the condition that a column is in a list of texts, and its
+// parameter.
 func (d dialect) among(column string, values []string) (condition string, arg any, err error) {
 	if d.postgres {
 		return column + " = ANY(?)", values, nil
@@ -154,7 +155,7 @@ func (d dialect) forUpdate() string {
 	return ""
 }
 
-// forShare keeps others from changing the selected rows until then.
+// forShare prevents changes of the selected rows until the transaction ends.
 func (d dialect) forShare() string {
 	if d.postgres {
 		return " FOR SHARE"
@@ -172,8 +173,8 @@ const (
 	octets
 )
 
-// table says how rows are written: the columns in order, and what becomes of a
-// row that is there.
+// table describes how rows are written: the columns in order, and the treatment of
+// an existing row.
 type table struct {
 	name    string
 	columns []column
@@ -209,7 +210,7 @@ func (t table) names() string {
 	return strings.Join(names, ", ")
 }
 
-// update is the clash that replaces a row, by its key.
+// update returns the clause that replaces an existing row, identified by its key.
 func (t table) update(key ...string) table {
 	var set []string
 	for _, c := range t.columns {
@@ -219,7 +220,8 @@ func (t table) update(key ...string) table {
 	return t
 }
 
-// putEach is for SQLite, where a statement costs no round trip.
+// putEach writes rows one by one, for SQLite, where a statement costs no round
+// trip.
 func (s *Store) putEach(ctx context.Context, tx *sql.Tx, t table, rows [][]any) error {
 	marks := strings.TrimSuffix(strings.Repeat("?,", len(t.columns)), ",")
 	insert, err := tx.PrepareContext(ctx, "INSERT INTO "+t.name+" ("+t.names()+") VALUES ("+marks+")"+t.clash)
@@ -235,8 +237,8 @@ func (s *Store) putEach(ctx context.Context, tx *sql.Tx, t table, rows [][]any) 
 	return nil
 }
 
-// putArrays sends the rows to Postgres as one array for each column: one
-// statement, whatever their number.
+// putArrays writes rows to Postgres in one statement, with an array for each
+// column.
 func (s *Store) putArrays(ctx context.Context, tx *sql.Tx, t table, rows [][]any) error {
 	arrays := make([]any, len(t.columns))
 	marks := make([]string, len(t.columns))
@@ -261,7 +263,7 @@ func (s *Store) putArrays(ctx context.Context, tx *sql.Tx, t table, rows [][]any
 	return err
 }
 
-// pointers is one column of the rows, nil where a row has none.
+// pointers returns one column of the rows, with nil for a missing value.
 func pointers[T any](rows [][]any, column int) []*T {
 	list := make([]*T, len(rows))
 	for i, row := range rows {

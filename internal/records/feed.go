@@ -11,50 +11,51 @@ import (
 )
 
 const (
-	// requestTimeout bounds one request to the server.
+	// requestTimeout limits one request to the server.
 	requestTimeout = 5 * time.Second
-	// idleWait bounds the wait for the next message, and for a whole batch.
+	// idleWait limits the wait for the next message, and for a whole batch.
 	idleWait = 5 * time.Second
-	// ackWait is above what a batch takes; what comes twice is passed over.
+	// ackWait is longer than a batch takes; redelivered messages are skipped.
 	ackWait = 5 * time.Minute
-	// ownerKey is the consumer's metadata that names who reads with it.
+	// ownerKey is the metadata of the consumer with the id of the process that
+	// reads with it.
 	ownerKey = "capture-records"
 )
 
 // Errors of a feed.
 var (
-	// ErrFollowed: another process reads with the consumer.
-	ErrFollowed = errors.New("another process fills records with this consumer")
-	// errGap: messages were lost on the way; they are asked for again.
-	errGap = errors.New("messages are missing between two that came")
-	// errFilled: the feed was to end here.
-	errFilled = errors.New("all was applied")
+	// ErrFollowed means that another process reads with the consumer.
+	ErrFollowed = errors.New("another process fills records with the same consumer (records.consumer)")
+	// errGap means that deliveries were lost; they are requested again.
+	errGap = errors.New("deliveries are missing")
+	// errFilled means that the feed has reached its configured end.
+	errFilled = errors.New("all messages are applied")
 )
 
 // feed reads one stream in order, each message once, from the sequence that the
-// model has applied. The durable consumer lends its name, for permissions and
-// for `nats consumer info`; where to go on is the model's to say, so each
-// session creates the consumer again.
+// database has. The durable consumer has a fixed name for permissions and `nats
+// consumer info`, but the database stores the position, so each session creates the
+// consumer again.
 type feed struct {
 	js       jetstream.JetStream
 	stream   string
 	consumer string
-	owner    string // of this process
+	owner    string // id of this process
 	batch    int    // messages in one
 	source   Source
 	store    *Store
 	w        *Writer
-	apply    func(context.Context, *Writer, []jetstream.Msg) error
+	apply    func(*Writer, context.Context, []Message) error
 	progress *progress
 
-	absent bool   // there is no such stream, and so nothing to read
-	ends   bool   // when all up to until is applied
+	absent bool   // the stream does not exist, so there is nothing to read
+	ends   bool   // end when all messages up to until are applied
 	until  uint64 // the stream's last sequence at the start
-	held   bool   // the consumer has been ours
+	held   bool   // this process has owned the consumer before
 }
 
-// bounded makes one request to the server. One that was under way when the
-// connection broke gets no answer.
+// bounded makes one request to the server with a timeout, because a request in
+// progress gets no reply if the connection breaks.
 func bounded[T any](ctx context.Context, request func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -81,7 +82,7 @@ func (f *feed) session(ctx context.Context) error {
 		return stream.CreateConsumer(ctx, f.config(from))
 	})
 	if err != nil {
-		return fmt.Errorf("making consumer %s of stream %s: %w", f.consumer, f.stream, err)
+		return fmt.Errorf("creating consumer %s of stream %s: %w", f.consumer, f.stream, err)
 	}
 	f.held = true
 	pending := consumer.CachedInfo().NumPending
@@ -92,7 +93,8 @@ func (f *feed) session(ctx context.Context) error {
 	return f.pump(ctx, consumer, from)
 }
 
-// from is where the model stands, once the stream has shown to be the same.
+// from returns the sequence to continue from, after a check that the stream is the
+// same.
 func (f *feed) from(ctx context.Context, stream jetstream.Stream) (Place, error) {
 	have, err := f.store.Place(ctx, f.source)
 	if err != nil {
@@ -107,7 +109,8 @@ func (f *feed) from(ctx context.Context, stream jetstream.Stream) (Place, error)
 	return have, f.w.Begin(ctx, have)
 }
 
-// config has no filter: the server needs not look into the stream's subjects.
+// config returns the consumer's configuration. It has no filter, so that the server
+// does not search the stream's subjects.
 func (f *feed) config(from Place) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable: f.consumer, Description: "capture-worker records",
@@ -117,8 +120,8 @@ func (f *feed) config(from Place) jetstream.ConsumerConfig {
 	}
 }
 
-// claim removes the consumer of an earlier session. One that another process
-// reads with is left alone.
+// claim removes the consumer of an earlier session, unless another process reads
+// with it.
 func (f *feed) claim(ctx context.Context, stream jetstream.Stream) error {
 	name := fmt.Sprintf("consumer %s of stream %s", f.consumer, f.stream)
 	existing, err := bounded(ctx, func(ctx context.Context) (jetstream.Consumer, error) { return stream.Consumer(ctx, f.consumer) })
@@ -130,7 +133,7 @@ func (f *feed) claim(ctx context.Context, stream jetstream.Stream) error {
 	}
 	if existing.CachedInfo().Config.Metadata[ownerKey] != f.owner {
 		if f.held {
-			return fmt.Errorf("%w: %s was taken over", ErrFollowed, name)
+			return fmt.Errorf("%w: %s was replaced", ErrFollowed, name)
 		}
 		if err := unused(ctx, existing); err != nil {
 			return fmt.Errorf("%w: %s", err, name)
@@ -144,13 +147,13 @@ func (f *feed) claim(ctx context.Context, stream jetstream.Stream) error {
 }
 
 const (
-	looks     = 15 // at a consumer, until it is taken for one in use
-	quiet     = 3  // looks in a row, until it is taken for one that is not
+	looks     = 15 // time after which a consumer counts as in use
+	quiet     = 3  // consecutive checks after which it counts as unused
 	lookEvery = time.Second
 )
 
-// unused waits until no process pulls from the consumer. Pulls of a process that was
-// killed vanish when the server notices.
+// unused waits until no process pulls from the consumer. The pulls of a killed
+// process end when the server notices.
 func unused(ctx context.Context, c jetstream.Consumer) error {
 	tick := time.NewTicker(lookEvery / quiet)
 	defer tick.Stop()
@@ -178,7 +181,7 @@ func unused(ctx context.Context, c jetstream.Consumer) error {
 	return ErrFollowed
 }
 
-// pump fetches the next batch while one is applied.
+// pump fetches the next batch while the current one is applied.
 func (f *feed) pump(ctx context.Context, c jetstream.Consumer, from Place) error {
 	group, ctx := errgroup.WithContext(ctx)
 	batches := make(chan []jetstream.Msg, 1)
@@ -211,9 +214,13 @@ func (f *feed) pump(ctx context.Context, c jetstream.Consumer, from Place) error
 	return group.Wait()
 }
 
-// take applies one batch and acknowledges its last message, and with it all.
+// take applies one batch and acknowledges its last message, which acknowledges all.
 func (f *feed) take(ctx context.Context, msgs []jetstream.Msg, from Place) error {
-	if err := f.apply(ctx, f.w, msgs); err != nil {
+	list, err := messagesOf(msgs)
+	if err != nil {
+		return err
+	}
+	if err := f.apply(f.w, ctx, list); err != nil {
 		return err
 	}
 	last := msgs[len(msgs)-1]
@@ -232,8 +239,8 @@ func (f *feed) take(ctx context.Context, msgs []jetstream.Msg, from Place) error
 	return nil
 }
 
-// next returns the messages that there are, at most a batch, or waits for one.
-// Each delivery has the number after the one before, or one was lost.
+// next returns the available messages, at most a batch, or waits for one. A gap in
+// the numbers of the deliveries means that one was lost.
 func (f *feed) next(ctx context.Context, c jetstream.Consumer, order *uint64) ([]jetstream.Msg, error) {
 	msgs, err := f.fetch(ctx, func(context.Context) (jetstream.MessageBatch, error) { return c.FetchNoWait(f.batch) })
 	if err == nil && len(msgs) == 0 {
@@ -250,13 +257,13 @@ func (f *feed) next(ctx context.Context, c jetstream.Consumer, order *uint64) ([
 			return nil, fmt.Errorf("reading stream %s: %w", f.stream, err)
 		}
 		if *order++; meta.Sequence.Consumer != *order {
-			return nil, fmt.Errorf("reading stream %s: delivery %d came as %d: %w", f.stream, meta.Sequence.Consumer, *order, errGap)
+			return nil, fmt.Errorf("reading stream %s: expected delivery %d, got %d: %w", f.stream, meta.Sequence.Consumer, *order, errGap)
 		}
 	}
 	return msgs, nil
 }
 
-// fetch collects one batch. None came if the time is over.
+// fetch collects one batch. It is empty if none came in time.
 func (f *feed) fetch(ctx context.Context, ask func(context.Context) (jetstream.MessageBatch, error)) ([]jetstream.Msg, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -279,7 +286,7 @@ func (f *feed) fetch(ctx context.Context, ask func(context.Context) (jetstream.M
 				return nil, err
 			}
 			return msgs, ctx.Err()
-		case <-wait.Done(): // what comes later is missed, and asked for again
+		case <-wait.Done(): // later messages are missing then, and requested again
 			return msgs, ctx.Err()
 		}
 	}

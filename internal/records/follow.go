@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -14,12 +15,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/ratelog"
-	"github.com/capture-worker/capture-worker/ledger"
 )
 
 const (
-	// eventBatch bounds the events of one transaction.
+	// eventBatch is the number of events in one transaction.
 	eventBatch = 1000
 	// letterBatchSize is small: a dead letter may be as large as a message.
 	letterBatchSize = 16
@@ -34,74 +35,73 @@ type Config struct {
 	Store    *Store
 	Ledger   string           // stream of the ledger
 	DLQ      string           // stream of the dead letters
+	Acts     string           // stream of operators' acts; "" is acts.Stream
 	Consumer string           // name of the durable consumers, one of each stream
-	Decoder  *capture.Decoder // reads what a dead letter is about
+	Decoder  *capture.Decoder // finds trade and order of a dead letter
 	Log      *slog.Logger     // nil: nothing is logged
-	// Filled ends Run when all is applied that the streams held when it began.
+	// Filled ends Run when all messages are applied that were in the streams when
+	// it began.
 	Filled bool
 }
 
-// Follower fills the model from the streams.
+// Follower fills the database from the streams.
 type Follower struct {
-	c      Config
-	owner  string
-	ledger progress
-	dlq    progress
+	c        Config
+	owner    string
+	progress map[Source]*progress // never changed
 }
 
-// progress is how far one source has been read, for metrics.
+// progress is the position in one source, for metrics.
 type progress struct {
 	applied, pending, first, until atomic.Uint64
 	lag                            atomic.Pointer[Lag]
 }
 
-// Progress is how far a source has been read.
+// Progress is the position in a source.
 type Progress struct {
-	First, Applied uint64 // sequences: the start of reading, and the present one
-	Pending        uint64 // messages stored and not applied, as of the last batch
-	Until          uint64 // with Config.Filled: where it ends
+	First, Applied uint64 // the sequence at the start, and the current one
+	Pending        uint64 // messages not applied yet, as of the last batch
+	Until          uint64 // with Config.Filled: the last sequence to apply
 }
 
-// lagEvery is how often the streams are asked how far they are.
+// lagEvery is the interval at which the streams' last sequences are requested.
 const lagEvery = 10 * time.Second
 
-// NewFollower returns a follower, which begins with Run.
+// NewFollower returns a follower, which starts with Run.
 func NewFollower(c Config) *Follower {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Follower{c: c, owner: rand.Text()}
+	c.Acts = cmp.Or(c.Acts, acts.Stream)
+	f := &Follower{c: c, owner: rand.Text(), progress: map[Source]*progress{}}
+	for _, source := range Sources() {
+		f.progress[source] = &progress{}
+	}
+	return f
 }
 
-// Progress returns how far a source has been read by this follower.
+// Progress returns the position of this follower in a source.
 func (f *Follower) Progress(source Source) Progress {
-	p := &f.ledger
-	if source == SourceDeadLetters {
-		p = &f.dlq
-	}
+	p := f.progress[source]
 	return Progress{First: p.first.Load(), Applied: p.applied.Load(), Pending: p.pending.Load(), Until: p.until.Load()}
 }
 
-// Lag returns how far the model was behind a source when that was last looked
-// at, a few seconds ago; it is not ok before the first look.
+// Lag returns how far the database was behind a source at the last check, a few
+// seconds ago; ok is false before the first check.
 func (f *Follower) Lag(source Source) (lag Lag, ok bool) {
-	p := &f.ledger
-	if source == SourceDeadLetters {
-		p = &f.dlq
-	}
-	if l := p.lag.Load(); l != nil {
+	if l := f.progress[source].lag.Load(); l != nil {
 		return *l, true
 	}
 	return Lag{}, false
 }
 
-// Run fills the model until ctx ends, which is no error. It outlasts a server or
-// a database that is away. It ends with an error that wraps ErrRebuild if a
-// stream is not the one that the model holds, ErrSuperseded or ErrFollowed if
-// another process does the same work.
+// Run fills the database until ctx ends, which is not an error. It retries while a
+// server or the database is unavailable. It ends with an error that wraps
+// ErrRebuild if a stream is not the one in the database, and ErrSuperseded or
+// ErrFollowed if another process fills it too.
 func (f *Follower) Run(ctx context.Context) error { return f.until(ctx, false) }
 
-// Rebuild empties the model and fills it; otherwise it is Run.
+// Rebuild empties the database first, and is otherwise like Run.
 func (f *Follower) Rebuild(ctx context.Context) error {
 	err := f.until(ctx, true)
 	if err != nil || !f.c.Filled || ctx.Err() != nil {
@@ -110,7 +110,7 @@ func (f *Follower) Rebuild(ctx context.Context) error {
 	return f.c.Store.analyze(ctx)
 }
 
-// until takes what fails because ctx ended for a stop, as which it is meant.
+// until returns nil for an error that the end of ctx has caused.
 func (f *Follower) until(ctx context.Context, empty bool) error {
 	err := f.run(ctx, empty)
 	if ctx.Err() != nil && !final(err) {
@@ -119,24 +119,13 @@ func (f *Follower) until(ctx context.Context, empty bool) error {
 	return err
 }
 
-// final reports whether there is no point in another try.
+// final reports whether another try cannot succeed.
 func final(err error) bool {
 	return errors.Is(err, ErrRebuild) || errors.Is(err, ErrSuperseded) || errors.Is(err, ErrFollowed)
 }
 
 func (f *Follower) run(ctx context.Context, empty bool) error {
-	events := &feed{
-		js: f.c.JS, stream: f.c.Ledger, consumer: f.c.Consumer, owner: f.owner, batch: eventBatch,
-		source: SourceLedger, store: f.c.Store, apply: applyLedger, progress: &f.ledger,
-	}
-	letters := &feed{
-		js: f.c.JS, stream: f.c.DLQ, consumer: f.c.Consumer, owner: f.owner, batch: letterBatchSize,
-		source: SourceDeadLetters, store: f.c.Store, progress: &f.dlq,
-		apply: func(ctx context.Context, w *Writer, msgs []jetstream.Msg) error {
-			return applyLetters(ctx, w, msgs, f.c.Decoder)
-		},
-	}
-	feeds := []*feed{events, letters}
+	feeds := f.feeds()
 	for _, feed := range feeds {
 		if err := f.prepare(ctx, feed); err != nil {
 			return err
@@ -163,11 +152,35 @@ func (f *Follower) run(ctx context.Context, empty bool) error {
 	return group.Wait()
 }
 
+// feeds are those of all sources, the ledger's first.
+func (f *Follower) feeds() []*feed {
+	var feeds []*feed
+	for _, source := range Sources() {
+		next := &feed{
+			js: f.c.JS, consumer: f.c.Consumer, owner: f.owner, source: source, store: f.c.Store, progress: f.progress[source], batch: letterBatchSize,
+		}
+		switch source {
+		case SourceLedger:
+			next.stream, next.batch, next.apply = f.c.Ledger, eventBatch, (*Writer).ApplyLedger
+		case SourceDeadLetters:
+			next.stream, next.apply = f.c.DLQ, func(w *Writer, ctx context.Context, letters []Message) error {
+				return w.ApplyLetters(ctx, letters, f.c.Decoder)
+			}
+		case SourceActs:
+			next.stream, next.apply = f.c.Acts, func(w *Writer, ctx context.Context, acts []Message) error {
+				return w.ApplyActs(ctx, acts, f.c.Ledger)
+			}
+		}
+		feeds = append(feeds, next)
+	}
+	return feeds
+}
+
 // prepare makes sure that no other process fills the model, before the model is
 // taken over, and notes where a feed that ends is to end.
 func (f *Follower) prepare(ctx context.Context, feed *feed) error {
 	stream, err := bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return f.c.JS.Stream(ctx, feed.stream) })
-	if errors.Is(err, jetstream.ErrStreamNotFound) && (!f.c.Filled || feed.source == SourceDeadLetters) {
+	if errors.Is(err, jetstream.ErrStreamNotFound) && (!f.c.Filled || feed.source != SourceLedger) {
 		feed.absent = f.c.Filled // else it may come
 		return nil
 	}
@@ -187,8 +200,7 @@ func (p *progress) note(at Place, pending uint64) {
 	p.pending.Store(pending)
 }
 
-// keep runs one session of a feed after the other, until ctx ends or there is no
-// point in another.
+// keep runs sessions of a feed until ctx ends or another session cannot succeed.
 func (f *Follower) keep(ctx context.Context, feed *feed) error {
 	trouble := ratelog.New(logEvery)
 	for try := 0; ; try++ {
@@ -208,7 +220,7 @@ func (f *Follower) keep(ctx context.Context, feed *feed) error {
 			try = 0
 		}
 		if suppressed, allowed := trouble.Allow(err.Error()); allowed {
-			f.c.Log.WarnContext(ctx, "records interrupted, will go on", "stream", feed.stream, "error", err, "suppressed", suppressed)
+			f.c.Log.WarnContext(ctx, "records interrupted, will be retried", "stream", feed.stream, "error", err, "suppressed", suppressed)
 		}
 		select {
 		case <-ctx.Done():
@@ -219,16 +231,24 @@ func (f *Follower) keep(ctx context.Context, feed *feed) error {
 }
 
 // watchLag looks how far behind the model is. A stream that goes back while it
-// is followed is noticed here.
+// is followed is noticed here. While the server or the database does not answer,
+// the model falls behind by the time since it did.
 func (f *Follower) watchLag(ctx context.Context, feed *feed) error {
 	tick := time.NewTicker(lagEvery)
 	defer tick.Stop()
+	var known Lag
+	looked := time.Now()
 	for {
 		lag, err := f.c.Store.Lag(ctx, f.c.JS, feed.source, feed.stream)
 		switch {
 		case errors.Is(err, ErrRebuild):
 			return err
-		case err == nil: // else the last one stands; the feed has said why
+		case err == nil:
+			known, looked = lag, time.Now()
+			feed.progress.lag.Store(&lag)
+		case feed.progress.lag.Load() != nil: // the feed has logged why
+			lag = known
+			lag.Behind += time.Since(looked)
 			feed.progress.lag.Store(&lag)
 		}
 		select {
@@ -237,23 +257,6 @@ func (f *Follower) watchLag(ctx context.Context, feed *feed) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// applyLedger hands messages of the ledger to the writer.
-func applyLedger(ctx context.Context, w *Writer, msgs []jetstream.Msg) error {
-	entries := make([]Entry, 0, len(msgs))
-	for _, m := range msgs {
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
-		}
-		trade, event := subjectOf(m.Subject())
-		entries = append(entries, Entry{
-			Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Trade: trade, Type: event,
-			After: ledger.After(m.Headers()), Raw: m.Data(),
-		})
-	}
-	return w.ApplyEvents(ctx, entries)
 }
 
 // subjectOf takes captures.<trade>.<event> apart. A subject that is no event's
@@ -266,16 +269,17 @@ func subjectOf(subject string) (trade string, event capture.EventType) {
 	return parts[1], capture.EventType(parts[2])
 }
 
-func applyLetters(ctx context.Context, w *Writer, msgs []jetstream.Msg, decoder *capture.Decoder) error {
-	letters := make([]Letter, 0, len(msgs))
+// messagesOf are messages as they were delivered.
+func messagesOf(msgs []jetstream.Msg) ([]Message, error) {
+	list := make([]Message, 0, len(msgs))
 	for _, m := range msgs {
 		meta, err := m.Metadata()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		letters = append(letters, Letter{
+		list = append(list, Message{
 			Seq: meta.Sequence.Stream, Stored: meta.Timestamp, Subject: m.Subject(), Header: m.Headers(), Body: m.Data(),
 		})
 	}
-	return w.ApplyLetters(ctx, letters, decoder)
+	return list, nil
 }

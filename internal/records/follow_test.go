@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/pgtest"
@@ -71,8 +72,19 @@ func (b *broker) makeStreams(t *testing.T) {
 	if _, err := ledger.EnsureStream(t.Context(), b.js, ledger.StreamConfig{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "CAPTURE_DLQ", Subjects: []string{"capture.dlq.>"}})
-	if err != nil {
+	for _, c := range []jetstream.StreamConfig{
+		{Name: "CAPTURE_DLQ", Subjects: []string{"capture.dlq.>"}}, {Name: acts.Stream, Subjects: []string{acts.SubjectPrefix + "*"}, AllowDirect: true},
+	} {
+		if _, err := b.js.CreateStream(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// act records an act as the commands do.
+func (b *broker) act(t *testing.T, a acts.Act, about string) {
+	t.Helper()
+	if err := (acts.Recorder{JS: b.js, Stream: acts.Stream, Ledger: about}).Record(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -198,7 +210,21 @@ func followsTheStreams(t *testing.T, fresh database) {
 	b.deadLetter(t, deadletter.DismissedSubject+"1", `{"letter":1,"by":"ann","note":"a test"}`)
 	reaches(t, s, SourceLedger, 250)
 	reaches(t, s, SourceDeadLetters, 2)
+	b.act(t, acts.Act{Act: acts.Pause, By: "bob", Reason: "maintenance", About: "lane batch"}, "CAPTURES")
+	b.act(t, acts.Act{Act: acts.Pause, By: "eve", Reason: "elsewhere", About: "lane batch"}, "OTHER")
+	if _, err := b.js.Publish(t.Context(), acts.SubjectPrefix+"pause", []byte("no act")); err != nil {
+		t.Fatal(err)
+	}
+	b.act(t, acts.Act{Act: "newer_act", By: "bob", TradeID: "T1", Failed: "no effect"}, "CAPTURES")
+	reaches(t, s, SourceActs, 4)
 	b.holds(t, s)
+	done, err := s.Acts(t.Context(), ActQuery{Actor: "bob"}, Page{})
+	if n := len(done.Items); err != nil || n < 2 || done.Items[n-1].About != "lane batch" || done.Items[n-1].Note != "maintenance" || done.Items[0].Failed != "no effect" || done.Items[0].Trade != "T1" {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if other, err := s.Acts(t.Context(), ActQuery{Actor: "eve"}, Page{}); err != nil || len(other.Items) != 0 {
+		t.Errorf("an act about another ledger: %+v, %v", other, err)
+	}
 	lag, err := s.Lag(t.Context(), b.js, SourceLedger, "CAPTURES")
 	if err != nil || lag.Messages != 0 || lag.Last != 250 || lag.Behind != 0 {
 		t.Errorf("%+v, %v", lag, err)

@@ -9,28 +9,28 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrRebuild is what every ChangedError is: the records do not go on from where
-// they are, and have to be filled again.
+// ErrRebuild is true of every ChangedError with errors.Is: the records cannot
+// continue and must be rebuilt.
 var ErrRebuild = errors.New("the records must be rebuilt")
 
-// Change is in what way a stream is not the one that the records hold.
+// Change is the difference between a stream and the one in the records.
 type Change string
 
 // The changes.
 const (
-	ChangedBack     Change = "went_back"    // it ends before what the records hold
+	ChangedBack     Change = "went_back"    // the stream ends before the position of the records
 	ChangedStream   Change = "other_stream" // another name, or created again
-	ChangedMessage  Change = "other_events" // it holds something else where the records end
-	ChangedByExpiry Change = "gap"          // events left it that the records have not read
+	ChangedMessage  Change = "other_events" // another message at the position of the records
+	ChangedByExpiry Change = "gap"          // events have expired that the records have not read
 )
 
-// ChangedError says why the records cannot follow a stream any more, as after a
-// backup was restored. It is ErrRebuild.
+// ChangedError reports that the records cannot follow a stream any more, for
+// example after a restore of a backup. It is ErrRebuild.
 type ChangedError struct {
 	Source Source
 	Change Change
 	Stream string
-	Have   Place  // how far the records are
+	Have   Place  // position of the records
 	First  uint64 // of the stream, now
 	Last   uint64
 }
@@ -39,22 +39,22 @@ func (e *ChangedError) Error() string {
 	what := ""
 	switch e.Change {
 	case ChangedBack:
-		what = fmt.Sprintf("stream %s ends at sequence %d, and the records hold it up to %d: a backup was restored", e.Stream, e.Last, e.Have.Applied)
+		what = fmt.Sprintf("stream %s ends at sequence %d, but the records have it up to %d: a backup was restored", e.Stream, e.Last, e.Have.Applied)
 	case ChangedStream:
-		what = fmt.Sprintf("the records hold stream %s made at %s, and %s is another one", e.Have.Stream, e.Have.Created.Format(time.RFC3339), e.Stream)
+		what = fmt.Sprintf("the records belong to stream %s created at %s, but %s is another one", e.Have.Stream, e.Have.Created.Format(time.RFC3339), e.Stream)
 	case ChangedMessage:
-		what = fmt.Sprintf("sequence %d of stream %s is not the message that the records hold: a backup was restored", e.Have.Applied, e.Stream)
+		what = fmt.Sprintf("sequence %d of stream %s is another message than in the records: a backup was restored", e.Have.Applied, e.Stream)
 	case ChangedByExpiry:
-		what = fmt.Sprintf("stream %s begins at sequence %d, and the records end at %d: what is between expired before it was read", e.Stream, e.First, e.Have.Applied)
+		what = fmt.Sprintf("stream %s begins at sequence %d, but the records end at %d: the messages between expired before they were read", e.Stream, e.First, e.Have.Applied)
 	}
-	return what + "; stop what fills the records and run `capture-worker records rebuild`"
+	return what + "; stop the process that fills the records and run `capture-worker records rebuild`"
 }
 
-// Is makes errors.Is(err, ErrRebuild) true.
+// Is reports whether target is ErrRebuild.
 func (e *ChangedError) Is(target error) bool { return target == ErrRebuild }
 
-// compare holds a stream against what the records hold of it. The error is a
-// ChangedError if it is not the same one, further on.
+// compare compares a stream with the records. The error is a ChangedError if the
+// stream is not a continuation of the one in the records.
 func compare(ctx context.Context, stream jetstream.Stream, have Place) error {
 	info := stream.CachedInfo()
 	changed := &ChangedError{
@@ -65,7 +65,7 @@ func compare(ctx context.Context, stream jetstream.Stream, have Place) error {
 		changed.Change = ChangedStream
 	case info.State.LastSeq < have.Applied:
 		changed.Change = ChangedBack
-	// Old dead letters may expire unread. Of events each is part of a fold.
+	// Old dead letters may expire unread, but every event is needed for a fold.
 	case have.Source == SourceLedger && info.State.FirstSeq > have.Applied+1:
 		changed.Change = ChangedByExpiry
 	case have.Stored.IsZero():
@@ -80,8 +80,8 @@ func compare(ctx context.Context, stream jetstream.Stream, have Place) error {
 	return changed
 }
 
-// sameMessage reports whether the last message that the records hold is in the
-// stream as it was; one that is gone has expired or was removed.
+// sameMessage reports whether the last message in the records is unchanged in the
+// stream; a missing one has expired or was removed.
 func sameMessage(ctx context.Context, stream jetstream.Stream, have Place) (bool, error) {
 	m, err := bounded(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return stream.GetMsg(ctx, have.Applied) })
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -93,17 +93,17 @@ func sameMessage(ctx context.Context, stream jetstream.Stream, have Place) (bool
 	return m.Time.UnixMicro() == have.Stored.UnixMicro(), nil
 }
 
-// Lag is how far the records are behind a stream.
+// Lag is the lag of the records behind a stream.
 type Lag struct {
 	Place
 	Last     uint64        // the stream's last sequence
-	Messages uint64        // stored and not applied
-	Behind   time.Duration // between the last message and the one applied; 0 when none is missing
+	Messages uint64        // messages not applied yet
+	Behind   time.Duration // time between the last message and the last applied one; 0 if none is missing
 }
 
-// Lag compares what the records hold of a source with its stream, by one short
-// request to the server. The error is a ChangedError if the stream has gone
-// back, or is another one.
+// Lag compares the position in a source with its stream, with one short request to
+// the server. The error is a ChangedError if the stream ends before the position,
+// or is another one.
 func (s *Store) Lag(ctx context.Context, js jetstream.JetStream, source Source, streamName string) (Lag, error) {
 	p, err := s.Place(ctx, source)
 	if err != nil {

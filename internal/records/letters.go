@@ -10,11 +10,12 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 )
 
-// Letter is a message of the stream of dead letters.
-type Letter struct {
+// Message is a message of a stream.
+type Message struct {
 	Seq     uint64
 	Stored  time.Time
 	Subject string
@@ -30,7 +31,7 @@ var lettersTable = table{name: "dead_letters", columns: []column{
 
 // ApplyLetters applies the next messages of the dead letters' stream, as
 // ApplyEvents does those of the ledger. decoder reads what a dead letter is about.
-func (w *Writer) ApplyLetters(ctx context.Context, messages []Letter, decoder *capture.Decoder) error {
+func (w *Writer) ApplyLetters(ctx context.Context, messages []Message, decoder *capture.Decoder) error {
 	if len(messages) == 0 {
 		return nil
 	}
@@ -52,7 +53,7 @@ func (w *Writer) ApplyLetters(ctx context.Context, messages []Letter, decoder *c
 	return nil
 }
 
-// letterBatch is one ApplyLetters under way.
+// letterBatch is the state of one ApplyLetters.
 type letterBatch struct {
 	w       *Writer
 	decoder *capture.Decoder
@@ -61,7 +62,7 @@ type letterBatch struct {
 	done    []resolution
 }
 
-// resolution is what an operator did about a dead letter.
+// resolution is the resolution of a dead letter by an operator.
 type resolution struct {
 	letter   int64
 	what, by string
@@ -70,17 +71,17 @@ type resolution struct {
 
 // read sorts one message. A note that cannot be read was not written by us, and
 // records no act.
-func (b *letterBatch) read(m *Letter) error {
+func (b *letterBatch) read(m *Message) error {
 	letter, note, err := deadletter.Read(m.Seq, m.Stored, m.Subject, m.Header, m.Body)
 	switch {
 	case err != nil:
 		b.w.s.o.Log.Warn("unreadable note in the dead letters", "sequence", m.Seq, "error", err)
 	case note.Republished != nil:
 		r := note.Republished
-		b.note(m, r.Letter, ActRepublish, "republished", r.By, r.Note, r.Time, r.TradeID, amountOf(r.Amount, r.Money))
+		b.note(m, r.Letter, acts.Republish, "republished", r.By, r.Note, r.Time, r.TradeID, amountOf(r.Amount, r.Money))
 	case note.Dismissed != nil:
 		d := note.Dismissed
-		b.note(m, d.Letter, ActDismissDeadLetter, "dismissed", d.By, d.Note, d.Time, "", capture.Amount{})
+		b.note(m, d.Letter, acts.DismissDeadLetter, "dismissed", d.By, d.Note, d.Time, "", capture.Amount{})
 	default:
 		return b.letter(&letter)
 	}
@@ -105,16 +106,16 @@ func (b *letterBatch) letter(l *deadletter.Message) error {
 	return nil
 }
 
-func (b *letterBatch) note(m *Letter, letter uint64, act, what, by, why string, when time.Time, trade string, sum capture.Amount) {
+func (b *letterBatch) note(m *Message, letter uint64, act acts.Kind, what, by, why string, when time.Time, trade string, sum capture.Amount) {
 	at := micros(when)
 	if at == nil {
 		at = m.Stored.UnixMicro()
 	}
 	b.done = append(b.done, resolution{int64(letter), what, by, at})
-	b.acts = append(b.acts, []any{
-		string(SourceDeadLetters), int64(m.Seq), act, by, why, at,
-		textOf(capture.TradeKey(trade)), nil, int64(letter), textOf(sum.Number()), textOf(sum.Currency()), minorUnits(sum), m.Body,
-	})
+	b.acts = append(b.acts, actRow{
+		source: SourceDeadLetters, seq: m.Seq, act: act, actor: by, note: why, at: at,
+		trade: capture.TradeKey(trade), letter: letter, sum: sum, raw: m.Body,
+	}.columns())
 }
 
 func (b *letterBatch) apply(ctx context.Context, tx *sql.Tx) error {
@@ -128,13 +129,13 @@ func (b *letterBatch) apply(ctx context.Context, tx *sql.Tx) error {
 	for _, r := range b.done {
 		_, err := s.exec(ctx, tx, "UPDATE dead_letters SET waiting = FALSE, resolution = ?, resolved_by = ?, resolved_at = ? WHERE seq = ?", r.what, r.by, r.at, r.letter)
 		if err != nil {
-			return fmt.Errorf("noting what was done about dead letter %d: %w", r.letter, err)
+			return fmt.Errorf("storing the resolution of dead letter %d: %w", r.letter, err)
 		}
 	}
 	return nil
 }
 
-// DeadLetter is a job that could not be taken.
+// DeadLetter is a job that could not be processed.
 type DeadLetter struct {
 	Seq        uint64         `json:"seq"`
 	Stored     time.Time      `json:"stored"`
@@ -144,7 +145,7 @@ type DeadLetter struct {
 	Stream     string         `json:"stream"`
 	JobSeq     uint64         `json:"job_sequence"`
 	Part       string         `json:"part,omitempty"`
-	Trade      string         `json:"trade,omitempty"` // that it seems to be about
+	Trade      string         `json:"trade,omitempty"` // a hint from the job
 	OrderID    string         `json:"order_id,omitempty"`
 	Asked      capture.Amount `json:"asked,omitzero"`
 	Waiting    bool           `json:"waiting"`
@@ -152,7 +153,7 @@ type DeadLetter struct {
 	ResolvedBy string         `json:"resolved_by,omitempty"`
 	ResolvedAt time.Time      `json:"resolved_at,omitzero"`
 
-	// Of DeadLetter alone, not of lists.
+	// set by DeadLetter only, not in lists
 	Header nats.Header `json:"header,omitempty"`
 	Body   []byte      `json:"body,omitempty"`
 }
@@ -171,7 +172,7 @@ func scanLetter(rows interface{ Scan(...any) error }, more ...any) (DeadLetter, 
 	return l, err
 }
 
-// LetterQuery selects dead letters; what is empty selects all.
+// LetterQuery selects dead letters. An empty field matches all.
 type LetterQuery struct {
 	Trade   string // trade_id
 	Order   string
@@ -193,8 +194,8 @@ func (s *Store) DeadLetters(ctx context.Context, q LetterQuery, p Page) (List[De
 		func(l DeadLetter) []any { return []any{l.Seq} })
 }
 
-// DeadLetter returns one with its headers and body. The error wraps ErrNotFound
-// if there is none of that sequence.
+// DeadLetter returns a dead letter with its headers and body. The error wraps
+// ErrNotFound if there is none with that sequence.
 func (s *Store) DeadLetter(ctx context.Context, seq uint64) (l DeadLetter, err error) {
 	var headers string
 	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {

@@ -18,12 +18,12 @@ const (
 
 // Errors of queries.
 var (
-	ErrNotFound = errors.New("the records do not have it")
-	ErrCursor   = errors.New("not a cursor of this list")
+	ErrNotFound = errors.New("the records have no such entry")
+	ErrCursor   = errors.New("the cursor does not belong to this list")
 )
 
-// Page asks for one page of a list: at most Limit items (0: DefaultLimit), from
-// where Cursor, the Next of the page before, says.
+// Page selects one page of a list: at most Limit items (0: DefaultLimit), starting
+// at Cursor, the Next of the page before.
 type Page struct {
 	Limit  int
 	Cursor string
@@ -36,15 +36,15 @@ func (p Page) limit() int {
 	return min(p.Limit, MaxLimit)
 }
 
-// List is one page of what was found, and as of when it is exact.
+// List is one page of results.
 type List[T any] struct {
 	Items []T    `json:"items"`
 	Next  string `json:"next,omitempty"` // the cursor of the next page, "" at the end
 	AsOf  uint64 `json:"as_of"`          // the ledger's sequence
 }
 
-// listing is a query for pages: what is selected, and the columns that order it,
-// which together name one row.
+// listing is a query with pages: the selection, and the columns of its order, which
+// identify a row.
 type listing struct {
 	selected string // SELECT … FROM …
 	where    []string
@@ -65,7 +65,7 @@ func (l *listing) addIf(column, value string) {
 	}
 }
 
-// text is the statement, which selects one row more than the page has.
+// text returns the statement, which selects one row more than the page has.
 func (l *listing) text(p Page) (string, []any, error) {
 	if p.Cursor != "" {
 		after, err := readCursor(p.Cursor, len(l.order))
@@ -93,8 +93,8 @@ func (l *listing) text(p Page) (string, []any, error) {
 	return text + " ORDER BY " + strings.Join(order, ", ") + " LIMIT ?", append(l.args, p.limit()+1), nil
 }
 
-// list runs a listing on one snapshot. key gives the values of the columns that
-// order it.
+// list runs a listing on one snapshot. key returns the values of the columns of the
+// order.
 func list[T any](ctx context.Context, s *Store, l listing, p Page, scan func(*sql.Rows) (T, error), key func(T) []any) (List[T], error) {
 	found := List[T]{Items: []T{}}
 	text, args, err := l.text(p)
@@ -125,7 +125,7 @@ func list[T any](ctx context.Context, s *Store, l listing, p Page, scan func(*sq
 	return found, nil
 }
 
-// notFound says what is not there, if that is the error.
+// notFound adds the name of the missing entry to the error that there is none.
 func notFound(err error, what string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("%s: %w", what, ErrNotFound)
@@ -133,7 +133,7 @@ func notFound(err error, what string) error {
 	return err
 }
 
-// asOf is the ledger's sequence as of which a snapshot is exact.
+// asOf returns the ledger's sequence as of which a snapshot is exact.
 func (s *Store) asOf(ctx context.Context, tx *sql.Tx) (uint64, error) {
 	p, err := s.place(ctx, tx, SourceLedger, "")
 	return p.Applied, err

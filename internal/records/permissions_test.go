@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
@@ -84,12 +85,14 @@ func TestPermissionsOfThePageAreEnough(t *testing.T) {
 	events := randomEvents(20, 5, 60)
 	b.append(t, events[:30])
 	b.deadLetter(t, "capture.dlq.not_json", "x")
+	b.act(t, acts.Act{Act: acts.Pause, By: "bob"}, "CAPTURES")
 	s := openStore(t, sqlite(t))
 	limited := &broker{js: connect("records", func(err error) { t.Errorf("refused: %v", err) })}
 	for _, upTo := range []uint64{30, 60} {
 		r := limited.follow(t, s)
 		reaches(t, s, SourceLedger, upTo)
 		reaches(t, s, SourceDeadLetters, 1)
+		reaches(t, s, SourceActs, 1)
 		r.ends(t)
 		if upTo == 30 {
 			b.append(t, events[30:])

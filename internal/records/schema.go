@@ -15,11 +15,17 @@ import (
 //go:embed schema.sql
 var schemaOne string
 
+//go:embed schema_2.sql
+var schemaTwo string
+
+//go:embed schema_3.sql
+var schemaThree string
+
 // versions keeps which migrations a database has had.
 const versions = "records_version"
 
-// migrations lists what was done to the tables, oldest first. What has been
-// released is never changed: a new step is added.
+// migrations lists the changes of the tables, oldest first. A released migration is
+// never changed; new ones are added.
 func (s *Store) migrations() []*goose.Migration {
 	step := func(version int64, text string) *goose.Migration {
 		return goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
@@ -27,7 +33,7 @@ func (s *Store) migrations() []*goose.Migration {
 			return err
 		}}, nil)
 	}
-	return []*goose.Migration{step(1, schemaOne)}
+	return []*goose.Migration{step(1, schemaOne), step(2, schemaTwo), step(3, schemaThree)}
 }
 
 func (s *Store) migrator(db *sql.DB) (*goose.Provider, error) {
@@ -38,7 +44,7 @@ func (s *Store) migrator(db *sql.DB) (*goose.Provider, error) {
 	if !s.d.postgres {
 		return goose.NewProvider(goose.DialectSQLite3, db, nil, options...)
 	}
-	// Two processes may start at once.
+	// Two processes may start at the same time.
 	one, err := lock.NewPostgresSessionLocker()
 	if err != nil {
 		return nil, err
@@ -62,7 +68,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	})
 }
 
-// checkSchema changes nothing.
+// checkSchema checks the version of the tables without changing them.
 func (s *Store) checkSchema(ctx context.Context) error {
 	var version int64
 	err := s.read(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -72,7 +78,7 @@ func (s *Store) checkSchema(ctx context.Context) error {
 		return errors.Join(ErrSchema, err)
 	}
 	if newest := int64(len(s.migrations())); version != newest {
-		return fmt.Errorf("%w: it has version %d, this program needs %d; `capture-worker records` of this version makes it", ErrSchema, version, newest)
+		return fmt.Errorf("%w: it has version %d, this program needs %d; `capture-worker records` of this version migrates it", ErrSchema, version, newest)
 	}
 	return nil
 }

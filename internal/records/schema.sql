@@ -9,7 +9,7 @@ CREATE TABLE store (
 );
 
 CREATE TABLE sources (
-    source  TEXT   PRIMARY KEY, -- ledger, dead_letters
+    source  TEXT   PRIMARY KEY, -- ledger, dead_letters, acts
     stream  TEXT   NOT NULL,
     created BIGINT NOT NULL,    -- when the stream was made: its identity
     first   BIGINT NOT NULL,    -- the stream's first sequence when reading began
@@ -127,7 +127,7 @@ CREATE INDEX dead_letters_waiting ON dead_letters (seq) WHERE waiting;
 CREATE TABLE acts (
     source  TEXT NOT NULL,     -- the stream that tells of it, as in sources
     seq     BIGINT NOT NULL,
-    act     TEXT NOT NULL,     -- release, retry, withdraw, dismiss, republish, dismiss_dead_letter
+    act     TEXT NOT NULL,     -- as in internal/acts
     actor   TEXT NOT NULL,
     note    TEXT NOT NULL,
     at      BIGINT NOT NULL,

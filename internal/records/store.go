@@ -12,18 +12,18 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// queryTimeout bounds one transaction, reading or writing.
+// queryTimeout limits one transaction, reading or writing.
 const queryTimeout = time.Minute
 
-// Errors that callers tell apart with errors.Is.
+// Errors to test for with errors.Is.
 var (
-	// ErrDSN: the data source name names no database that can be used.
-	ErrDSN = errors.New("not a database for the records")
-	// ErrSchema: the database has no records in it, or those of another version
+	// ErrDSN means that the data source name is not that of a usable database.
+	ErrDSN = errors.New("not a usable database for the records (records.dsn)")
+	// ErrSchema means that the database has no records, or those of another version
 	// of the program.
 	ErrSchema = errors.New("the database does not hold records of this version")
-	// ErrSuperseded: another writer has taken over the database.
-	ErrSuperseded = errors.New("another process fills these records now")
+	// ErrSuperseded means that another writer has taken over the database.
+	ErrSuperseded = errors.New("another process has taken over these records")
 )
 
 // Options of a store. The zero value of a field is its default.
@@ -53,7 +53,7 @@ type Store struct {
 	r *sql.DB // for reading
 }
 
-// Open opens the database for writing, and makes or migrates its tables. dsn is
+// Open opens the database for writing, and creates or migrates its tables. dsn is
 // the path of a SQLite file or the URL of a Postgres database.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	s, err := open(dsn, o, true)
@@ -67,8 +67,8 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// OpenReader opens the database for queries alone. The error wraps ErrSchema if
-// no Follower of this version has written to it.
+// OpenReader opens the database for queries only. The error wraps ErrSchema if no
+// Follower of this version has written to it.
 func OpenReader(ctx context.Context, dsn string, o Options) (*Store, error) {
 	s, err := open(dsn, o, false)
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.r.Close())
 }
 
-// Where names the database, without credentials.
+// Where returns the name of the database, without credentials.
 func (s *Store) Where() string { return s.d.where }
 
 // write runs f in a transaction, which is committed if f succeeds.
@@ -105,7 +105,12 @@ func (s *Store) write(ctx context.Context, f func(context.Context, *sql.Tx) erro
 
 // read runs f on one snapshot of the database.
 func (s *Store) read(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	return s.readFor(ctx, queryTimeout, f)
+}
+
+// readFor is read with a bound of its own.
+func (s *Store) readFor(ctx context.Context, most time.Duration, f func(context.Context, *sql.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	err := inTx(ctx, s.r, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}, f)
 	if err != nil {
@@ -149,8 +154,8 @@ func (s *Store) exec(ctx context.Context, tx *sql.Tx, text string, args ...any) 
 	return result.RowsAffected()
 }
 
-// clean makes a text one that Postgres takes: valid UTF-8 without the zero
-// character. Both databases get the same.
+// clean returns a text that Postgres accepts: valid UTF-8 without the zero
+// character. SQLite gets the same.
 func clean(s string) string {
 	if strings.IndexByte(s, 0) >= 0 {
 		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
@@ -167,8 +172,8 @@ func cleaned(args []any) []any {
 	return args
 }
 
-// micros is a time as it is stored, nil for the zero time and for those that
-// the column cannot hold.
+// micros returns a time in the stored form, nil for the zero time and for times
+// that the column cannot hold.
 func micros(t time.Time) any {
 	if t.IsZero() || t.Year() > 9999 || t.Year() < 1 {
 		return nil
@@ -176,7 +181,7 @@ func micros(t time.Time) any {
 	return t.UnixMicro()
 }
 
-// timeOf reads what micros wrote.
+// timeOf is the inverse of micros.
 func timeOf(n sql.NullInt64) time.Time {
 	if !n.Valid {
 		return time.Time{}
@@ -184,7 +189,7 @@ func timeOf(n sql.NullInt64) time.Time {
 	return time.UnixMicro(n.Int64).UTC()
 }
 
-// textOf is a text as it is stored, nil for none.
+// textOf returns a text in the stored form, nil for none.
 func textOf(s string) any {
 	if s == "" {
 		return nil

@@ -7,12 +7,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
@@ -241,7 +243,7 @@ func deadLettersAndWhatWasDoneAboutThem(t *testing.T, fresh database) {
 	}
 	header := nats.Header{deadletter.HeaderReason: {"conflict"}, deadletter.HeaderSubject: {"capture.jobs.shipped"}, deadletter.HeaderStream: {"CAPTURE_JOBS"}, deadletter.HeaderSequence: {"7"}, "X-Own": {"1"}}
 	good := []byte(`{"trade_id":"160899F3-F6D9-A8D8-AB5B-82EACDAB9C5B","amount":"24.99","currency":"EUR","order_id":"A-1"}`)
-	letters := []Letter{
+	letters := []Message{
 		{Seq: 1, Stored: epoch, Subject: "capture.dlq.conflict", Header: header, Body: good},
 		{Seq: 2, Stored: epoch, Subject: "capture.dlq.not_json", Body: []byte("\x00\xff not json")},
 		{Seq: 3, Stored: epoch, Subject: "capture.dlq.not_json", Body: nil},
@@ -274,14 +276,24 @@ func deadLettersAndWhatWasDoneAboutThem(t *testing.T, fresh database) {
 	if two, err := s.DeadLetter(t.Context(), 2); err != nil || string(two.Body) != string(letters[1].Body) {
 		t.Errorf("letter 2: %+v, %v", two, err)
 	}
+	// The second form: the job's own headers are at the start of the body.
+	block := "NATS/1.0\r\nX-Own: 2\r\n\r\n"
+	moved := Message{Seq: 9, Stored: epoch, Subject: "capture.dlq.conflict", Body: append([]byte(block), good...), Header: nats.Header{
+		deadletter.HeaderReason: {"conflict"}, deadletter.HeaderHeaders: {strconv.Itoa(len(block))}}}
+	if err := w.ApplyLetters(t.Context(), []Message{moved}, decoder); err != nil {
+		t.Fatal(err)
+	}
+	if nine, err := s.DeadLetter(t.Context(), 9); err != nil || string(nine.Body) != string(good) || nine.Header.Get("X-Own") != "2" || nine.OrderID != "A-1" {
+		t.Errorf("dead letter 9: %+v, %v", nine, err)
+	}
 	if _, err := s.DeadLetter(t.Context(), 5); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a note is no letter: %v", err)
 	}
-	acts, err := s.Acts(t.Context(), ActQuery{}, Page{})
-	if err != nil || len(acts.Items) != 2 || acts.Items[0].Act != ActDismissDeadLetter || acts.Items[1].Letter != 1 || acts.Items[1].Trade != "t1" {
-		t.Errorf("acts %+v, %v", acts, err)
+	done, err := s.Acts(t.Context(), ActQuery{}, Page{})
+	if err != nil || len(done.Items) != 2 || done.Items[0].Act != acts.DismissDeadLetter || done.Items[1].Letter != 1 || done.Items[1].Trade != "t1" {
+		t.Errorf("done %+v, %v", done, err)
 	}
-	if p, err := s.Place(t.Context(), SourceDeadLetters); err != nil || p.Applied != 8 {
+	if p, err := s.Place(t.Context(), SourceDeadLetters); err != nil || p.Applied != 9 {
 		t.Errorf("place %+v, %v", p, err)
 	}
 }
@@ -294,25 +306,25 @@ func actsOfTheLedger(t *testing.T, fresh database) {
 	s, _ := filled(t, fresh(t), entriesOf(t, events...))
 	for _, c := range []struct {
 		q    ActQuery
-		want []string
+		want []acts.Kind
 	}{
-		{ActQuery{}, []string{ActRetry, ActWithdraw, ActRelease, ActDismiss}}, {ActQuery{Act: ActRelease}, []string{ActRelease}},
-		{ActQuery{Trade: "t", From: epoch.Add(3 * time.Hour)}, []string{ActRetry, ActWithdraw}}, {ActQuery{Actor: "bob"}, nil},
-		{ActQuery{To: epoch.Add(2 * time.Hour)}, []string{ActDismiss}},
+		{ActQuery{}, []acts.Kind{acts.Retry, acts.Withdraw, acts.Release, acts.Dismiss}}, {ActQuery{Act: acts.Release}, []acts.Kind{acts.Release}},
+		{ActQuery{Trade: "t", From: epoch.Add(3 * time.Hour)}, []acts.Kind{acts.Retry, acts.Withdraw}}, {ActQuery{Actor: "bob"}, nil},
+		{ActQuery{To: epoch.Add(2 * time.Hour)}, []acts.Kind{acts.Dismiss}},
 	} {
 		got, err := s.Acts(t.Context(), c.q, Page{Limit: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
-		var acts []string
+		var kinds []acts.Kind
 		for _, a := range got.Items {
-			acts = append(acts, a.Act)
+			kinds = append(kinds, a.Act)
 			if a.Order != "A-1" || a.Amount != amount(t, "5.00", "EUR") || a.Actor != "ann" {
 				t.Errorf("%+v", a)
 			}
 		}
-		if jsonText(t, acts) != jsonText(t, c.want) {
-			t.Errorf("%+v: %v, want %v", c.q, acts, c.want)
+		if jsonText(t, kinds) != jsonText(t, c.want) {
+			t.Errorf("%+v: %v, want %v", c.q, kinds, c.want)
 		}
 	}
 }

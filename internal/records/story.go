@@ -10,21 +10,21 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// What can be wrong with an event as it lies in the ledger.
+// The faults of an event in the ledger.
 const (
-	FlawUnreadable = "unreadable" // not an event: it is kept, and not folded
+	FlawUnreadable = "unreadable" // not an event: it is stored, but not folded
 	FlawDoubled    = "doubled"    // an earlier event has its id
 	FlawMisfiled   = "misfiled"   // its subject names another trade or type
 )
 
-// Kinds of cases: trades that are not settled.
+// Kinds of cases, which are unsettled trades.
 const (
 	CaseParked       = "parked"       // an operator must look
 	CaseOpen         = "open"         // being worked on
 	CaseContradicted = "contradicted" // failed, and a notification says paid
 )
 
-// noDeadline sorts behind every deadline.
+// noDeadline sorts after every deadline.
 const noDeadline = math.MaxInt64
 
 // Entry is a message of the ledger.
@@ -40,7 +40,7 @@ type Entry struct {
 	flaw  string
 }
 
-// decode reads the event and notes what is wrong with it, if anything is.
+// decode decodes the event and sets its flaw, if it has one.
 func (e *Entry) decode() {
 	var err error
 	e.event, err = capture.DecodeEvent(e.Raw)
@@ -54,7 +54,7 @@ func (e *Entry) decode() {
 
 func (e *Entry) readable() bool { return e.flaw != FlawUnreadable }
 
-// at is when the event says it was written, the ledger's time if it says none.
+// at returns the time in the event, or the ledger's time if it has none.
 func (e *Entry) at() time.Time {
 	if micros(e.event.Time) == nil {
 		return e.Stored
@@ -62,7 +62,7 @@ func (e *Entry) at() time.Time {
 	return e.event.Time
 }
 
-// story is what the events of a trade add up to.
+// story is the fold of a trade's events for its row.
 type story struct {
 	state             capture.State
 	money             evidence
@@ -74,13 +74,13 @@ type story struct {
 	corrections       int64
 }
 
-// evidence is what the gateway said of the money: from the event that proved
-// the capture, and what that left open from the others.
+// evidence holds the gateway's details of the payment: from the event that proved
+// the capture, completed from the others.
 type evidence struct {
 	settlementAmount, settlementCurrency, rate string
 	transaction, gatewayOrder, response        string
 	paidAt                                     time.Time
-	proved                                     bool // the capture's own event was seen
+	proved                                     bool // the event that proved the capture was folded
 }
 
 // add folds one more event, in the ledger's order.
@@ -139,15 +139,15 @@ func (m *evidence) order(o *capture.Order, proves bool) {
 	}
 }
 
-// prefer keeps the first value, unless a better one comes.
+// prefer keeps the first value, unless the new one is better.
 func prefer(to *string, value string, better bool) {
 	if value != "" && (better || *to == "") {
 		*to = value
 	}
 }
 
-// minorUnits is an amount in the currency's minor units, nil for none and for
-// one that a column cannot hold.
+// minorUnits returns an amount in minor units, nil for none and for one that a
+// column cannot hold.
 func minorUnits(a capture.Amount) any {
 	n, err := strconv.ParseInt(strings.Replace(a.Number(), ".", "", 1), 10, 64)
 	if a.IsZero() || err != nil {
@@ -156,7 +156,7 @@ func minorUnits(a capture.Amount) any {
 	return n
 }
 
-// caseKind sorts a trade that is not settled, nil for one that is.
+// caseKind returns the kind of an unsettled trade, nil for a settled one.
 func caseKind(s *capture.State) any {
 	switch s.Phase {
 	case capture.PhaseParked:
@@ -188,7 +188,7 @@ var tradesTable = table{name: "trades", columns: []column{
 	{"opened_at", number}, {"retry_at", number}, {"deadline", number},
 }}.update("trade")
 
-// row is the trade as its table has it.
+// row returns the row of the trade.
 func (s *story) row(trade string, window time.Duration) []any {
 	st := &s.state
 	job, o := &st.Job, s.outcome()
@@ -221,7 +221,7 @@ func (s *story) row(trade string, window time.Duration) []any {
 	}
 }
 
-// outcome is the columns of the outcome that stands, all nil without one.
+// outcome returns the columns of the current outcome, all nil without one.
 type outcome struct {
 	id, reason, rule, corrects, learned, booked any
 

@@ -14,19 +14,19 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Clock says by which time a trade belongs to a day.
+// Clock selects the time that assigns a trade to a day.
 type Clock string
 
 // The clocks.
 const (
 	ByLearned Clock = "learned" // when the outcome was written
-	ByPaid    Clock = "paid"    // the gateway's paid time, if it told one, else as ByLearned
+	ByPaid    Clock = "paid"    // the gateway's paid time if known, else as ByLearned
 )
 
-// maxDays bounds the days of one query.
+// maxDays is the greatest number of days of one query.
 const maxDays = 400
 
-// ErrPeriod: the period of a query is none, or too long.
+// ErrPeriod means that the period of a query is invalid or too long.
 var ErrPeriod = errors.New("not a period that can be summed up")
 
 // SumQuery selects outcomes to add up.
@@ -34,12 +34,12 @@ type SumQuery struct {
 	Phases   []capture.Phase // captured, failed, parked; none: all three
 	From, To time.Time       // the outcomes of [From, To)
 	By       Clock           // "" is ByLearned
-	Zone     *time.Location  // where days begin; UTC
+	Zone     *time.Location  // time zone of the days; nil is UTC
 	Daily    bool            // a sum for each day, else one for the period
 }
 
-// Sum adds up the trades of one day, phase, currency and reason: for captured
-// the money taken, else the money asked.
+// Sum is the total of one day, phase, currency and reason: of the captured sums, or
+// of the requested sums for other phases.
 type Sum struct {
 	Day      string        `json:"day,omitempty"` // 2026-11-30, in the query's zone
 	Phase    capture.Phase `json:"phase"`
@@ -48,11 +48,11 @@ type Sum struct {
 	Total    Total         `json:"total"`
 }
 
-// Total is a number of trades and their money.
+// Total is a number of trades and their sum.
 type Total struct {
 	Trades int64  `json:"trades"`
 	Amount string `json:"amount"` // with the currency's own number of decimals
-	// Unsummed counts the trades whose sum is not known, or above what is summed.
+	// Unsummed counts the trades whose sum is unknown or too large.
 	Unsummed int64 `json:"unsummed,omitempty"`
 }
 
@@ -106,7 +106,7 @@ func (q SumQuery) text() (string, []any, error) {
 		") GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4", args, nil
 }
 
-// periods are the days of the query, or all of it in one.
+// periods returns the days of the query, or its whole period.
 func (q SumQuery) periods() (marks string, args []any, err error) {
 	if !q.From.Before(q.To) {
 		return "", nil, fmt.Errorf("%w: it ends before it begins", ErrPeriod)
@@ -136,8 +136,8 @@ func (q SumQuery) periods() (marks string, args []any, err error) {
 	return strings.Join(list, ", "), args, nil
 }
 
-// split keeps sums of minor units from overflowing: the parts above and below
-// it are added up apart.
+// split prevents overflows of sums of minor units: the parts above and below it are
+// added up separately.
 const split = 1_000_000_000
 
 func totalColumns(minor string) string {
@@ -149,11 +149,11 @@ type parts struct{ trades, summed, high, low int64 }
 
 func (p parts) total(code string) Total {
 	n := new(big.Int).Mul(big.NewInt(p.high), big.NewInt(split))
-	return Total{Trades: p.trades, Amount: decimal(n.Add(n, big.NewInt(p.low)), code), Unsummed: p.trades - p.summed}
+	return Total{Trades: p.trades, Amount: Decimal(n.Add(n, big.NewInt(p.low)), code), Unsummed: p.trades - p.summed}
 }
 
-// decimal writes minor units with the decimals of the currency.
-func decimal(minor *big.Int, code string) string {
+// Decimal writes minor units with the decimals of the currency.
+func Decimal(minor *big.Int, code string) string {
 	digits, _ := currency.GetDigits(code)
 	text := minor.String()
 	if digits == 0 {

@@ -10,14 +10,14 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 )
 
-// Trade is a trade as it stands. Times and texts that are not known are zero.
+// Trade is the current state of a trade. Unknown times and texts are zero.
 type Trade struct {
 	Key       string            `json:"trade"`    // capture.TradeKey
-	TradeID   string            `json:"trade_id"` // as the job spells it
+	TradeID   string            `json:"trade_id"` // in the job's spelling
 	Phase     capture.Phase     `json:"phase"`
 	Case      string            `json:"case,omitempty"` // CaseParked, CaseOpen, CaseContradicted; "" is settled
 	Events    int               `json:"events"`
-	Flaws     int               `json:"flaws,omitempty"` // events that are not as they should be
+	Flaws     int               `json:"flaws,omitempty"` // events with a flaw
 	FirstSeq  uint64            `json:"first_seq"`
 	LastSeq   uint64            `json:"last_seq"`
 	FirstAt   time.Time         `json:"first_at"`
@@ -50,9 +50,9 @@ type Trade struct {
 	Withdrawn    bool      `json:"withdrawn,omitempty"`
 	Dismissed    bool      `json:"dismissed,omitempty"`
 	Contradicted bool      `json:"contradicted,omitempty"`
-	OpenedAt     time.Time `json:"opened_at,omitzero"` // since when it is a case
+	OpenedAt     time.Time `json:"opened_at,omitzero"` // when it became a case
 	RetryAt      time.Time `json:"retry_at,omitzero"`
-	Deadline     time.Time `json:"deadline,omitzero"` // no capture call is made from then on
+	Deadline     time.Time `json:"deadline,omitzero"` // no capture call is made after it
 }
 
 const tradeColumns = `t.trade, t.trade_id, t.phase, COALESCE(t.case_kind, ''), t.events, t.flaws, t.first_seq, t.last_seq, t.first_at, t.last_at, t.last_type,
@@ -62,17 +62,17 @@ COALESCE(t.settlement_amount, ''), COALESCE(t.settlement_currency, ''), COALESCE
 COALESCE(t.gateway_order, ''), COALESCE(t.response_id, ''), COALESCE(t.request_id, ''), t.attempt, t.calls, t.worker,
 COALESCE(t.rule, ''), COALESCE(t.corrects, ''), t.corrections, t.doubted, t.withdrawn, t.dismissed, t.contradicted, t.opened_at, t.retry_at, t.deadline`
 
-// scanTrade reads tradeColumns.
-func scanTrade(rows interface{ Scan(...any) error }) (Trade, error) {
+// scanTrade reads tradeColumns, and into more what is selected after them.
+func scanTrade(rows interface{ Scan(...any) error }, more ...any) (Trade, error) {
 	var t Trade
 	var first, last, deadline int64
 	var learned, paid, booked, opened, retry sql.NullInt64
 	var asked, askedIn, taken, takenIn string
-	err := rows.Scan(&t.Key, &t.TradeID, &t.Phase, &t.Case, &t.Events, &t.Flaws, &t.FirstSeq, &t.LastSeq, &first, &last, &t.LastType,
+	err := rows.Scan(append([]any{&t.Key, &t.TradeID, &t.Phase, &t.Case, &t.Events, &t.Flaws, &t.FirstSeq, &t.LastSeq, &first, &last, &t.LastType,
 		&t.OrderID, &asked, &askedIn, &t.Reason, &t.OutcomeID, &learned, &paid, &booked, &taken, &takenIn,
 		&t.SettlementAmount, &t.SettlementCurrency, &t.ExchangeRate, &t.TransactionID, &t.GatewayOrder, &t.ResponseID, &t.RequestID,
 		&t.Attempt, &t.Calls, &t.Worker, &t.Rule, &t.Corrects, &t.Corrections,
-		&t.Doubted, &t.Withdrawn, &t.Dismissed, &t.Contradicted, &opened, &retry, &deadline)
+		&t.Doubted, &t.Withdrawn, &t.Dismissed, &t.Contradicted, &opened, &retry, &deadline}, more...)...)
 	if err != nil {
 		return Trade{}, err
 	}
@@ -86,7 +86,7 @@ func scanTrade(rows interface{ Scan(...any) error }) (Trade, error) {
 	return t, nil
 }
 
-// amountOf reads an amount back, the zero Amount for none.
+// amountOf returns a stored amount, the zero Amount for none.
 func amountOf(number, currency string) capture.Amount {
 	a, err := capture.ReadAmount(number, currency)
 	if err != nil {
@@ -95,9 +95,9 @@ func amountOf(number, currency string) capture.Amount {
 	return a
 }
 
-// FindTrades lists the trades that have the id, newest first: as trade_id, the
-// shop's or the gateway's order, request_id, response_id, transaction_id or the
-// id of an event. Without an id it lists all.
+// FindTrades lists the trades with an id, newest first. The id may be a trade_id,
+// the shop's or the gateway's order, a request_id, response_id, transaction_id or
+// the id of an event. Without an id it lists all trades.
 func (s *Store) FindTrades(ctx context.Context, id string, p Page) (List[Trade], error) {
 	l := listing{selected: "SELECT " + tradeColumns + " FROM trades t", order: []string{"t.last_seq"}, newest: true}
 	if id != "" {
@@ -125,8 +125,8 @@ func (s *Store) trades(ctx context.Context, l listing, p Page) (List[Trade], err
 		func(t Trade) []any { return []any{t.LastSeq} })
 }
 
-// Trade returns one trade, and the ledger's sequence as of which that is exact.
-// The error wraps ErrNotFound if the records have no event of it.
+// Trade returns one trade, and the ledger's sequence as of which it is exact. The
+// error wraps ErrNotFound if the records have no event of it.
 func (s *Store) Trade(ctx context.Context, tradeID string) (t Trade, asOf uint64, err error) {
 	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		if asOf, err = s.asOf(ctx, tx); err != nil {
@@ -138,7 +138,7 @@ func (s *Store) Trade(ctx context.Context, tradeID string) (t Trade, asOf uint64
 	return t, asOf, notFound(err, fmt.Sprintf("trade %.80q", tradeID))
 }
 
-// State folds the events of a trade as the decision would, as of a sequence.
+// State returns the fold of a trade's events, as of a sequence of the ledger.
 func (s *Store) State(ctx context.Context, tradeID string) (state capture.State, asOf uint64, err error) {
 	var told story
 	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
@@ -158,9 +158,9 @@ type Event struct {
 	Type   capture.EventType `json:"type"`
 	At     time.Time         `json:"at"`     // the writer's clock
 	Stored time.Time         `json:"stored"` // the ledger's clock
-	After  uint64            `json:"after"`  // the trade's event before, 0 for the first
+	After  uint64            `json:"after"`  // sequence of the trade's previous event, 0 for the first
 	Flaw   string            `json:"flaw,omitempty"`
-	Raw    json.RawMessage   `json:"event"` // as the ledger holds it; not JSON if the flaw is FlawUnreadable
+	Raw    json.RawMessage   `json:"event"` // unchanged; not JSON if the flaw is FlawUnreadable
 }
 
 const eventColumns = "seq, id, trade, type, at, stored, COALESCE(after_seq, 0), COALESCE(flaw, ''), raw"
@@ -180,7 +180,7 @@ func (s *Store) Events(ctx context.Context, tradeID string, p Page) (List[Event]
 	return list(ctx, s, l, p, scanEvent, func(e Event) []any { return []any{e.Seq} })
 }
 
-// FlawedEvents lists the events of all trades that are not as they should be.
+// FlawedEvents lists the events with a flaw, of all trades.
 func (s *Store) FlawedEvents(ctx context.Context, p Page) (List[Event], error) {
 	l := listing{selected: "SELECT " + eventColumns + " FROM events", order: []string{"seq"}}
 	l.add("flaw IS NOT NULL")

@@ -8,36 +8,40 @@ import (
 	"time"
 )
 
-// Source is one of the streams that the model is made from.
+// Source is one of the streams that fill the database.
 type Source string
 
 // The sources.
 const (
 	SourceLedger      Source = "ledger"
 	SourceDeadLetters Source = "dead_letters"
+	SourceActs        Source = "acts"
 )
+
+// Sources lists the sources.
+func Sources() []Source { return []Source{SourceLedger, SourceDeadLetters, SourceActs} }
 
 // Place is how far the model has read a source. It is the zero Place if it has
 // read nothing.
 type Place struct {
 	Source  Source
 	Stream  string
-	Created time.Time // when the stream was made: with the name, its identity
+	Created time.Time // creation time of the stream, which with the name identifies it
 	First   uint64    // the stream's first sequence when reading began
-	Applied uint64    // the model is exact as of this sequence
+	Applied uint64    // the database is exact as of this sequence
 	Stored  time.Time // when the stream stored that message; zero if it has read none
 }
 
-// Writer fills the model. There is one at a time: a newer one makes the older
-// ones fail with ErrSuperseded. It is for one goroutine for each source.
+// Writer fills the database. There is one at a time: a newer one makes the older
+// ones fail with ErrSuperseded. One goroutine per source may use it.
 type Writer struct {
 	s     *Store
-	id    string // of the database
+	id    string // number of takeovers of the database
 	epoch int64
 	cache *stories
 }
 
-// Writer takes the model over from the process that filled it before.
+// Writer takes the database over from the process that filled it before.
 func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 	w := &Writer{s: s, cache: newStories(cachedStories)}
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -52,7 +56,7 @@ func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 	return w, nil
 }
 
-// Reset empties the model, to be filled again.
+// Reset empties the database.
 func (w *Writer) Reset(ctx context.Context) error {
 	err := w.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for _, name := range []string{"sources", "events", "trades", "orders", "dead_letters", "acts"} {
@@ -73,10 +77,10 @@ func (w *Writer) Reset(ctx context.Context) error {
 	return nil
 }
 
-// write is Store.write for the writer that holds the model now.
+// write is Store.write with a check that the writer was not superseded.
 func (w *Writer) write(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
 	return w.s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		// A shared lock: the writers of two sources are one Writer.
+		// A shared lock, because both sources have the same Writer.
 		var epoch int64
 		if err := w.s.row(ctx, tx, "SELECT epoch FROM store"+w.s.d.forShare()).Scan(&epoch); err != nil {
 			return err
@@ -88,7 +92,7 @@ func (w *Writer) write(ctx context.Context, f func(context.Context, *sql.Tx) err
 	})
 }
 
-// Begin notes the stream of a source that nothing was read of yet.
+// Begin stores the stream of a source before its first message.
 func (w *Writer) Begin(ctx context.Context, p Place) error {
 	err := w.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := w.s.exec(ctx, tx, "INSERT INTO sources (source, stream, created, first, applied) VALUES (?, ?, ?, ?, ?)",
@@ -96,12 +100,12 @@ func (w *Writer) Begin(ctx context.Context, p Place) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("beginning the records of stream %s: %w", p.Stream, err)
+		return fmt.Errorf("starting the records of stream %s: %w", p.Stream, err)
 	}
 	return nil
 }
 
-// Place returns how far the model has read a source.
+// Place returns the position of the database in a source.
 func (s *Store) Place(ctx context.Context, source Source) (p Place, err error) {
 	err = s.read(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		p, err = s.place(ctx, tx, source, "")
@@ -126,8 +130,8 @@ func (s *Store) place(ctx context.Context, tx *sql.Tx, source Source, lock strin
 	return p, nil
 }
 
-// advance moves the place of a source within the transaction that applies what
-// it passes. f gets the sequence up to which all is applied already.
+// advance moves the position in a source, within the transaction that applies the
+// messages. f gets the sequence up to which all messages are applied already.
 func (w *Writer) advance(ctx context.Context, source Source, upTo uint64, stored time.Time, f func(context.Context, *sql.Tx, uint64) error) error {
 	return w.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		p, err := w.s.place(ctx, tx, source, w.s.d.forUpdate())
@@ -135,10 +139,10 @@ func (w *Writer) advance(ctx context.Context, source Source, upTo uint64, stored
 			return err
 		}
 		if p.Stream == "" {
-			return fmt.Errorf("the records do not know which stream is the %s", source)
+			return fmt.Errorf("the records have no stream for source %s", source)
 		}
 		if upTo <= p.Applied {
-			return nil // a repetition
+			return nil // applied before
 		}
 		if err := f(ctx, tx, p.Applied); err != nil {
 			return err
@@ -148,10 +152,11 @@ func (w *Writer) advance(ctx context.Context, source Source, upTo uint64, stored
 	})
 }
 
-// cachedStories bounds the memory for trades that may get more events soon.
+// cachedStories is the number of trades that are cached, because they may get more
+// events soon.
 const cachedStories = 8192
 
-// stories keeps what was folded last. It forgets the older half when it is full.
+// stories caches the last folded trades. It removes the older half when it is full.
 type stories struct {
 	most     int
 	new, old map[string]story

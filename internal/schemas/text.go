@@ -24,12 +24,12 @@ const (
 	zonePattern  = `([01][0-9]|2[0-3]):[0-5][0-9]`
 	// eventTimePattern is the form of the times that this program writes.
 	eventTimePattern = `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`
-	// urlPattern: https, or http to this machine; a host without user and password; a
-	// numeric port.
+	// urlPattern matches https URLs, or http to this machine, with a host without
+	// user and password and a numeric port.
 	urlPattern = `^([Hh][Tt][Tt][Pp][Ss]://([^/?#@:\[][^/?#@:]*|\[[^\]/?#@]*\])` +
 		`|[Hh][Tt][Tt][Pp]://([Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]|127(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]))(:[0-9]*)?([/?#].*)?$`
-	// parameterPattern: &name= of a parameter of the gateway's call, which the signature
-	// cannot distinguish from that parameter.
+	// parameterPattern matches &name= of a parameter of the gateway's call, which
+	// the signature cannot distinguish from that parameter.
 	parameterPattern = `&(amount|currency|description|method|notify_url|request_id|time|trade_id|user)=`
 	asciiPattern     = `^[!-~]*$`
 	wordPattern      = `^[A-Za-z0-9_-]{1,64}$`

@@ -166,7 +166,7 @@ func fullHeadersFit(t *testing.T, js jetstream.JetStream, jobs jetstream.Consume
 func TestNotesAboutLettersFitTheContract(t *testing.T) {
 	_, tree := readAsyncAPI(t)
 	for name, note := range map[string]any{
-		"republication": deadletter.Republication{Time: time.Now()}, "dismissal": deadletter.Dismissal{Time: time.Now()},
+		"republication": deadletter.Republication{Time: time.Now(), ApprovedBy: "grace"}, "dismissal": deadletter.Dismissal{Time: time.Now()},
 	} {
 		node, _ := resolve(t, tree, "#/components/schemas/"+name)
 		text, err := json.Marshal(node)

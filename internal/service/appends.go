@@ -23,7 +23,7 @@ const (
 	refusalMemory = 2 * time.Minute
 )
 
-// appendHealth knows whether the ledger takes events.
+// appendHealth tracks whether the ledger accepts events.
 type appendHealth struct {
 	log     *slog.Logger
 	now     func() time.Time
@@ -51,9 +51,8 @@ func (l *watchedLedger) Append(ctx context.Context, e capture.Event, after uint6
 	return seq, err
 }
 
-// observe takes the result of one append. A conflict is an answer of a ledger that
-// works, an event that cannot be stored is the event's fault, and a caller that gave
-// up shows nothing.
+// observe records the result of one append. A conflict shows that the ledger works,
+// an invalid event is not the ledger's fault, and a canceled append shows nothing.
 func (h *appendHealth) observe(ctx context.Context, err error) {
 	switch {
 	case errors.Is(err, ledger.ErrTradeID), errors.Is(err, capture.ErrEvent), err != nil && ctx.Err() != nil:

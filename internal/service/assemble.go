@@ -58,7 +58,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	s.behind.Start(ctx)
 	limiter := worker.NewGatewayLimiter(worker.GatewayLimiterConfig{
 		Concurrency: c.Worker.Concurrency, Rate: c.Gateway.Rate, ProbeEvery: c.Worker.ProbeInterval,
-		// What the lease leaves beside a whole call.
+		// The rest of the lease beside a whole call.
 		SlotWait: c.Gateway.Timeout + leaseSlack,
 		Query:    calls.Query, Log: log,
 		Intake: newIntake(c, stored, calls.Query, ready, log),
@@ -95,13 +95,13 @@ type laneDeps struct {
 	counts   *metrics.Metrics
 	traces   *tracing.Tracing
 	log      *slog.Logger
-	weights  int // of all lanes together
+	weights  int // shared by all lanes
 	behind   *controls.LedgerGuard
 
 	passedOver *passedover.Watch
 }
 
-// observe takes what was done with a delivery.
+// observe is called with the disposition of a delivery.
 func (p laneDeps) observe(d worker.Disposition, took time.Duration) {
 	p.counts.Disposed(d, took)
 	p.passedOver.Observe(d)
@@ -114,7 +114,7 @@ func (p laneDeps) worker(lane config.Lane, consumer jetstream.Consumer) *worker.
 		Consumer: consumer, Limiter: p.limiter, DeadLetters: deadletter.Store{JS: p.js},
 		Processor: &worker.Processor{
 			Jobs: p.decoder, Recorder: p.recorder, Gateway: p.gateway, Limiter: p.limiter.Lane(lane.Name, lane.Weight),
-			// As many jobs may wait as are worked on.
+			// As many jobs may wait as are being processed.
 			Delayer: worker.NewDelayPool(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
 			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
 			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: gateway.NewRequestID, Log: p.log,
@@ -141,7 +141,7 @@ func NewGateway(c config.Config, version string) (*gateway.Client, error) {
 	})
 }
 
-// NewRecorder returns what records evidence and outcomes in a ledger, with the
+// NewRecorder returns a recorder of evidence and outcomes in a ledger, with the
 // configured policy and schedule.
 func NewRecorder(c config.Config, l ledger.Ledger, log *slog.Logger) *reconcile.Recorder {
 	return &reconcile.Recorder{

@@ -34,16 +34,16 @@ func prepareBroker(ctx context.Context, c config.Config, js jetstream.JetStream,
 	return ready, report(problems, log)
 }
 
-// broker is what a worker uses of JetStream.
+// broker holds the consumers and the control bucket of a worker.
 type broker struct {
 	consumers []jetstream.Consumer
 	control   *controls.Store
 }
 
-// CreateStreams creates what is missing of the streams and consumers, as run
-// does at its start: the ledger, the jobs with their consumers, the dead letters
-// and what operators accept. It alters nothing that it finds, and like run it
-// creates no ledger if jobs were delivered without one.
+// CreateStreams creates missing streams and consumers like run at its start: the
+// ledger, the jobs with their consumers, the dead letters and the control bucket.
+// It alters no existing ones, and like run it creates no ledger if jobs were
+// already delivered.
 func CreateStreams(ctx context.Context, c config.Config, js jetstream.JetStream, log *slog.Logger) error {
 	// A publisher need not know how workers decode jobs.
 	_, _, err := findOrCreate(ctx, c, js, nil, log)
@@ -86,7 +86,7 @@ func ledgerStream(c config.Config) ledger.StreamConfig {
 // Streams returns the streams and consumers that the worker needs.
 func Streams(c config.Config) jobstream.Config {
 	s := jobstream.Config{
-		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, After: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream,
+		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, After: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream, Acts: c.Jobs.ActsStream,
 		Replicas: c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
 	}
 	for _, lane := range c.LaneList() {

@@ -87,7 +87,7 @@ func (w *certificates) reload() error {
 	if err := w.client.SetTLS(t); err != nil {
 		return err
 	}
-	first := w.inUse == [sha256.Size]byte{} // what the client was made with, most likely
+	first := w.inUse == [sha256.Size]byte{} // most likely the files from which the client was made
 	w.inUse = digest
 	if first {
 		return nil

@@ -153,7 +153,7 @@ func ledgerLost(ctx context.Context, c config.Config, js jetstream.JetStream) er
 	return all.Err()
 }
 
-// severity is that of a stream that is gone.
+// severity returns the severity of a missing stream.
 func severity(vital bool) finding.Severity {
 	if vital {
 		return finding.Error

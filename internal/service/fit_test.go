@@ -12,8 +12,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/finding"
 )
 
-// TestWatchStreams: what does not fit is logged once; what a worker would not start
-// with ends it, when it is seen twice in a row.
+// TestWatchStreams checks that a problem is logged once, and that one with which a
+// worker would not start ends the worker when it is seen twice in a row.
 func TestWatchStreams(t *testing.T) {
 	t.Parallel()
 	fine := []finding.Finding{{Severity: finding.Warning, What: "an old warning", Fix: "live with it"}}

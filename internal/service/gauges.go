@@ -32,8 +32,8 @@ func gauge(m *metrics.Metrics, pool worker.Pool) {
 		func() float64 { return one(limiter.Down()) })
 }
 
-// gaugeIntake adds the gauges of what pauses the intake, or slows it down, until
-// an operator acts.
+// gaugeIntake adds the gauges of the conditions that pause or slow down the intake
+// until an operator acts.
 func gaugeIntake(m *metrics.Metrics, limiter *worker.GatewayLimiter, behind *controls.LedgerGuard) {
 	m.Gauge("capture_intake_paused", "1 while no jobs are taken because the gateway refuses different trades with one code, which indicates a fault of ours; /readyz and the log have the code.",
 		func() float64 { return one(limiter.IntakePaused()) })
@@ -56,7 +56,7 @@ func countNotices(m *metrics.Metrics, s *notify.Stats) {
 		"denied": &s.Denied, "forged": &s.Forged, "malformed": &s.Malformed, "too_large": &s.TooLarge, "broken": &s.Broken,
 		"busy": &s.Busy, "trouble": &s.Trouble, "crowded": &s.Crowded,
 	})
-	m.Counters("capture_notified_trades_total", "Trades that a notification gave reason to ask about, by what came of it.", "result",
+	m.Counters("capture_notified_trades_total", "Trades queried because of a notification, by result.", "result",
 		map[string]*atomic.Int64{"asked": &s.Resolved, "settled": &s.Changed, "deferred": &s.Deferred, "dropped": &s.Dropped})
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/capture-worker/capture-worker/worker"
 )
 
-// newIntake returns what pauses the intake of jobs while the gateway refuses
-// trade after trade for a fault of ours.
+// newIntake returns the Intake that pauses jobs while the gateway refuses different
+// trades for a fault of ours.
 func newIntake(c config.Config, stored *ledger.JetStream, query func(context.Context, string) capture.Answer, ready broker, log *slog.Logger) *worker.Intake {
 	return worker.NewIntake(worker.IntakeConfig{
 		Run: c.Worker.RefusalRun, ProbeEvery: c.Worker.ProbeInterval, Settle: c.Reconcile.Settle, Most: maxTried(ready.consumers),
@@ -22,8 +22,8 @@ func newIntake(c config.Config, stored *ledger.JetStream, query func(context.Con
 	})
 }
 
-// maxTried is how many refused jobs may wait while the intake is paused: half of
-// the smallest max_ack_pending, so that other jobs are still delivered.
+// maxTried is the number of refused jobs that may wait while the intake is paused:
+// half of the smallest max_ack_pending, so that other jobs are still delivered.
 func maxTried(consumers []jetstream.Consumer) int {
 	limit := 0
 	for _, consumer := range consumers {
@@ -34,7 +34,7 @@ func maxTried(consumers []jetstream.Consumer) int {
 	return limit
 }
 
-// NewLedgerGuard returns what checks whether the ledger has lost events.
+// NewLedgerGuard returns the guard that checks whether the ledger has lost events.
 func NewLedgerGuard(c config.Config, js jetstream.JetStream, stored *ledger.JetStream, decoder *capture.Decoder, control *controls.Store, log *slog.Logger) *controls.LedgerGuard {
 	return &controls.LedgerGuard{
 		JS: js, Streams: Streams(c), Stream: c.Ledger.Stream, Ledger: stored, Jobs: decoder, Control: control,

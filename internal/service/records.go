@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,8 +23,8 @@ import (
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
 )
 
-// RunRecords fills the database of the records until ctx ends, the ledger turns
-// out to be another one, or NATS closes the connection.
+// RunRecords fills the database of the records until ctx ends, the ledger is found
+// to be another one, or NATS closes the connection.
 func RunRecords(ctx context.Context, c config.Config, version string, log *slog.Logger) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -56,7 +57,8 @@ func RunRecords(ctx context.Context, c config.Config, version string, log *slog.
 		}
 		return nil
 	}
-	stop, err := watchRecords(ctx, c, version, follower, ready, log)
+	state := &recordsState{store: store, after: c.Worker.AttentionAfter}
+	stop, err := watchRecords(ctx, c, version, follower, state, ready, log)
 	if err != nil {
 		return err
 	}
@@ -73,9 +75,9 @@ func RunRecords(ctx context.Context, c config.Config, version string, log *slog.
 
 // watchRecords serves metrics and health of the records, and notifies systemd.
 // stop ends it and waits.
-func watchRecords(ctx context.Context, c config.Config, version string, f *records.Follower, ready probe, log *slog.Logger) (stop func(), err error) {
+func watchRecords(ctx context.Context, c config.Config, version string, f *records.Follower, state *recordsState, ready probe, log *slog.Logger) (stop func(), err error) {
 	m := metrics.NewPlain(version)
-	gaugeRecords(m, f)
+	gaugeRecords(m, f, state)
 	alive := func() error { return nil } // a failure ends the process
 	stopServing, err := serveRecords(c, adminRoutes(m.Handler(), alive, ready, false), log)
 	if err != nil {
@@ -84,6 +86,7 @@ func watchRecords(ctx context.Context, c config.Config, version string, f *recor
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var helpers sync.WaitGroup
 	helpers.Go(func() { runSystemd(ctx, alive, ready, log) })
+	helpers.Go(func() { state.poll(ctx) })
 	return func() {
 		cancel()
 		helpers.Wait()
@@ -91,11 +94,40 @@ func watchRecords(ctx context.Context, c config.Config, version string, f *recor
 	}, nil
 }
 
+// recordsState is what the gauges report of the records, besides the lag.
+type recordsState struct {
+	store   *records.Store
+	after   time.Duration
+	overdue atomic.Int64 // trades that are open too long
+	stopped atomic.Bool  // the records do not follow the ledger any more
+}
+
+// poll counts until ctx ends. If the database does not answer, the last number
+// stays.
+func (o *recordsState) poll(ctx context.Context) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		if n, err := o.store.CountOverdue(ctx, time.Now().Add(-o.after)); err == nil {
+			o.overdue.Store(int64(n))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // gaugeRecords adds the gauges of the records to m.
-func gaugeRecords(m *metrics.Metrics, f *records.Follower) {
+func gaugeRecords(m *metrics.Metrics, f *records.Follower, state *recordsState) {
+	m.Gauge("capture_records_stopped", "1 if the records of a worker do not follow the ledger any more; the log says why. The records command ends instead.",
+		func() float64 { return one(state.stopped.Load()) })
+	m.Gauge("capture_records_overdue_trades", "Trades that are open longer than worker.attention_after, as the records hold them.",
+		func() float64 { return float64(state.overdue.Load()) })
 	by := func(value func(records.Source) float64) map[string]func() float64 {
 		series := map[string]func() float64{}
-		for _, source := range []records.Source{records.SourceLedger, records.SourceDeadLetters} {
+		for _, source := range records.Sources() {
 			series[string(source)] = func() float64 { return value(source) }
 		}
 		return series
@@ -104,7 +136,7 @@ func gaugeRecords(m *metrics.Metrics, f *records.Follower) {
 		by(func(s records.Source) float64 { return float64(f.Progress(s).Applied) }))
 	m.GaugeBy("capture_records_lag_messages", "Messages of the stream that the records do not hold yet.", "source",
 		by(func(s records.Source) float64 { lag, _ := f.Lag(s); return float64(lag.Messages) }))
-	m.GaugeBy("capture_records_lag_seconds", "Time between the stream's last message and the last one that the records hold.", "source",
+	m.GaugeBy("capture_records_lag_seconds", "Time between the stream's last message and the last one that the records hold, and the time since the broker and the database answered if they do not.", "source",
 		by(func(s records.Source) float64 { lag, _ := f.Lag(s); return lag.Behind.Seconds() }))
 }
 
@@ -179,18 +211,29 @@ func followEmbedded(ctx context.Context, c config.Config, m *metrics.Metrics, lo
 		return err
 	}
 	follower := records.NewFollower(following)
-	gaugeRecords(m, follower)
-	return follower.Run(ctx)
+	state := &recordsState{store: store, after: c.Worker.AttentionAfter}
+	gaugeRecords(m, follower, state)
+	ctx, cancel := context.WithCancel(ctx)
+	var counting sync.WaitGroup
+	counting.Go(func() { state.poll(ctx) })
+	defer func() {
+		cancel()
+		counting.Wait()
+	}()
+	err = follower.Run(ctx)
+	state.stopped.Store(ctx.Err() == nil)
+	return err
 }
 
-// FollowerConfig returns what the records follow: the configured streams.
+// FollowerConfig returns the configuration of the records' follower for the
+// configured streams.
 func FollowerConfig(c config.Config, js jetstream.JetStream, store *records.Store, log *slog.Logger) (records.Config, error) {
 	decoder, err := capture.NewDecoder(c.JobMapping())
 	if err != nil {
 		return records.Config{}, err
 	}
 	return records.Config{
-		JS: js, Store: store, Ledger: c.Ledger.Stream, DLQ: c.Jobs.DLQStream, Consumer: c.Records.Consumer, Decoder: decoder, Log: log,
+		JS: js, Store: store, Ledger: c.Ledger.Stream, DLQ: c.Jobs.DLQStream, Acts: c.Jobs.ActsStream, Consumer: c.Records.Consumer, Decoder: decoder, Log: log,
 	}, nil
 }
 

@@ -35,7 +35,7 @@ var (
 	ErrStreamsChanged = errors.New("JetStream was changed under the worker: it would lose jobs or stall")
 	// ErrConnectionClosed ends Run: NATS closed the connection and the client
 	// library does not reconnect. A new process has to be started.
-	ErrConnectionClosed = errors.New("the connection to NATS was closed for good")
+	ErrConnectionClosed = errors.New("the connection to NATS was closed permanently")
 )
 
 // Options are what New needs.

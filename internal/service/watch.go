@@ -13,9 +13,9 @@ import (
 
 var errDisconnected = errors.New("not ready: NATS is not connected")
 
-// startHelpers starts what runs beside the workers: metrics and health, gauges,
-// reloading of keys, systemd notifications and the check of the streams. stop
-// ends all of it and waits. ctx does not end it.
+// startHelpers starts the goroutines beside the workers: metrics and health,
+// gauges, reloading of keys, systemd notifications and the check of the streams.
+// stop ends them and waits; ctx does not end them.
 func (s *Service) startHelpers(ctx context.Context) (stop func(), err error) {
 	c, log := s.c, s.log
 	ready := func() error {

@@ -28,10 +28,10 @@ func main() {
 	os.Exit(code)
 }
 
-// stopSlack is how long `go test` may take to end its tests after an interrupt.
+// stopSlack is the time for `go test` to end its tests after an interrupt.
 const stopSlack = 10 * time.Second
 
-// options are ours; all that follows is for `go test`.
+// options are the flags of suite; further arguments are for `go test`.
 type options struct {
 	times int
 	dir   string
@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 			break
 		}
 		if o.times > 1 {
-			fmt.Fprintf(out, "--- turn %d of %d\n", turn+1, o.times)
+			fmt.Fprintf(out, "--- run %d of %d\n", turn+1, o.times)
 		}
 		all.begin()
 		if err := goTest(ctx, o, all, errs); err != nil {

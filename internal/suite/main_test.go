@@ -37,7 +37,7 @@ func TestARunIsTold(t *testing.T) {
 	for text, times := range map[string]int{
 		"what went wrong": 2, "not printed": 0, "b.go:1: syntax error": 2, "no JSON": 2, "(cached)": 2, "Left out on this machine": 1,
 		"  php is not installed (apt-get install php-cli): a TestLeft\n": 1,
-		"failed in 2 of 2 turns: a TestBad\n":                            1, "failed in 2 of 2 turns: b\n": 1,
+		"failed in 2 of 2 runs: a TestBad\n":                             1, "failed in 2 of 2 runs: b\n": 1,
 		"\n2 passed, 4 failed, 2 skipped\n": 1,
 	} {
 		if n := strings.Count(out.String(), text); n != times {

@@ -15,19 +15,19 @@ import (
 // event is a line of `go test -json`.
 type event struct {
 	Action, Package, Test, Output string
-	ImportPath                    string // of what did not build
+	ImportPath                    string // the package that did not build
 	Elapsed                       float64
 }
 
-// tally is what the runs came to.
+// tally holds the results of the runs.
 type tally struct {
 	out    io.Writer
 	bad    bool
 	passed int
-	failed map[string]int // in how many turns each test failed
+	failed map[string]int // number of runs in which each test failed
 	skip   map[string]int
-	left   map[string]map[string]bool // by what is missing: the tests
-	wrote  map[string][]string        // by test, in this turn
+	left   map[string]map[string]bool // the tests by missing program
+	wrote  map[string][]string        // output by test, in this run
 	began  time.Time
 }
 
@@ -53,7 +53,7 @@ func (t *tally) read(from io.Reader) {
 	}
 }
 
-// name is a test with its package, or a package.
+// name returns the name of a test with its package, or of a package.
 func (e event) name() string {
 	where := strings.TrimPrefix(e.Package, "github.com/capture-worker/capture-worker/")
 	if e.Test == "" {
@@ -80,10 +80,10 @@ func (t *tally) take(e event) {
 	}
 }
 
-// missing is how a test says that it cannot run on this machine.
+// missing matches the reason of a test that cannot run on this machine.
 var missing = regexp.MustCompile(`left out: (.*)`)
 
-// end is the good end of a test, counted, or of a package.
+// end counts a test that has passed or was skipped, and prints a package.
 func (t *tally) end(e event, count *int) {
 	name := e.name()
 	for _, line := range t.wrote[name] {
@@ -110,14 +110,14 @@ func (t *tally) line(how string, e event) {
 	fmt.Fprintf(t.out, "%-4s %-28s %s\n", how, e.name(), note)
 }
 
-// fail prints what a failed test, or a package, has written.
+// fail prints the output of a failed test or package.
 func (t *tally) fail(e event) {
 	name := e.name()
 	fmt.Fprint(t.out, strings.Join(t.wrote[name], ""))
 	if e.Test == "" {
 		t.line("FAIL", e)
 		if !t.anyFailedIn(name) {
-			t.failed[name]++ // it did not build, or died
+			t.failed[name]++ // the package did not build, or its process died
 		}
 	} else {
 		t.failed[name]++
@@ -135,7 +135,7 @@ func (t *tally) anyFailedIn(pkg string) bool {
 	return false
 }
 
-// conclude tells what was left out, what failed, and how many there were.
+// conclude prints the skipped tests, the failed ones, and the counts.
 func (t *tally) conclude(turns int) {
 	if len(t.left) > 0 {
 		fmt.Fprintln(t.out, "\nLeft out on this machine:")
@@ -147,7 +147,7 @@ func (t *tally) conclude(turns int) {
 	for _, name := range slices.Sorted(maps.Keys(t.failed)) {
 		failed += t.failed[name]
 		if turns > 1 {
-			fmt.Fprintf(t.out, "failed in %d of %d turns: %s\n", t.failed[name], turns, name)
+			fmt.Fprintf(t.out, "failed in %d of %d runs: %s\n", t.failed[name], turns, name)
 		} else {
 			fmt.Fprintf(t.out, "failed: %s\n", name)
 		}

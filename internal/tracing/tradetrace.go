@@ -10,9 +10,9 @@ import (
 // tradeTrace holds, for the work under one context, the trace of the trade that it
 // works on. It is read from the headers of the trade's last event.
 type tradeTrace struct {
-	// follow: the work continues the trade's trace instead of the trace of its
-	// context. The work after a notification does, so that all events of a trade
-	// are in one trace.
+	// follow means that the work continues the trade's trace instead of the trace
+	// of its context. The work after a notification does, so that all events of a
+	// trade are in one trace.
 	follow bool
 
 	mu    sync.Mutex

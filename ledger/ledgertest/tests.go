@@ -15,8 +15,9 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// oneWins: several writers append after the same event. In each round exactly one
-// succeeds, and the others get ErrConflict.
+// oneWins checks that of several writers that append after the same event exactly
+// one succeeds in each round, and the others get ErrConflict. In each round exactly
+// one succeeds, and the others get ErrConflict.
 func oneWins(t *testing.T, s *suite) {
 	const writers, rounds = 8, 25
 	trade := s.trade()
@@ -150,8 +151,8 @@ func walkLeft(t *testing.T, s *suite) {
 	}
 }
 
-// tail: other tests may append to the same ledger at the same time, so the test
-// reads more events than it has appended.
+// tail checks Tail. Other tests may append to the same ledger at the same time, so
+// the test reads more events than it has appended.
 func tail(t *testing.T, s *suite) {
 	l, ok := s.Ledger.(ledger.Tailer)
 	if !ok {

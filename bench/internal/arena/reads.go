@@ -268,7 +268,7 @@ func (a *Arena) addCases(ctx context.Context, n int, amount capture.Amount) erro
 	return nil
 }
 
-// copyCases has the server make the stream of cases anew, from the whole ledger, as
+// copyCases has the server make the stream of cases again, from the whole ledger, as
 // beside a ledger of an older version.
 func (a *Arena) copyCases(ctx context.Context, load *appendLoad) ([]fact, error) {
 	cases := rig.DefaultQueue().Cases

@@ -44,7 +44,11 @@ type scaledObject struct {
 	} `json:"spec"`
 }
 
-// manifests are the rendered objects, by kind.
+// recordsName is the name of the objects of the records.
+const recordsName = "capture-records"
+
+// manifests are the rendered objects, by kind; those of the records by kind and
+// name.
 type manifests struct {
 	t       *testing.T
 	objects map[string]runtime.Object
@@ -77,7 +81,11 @@ func render(t *testing.T, folder string) manifests {
 			m.scaled = &scaledObject{}
 			err = yaml.UnmarshalStrict(text, m.scaled)
 		} else {
-			m.objects[resource.GetKind()], _, err = decoder.Decode(text, nil, nil)
+			key := resource.GetKind()
+			if resource.GetName() == recordsName {
+				key += " " + recordsName
+			}
+			m.objects[key], _, err = decoder.Decode(text, nil, nil)
 		}
 		if err != nil {
 			t.Errorf("%s: %v", resource.CurId(), err)
@@ -96,7 +104,7 @@ func get[T runtime.Object](m manifests, kind string) T {
 }
 
 func TestManifestsFitTogether(t *testing.T) {
-	for _, folder := range []string{"base", "keda", "reconcile"} {
+	for _, folder := range []string{"base", "keda", "reconcile", "records"} {
 		t.Run(folder, func(t *testing.T) {
 			m := render(t, folder)
 			deployment := get[*appsv1.Deployment](m, "Deployment")
@@ -122,20 +130,58 @@ func TestManifestsFitTogether(t *testing.T) {
 	}
 }
 
+// The records are beside the workers, with the settings of these.
+func TestRecordsFitTogether(t *testing.T) {
+	m := render(t, "records")
+	deployment := get[*appsv1.Deployment](m, "Deployment "+recordsName)
+	spec, pod := deployment.Spec.Template.Spec, labels.Set(deployment.Spec.Template.Labels)
+	for what, selector := range map[string]*metav1.LabelSelector{
+		"Deployment":    deployment.Spec.Selector,
+		"NetworkPolicy": &get[*networkingv1.NetworkPolicy](m, "NetworkPolicy "+recordsName).Spec.PodSelector,
+	} {
+		s, err := metav1.LabelSelectorAsSelector(selector)
+		if err != nil || s.Empty() || !s.Matches(pod) {
+			t.Errorf("the selector of the %s, %v, does not find the pods %v: %v", what, selector, pod, err)
+		}
+	}
+	if workers, err := metav1.LabelSelectorAsSelector(get[*appsv1.Deployment](m, "Deployment").Spec.Selector); err != nil || workers.Matches(pod) {
+		t.Errorf("the workers' selector finds the records: %v", err)
+	}
+	if config := get[*corev1.ConfigMap](m, "ConfigMap"); spec.Volumes[0].ConfigMap.Name != config.Name {
+		t.Errorf("the pod mounts %s, the settings are in %s", spec.Volumes[0].ConfigMap.Name, config.Name)
+	}
+	c := spec.Containers[0]
+	dsn := c.VolumeMounts[1].MountPath + "/" + spec.Volumes[1].Secret.Items[0].Path
+	if !slices.Contains(c.Env, corev1.EnvVar{Name: "CAPTURE_RECORDS_DSN_FILE", Value: dsn}) || !slices.Equal(c.Args, []string{"records"}) {
+		t.Errorf("the records are started with %v and %v, the database is named in %s", c.Args, c.Env, dsn)
+	}
+	if *deployment.Spec.Replicas != 1 || deployment.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
+		t.Errorf("%d replicas by %s: two processes would fill one database", *deployment.Spec.Replicas, deployment.Spec.Strategy.Type)
+	}
+}
+
 // The pods are as closed as the image allows.
 func TestPodIsClosed(t *testing.T) {
-	spec := get[*appsv1.Deployment](render(t, "base"), "Deployment").Spec.Template.Spec
+	m := render(t, "records")
+	closed(t, get[*appsv1.Deployment](m, "Deployment").Spec.Template.Spec)
+	closed(t, get[*appsv1.Deployment](m, "Deployment "+recordsName).Spec.Template.Spec)
+}
+
+func closed(t *testing.T, spec corev1.PodSpec) {
+	t.Helper()
 	c := spec.Containers[0]
 	for what, holds := range map[string]bool{
-		"one container":           len(spec.Containers) == 1,
-		"not root":                *spec.SecurityContext.RunAsNonRoot && *spec.SecurityContext.RunAsUser == 65532,
-		"seccomp":                 spec.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
-		"no token":                !*spec.AutomountServiceAccountToken,
-		"read-only":               *c.SecurityContext.ReadOnlyRootFilesystem,
-		"no escalation":           !*c.SecurityContext.AllowPrivilegeEscalation,
-		"no capabilities":         slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}),
-		"memory is bounded":       !c.Resources.Limits.Memory().IsZero(),
-		"the key is no variable":  !slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "CAPTURE_GATEWAY_SECRET_KEY" }),
+		"one container":     len(spec.Containers) == 1,
+		"not root":          *spec.SecurityContext.RunAsNonRoot && *spec.SecurityContext.RunAsUser == 65532,
+		"seccomp":           spec.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault,
+		"no token":          !*spec.AutomountServiceAccountToken,
+		"read-only":         *c.SecurityContext.ReadOnlyRootFilesystem,
+		"no escalation":     !*c.SecurityContext.AllowPrivilegeEscalation,
+		"no capabilities":   slices.Equal(c.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"}),
+		"memory is bounded": !c.Resources.Limits.Memory().IsZero(),
+		"the key is no variable": !slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool {
+			return e.Name == "CAPTURE_GATEWAY_SECRET_KEY" || e.Name == "CAPTURE_RECORDS_DSN"
+		}),
 		"read-only configuration": !slices.ContainsFunc(c.VolumeMounts, func(v corev1.VolumeMount) bool { return !v.ReadOnly }),
 	} {
 		if !holds {

@@ -1,46 +1,68 @@
 // Stores the outcomes of captures in a folder, one file per event, until it is
 // stopped: node consume.mjs FOLDER
 // The folder represents a table whose key is the event's id.
-import { link, open, rm } from "node:fs/promises";
+import { access, link, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { randomUUID } from "node:crypto";
-import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, nanos } from "@nats-io/transport-node";
 
-const folder = process.argv[2];
-if (!folder) {
-  console.error("usage: node consume.mjs FOLDER");
+// fail ends the program with one line.
+function fail(text) {
+  console.error(text);
   process.exit(1);
 }
 
-const nc = await connect({ servers: process.env.NATS_URL, maxReconnectAttempts: -1 });
-const manager = await jetstreamManager(nc);
-// The durable consumer keeps the position: use a different name in each program.
-await manager.consumers.add("CAPTURES", {
-  durable_name: "shop",
-  filter_subjects: ["captures.*.captured", "captures.*.failed", "captures.*.parked"],
-  deliver_policy: DeliverPolicy.All,
-  ack_policy: AckPolicy.Explicit,
-  ack_wait: nanos(30_000),
-  max_deliver: -1,
+const noPackages = () => fail("the packages are not installed: run npm ci in this folder");
+const { connect, nanos } = await import("@nats-io/transport-node").catch(noPackages);
+const { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } = await import("@nats-io/jetstream").catch(noPackages);
+
+const folder = process.argv[2];
+if (!folder) fail("usage: node consume.mjs FOLDER");
+await access(folder).catch(() => fail(`there is no folder ${folder}: create it first`));
+
+const servers = process.env.NATS_URL ?? "nats://127.0.0.1:4222"; // may hold a password: it is not printed
+const nc = await connect({ servers, maxReconnectAttempts: -1 }).catch((err) =>
+  fail(`no connection to NATS (${err.message}): start nats-server, or set NATS_URL`));
+const messages = await subscribe().catch((err) => {
+  if (err.name === "StreamNotFoundError") {
+    fail("there is no stream CAPTURES yet: start `capture-worker run`, which creates it");
+  }
+  fail(`the consumer cannot be created: ${err.message}`);
 });
-const consumer = await jetstream(nc).consumers.get("CAPTURES", "shop");
-const messages = await consumer.consume();
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, () => messages.close());
 }
 
-for await (const m of messages) {
-  try {
-    await book(m);
-  } catch (err) {
-    console.error("trying again in 5s:", err.message);
-    m.nak(5_000); // if it is lost, ack_wait has the same effect
-    continue;
+try {
+  for await (const m of messages) {
+    try {
+      await book(m);
+    } catch (err) {
+      console.error("trying again in 5s:", err.message);
+      m.nak(5_000); // if it is lost, ack_wait has the same effect
+      continue;
+    }
+    m.ack(); // if it is lost, the event is redelivered and recognized by its id
   }
-  m.ack(); // if it is lost, the event is redelivered and recognized by its id
+} catch (err) {
+  fail(`the consumer has ended (${err.message}): start again, which creates it`);
 }
 await nc.drain();
+
+// Creates the durable consumer, which keeps the position: use a different name in
+// each program.
+async function subscribe() {
+  const manager = await jetstreamManager(nc);
+  await manager.consumers.add("CAPTURES", {
+    durable_name: "shop",
+    filter_subjects: ["captures.*.captured", "captures.*.failed", "captures.*.parked"],
+    deliver_policy: DeliverPolicy.All,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: nanos(30_000),
+    max_deliver: -1,
+  });
+  const consumer = await jetstream(nc).consumers.get("CAPTURES", "shop");
+  return consumer.consume({ abort_on_missing_resource: true });
+}
 
 // Stores the event unless it is stored already. Process it in the same
 // transaction, so that both happen or neither.

@@ -22,10 +22,10 @@ import (
 const MaxQueue = 4 * maxBatch
 
 var (
-	// errSendSingly: the batch was not stored; each of its events is to be sent
-	// by itself.
+	// errSendSingly means that the batch was not stored; each of its events is to
+	// be sent by itself.
 	errSendSingly = errors.New("to be sent singly")
-	// errNotSent: the append was cancelled before anything was sent.
+	// errNotSent means that the append was cancelled before anything was sent.
 	errNotSent = errors.New("not sent")
 )
 
@@ -45,9 +45,9 @@ type Config struct {
 
 // Appender publishes events. While one group of appends is under way, further
 // ones queue; each reply sends what has queued meanwhile, so that one sync of
-// the server serves many appends. No append waits for a batch to fill, and
-// there is no goroutine: the caller that finds nothing under way sends at once.
-// If batches do not pay, every append is sent directly, see batchPolicy and probe.
+// the server serves many appends. No append waits for a batch to fill: the caller
+// that finds nothing under way sends at once. There is no goroutine but the one that
+// waits for the PONG of a probe; Close, or the end of the connection, ends it. If batches do not pay, every append is sent directly, see batchPolicy and probe.
 type Appender struct {
 	inbox       *inbox
 	stream      string
@@ -145,7 +145,7 @@ func (a *Appender) PublishSingly(ctx context.Context, m *Message) (seq uint64, e
 func (a *Appender) enqueue(m *Message) bool {
 	a.mu.Lock()
 	if !a.policy.batching || len(a.queue) >= MaxQueue {
-		ask := a.policy.forced(time.Now()) && !a.infoAsked
+		ask := a.policy.mode == On && !a.infoAsked && a.policy.mayBegin(time.Now())
 		a.infoAsked = a.infoAsked || ask
 		a.mu.Unlock()
 		if ask {
@@ -222,7 +222,7 @@ func (a *Appender) groupEnded(g *group) {
 	case g.end == batchStored, g.end == batchRefused:
 		a.policy.timedBatch(now, n, took, g.end == batchRefused)
 	case g.end == batchDisabled:
-		a.policy.disable(now)
+		a.policy.disable(now, WhyRefused)
 	default:
 		a.policy.suspend(now, WhySlow)
 	}
@@ -282,13 +282,18 @@ func (a *Appender) askStream() {
 
 // replied gets the stream's configuration.
 func (a *Appender) replied(info *nats.Msg, err error) {
-	allowed := err == nil && allowsBatches(info.Data)
+	stream := readStreamInfo(info, err).Config
 	a.mu.Lock()
 	a.infoAsked = false
-	if allowed {
+	switch {
+	case err != nil:
+		a.policy.suspend(time.Now(), WhyUnknown)
+	case !stream.AllowAtomic:
+		a.policy.disable(time.Now(), WhyRefused)
+	case stream.Replicas > 1 && a.policy.mode == Auto:
+		a.policy.disable(time.Now(), WhyReplicated)
+	default:
 		a.policy.begin(time.Now())
-	} else {
-		a.policy.disable(time.Now())
 	}
 	choice, news := a.policy.takeNews()
 	a.mu.Unlock()

@@ -185,13 +185,18 @@ func (m *Message) unbatch() {
 	m.batched = false
 }
 
-// allowsBatches reports whether a reply to STREAM.INFO says that the stream
-// allows atomic batches. Servers before 2.12 never say so.
-func allowsBatches(info []byte) bool {
-	var got struct {
-		Config struct {
-			AllowAtomic bool `json:"allow_atomic"`
-		} `json:"config"`
+// streamInfo is what a reply to STREAM.INFO says about batches.
+type streamInfo struct {
+	Config struct {
+		AllowAtomic bool `json:"allow_atomic"` // servers before 2.12 never say so
+		Replicas    int  `json:"num_replicas"`
+	} `json:"config"`
+}
+
+// readStreamInfo returns the zero value if there is no reply, or it cannot be read.
+func readStreamInfo(reply *nats.Msg, err error) (info streamInfo) {
+	if err != nil || json.Unmarshal(reply.Data, &info) != nil {
+		return streamInfo{}
 	}
-	return json.Unmarshal(info, &got) == nil && got.Config.AllowAtomic
+	return info
 }

@@ -53,10 +53,14 @@ const (
 
 // Reasons of a Choice.
 const (
-	WhyDisk       = "server waits for its disk"
-	WhyCPU        = "server or client waits for its processor"
-	WhyCost       = "batches do not pay"
-	WhySlow       = "a batch was late or not confirmed"
+	WhyDisk = "server waits for its disk"
+	WhyCPU  = "server or client waits for its processor"
+	WhyCost = "batches do not pay"
+	WhySlow = "a batch was late or not confirmed"
+	// The servers of a replicated stream gather what they write to their logs, and
+	// a PING does not wait for the others of them.
+	WhyReplicated = "the stream is replicated"
+	WhyUnknown    = "the stream's configuration could not be read"
 	WhyRefused    = "the stream allows no batches"
 	WhyIdle       = "few appends at a time"
 	WhyConfigured = "configured"
@@ -115,10 +119,8 @@ func (p *batchPolicy) takeNews() (Choice, bool) {
 	return p.choice, news
 }
 
-// forced reports whether batches are to begin without a measurement.
-func (p *batchPolicy) forced(now time.Time) bool {
-	return p.mode == On && !p.batching && !now.Before(p.next)
-}
+// mayBegin reports whether batches that are configured may begin now.
+func (p *batchPolicy) mayBegin(now time.Time) bool { return !p.batching && !now.Before(p.next) }
 
 func (p *batchPolicy) add(cost time.Duration) {
 	if p.timed == 0 || cost < p.lowest {
@@ -249,7 +251,7 @@ func (p *batchPolicy) judge(now time.Time) {
 // suspend sends singly for a while, which doubles if batches did not pay for
 // long before.
 func (p *batchPolicy) suspend(now time.Time, why string) {
-	if p.mode != Auto {
+	if p.mode != Auto && p.batching {
 		return
 	}
 	if p.suspension == 0 || now.Sub(p.since) > resampleEvery {
@@ -268,12 +270,12 @@ func (p *batchPolicy) stop(why string) {
 	p.choose(false, why)
 }
 
-// disable sends singly for maxSuspension: the server does not accept batches.
-func (p *batchPolicy) disable(now time.Time) {
+// disable sends singly for maxSuspension, for a reason that lasts.
+func (p *batchPolicy) disable(now time.Time, why string) {
 	if p.mode == Always {
 		return
 	}
-	p.stop(WhyRefused)
+	p.stop(why)
 	p.next = now.Add(maxSuspension)
 }
 

@@ -49,7 +49,7 @@ func (s step) on(p *batchPolicy, now time.Time, t *transcript) {
 	case s.info:
 		p.begin(now)
 	case s.refusal:
-		p.disable(now)
+		p.disable(now, WhyRefused)
 	case s.batch > 0:
 		p.timedBatch(now, 100, 100*s.batch, s.refused)
 	case s.slow:
@@ -146,11 +146,11 @@ func TestConfiguredBatches(t *testing.T) {
 	for range 100 {
 		off.timedSingle(now, time.Second)
 	}
-	if off.batching || off.probing || off.forced(now) {
+	if off.batching || off.probing {
 		t.Errorf("off: %+v", off)
 	}
 	on := batchPolicy{mode: On}
-	if !on.forced(now) {
+	if !on.mayBegin(now) {
 		t.Fatal("on: batches do not begin")
 	}
 	on.begin(now)
@@ -159,14 +159,14 @@ func TestConfiguredBatches(t *testing.T) {
 	}
 	on.suspend(now, WhySlow)
 	on.timedSingles(now.Add(time.Hour), 2, time.Second)
-	if !on.batching || on.forced(now) {
+	if !on.batching || on.mayBegin(now) {
 		t.Errorf("on: they ended, %+v", on)
 	}
 	if c, news := on.takeNews(); !news || !c.Batches || c.Why != WhyConfigured {
 		t.Errorf("on: %+v, %v", c, news)
 	}
-	on.disable(now)
-	if on.batching || on.forced(now.Add(maxSuspension-1)) || !on.forced(now.Add(maxSuspension)) {
+	on.disable(now, WhyRefused)
+	if on.batching || on.mayBegin(now.Add(maxSuspension-1)) || !on.mayBegin(now.Add(maxSuspension)) {
 		t.Error("on, and the stream allows none: it is to be asked again after five minutes")
 	}
 }

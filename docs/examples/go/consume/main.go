@@ -49,9 +49,12 @@ func run(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: consume FOLDER")
 	}
+	if _, err := os.Stat(args[0]); err != nil {
+		return fmt.Errorf("%w: create the folder first", err)
+	}
 	nc, err := nats.Connect(os.Getenv("NATS_URL"), nats.MaxReconnects(-1))
 	if err != nil {
-		return err
+		return fmt.Errorf("no connection to NATS (%w): start nats-server, or set NATS_URL", err)
 	}
 	defer nc.Close()
 	js, err := jetstream.New(nc)
@@ -67,6 +70,9 @@ func run(ctx context.Context, args []string) error {
 		AckWait:        30 * time.Second,
 		MaxDeliver:     -1,
 	})
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return errors.New("there is no stream CAPTURES yet: start `capture-worker run`, which creates it")
+	}
 	if err != nil {
 		return err
 	}

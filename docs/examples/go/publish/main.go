@@ -47,7 +47,7 @@ func run(args []string) error {
 	}
 	nc, err := nats.Connect(os.Getenv("NATS_URL"))
 	if err != nil {
-		return err
+		return fmt.Errorf("no connection to NATS (%w): start nats-server, or set NATS_URL", err)
 	}
 	defer nc.Close()
 	js, err := jetstream.New(nc)
@@ -59,6 +59,9 @@ func run(args []string) error {
 	// Equal jobs within the stream's duplicate window are stored once.
 	sum := sha256.Sum256(body)
 	stored, err := js.Publish(ctx, "capture.jobs.shipped", body, jetstream.WithMsgID(hex.EncodeToString(sum[:])))
+	if errors.Is(err, jetstream.ErrNoStreamResponse) {
+		return errors.New("the job is not stored, no stream takes capture.jobs.shipped: start `capture-worker run`, which creates it, then publish it again")
+	}
 	if err != nil {
 		return fmt.Errorf("the job may not be stored, publish it again: %w", err)
 	}
