@@ -56,7 +56,7 @@ func TestSupportDay(t *testing.T) {
 		chromedp.SendKeys("#note", "amount was a number"), chromedp.Click("#fix ~ form button.main"))
 	b.sees("table", "24.99")
 	b.do("publishing it", chromedp.Click("#fix ~ form button.main"))
-	b.sees(".notice.good", "Letter")
+	b.sees(".notice.good", "published to")
 	b.open("/trades/demo-case-7")
 	b.sees("#live h1", "Charged 24.99")
 
