@@ -139,6 +139,7 @@ func (h *history) read(e capture.Event) {
 		h.checkReopened(e)
 		h.reopen(e)
 	case capture.Withdrawn:
+		h.checkSigned("13", e)
 		h.withdrawn = true
 	case capture.Dismissed:
 		h.checkDismissal(e)
@@ -343,7 +344,7 @@ func (h *history) checkReopened(e capture.Event) {
 	if !takenBack && (h.outcome == nil || h.outcome.Type != want) {
 		h.add("8", e, "%s, but the trade is not %s", e.Type, want)
 	}
-	h.checkSigned(e)
+	h.checkSigned("8", e)
 }
 
 // checkDismissal checks that a dismissed trade is parked (rule 8).
@@ -351,11 +352,11 @@ func (h *history) checkDismissal(e capture.Event) {
 	if h.outcome == nil || h.outcome.Type != capture.Parked {
 		h.add("8", e, "dismissed, but the trade is not parked")
 	}
-	h.checkSigned(e)
+	h.checkSigned("8", e)
 }
 
-func (h *history) checkSigned(e capture.Event) {
+func (h *history) checkSigned(rule string, e capture.Event) {
 	if e.By == "" || e.Note == "" {
-		h.add("8", e, "%s without operator or reason", e.Type)
+		h.add(rule, e, "%s without operator or reason", e.Type)
 	}
 }

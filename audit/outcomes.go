@@ -66,7 +66,7 @@ func (h *history) checkCaptured(e capture.Event) {
 	}
 	sum := e.Sum()
 	if sum.IsZero() || !h.everAsked(e, sum) {
-		h.add("6", e, "captured %s, which no job of the trade asks for", sum)
+		h.add("6", e, "captured %s (capture_id %q), which no job of the trade asks for", sum, e.CaptureID)
 	}
 	job, _ := h.job(e)
 	shown := order.Amount == sum
@@ -81,7 +81,7 @@ func (h *history) announced(n int) bool {
 }
 
 func (h *history) everAsked(e capture.Event, sum capture.Amount) bool {
-	asks := func(j capture.Job) bool { return j.Amount == sum }
+	asks := func(j capture.Job) bool { return j.Amount == sum && j.CaptureID == e.CaptureID }
 	job, ok := h.job(e)
 	if ok && asks(job) || slices.ContainsFunc(h.ever, asks) {
 		return true

@@ -12,6 +12,17 @@ const hour = 3600 // seconds, as a story counts
 // refusedBy is a first call that the gateway refused with the code.
 func refusedBy(code string) *story { return begun().answer(1, 1, no(code)) }
 
+// parcel is a first call for a capture with a name.
+func parcel(captureID string) *story {
+	job := asks("30.00")
+	job.CaptureID = captureID
+	return new(story).intent(0, 1, 1, job)
+}
+
+func named(captureID string) func(*capture.Event) {
+	return func(e *capture.Event) { e.CaptureID = captureID }
+}
+
 // fails ends a story as failed by an Order Query.
 func (s *story) fails(sec float64, reason string, a capture.Answer, change ...func(*capture.Event)) *story {
 	return s.end(sec, capture.Failed, reason, capture.ViaQuery, a, change...)
@@ -161,6 +172,9 @@ func TestCapturedIsPaidAsAsked(t *testing.T) {
 		{"parked for an amount that was not paid", "6",
 			begun().parks(1, capture.ReasonAmountMismatch, sees(capture.OrderAuthorized, "12.00")),
 			begun().parks(1, capture.ReasonAmountMismatch, sees(capture.OrderPaid, "12.00"))},
+		{"captured for another parcel", "6",
+			parcel("p1").end(1, capture.Captured, "", capture.ViaCapture, paid, named("p2")),
+			parcel("p1").end(1, capture.Captured, "", capture.ViaCapture, paid, named("p1"))},
 		{"captured without an intent", "1",
 			new(story).end(0, capture.Captured, "", capture.ViaCapture, paid, brings(asks("30.00"))),
 			begun().end(1, capture.Captured, "", capture.ViaCapture, paid)},

@@ -134,13 +134,13 @@ type decideRow struct {
 }
 
 var decideTable = []decideRow{
-	{"captured, same ask", "8", "captured; the job requests the captured amount and currency",
+	{"captured, same ask", "8", "captured; the job requests the captured amount and currency, and names the captured capture_id or none",
 		"ack", all(is(PhaseCaptured), situation.asksSame), ack},
-	{"captured, other ask", "8", "captured; the job has another request",
+	{"captured, other ask", "8", "captured; the job has another request or another capture_id",
 		"dead-letter as conflict; the outcome stands", is(PhaseCaptured), conflict},
-	{"parked, same ask", "8", "parked; the job has the same request",
+	{"parked, same ask", "8", "parked; the job has the same request, and the same capture_id or none",
 		"ack; an operator releases the trade, or a later outcome corrects it", all(is(PhaseParked), situation.asksSame), ack},
-	{"parked, other ask", "8", "parked; the job has another request",
+	{"parked, other ask", "8", "parked; the job has another request or another capture_id",
 		"dead-letter as conflict; an operator releases the trade first", is(PhaseParked), conflict},
 	{"failed, same ask", "8, 11", "failed; the job's request failed before, and no newer notification says paid",
 		"ack", all(is(PhaseFailed), situation.asksSame, not(situation.notifiedPaid)), ack},

@@ -11,19 +11,28 @@ const (
 	fieldAuthorizedAmount
 	fieldCaptureBefore
 	fieldNotifyURL
+	fieldCaptureID
 	fieldCount
 )
 
-var fieldNames = [fieldCount]string{
+// The fields that only a withdrawal has.
+const (
+	fieldReason = fieldCount + iota
+	fieldBy
+	slotCount
+)
+
+var fieldNames = [slotCount]string{
 	"trade_id", "amount", "currency", "order_id", "description",
-	"authorized_at", "authorized_amount", "capture_before", "notify_url",
+	"authorized_at", "authorized_amount", "capture_before", "notify_url", "capture_id",
+	"reason", "by",
 }
 
 // JobFields lists the names of a job's fields in JSON and in Mapping.Fields; the
 // first three are required.
 func JobFields() []string {
 	names := fieldNames
-	return names[:]
+	return names[:fieldCount]
 }
 
 // Decoder reads jobs from messages. It is safe for concurrent use.
@@ -37,11 +46,11 @@ type Decoder struct {
 // NewDecoder returns a decoder for messages of the shape that m describes. Errors
 // wrap ErrMapping and name the entry.
 func NewDecoder(m Mapping) (*Decoder, error) {
-	match, err := compileMatch(m.Match)
+	match, err := compileMatch(jobShape.section, m.Match)
 	if err != nil {
 		return nil, err
 	}
-	fields, err := compileFields(m.Fields)
+	fields, err := jobShape.compile(m.Fields)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +87,7 @@ func (d *Decoder) Decode(header map[string][]string, body []byte) (Job, error) {
 // JobFields; an empty cell is an absent field. The mapping's units and constants
 // apply, its paths do not, and a cell is read like a text of a mapped message. The
 // error is a *MalformedError that names fields.
-func (d *Decoder) DecodeCells(cells *[len(fieldNames)]string) (Job, error) {
+func (d *Decoder) DecodeCells(cells *[fieldCount]string) (Job, error) {
 	r := jobReader{d: d, cells: cells}
 	return r.result()
 }

@@ -48,11 +48,11 @@ func (m Mapping) Encode(j Job, id string) (header map[string][]string, body []by
 // Encode reads the message back and compares. Errors wrap ErrEncode.
 //
 // Of several paths of a field the first that leads to one place is written; a
-// JSONPath with a filter or a wildcard leads to many. An order_id, description or
-// notify_url that the mapping does not read is left out; a time or an authorized
-// amount that it does not read is an error, because they decide about money. Encode
-// is for publishing jobs to workers, not for other consumers of the events: members
-// that no path names are missing.
+// JSONPath with a filter or a wildcard leads to many. An order_id, description,
+// notify_url or capture_id that the mapping does not read is left out; a time or an
+// authorized amount that it does not read is an error, because they decide about
+// money. Encode is for publishing jobs to workers, not for other consumers of the
+// events: members that no path names are missing.
 func (e *Encoder) Encode(j Job, id string) (header map[string][]string, body []byte, err error) {
 	j.Cleaned = ""
 	object, err := e.dec.object(e.mapping, j)
@@ -91,7 +91,7 @@ func (e *Encoder) Unread(j Job) []string {
 
 // readable returns the job without the texts that the mapping does not read.
 func (d *Decoder) readable(j Job) Job {
-	for field, text := range map[int]*string{fieldOrderID: &j.OrderID, fieldNotifyURL: &j.NotifyURL, fieldDescription: &j.Description} {
+	for field, text := range map[int]*string{fieldOrderID: &j.OrderID, fieldNotifyURL: &j.NotifyURL, fieldDescription: &j.Description, fieldCaptureID: &j.CaptureID} {
 		if d.fields.fields[field].off() {
 			*text = ""
 		}
@@ -146,7 +146,7 @@ func (f *fieldSource) off() bool { return len(f.sources) == 0 && f.constant == n
 func (j Job) texts() [fieldCount]string {
 	return [fieldCount]string{
 		j.TradeID, j.Amount.Number(), j.Amount.Currency(), j.OrderID, j.Description,
-		timeText(j.AuthorizedAt), j.AuthorizedAmount.Number(), timeText(j.CaptureBefore), j.NotifyURL,
+		timeText(j.AuthorizedAt), j.AuthorizedAmount.Number(), timeText(j.CaptureBefore), j.NotifyURL, j.CaptureID,
 	}
 }
 

@@ -164,7 +164,9 @@ type Event struct {
 	Amount   string `json:"amount,omitempty"`
 	Currency string `json:"currency,omitempty"`
 	OrderID  string `json:"order_id,omitempty"`
-	Corrects string `json:"corrects,omitempty"` // the id of the outcome that this one corrects
+	// CaptureID is the job's, of the outcomes.
+	CaptureID string `json:"capture_id,omitempty"`
+	Corrects  string `json:"corrects,omitempty"` // the id of the outcome that this one corrects
 
 	Notification *Notification `json:"notification,omitempty"` // of notified
 

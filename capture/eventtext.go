@@ -44,6 +44,7 @@ func (w *jsonText) event(e *Event) {
 	w.textIf("amount", e.Amount)
 	w.textIf("currency", e.Currency)
 	w.textIf("order_id", e.OrderID)
+	w.textIf("capture_id", e.CaptureID)
 	w.textIf("corrects", e.Corrects)
 	if e.Notification != nil {
 		w.name("notification")
@@ -66,6 +67,7 @@ func (w *jsonText) job(j *Job) {
 	w.textIf("authorized_amount", j.AuthorizedAmount.number)
 	w.timeIf("capture_before", j.CaptureBefore)
 	w.textIf("notify_url", j.NotifyURL)
+	w.textIf("capture_id", j.CaptureID)
 	w.textIf("cleaned", j.Cleaned)
 	w.close()
 }

@@ -16,7 +16,7 @@ import (
 func (d *Decoder) Hint(header map[string][]string, body []byte) (tradeID, orderID string) {
 	for _, obj := range d.likely(header, body) {
 		tradeID = d.hint(obj, fieldTradeID, maxTradeID)
-		orderID = d.hint(obj, fieldOrderID, maxOrderID)
+		orderID = d.hint(obj, fieldOrderID, maxName)
 		if tradeID != "" || orderID != "" {
 			break
 		}

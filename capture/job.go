@@ -21,6 +21,9 @@ type Job struct {
 	AuthorizedAmount Amount    // what was authorized, in the same currency
 	AuthorizedAt     time.Time // when
 	CaptureBefore    time.Time // no capture call is made from then on
+	// CaptureID is the shop's own id of this capture, such as that of a parcel. A job
+	// with another one requests another capture, whatever its amount.
+	CaptureID string
 	// Cleaned lists the fields whose text was changed when the job was read,
 	// separated by commas: characters that cannot be printed were removed, a long
 	// description was cut.
@@ -87,6 +90,7 @@ type jobJSON struct {
 	AuthorizedAmount string    `json:"authorized_amount,omitempty"`
 	CaptureBefore    time.Time `json:"capture_before,omitzero"`
 	NotifyURL        string    `json:"notify_url,omitempty"`
+	CaptureID        string    `json:"capture_id,omitempty"`
 	Cleaned          string    `json:"cleaned,omitempty"`
 }
 
@@ -96,7 +100,7 @@ func (j Job) MarshalJSON() ([]byte, error) {
 		TradeID: j.TradeID, Amount: j.Amount.Number(), Currency: j.Amount.Currency(),
 		OrderID: j.OrderID, Description: j.Description, AuthorizedAt: j.AuthorizedAt,
 		AuthorizedAmount: j.AuthorizedAmount.Number(), CaptureBefore: j.CaptureBefore,
-		NotifyURL: j.NotifyURL, Cleaned: j.Cleaned,
+		NotifyURL: j.NotifyURL, CaptureID: j.CaptureID, Cleaned: j.Cleaned,
 	})
 }
 
@@ -120,7 +124,7 @@ func (j *Job) UnmarshalJSON(b []byte) error {
 	*j = Job{
 		TradeID: w.TradeID, Amount: amount, OrderID: w.OrderID, Description: w.Description,
 		NotifyURL: w.NotifyURL, AuthorizedAmount: authorized, AuthorizedAt: w.AuthorizedAt,
-		CaptureBefore: w.CaptureBefore, Cleaned: w.Cleaned,
+		CaptureBefore: w.CaptureBefore, CaptureID: w.CaptureID, Cleaned: w.Cleaned,
 	}
 	return nil
 }

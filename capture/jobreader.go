@@ -11,7 +11,7 @@ import (
 
 const (
 	maxTradeID     = 64
-	maxOrderID     = 128 // characters
+	maxName        = 128 // characters of an order_id or capture_id
 	maxDescription = 255 // characters
 	maxURL         = 512
 )
@@ -47,16 +47,16 @@ func ValidTradeID(s string) bool {
 // value is read as empty.
 type jobReader struct {
 	d     *Decoder
-	raw   [fieldCount][]byte
-	from  [fieldCount]string       // the path at which the value was found
-	cells *[len(fieldNames)]string // instead of raw, for a row of a table
+	raw   [slotCount][]byte
+	from  [slotCount]string   // the path at which the value was found
+	cells *[fieldCount]string // instead of raw, for a row of a table
 	err   error
 }
 
 // find reads the value of each field from a document, at the first path that leads
 // to a value.
 func (r *jobReader) find(doc *document) error {
-	var few [fieldCount][]byte // enough without a mapping, and on the stack
+	var few [slotCount][]byte // enough without a mapping, and on the stack
 	found := few[:]
 	if r.d.fields.slots > len(few) {
 		found = make([][]byte, r.d.fields.slots)
@@ -113,10 +113,11 @@ func (r *jobReader) job() Job {
 		CaptureBefore: r.time(fieldCaptureBefore),
 		NotifyURL:     r.url(),
 	}
-	var order, description bool
-	j.OrderID, order = r.orderID()
+	var order, description, captureID bool
+	j.OrderID, order = r.name(fieldOrderID)
 	j.Description, description = r.description()
-	j.Cleaned = cleanedNames(order, description)
+	j.CaptureID, captureID = r.name(fieldCaptureID)
+	j.Cleaned = cleanedNames(order, description, captureID)
 	if authorized := r.amountText(fieldAuthorizedAmount); authorized.text != "" {
 		j.AuthorizedAmount = r.amount(fieldAuthorizedAmount, authorized, code)
 	}
@@ -127,16 +128,20 @@ func (r *jobReader) job() Job {
 	return j
 }
 
-func cleanedNames(order, description bool) string {
-	switch {
-	case order && description:
-		return fieldNames[fieldOrderID] + "," + fieldNames[fieldDescription]
-	case order:
-		return fieldNames[fieldOrderID]
-	case description:
-		return fieldNames[fieldDescription]
+func cleanedNames(order, description, captureID bool) string {
+	if !order && !description && !captureID {
+		return "" // as nearly always
 	}
-	return ""
+	var names []string
+	for _, field := range []struct {
+		changed bool
+		name    string
+	}{{order, fieldNames[fieldOrderID]}, {description, fieldNames[fieldDescription]}, {captureID, fieldNames[fieldCaptureID]}} {
+		if field.changed {
+			names = append(names, field.name)
+		}
+	}
+	return strings.Join(names, ",")
 }
 
 func defaultDescription(j Job) string {
@@ -188,7 +193,7 @@ func (r *jobReader) text(field int) (text string, ok bool) {
 		return r.whole(field, unquote(raw)), true
 	case !isNumber(raw):
 		r.fail(MalformedField, field, "is "+kindOf(raw)+"; it must be a string")
-	case r.mapped(field) && (field == fieldOrderID || len(unitsOf(field)) > 0):
+	case r.mapped(field) && (identifies(field) || len(unitsOf(field)) > 0):
 		return r.number(field, raw)
 	case field == fieldAmount || field == fieldAuthorizedAmount:
 		r.fail(MalformedAmount, field, `is a JSON number, which many programs round to a binary fraction and so lose cents; write a string, like "24.99"`)
@@ -198,20 +203,23 @@ func (r *jobReader) text(field int) (text string, ok bool) {
 	return "", false
 }
 
-// whole refuses text with signs of a wrong character encoding. In a description
-// these are removed instead.
+// whole refuses text with signs of a wrong character encoding. In a description or a
+// reason these are removed instead.
 func (r *jobReader) whole(field int, text string) string {
-	if field != fieldDescription && strings.ContainsRune(text, utf8.RuneError) {
+	if field != fieldDescription && field != fieldReason && strings.ContainsRune(text, utf8.RuneError) {
 		r.fail(MalformedField, field, "holds U+FFFD or half a surrogate pair: the text was damaged on its way")
 	}
 	return text
 }
 
+// identifies reports whether a field names an order or a capture.
+func identifies(field int) bool { return field == fieldOrderID || field == fieldCaptureID }
+
 // number returns a number of a mapped event as the text that was written.
 func (r *jobReader) number(field int, raw []byte) (string, bool) {
 	if bytes.ContainsAny(raw, "eE") {
 		reason := MalformedAmount
-		if field == fieldOrderID {
+		if identifies(field) {
 			reason = MalformedField
 		}
 		r.fail(reason, field, fmt.Sprintf("%s is a number with an exponent; write it out", quoted(string(raw))))
@@ -244,15 +252,15 @@ func (r *jobReader) tradeID(s string) string {
 	return s
 }
 
-// orderID reads the order_id: invisible characters are removed, all others are
-// kept.
-func (r *jobReader) orderID() (text string, changed bool) {
-	given := r.optional(fieldOrderID)
-	if n := utf8.RuneCountInString(given); n > maxOrderID {
-		r.fail(MalformedField, fieldOrderID, fmt.Sprintf("has %d characters; at most %d are allowed", n, maxOrderID))
+// name reads the id of an order or a capture: invisible characters are removed, all
+// others are kept.
+func (r *jobReader) name(field int) (text string, changed bool) {
+	given := r.optional(field)
+	if n := utf8.RuneCountInString(given); n > maxName {
+		r.fail(MalformedField, field, fmt.Sprintf("has %d characters; at most %d are allowed", n, maxName))
 	}
 	text = cleaned(given)
-	r.standsAlone(fieldOrderID, text)
+	r.standsAlone(field, text)
 	return text, text != given
 }
 

@@ -139,15 +139,31 @@ func settle(t EventType, reason string) verdict {
 	return func(v situation, _ *Finding) *Event { return v.outcome(t, reason) }
 }
 
-// settleCaptured returns a captured outcome with the requested amount: the
-// intent's, unless an earlier request of the trade was paid.
+// settleCaptured returns a captured outcome with the requested amount and
+// capture_id: the intent's, unless an earlier request of the trade was paid.
 func settleCaptured(v situation, f *Finding) *Event {
 	e := v.outcome(Captured, "")
 	seen := f.Answer.Order.Amount
 	if f.Via == ViaCapture || v.firstAsk(seen) {
 		e.Amount, e.Currency = seen.Number(), seen.Currency()
+		e.CaptureID = v.captureIDOf(seen)
 	}
 	return e
+}
+
+// captureIDOf is the capture_id of the ask that took the money: of the intent if a
+// call was made for it and it asks for that sum, else of a failed one that does.
+func (v situation) captureIDOf(seen Amount) string {
+	job := v.intent()
+	if !v.newAsk() && job.Amount == seen {
+		return job.CaptureID
+	}
+	for _, failed := range slices.Backward(v.s.FailedRequests) {
+		if failed.Job.Amount == seen {
+			return failed.Job.CaptureID
+		}
+	}
+	return job.CaptureID
 }
 
 func failForRefusal(v situation, _ *Finding) *Event {

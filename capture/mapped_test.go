@@ -338,7 +338,7 @@ func TestDecodeCells(t *testing.T) {
 	d := decoderFor(t, capture.Mapping{Fields: map[string]capture.Field{
 		"amount": {Paths: []string{"Betrag"}, Unit: capture.UnitMinor}, "currency": {Value: "EUR"}, "capture_before": {Paths: []string{"bis"}, Unit: capture.UnitSeconds},
 	}})
-	got, err := d.DecodeCells(&[9]string{0: "T1", 1: "2499", 3: "A\u00ad-1", 7: "1796119200"})
+	got, err := d.DecodeCells(&[10]string{0: "T1", 1: "2499", 3: "A\u00ad-1", 7: "1796119200"})
 	want := capture.Job{
 		TradeID: "T1", Amount: euros(t, "24.99"), OrderID: "A-1", Description: "order A-1", Cleaned: "order_id",
 		CaptureBefore: time.Unix(1796119200, 0).UTC(),
@@ -346,8 +346,8 @@ func TestDecodeCells(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	_, err = d.DecodeCells(&[9]string{0: "T1", 1: "24.99"})
+	_, err = d.DecodeCells(&[10]string{0: "T1", 1: "24.99"})
 	wantMalformed(t, err, capture.MalformedAmount, "amount")
-	_, err = d.DecodeCells(&[9]string{1: "2499"})
+	_, err = d.DecodeCells(&[10]string{1: "2499"})
 	wantMalformed(t, err, capture.MalformedMissing, "trade_id")
 }

@@ -120,43 +120,68 @@ func (f *fieldSource) name() string {
 
 // reading is a compiled Mapping.Fields.
 type reading struct {
-	fields  [fieldCount]fieldSource
+	fields  [slotCount]fieldSource
 	tree    *node // holds the dotted paths
 	queries []pathQuery
 	slots   int
 }
 
-// compileFields checks the fields of a mapping and compiles their paths.
-func compileFields(fields map[string]Field) (*reading, error) {
+// shape is what kind of message a mapping is for.
+type shape struct {
+	section  string // of the configuration, for errors
+	fields   []int
+	required int // so many of the first fields
+}
+
+var (
+	jobShape = shape{"jobs", []int{
+		fieldTradeID, fieldAmount, fieldCurrency, fieldOrderID, fieldDescription, fieldAuthorizedAt, fieldAuthorizedAmount,
+		fieldCaptureBefore, fieldNotifyURL, fieldCaptureID,
+	}, 3}
+	withdrawalShape = shape{"withdrawals", []int{fieldTradeID, fieldOrderID, fieldReason, fieldBy}, 0}
+)
+
+func (s shape) names() []string {
+	names := make([]string, 0, len(s.fields))
+	for _, i := range s.fields {
+		names = append(names, fieldNames[i])
+	}
+	return names
+}
+
+// compile checks the fields of a mapping and compiles their paths.
+func (s shape) compile(fields map[string]Field) (*reading, error) {
 	r := &reading{tree: &node{closed: len(fields) == 0}}
-	problems := unknownFields(fields)
-	for i, name := range fieldNames {
+	problems := s.unknown(fields)
+	for n, i := range s.fields {
+		name := fieldNames[i]
 		f, mapped := fields[name]
-		if !mapped && len(fields) > 0 && i > fieldCurrency {
+		if !mapped && len(fields) > 0 && n >= s.required {
 			continue // an optional field that is not mapped is off
 		}
 		if !mapped {
 			f = At(name)
 		}
 		if err := r.add(i, f, mapped); err != nil {
-			problems = append(problems, fmt.Errorf("%w: jobs.fields: %s: %w", ErrMapping, name, err))
+			problems = append(problems, fmt.Errorf("%w: %s.fields: %s: %w", ErrMapping, s.section, name, err))
 		}
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
 	if path := r.tree.crossed(); path != "" {
-		return nil, fmt.Errorf("%w: jobs.fields: %s is read as a field, but another path goes through it; it cannot be both a text and an object",
-			ErrMapping, quoted(path))
+		return nil, fmt.Errorf("%w: %s.fields: %s is read as a field, but another path goes through it; it cannot be both a text and an object",
+			ErrMapping, s.section, quoted(path))
 	}
 	return r, nil
 }
 
-func unknownFields(fields map[string]Field) (problems []error) {
+func (s shape) unknown(fields map[string]Field) (problems []error) {
+	names := s.names()
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if !slices.Contains(fieldNames[:], name) {
-			problems = append(problems, fmt.Errorf("%w: jobs.fields: there is no field %s; the fields are %s",
-				ErrMapping, quoted(name), strings.Join(fieldNames[:], ", ")))
+		if !slices.Contains(names, name) {
+			problems = append(problems, fmt.Errorf("%w: %s.fields: there is no field %s; the fields are %s",
+				ErrMapping, s.section, quoted(name), strings.Join(names, ", ")))
 		}
 	}
 	return problems

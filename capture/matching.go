@@ -147,11 +147,11 @@ type selection struct {
 	queries    []pathQuery
 }
 
-func compileMatch(match []Match) (selection, error) {
+func compileMatch(section string, match []Match) (selection, error) {
 	sel, problems := selection{tree: &node{}}, []error(nil)
 	for _, m := range match {
 		if err := checkMatch(m); err != nil {
-			problems = append(problems, fmt.Errorf("%w: jobs.match: %w", ErrMapping, err))
+			problems = append(problems, fmt.Errorf("%w: %s.match: %w", ErrMapping, section, err))
 			continue
 		}
 		if name, ok := strings.CutPrefix(m.Path, attributePrefix); ok {
@@ -167,14 +167,14 @@ func compileMatch(match []Match) (selection, error) {
 		}
 		q, err := compileQuery(s.path, i)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%w: jobs.match: %w", ErrMapping, err))
+			problems = append(problems, fmt.Errorf("%w: %s.match: %w", ErrMapping, section, err))
 			continue
 		}
 		sel.queries = append(sel.queries, q)
 	}
 	if path := sel.tree.crossed(); path != "" {
-		problems = append(problems, fmt.Errorf("%w: jobs.match: %s must have a value, but another path goes through it; both conditions can never be met",
-			ErrMapping, quoted(path)))
+		problems = append(problems, fmt.Errorf("%w: %s.match: %s must have a value, but another path goes through it; both conditions can never be met",
+			ErrMapping, section, quoted(path)))
 	}
 	sel.tree.relax()
 	return sel, errors.Join(problems...)

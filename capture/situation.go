@@ -47,7 +47,7 @@ func (v situation) phase() Phase {
 func (v situation) untouched() bool { return v.s.Events == 0 }
 
 // asksSame reports whether the job's request is that of the outcome; for a failed
-// trade, one of those that failed.
+// trade, one of those that failed, for whichever capture: no money was taken.
 func (v situation) asksSame() bool {
 	switch {
 	case v.job == nil || v.s.Outcome == nil:
@@ -55,7 +55,13 @@ func (v situation) asksSame() bool {
 	case v.s.Outcome.Type == Failed:
 		return slices.ContainsFunc(v.s.FailedRequests, v.failedBefore)
 	}
-	return v.s.Outcome.Sum() == v.job.Amount
+	return v.s.Outcome.Sum() == v.job.Amount && !v.anotherCapture()
+}
+
+// anotherCapture: the job names a capture, and the outcome is that of another one,
+// or of one without a name. A second parcel may cost what the first did.
+func (v situation) anotherCapture() bool {
+	return v.job.CaptureID != "" && v.job.CaptureID != v.s.Outcome.CaptureID
 }
 
 // failedBefore reports whether the job's request has failed. If it failed because
@@ -308,7 +314,7 @@ func (v situation) lastQueryAgreed() bool {
 func (v situation) outcome(t EventType, reason string) *Event {
 	e := v.draft(t)
 	job := v.intent()
-	e.Reason, e.Amount, e.Currency = reason, job.Amount.Number(), job.Amount.Currency()
+	e.Reason, e.Amount, e.Currency, e.CaptureID = reason, job.Amount.Number(), job.Amount.Currency(), job.CaptureID
 	// A second request that fails or is parked has an outcome of its own, which is
 	// not a correction.
 	ownEnd := t == Failed || reason == ReasonUnresolved || reason == ReasonTradeUnknown || reason == ReasonUnknownCode

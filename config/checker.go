@@ -168,9 +168,13 @@ func (v *checker) mapping() {
 
 func (v *checker) mappingIs(key string, m capture.Mapping) {
 	if _, err := capture.NewDecoder(m); err != nil {
-		text := strings.TrimPrefix(err.Error(), capture.ErrMapping.Error()+": ")
-		v.add(key, strings.TrimPrefix(text, key+": "), "")
+		v.mappingFault(key, err)
 	}
+}
+
+func (v *checker) mappingFault(key string, err error) {
+	text := strings.TrimPrefix(err.Error(), capture.ErrMapping.Error()+": ")
+	v.add(key, strings.TrimPrefix(text, key+": "), "")
 }
 
 // sums reads a limit for each currency as the commands do.

@@ -20,20 +20,22 @@ import (
 // Config is the whole configuration. Load reads one; Defaults returns one with the
 // defaults. Validate checks it.
 type Config struct {
-	NATS      NATS
-	Jobs      Jobs
-	Ledger    Ledger
-	Gateway   Gateway
-	Worker    Worker
-	Reconcile Reconcile
-	Notify    Notify
-	Admin     Admin
-	Publish   Publish
-	Approval  Approval
-	Records   Records
-	Console   Console
-	Tracing   Tracing
-	Log       Log
+	NATS        NATS
+	Jobs        Jobs
+	Withdrawals Withdrawals
+	Ledger      Ledger
+	Gateway     Gateway
+	Worker      Worker
+	Reconcile   Reconcile
+	Notify      Notify
+	Admin       Admin
+	Publish     Publish
+	Approval    Approval
+	Records     Records
+	Archive     Archive
+	Console     Console
+	Tracing     Tracing
+	Log         Log
 
 	// origins holds where each value came from, by key.
 	origins map[string]Origin
@@ -72,6 +74,14 @@ type Jobs struct {
 	ActsStream string                   `key:"jobs.acts_stream" default:"CAPTURE_ACTS" doc:"stream of the record of operators' acts, subjects capture.acts.<act>"`
 	Fields     map[string]capture.Field `key:"jobs.fields" doc:"where foreign events carry a field of the job, as field=path: trade_id=payment.trade_id,amount=$.payments[0].total; in the file also a list of paths, a value, a unit"`
 	Match      []capture.Match          `key:"jobs.match" doc:"which events are jobs, as path=value; all must match, others are acked without processing"`
+}
+
+// Withdrawals is where withdrawals come from and how they are decoded.
+type Withdrawals struct {
+	Stream   string                   `key:"withdrawals.stream" default:"CAPTURE_WITHDRAWALS" doc:"stream of the withdrawals; created when missing, never altered"`
+	Subjects []string                 `key:"withdrawals.subjects" default:"capture.withdrawals.>" doc:"subjects of the withdrawals in that stream"`
+	Fields   map[string]capture.Field `key:"withdrawals.fields" doc:"where foreign events carry trade_id, order_id, reason and by of a withdrawal, as field=path; none: trade_id and order_id as jobs.fields maps them"`
+	Match    []capture.Match          `key:"withdrawals.match" doc:"which events are withdrawals, as path=value; all must match, others are acked without processing"`
 }
 
 // Publish configures when the publish command asks for confirmation.
@@ -170,6 +180,11 @@ type Records struct {
 	DSNFile  string         `key:"records.dsn_file" doc:"path of a file that holds records.dsn"`
 	Consumer string         `key:"records.consumer" default:"capture-records" doc:"durable consumers by which the records read the ledger and the dead letters; another name for each database"`
 	Listen   string         `key:"records.listen" kind:"listen" default:"127.0.0.1:9465" doc:"address of metrics and health of the records command; empty or off: none; port 0: a free one"`
+}
+
+// Archive is where the ledger's events are kept beyond its age.
+type Archive struct {
+	To string `key:"archive.to" doc:"where closed days of the ledger are archived: a folder, s3://BUCKET/PREFIX?endpoint=URL&region=NAME or nats-object://BUCKET; export and acts list read it too"`
 }
 
 // RecordsOff, as records.dsn, means that no records are kept.

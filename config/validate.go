@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/capture-worker/capture-worker/capture"
 )
 
 // Need is what a command needs beyond valid settings.
@@ -29,6 +31,7 @@ func (c Config) Validate(needs ...Need) error {
 	v := &checker{c: c}
 	v.nats()
 	v.jobs()
+	v.withdrawals()
 	v.ledger()
 	v.gateway()
 	v.worker()
@@ -98,6 +101,24 @@ func (v *checker) jobs() {
 	v.sums("publish.ask_above", v.c.Publish.AskAbove)
 	v.sums("approval.above", v.c.Approval.Above)
 	v.lanes()
+}
+
+func (v *checker) withdrawals() {
+	w := v.c.Withdrawals
+	v.streamName("withdrawals.stream")
+	v.distinct("withdrawals.stream", "jobs.dlq_stream", "ledger.stream")
+	if len(w.Subjects) == 0 {
+		v.add("withdrawals.subjects", "must name at least one subject", "the default is capture.withdrawals.>")
+	}
+	for _, s := range w.Subjects {
+		v.subject("withdrawals.subjects", s)
+	}
+	if _, err := capture.NewWithdrawalDecoder(capture.Mapping{Fields: w.Fields}); err != nil {
+		v.mappingFault("withdrawals.fields", err)
+	}
+	if _, err := capture.NewWithdrawalDecoder(capture.Mapping{Match: w.Match}); err != nil {
+		v.mappingFault("withdrawals.match", err)
+	}
 }
 
 func (v *checker) ledger() {

@@ -90,7 +90,21 @@ func (c StreamConfig) withDefaults() StreamConfig {
 // create creates the stream, or returns the one that another worker has created
 // at the same time.
 func create(ctx context.Context, js jetstream.JetStream, c StreamConfig) (jetstream.Stream, error) {
-	stream, err := js.CreateStream(ctx, jetstream.StreamConfig{
+	stream, err := js.CreateStream(ctx, c.Settings(js))
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return js.Stream(ctx, c.Stream)
+	}
+	if err == nil {
+		c.Log.InfoContext(ctx, "created a stream", "stream", c.Stream, "subjects", []string{allSubjects})
+	}
+	return stream, err
+}
+
+// Settings returns the settings with which the stream is created on the server
+// that js is connected to.
+func (c StreamConfig) Settings(js jetstream.JetStream) jetstream.StreamConfig {
+	c = c.withDefaults()
+	return jetstream.StreamConfig{
 		Name:        c.Stream,
 		Description: "capture-worker: what happened to every trade",
 		Subjects:    []string{allSubjects},
@@ -107,14 +121,7 @@ func create(ctx context.Context, js jetstream.JetStream, c StreamConfig) (jetstr
 		Duplicates:  time.Second, // events carry no Nats-Msg-Id: the guard is stronger
 		// Used if the server syncs every message, see package appender.
 		AllowAtomicPublish: supportsBatches(js.Conn().ConnectedServerVersion()),
-	})
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return js.Stream(ctx, c.Stream)
 	}
-	if err == nil {
-		c.Log.InfoContext(ctx, "created a stream", "stream", c.Stream, "subjects", []string{allSubjects})
-	}
-	return stream, err
 }
 
 // supportsBatches reports whether a server of this version has atomic batches.

@@ -118,11 +118,22 @@ func (l *JetStream) Messages(ctx context.Context, from, upTo uint64) iter.Seq2[*
 			end = min(end, upTo)
 		}
 		for msg, err := range l.messages(ctx, "", max(start, from), end) {
+			if err == nil {
+				for _, name := range replyHeaders {
+					msg.Header.Del(name)
+				}
+			}
 			if !yield(msg, wrap(err, "reading the ledger")) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// replyHeaders are added to a stored message by the reply that carries it.
+var replyHeaders = []string{
+	jetstream.StreamHeader, jetstream.SubjectHeader, jetstream.SequenceHeader, jetstream.TimeStampHeaer,
+	"Nats-Num-Pending", "Nats-Last-Sequence", "Nats-UpTo-Sequence",
 }
 
 // FirstSince returns the sequence of the first message that was stored at a time

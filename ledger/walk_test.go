@@ -79,8 +79,8 @@ func TestMessagesYieldsARangeAsItIsStored(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m.Sequence != next || string(m.Data) != strconv.FormatUint(next, 10) {
-				t.Fatalf("%v: sequence %d with %q, want %d", span, m.Sequence, m.Data, next)
+			if m.Sequence != next || string(m.Data) != strconv.FormatUint(next, 10) || len(m.Header) != 0 {
+				t.Fatalf("%v: sequence %d with %q and %v, want %d", span, m.Sequence, m.Data, m.Header, next)
 			}
 			next++
 		}

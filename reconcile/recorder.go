@@ -207,7 +207,10 @@ func (r *Recorder) judge(t *Trade, job *capture.Job, f *capture.Finding, receive
 // stamp fills in what every event has, and the next retry time of evidence.
 func (r *Recorder) stamp(t *Trade, e *capture.Event) {
 	now := r.Clock()
-	e.ID, e.TradeID, e.Worker = r.newID(), t.ID, r.Worker
+	if e.ID == "" {
+		e.ID = r.newID()
+	}
+	e.TradeID, e.Worker = t.ID, r.Worker
 	if e.Time.IsZero() {
 		e.Time = now
 	}

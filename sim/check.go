@@ -137,7 +137,7 @@ func (s *Sim) checkTaken(a *account) {
 func (s *Sim) checkAppended(t *task, e capture.Event) {
 	a, events := s.bank.accounts[t.trade], s.book.events[t.trade]
 	s.Counts.row(e.Rule)
-	s.checkSequel(a, events[:len(events)-1], e)
+	s.checkSequel(t, a, events[:len(events)-1], e)
 	if e.Type.Outcome() {
 		s.Counts.outcome(e)
 		s.checkOutcome(t, a, e)
@@ -215,7 +215,10 @@ func (s *Sim) checkDisposed(m *message, d worker.Disposition) {
 	has := func(fits func(e capture.Event) bool) bool {
 		return slices.ContainsFunc(s.book.events[m.trade], func(e capture.Event) bool { return e.Type.Outcome() && fits(e) })
 	}
-	same := func(e capture.Event) bool { return e.Sum() == m.plan.Job.Amount }
+	same := func(e capture.Event) bool {
+		id := m.plan.Job.CaptureID
+		return e.Sum() == m.plan.Job.Amount && (e.Type == capture.Failed || id == "" || id == e.CaptureID)
+	}
 	other := func(e capture.Event) bool { return e.Type != capture.Failed && !same(e) }
 	switch {
 	case m.plan.Malformed != "":

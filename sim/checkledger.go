@@ -51,10 +51,10 @@ func notifiedPaid(events []capture.Event) bool {
 }
 
 // checkSequel compares a new event with those before it.
-func (s *Sim) checkSequel(a *account, before []capture.Event, e capture.Event) {
+func (s *Sim) checkSequel(t *task, a *account, before []capture.Event, e capture.Event) {
 	switch e.Type {
 	case capture.Attempted:
-		s.checkIntent(a, before, e)
+		s.checkIntent(t, a, before, e)
 	case capture.Parked:
 		if n := freshRefused(sinceReopened(before)); e.Reason == capture.ReasonRequestIDRefused && n < 2 {
 			s.breach("4", "%s is parked as %s after %d new request_ids were refused", a.plan.ID, e.Reason, n)
@@ -66,10 +66,13 @@ func (s *Sim) checkSequel(a *account, before []capture.Event, e capture.Event) {
 	}
 }
 
-func (s *Sim) checkIntent(a *account, before []capture.Event, e capture.Event) {
+func (s *Sim) checkIntent(t *task, a *account, before []capture.Event, e capture.Event) {
 	open := sinceReopened(before)
 	if withdrawn(before) {
 		s.breach("13", "an intent for %s, whose job is withdrawn", a.plan.ID)
+	}
+	if since, is := s.withdrawn[a.plan.order()]; is && len(open) == len(before) && len(requestIDs(before)) == 0 && t.checked > since {
+		s.breach("13", "%s is to be called for first, and its order is withdrawn since %s", a.plan.ID, since)
 	}
 	if notifiedPaid(before) {
 		s.breach("11", "an intent for %s, but a newer notification says paid", a.plan.ID)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -97,13 +98,36 @@ func (s *Sim) withdraw(trade, tries int) {
 		}
 	})
 	p.spawn(p.name()+" withdraws "+id, trade, func() {
-		ctx := context.Background()
-		t, err := p.resolver.Recorder.Reopen(ctx, id)
-		if err == nil && !withdrawn(s.book.events[trade]) && t.State.Phase != capture.PhaseCaptured {
-			_, err = p.resolver.Recorder.Record(ctx, t, &capture.Event{Type: capture.Withdrawn, By: "shop", Note: "returned"})
-		}
+		_, err := p.resolver.Recorder.Withdraw(context.Background(), reconcile.WithdrawalRequest{
+			ID: fmt.Sprintf("withdrawal-%d", trade), TradeID: id, By: "shop", Note: "returned",
+		})
 		done = err == nil
 	})
+}
+
+// withdrawOrder is a withdrawal of a trade's order: the workers know it from now on,
+// and the trade is withdrawn as soon as the ledger knows it.
+func (s *Sim) withdrawOrder(trade int) {
+	order := s.plan.Trades[trade].order()
+	s.withdrawn[order] = s.now
+	s.note("order %s is withdrawn", order)
+	s.withdrawKnown(trade, 0)
+}
+
+func (s *Sim) withdrawKnown(trade, tries int) {
+	switch {
+	case len(s.book.events[trade]) > 0:
+		s.withdraw(trade, 0)
+	case tries < operatorTries:
+		s.after(time.Minute, func() { s.withdrawKnown(trade, tries+1) })
+	}
+}
+
+// orderWithdrawn is what a worker knows of the withdrawn orders.
+func (p *proc) orderWithdrawn(order string) (reconcile.WithdrawalRequest, bool) {
+	p.s.current.checked = p.s.now
+	since, is := p.s.withdrawn[order]
+	return reconcile.WithdrawalRequest{ID: fmt.Sprintf("withdrawal-%s-%d", order, since), OrderID: order, By: "shop", Note: "returned"}, is
 }
 
 // look processes a trade like a batch of reconcile.

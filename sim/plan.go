@@ -77,6 +77,7 @@ type TradePlan struct {
 	Release    time.Duration   // how long after parking an operator releases it; 0 is never
 	Retry      time.Duration   // how long after failing an operator retries it; 0 is never
 	Withdraw   time.Duration   // when its job is withdrawn; 0 is never
+	ByOrder    bool            // its order is what is withdrawn
 	// The codes that every capture call and every query get, in turn; empty means
 	// none.
 	Stubborn      []string
@@ -305,6 +306,7 @@ func (p *Plan) planOddities(t *TradePlan, d dice) {
 		if d.chance(saltMore, .5) {
 			t.Withdraw = d.between(saltLong, time.Second, 10*time.Minute)
 		}
+		t.ByOrder = d.chance(saltAmount, .5)
 	}
 	if t.Begins != capture.OrderAuthorized || p.Mood == "calm" {
 		return

@@ -13,13 +13,14 @@ import (
 // because publishers repeat messages.
 func (p *Plan) planJobs(t TradePlan, n int) []JobPlan {
 	d := newDice(p.Seed, onJob, t.No, n)
-	job := capture.Job{TradeID: p.spelt(t, d), OrderID: fmt.Sprintf("A-%d", t.No+1), Amount: p.ask(t, d, n)}
+	job := capture.Job{TradeID: p.spelt(t, d), OrderID: t.order(), Amount: p.ask(t, d, n)}
 	// Only a job with the authorized sum lets a worker see from the remaining sum
 	// that something was captured.
 	if g := p.Gateway; p.firstDice(t).chance(saltKind, .5) || g.ShowRemaining && !g.OneCapture {
 		job.AuthorizedAmount = t.Authorized
 	}
 	job.CaptureBefore = p.deadline(t, d, n)
+	job.CaptureID = p.parcel(t, d, n)
 	j := jobPlan(job, d.between(saltTime, 0, 2*time.Second))
 	if n > 0 {
 		soon := 10 * time.Second
@@ -78,6 +79,21 @@ func (p *Plan) spelt(t TradePlan, d dice) string {
 		return t.ID
 	}
 	return []string{t.ID, strings.ToLower(t.ID), strings.ToUpper(t.ID)}[d.pick(saltLast, 3)]
+}
+
+// order is the shop's order of the trade.
+func (t TradePlan) order() string { return fmt.Sprintf("A-%d", t.No+1) }
+
+// parcel is the capture_id of a job. The jobs of few trades have one; of these, the
+// second may be of another parcel.
+func (p *Plan) parcel(t TradePlan, d dice, n int) string {
+	switch {
+	case !p.firstDice(t).chance(saltLast, .2):
+		return ""
+	case n > 0 && d.chance(saltLast+7, .5):
+		return "parcel-2"
+	}
+	return "parcel-1"
 }
 
 // firstDice returns the dice that all jobs of a trade share.

@@ -73,7 +73,7 @@ func (p *proc) start() {
 	p.processor = &worker.Processor{
 		Jobs: decoder, Recorder: recorder, Gateway: p.s.bank, Limiter: p.limiter, Delayer: p.delays,
 		Lease: lease, Inline: inline, Rest: 5 * time.Second, NewRequestID: p.s.mint, Log: log,
-		AskSince: func() time.Time { return since }, Intake: &intake{p: p},
+		AskSince: func() time.Time { return since }, Intake: &intake{p: p}, Withdrawn: p.orderWithdrawn,
 	}
 	p.resolver = &reconcile.Resolver{Recorder: recorder, Query: p.s.bank.Query}
 	p.s.queue.poke()

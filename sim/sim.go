@@ -55,14 +55,15 @@ type Sim struct {
 	ids     int
 	asked   map[string]string // request_id to trade
 
-	released  []bool        // by trade: an operator releases it once
-	retried   []bool        // the same for a failed one
-	lost      []bool        // the trades of which a restored ledger lacks events
-	restoring time.Duration // the end of a restore of the ledger
-	askFirst  bool          // the ledger lacks events, and the workers have noticed that
-	published time.Duration // when the last job was published
-	settledAt time.Duration // when the last job was settled
-	patience  time.Duration // how long settling may take
+	released  []bool                   // by trade: an operator releases it once
+	retried   []bool                   // the same for a failed one
+	lost      []bool                   // the trades of which a restored ledger lacks events
+	withdrawn map[string]time.Duration // by order: when it was withdrawn
+	restoring time.Duration            // the end of a restore of the ledger
+	askFirst  bool                     // the ledger lacks events, and the workers have noticed that
+	published time.Duration            // when the last job was published
+	settledAt time.Duration            // when the last job was settled
+	patience  time.Duration            // how long settling may take
 	policy    capture.Policy
 
 	history io.Writer // nil: not written
@@ -74,7 +75,7 @@ type Sim struct {
 // Run simulates a plan to its end or to the first violation. If history is not nil,
 // Run writes a line for every event.
 func Run(p Plan, history io.Writer) Result {
-	s := &Sim{plan: p, history: history, asked: map[string]string{}, released: make([]bool, len(p.Trades))}
+	s := &Sim{plan: p, history: history, asked: map[string]string{}, withdrawn: map[string]time.Duration{}, released: make([]bool, len(p.Trades))}
 	s.retried, s.lost = make([]bool, len(p.Trades)), make([]bool, len(p.Trades))
 	s.bank, s.book, s.queue = newBank(s), newBook(s), &queue{s: s}
 	for i := range p.Workers {
@@ -113,7 +114,11 @@ func (s *Sim) stage() {
 		for _, at := range t.Looks {
 			s.at(at, func() { s.look(i) })
 		}
-		if t.Withdraw > 0 {
+		switch {
+		case t.Withdraw == 0:
+		case t.ByOrder:
+			s.at(t.Withdraw, func() { s.withdrawOrder(i) })
+		default:
 			s.at(t.Withdraw, func() { s.withdraw(i, 0) })
 		}
 	}

@@ -24,6 +24,8 @@ type task struct {
 	// excused means that its last answer came while the intake was paused.
 	excused bool
 	again   bool // it processes a redelivery
+	// checked is when it last checked whether its order is withdrawn.
+	checked time.Duration
 }
 
 // killed is the panic that unwinds the coroutine of a process that died. Deferred

@@ -78,8 +78,21 @@ func conflict(job *capture.Job, trade *reconcile.Trade, step *capture.Step) Disp
 			"the job asks for %s, but trade %s was withdrawn (event %s); `capture-worker retry` sends it back to work", job.Amount, job.TradeID, standing.ID)}
 	}
 	return Disposition{Do: DeadLetter, Reason: deadletter.ReasonConflict, Rule: step.Rule, Detail: fmt.Sprintf(
-		"the job asks for %s, but trade %s is already %s for %s (event %s)",
-		job.Amount, job.TradeID, standing.Type, standing.Sum(), standing.ID)}
+		"the job asks for %s, but trade %s is already %s for %s (event %s); one authorization allows one capture",
+		request(job.Amount, job.OrderID, job.CaptureID), job.TradeID, standing.Type,
+		request(standing.Sum(), standing.OrderID, standing.CaptureID), standing.ID)}
+}
+
+// request describes what a job or an outcome is about.
+func request(sum capture.Amount, order, captureID string) string {
+	text := sum.String()
+	if order != "" {
+		text += ", order " + order
+	}
+	if captureID != "" {
+		text += ", capture_id " + captureID
+	}
+	return text
 }
 
 // requeue retries a job whose processing failed with an error that is not the job's

@@ -63,7 +63,7 @@ func TestJobsThatCaptureNothingAreLogged(t *testing.T) {
 	}
 	for _, want := range []string{
 		`msg="job dead-lettered" reason=missing_field detail="malformed job (missing_field): amount`,
-		`msg="job dead-lettered" reason=conflict detail="the job asks for 20.00 EUR, but trade T1 is already captured`,
+		`msg="job dead-lettered" reason=conflict detail="the job asks for 20.00 EUR, order A-2, but trade T1 is already captured for 24.99 EUR, order A-1`,
 		`subject=capture.jobs.shipped sequence=4 letter=`,
 		`job acked without capture: trade belongs to another order" trade_id=T1 order_id=A-2 outcome=captured outcome_order_id=A-1`,
 	} {

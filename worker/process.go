@@ -33,7 +33,10 @@ type Processor struct {
 	// time if there is none. After a loss even the first call of a trade is
 	// preceded by a query, and no earlier query counts (rule 2).
 	AskSince func() time.Time
-	Log      *slog.Logger
+	// Withdrawn, if set, returns the withdrawal of an order, if there is one: the job
+	// of a trade that was never called for is withdrawn then.
+	Withdrawn func(order string) (reconcile.WithdrawalRequest, bool)
+	Log       *slog.Logger
 }
 
 // Delivery is one delivery of a job message.
@@ -64,6 +67,10 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	policy.AskFirst = !d.First || !policy.AskSince.IsZero()
 	trade, err := p.open(ctx, &job, d.First)
 	for err == nil {
+		if e := p.orderWithdrawn(&trade.State, &job); e != nil {
+			trade, err = p.settle(ctx, trade, e)
+			continue
+		}
 		var step capture.Step
 		if trade, step, err = p.decide(ctx, trade, &job, policy); err != nil {
 			break
@@ -90,7 +97,21 @@ func (p *Processor) Process(ctx, stop context.Context, d Delivery) Disposition {
 	return p.requeue(&job, err)
 }
 
-// settle records an outcome that needs no call.
+// orderWithdrawn drafts the withdrawn event of a trade whose order was withdrawn
+// before its first call, nil if it was not. It leaves a trade alone that an operator
+// has sent back to work.
+func (p *Processor) orderWithdrawn(s *capture.State, job *capture.Job) *capture.Event {
+	if p.Withdrawn == nil || job.OrderID == "" || s.Call > 0 || s.Outcome != nil || s.Withdrawn || s.SumAccepted {
+		return nil
+	}
+	w, ok := p.Withdrawn(job.OrderID)
+	if !ok {
+		return nil
+	}
+	return w.Event(job.TradeID, job.OrderID)
+}
+
+// settle records an event that needs no call, mostly an outcome.
 func (p *Processor) settle(ctx context.Context, trade *reconcile.Trade, outcome *capture.Event) (*reconcile.Trade, error) {
 	trade, err := p.Recorder.Record(ctx, trade, outcome)
 	return trade, decideAgain(err)

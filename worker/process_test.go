@@ -11,6 +11,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
+	"github.com/capture-worker/capture-worker/reconcile"
 	"github.com/capture-worker/capture-worker/worker"
 )
 
@@ -218,4 +219,48 @@ func TestStopRequeues(t *testing.T) {
 			t.Errorf("a stopping worker began a trade: %+v", d)
 		}
 	})
+}
+
+// A job whose order is withdrawn is not called for, though its trade is not in the
+// ledger: failed as withdrawn, and acked. What an operator retried is called for.
+func TestAWithdrawnOrderIsNotCalledFor(t *testing.T) {
+	t.Parallel()
+	const wd, f, r, q, a, c = capture.Withdrawn, capture.Failed, capture.Retried, capture.Queried, capture.Attempted, capture.Captured
+	for name, first := range map[string]bool{"first delivery": true, "redelivered": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				p := w.processor("w1")
+				p.Withdrawn = func(order string) (reconcile.WithdrawalRequest, bool) {
+					return reconcile.WithdrawalRequest{ID: "w1", OrderID: order, By: "ann", Note: "returned"}, order == "A-1001"
+				}
+				if d := w.redeliver(p, job, first); d.Do != worker.Ack {
+					t.Errorf("the job ended with %+v, want an ack", d)
+				}
+				if got := w.types("T1"); !slices.Equal(got, []capture.EventType{wd, f}) || len(w.gateway.captures["T1"]) > 0 {
+					t.Errorf("events %v, %d calls", got, len(w.gateway.captures["T1"]))
+				}
+				if e := w.events("T1"); e[0].By != "ann" || e[0].OrderID != "A-1001" || e[1].Reason != capture.ReasonWithdrawn {
+					t.Errorf("events %+v", e)
+				}
+				if d := w.redeliver(p, strings.Replace(job, "24.99", "20.00", 1), true); d.Do != worker.DeadLetter || d.Reason != deadletter.ReasonWithdrawn {
+					t.Errorf("a job with another amount ended with %+v, want a dead letter", d)
+				}
+				trade, err := p.Recorder.Reopen(t.Context(), "T1")
+				if err == nil {
+					_, err = p.Recorder.Record(t.Context(), trade, &capture.Event{Type: r, By: "ann", Note: "it was not returned"})
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := w.redeliver(p, job, false); d.Do != worker.Ack {
+					t.Errorf("the retried job ended with %+v, want an ack", d)
+				}
+				if got := w.types("T1"); !slices.Equal(got, []capture.EventType{wd, f, r, q, a, c}) {
+					t.Errorf("events %v, want that it is captured", got)
+				}
+			})
+		})
+	}
 }

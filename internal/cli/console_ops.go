@@ -30,7 +30,7 @@ type consoleOps struct {
 
 // Kinds implements console.Operations.
 func (o *consoleOps) Kinds() []string {
-	return []string{console.KindRelease, console.KindRetry, console.KindDismiss}
+	return []string{console.KindRelease, console.KindRetry, console.KindDismiss, console.KindWithdraw}
 }
 
 // Look implements console.Operations.
@@ -86,8 +86,12 @@ func (o *consoleOps) Preview(ctx context.Context, a console.Act) (console.Previe
 	if p.Approval, err = o.unapproved(a, p.Sum); err != nil {
 		return p, err
 	}
-	if a.Kind == console.KindDismiss {
+	switch a.Kind {
+	case console.KindDismiss:
 		return o.previewDismissal(ctx, a, trade, p)
+	case console.KindWithdraw:
+		p.Would = "no further capture call would be made; the authorization at the gateway stays until it expires or is cancelled there"
+		return o.withAnswer(ctx, a, p)
 	}
 	releaser, err := o.releaser(ctx, a)
 	if err != nil {
@@ -116,7 +120,7 @@ func (o *consoleOps) Preview(ctx context.Context, a console.Act) (console.Previe
 
 // unapproved returns why an approver has to confirm an act, "" if none has to.
 func (o *consoleOps) unapproved(a console.Act, sum capture.Amount) (string, error) {
-	if a.Kind == console.KindDismiss || a.ApprovedBy != "" || sum.IsZero() {
+	if a.Kind == console.KindDismiss || a.Kind == console.KindWithdraw || a.ApprovedBy != "" || sum.IsZero() {
 		return "", nil
 	}
 	var sums jobfile.Sums
@@ -128,14 +132,20 @@ func (o *consoleOps) unapproved(a console.Act, sum capture.Amount) (string, erro
 	return strings.Join(above, ", ") + " (approval.above) needs an approver, other than the operator that asks", nil
 }
 
-// previewDismissal asks Order Query too, so that no case is closed unseen whose
-// money the gateway shows as taken.
+// previewDismissal previews the end of a case.
 func (o *consoleOps) previewDismissal(ctx context.Context, a console.Act, trade *reconcile.Trade, p console.Preview) (console.Preview, error) {
 	if trade.State.Phase != capture.PhaseParked {
 		p.Would = (&reconcile.NotParkedError{TradeID: a.Trade, Phase: trade.State.Phase, Known: trade.State.Events > 0}).Error()
 		return p, nil
 	}
-	p.Eligible, p.Would = true, "the case would be closed; the trade stays parked, and is still corrected if the gateway reports an outcome"
+	p.Would = "the case would be closed; the trade stays parked, and is still corrected if the gateway reports an outcome"
+	return o.withAnswer(ctx, a, p)
+}
+
+// withAnswer completes the preview of an act that needs no answer of the gateway
+// with one, so that no one acts unseen on money that the gateway shows as taken.
+func (o *consoleOps) withAnswer(ctx context.Context, a console.Act, p console.Preview) (console.Preview, error) {
+	p.Eligible = true
 	if o.query == nil {
 		return p, nil
 	}
@@ -156,11 +166,19 @@ func (o *consoleOps) Do(ctx context.Context, a console.Act, seq uint64) (console
 	if trade.Seq != seq {
 		return console.Done{}, console.ErrChanged
 	}
-	if a.Kind == console.KindDismiss {
+	switch a.Kind {
+	case console.KindDismiss:
 		if err := o.recorder.Dismiss(ctx, a.Trade, a.By, a.Note); err != nil {
 			return console.Done{}, err
 		}
 		return console.Done{OK: true, Text: "the case is closed"}, nil
+	case console.KindWithdraw:
+		done, err := o.recorder.Withdraw(ctx, reconcile.WithdrawalRequest{TradeID: a.Trade, By: a.By, Note: a.Note})
+		if err != nil {
+			return console.Done{}, err
+		}
+		w := withdrawing{o: &o.ledgerDeps}
+		return console.Done{OK: done.Result == reconcile.WithdrawalInTime, Text: w.explain(a.Trade, done)}, nil
 	}
 	if missing, err := o.unapproved(a, trade.State.Job.Amount); err != nil || missing != "" {
 		return console.Done{}, cmp.Or(err, console.ErrApproval)

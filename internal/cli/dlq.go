@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,6 +14,7 @@ import (
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/history"
+	"github.com/capture-worker/capture-worker/internal/subject"
 )
 
 func newDLQCmd(a *app) *cobra.Command {
@@ -79,6 +81,12 @@ func (a *app) withDLQ(cmd *cobra.Command, use func(context.Context, *dlqCmd) err
 // job decodes the job of a dead letter as a worker would now.
 func (d *dlqCmd) job(l deadletter.Message) (capture.Job, error) {
 	return d.dec.Decode(l.Header, l.Body)
+}
+
+// withdrawal reports whether a dead letter is a withdrawal, not a job.
+func (d *dlqCmd) withdrawal(l deadletter.Message) bool {
+	w := d.c.Withdrawals
+	return l.Stream == w.Stream && slices.ContainsFunc(w.Subjects, func(pattern string) bool { return subject.Covers(pattern, l.Subject) })
 }
 
 // sequences parses the arguments that name dead letters.

@@ -200,6 +200,9 @@ func (r *republishing) prepare(ctx context.Context, i int) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if r.dlq.withdrawal(l) {
+		return reply{}, fmt.Errorf("dead letter %d is a withdrawal, not a job: withdraw again with `capture-worker withdraw`, then dismiss it", seq)
+	}
 	rep := reply{letter: l, header: l.Header, body: l.Body}
 	if done.Republished != nil {
 		rep.after = done.Republished.Seq

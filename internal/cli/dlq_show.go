@@ -76,7 +76,9 @@ func (d *dlqCmd) show(w io.Writer, l deadletter.Message, done deadletter.Resolut
 	line("reason", "%s", l.Reason)
 	line("what", "%s", history.Detail(l))
 	line("came", "on %s, sequence %d of stream %s", l.Subject, l.Sequence, l.Stream)
-	if job, err := d.job(l); err != nil {
+	if d.withdrawal(l) {
+		line("today", "a withdrawal, not a job: withdraw again with `capture-worker withdraw`, then dismiss it")
+	} else if job, err := d.job(l); err != nil {
 		line("today", "still unreadable: %s", jobfile.Reason(err))
 		if trade, order := d.dec.Hint(l.Header, l.Body); trade != "" || order != "" {
 			line("about", "probably trade %s, order %s", orDash(trade), orDash(order))

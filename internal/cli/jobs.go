@@ -175,6 +175,9 @@ func (a attempted) text() string {
 	if a.Job.OrderID != "" {
 		line += fmt.Sprintf(" for order %q", a.Job.OrderID)
 	}
+	if a.Job.CaptureID != "" {
+		line += fmt.Sprintf(", capture_id %q", a.Job.CaptureID)
+	}
 	if a.Deadline.IsZero() {
 		line += ", no deadline known"
 	} else {

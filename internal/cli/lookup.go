@@ -14,7 +14,6 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
-	"github.com/capture-worker/capture-worker/internal/history"
 	"github.com/capture-worker/capture-worker/internal/records"
 	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -223,7 +222,7 @@ func (l *lookup) ofRecentOrder(ctx context.Context, order string, events int, p 
 	var named []recentTrade
 	seen := map[string]bool{}
 	for _, e := range among.events {
-		if id := e.Event.TradeID; !seen[id] && slices.Contains(history.Orders([]capture.Event{e.Event}), order) {
+		if id := e.Event.TradeID; !seen[id] && slices.Contains(capture.Orders([]capture.Event{e.Event}), order) {
 			seen[id] = true
 			named = append(named, recentTrade{id, e.Seq})
 		}

@@ -80,11 +80,11 @@ func (l *lookup) letters(ctx context.Context, q letterQuery, each func(history.D
 
 // resolution completes a dead letter with the newest notes about it.
 func (l *lookup) resolution(ctx context.Context, d *history.DeadLetter) error {
-	list, err := l.store.Acts(ctx, records.ActQuery{Letter: d.Seq}, records.Page{Limit: records.MaxLimit})
+	done, err := l.store.Acts(ctx, records.ActQuery{Letter: d.Seq}, records.Page{Limit: records.MaxLimit})
 	if err != nil {
 		return err
 	}
-	for _, act := range list.Items { // the newest first
+	for _, act := range done.Items { // the newest first
 		switch {
 		case act.Act == acts.Republish && d.Republished == nil:
 			err = json.Unmarshal(act.Raw, &d.Republished)

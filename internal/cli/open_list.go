@@ -158,7 +158,8 @@ func openFor(t ledger.Trade, now time.Time, p capture.Policy) (openTrade, bool) 
 	if s.Phase == capture.PhaseFailed && !s.NotifiedPaid.IsZero() {
 		since = s.NotifiedPaid
 	}
-	if since.IsZero() || s.Phase == capture.PhaseCaptured || s.Phase == capture.PhaseParked {
+	noJob := s.Withdrawn && s.Job.TradeID == "" // withdrawn before a job came: there is nothing to settle
+	if since.IsZero() || noJob || s.Phase == capture.PhaseCaptured || s.Phase == capture.PhaseParked {
 		return openTrade{}, false
 	}
 	h := history.Summarize(t.Events, s, now, p)

@@ -44,8 +44,8 @@ type publishing struct {
 const publishLong = `Sends jobs from a file, or from standard input for "-".
 
 CSV has a header that names the columns; trade_id, amount and currency must be
-there, order_id, description, authorized_at, authorized_amount, capture_before
-and notify_url may be; columns of other names are read with --columns. It is
+there, order_id, description, authorized_at, authorized_amount, capture_before,
+notify_url and capture_id may be; columns of other names are read with --columns. It is
 read as spreadsheets write it: any ends of lines, ; or tab between, a decimal
 comma (--decimal comma), UTF-16 or another --encoding. JSON is one job on each
 line, an array, or printed over several lines. Files packed with gzip or zstd

@@ -30,16 +30,21 @@ type target struct {
 
 // checkSubject refuses a subject that no worker would read.
 func checkSubject(name string, jobs config.Jobs) error {
+	return checkCovered(name, "jobs.subjects", jobs.Subjects)
+}
+
+// checkCovered is checkSubject for the subjects of any setting.
+func checkCovered(name, key string, subjects []string) error {
 	if name == "" || strings.ContainsAny(name, "*>") || strings.ContainsFunc(name, unicode.IsSpace) ||
 		slices.Contains(strings.Split(name, "."), "") {
 		return usageError("--subject is %q: must be one subject without wildcards, such as capture.jobs.batch", name)
 	}
-	for _, pattern := range jobs.Subjects {
+	for _, pattern := range subjects {
 		if subject.Covers(pattern, name) {
 			return nil
 		}
 	}
-	return usageError("--subject is %q: no worker reads it; choose one of jobs.subjects: %s", name, strings.Join(jobs.Subjects, ","))
+	return usageError("--subject is %q: no worker reads it; choose one of %s: %s", name, key, strings.Join(subjects, ","))
 }
 
 // findTarget returns the stream of the jobs.

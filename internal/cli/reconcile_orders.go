@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/capture-worker/capture-worker/internal/history"
+	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/ledger"
 )
@@ -48,7 +48,7 @@ func (r *reconciling) findOrders(ctx context.Context, in *jobfile.Input) error {
 		if err != nil {
 			return fmt.Errorf("looking for the trades of orders: %w", err)
 		}
-		for _, order := range history.Orders(trade.Events) {
+		for _, order := range capture.Orders(trade.Events) {
 			switch known, asked := wanted[order]; {
 			case asked && known == "":
 				wanted[order] = id

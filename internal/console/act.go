@@ -145,10 +145,10 @@ func (s *Server) offers(user User, t records.Trade) []offer {
 	var kinds []string
 	switch {
 	case t.Phase == capture.PhaseParked && !t.Dismissed:
-		kinds = []string{KindRelease, KindDismiss}
+		kinds = []string{KindRelease, KindDismiss, KindWithdraw}
 	case t.Phase == capture.PhaseFailed:
 		kinds = []string{KindRetry}
-	case isOpen(t.Phase):
+	case isOpen(t.Phase) && !t.Withdrawn:
 		kinds = []string{KindWithdraw}
 	}
 	var all []offer

@@ -74,7 +74,7 @@ func (p *tradePage) tell(stored []records.Event, s *Server) {
 	}
 	told := history.New(p.Key, events, s.o.Policy)
 	state := capture.Fold(events)
-	p.Verdict, p.Summary, p.Orders = history.VerdictOf(state), told.Summary(s.now()), history.Orders(events)
+	p.Verdict, p.Summary, p.Orders = history.VerdictOf(state), told.Summary(s.now()), capture.Orders(events)
 	if state.Job.TradeID != "" {
 		text, err := json.MarshalIndent(state.Job, "", "  ")
 		if err == nil {

@@ -51,10 +51,11 @@ type Acceptance struct {
 
 // Store is the part of the bucket that belongs to one ledger.
 type Store struct {
-	kv     jetstream.KeyValue
-	codes  string // keys
-	loss   string
-	passed string
+	kv      jetstream.KeyValue
+	codes   string // keys
+	loss    string
+	passed  string
+	archive string
 }
 
 // Ensure finds or creates the bucket. It never alters an existing bucket;
@@ -91,7 +92,7 @@ func Open(ctx context.Context, js jetstream.JetStream, ledgerStream string) (*St
 
 func newStore(kv jetstream.KeyValue, ledgerStream string) *Store {
 	return &Store{
-		kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over",
+		kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over", archive: ledgerStream + ".archive",
 	}
 }
 

@@ -29,12 +29,15 @@ const (
 	// ReasonWithdrawn means that the trade was withdrawn, and the job has another
 	// request than the withdrawn one.
 	ReasonWithdrawn = capture.ReasonWithdrawn
+	// ReasonUnknownOrder: a withdrawal names an order of which no trade became known
+	// as long as one could have been captured.
+	ReasonUnknownOrder = "unknown_order"
 )
 
 // Reasons returns every reason that a dead letter may have, in the order in which
 // documents list them.
 func Reasons() []string {
-	return append(capture.MalformedReasons(), ReasonConflict, ReasonWithdrawn)
+	return append(capture.MalformedReasons(), ReasonConflict, ReasonWithdrawn, ReasonUnknownOrder)
 }
 
 // Headers that a dead letter carries beside those of the job.
@@ -96,7 +99,7 @@ func claim(header nats.Header, name string) string {
 type Message struct {
 	Seq      uint64    // in the stream of dead letters
 	Stored   time.Time // when it was stored there
-	Reason   string    // ReasonConflict, ReasonWithdrawn or one of capture.MalformedReasons
+	Reason   string    // one of Reasons
 	Detail   string
 	Subject  string // where the job was published
 	Stream   string

@@ -26,6 +26,7 @@ func TestGoExamples(t *testing.T) {
 	tryConsume(t, consume, "bookkeeping")
 	tryWithout(t, publish, consume, t.TempDir())
 	assertOneLine(t, consume, unreachable(t), "create the folder", "nosuchfolder")
+	tryWithdraw(t, goProgram(t, "withdraw"))
 }
 
 func TestNodeExamples(t *testing.T) {
@@ -157,6 +158,34 @@ func tryPublish(t *testing.T, p program) {
 	}
 	if cmd, out := p.command(b, "160899f3", "1", "EUR", "A", "2026-11-02T10:00:00Z"); cmd.Run() == nil || !strings.Contains(out.String(), "publish it again") {
 		t.Errorf("nothing stores the job, and it says: %s", out)
+	}
+}
+
+// tryWithdraw checks that the example publishes a valid withdrawal.
+func tryWithdraw(t *testing.T, p program) {
+	t.Helper()
+	b := newBroker(t)
+	if cmd, out := p.command(b, "A-1001", "returned"); cmd.Run() != nil {
+		t.Fatalf("it fails: %s", out)
+	}
+	stream, err := b.js.Stream(t.Context(), "CAPTURE_WITHDRAWALS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := stream.GetMsg(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder, err := capture.NewWithdrawalDecoder(capture.Mapping{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := decoder.Decode(m.Header, m.Data)
+	if err != nil || w != (capture.Withdrawal{OrderID: "A-1001", Reason: "returned"}) {
+		t.Errorf("%+v, %v: %s", w, err, m.Data)
+	}
+	if cmd, out := p.command(b, "A-1001"); cmd.Run() == nil {
+		t.Errorf("it takes a withdrawal without a reason: %s", out)
 	}
 }
 

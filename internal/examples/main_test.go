@@ -66,6 +66,11 @@ func newBroker(t *testing.T) *broker {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "CAPTURE_WITHDRAWALS", Subjects: []string{"capture.withdrawals.>"},
+	}); err != nil {
+		t.Fatal(err)
+	}
 	return &broker{t: t, url: srv.ClientURL(), js: js, book: ledger.NewJetStream(js, ledger.Options{})}
 }
 
@@ -82,7 +87,7 @@ func permissions(t *testing.T) *server.Permissions {
 	if !found || !both {
 		t.Fatal("docs/integration.md lists no permissions")
 	}
-	allowed := []string{"capture.jobs.>"}
+	allowed := []string{"capture.jobs.>", "capture.withdrawals.>"}
 	for _, durable := range []string{"bookkeeping", "shop", "warehouse"} {
 		allowed = append(allowed, strings.Fields(strings.ReplaceAll(publish, "bookkeeping", durable))...)
 	}

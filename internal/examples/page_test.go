@@ -41,7 +41,7 @@ func TestPageLinksToEveryExample(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil || found != 6 {
-		t.Errorf("%d examples, want 6: %v", found, err)
+	if err != nil || found != 7 {
+		t.Errorf("%d examples, want 7: %v", found, err)
 	}
 }

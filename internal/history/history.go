@@ -114,7 +114,7 @@ func (r *Reader) Order(ctx context.Context, order string, trades iter.Seq2[strin
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(Orders(history.Events), order) {
+		if !slices.Contains(capture.Orders(history.Events), order) {
 			continue
 		}
 		found = true
@@ -126,24 +126,6 @@ func (r *Reader) Order(ctx context.Context, order string, trades iter.Seq2[strin
 		return fmt.Errorf("%w of order %q", ErrUnknown, order)
 	}
 	return nil
-}
-
-// Orders returns the orders that the jobs of a trade named, in this order. A
-// later job may name another order than the first, and both are asked for.
-func Orders(events []capture.Event) []string {
-	var orders []string
-	add := func(order string) {
-		if order != "" && !slices.Contains(orders, order) {
-			orders = append(orders, order)
-		}
-	}
-	for _, e := range events {
-		add(e.OrderID)
-		if e.Job != nil {
-			add(e.Job.OrderID)
-		}
-	}
-	return orders
 }
 
 // warnDeadLetters warns that the dead letters could not be read. A stream that

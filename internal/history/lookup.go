@@ -258,7 +258,7 @@ func (l jobLookup) names(ctx context.Context, trade string) string {
 
 // standing returns the state of a trade, and its orders.
 func standing(t ledger.Trade) string {
-	s, orders := t.State(), Orders(t.Events)
+	s, orders := t.State(), capture.Orders(t.Events)
 	words := "open"
 	if s.Outcome != nil {
 		words = string(s.Outcome.Type)

@@ -19,11 +19,15 @@ const eventTime = "2006-01-02 15:04:05.000"
 func (t Trade) WriteText(w io.Writer) error {
 	s := capture.Fold(t.Events)
 	fmt.Fprintf(w, "trade  %s\n", printable.Line(t.TradeID))
-	if orders := Orders(t.Events); len(orders) > 0 {
+	if orders := capture.Orders(t.Events); len(orders) > 0 {
 		fmt.Fprintf(w, "order  %s\n", printable.Line(strings.Join(orders, ", ")))
 	}
 	if s.Job.TradeID != "" {
-		fmt.Fprintf(w, "asked  %s\n", s.Job.Amount)
+		asked := s.Job.Amount.String()
+		if s.Job.CaptureID != "" {
+			asked += ", capture_id " + s.Job.CaptureID
+		}
+		fmt.Fprintf(w, "asked  %s\n", asked)
 	}
 	h := Summarize(t.Events, s, time.Now(), t.policy)
 	for _, line := range []struct{ name, text string }{{"state", h.State}, {"why", h.Why}, {"next", h.Next}} {
@@ -82,6 +86,9 @@ func describe(e capture.Event, again time.Time) string {
 		add("call %d announced, request_id %s", e.Call, e.RequestID)
 		if e.Job != nil {
 			add("for %s", e.Job.Amount)
+			if e.Job.CaptureID != "" {
+				add("capture_id %s", e.Job.CaptureID)
+			}
 			if e.Job.Cleaned != "" {
 				add("cleaned %s", strings.ReplaceAll(e.Job.Cleaned, ",", " and "))
 			}
@@ -96,6 +103,9 @@ func describe(e capture.Event, again time.Time) string {
 		}
 		if sum := e.Sum(); !sum.IsZero() {
 			add("%s", sum)
+		}
+		if e.CaptureID != "" {
+			add("capture_id %s", e.CaptureID)
 		}
 		if e.Corrects != "" {
 			add("corrects %s", e.Corrects)

@@ -25,7 +25,7 @@ const (
 var fieldNames = capture.JobFields()
 
 // cells holds the values of a row, in the order of capture.JobFields.
-type cells = [9]string
+type cells = [10]string
 
 // columns holds the field of each column of a table, -1 for a column that is not
 // read.

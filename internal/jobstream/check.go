@@ -84,14 +84,15 @@ func checkFilter(c jetstream.ConsumerConfig, wanted ConsumerConfig) []finding.Fi
 	return nil
 }
 
-// checkSubjects returns a finding if the stream does not store all subjects of the
-// jobs. A stream that copies others may have other subjects or none.
-func checkSubjects(s jetstream.StreamConfig, cfg Config) []finding.Finding {
+// checkSubjects returns a finding if the stream does not store all of the subjects. A
+// stream that copies others may have other subjects or none. key is the setting that
+// names them, noun what is published there.
+func checkSubjects(s jetstream.StreamConfig, subjects []string, key, noun string) []finding.Finding {
 	if s.Mirror != nil || len(s.Sources) > 0 {
 		return nil
 	}
 	var lost []string
-	for _, wanted := range cfg.Subjects {
+	for _, wanted := range subjects {
 		if !slices.ContainsFunc(s.Subjects, func(pattern string) bool { return subject.Covers(pattern, wanted) }) {
 			lost = append(lost, wanted)
 		}
@@ -99,25 +100,38 @@ func checkSubjects(s jetstream.StreamConfig, cfg Config) []finding.Finding {
 	if len(lost) == 0 {
 		return nil
 	}
-	return []finding.Finding{{Severity: finding.Warning, What: fmt.Sprintf("stream %s takes %s, not %s: jobs published there are stored nowhere",
-		s.Name, strings.Join(s.Subjects, ","), strings.Join(lost, ",")),
-		Fix: "add the subjects to the stream, or correct jobs.subjects"}}
+	return []finding.Finding{{Severity: finding.Warning, What: fmt.Sprintf("stream %s takes %s, not %s: %s published there are stored nowhere",
+		s.Name, strings.Join(s.Subjects, ","), strings.Join(lost, ","), noun),
+		Fix: "add the subjects to the stream, or correct " + key}}
 }
 
 func checkJobs(s jetstream.StreamConfig, cfg Config, l Limits) []finding.Finding {
-	found := checkSubjects(s, cfg)
+	found := append(checkSubjects(s, cfg.Subjects, "jobs.subjects", "jobs"), checkKept(s, l, "job")...)
+	if cfg.shared() {
+		found = append(found, checkSubjects(s, cfg.Withdrawals.Subjects, "withdrawals.subjects", "withdrawals")...)
+	}
+	return found
+}
+
+func checkWithdrawals(s jetstream.StreamConfig, cfg Config, l Limits) []finding.Finding {
+	return append(checkSubjects(s, cfg.Withdrawals.Subjects, "withdrawals.subjects", "withdrawals"), checkKept(s, l, "withdrawal")...)
+}
+
+// checkKept reports a stream that may lose a message that still waits.
+func checkKept(s jetstream.StreamConfig, l Limits, noun string) []finding.Finding {
+	var found []finding.Finding
 	name := "stream " + s.Name
 	if s.MaxAge > 0 && s.MaxAge < l.Horizon {
 		found = append(found, finding.Finding{Severity: finding.Warning, What: fmt.Sprintf(
-			"%s: messages are removed after %s, but a job may be retried for %s", name, s.MaxAge, l.Horizon),
-			Fix: "raise the max age of the stream, or jobs that wait are removed"})
+			"%s: messages are removed after %s, but a %s may be retried for %s", name, s.MaxAge, noun, l.Horizon),
+			Fix: "raise the max age of the stream, or " + noun + "s that wait are removed"})
 	}
 	if s.Discard == jetstream.DiscardOld && (s.MaxMsgs > 0 || s.MaxBytes > 0 || s.MaxMsgsPerSubject > 0) {
-		found = append(found, finding.Finding{Severity: finding.Warning, What: name + ": it drops the oldest messages when it is full, jobs that wait included",
+		found = append(found, finding.Finding{Severity: finding.Warning, What: name + ": it drops the oldest messages when it is full, " + noun + "s that wait included",
 			Fix: "set its discard policy to new, so that publishers get an error when it is full"})
 	}
 	if s.Storage == jetstream.MemoryStorage {
-		found = append(found, finding.Finding{Severity: finding.Warning, What: name + ": it is kept in memory, so jobs do not survive a restart of the broker",
+		found = append(found, finding.Finding{Severity: finding.Warning, What: name + ": it is kept in memory, so " + noun + "s do not survive a restart of the broker",
 			Fix: "use file storage"})
 	}
 	return found

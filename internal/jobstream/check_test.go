@@ -1,6 +1,7 @@
 package jobstream_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,52 @@ func TestStreamsWithTooFewReplicasAreReported(t *testing.T) {
 		if got := problems[i]; got.Severity != finding.Warning || got.String() != want {
 			t.Errorf("got %q (%s), want %q", got, got.Severity, want)
 		}
+	}
+}
+
+// A stream of withdrawals is created with its consumer, or checked if it is there.
+func TestWithdrawalsAreCreatedAndChecked(t *testing.T) {
+	t.Parallel()
+	own := jobstream.Withdrawals{Stream: "CAPTURE_WITHDRAWALS", Subjects: []string{"capture.withdrawals.>"}, Consumer: "capture-worker-withdrawals"}
+	for name, tc := range map[string]struct {
+		want   jobstream.Withdrawals
+		exists *jetstream.StreamConfig
+		says   string // of the one finding
+	}{
+		"none":             {want: own},
+		"in the jobs":      {want: jobstream.Withdrawals{Stream: "CAPTURE_JOBS", Subjects: []string{"returned"}, Consumer: "withdrawals"}},
+		"not its subjects": {own, &jetstream.StreamConfig{Name: own.Stream, Subjects: []string{"returned"}}, "withdrawals published there are stored nowhere"},
+		"too short":        {own, &jetstream.StreamConfig{Name: own.Stream, Subjects: own.Subjects, MaxAge: time.Hour}, "a withdrawal may be retried for"},
+		"in memory":        {own, &jetstream.StreamConfig{Name: own.Stream, Subjects: own.Subjects, Storage: jetstream.MemoryStorage}, "withdrawals do not survive"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newBroker(t)
+			s.cfg.Withdrawals = tc.want
+			if tc.exists != nil {
+				if _, err := s.js.CreateStream(t.Context(), *tc.exists); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := jobstream.Check(t.Context(), s.js, s.cfg, limits); err == nil {
+				t.Error("nothing is missing before the streams are created")
+			}
+			s.ensure()
+			s.ensure() // finds what it created
+			problems, err := jobstream.Check(t.Context(), s.js, s.cfg, limits)
+			if err != nil || len(problems) > 1 || len(problems) == 1 != (tc.says != "") || tc.says != "" && !strings.Contains(problems[0].String(), tc.says) {
+				t.Errorf("%v, %v, want %q", problems, err, tc.says)
+			}
+			consumer, err := s.js.Consumer(t.Context(), tc.want.Stream, tc.want.Consumer)
+			if err != nil || !slices.Equal(consumer.CachedInfo().Config.FilterSubjects, tc.want.Subjects) && consumer.CachedInfo().Config.FilterSubject != tc.want.Subjects[0] {
+				t.Errorf("the consumer is %+v, %v", consumer, err)
+			}
+			for _, subject := range []string{"capture.withdrawals.x", "returned"} {
+				if owner, err := s.js.StreamNameBySubject(t.Context(), subject); tc.exists == nil && subject == strings.ReplaceAll(tc.want.Subjects[0], ">", "x") && owner != tc.want.Stream {
+					t.Errorf("%s belongs to %s, %v", subject, owner, err)
+				}
+			}
+		})
 	}
 }
 

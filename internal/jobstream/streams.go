@@ -1,6 +1,6 @@
 // Package jobstream owns the stream of jobs: it creates the stream, its consumers
-// and the stream of dead letters, checks existing ones, and reads the waiting and
-// the finished jobs.
+// and the streams of dead letters, withdrawals and acts, checks existing ones, and
+// reads the waiting and the finished jobs.
 package jobstream
 
 import (
@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -38,6 +39,7 @@ type Config struct {
 	// first unfinished job.
 	After         string
 	DLQ           string // stream of dead letters
+	Withdrawals   Withdrawals
 	Acts          string // stream of operators' acts; "" is acts.Stream
 	Replicas      int
 	AckWait       time.Duration
@@ -46,6 +48,13 @@ type Config struct {
 	// have the configuration of the workers; nil: it is not.
 	Mapping *capture.Mapping
 	Log     *slog.Logger // logs created streams and consumers; nil: no log
+}
+
+// Withdrawals names the stream of withdrawals. The zero value is none.
+type Withdrawals struct {
+	Stream   string
+	Subjects []string
+	Consumer string // durable, shared by the workers
 }
 
 // ConsumerConfig names a durable consumer and its filter subjects.
@@ -61,43 +70,54 @@ func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstrea
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	var jobs jetstream.Stream
-	for i, wanted := range Streams(cfg) {
+	streams := map[string]jetstream.Stream{}
+	for _, wanted := range Streams(cfg) {
 		stream, err := ensureStream(ctx, js, wanted.Config, cfg.Log)
 		if err != nil {
 			return nil, err
 		}
-		if i == 0 {
-			jobs = stream
-		}
+		streams[wanted.Config.Name] = stream
 	}
 	var err error
 	consumers := make([]jetstream.Consumer, len(cfg.Consumers))
 	for i, wanted := range cfg.Consumers {
-		if consumers[i], err = ensureConsumer(ctx, jobs, cfg, wanted); err != nil {
+		if consumers[i], err = ensureConsumer(ctx, streams[cfg.Jobs], cfg, wanted); err != nil {
 			return nil, fmt.Errorf("consumer %s of stream %s: %w", wanted.Name, cfg.Jobs, err)
+		}
+	}
+	if w := cfg.Withdrawals; w.Stream != "" {
+		cfg.After, cfg.Mapping = "", nil // they are of the jobs
+		if _, err := ensureConsumer(ctx, streams[w.Stream], cfg, w.consumer()); err != nil {
+			return nil, fmt.Errorf("consumer %s of stream %s: %w", w.Consumer, w.Stream, err)
 		}
 	}
 	return consumers, nil
 }
 
+// shared reports whether jobs and withdrawals are in one stream.
+func (c Config) shared() bool { return c.Withdrawals.Stream == c.Jobs }
+
+func (w Withdrawals) consumer() ConsumerConfig {
+	return ConsumerConfig{Name: w.Consumer, Subjects: w.Subjects}
+}
+
 // ensureConsumer finds a consumer or creates it; another worker may create it at
 // the same time.
-func ensureConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
-	consumer, err := jobs.Consumer(ctx, c.Name)
+func ensureConsumer(ctx context.Context, stream jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
+	consumer, err := stream.Consumer(ctx, c.Name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		consumer, err = createConsumer(ctx, jobs, cfg, c)
+		consumer, err = createConsumer(ctx, stream, cfg, c)
 	}
 	if errors.Is(err, jetstream.ErrConsumerExists) {
-		consumer, err = jobs.Consumer(ctx, c.Name)
+		consumer, err = stream.Consumer(ctx, c.Name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return noteMapping(ctx, jobs, cfg, consumer), nil
+	return noteMapping(ctx, stream, cfg, consumer), nil
 }
 
-func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
+func createConsumer(ctx context.Context, stream jetstream.Stream, cfg Config, c ConsumerConfig) (jetstream.Consumer, error) {
 	wanted := jetstream.ConsumerConfig{
 		Durable: c.Name, FilterSubjects: c.Subjects,
 		Description: ownDescription,
@@ -108,7 +128,7 @@ func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c Co
 		wanted.Metadata = map[string]string{mappingKey: text}
 	}
 	if cfg.After != "" && cfg.After != c.Name {
-		before, err := jobs.Consumer(ctx, cfg.After)
+		before, err := stream.Consumer(ctx, cfg.After)
 		switch {
 		case err == nil:
 			wanted.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
@@ -117,14 +137,14 @@ func createConsumer(ctx context.Context, jobs jetstream.Stream, cfg Config, c Co
 			return nil, err
 		}
 	}
-	consumer, err := jobs.CreateConsumer(ctx, wanted)
+	consumer, err := stream.CreateConsumer(ctx, wanted)
 	if err == nil {
 		// Logged because the name may be mistyped.
-		begins := "with the first job of the stream"
+		begins := "with the first message of the stream"
 		if wanted.OptStartSeq > 1 {
 			begins = fmt.Sprintf("at the position of %s, sequence %d", cfg.After, wanted.OptStartSeq)
 		}
-		cfg.Log.InfoContext(ctx, "created a consumer", "stream", cfg.Jobs, "consumer", c.Name, "subjects", c.Subjects, "begins", begins)
+		cfg.Log.InfoContext(ctx, "created a consumer", "stream", stream.CachedInfo().Config.Name, "consumer", c.Name, "subjects", c.Subjects, "begins", begins)
 	}
 	return consumer, err
 }
@@ -165,7 +185,11 @@ type Stream struct {
 // of jobs first. A stream that is added here is created, checked, watched and
 // permitted like the others.
 func Streams(cfg Config) []Stream {
-	return []Stream{jobsStream(cfg), dlqStream(cfg), actsStream(cfg)}
+	all := []Stream{jobsStream(cfg), dlqStream(cfg), actsStream(cfg)}
+	if cfg.Withdrawals.Stream != "" && !cfg.shared() {
+		all = append(all, withdrawalsStream(cfg))
+	}
+	return all
 }
 
 // TakeOut is the Otherwise for a stream with fixed subjects.
@@ -175,8 +199,12 @@ const TakeOut = "take the subject out of it"
 // message costs the broker a write, and the jobs stay readable beside their
 // outcomes.
 func jobsStream(cfg Config) Stream {
+	subjects := cfg.Subjects
+	if cfg.shared() {
+		subjects = slices.Concat(subjects, cfg.Withdrawals.Subjects)
+	}
 	return Stream{Key: "jobs.stream", Otherwise: "correct jobs.subjects", Vital: true, check: checkJobs, Config: jetstream.StreamConfig{
-		Name: cfg.Jobs, Subjects: cfg.Subjects, Replicas: cfg.Replicas,
+		Name: cfg.Jobs, Subjects: subjects, Replicas: cfg.Replicas,
 		Description: "capture jobs, for capture-worker",
 		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: jobsMaxAge, Duplicates: jobsDuplicates,
@@ -189,6 +217,15 @@ func dlqStream(cfg Config) Stream {
 		Description: "jobs that capture-worker could not process, with the reason",
 		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
 		MaxAge: dlqMaxAge, Duplicates: jobsDuplicates,
+	}}
+}
+
+func withdrawalsStream(cfg Config) Stream {
+	return Stream{Key: "withdrawals.stream", Otherwise: "correct withdrawals.subjects", Vital: true, check: checkWithdrawals, Config: jetstream.StreamConfig{
+		Name: cfg.Withdrawals.Stream, Subjects: cfg.Withdrawals.Subjects, Replicas: cfg.Replicas,
+		Description: "trades and orders that are not to be captured any more, for capture-worker",
+		Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Compression: jetstream.S2Compression,
+		MaxAge: jobsMaxAge, Duplicates: jobsDuplicates,
 	}}
 }
 

@@ -59,6 +59,8 @@ func TestPermissionsAreEnough(t *testing.T) {
 		{"parked release unclear --reason test --yes", "unclear"},
 		{"reconcile --since 1h --all --audit --state " + filepath.Join(t.TempDir(), "state"), "audit: clean"},
 		{"publish " + rows(t), "1 sent to CAPTURE_JOBS"},
+		{"withdraw never --reason returned", "not captured, and will not be"},
+		{"withdraw --order order-never --reason returned", "no trade is known yet"},
 		{"acts list --since 1h", "1 job to capture.jobs.batch"},
 	} {
 		w.operator(c.command, c.says)
@@ -66,6 +68,7 @@ func TestPermissionsAreEnough(t *testing.T) {
 			w.waitCaptured(5)
 		}
 	}
+	w.worker.Says("withdrawal waits for a trade of its order", 1, patience)
 	w.checkedAs("worker", 0, "this user may do what is needed for the worker", "not publish")
 	w.checkedAs("operator", 1, "this user may not publish to $JS.ACK.CAPTURE_JOBS.capture-worker.>", "subscribe to")
 	w.worker.Signal(syscall.SIGTERM)

@@ -106,6 +106,12 @@ func (c *Checker) streams(ctx context.Context, js jetstream.JetStream) {
 			c.consumer(found.Consumers[i])
 		}
 	}
+	if w := c.Streams.Withdrawals; w.Stream != "" && found.Withdrawals == nil {
+		c.missing("jobs", "consumer "+w.Consumer)
+	} else if info := found.Withdrawals; info != nil {
+		c.add(finding.OK, "jobs", "", "consumer %s: %d withdrawals pending, %d in flight or waiting for their order's trade",
+			info.Name, info.NumPending, info.NumAckPending)
+	}
 	c.addAll("jobs", found.Findings)
 }
 

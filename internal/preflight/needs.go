@@ -38,6 +38,9 @@ type need struct {
 // releasedSubject is the default subject of `parked release`.
 const releasedSubject = "capture.jobs.released"
 
+// WithdrawSubject is the default subject of `withdraw --order`.
+const WithdrawSubject = "capture.withdrawals.operator"
+
 // controlSubject is where values of the control bucket are published.
 const controlSubject = "$KV." + controls.Bucket + ".>"
 
@@ -87,6 +90,9 @@ func (c *Checker) needs(nc *nats.Conn, js jetstream.JetStream) []need {
 	for _, wanted := range c.Streams.Consumers {
 		n.call("find consumer "+wanted.Name, "CONSUMER.INFO."+jobs+"."+wanted.Name)
 	}
+	if w := c.Streams.Withdrawals; w.Stream != "" {
+		n.call("find consumer "+w.Consumer, "CONSUMER.INFO."+w.Stream+"."+w.Consumer)
+	}
 	if c.For == ForOperator {
 		c.operatorNeeds(n)
 	} else {
@@ -118,21 +124,42 @@ func (c *Checker) workerNeeds(n *needs) {
 		if c.isAbsent("stream "+jobs) || c.isAbsent("consumer "+wanted.Name) {
 			n.call("create consumer "+wanted.Name+": there is none yet", "CONSUMER.CREATE."+jobs+"."+wanted.Name)
 		}
-		n.call("take jobs", "CONSUMER.MSG.NEXT."+jobs+"."+wanted.Name)
-		// Five numbers follow the names.
-		ack := "$JS.ACK." + jobs + "." + wanted.Name
-		need := n.publish("ack jobs; without it each is redelivered", ack+".*.*.*.*.*")
-		need.all, need.reply = ack+".>", true
+		n.take("jobs", jobs, wanted.Name)
 	}
+	c.withdrawalNeeds(n)
 	n.call("check at the start that the ledger holds the newest jobs", "STREAM.MSG.GET."+jobs, "DIRECT.GET."+jobs)
-	n.publish("record that the ledger has lost events", controlSubject)
+	n.publish("record that the ledger has lost events, and which messages were passed over", controlSubject)
 	c.events(n, "append events; without them nothing is captured", capture.Attempted, capture.Answered,
-		capture.Queried, capture.Notified, capture.Captured, capture.Failed, capture.Parked)
+		capture.Queried, capture.Notified, capture.Withdrawn, capture.Captured, capture.Failed, capture.Parked)
 	letters := n.publish("dead-letter jobs")
 	letters.all = deadletter.SubjectPrefix + ">"
 	for _, reason := range deadletter.Reasons() {
 		letters.subjects = append(letters.subjects, deadletter.SubjectPrefix+reason)
 	}
+}
+
+// take is what a consumer of jobs or withdrawals needs.
+func (n *needs) take(noun, stream, consumer string) {
+	n.call("take "+noun, "CONSUMER.MSG.NEXT."+stream+"."+consumer)
+	// Five numbers follow the names.
+	ack := "$JS.ACK." + stream + "." + consumer
+	need := n.publish("ack "+noun+"; without it each is redelivered", ack+".*.*.*.*.*")
+	need.all, need.reply = ack+".>", true
+}
+
+// withdrawalNeeds is what a worker needs to take withdrawals, and to know those that
+// name an order.
+func (c *Checker) withdrawalNeeds(n *needs) {
+	w := c.Streams.Withdrawals
+	if w.Stream == "" {
+		return
+	}
+	if c.isAbsent("stream "+w.Stream) || c.isAbsent("consumer "+w.Consumer) {
+		n.call("create consumer "+w.Consumer+": there is none yet", "CONSUMER.CREATE."+w.Stream+"."+w.Consumer)
+	}
+	n.take("withdrawals", w.Stream, w.Consumer)
+	n.call("follow the withdrawals", "CONSUMER.CREATE."+w.Stream+".*", "CONSUMER.CREATE."+w.Stream+".*.>",
+		"CONSUMER.DELETE."+w.Stream+".*", "CONSUMER.MSG.NEXT."+w.Stream+".*")
 }
 
 func (c *Checker) events(n *needs, purpose string, types ...capture.EventType) *need {
@@ -153,8 +180,8 @@ func (c *Checker) operatorNeeds(n *needs) {
 		n.call("walk stream "+stream, "CONSUMER.CREATE."+stream+".*", "CONSUMER.CREATE."+stream+".*.>", "CONSUMER.DELETE."+stream+".*", "CONSUMER.MSG.NEXT."+stream+".*")
 	}
 	first := len(n.list)
-	c.events(n, "append events (`parked`, `reconcile --write`)",
-		capture.Released, capture.Dismissed, capture.Captured, capture.Failed, capture.Parked)
+	c.events(n, "append events (`parked`, `retry`, `withdraw`, `reconcile --write`)",
+		capture.Released, capture.Retried, capture.Withdrawn, capture.Dismissed, capture.Captured, capture.Failed, capture.Parked)
 	n.publish("record what is accepted (`resume`)", controlSubject)
 	own := n.publish("record what operators do (`lane`, `publish`, `resume`)", acts.SubjectPrefix+string(acts.Pause), acts.SubjectPrefix+string(acts.Resume), acts.SubjectPrefix+string(acts.Publish))
 	own.all = acts.SubjectPrefix + ">"
@@ -162,6 +189,9 @@ func (c *Checker) operatorNeeds(n *needs) {
 	n.publish("send jobs (`publish`, `dlq republish`)", slices.Clone(c.Streams.Subjects)...)
 	if slices.ContainsFunc(c.Streams.Subjects, func(s string) bool { return subject.Covers(s, releasedSubject) }) {
 		n.publish("send jobs again (`parked release`)", releasedSubject)
+	}
+	if slices.ContainsFunc(c.Streams.Withdrawals.Subjects, func(s string) bool { return subject.Covers(s, WithdrawSubject) }) {
+		n.publish("withdraw an order (`withdraw --order`)", WithdrawSubject)
 	}
 	for _, wanted := range c.Streams.Consumers {
 		n.call("pause and resume (`lane`)", "CONSUMER.PAUSE."+jobs+"."+wanted.Name)

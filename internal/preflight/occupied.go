@@ -26,7 +26,10 @@ type Stream struct {
 func StreamsOf(c config.Config) []Stream {
 	all := []Stream{{"ledger.stream", c.Ledger.Stream, []string{ledger.Subject("*", "*")}, jobstream.TakeOut}}
 	all = append(all, Stream{Key: "ledger.cases_stream", Name: c.Ledger.Cases}) // no subjects, but a source
-	for _, s := range jobstream.Streams(jobstream.Config{Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, DLQ: c.Jobs.DLQStream, Acts: c.Jobs.ActsStream}) {
+	for _, s := range jobstream.Streams(jobstream.Config{
+		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, DLQ: c.Jobs.DLQStream, Acts: c.Jobs.ActsStream,
+		Withdrawals: jobstream.Withdrawals{Stream: c.Withdrawals.Stream, Subjects: c.Withdrawals.Subjects},
+	}) {
 		all = append(all, Stream{s.Key, s.Config.Name, s.Config.Subjects, s.Otherwise})
 	}
 	return all

@@ -21,7 +21,8 @@ import (
 
 // all that a worker needs, spelled narrowly.
 var narrow = strings.Fields(`captures.*.attempted captures.*.answered captures.*.queried captures.*.notified captures.*.captured captures.*.failed
-	captures.*.parked capture.dlq.* $JS.API.STREAM.INFO.* $JS.API.STREAM.CREATE.* $JS.API.CONSUMER.CREATE.CAPTURE_JOBS.capture-worker
+	captures.*.parked captures.*.withdrawn $JS.API.CONSUMER.*.CAPTURE_WITHDRAWALS.* $JS.API.CONSUMER.CREATE.CAPTURE_WITHDRAWALS.*.>
+	$JS.API.CONSUMER.MSG.NEXT.CAPTURE_WITHDRAWALS.* $JS.ACK.CAPTURE_WITHDRAWALS.capture-worker-withdrawals.*.*.*.*.* capture.dlq.* $JS.API.STREAM.INFO.* $JS.API.STREAM.CREATE.* $JS.API.CONSUMER.CREATE.CAPTURE_JOBS.capture-worker
 	$JS.API.CONSUMER.INFO.CAPTURE_JOBS.capture-worker $JS.API.CONSUMER.LIST.CAPTURE_JOBS $JS.API.CONSUMER.MSG.NEXT.CAPTURE_JOBS.capture-worker
 	$JS.ACK.CAPTURE_JOBS.capture-worker.*.*.*.*.* $JS.API.STREAM.MSG.GET.CAPTURES $JS.API.DIRECT.GET.CAPTURES $JS.API.INFO $SYS.REQ.USER.INFO
 	$JS.API.STREAM.MSG.GET.CAPTURE_JOBS $JS.API.DIRECT.GET.CAPTURE_JOBS $JS.API.STREAM.MSG.GET.CAPTURE_CASES $JS.API.DIRECT.GET.CAPTURE_CASES
@@ -73,7 +74,7 @@ func TestMissingPermissionsAreNamedBeforeTheyAreNeeded(t *testing.T) {
 func TestPermissionsOfPeople(t *testing.T) {
 	looking := &server.Permissions{
 		Publish: &server.SubjectPermission{Allow: strings.Fields(`$JS.API.INFO $SYS.REQ.USER.INFO $JS.API.STREAM.INFO.* $JS.API.STREAM.MSG.GET.*
-			$JS.API.DIRECT.GET.> $JS.API.CONSUMER.*.CAPTURES.> $JS.API.CONSUMER.MSG.NEXT.CAPTURES.* $JS.API.CONSUMER.INFO.CAPTURE_JOBS.*`)},
+			$JS.API.DIRECT.GET.> $JS.API.CONSUMER.*.CAPTURES.> $JS.API.CONSUMER.MSG.NEXT.CAPTURES.* $JS.API.CONSUMER.INFO.CAPTURE_JOBS.* $JS.API.CONSUMER.INFO.CAPTURE_WITHDRAWALS.*`)},
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
 	}
 	got := of(checkAs(t, startBroker(t, looking), preflight.ForOperator), "nats")
@@ -158,9 +159,11 @@ func start(t *testing.T, o server.Options) *server.Server {
 }
 
 func streams() jobstream.Config {
-	jobs := config.Defaults().Jobs
+	c := config.Defaults()
+	jobs := c.Jobs
 	return jobstream.Config{
-		Jobs: jobs.Stream, Subjects: jobs.Subjects, DLQ: jobs.DLQStream, Replicas: 1, AckWait: time.Minute, MaxAckPending: 1000,
+		Withdrawals: jobstream.Withdrawals{Stream: c.Withdrawals.Stream, Subjects: c.Withdrawals.Subjects, Consumer: c.WithdrawalConsumer()},
+		Jobs:        jobs.Stream, Subjects: jobs.Subjects, DLQ: jobs.DLQStream, Replicas: 1, AckWait: time.Minute, MaxAckPending: 1000,
 		Consumers: []jobstream.ConsumerConfig{{Name: jobs.Consumer, Subjects: jobs.Subjects}},
 	}
 }

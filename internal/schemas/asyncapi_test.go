@@ -90,6 +90,7 @@ func TestAsyncAPINamesWhatTheProgramUses(t *testing.T) {
 	subject, _ := strings.CutSuffix(defaults.Jobs.Subjects[0], ">")
 	for name, want := range map[string]string{
 		"jobsShipped": subject + "shipped", "jobsBatch": subject + "batch",
+		"withdrawals": strings.TrimSuffix(defaults.Withdrawals.Subjects[0], ">") + "{source}",
 		"captures":    ledger.Subject("{trade_id}", "{event}"),
 		"deadLetters": deadletter.SubjectPrefix + "{reason}", "republished": deadletter.RepublishedSubject + "{letter}",
 		"dismissedLetters": deadletter.DismissedSubject + "{letter}",
@@ -98,8 +99,8 @@ func TestAsyncAPINamesWhatTheProgramUses(t *testing.T) {
 			t.Errorf("channel %s has the address %q, want %q", name, got, want)
 		}
 	}
-	if n := len(doc.Channels); n != 6 {
-		t.Errorf("%d channels, want 6", n)
+	if n := len(doc.Channels); n != 7 {
+		t.Errorf("%d channels, want 7", n)
 	}
 	if got, want := doc.Channels["deadLetters"].Parameters["reason"].Enum, deadletter.Reasons(); !slices.Equal(got, want) {
 		t.Errorf("reasons of dead letters are %v, want %v", got, want)
@@ -107,7 +108,7 @@ func TestAsyncAPINamesWhatTheProgramUses(t *testing.T) {
 	if "nats://"+doc.Servers["nats"].Host != defaults.NATS.URL {
 		t.Errorf("the server is %s, the default %s", doc.Servers["nats"].Host, defaults.NATS.URL)
 	}
-	for _, stream := range []string{defaults.Jobs.Stream, defaults.Ledger.Stream, defaults.Jobs.DLQStream} {
+	for _, stream := range []string{defaults.Jobs.Stream, defaults.Ledger.Stream, defaults.Jobs.DLQStream, defaults.Withdrawals.Stream} {
 		if !strings.Contains(doc.Servers["nats"].Description, stream) {
 			t.Errorf("stream %s is not named", stream)
 		}

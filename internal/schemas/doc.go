@@ -1,5 +1,6 @@
 // Package schemas builds the JSON Schemas for consumers that are not written in Go:
-// docs/schemas/job.schema.json and docs/schemas/event.schema.json, in draft 2020-12,
+// docs/schemas/job.schema.json, docs/schemas/withdrawal.schema.json and
+// docs/schemas/event.schema.json, in draft 2020-12,
 // each without external references.
 //
 // The members come from the types of package capture; their descriptions and limits are

@@ -26,6 +26,7 @@ func eventMembers() map[string]object {
 		"event.amount":       describe("Of the outcomes: the captured amount in captured, the requested amount in failed and parked.", "pattern", amountPattern, "not", obj("pattern", zeroPattern)),
 		"event.currency":     describe("ISO 4217, of amount.", pairs(currencySchema().without("type"))...),
 		"event.order_id":     describe("The shop's order number, from the job."),
+		"event.capture_id":   describe("Of the outcomes: the shop's id of the capture, from the job.", "minLength", 1),
 		"event.corrects":     describe("The id of the outcome that this one replaces.", "minLength", 1),
 		"event.notification": describe("Of notified: the content of a verified notification. It is no outcome by itself."),
 		"event.excused":      describe("Of answered and queried: the intake of jobs was paused for a fault of ours; the answer does not count against the trade."),

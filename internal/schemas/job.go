@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/capture-worker/capture-worker/capture"
 )
@@ -23,14 +24,17 @@ func jobMembers() map[string]object {
 		"notify_url": obj("type", "string", "maxLength", 512, "allOf", []object{obj("pattern", asciiPattern), obj("pattern", urlPattern)},
 			"not", obj("pattern", parameterPattern),
 			"description", "The URL to which the gateway POSTs changes: absolute, https, without user and password, with a host that the worker's gateway.notify_hosts allows."),
+		"capture_id": line(128).with("description", captureIDText),
 	}
 }
 
-// askedOrder and askedDescription accept more than the ledger has: a worker removes
+const captureIDText = "The shop's own id of this capture, such as that of a parcel. A job with another one for a captured trade is a dead letter, whatever its amount. " +
+	"Copied to every outcome. No personal data."
+
+// askedName and askedDescription accept more than the ledger has: a worker removes
 // unprintable characters and cuts a description.
-func askedOrder() object {
-	return obj("type", "string", "maxLength", 128, "pattern", "^[^\ufffd]*$", "not", obj("pattern", parameterPattern),
-		"description", "The shop's order number. Copied to every outcome, without unprintable characters. No personal data.")
+func askedName(description string) object {
+	return obj("type", "string", "maxLength", 128, "pattern", "^[^\ufffd]*$", "not", obj("pattern", parameterPattern), "description", description)
 }
 
 func askedDescription() object {
@@ -51,7 +55,8 @@ func moment() object {
 // a mapping accepts.
 func Job() ([]byte, error) {
 	members := jobMembers()
-	members["order_id"] = askedOrder()
+	members["order_id"] = askedName("The shop's order number. Copied to every outcome, without unprintable characters. No personal data.")
+	members["capture_id"] = askedName(captureIDText)
 	members["description"] = askedDescription()
 	var properties object
 	for _, name := range capture.JobFields() {
@@ -72,14 +77,51 @@ func Job() ([]byte, error) {
 		"required", required,
 		"propertyNames", obj(
 			"$comment", "Other members are ignored, but one that differs from a known member only in letter case is refused, because JSON parsers disagree on it.",
-			"anyOf", []object{obj("enum", capture.JobFields()), obj("not", obj("pattern", anyCasePattern()))},
+			"anyOf", []object{obj("enum", capture.JobFields()), obj("not", obj("pattern", anyCasePattern(capture.JobFields())))},
 		),
 		"allOf", decimalsRules("amount", "authorized_amount"),
-		"$defs", obj("absent", obj(
-			"description", "null and blank text count as an absent optional member.",
-			"anyOf", []object{obj("type", "null"), obj("type", "string", "pattern", blankPattern())},
-		)).with(pairs(currencyDefs())...),
+		"$defs", obj("absent", absent()).with(pairs(currencyDefs())...),
 	))
+}
+
+// Withdrawal returns the schema of a published withdrawal: the body of a message that a
+// WithdrawalDecoder without a mapping accepts.
+func Withdrawal() ([]byte, error) {
+	members := map[string]object{
+		"trade_id": obj("type", "string", "pattern", tradeIDPattern, "description", "The trade that is not to be captured any more."),
+		"order_id": askedName("The order of which no trade is to be captured any more; beside a trade_id, the order that the trade has to belong to."),
+		"reason":   obj("type", "string", "description", "Why, for the ledger: unprintable characters are removed, a text of more than 500 characters is cut. No personal data."),
+		"by":       askedName("Who, for the ledger; without it, the subject of the message."),
+	}
+	var properties object
+	var either []object
+	for _, name := range capture.WithdrawalFields() {
+		properties = properties.with(name, optional(members[name]))
+	}
+	for _, name := range []string{"trade_id", "order_id"} {
+		either = append(either, obj("required", []string{name}, "properties", obj(name, obj("not", ref("absent")))))
+	}
+	return publish(obj(
+		"$schema", Draft,
+		"title", "Withdrawal",
+		"description", "Says that a trade, or every trade of an order, is not to be captured any more. Published to capture.withdrawals.>, "+
+			"as the body of a message or the data of a CloudEvent. Not in the schema: no member may occur twice, and a message has at most 256 KiB and 64 levels.",
+		"type", "object",
+		"properties", properties,
+		"anyOf", either,
+		"propertyNames", obj(
+			"$comment", "Other members are ignored, but one that differs from a known member only in letter case is refused, because JSON parsers disagree on it.",
+			"anyOf", []object{obj("enum", capture.WithdrawalFields()), obj("not", obj("pattern", anyCasePattern(capture.WithdrawalFields())))},
+		),
+		"$defs", obj("absent", absent()),
+	))
+}
+
+func absent() object {
+	return obj(
+		"description", "null and blank text count as an absent optional member.",
+		"anyOf", []object{obj("type", "null"), obj("type", "string", "pattern", blankPattern())},
+	)
 }
 
 // optional returns a schema that also accepts null and blank text. The description stays
@@ -110,7 +152,22 @@ func writtenJob() object {
 	for _, name := range capture.JobFields() {
 		properties = properties.with(name, members[name])
 	}
-	properties = properties.with("cleaned", obj("type", "string", "enum", []string{"order_id", "description", "order_id,description"},
+	properties = properties.with("cleaned", obj("type", "string", "enum", cleanedLists(),
 		"description", "The members whose text was cleaned when the job was read."))
 	return obj("type", "object", "properties", properties, "required", required)
+}
+
+// cleanedLists are the values that "cleaned" may have.
+func cleanedLists() []string {
+	var lists []string
+	for mask := 1; mask < 8; mask++ {
+		var names []string
+		for i, name := range []string{"order_id", "description", "capture_id"} {
+			if mask&(1<<i) != 0 {
+				names = append(names, name)
+			}
+		}
+		lists = append(lists, strings.Join(names, ","))
+	}
+	return lists
 }

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m, processtest.Leftovers()) 
 
 func TestPublishedSchemasAreCurrent(t *testing.T) {
 	for name, generate := range map[string]func() ([]byte, error){
-		"job.schema.json": schemas.Job, "event.schema.json": schemas.Event,
+		"job.schema.json": schemas.Job, "withdrawal.schema.json": schemas.Withdrawal, "event.schema.json": schemas.Event,
 	} {
 		t.Run(name, func(t *testing.T) {
 			want, err := generate()
@@ -251,7 +251,7 @@ func TestEventSchemaNamesTheMembersOfAWrittenJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC)
-	full := capture.Job{TradeID: "T1", Amount: amount, OrderID: "A", Description: "d", NotifyURL: "https://a/", AuthorizedAmount: amount, AuthorizedAt: now, CaptureBefore: now, Cleaned: "description"}
+	full := capture.Job{TradeID: "T1", Amount: amount, OrderID: "A", Description: "d", NotifyURL: "https://a/", AuthorizedAmount: amount, AuthorizedAt: now, CaptureBefore: now, CaptureID: "parcel-1", Cleaned: "description"}
 	text, err := json.Marshal(full)
 	if err != nil {
 		t.Fatal(err)
@@ -271,5 +271,32 @@ func TestEventSchemaNamesTheMembersOfAWrittenJob(t *testing.T) {
 	}
 	if err := schematest.Job(t).Check(text); err != nil {
 		t.Errorf("a written job is no job: %v", err)
+	}
+}
+
+// The schema of withdrawals and the decoder agree, but for what no schema can see.
+func TestWithdrawalSchemaAndDecoderAgree(t *testing.T) {
+	text, err := schemas.Withdrawal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := schematest.Compile(t, "withdrawal.schema.json", text)
+	decoder, err := capture.NewWithdrawalDecoder(capture.Mapping{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, want := range map[string]bool{
+		`{"trade_id":"T1"}`: true, `{"order_id":"A-1","reason":"returned","by":"ann"}`: true, `{"trade_id":"T1","order_id":"A-1"}`: true,
+		`{"trade_id":null,"order_id":"A-1","reason":null,"by":" "}`: true, `{"order_id":"A-1","note":1}`: true,
+		`{"order_id":"A-1","reason":"` + strings.Repeat("x", 600) + `"}`: true,
+		`{}`: false, `{"reason":"returned"}`: false, `{"trade_id":"T 1"}`: false, `{"trade_id":"","order_id":" "}`: false, `{"order_id":1}`: false,
+		`{"order_id":"` + strings.Repeat("x", 129) + `"}`: false, `{"order_id":"A-1","By":"ann"}`: false, `{"order_id":"A-1","by":1}`: false,
+		`[]`: false,
+	} {
+		fits := schema.Check([]byte(body)) == nil
+		_, err := decoder.Decode(nil, []byte(body))
+		if fits != want || (err == nil) != want {
+			t.Errorf("%.80s: the schema takes it: %t, the decoder: %v, want %t", body, fits, err, want)
+		}
 	}
 }

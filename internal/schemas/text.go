@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-
-	"github.com/capture-worker/capture-worker/capture"
 )
 
 // The patterns use only what ECMAScript, Go, Python and PCRE read alike: no \p, no \d
@@ -78,11 +76,11 @@ func literal(r rune) string {
 	return string(r)
 }
 
-// anyCasePattern matches the names of a job's members in any letter case, which some JSON
-// parsers treat as equal.
-func anyCasePattern() string {
+// anyCasePattern matches the names of members in any letter case, which some JSON parsers
+// treat as equal.
+func anyCasePattern(members []string) string {
 	var names []string
-	for _, name := range capture.JobFields() {
+	for _, name := range members {
 		var b strings.Builder
 		for _, r := range name {
 			b.WriteString(folds(r))

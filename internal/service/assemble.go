@@ -18,6 +18,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/natsconn"
 	"github.com/capture-worker/capture-worker/internal/passedover"
 	"github.com/capture-worker/capture-worker/internal/tracing"
+	"github.com/capture-worker/capture-worker/internal/withdrawals"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
 	"github.com/capture-worker/capture-worker/worker"
@@ -64,7 +65,14 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 		Intake: newIntake(c, stored, calls.Query, ready, log),
 	})
 	recorder := NewRecorder(c, s.ledger, log)
-	deps := laneDeps{c: c, js: s.js, decoder: decoder, recorder: recorder, gateway: calls, limiter: limiter, counts: s.metrics, traces: traces, log: log, behind: s.behind, passedOver: s.passedOver}
+	if s.withdrawals, s.withdrawn, err = newWithdrawals(ctx, c, s.js, stored, recorder, log); err != nil {
+		return err
+	}
+	gaugeWithdrawals(s.metrics, s.withdrawals.Counts, &s.withdrawalsWait)
+	deps := laneDeps{
+		c: c, js: s.js, decoder: decoder, recorder: recorder, gateway: calls, limiter: limiter, counts: s.metrics, traces: traces, log: log,
+		behind: s.behind, withdrawn: s.withdrawn, passedOver: s.passedOver,
+	}
 	s.pool = worker.Pool{Limiter: limiter}
 	lanes := c.LaneList()
 	for _, lane := range lanes {
@@ -77,6 +85,8 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	gaugeIntake(s.metrics, limiter, s.behind)
 	s.gauges = newBacklogGauges(deadletter.Store{JS: s.js, Stream: c.Jobs.DLQStream}, cases.Follow(), log)
 	s.gauges.register(s.metrics)
+	s.archive = &archiveGauge{js: s.js, control: ready.control, stream: c.Ledger.Stream}
+	s.archive.register(s.metrics)
 	s.keys = newKeyring(c.Gateway, s.client, log)
 	s.certificates = newCertificates(c.Gateway, s.client, log)
 	s.notices, err = notificationConfig(c, recorder, calls.Query, limiter, s.keys, log)
@@ -97,6 +107,8 @@ type laneDeps struct {
 	log      *slog.Logger
 	weights  int // shared by all lanes
 	behind   *controls.LedgerGuard
+	// withdrawn knows the withdrawn orders.
+	withdrawn *withdrawals.Orders
 
 	passedOver *passedover.Watch
 }
@@ -118,7 +130,7 @@ func (p laneDeps) worker(lane config.Lane, consumer jetstream.Consumer) *worker.
 			Delayer: worker.NewDelayPool(hands, time.Now), Inline: p.c.Worker.Backoff.Inline,
 			Lease: 2*p.c.Gateway.Timeout + leaseSlack, Rest: p.c.Worker.ProbeInterval,
 			NotifyURL: p.c.Gateway.NotifyURL, NewRequestID: gateway.NewRequestID, Log: p.log,
-			Intake: p.limiter.Guard(), AskSince: p.behind.Since,
+			Intake: p.limiter.Guard(), AskSince: p.behind.Since, Withdrawn: p.withdrawn.Withdrawn,
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, MaxInFlight: hands,
 		Share:           float64(lane.Weight) / float64(p.weights),

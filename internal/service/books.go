@@ -15,10 +15,22 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/archive"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/records"
-	"github.com/capture-worker/capture-worker/ledger"
 )
+
+// openArchive opens the archive, if there is one.
+func openArchive(ctx context.Context, c config.Config, js jetstream.JetStream) (archive.Target, error) {
+	if c.Archive.To == "" {
+		return nil, nil
+	}
+	target, err := archive.OpenTarget(ctx, c.Archive.To, js)
+	if err != nil {
+		return nil, fmt.Errorf("archive.to: %w", err)
+	}
+	return target, nil
+}
 
 // HasRecords reports whether the configuration names a database of the records.
 func HasRecords(c config.Config) bool {
@@ -79,12 +91,23 @@ func temporary(ctx context.Context, c config.Config, dir string, fill func(*reco
 }
 
 // fillLedger applies the ledger's events whose subject is wanted.
-func fillLedger(ctx context.Context, c config.Config, js jetstream.JetStream, w *records.Writer, since time.Time, wanted func(subject string) bool) (err error) {
+func fillLedger(ctx context.Context, c config.Config, js jetstream.JetStream, w *records.Writer, since time.Time, wanted func(subject string) bool) error {
 	place, err := beginning(ctx, js, records.SourceLedger, c.Ledger.Stream)
 	if err != nil {
 		return err
 	}
-	return w.Fill(ctx, place, stored(ctx, js, c.Ledger.Stream, since, wanted), w.ApplyLedger)
+	whole := archive.Whole{JS: js, Ledger: c.Ledger.Stream}
+	if whole.Target, err = openArchive(ctx, c, js); err != nil {
+		return err
+	}
+	first, err := whole.Begins(ctx)
+	if err != nil {
+		return err
+	}
+	if first > 0 {
+		place.First, place.Applied = min(place.First, first), min(place.Applied, first-1)
+	}
+	return w.Fill(ctx, place, only(whole.Messages(ctx, since), wanted), w.ApplyLedger)
 }
 
 // fillActs applies the record of operators' acts. Before the first worker of this
@@ -98,7 +121,8 @@ func fillActs(ctx context.Context, c config.Config, js jetstream.JetStream, w *r
 		return err
 	}
 	all := func(string) bool { return true }
-	return w.Fill(ctx, place, stored(ctx, js, c.Jobs.ActsStream, since, all), func(ctx context.Context, messages []records.Message) error {
+	stored := archive.Whole{JS: js, Ledger: c.Jobs.ActsStream}.Messages(ctx, since) // no archive has it
+	return w.Fill(ctx, place, only(stored, all), func(ctx context.Context, messages []records.Message) error {
 		return w.ApplyActs(ctx, messages, c.Ledger.Stream)
 	})
 }
@@ -147,26 +171,12 @@ func beginning(ctx context.Context, js jetstream.JetStream, source records.Sourc
 	return records.Place{Source: source, Stream: info.Config.Name, Created: info.Created, First: first, Applied: first - 1}, nil
 }
 
-// stored yields what a stream holds now since a time, in pages. Of what is not
-// wanted only the last message is yielded, without its subject, so that its
-// sequence counts.
-func stored(ctx context.Context, js jetstream.JetStream, stream string, since time.Time, wanted func(subject string) bool) iter.Seq2[records.Message, error] {
+// only yields the messages whose subject is wanted. Of the others only the last one
+// is yielded, without its subject, so that its sequence counts.
+func only(messages iter.Seq2[*jetstream.RawStreamMsg, error], wanted func(subject string) bool) iter.Seq2[records.Message, error] {
 	return func(yield func(records.Message, error) bool) {
-		l := ledger.NewJetStream(js, ledger.Options{Stream: stream})
-		defer l.Close()
-		from := uint64(0)
-		if !since.IsZero() {
-			first, found, err := l.FirstSince(ctx, since)
-			if err != nil || !found {
-				if err != nil {
-					yield(records.Message{}, err)
-				}
-				return
-			}
-			from = first
-		}
 		var skipped records.Message
-		for m, err := range l.Messages(ctx, from, 0) {
+		for m, err := range messages {
 			if err != nil {
 				yield(records.Message{}, err)
 				return

@@ -87,7 +87,8 @@ func ledgerStream(c config.Config) ledger.StreamConfig {
 func Streams(c config.Config) jobstream.Config {
 	s := jobstream.Config{
 		Jobs: c.Jobs.Stream, Subjects: c.Jobs.Subjects, After: c.Jobs.Consumer, DLQ: c.Jobs.DLQStream, Acts: c.Jobs.ActsStream,
-		Replicas: c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
+		Withdrawals: jobstream.Withdrawals{Stream: c.Withdrawals.Stream, Subjects: c.Withdrawals.Subjects, Consumer: c.WithdrawalConsumer()},
+		Replicas:    c.NATS.Replicas, AckWait: c.NATS.AckWait, MaxAckPending: c.NATS.MaxAckPending,
 	}
 	for _, lane := range c.LaneList() {
 		s.Consumers = append(s.Consumers, jobstream.ConsumerConfig{Name: lane.Consumer, Subjects: lane.Subjects})

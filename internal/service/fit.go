@@ -118,6 +118,9 @@ func recheckStreams(ctx context.Context, c config.Config, js jetstream.JetStream
 			gone(finding.Error, "consumer "+wanted.Name, recreated)
 		}
 	}
+	if w := streams.Withdrawals; found.Withdrawals == nil && found.HasStream(w.Stream) {
+		gone(finding.Error, "consumer "+w.Consumer, recreated)
+	}
 	return append(problems, found.Findings...), nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,6 +22,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/natsserver"
 	"github.com/capture-worker/capture-worker/internal/passedover"
 	"github.com/capture-worker/capture-worker/internal/sdnotify"
+	"github.com/capture-worker/capture-worker/internal/withdrawals"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/notify"
 	"github.com/capture-worker/capture-worker/worker"
@@ -78,11 +80,15 @@ type Service struct {
 	consumers    []jetstream.Consumer
 	metrics      *metrics.Metrics
 	gauges       *backlogGauges
+	archive      *archiveGauge
 	notices      notify.Config
 	notified     notify.Source // trades with notifications in the ledger
 	behind       *controls.LedgerGuard
 
-	passedOver *passedover.Watch
+	withdrawals     *withdrawals.Consumer
+	withdrawn       *withdrawals.Orders
+	withdrawalsWait atomic.Int64
+	passedOver      *passedover.Watch
 
 	// failed ends with the reason, ErrStreamsChanged or ErrConnectionClosed, if
 	// the service cannot go on.
@@ -179,6 +185,17 @@ func (s *Service) work(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
+		s.withdrawn.Follow(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		s.withdrawals.Run(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		if err := s.withdrawn.Await(ctx, ordersTimeout); err != nil && ctx.Err() == nil {
+			return err
+		}
 		s.pool.Run(ctx)
 		return nil
 	})

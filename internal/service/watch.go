@@ -43,6 +43,8 @@ func (s *Service) startHelpers(ctx context.Context) (stop func(), err error) {
 		helpers.Go(func() { backlog(ctx, s.metrics, lane.Label(), s.consumers[i]) })
 	}
 	helpers.Go(func() { s.gauges.poll(ctx) })
+	helpers.Go(func() { pollWithdrawals(ctx, s.withdrawals.Messages, &s.withdrawalsWait) })
+	helpers.Go(func() { s.archive.poll(ctx) })
 	helpers.Go(func() { s.passedOver.Run(ctx) })
 	helpers.Go(func() { s.behind.Run(ctx, c.Worker.ProbeInterval) })
 	// Other workers settle some of the trades that were begun here: check them

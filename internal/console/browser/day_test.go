@@ -60,6 +60,13 @@ func TestSupportDay(t *testing.T) {
 	b.open("/trades/demo-case-7")
 	b.sees("#live h1", "Charged 24.99")
 
+	// An order was returned before anything was captured: its trade is withdrawn.
+	b.open("/trades/demo-case-3/withdraw")
+	b.do("giving a reason", chromedp.SendKeys("#note", "returned"), chromedp.Click("main button.main"))
+	b.sees(".asked", "pending")
+	b.do("withdrawing", chromedp.Click("main button.main"))
+	b.sees(".notice", "withdrawn")
+
 	// Everything is on record under the name of the login.
 	b.open("/acts")
 	b.sees("table", "the gateway is back")
