@@ -8,7 +8,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: ## 200 jobs through a hostile little world, then an audit; DEMO="--faults hostile" to change it
+demo: ## 200 jobs through a simulated gateway with faults, then an audit; DEMO="--faults hostile" to change it
 	go run ./cmd/capture-worker demo $(DEMO)
 
 .PHONY: build
@@ -21,6 +21,12 @@ lint: ## formatting, vet, golangci-lint, wording
 	go vet ./...
 	go tool -modfile=tools/go.mod golangci-lint run ./...
 	go test ./internal/wording
+
+.PHONY: vulncheck
+vulncheck: ## known vulnerabilities in code that is called; needs the database at vuln.go.dev
+	@go tool -modfile=tools/go.mod govulncheck ./... || { status=$$?; \
+	  test $$status -ne 1 || echo "vulncheck: nothing was checked; if the error is about https://vuln.go.dev, run it where that can be reached, or set GOVULNDB to a copy"; \
+	  exit $$status; }
 
 # Programs of the tests. Those whose tests start processes build into it too:
 # what is here already is not built again.
@@ -62,7 +68,7 @@ verify: ## what make test has no time for: long tests, chaos, mutants, 2,000 see
 	$(TESTBIN)/suite -dir bench/peers/contest $(BOUND) ./...
 
 .PHONY: stress
-stress: ## the tests TIMES (3) times beside CPUS (2) programs that burn, with SYNC=1 one that writes and syncs; tells what failed how often
+stress: ## the tests TIMES (3) times beside CPUS (2) busy programs, with SYNC=1 one that writes and syncs; reports how often each failed
 	@mkdir -p $(TESTBIN)
 	go build -buildvcs=false -o $(TESTBIN)/ ./internal/suite ./internal/load
 	$(TESTBIN)/load -cpus $(or $(CPUS),2) $(if $(SYNC),-sync $(TESTBIN)) -for 3h & load=$$!; trap "kill $$load" EXIT; \
@@ -78,7 +84,7 @@ fuzz: ## a minute for each fuzz target; FUZZTIME=10s or 50000x to change it
 	  done; done
 
 .PHONY: chaos
-chaos: ## real processes in trouble of every kind for three minutes; LENGTH=1h, CHAOS_SEED=7 to repeat the order of it
+chaos: ## real processes with faults of every kind for three minutes; LENGTH=1h, CHAOS_SEED=7 to repeat their order
 	CHAOS=$(or $(LENGTH),3m) go test -race -count=1 -timeout 0 -v -run '^TestChaos$$' ./internal/e2e
 
 .PHONY: scaling
@@ -90,30 +96,30 @@ sim: ## the deterministic simulation; SEEDS=100000 for more, CRASH=-crash for ev
 	go run ./sim/simulate -seeds $(or $(SEEDS),2000) -start $(or $(START),1) $(CRASH)
 
 .PHONY: mutants
-mutants: ## one bug after the other in production code: the simulation must find each
+mutants: ## bugs in production code, one at a time: the simulation must find each
 	go run ./sim/mutants
 
 .PHONY: bench
 bench: ## capture-worker beside the ceiling, a naive worker and two peers; about six minutes, Linux
-	cd bench && go run . -seconds 1 -turns 5 -cells 0ms/64,20ms/64,20ms/256,20ms/1024,100ms/1024 \
-	  -contestants ceiling,naive,naive-ledger,capture-worker,watermill-jetstream,asynq -out ../bin/bench.json
+	cd bench && go run . -seconds 1 -rounds 5 -cells 0ms/64,20ms/64,20ms/256,20ms/1024,100ms/1024 \
+	  -candidates ceiling,naive,naive-ledger,capture-worker,watermill-jetstream,asynq -out ../bin/bench.json
 
 BENCH := bin/bench
 .PHONY: bench-growth
 bench-growth: ## what commands that read cost, beside appends, with 10k, 300k and 1M trades; SIZES=10000,100000; an hour, writes docs/performance.md
 	mkdir -p $(BENCH)
 	cd bench && go build -o ../$(BENCH)/bench .
-	$(BENCH)/bench -root . -scenario reads -turns 5 $(if $(SIZES),-sizes $(SIZES)) -out $(BENCH)/reads.json
+	$(BENCH)/bench -root . -scenario reads -rounds 5 $(if $(SIZES),-sizes $(SIZES)) -out $(BENCH)/reads.json
 	$(BENCH)/bench -docs docs -report $(BENCH)/reads.json
 
 .PHONY: bench-full
 bench-full: ## everything in docs/performance.md, and writes it there; an hour and a quarter, on a quiet machine
 	mkdir -p $(BENCH)
 	cd bench && go build -o ../$(BENCH)/bench .
-	$(BENCH)/bench -root . -contestants all -seconds 1 -turns 5 -out $(BENCH)/matrix.json -cells \
+	$(BENCH)/bench -root . -candidates all -seconds 1 -rounds 5 -out $(BENCH)/matrix.json -cells \
 	  0ms/16,0ms/64,0ms/256,0ms/1024,20ms/16,20ms/64,20ms/256,20ms/1024,100ms/16,100ms/64,100ms/256,100ms/1024
-	$(BENCH)/bench -root . -scenario durable -turns 5 -out $(BENCH)/durable.json
-	$(BENCH)/bench -root . -scenario fleet -turns 5 -out $(BENCH)/fleet.json
+	$(BENCH)/bench -root . -scenario durable -rounds 5 -out $(BENCH)/durable.json
+	$(BENCH)/bench -root . -scenario fleet -rounds 5 -out $(BENCH)/fleet.json
 	$(BENCH)/bench -root . -scenario growth -out $(BENCH)/growth.json
-	$(BENCH)/bench -root . -scenario trouble -turns 3 -out $(BENCH)/trouble.json
-	$(BENCH)/bench -docs docs $(foreach part,matrix durable fleet growth trouble,-report $(BENCH)/$(part).json)
+	$(BENCH)/bench -root . -scenario faults -rounds 3 -out $(BENCH)/faults.json
+	$(BENCH)/bench -docs docs $(foreach part,matrix durable fleet growth faults,-report $(BENCH)/$(part).json)

@@ -84,7 +84,7 @@ type call struct {
 	fresh     bool            // its request_id was never sent before
 	answer    *capture.Answer // nil if the ledger has none
 	ended     time.Time       // the latest time at which it ended
-	overtaken bool            // the trade went on without its answer
+	overtaken bool            // the trade continued without its answer
 	highest   sums            // authorized sums shown right before and since the call, or since a release or retry
 	excused   bool            // answered while the intake was paused for a fault of ours
 }

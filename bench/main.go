@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/capture-worker/capture-worker/bench/internal/arena"
+	"github.com/capture-worker/capture-worker/bench/internal/harness"
 	"github.com/capture-worker/capture-worker/bench/internal/procfs"
 	"github.com/capture-worker/capture-worker/bench/internal/result"
 )
@@ -47,13 +47,13 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	o.arena.Dir, o.arena.Log = dir, log
+	o.harness.Dir, o.harness.Log = dir, log
 	if o.keep {
 		fmt.Fprintln(log, "stores and logs are kept in", dir)
 	} else {
 		defer os.RemoveAll(dir)
 	}
-	o.matrix.Each = func(t result.Turn) { progress(log, t) }
+	o.matrix.Each = func(t result.Round) { progress(log, t) }
 	measured, err := measure(ctx, o)
 	measured.Command = strings.Join(append([]string{"go run ."}, args...), " ")
 	measured.WriteReport(out)
@@ -63,8 +63,8 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 // measure runs what the options ask for. What was measured before an error is
 // returned beside it.
 func measure(ctx context.Context, o options) (r result.Run, err error) {
-	r = result.Run{Began: time.Now(), Machine: procfs.ReadMachine(), Sync: o.arena.Sync, Scenario: o.scenario}
-	a, err := arena.Open(ctx, o.arena)
+	r = result.Run{Began: time.Now(), Machine: procfs.ReadMachine(), Sync: o.harness.Sync, Scenario: o.scenario}
+	a, err := harness.Open(ctx, o.harness)
 	if err != nil {
 		return r, err
 	}
@@ -73,20 +73,20 @@ func measure(ctx context.Context, o options) (r result.Run, err error) {
 	if o.matrixless() {
 		r.Tables, err = a.Run(ctx, o.scenario, o.scale)
 	} else {
-		r.Turns, err = a.Measure(ctx, o.matrix)
+		r.Rounds, err = a.Measure(ctx, o.matrix)
 	}
 	r.Took = time.Since(began)
 	return r, errors.Join(err, a.Close())
 }
 
-// progress prints a turn as soon as it is over.
-func progress(log io.Writer, t result.Turn) {
+// progress prints a round as soon as it is over.
+func progress(log io.Writer, t result.Round) {
 	if t.Problem != "" {
-		fmt.Fprintf(log, "%-10s turn %d  %-20s %s\n", t.Cell, t.Turn, t.Contestant, t.Problem)
+		fmt.Fprintf(log, "%-10s round %d  %-20s %s\n", t.Cell, t.Round, t.Candidate, t.Problem)
 		return
 	}
-	fmt.Fprintf(log, "%-10s turn %d  %-20s %7.0f jobs/s  p50 %6.1f  p99 %6.1f ms  CPU %4.0f+%.0f+%.0f µs/job  RSS %3d MiB  (%d jobs, others %2.0f %%)\n",
-		t.Cell, t.Turn, t.Contestant, t.Rate, t.P50, t.P99, t.WorkerCPU, t.BrokerCPU, t.GatewayCPU, t.PeakRSS>>20, t.Jobs, 100*t.Others)
+	fmt.Fprintf(log, "%-10s round %d  %-20s %7.0f jobs/s  p50 %6.1f  p99 %6.1f ms  CPU %4.0f+%.0f+%.0f µs/job  RSS %3d MiB  (%d jobs, others %2.0f %%)\n",
+		t.Cell, t.Round, t.Candidate, t.Rate, t.P50, t.P99, t.WorkerCPU, t.BrokerCPU, t.GatewayCPU, t.PeakRSS>>20, t.Jobs, 100*t.Others)
 }
 
 func (o options) save(r result.Run) error {

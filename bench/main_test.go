@@ -23,7 +23,7 @@ func TestTinyCell(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	file := filepath.Join(t.TempDir(), "run.json")
 	var out strings.Builder
-	err := run(t.Context(), []string{"-sync", "-cells", "20ms/16", "-jobs", "400", "-turns", "1", "-out", file}, &out, io.Discard)
+	err := run(t.Context(), []string{"-sync", "-cells", "20ms/16", "-jobs", "400", "-rounds", "1", "-out", file}, &out, io.Discard)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
@@ -34,11 +34,11 @@ func TestTinyCell(t *testing.T) {
 	if !r.Sync {
 		t.Error("the run does not tell that the server synced")
 	}
-	if len(r.Turns) != 3 {
-		t.Fatalf("%d turns, want one of each contestant", len(r.Turns))
+	if len(r.Rounds) != 3 {
+		t.Fatalf("%d rounds, want one of each candidate", len(r.Rounds))
 	}
-	for _, turn := range r.Turns {
-		checkTurn(t, turn)
+	for _, round := range r.Rounds {
+		checkRound(t, round)
 	}
 	writeDocs(t, file)
 	if left, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "*")); len(left) > 0 {
@@ -46,21 +46,21 @@ func TestTinyCell(t *testing.T) {
 	}
 }
 
-// checkTurn holds a turn to what 16 calls of 20 ms can come to.
-func checkTurn(t *testing.T, turn result.Turn) {
+// checkRound holds a round to what 16 calls of 20 ms can come to.
+func checkRound(t *testing.T, round result.Round) {
 	t.Helper()
-	const most = 16 / 0.020 // and no fewer than a busy machine does: no contestant stood still
+	const most = 16 / 0.020 // and no fewer than a busy machine does: no candidate paused
 	switch {
-	case turn.Problem != "":
-		t.Errorf("%s: %s", turn.Contestant, turn.Problem)
-	case turn.Rate < most/200 || turn.Rate > most*1.1:
-		t.Errorf("%s: %.0f jobs/s, can be %.0f at most", turn.Contestant, turn.Rate, most)
-	case turn.P50 < 20 || turn.P99 < turn.P50:
-		t.Errorf("%s: p50 %.1f ms, p99 %.1f ms, with a gateway that takes 20 ms", turn.Contestant, turn.P50, turn.P99)
-	case turn.Contestant != "ceiling" && turn.Samples < 300:
-		t.Errorf("%s: %d sampled acks, want those of the 340 jobs in the window", turn.Contestant, turn.Samples)
-	case turn.WorkerCPU <= 0 || turn.GatewayCPU <= 0 || turn.PeakRSS < 5<<20:
-		t.Errorf("%s: cost %+v", turn.Contestant, turn)
+	case round.Problem != "":
+		t.Errorf("%s: %s", round.Candidate, round.Problem)
+	case round.Rate < most/200 || round.Rate > most*1.1:
+		t.Errorf("%s: %.0f jobs/s, can be %.0f at most", round.Candidate, round.Rate, most)
+	case round.P50 < 20 || round.P99 < round.P50:
+		t.Errorf("%s: p50 %.1f ms, p99 %.1f ms, with a gateway that takes 20 ms", round.Candidate, round.P50, round.P99)
+	case round.Candidate != "ceiling" && round.Samples < 300:
+		t.Errorf("%s: %d sampled acks, want those of the 340 jobs in the window", round.Candidate, round.Samples)
+	case round.WorkerCPU <= 0 || round.GatewayCPU <= 0 || round.PeakRSS < 5<<20:
+		t.Errorf("%s: cost %+v", round.Candidate, round)
 	}
 }
 
@@ -89,7 +89,7 @@ func writeDocs(t *testing.T, file string) {
 
 func TestWrongOptions(t *testing.T) {
 	for _, args := range [][]string{
-		{"-cells", "20ms"}, {"-turns", "0"}, {"-contestants", "unknown"}, {"-scenario", "rain"},
+		{"-cells", "20ms"}, {"-rounds", "0"}, {"-candidates", "unknown"}, {"-scenario", "rain"},
 		{"-env", "X"}, {"-also", "=x"}, {"-scale", "0"}, {"cells"}, {"-report", "/nowhere"},
 	} {
 		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil {

@@ -11,15 +11,15 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/capture-worker/capture-worker/bench/internal/arena"
+	"github.com/capture-worker/capture-worker/bench/internal/harness"
 	"github.com/capture-worker/capture-worker/bench/internal/result"
 )
 
 type options struct {
-	arena    arena.Config
-	matrix   arena.Matrix
+	harness  harness.Config
+	matrix   harness.Matrix
 	scenario string
-	scale    arena.ScenarioOptions
+	scale    harness.ScenarioOptions
 	out      string
 	keep     bool
 
@@ -34,19 +34,43 @@ const durable = "durable"
 func parse(args []string, log io.Writer) (o options, err error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(log)
-	var cells, contestants string
-	fs.StringVar(&cells, "cells", "0ms/64,20ms/64,20ms/256,20ms/1024,100ms/1024", "what to measure: gateway `latency/concurrency`,…")
-	fs.StringVar(&contestants, "contestants", "ceiling,naive,capture-worker", "who takes part: all, or some of "+strings.Join(arena.Names(), ","))
-	fs.IntVar(&o.matrix.Turns, "turns", 5, "of each contestant in each cell")
-	fs.IntVar(&o.matrix.Jobs, "jobs", 0, "a turn; 0: as many as take -seconds")
-	fs.Float64Var(&o.matrix.Seconds, "seconds", 3, "that a turn is to take, where -jobs is 0")
-	fs.StringVar(&o.scenario, "scenario", "", "measure this instead of the cells:\n"+scenarioHelp())
-	fs.Float64Var(&o.scale.Scale, "scale", 1, "multiplies the jobs of a scenario; below 1 to try it out")
+	var cells, candidates string
+	fs.StringVar(&cells, "cells", "0ms/64,20ms/64,20ms/256,20ms/1024,100ms/1024", "gateway `latency/concurrency`,… of the cells to measure")
+	fs.StringVar(&candidates, "candidates", "ceiling,naive,capture-worker", "all, or some of "+strings.Join(harness.Names(), ","))
+	o.measurementFlags(fs)
+	o.workerFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("unknown argument %q: every option begins with a dash", fs.Arg(0))
+	}
+	chosen := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { chosen[f.Name] = true })
+	if o.scenario == durable {
+		o.harness.Sync = true
+		if !chosen["cells"] {
+			cells = "20ms/256"
+		}
+	}
+	if o.matrixless() {
+		candidates = harness.CaptureWorker
+	}
+	return o, o.complete(cells, candidates)
+}
+
+// measurementFlags adds the flags for what is measured and where results go.
+func (o *options) measurementFlags(fs *flag.FlagSet) {
+	fs.IntVar(&o.matrix.Rounds, "rounds", 5, "rounds of each candidate in each cell")
+	fs.IntVar(&o.matrix.Jobs, "jobs", 0, "jobs of a round; 0: as many as take -seconds")
+	fs.Float64Var(&o.matrix.Seconds, "seconds", 3, "duration of a round, if -jobs is 0")
+	fs.StringVar(&o.scenario, "scenario", "", "measure a scenario instead of the cells:\n"+scenarioHelp())
+	fs.Float64Var(&o.scale.Scale, "scale", 1, "factor for the jobs of a scenario; below 1 for a trial")
 	fs.Func("sizes", "`trades` of the ledgers of the scenario reads, such as 10000,100000", func(v string) error {
 		for _, text := range strings.Split(v, ",") {
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 1 {
-				return fmt.Errorf("%q is no number of trades", text)
+				return fmt.Errorf("%q is not a number of trades", text)
 			}
 			o.scale.Sizes = append(o.scale.Sizes, n)
 		}
@@ -58,52 +82,38 @@ func parse(args []string, log io.Writer) (o options, err error) {
 	})
 	fs.StringVar(&o.docs, "docs", "../docs", "`folder` of the documentation, for -report")
 	fs.StringVar(&o.out, "out", "", "`FILE` for the raw results, as JSON")
-	fs.BoolVar(&o.arena.Sync, "sync", false, "nats-server syncs to the disk before it confirms (sync_interval: always)")
+}
+
+// workerFlags adds the flags for the processes that take part.
+func (o *options) workerFlags(fs *flag.FlagSet) {
+	fs.BoolVar(&o.harness.Sync, "sync", false, "nats-server syncs to the disk before it confirms (sync_interval: always)")
 	fs.BoolVar(&o.keep, "keep", false, "keep stores and logs")
-	fs.StringVar(&o.arena.Root, "root", "..", "`folder` of capture-worker's sources")
-	fs.StringVar(&o.arena.Profiles, "profiles", "", "`folder` for CPU profiles of capture-worker; they cost time, so do not count that run")
+	fs.StringVar(&o.harness.Root, "root", "..", "`folder` of capture-worker's sources")
+	fs.StringVar(&o.harness.Profiles, "profiles", "", "`folder` for CPU profiles of capture-worker; they cost time, so do not count that run")
 	fs.Func("env", "setting of capture-worker, as `CAPTURE_X=value`; may be repeated", func(v string) error {
 		if !strings.Contains(v, "=") {
 			return errors.New("must be NAME=value")
 		}
-		o.arena.WorkerEnv = append(o.arena.WorkerEnv, v)
+		o.harness.WorkerEnv = append(o.harness.WorkerEnv, v)
 		return nil
 	})
-	o.arena.Also = map[string]string{}
-	fs.Func("also", "another capture-worker program to run beside, as `label=path`; may be repeated", func(v string) error {
+	o.harness.Also = map[string]string{}
+	fs.Func("also", "another capture-worker program that takes part, as `label=path`; may be repeated", func(v string) error {
 		label, path, ok := strings.Cut(v, "=")
 		if !ok || label == "" {
 			return errors.New("must be label=path")
 		}
 		path, err := filepath.Abs(path)
-		o.arena.Also[label] = path
+		o.harness.Also[label] = path
 		return err
 	})
-	if err := fs.Parse(args); err != nil {
-		return o, err
-	}
-	if fs.NArg() > 0 {
-		return o, fmt.Errorf("what is %q? every option begins with a dash", fs.Arg(0))
-	}
-	chosen := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { chosen[f.Name] = true })
-	if o.scenario == durable {
-		o.arena.Sync = true
-		if !chosen["cells"] {
-			cells = "20ms/256"
-		}
-	}
-	if o.matrixless() {
-		contestants = arena.CaptureWorker
-	}
-	return o, o.complete(cells, contestants)
 }
 
 // matrixless reports whether something else than cells is measured.
 func (o *options) matrixless() bool { return o.scenario != "" && o.scenario != durable }
 
 func (o *options) checkScenario() error {
-	if !o.matrixless() || slices.ContainsFunc(arena.Scenarios(), func(s arena.Scenario) bool { return s.Name == o.scenario }) {
+	if !o.matrixless() || slices.ContainsFunc(harness.Scenarios(), func(s harness.Scenario) bool { return s.Name == o.scenario }) {
 		return nil
 	}
 	return fmt.Errorf("no scenario is named %q; there are:\n%s", o.scenario, scenarioHelp())
@@ -111,13 +121,13 @@ func (o *options) checkScenario() error {
 
 func scenarioHelp() string {
 	var b strings.Builder
-	for _, s := range arena.Scenarios() {
+	for _, s := range harness.Scenarios() {
 		fmt.Fprintf(&b, "%s: %s\n", s.Name, s.About)
 	}
 	return b.String() + durable + ": cells (default 20ms/256) with -sync"
 }
 
-func (o *options) complete(cells, contestants string) (err error) {
+func (o *options) complete(cells, candidates string) (err error) {
 	for _, text := range strings.Split(cells, ",") {
 		cell, err := result.ParseCell(strings.TrimSpace(text))
 		if err != nil {
@@ -125,28 +135,28 @@ func (o *options) complete(cells, contestants string) (err error) {
 		}
 		o.matrix.Cells = append(o.matrix.Cells, cell)
 	}
-	for _, name := range strings.Split(contestants, ",") {
-		o.arena.Contestants = append(o.arena.Contestants, strings.TrimSpace(name))
+	for _, name := range strings.Split(candidates, ",") {
+		o.harness.Candidates = append(o.harness.Candidates, strings.TrimSpace(name))
 	}
-	if o.matrix.Turns < 1 || o.matrix.Jobs < 0 || o.matrix.Seconds <= 0 {
-		return errors.New("-turns and -seconds must be above zero, -jobs not below")
+	if o.matrix.Rounds < 1 || o.matrix.Jobs < 0 || o.matrix.Seconds <= 0 {
+		return errors.New("-rounds and -seconds must be above zero, -jobs not below")
 	}
 	if o.scale.Scale <= 0 {
 		return errors.New("-scale must be above zero")
 	}
-	o.scale.Turns = o.matrix.Turns
-	if err := errors.Join(o.arena.Validate(), o.checkScenario()); err != nil {
+	o.scale.Rounds = o.matrix.Rounds
+	if err := errors.Join(o.harness.Validate(), o.checkScenario()); err != nil {
 		return err
 	}
-	if o.arena.Root, err = filepath.Abs(o.arena.Root); err != nil {
+	if o.harness.Root, err = filepath.Abs(o.harness.Root); err != nil {
 		return err
 	}
-	if o.arena.Profiles != "" {
-		if o.arena.Profiles, err = filepath.Abs(o.arena.Profiles); err != nil {
+	if o.harness.Profiles != "" {
+		if o.harness.Profiles, err = filepath.Abs(o.harness.Profiles); err != nil {
 			return err
 		}
-		o.arena.WorkerEnv = append(o.arena.WorkerEnv, "CAPTURE_ADMIN_PPROF=true")
-		return os.MkdirAll(o.arena.Profiles, 0o755)
+		o.harness.WorkerEnv = append(o.harness.WorkerEnv, "CAPTURE_ADMIN_PPROF=true")
+		return os.MkdirAll(o.harness.Profiles, 0o755)
 	}
 	return nil
 }

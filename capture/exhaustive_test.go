@@ -82,7 +82,7 @@ func reach() (breadth, walks int) {
 }
 
 // stroll goes far where the breadth cannot: walks of a fixed seed, which obey
-// Decide most of the time and meet an accident now and then.
+// Decide most of the time and meet an accident sometimes.
 func (x *explorer) stroll(walks int) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for i := range walks {

@@ -24,7 +24,7 @@ func future(t testing.TB, at time.Time) capture.Event {
 }
 
 // TestEventsOfTheFutureDecideNothing checks that an older program that meets an
-// event of a type it does not know goes on as if it were not there. Only the first
+// event of a type it does not know continues as if it were not there. Only the first
 // call, which needs an empty ledger, is not made unasked.
 func TestEventsOfTheFutureDecideNothing(t *testing.T) {
 	var before []capture.Event

@@ -181,7 +181,7 @@ func TestNATSConfiguration(t *testing.T) {
 	}
 }
 
-// unit reads the settings of a service; one that is there twice has several
+// unit reads the settings of a service; one that occurs twice has several
 // values.
 func unit(t *testing.T, name string) map[string][]string {
 	t.Helper()

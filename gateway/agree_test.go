@@ -191,7 +191,7 @@ func (g answerMaker) object(member func() string) string {
 	return "{" + strings.Join(list, g.pick(",", " , ")) + "}"
 }
 
-// member now and then writes a letter of the name as an escape, and space.
+// member sometimes writes a letter of the name as an escape, and space.
 func (g answerMaker) member(name, value string) string {
 	if name != "" && g.IntN(8) == 0 {
 		i := g.IntN(len(name))

@@ -70,7 +70,7 @@ func assertSound(t *testing.T, a capture.Answer, status int) {
 	}
 }
 
-// assertSaid reads the body in another way, and asks the same of it.
+// assertSaid reads the body in another way, with the same expectations.
 func assertSaid(t *testing.T, body []byte, holds func(map[string]any) bool) {
 	t.Helper()
 	var whole map[string]any

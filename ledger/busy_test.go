@@ -24,17 +24,18 @@ func burn(t *testing.T) {
 	processtest.Start(t, "load", nil, program, "-cpus", fmt.Sprint(runtime.NumCPU()), "-for", "10m")
 }
 
-// choices counts the lines that say how appends are sent.
+// choices counts the lines that say how appends are sent, and keeps them in the
+// output of the test.
 type choices struct {
 	slog.Handler
 	batches, singly atomic.Int64
 }
 
-func newChoices() *choices { return &choices{Handler: slog.DiscardHandler} }
+func newChoices(t *testing.T) *choices {
+	return &choices{Handler: slog.NewTextHandler(t.Output(), nil)}
+}
 
-func (c *choices) Enabled(context.Context, slog.Level) bool { return true }
-
-func (c *choices) Handle(_ context.Context, r slog.Record) error {
+func (c *choices) Handle(ctx context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		switch {
 		case a.Key == "sent" && a.Value.String() == "in atomic batches":
@@ -44,7 +45,7 @@ func (c *choices) Handle(_ context.Context, r slog.Record) error {
 		}
 		return true
 	})
-	return nil
+	return c.Handler.Handle(ctx, r)
 }
 
 // TestBatchesOnABusyMachine checks that a busy processor is not taken for a slow
@@ -60,7 +61,7 @@ func TestBatchesOnABusyMachine(t *testing.T) {
 		t.Cleanup(s.Shutdown)
 		js := connect(t, s.URL())
 		ensure(t, js, ledger.StreamConfig{})
-		said := newChoices()
+		said := newChoices(t)
 		return ledger.NewJetStream(js, ledger.Options{Log: slog.New(said)}), said
 	}
 	const busyFor = 20 * time.Second
@@ -80,9 +81,17 @@ func TestBatchesOnABusyMachine(t *testing.T) {
 		write(t, l, 256, func() bool { return said.batches.Load() > 0 })
 		t.Logf("batches after %s", time.Since(began))
 		end := time.Now().Add(busyFor)
-		write(t, l, 256, func() bool { return time.Now().After(end) })
-		if !ledger.Batching(l) {
-			t.Errorf("batches ended on a server that syncs: began %d times, ended %d times", said.batches.Load(), said.singly.Load())
+		in, looks := 0, 0
+		write(t, l, 256, func() bool {
+			looks++
+			if ledger.Batching(l) {
+				in++
+			}
+			return time.Now().After(end)
+		})
+		// A disk that stalls for seconds ends them for a while.
+		if in < looks/2 {
+			t.Errorf("batches at %d of %d looks on a server that syncs: began %d times, ended %d times", in, looks, said.batches.Load(), said.singly.Load())
 		}
 	})
 }
@@ -103,7 +112,7 @@ func TestConfiguredBatches(t *testing.T) {
 	t.Run("on, and the stream allows none", func(t *testing.T) {
 		t.Parallel()
 		s := &fakeStream{one: 10 * time.Microsecond}
-		said := newChoices()
+		said := newChoices(t)
 		l := s.openWith(t, ledger.Options{Batches: ledger.BatchesOn, Log: slog.New(said)})
 		write(t, l, 64, func() bool { return said.singly.Load() > 0 })
 		write(t, l, 64, forAWhile())

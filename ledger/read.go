@@ -169,6 +169,6 @@ func transient(err error) bool {
 }
 
 // transientSearch is transient for a read that makes the server search its files,
-// which holds up every append to the stream. The server goes on with a search
+// which holds up every append to the stream. The server continues with a search
 // whose client gave up: one that got no reply is not repeated.
 func transientSearch(err error) bool { return transient(err) && !errors.Is(err, errNoReply) }

@@ -87,7 +87,7 @@ func TestFailedTradeThatIsNotifiedAsPaid(t *testing.T) {
 	}
 }
 
-// Another process goes on where one was stopped, by the ledger alone.
+// Another process continues where one was stopped, by the ledger alone.
 func TestFollowingSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -115,7 +115,7 @@ func TestBatchAsksAgainThenSaysUnknown(t *testing.T) {
 	})
 }
 
-// An outage pauses the batch: few queries, few unknown, and then it goes on.
+// An outage pauses the batch: few queries, few unknown, and then it continues.
 func TestBatchPausesThroughAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

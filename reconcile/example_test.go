@@ -105,7 +105,7 @@ func ExampleRecorder() {
 }
 
 // Many trades: what finance expects against the gateway and the ledger. The
-// cursor, kept as JSON from time to time, lets a stopped run go on.
+// cursor, kept as JSON from time to time, lets a stopped run continue.
 func ExampleBatch() {
 	client, recorder, done := exampleWorld()
 	defer done()
@@ -123,7 +123,7 @@ func ExampleBatch() {
 	)
 	for v, err := range batch.Run(context.Background(), expected, &cursor) {
 		if err != nil {
-			fmt.Println(err) // go on later, with the cursor
+			fmt.Println(err) // continue later, with the cursor
 			break
 		}
 		lines = append(lines, fmt.Sprintf("%s %s: %s", v.TradeID, v.Kind, v.Why))

@@ -10,7 +10,7 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// A process that stands still after it read an answer does not make the answer
+// A process that pauses after it read an answer does not make the answer
 // younger: it tells what was true when it was asked. Found by sim.
 func TestAnAnswerIsAsOldAsItsQuestion(t *testing.T) {
 	t.Parallel()
@@ -19,7 +19,7 @@ func TestAnAnswerIsAsOldAsItsQuestion(t *testing.T) {
 	now := noon.Add(time.Minute)
 	recorder.Now = func() time.Time { return now }
 	query := func(context.Context, string) capture.Answer {
-		now = now.Add(2 * time.Minute) // stands still, after the client measured a second
+		now = now.Add(2 * time.Minute) // pauses, after the client measured a second
 		return capture.Answer{Kind: capture.AnswerDone, Code: capture.CodeSuccess, Latency: time.Second,
 			Order: &capture.Order{TradeID: "T1", State: capture.OrderAuthorized}}
 	}

@@ -134,7 +134,7 @@ var faultTable = [faultCount]faultInfo{
 	QueryOddCode:           {"query_odd_code", onQuery, .01, false, "one of two undocumented codes"},
 	QueryNoTrade:           {"query_no_trade", onQuery, .03, false, "the answer that there is no such trade"},
 	QueryUnreadable:        {"query_unreadable", onQuery, .01, false, "the amount of a paid order cannot be read"},
-	QueryStill:             {"query_still", onQuery, .03, false, "the coroutine stands still for up to 4 min after it has read and timed the answer"},
+	QueryStill:             {"query_still", onQuery, .03, false, "the coroutine pauses for up to 4 min after it has read and timed the answer"},
 	LetterFails:            {"letter_fails", onLetter, .05, false, "a dead letter is not stored"},
 	LetterUncertain:        {"letter_uncertain", onLetter, .05, false, "a dead letter is stored and reported as failed"},
 	SignalLost:             {"signal_lost", onSignal, .05, false, "an ack, nak or term is lost"},
@@ -145,8 +145,8 @@ var faultTable = [faultCount]faultInfo{
 	NotifyTwice:            {"notify_twice", onNotify, .1, false, "a notification is sent twice"},
 	NotifyLate:             {"notify_late", onNotify, .1, false, "a notification comes up to ten minutes late"},
 	NotifyUntrue:           {"notify_untrue", onUntrue, .02, false, "a verified notification says paid about an unpaid trade"},
-	StallShort:             {"stall_short", onStall, .015, false, "a coroutine stands still for up to 5 s at a boundary"},
-	StallLong:              {"stall_long", onStall, .015, false, "a coroutine stands still for up to 4 min at a boundary, beyond AckWait and lease"},
+	StallShort:             {"stall_short", onStall, .015, false, "a coroutine pauses for up to 5 s at a boundary"},
+	StallLong:              {"stall_long", onStall, .015, false, "a coroutine pauses for up to 4 min at a boundary, beyond AckWait and lease"},
 }
 
 // String returns the fault's name.

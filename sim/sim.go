@@ -27,7 +27,7 @@ var policy = capture.Policy{
 	MaxAnswers: 5, AnswersFor: time.Hour, MaxIDs: 10, Final: time.Hour,
 }
 
-// Limits of a history; beyond them it loops or stands still.
+// Limits of a history; beyond them it loops or pauses.
 const (
 	maxEvents     = 400_000
 	maxAtOneTime  = 2_000

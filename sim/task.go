@@ -116,7 +116,7 @@ func (s *Sim) pass(t *task, on place, leg string, then func()) {
 		return
 	}
 	if wait := s.stall(t, on, leg); wait > 0 {
-		s.note("%s stands still for %s: %s, %s", t.name, wait, boundaryNames[on], leg)
+		s.note("%s pauses for %s: %s, %s", t.name, wait, boundaryNames[on], leg)
 		s.after(wait, func() {
 			if !t.dead {
 				then()

@@ -75,7 +75,7 @@ func (w *world) crash(n int) (where string) {
 	return ""
 }
 
-// A worker dies at every boundary there is; the next delivery goes on from
+// A worker dies at every boundary there is; the next delivery continues from
 // there, one capture takes effect and is written down.
 func TestCrashAtEveryBoundary(t *testing.T) {
 	t.Parallel()

@@ -197,7 +197,7 @@ func TestIntakeAsksOnceAMinute(t *testing.T) {
 	})
 }
 
-// The wrong account: intake stops, and goes on within a probe interval of the
+// The wrong account: intake stops, and continues within a probe interval of the
 // right one.
 func TestIntakeResumesByItself(t *testing.T) {
 	t.Parallel()

@@ -97,7 +97,7 @@ func (s *shop) begun(ids []string) (n int) {
 }
 
 // A request that we built wrong: the intake is paused after three trades, one job
-// is tried now and then, and all are captured once it is right.
+// is tried sometimes, and all are captured once it is right.
 func TestIntakeTriesOneJobWhereTheRequestIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})

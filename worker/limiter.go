@@ -237,7 +237,7 @@ func (g *GatewayLimiter) explainLocked(a capture.Answer) {
 	case breaker.Down:
 		g.reason = gatewayDown
 		if code := g.breaker.OnlyCode(); code != "" { // an answer with a code shows that the network is not the cause
-			g.reason = fmt.Sprintf("%s: it answers, but only with code %.20s", gatewayDown, code)
+			g.reason = fmt.Sprintf("%s: all its answers have code %.20s", gatewayDown, code)
 		}
 	}
 }

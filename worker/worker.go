@@ -144,7 +144,7 @@ func (w *Worker) pullLoop(ctx, work context.Context) error {
 	}
 	goOn := false
 	defer func() { w.endPull(ctx, work, jobs, goOn) }()
-	defer context.AfterFunc(ctx, jobs.Drain)() // ends the wait for a job
+	defer context.AfterFunc(ctx, jobs.Drain)() // to end the wait for a job
 	for ctx.Err() == nil && w.cfg.Limiter.PausedFor() == "" && w.inFlight.reserve(ctx) {
 		m, err := jobs.Next(jetstream.NextMaxWait(pullWait))
 		if err == nil {
@@ -184,7 +184,7 @@ func (w *Worker) pullOne(ctx, work context.Context, p *permit) error {
 	return batch.Error()
 }
 
-// endPull ends pulling and takes what had come. If pulling goes on, those jobs are
+// endPull ends pulling and takes what had come. If pulling continues, those jobs are
 // processed: after a missed heartbeat they may lie in a connection that is stalled,
 // and a pull that is sent behind it, or a job that is requeued, only adds to its
 // load. So it waits until the broker has replied on this connection, at most as

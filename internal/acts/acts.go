@@ -27,7 +27,7 @@ const (
 	Republish         Kind = "republish"           // the job of a dead letter was published again
 	DismissDeadLetter Kind = "dismiss_dead_letter" // the case of a dead letter was closed
 	Pause             Kind = "pause"               // a lane delivers no jobs
-	Resume            Kind = "resume"              // a lane delivers jobs again, or something was accepted so that work goes on
+	Resume            Kind = "resume"              // a lane delivers jobs again, or something was accepted so that work continues
 	Publish           Kind = "publish"             // the jobs of a file were sent
 )
 

@@ -44,12 +44,12 @@ type Archiver struct {
 	JS     jetstream.JetStream
 	Ledger string // stream
 	Target Target
-	Dir    string           // where files are made; "" is the system's temporary folder
+	Dir    string // where files are made; "" is the system's temporary folder
 	// OpenDay archives the events of the day that is not closed too, up to the last
 	// event of now; the rest of the day becomes another file.
 	OpenDay bool
-	Now    func() time.Time // nil: time.Now
-	Log    *slog.Logger     // nil: nothing is logged
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: nothing is logged
 	// Stored is called after each manifest, with what is archived then. nil: it is
 	// not called.
 	Stored func(context.Context, controls.ArchiveMark) error

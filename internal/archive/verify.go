@@ -30,7 +30,7 @@ const (
 	FaultBeginning Fault = "wrong_beginning"  // the first manifest names one before it, which is gone
 )
 
-// Problem is a fault and where it is.
+// Problem is a fault and its place.
 type Problem struct {
 	Fault  Fault  `json:"fault"`
 	Object string `json:"object"` // its name in the archive

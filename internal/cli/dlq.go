@@ -21,9 +21,9 @@ func newDLQCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dlq",
 		Short: "List jobs that could not be processed, republish or dismiss them",
-		Long: `Jobs that cannot be read, and jobs that contradict the outcome of their trade, are
-dead letters in jobs.dlq_stream, with the reason. No dead letter is changed or
-removed: what an operator does about it is recorded in a message of its own.
+		Long: `Jobs that cannot be read, and jobs that contradict the outcome of their trade,
+are dead letters in jobs.dlq_stream, with the reason. No dead letter is changed
+or removed: each action of an operator is recorded in a message of its own.
 
 Jobs are decoded as the configuration says. Without --config, jobs.fields and
 jobs.match, they are decoded as the workers do, which note it in the metadata of

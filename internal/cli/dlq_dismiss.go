@@ -29,7 +29,7 @@ at a terminal confirms.`,
   capture-worker dlq dismiss --only conflict --order A-1003 --reason 'asked twice' --yes`,
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; required")
-	cmd.Flags().StringVar(&by, "by", "", "who, if not the user of this machine")
+	cmd.Flags().StringVar(&by, "by", "", "`name` of the operator, if not the user of this machine")
 	chosen.add(cmd, "dismiss")
 	addSettings(cmd, "nats", "jobs", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {

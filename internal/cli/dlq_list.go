@@ -84,7 +84,7 @@ func (d *dlqCmd) list(ctx context.Context, f letterFilter, list letterList, log 
 		return err
 	}
 	if next > 0 {
-		fmt.Fprintf(log, "there are more: --after %d goes on\n", next)
+		fmt.Fprintf(log, "there are more: continue with --after %d\n", next)
 	}
 	return nil
 }

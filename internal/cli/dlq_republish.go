@@ -76,7 +76,7 @@ func newDLQRepublishCmd(a *app) *cobra.Command {
 	r.file.add(f)
 	f.StringVar(&r.subject, "subject", "", "`subject` to publish to, instead of its original one")
 	f.StringVar(&r.reason, "reason", "", "why; required")
-	f.StringVar(&r.by, "by", "", "who, if not the user of this machine")
+	f.StringVar(&r.by, "by", "", "`name` of the operator, if not the user of this machine")
 	r.approval.add(f)
 	f.BoolVar(&r.replaceTrade, "replace-trade", false, "also if the corrected job names another trade or order")
 	f.BoolVar(&r.bare, "bare", false, "without the headers that the job had")
@@ -113,7 +113,7 @@ func (r *republishing) check(args []string) (err error) {
 	return r.approval.check(r.by)
 }
 
-// reply is a job that is ready to be published for a dead letter.
+// reply is a job that is ready to be published again.
 type reply struct {
 	letter deadletter.Message
 	job    capture.Job
@@ -189,7 +189,7 @@ func (r *republishing) checkAll(ctx context.Context) (*jobfile.Sums, error) {
 	return nil, usageError("%s", missing)
 }
 
-// prepare decodes what is to be sent for a dead letter, as a worker would.
+// prepare decodes the job to send for a dead letter like a worker.
 func (r *republishing) prepare(ctx context.Context, i int) (reply, error) {
 	seq := r.seqs[i]
 	done := r.done[seq]
@@ -216,7 +216,7 @@ func (r *republishing) prepare(ctx context.Context, i int) (reply, error) {
 		if r.jobs[i].header != nil {
 			rep.header = r.jobs[i].header
 		}
-		advice = "correct the file; if the headers are what is wrong, leave them out with --bare"
+		advice = "correct the file; if the fault is in the headers, omit them with --bare"
 	}
 	if rep.job, err = r.dlq.dec.Decode(rep.header, rep.body); err != nil {
 		return reply{}, fmt.Errorf("dead letter %d: the job is malformed: %s; %s", seq, printable.Line(jobfile.Reason(err)), advice)

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -73,9 +74,15 @@ func printHostile(t *testing.T, texts []string) {
 		h.trade(fmt.Sprintf("O-%d", i), "", text)
 		h.job(text)
 	}
+	processtest.WaitFor(t, processtest.Patience, "the stream of cases has all parked trades", func() bool {
+		var out bytes.Buffer
+		run(t.Context(), []string{"parked", "list", "--dismissed", "-o", "json"}, strings.NewReader(""), &out, io.Discard)
+		return bytes.Count(out.Bytes(), []byte("\n")) >= len(texts)
+	})
 	for _, output := range []string{"table", "csv", "json"} {
 		h.run("dlq list", "--all", "-o", output)
 		h.run("parked list", "--dismissed", "-o", output)
+		h.run("acts list", "--since", "1d", "--limit", "1000", "-o", output)
 		h.run("parked list", "--open", "--older-than", "1ns", "-o", output)
 		h.run("reconcile", "--all", "--rate", "0", "--min-age", "1ns", "-o", output)
 	}
@@ -88,10 +95,12 @@ func printHostile(t *testing.T, texts []string) {
 		h.run("show", fmt.Sprintf("P-%d", i), "-o", "json")
 		h.run("parked show", fmt.Sprintf("P-%d", i))
 		h.run("parked dismiss", fmt.Sprintf("F-%d", i), "--reason", "why")
+		h.run("withdraw", fmt.Sprintf("P-%d", i), "--reason", "why")
 		if !strings.Contains(text, "\x00") { // no program can be given it
 			h.run("show", "--order", text)
 			h.run("dlq list", "--order", text, "--trade", text, "--reason", text)
 			h.run("lane pause", text)
+			h.run("withdraw", "--order", text, "--reason", "why")
 			h.run("resume", "--code", text, "--for", "1h")
 			h.run("publish", "--subject", text, h.csv)
 		}
@@ -108,9 +117,28 @@ func printHostile(t *testing.T, texts []string) {
 	h.run("publish", h.csv, "--dry-run")
 	h.run("publish", h.jobs, "--dry-run", "--skip-bad")
 	h.run("reconcile", "--input", h.csv, "--rate", "0")
+	h.run("export", "--month", time.Now().UTC().Format("2006-01"), "--output", "-")
 	h.run("check")
 	h.run("lane list")
+	h.fromRecords()
 	h.everyCommand()
+}
+
+// fromRecords runs the commands that read the records.
+func (h *hostile) fromRecords() {
+	h.t.Setenv("CAPTURE_RECORDS_DSN", filepath.Join(h.t.TempDir(), "records.db"))
+	h.run("records rebuild")
+	for _, output := range []string{"table", "csv", "json"} {
+		h.run("records sums", "--month", time.Now().UTC().Format("2006-01"), "--daily", "-o", output)
+		h.run("parked list", "--dismissed", "-o", output)
+		h.run("parked list", "--open", "--older-than", "1ns", "-o", output)
+	}
+	for _, text := range h.texts {
+		if !strings.Contains(text, "\x00") {
+			h.run("show", "--order", text)
+			h.run("dlq list", "--order", text, "--all")
+		}
+	}
 }
 
 // untouched are the commands that print nothing of others, with the reason.

@@ -27,7 +27,7 @@ func newJobsCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-// trying is one run of jobs try.
+// tryRun is one run of jobs try.
 type trying struct {
 	cmd    *cobra.Command
 	file   fileFlags

@@ -111,7 +111,7 @@ func newLaneResumeCmd(a *app) *cobra.Command {
 type laneActor struct{ by, reason string }
 
 func (l *laneActor) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&l.by, "by", "", "who, if not the user of this machine")
+	cmd.Flags().StringVar(&l.by, "by", "", "`name` of the operator, if not the user of this machine")
 	cmd.Flags().StringVar(&l.reason, "reason", "", "why; required")
 }
 

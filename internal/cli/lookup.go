@@ -37,7 +37,7 @@ func (p *paging) check() error {
 	return nil
 }
 
-// more is the line that says how a list goes on.
+// more is the line that says how a list continues.
 func (p *paging) more(next string) string {
 	return fmt.Sprintf("more follow: --limit %d --after %s", p.limit, next)
 }

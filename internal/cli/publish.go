@@ -24,7 +24,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/service"
 )
 
-// publishing is one run of publish.
+// publishRun is one run of publish.
 type publishing struct {
 	cmd     *cobra.Command
 	c       config.Config
@@ -83,9 +83,9 @@ func newPublishCmd(a *app) *cobra.Command {
 	p.file.add(f)
 	f.BoolVar(&p.skipBad, "skip-bad", false, "send the good rows even if there are bad ones")
 	f.BoolVar(&p.dryRun, "dry-run", false, "check the rows and send nothing")
-	f.BoolVar(&p.create, "create", false, "create what is missing of the streams and consumers, the ledger included, as run does")
-	f.BoolVar(&p.yes, "yes", false, "do not ask, whatever the sums are")
-	f.StringVar(&p.by, "by", "", "who, if not the user of this machine")
+	f.BoolVar(&p.create, "create", false, "create missing streams and consumers, including the ledger, like run")
+	f.BoolVar(&p.yes, "yes", false, "do not ask for confirmation")
+	f.StringVar(&p.by, "by", "", "`name` of the operator, if not the user of this machine")
 	f.StringVar(&p.reason, "reason", "", "why, for the record of operators' acts")
 	addSettings(cmd, "nats", "jobs", "ledger", "publish", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {

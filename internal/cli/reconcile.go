@@ -15,7 +15,7 @@ import (
 	"github.com/capture-worker/capture-worker/reconcile"
 )
 
-// reconciling is one run of reconcile.
+// reconcileRun is one run of reconcile.
 type reconciling struct {
 	trades                      *jobfile.Trades // of the input
 	file                        fileFlags
@@ -115,9 +115,9 @@ func (r *reconciling) flags(cmd *cobra.Command) {
 	f.Float64Var(&r.rate, "rate", 10, "Order Queries per second; 0 is no limit")
 	addDuration(f, &r.giveUp, "give-up", reconcile.DefaultBatchGiveUp, "longest wait for a gateway that gives no useful answers")
 	f.IntVar(&r.concurrency, "concurrency", reconcile.DefaultBatchConcurrency, "trades in flight at a time")
-	f.StringVar(&r.state, "state", "", "`file` that keeps what is done; by default one of its own for each question, in the user's cache")
+	f.StringVar(&r.state, "state", "", "`file` with the progress; default: a file in the user's cache, separate for each set of flags and input")
 	f.StringVar(&r.metrics, "metrics-file", "", "`file` for the textfile collector of the node exporter, such as /var/lib/node_exporter/capture_reconcile.prom")
-	f.BoolVar(&r.restart, "restart", false, "forget what an interrupted run has done")
+	f.BoolVar(&r.restart, "restart", false, "discard the progress of an interrupted run")
 }
 
 func (r *reconciling) check() error {

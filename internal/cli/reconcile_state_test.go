@@ -66,7 +66,7 @@ func TestJournalGoesOnAndKeepsTheOrderOfTheInput(t *testing.T) {
 	}
 }
 
-// What the gateway did not answer is no finding to go on with.
+// What the gateway did not answer is no finding to continue with.
 func TestJournalAsksAgainWhatWasAskedInVain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	vain := rowAt(0, "a")

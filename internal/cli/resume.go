@@ -19,7 +19,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// resuming is one run of resume.
+// resumeRun is one run of resume.
 type resuming struct {
 	code, by, reason string
 	length           time.Duration

@@ -37,7 +37,7 @@ type sendingBack struct {
 	selects func(context.Context, *ledgerDeps) (iter.Seq2[reconcile.ParkedTrade, error], error)
 	// behind returns a warning if trades may be missing in the list; nil if none can.
 	behind func(context.Context, *ledgerDeps) string
-	// fill completes the releaser from the flags of the command.
+	// fill sets the fields of the releaser from the flags of the command.
 	fill func(*reconcile.Releaser)
 
 	cmd *cobra.Command
@@ -49,9 +49,9 @@ type sendingBack struct {
 func (s *sendingBack) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.why, "reason", "", "why; required")
-	f.StringVar(&s.by, "by", "", "who, if not the user of this machine")
+	f.StringVar(&s.by, "by", "", "`name` of the operator, if not the user of this machine")
 	s.approval.add(f)
-	f.BoolVar(&s.dryRun, "dry-run", false, "report what would be done, and write nothing")
+	f.BoolVar(&s.dryRun, "dry-run", false, "show the results without writing anything")
 	f.BoolVar(&s.yes, "yes", false, s.verb+" what the filter selects; without it they are only listed")
 	f.Float64Var(&s.rate, "rate", 2, "trades per second; 0 is no limit")
 	f.IntVar(&s.canary, "canary", 3, "how many are "+s.done+" first and waited for; 0 is none")
@@ -269,8 +269,8 @@ func (t *releaseTally) asError() error {
 	return nil
 }
 
-// releasePublisher returns what publishes the job of a released trade, encoded as
-// the workers decode it.
+// releasePublisher returns the function that publishes the job of a released trade
+// in the form that the workers decode.
 func releasePublisher(js jetstream.JetStream, m capture.Mapping, to target, by string) func(context.Context, capture.Job, string) error {
 	return func(ctx context.Context, job capture.Job, id string) error {
 		header, body, err := m.Encode(job, id)

@@ -70,7 +70,7 @@ checked if these were not all, and exits with code 1.`,
 	return cmd
 }
 
-var showSettings = []string{"nats", "jobs", "ledger", "gateway", "reconcile", "records", "log"}
+var showSettings = []string{"nats", "jobs", "withdrawals", "ledger", "gateway", "reconcile", "records", "log"}
 
 // show prints the history of a trade, or else of the trades of an order. If the
 // ledger has none, the error says where the job is.
@@ -144,6 +144,9 @@ func showOrder(ctx context.Context, r *history.Reader, l *lookup, order string, 
 	})
 	if found.note != "" {
 		l.warn(found.note)
+	}
+	if errors.Is(err, history.ErrUnknown) && len(found.ids) > 0 {
+		l.warn(fmt.Sprintf("the records hold these trades of it, of which the ledger keeps no events any more: %s", strings.Join(found.ids, ", ")))
 	}
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/internal/preflight"
+	"github.com/capture-worker/capture-worker/internal/service"
 	"github.com/capture-worker/capture-worker/internal/withdrawals"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -48,6 +49,7 @@ type withdrawing struct {
 	order, why, by, subject string
 
 	out   io.Writer
+	errs  io.Writer
 	o     *ledgerDeps
 	other int // trades that are captured, in doubt or parked
 }
@@ -66,12 +68,12 @@ func newWithdrawCmd(a *app) *cobra.Command {
 	f.StringVar(&w.why, "reason", "", "why; required")
 	f.StringVar(&w.by, "by", "", "who, if not the user of this machine")
 	f.StringVar(&w.subject, "subject", preflight.WithdrawSubject, "`subject` to publish the withdrawal of an order to")
-	addSettings(cmd, "nats", "jobs", "withdrawals", "ledger", "gateway", "reconcile", "log")
+	addSettings(cmd, "nats", "jobs", "withdrawals", "ledger", "gateway", "reconcile", "records", "log")
 	cmd.RunE = a.do(func(cmd *cobra.Command, args []string) error {
 		if err := w.check(args); err != nil {
 			return err
 		}
-		w.out = cmd.OutOrStdout()
+		w.out, w.errs = cmd.OutOrStdout(), cmd.ErrOrStderr()
 		return a.withLedger(cmd, func(ctx context.Context, o *ledgerDeps) error {
 			w.o = o
 			return w.run(ctx, args)
@@ -187,7 +189,8 @@ func (w *withdrawing) checkOrder() error {
 // tradesOf returns the trades of the order that the ledger knows.
 func (w *withdrawing) tradesOf(ctx context.Context) ([]string, error) {
 	stored := ledger.NewJetStream(w.o.js, ledger.Options{Stream: w.o.c.Ledger.Stream})
-	found, err := (&withdrawals.LedgerTrades{Search: stored.TradesOfOrders}).TradesOf(ctx, []string{w.order})
+	warn := func(err error) { fmt.Fprintf(w.errs, "the records (records.dsn) are not used: %v\n", err) }
+	found, err := service.NewOrderTrades(w.o.c, w.o.js, stored, warn).TradesOf(ctx, []string{w.order})
 	return found[w.order], err
 }
 

@@ -38,7 +38,7 @@ func limited(t *testing.T, bytes int) (b *broker, limit func(bytes int)) {
 
 // A connection that the client library ends for good, here because the server
 // takes less at once than it said when they met, ends the worker with it: the
-// next one goes on.
+// next one continues.
 func TestWorkerEndsWithItsConnection(t *testing.T) {
 	t.Parallel()
 	b, limit := limited(t, 64<<10)

@@ -68,7 +68,7 @@ func nothingEnded(b *broker) {
 }
 
 // TestGatewayDownAndBack is an acceptance test: while the gateway is down nothing is failed or parked and no more
-// jobs are taken; when it is back, the worker goes on.
+// jobs are taken; when it is back, the worker continues.
 func TestGatewayDownAndBack(t *testing.T) {
 	t.Parallel()
 	b, s := startBroker(t), startSim(t)

@@ -113,7 +113,7 @@ func (n *line) copy(to io.WriteCloser, from io.ReadCloser) {
 	}
 }
 
-// pass waits while the line is stuck, and tells whether to go on.
+// pass waits while the line is stuck, and tells whether to continue.
 func (n *line) pass() bool {
 	for {
 		n.mu.Lock()

@@ -53,7 +53,7 @@ func TestMalformedJobsAreDeadLettered(t *testing.T) {
 	for _, letter := range letters {
 		i, known := sent[letter.Header.Get("Shop-Id")]
 		if !known {
-			t.Errorf("a dead letter that was not sent, or is there twice: %s %q", letter.Subject, letter.Data)
+			t.Errorf("a dead letter that was not sent, or occurs twice: %s %q", letter.Subject, letter.Data)
 			continue
 		}
 		delete(sent, letter.Header.Get("Shop-Id"))

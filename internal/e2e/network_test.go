@@ -129,7 +129,7 @@ func roomFor(bytes int64) jetstream.StreamConfig {
 
 // TestLedgerFull is an acceptance test: the ledger's stream is full: no call is made that is not written
 // down first, no job is acked without its outcome, nothing is lost; when there
-// is room again the worker goes on by itself.
+// is room again the worker continues by itself.
 func TestLedgerFull(t *testing.T) {
 	t.Parallel()
 	b, s := startBroker(t), startSim(t, "--latency", "50ms")

@@ -153,7 +153,7 @@ func allCaptured(b *broker, s *sim, orders []order) {
 }
 
 // takenOver counts the trades in which a worker announced a call whose answer
-// it never wrote down, and another went on from there.
+// it never wrote down, and another continued from there.
 func takenOver(b *broker, orders []order) int {
 	b.t.Helper()
 	n := 0

@@ -12,7 +12,7 @@ type column struct {
 	name  string
 	doc   string
 	value func(*Row) string
-	// number: the value is a plain decimal, which a spreadsheet is to add up.
+	// number means that the value is a plain decimal, which spreadsheets add up.
 	number bool
 }
 

@@ -52,7 +52,7 @@ func layout(buf *bufio.Reader, o Options) table {
 	first, _, _ := bytes.Cut(start, []byte("\n"))
 	line := strings.ToLower(strings.Trim(strings.TrimSpace(string(first)), `"`))
 	if sep, ok := strings.CutPrefix(line, "sep="); ok && utf8.RuneCountInString(sep) == 1 {
-		_, _ = buf.Discard(min(len(first)+1, len(start))) // it is in the buffer, so this cannot fail
+		_, _ = buf.Discard(min(len(first)+1, len(start))) // it is in the buffer, so this cannot fail, so this cannot fail
 		r, _ := utf8.DecodeRuneInString(sep)
 		return table{r, 1}
 	}

@@ -31,7 +31,7 @@ var sheetOptions = map[string]Options{
 	"decimal-mixed.csv": {Comma: true},
 }
 
-// TestSheets reads a spreadsheet of each dialect. What becomes of it stands
+// TestSheets reads a spreadsheet of each dialect. The result stands
 // beside it, in a file .want.
 func TestSheets(t *testing.T) {
 	names, err := filepath.Glob("testdata/sheets/*.[ct][sx][vt]")

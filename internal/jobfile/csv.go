@@ -104,7 +104,7 @@ func (t *csvTable) row(record []string) Row {
 	if r.Err != nil {
 		return r
 	}
-	r.Job.Cleaned = "" // the text of the message is clean
+	r.Job.Cleaned = "" // the text of the message is already printable
 	if t.o.Encode != nil {
 		r.Header, r.Body, r.Err = t.o.Encode(r.Job)
 	} else {
@@ -174,7 +174,7 @@ func (t *csvTable) swallowed(lines string) error {
 	}
 	for line := range strings.SplitSeq(lines, "\n") {
 		if strings.Count(line, string(t.in.Comma)) >= need {
-			return fmt.Errorf("goes on over %d lines, and one of them looks like a row of its own; is a quote left open?", strings.Count(lines, "\n")+2)
+			return fmt.Errorf("has %d lines, and one of them looks like a separate row; is a quote left open?", strings.Count(lines, "\n")+2)
 		}
 	}
 	return nil

@@ -26,7 +26,7 @@ func asText(in io.Reader, name string) (io.Reader, error) {
 	var enc encoding.Encoding
 	switch {
 	case bytes.HasPrefix(start, []byte(byteOrderMark)):
-		_, _ = buf.Discard(len(byteOrderMark)) // it is in the buffer, so this cannot fail
+		_, _ = buf.Discard(len(byteOrderMark)) // it is in the buffer, so this cannot fail, so this cannot fail
 	case bytes.HasPrefix(start, []byte("\xff\xfe\x00\x00")), bytes.HasPrefix(start, []byte("\x00\x00\xfe\xff")):
 		return nil, errors.New("the input is UTF-32; save it as UTF-8")
 	case bytes.HasPrefix(start, []byte("\xff\xfe")), looksUTF16(start, 1):

@@ -13,36 +13,36 @@ import (
 
 const (
 	maxKept    = 1 << 21 // trades in memory at a time, some 55 MB
-	maxDoubted = 100_000 // more of them are no slips
+	maxDoubted = 100_000 // more of them are no accident
 )
 
-var errDoubted = fmt.Errorf("more than %d trades are asked for with two amounts; is it the right file?", maxDoubted)
+var errDoubted = fmt.Errorf("more than %d trades have rows with different amounts; is it the right file?", maxDoubted)
 
-// errTwice marks a row whose trade is there twice.
-var errTwice = errors.New("a trade is there twice")
+// errTwice marks a row whose trade occurs twice.
+var errTwice = errors.New("a trade occurs twice")
 
-// twiceError is such a row.
+// twiceError is the error of such a row.
 type twiceError struct{ text string }
 
 func (e *twiceError) Error() string        { return e.text }
 func (e *twiceError) Is(target error) bool { return target == errTwice }
 
-// Trades finds the trades that an input asks for with different amounts. A
-// trade is captured once, so that of two such rows neither is sent: no program can
-// say which one is meant.
+// Trades finds the trades for which an input has rows with different amounts. A
+// trade is captured once, so neither of two such rows is sent: the program cannot
+// know which one is correct.
 //
-// It keeps a hash of each trade, with the line and the amount of its first row,
-// in bounded memory: of a file with more trades than that it keeps those whose
-// hashes lie in a part of the range, and takes the other parts in further passes.
-// The chance that two of a million trades share a hash is below one in ten
-// million, and would make a good row look bad, not the other way round.
+// It keeps a hash of each trade, with the line and the amount of its first row, in
+// bounded memory: of a file with more trades than that it keeps those whose hashes
+// lie in a part of the range, and takes the other parts in further passes. The
+// chance that two of a million trades share a hash is below one in ten million, and
+// would make a good row look bad, not the other way round.
 type Trades struct {
 	seed     maphash.Seed
 	from, to uint64 // the hashes that are kept, both included
 	max      int    // of first
 	first    map[uint64]asked
 	doubted  map[uint64]twoLines
-	once     bool // a trade may not be there twice at all
+	once     bool // a trade may not occur twice at all
 }
 
 // asked is what the first row of a trade asks.
@@ -51,8 +51,8 @@ type asked struct{ line, amount uint32 }
 // twoLines are those of two rows of a trade that disagree.
 type twoLines struct{ one, other uint32 }
 
-// NewTrades returns one that has seen nothing. With once a trade may not be
-// there twice at all, else its rows must agree.
+// NewTrades returns an empty Trades. With once a trade must not occur twice, else
+// its rows must agree.
 func NewTrades(once bool) *Trades {
 	t := newTrades(maxKept)
 	t.once = once
@@ -151,8 +151,8 @@ func (t *Trades) keep(trade uint64, first asked) {
 	}
 }
 
-// more reports whether a part of the trades is left for further passes, and
-// begins with it.
+// more reports whether a part of the trades is left for further passes, and selects
+// the next part.
 func (t *Trades) more() bool {
 	if t.to == math.MaxUint64 {
 		t.first = nil
@@ -165,7 +165,7 @@ func (t *Trades) more() bool {
 
 func (t *Trades) hash(s string) uint64 { return maphash.String(t.seed, s) }
 
-// trade is the hash of a row's trade, or of its order if it names no trade.
+// trade returns the hash of a row's trade, or of its order if it names no trade.
 func (t *Trades) trade(r *Row) uint64 {
 	if r.Job.TradeID == "" {
 		return t.hash("order " + r.Job.OrderID)
@@ -175,7 +175,8 @@ func (t *Trades) trade(r *Row) uint64 {
 
 func (t *Trades) looksAt(trade uint64) bool { return trade >= t.from && trade <= t.to }
 
-// Mark marks the rows of doubted trades, once all are known.
+// Mark yields the rows with an error for those of doubted trades. It needs a
+// complete check.
 func (t *Trades) Mark(in Rows) Rows {
 	return func(yield func(Row, error) bool) {
 		for r, err := range in {

@@ -57,7 +57,7 @@ func TestBacklog(t *testing.T) {
 	cancel()
 	for _, err := range jobstream.Backlog(ended, s.js, s.cfg.Jobs, name) {
 		if err == nil {
-			t.Error("a walk goes on after its end")
+			t.Error("a walk continues after its end")
 		}
 	}
 	if info, err := consumer.Info(t.Context()); err != nil || info.NumAckPending != 1 || info.NumPending != 3 {
@@ -131,6 +131,6 @@ func TestDone(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := done(ended, name); err == nil {
-		t.Error("a walk goes on after its end")
+		t.Error("a walk continues after its end")
 	}
 }

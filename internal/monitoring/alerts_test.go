@@ -195,7 +195,7 @@ func faultSlow(_ *testing.T, w *world, p *prometheus) {
 	w.waitCaptured(303)
 }
 
-// Acceptance: a lane is paused and resumed from the command line.
+// faultPause pauses and resumes a lane from the command line.
 func faultPause(t *testing.T, w *world, p *prometheus) {
 	w.command("lane", "pause", "all", "--for", "1h", "--reason", "test")
 	w.jobs(shipped, "pause", 20)

@@ -81,7 +81,7 @@ func (p *Process) Signal(s syscall.Signal) {
 func (p *Process) Pause() {
 	p.t.Helper()
 	p.Signal(syscall.SIGSTOP)
-	WaitFor(p.t, Patience, p.Name+" to stand still", func() bool { return stopped(p.cmd.Process.Pid) })
+	WaitFor(p.t, Patience, p.Name+" to stop", func() bool { return stopped(p.cmd.Process.Pid) })
 }
 
 // Resume continues the process.

@@ -85,7 +85,7 @@ func rowOfAct(m *Message, a acts.Act) []any {
 	}.columns()
 }
 
-// Act is something that an operator did.
+// Act is an action of an operator.
 type Act struct {
 	Source Source          `json:"source"` // the stream that records it
 	Seq    uint64          `json:"seq"`    // there

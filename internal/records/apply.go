@@ -32,10 +32,10 @@ func (w *Writer) ApplyLedger(ctx context.Context, messages []Message) error {
 	return w.ApplyEvents(ctx, entries)
 }
 
-// ApplyEvents applies the next messages of the ledger, in order, together with
-// the sequence of the last. Those that were applied before are passed over, so
-// that a batch may be repeated when it is not known whether it was committed.
-// One without a trade is no event: its sequence alone counts.
+// ApplyEvents applies the next messages of the ledger, in order, and stores the
+// sequence of the last one. Messages that were applied before are skipped, so a
+// batch may be repeated if it is unknown whether it was committed. A message
+// without a trade is not an event: only its sequence is stored.
 func (w *Writer) ApplyEvents(ctx context.Context, entries []Entry) error {
 	if len(entries) == 0 {
 		return nil

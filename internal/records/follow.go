@@ -176,12 +176,12 @@ func (f *Follower) feeds() []*feed {
 	return feeds
 }
 
-// prepare makes sure that no other process fills the model, before the model is
-// taken over, and notes where a feed that ends is to end.
+// prepare checks that no other process fills the database before it takes over, and
+// sets the end of a feed with Config.Filled.
 func (f *Follower) prepare(ctx context.Context, feed *feed) error {
 	stream, err := bounded(ctx, func(ctx context.Context) (jetstream.Stream, error) { return f.c.JS.Stream(ctx, feed.stream) })
 	if errors.Is(err, jetstream.ErrStreamNotFound) && (!f.c.Filled || feed.source != SourceLedger) {
-		feed.absent = f.c.Filled // else it may come
+		feed.absent = f.c.Filled // otherwise the stream may be created later
 		return nil
 	}
 	if err != nil {
@@ -230,9 +230,9 @@ func (f *Follower) keep(ctx context.Context, feed *feed) error {
 	}
 }
 
-// watchLag looks how far behind the model is. A stream that goes back while it
-// is followed is noticed here. While the server or the database does not answer,
-// the model falls behind by the time since it did.
+// watchLag measures the lag of the database. It also detects a stream that was
+// replaced by an older backup meanwhile. While the server or the database does not
+// answer, the model falls behind by the time since it did.
 func (f *Follower) watchLag(ctx context.Context, feed *feed) error {
 	tick := time.NewTicker(lagEvery)
 	defer tick.Stop()
@@ -259,8 +259,8 @@ func (f *Follower) watchLag(ctx context.Context, feed *feed) error {
 	}
 }
 
-// subjectOf takes captures.<trade>.<event> apart. A subject that is no event's
-// has no trade.
+// subjectOf returns the trade and the event of a subject captures.<trade>.<event>,
+// "" for other subjects.
 func subjectOf(subject string) (trade string, event capture.EventType) {
 	parts := strings.Split(subject, ".")
 	if len(parts) != 3 || parts[0] != "captures" || !capture.ValidTradeID(parts[1]) {

@@ -29,8 +29,9 @@ var lettersTable = table{name: "dead_letters", columns: []column{
 	{"waiting", flag}, {"headers", text}, {"body", octets},
 }}
 
-// ApplyLetters applies the next messages of the dead letters' stream, as
-// ApplyEvents does those of the ledger. decoder reads what a dead letter is about.
+// ApplyLetters applies the next messages of the dead letters' stream, like
+// ApplyEvents those of the ledger. decoder finds the trade and order of a dead
+// letter.
 func (w *Writer) ApplyLetters(ctx context.Context, messages []Message, decoder *capture.Decoder) error {
 	if len(messages) == 0 {
 		return nil
@@ -69,8 +70,8 @@ type resolution struct {
 	at       any
 }
 
-// read sorts one message. A note that cannot be read was not written by us, and
-// records no act.
+// read adds one message to the batch. An unreadable note was not written by
+// capture-worker and records no act.
 func (b *letterBatch) read(m *Message) error {
 	letter, note, err := deadletter.Read(m.Seq, m.Stored, m.Subject, m.Header, m.Body)
 	switch {

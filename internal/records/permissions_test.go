@@ -44,7 +44,7 @@ func permitted(t *testing.T) (publish, subscribe []string) {
 	return publish, subscribe
 }
 
-// The permissions of the page are enough: to begin, to go on and to rebuild.
+// The permissions of the page are enough: to begin, to continue and to rebuild.
 func TestPermissionsOfThePageAreEnough(t *testing.T) {
 	processtest.Long(t)
 	t.Parallel()

@@ -214,7 +214,7 @@ func randomMembers(r *rand.Rand, e *capture.Event, calls *int) {
 		e.By, e.Note = "ann", "because"
 	case capture.Captured:
 		e.Call, e.Via, e.Answer, e.Amount, e.Currency = *calls, capture.ViaQuery, answer, sum.Number(), "EUR"
-		if r.IntN(3) > 0 { // most trades go on
+		if r.IntN(3) > 0 { // most trades continue
 			e.Type, e.Reason = capture.Parked, capture.ReasonUnresolved
 		}
 	case capture.Failed, capture.Parked:

@@ -21,8 +21,8 @@ const (
 // Sources lists the sources.
 func Sources() []Source { return []Source{SourceLedger, SourceDeadLetters, SourceActs} }
 
-// Place is how far the model has read a source. It is the zero Place if it has
-// read nothing.
+// Place is the position of the database in a source. It is zero if nothing was
+// read.
 type Place struct {
 	Source  Source
 	Stream  string

@@ -91,7 +91,7 @@ type Service struct {
 	passedOver      *passedover.Watch
 
 	// failed ends with the reason, ErrStreamsChanged or ErrConnectionClosed, if
-	// the service cannot go on.
+	// the service cannot continue.
 	failed context.Context
 	fail   context.CancelCauseFunc
 }

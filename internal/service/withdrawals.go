@@ -12,6 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/metrics"
+	"github.com/capture-worker/capture-worker/internal/records"
 	"github.com/capture-worker/capture-worker/internal/withdrawals"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -20,6 +21,60 @@ import (
 // ordersTimeout limits the wait for the withdrawn orders: no job is taken before they
 // are known.
 const ordersTimeout = time.Minute
+
+// recordsTimeout limits the wait for the records.
+const recordsTimeout = 10 * time.Second
+
+// NewOrderTrades returns what finds the trades of orders: in the records, if there
+// are any, and else, or for what the records do not have yet, in the ledger. warn gets
+// why the records cannot be used.
+func NewOrderTrades(c config.Config, js jetstream.JetStream, stored *ledger.JetStream, warn func(error)) *withdrawals.LedgerTrades {
+	trades := &withdrawals.LedgerTrades{Search: stored.TradesOfOrders}
+	if dsn := ReadableRecords(c); dsn != "" {
+		trades.Known = func(ctx context.Context, orders []string) (map[string][]string, uint64) {
+			found, upTo, err := recordedTrades(ctx, string(dsn), c, js, orders)
+			if err != nil {
+				warn(err)
+				return nil, 0
+			}
+			return found, upTo
+		}
+	}
+	return trades
+}
+
+// recordedTrades returns the trades of the orders in the records, and the sequence of
+// the ledger up to which the records have them.
+func recordedTrades(ctx context.Context, dsn string, c config.Config, js jetstream.JetStream, orders []string) (found map[string][]string, upTo uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, recordsTimeout)
+	defer cancel()
+	store, err := records.OpenReader(ctx, dsn, records.Options{Window: c.Gateway.Window})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer store.Close()
+	// Before the look-ups: the records may get more meanwhile.
+	lag, err := store.Lag(ctx, js, records.SourceLedger, c.Ledger.Stream)
+	if err != nil {
+		return nil, 0, err
+	}
+	found = map[string][]string{}
+	for _, order := range orders {
+		for page := (records.Page{Limit: records.MaxLimit}); ; {
+			got, err := store.TradesOfOrder(ctx, order, page)
+			if err != nil {
+				return nil, 0, err
+			}
+			for _, t := range got.Items {
+				found[order] = append(found[order], t.Key)
+			}
+			if page.Cursor = got.Next; page.Cursor == "" {
+				break
+			}
+		}
+	}
+	return found, lag.Applied, nil
+}
 
 // newWithdrawals returns the consumer of the withdrawals, and what knows the
 // withdrawn orders.
@@ -32,8 +87,11 @@ func newWithdrawals(ctx context.Context, c config.Config, js jetstream.JetStream
 	if err != nil {
 		return nil, nil, err
 	}
+	warn := func(err error) {
+		log.Warn("records not used to find the trades of withdrawn orders", "error", err)
+	}
 	consumer := &withdrawals.Consumer{
-		Messages: messages, Decoder: decoder, Recorder: recorder, Trades: &withdrawals.LedgerTrades{Search: stored.TradesOfOrders},
+		Messages: messages, Decoder: decoder, Recorder: recorder, Trades: NewOrderTrades(c, js, stored, warn),
 		DeadLetters: deadletter.Store{JS: js}, For: c.Gateway.Window, Log: log, Counts: withdrawals.NewCounts(),
 		RetryInitial: c.Worker.Retry.Initial, RetryMax: c.Worker.Retry.Max,
 	}

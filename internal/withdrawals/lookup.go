@@ -23,6 +23,10 @@ const maxRemembered = 200_000
 type LedgerTrades struct {
 	// Search is ledger.JetStream.TradesOfOrders.
 	Search func(ctx context.Context, orders map[string]bool, after uint64) (trades map[string][]string, upTo uint64, err error)
+	// Known, if set, returns what an index of the ledger knows of orders, and the
+	// sequence up to which that is complete. It is asked about an order once; what came
+	// since is searched.
+	Known func(ctx context.Context, orders []string) (trades map[string][]string, upTo uint64)
 
 	mu    sync.Mutex
 	known map[string]searched
@@ -44,6 +48,7 @@ func (l *LedgerTrades) TradesOf(ctx context.Context, orders []string) (map[strin
 	if len(l.known)+len(orders) > maxRemembered || l.known == nil {
 		l.known = map[string]searched{}
 	}
+	l.index(ctx, orders)
 	wanted, after := map[string]bool{}, l.known[orders[0]].upTo
 	for _, order := range orders {
 		wanted[order] = true
@@ -70,4 +75,24 @@ func (l *LedgerTrades) TradesOf(ctx context.Context, orders []string) (map[strin
 		}
 	}
 	return trades, nil
+}
+
+// index asks the index about the orders that were not searched before.
+func (l *LedgerTrades) index(ctx context.Context, orders []string) {
+	if l.Known == nil {
+		return
+	}
+	var first []string
+	for _, order := range orders {
+		if _, is := l.known[order]; !is {
+			first = append(first, order)
+		}
+	}
+	if len(first) == 0 {
+		return
+	}
+	trades, upTo := l.Known(ctx, first)
+	for _, order := range first {
+		l.known[order] = searched{trades: trades[order], upTo: upTo}
+	}
 }

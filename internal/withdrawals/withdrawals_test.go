@@ -238,4 +238,11 @@ func TestLedgerTradesReadsWhatCameSince(t *testing.T) {
 	if !slices.Equal(from, []uint64{0, 2, 0}) {
 		t.Errorf("the ledger was read after %v", from)
 	}
+	lookup.Known = func(_ context.Context, orders []string) (map[string][]string, uint64) {
+		return map[string][]string{orders[0]: {"T2"}}, 3 // an index that lacks the last event
+	}
+	w.seen("T5", "A-5")
+	if got := of("A-5", "A-1"); got != "map[A-1:[T1 T4] A-5:[T2 T5]]" || from[len(from)-1] != 3 {
+		t.Errorf("with an index: found %s, the ledger was read after %v", got, from)
+	}
 }

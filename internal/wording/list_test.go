@@ -51,6 +51,17 @@ var rules = []rule{
 	{`(is|are|was|were) told`, "reported, logged", `\s+(apart|from)`},
 	{`(tells?|told) of`, "reports", ""},
 
+	// Phrases of which a reader has to guess the noun or the verb.
+	{`(goes|went|going) on`, "continue", `\s+to\b`},
+	{`(stand|stands|stood|standing) still`, "pause, stop", ""},
+	{`now and then`, "sometimes, at intervals", ""},
+	{`at hand`, "name which one: of the delivery, of the call", ""},
+	{`told (us|nothing)`, "showed, answered", ""},
+	{`(is|are|be) there twice`, "occurs twice", ""},
+	{`sees? to it`, "makes sure", ""},
+	{`what (becomes|became|comes|came) of`, "the result of, the disposition of", ""},
+	{`asks? the same|asks? for something else`, "has the same request, has another request", ""},
+
 	// Inversions and "where" for "if".
 	{`where (nobody|none|no|that is|it is|there is|there are)`, "if, when", ""},
 	{`who (asks|comes|adds|waits|really)`, "name the role first", ""},

@@ -1,12 +1,14 @@
 package wording
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -74,7 +76,7 @@ func checkGo(t *testing.T, path string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []string
+	found := checkDocs(files, file)
 	for _, group := range file.Comments {
 		found = append(found, check(files.Position(group.Pos()).Line, commentText(group))...)
 	}
@@ -86,6 +88,38 @@ func checkGo(t *testing.T, path string) []string {
 			if n.Kind == token.STRING {
 				found = append(found, check(files.Position(n.Pos()).Line, n.Value)...)
 			}
+		}
+		return true
+	})
+	return found
+}
+
+// label matches a doc comment that labels its name instead of using it in a
+// sentence: "Name: …".
+var label = regexp.MustCompile(`^\w+:\s`)
+
+// checkDocs checks the form of doc comments: "Name reports whether …", "Name
+// returns …", "Name is …".
+func checkDocs(files *token.FileSet, file *ast.File) []string {
+	var found []string
+	doc := func(g *ast.CommentGroup) {
+		if name := label.FindString(g.Text()); name != "" && !strings.HasPrefix(name, "Deprecated:") {
+			found = append(found, fmt.Sprintf("%d: %q: begin the doc comment with the name and a verb",
+				files.Position(g.Pos()).Line, strings.TrimSpace(name)))
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			doc(n.Doc)
+		case *ast.GenDecl:
+			doc(n.Doc)
+		case *ast.TypeSpec:
+			doc(n.Doc)
+		case *ast.ValueSpec:
+			doc(n.Doc)
+		case *ast.Field:
+			doc(n.Doc)
 		}
 		return true
 	})
@@ -114,5 +148,35 @@ func TestCheck(t *testing.T) {
 		if got := check(3, text); !slices.Equal(got, want) {
 			t.Errorf("check(%q) is %q, want %q", text, got, want)
 		}
+	}
+}
+
+func TestCheckDocs(t *testing.T) {
+	t.Parallel()
+	const source = `package p
+
+// Good reports whether it is good.
+func Good() bool { return true }
+
+// Bad: the result is bad.
+func Bad() {}
+
+// Deprecated: use Good.
+const Old = 1
+
+type T struct {
+	// Field: what it holds.
+	Field int
+	Other int // unset: none
+}
+`
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, "p.go", source, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`6: "Bad:": begin the doc comment with the name and a verb`, `13: "Field:": begin the doc comment with the name and a verb`}
+	if got := checkDocs(files, file); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

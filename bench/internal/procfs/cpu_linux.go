@@ -9,8 +9,8 @@ import (
 
 // CPU is the time that a process has spent on processors, in user and in
 // kernel mode, its threads included. It is exact to the nanosecond:
-// /proc/PID/stat counts in hundredths of a second, in which a short turn of a
-// cheap contestant is nothing at all.
+// /proc/PID/stat counts in hundredths of a second, in which a short round of a
+// cheap candidate is nothing at all.
 func CPU(pid int) (time.Duration, error) {
 	// The clock of a process: clock_getcpuclockid(3) makes it of the pid so.
 	const scheduled = 2

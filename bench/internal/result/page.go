@@ -45,7 +45,7 @@ func (r Run) Conditions() string {
 	fmt.Fprintf(&b, "Machine: %s, %d cores, %s of memory, %s/%s, kernel %s; load average before it began: %s. ",
 		m.CPU, m.Cores, m.Memory, m.OS, m.Arch, m.Kernel, m.Load)
 	if others := r.others(); others.N > 0 {
-		fmt.Fprintf(&b, "Other programs took %.0f %% of it in the median turn, %.0f %% in the worst. ", 100*others.Median, 100*others.Max)
+		fmt.Fprintf(&b, "Other programs took %.0f %% of it in the median round, %.0f %% in the worst. ", 100*others.Median, 100*others.Max)
 	}
 	if r.Sync {
 		b.WriteString("The nats-server synced to the disk before it confirmed (`sync_interval: always`). ")

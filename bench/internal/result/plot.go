@@ -19,13 +19,13 @@ var palette = []color.RGBA{
 	{0x56, 0xb4, 0xe9, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0xf0, 0xe4, 0x42, 0xff}, {0x99, 0x99, 0x99, 0xff},
 }
 
-// WritePlot draws, for each cell, the rate of every contestant as a part of
-// the ceiling's: the median of the turns as a bar, lowest and highest as a
+// WritePlot draws, for each cell, the rate of every candidate as a part of
+// the ceiling's: the median of the rounds as a bar, lowest and highest as a
 // line. The format follows the name of the file, such as .svg.
 func (r Run) WritePlot(path string) error {
 	p := plot.New()
 	p.Title.Text = "Captures a second, as a part of the ceiling's"
-	p.Y.Label.Text = "ratio, turn by turn"
+	p.Y.Label.Text = "ratio, round by round"
 	p.X.Label.Text = "gateway latency / calls in flight"
 	p.Y.Min, p.Y.Max = 0, 1.1
 	// Names stand behind their colours: a viewer's font may be wider than ours.
@@ -57,9 +57,9 @@ func (r Run) WritePlot(path string) error {
 // contenders are all but the ceiling, which would be a row of ones.
 func (r Run) contenders() []string {
 	var names []string
-	for _, t := range r.Turns {
-		if t.Contestant != references[0] && !slices.Contains(names, t.Contestant) {
-			names = append(names, t.Contestant)
+	for _, t := range r.Rounds {
+		if t.Candidate != references[0] && !slices.Contains(names, t.Candidate) {
+			names = append(names, t.Candidate)
 		}
 	}
 	return names

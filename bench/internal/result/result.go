@@ -21,9 +21,9 @@ type Run struct {
 	Machine  procfs.Machine
 	Versions []Version
 	Sync     bool     // the nats-server synced to the disk before it confirmed
-	LeftOut  []string // contestants that could not take part, and why
+	LeftOut  []string // candidates that could not take part, and why
 	Scenario string   // what was measured; "" is the matrix
-	Turns    []Turn
+	Rounds   []Round
 	Tables   []Table // of a scenario
 }
 
@@ -70,31 +70,31 @@ func (c Cell) Compare(other Cell) int {
 	return cmp.Or(cmp.Compare(c.Latency, other.Latency), cmp.Compare(c.Concurrency, other.Concurrency))
 }
 
-// Turn is one contestant's run in one cell.
-type Turn struct {
-	Cell       Cell
-	Turn       int // from 1
-	Contestant string
-	Jobs       int // published; the rate is of those from a tenth to nineteen twentieths
+// Round is one candidate's run in one cell.
+type Round struct {
+	Cell      Cell
+	Round     int // from 1
+	Candidate string
+	Jobs      int // published; the rate is of those from a tenth to nineteen twentieths
 
 	Rate      float64 // jobs/s, slope of the fitted line
 	PlainRate float64 // jobs/s, between the first and the last point
 	P50, P99  float64 // ms
 	Latency   string  // what of
-	Samples   int     // that the latencies are of; 0 where the contestant measured
+	Samples   int     // that the latencies are of; 0 where the candidate measured
 
 	WorkerCPU  float64 // µs per job
 	BrokerCPU  float64 // µs per job
 	GatewayCPU float64 // µs per job, of the simulator
-	PeakRSS    int64   // bytes, of the contestant
+	PeakRSS    int64   // bytes, of the candidate
 	Others     float64 // share of the machine, 0 to 1, that programs besides these took
 	Problem    string  // what went wrong, if anything
 }
 
-// Cells lists the cells that have turns, in order.
+// Cells lists the cells that have rounds, in order.
 func (r Run) Cells() []Cell {
 	var cells []Cell
-	for _, t := range r.Turns {
+	for _, t := range r.Rounds {
 		if !slices.Contains(cells, t.Cell) {
 			cells = append(cells, t.Cell)
 		}
@@ -103,24 +103,24 @@ func (r Run) Cells() []Cell {
 	return cells
 }
 
-// Contestants lists who took part in a cell, in the order of the first turn of
+// Candidates lists who took part in a cell, in the order of the first round of
 // each.
-func (r Run) Contestants(c Cell) []string {
+func (r Run) Candidates(c Cell) []string {
 	var names []string
-	for _, t := range r.Turns {
-		if t.Cell == c && !slices.Contains(names, t.Contestant) {
-			names = append(names, t.Contestant)
+	for _, t := range r.Rounds {
+		if t.Cell == c && !slices.Contains(names, t.Candidate) {
+			names = append(names, t.Candidate)
 		}
 	}
 	return names
 }
 
-// Of returns a value by turn, of the turns of a contestant that went well.
-func (r Run) Of(c Cell, contestant string, value func(Turn) float64) map[int]float64 {
+// Of returns a value by round, of the rounds of a candidate that went well.
+func (r Run) Of(c Cell, candidate string, value func(Round) float64) map[int]float64 {
 	values := map[int]float64{}
-	for _, t := range r.Turns {
-		if t.Cell == c && t.Contestant == contestant && t.Problem == "" {
-			values[t.Turn] = value(t)
+	for _, t := range r.Rounds {
+		if t.Cell == c && t.Candidate == candidate && t.Problem == "" {
+			values[t.Round] = value(t)
 		}
 	}
 	return values

@@ -16,21 +16,21 @@ var (
 	slow = result.Cell{Latency: 20 * time.Millisecond, Concurrency: 256}
 )
 
-func turn(c result.Cell, n int, who string, rate float64) result.Turn {
-	return result.Turn{Cell: c, Turn: n, Contestant: who, Rate: rate, P50: 10, P99: 20, WorkerCPU: 80, BrokerCPU: 30, PeakRSS: 48 << 20}
+func round(c result.Cell, n int, who string, rate float64) result.Round {
+	return result.Round{Cell: c, Round: n, Candidate: who, Rate: rate, P50: 10, P99: 20, WorkerCPU: 80, BrokerCPU: 30, PeakRSS: 48 << 20}
 }
 
-// sample has a contestant that failed in one turn and one that always failed.
+// sample has a candidate that failed in one round and one that always failed.
 func sample() result.Run {
-	failed := turn(fast, 2, "peer", 9000)
+	failed := round(fast, 2, "peer", 9000)
 	failed.Problem = "3 of 500 jobs not acked"
-	never := result.Turn{Cell: slow, Turn: 1, Contestant: "peer", Problem: "it stopped"}
+	never := result.Round{Cell: slow, Round: 1, Candidate: "peer", Problem: "it stopped"}
 	return result.Run{
-		Command: "go run . -turns 2", Versions: []result.Version{{Name: "Go", Version: "go1.26"}}, LeftOut: []string{"temporal: no server"},
-		Turns: []result.Turn{
-			turn(slow, 1, "ceiling", 10000), turn(slow, 1, "capture-worker", 9500), never,
-			turn(fast, 1, "ceiling", 1000), turn(fast, 1, "capture-worker", 400), turn(fast, 1, "peer", 200),
-			turn(fast, 2, "capture-worker", 600), failed, turn(fast, 2, "ceiling", 1000),
+		Command: "go run . -rounds 2", Versions: []result.Version{{Name: "Go", Version: "go1.26"}}, LeftOut: []string{"temporal: no server"},
+		Rounds: []result.Round{
+			round(slow, 1, "ceiling", 10000), round(slow, 1, "capture-worker", 9500), never,
+			round(fast, 1, "ceiling", 1000), round(fast, 1, "capture-worker", 400), round(fast, 1, "peer", 200),
+			round(fast, 2, "capture-worker", 600), failed, round(fast, 2, "ceiling", 1000),
 		},
 	}
 }
@@ -42,12 +42,12 @@ func TestTables(t *testing.T) {
 	for _, want := range []string{
 		"| ceiling | 1000 (1000–1000) | 1 | – | 10.0 | 20.0 | 80 | 30 | 48 |",
 		"| capture-worker | 500 (400–600) | 0.50 (0.40–0.60) | – | 10.0",
-		"| peer | 200 | 0.20 | –", // the failed turn does not count
-		"Turn 2 of peer does not count: 3 of 500 jobs not acked",
+		"| peer | 200 | 0.20 | –", // the failed round does not count
+		"Round 2 of peer does not count: 3 of 500 jobs not acked",
 		"| capture-worker | 9500 | 0.95 | –",
-		"| peer | no turn went well |",
+		"| peer | no round went well |",
 		"Left out: temporal: no server",
-		"go run . -turns 2", "Go go1.26",
+		"go run . -rounds 2", "Go go1.26",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report lacks %q", want)

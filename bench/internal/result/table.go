@@ -23,13 +23,13 @@ func (r Run) WriteTables(w io.Writer) {
 
 func (r Run) writeCell(w io.Writer, c Cell) {
 	fmt.Fprintf(w, "\n**%s**: gateway latency %s, %d calls in flight\n\n", c, c.Latency, c.Concurrency)
-	fmt.Fprintln(w, "| contestant | jobs/s | to the ceiling | to naive | p50 ms | p99 ms | CPU µs/job | broker CPU µs/job | peak RSS MiB |")
+	fmt.Fprintln(w, "| candidate | jobs/s | to the ceiling | to naive | p50 ms | p99 ms | CPU µs/job | broker CPU µs/job | peak RSS MiB |")
 	fmt.Fprintln(w, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-	for _, name := range r.Contestants(c) {
-		of := func(value func(Turn) float64) stats.Spread { return byTurn(r.Of(c, name, value)) }
-		rate := of(Turn.rate)
+	for _, name := range r.Candidates(c) {
+		of := func(value func(Round) float64) stats.Spread { return byRound(r.Of(c, name, value)) }
+		rate := of(Round.rate)
 		if rate.N == 0 {
-			fmt.Fprintf(w, "| %s | no turn went well | | | | | | | |\n", name)
+			fmt.Fprintf(w, "| %s | no round went well | | | | | | | |\n", name)
 			continue
 		}
 		fmt.Fprintf(w, "| %s | %s", name, rate.Text("%.0f"))
@@ -37,22 +37,22 @@ func (r Run) writeCell(w io.Writer, c Cell) {
 			fmt.Fprintf(w, " | %s", r.ratio(c, name, reference))
 		}
 		fmt.Fprintf(w, " | %.1f | %.1f | %.0f | %.0f | %.0f |\n",
-			of(func(t Turn) float64 { return t.P50 }).Median, of(func(t Turn) float64 { return t.P99 }).Median,
-			of(func(t Turn) float64 { return t.WorkerCPU }).Median, of(func(t Turn) float64 { return t.BrokerCPU }).Median,
-			of(func(t Turn) float64 { return float64(t.PeakRSS) / (1 << 20) }).Max)
+			of(func(t Round) float64 { return t.P50 }).Median, of(func(t Round) float64 { return t.P99 }).Median,
+			of(func(t Round) float64 { return t.WorkerCPU }).Median, of(func(t Round) float64 { return t.BrokerCPU }).Median,
+			of(func(t Round) float64 { return float64(t.PeakRSS) / (1 << 20) }).Max)
 	}
-	for _, t := range r.Turns {
+	for _, t := range r.Rounds {
 		if t.Cell == c && t.Problem != "" {
-			fmt.Fprintf(w, "\nTurn %d of %s does not count: %s\n", t.Turn, t.Contestant, t.Problem)
+			fmt.Fprintf(w, "\nRound %d of %s does not count: %s\n", t.Round, t.Candidate, t.Problem)
 		}
 	}
 }
 
-func (t Turn) rate() float64 { return t.Rate }
+func (t Round) rate() float64 { return t.Rate }
 
-// ratios compares rates turn by turn.
+// ratios compares rates round by round.
 func (r Run) ratios(c Cell, name, reference string) stats.Spread {
-	return stats.Ratios(r.Of(c, name, Turn.rate), r.Of(c, reference, Turn.rate))
+	return stats.Ratios(r.Of(c, name, Round.rate), r.Of(c, reference, Round.rate))
 }
 
 func (r Run) ratio(c Cell, name, reference string) string {
@@ -62,10 +62,10 @@ func (r Run) ratio(c Cell, name, reference string) string {
 	return r.ratios(c, name, reference).Text("%.2f")
 }
 
-// others is the share of the machine that other programs took, by turn.
+// others is the share of the machine that other programs took, by round.
 func (r Run) others() stats.Spread {
 	var shares []float64
-	for _, t := range r.Turns {
+	for _, t := range r.Rounds {
 		if t.Problem == "" {
 			shares = append(shares, t.Others)
 		}
@@ -73,7 +73,7 @@ func (r Run) others() stats.Spread {
 	return stats.Of(shares)
 }
 
-func byTurn(values map[int]float64) stats.Spread {
+func byRound(values map[int]float64) stats.Spread {
 	var list []float64
 	for _, v := range values {
 		list = append(list, v)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Spread is what several turns came to.
+// Spread is what several rounds came to.
 type Spread struct {
 	Min, Median, Max float64
 	N                int
@@ -24,12 +24,12 @@ func Of(values []float64) Spread {
 	return Spread{Min: s[0], Median: (s[(n-1)/2] + s[n/2]) / 2, Max: s[n-1], N: n}
 }
 
-// Ratios divides turn by turn: machines have moods, and two measurements that
-// followed each other share one. A turn that lacks either value is left out.
+// Ratios divides round by round: machines have moods, and two measurements that
+// followed each other share one. A round that lacks either value is left out.
 func Ratios(of, to map[int]float64) Spread {
 	var ratios []float64
-	for turn, value := range of {
-		if base := to[turn]; base > 0 {
+	for round, value := range of {
+		if base := to[round]; base > 0 {
 			ratios = append(ratios, value/base)
 		}
 	}

@@ -26,14 +26,14 @@ func TestOf(t *testing.T) {
 	}
 }
 
-// The ratio of medians would be 1 here; what counts is each turn for itself.
-func TestRatiosAreMadeTurnByTurn(t *testing.T) {
+// The ratio of medians would be 1 here; what counts is each round for itself.
+func TestRatiosAreMadeRoundByRound(t *testing.T) {
 	got := stats.Ratios(map[int]float64{1: 50, 2: 100, 3: 400, 4: 1}, map[int]float64{1: 100, 2: 100, 3: 200, 5: 7})
 	if want := (stats.Spread{Min: 0.5, Median: 1, Max: 2, N: 3}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if got := stats.Ratios(map[int]float64{1: 50}, map[int]float64{1: 0}); got.N != 0 {
-		t.Errorf("a turn without a rate was compared: %+v", got)
+		t.Errorf("a round without a rate was compared: %+v", got)
 	}
 }
 

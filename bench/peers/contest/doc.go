@@ -1,4 +1,4 @@
-// Package contest is what the small contestants of the benchmark share: the
+// Package contest is what the small candidates of the benchmark share: the
 // flags by which the harness drives them, the signed capture call, and the line
 // of JSON that they print when they end.
 //

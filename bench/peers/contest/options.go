@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Options are the flags that every contestant takes.
+// Options are the flags that every candidate takes.
 type Options struct {
 	NATS        string // URL of the server
 	Stream      string // of the jobs

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Main runs a contestant until SIGTERM or an interrupt ends its context, then
+// Main runs a candidate until SIGTERM or an interrupt ends its context, then
 // prints what the summary holds as one line of JSON on standard output, and
 // ends the program: 0 where work returned no error, else 1. Work must return
 // soon after its context ended.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Report is the line of JSON that a contestant prints when it ends.
+// Report is the line of JSON that a candidate prints when it ends.
 type Report struct {
 	Jobs int     `json:"jobs"`   // done
 	P50  float64 `json:"p50_ms"` // latency

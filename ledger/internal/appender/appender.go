@@ -226,7 +226,7 @@ func (a *Appender) groupEnded(g *group) {
 	default:
 		a.policy.suspend(now, WhySlow)
 	}
-	if took > a.inbox.timeout/4 { // other appends must not queue behind this
+	if took > a.inbox.timeout/2 { // other appends must not queue behind this
 		a.policy.suspend(now, WhySlow)
 	}
 	var left []*Message

@@ -23,7 +23,8 @@ const (
 	// samples is how many costs of single appends are measured. The lowest
 	// counts, since noise only adds.
 	samples = 4
-	// probes is how many probes are made; the median counts. On a machine whose
+	// probes is how many probes are made at most; the median counts, so that more
+	// than half of them decide. On a machine whose
 	// processors are busy, more than half of the appends are confirmed together
 	// with the PING that follows them.
 	probes = 7
@@ -34,6 +35,11 @@ const (
 	// whether batches still pay.
 	resample      = 32
 	resampleEvery = 30 * time.Second
+	// looks is how many times in a row, lookAgain apart, they have to cost less for
+	// batches to end. To send singly while the disk is slow costs far more than to
+	// send batches while it is fast.
+	looks     = 3
+	lookAgain = 3 * time.Second
 	// idleTime without a batch ends batching.
 	idleTime = 5 * time.Second
 	// Batches that did not pay are suspended, for longer each time.
@@ -88,6 +94,7 @@ type batchPolicy struct {
 	probing    bool
 	single     time.Duration // cost of a single append
 	batched    time.Duration // cost of one event of a batch
+	doubts     int           // looks in a row at which single appends cost less
 	proven     bool          // batches were judged, and paid
 	since      time.Time     // batching began
 	last       time.Time     // of the last batch
@@ -153,14 +160,22 @@ func (p *batchPolicy) probed(now time.Time, result probe) bool {
 	if !p.probing {
 		return false
 	}
-	if p.probes = append(p.probes, result); len(p.probes) < probes {
+	p.probes = append(p.probes, result)
+	long := 0
+	for _, r := range p.probes {
+		if r.disk() {
+			long++
+		}
+	}
+	if long <= probes/2 && len(p.probes)-long <= probes/2 {
 		return false
 	}
 	p.choice.Storing = median(p.probes, probe.storing)
 	p.choice.Ping = median(p.probes, func(r probe) time.Duration { return r.ping })
 	p.choice.Append = median(p.probes, func(r probe) time.Duration { return r.append })
 	p.probes, p.probing = p.probes[:0], false
-	if p.choice.Storing > threshold {
+	if long > probes/2 {
+		p.single = p.choice.Storing // of the same moments as the trials to come
 		return true
 	}
 	p.since = now
@@ -180,7 +195,7 @@ func median(of []probe, value func(probe) time.Duration) time.Duration {
 // begin sends batches: to try them, or because they are configured.
 func (p *batchPolicy) begin(now time.Time) {
 	p.reset()
-	p.batching, p.proven, p.batched = true, p.mode != Auto, 0
+	p.batching, p.proven, p.batched, p.doubts = true, p.mode != Auto, 0, 0
 	p.since, p.last, p.next = now, now, now.Add(resampleEvery)
 	if p.mode != Auto {
 		p.choose(true, WhyConfigured)
@@ -212,7 +227,7 @@ func (p *batchPolicy) timedSingles(now time.Time, n int, took time.Duration) {
 		return
 	}
 	p.single, p.next = took/time.Duration(n), now.Add(resampleEvery)
-	p.judge(now)
+	p.judge(now, true)
 }
 
 // timedBatch takes the time that a batch of n took. If it was refused, its
@@ -239,11 +254,21 @@ func (p *batchPolicy) timedBatch(now time.Time, n int, took time.Duration, refus
 	if p.mode == Auto {
 		p.choose(true, WhyDisk)
 	}
-	p.judge(now)
+	p.judge(now, false)
 }
 
-func (p *batchPolicy) judge(now time.Time) {
-	if p.batched > p.single {
+// judge compares the costs. Against batches decide single appends that were sent just
+// now, several times in a row: one look may find the disk faster than the batches did.
+func (p *batchPolicy) judge(now time.Time, resampled bool) {
+	switch {
+	case p.batched <= p.single:
+		p.doubts = 0
+	case !resampled:
+		p.next = now // look at once
+	case p.doubts < looks-1:
+		p.doubts++
+		p.next = now.Add(lookAgain)
+	default:
 		p.suspend(now, WhyCost)
 	}
 }

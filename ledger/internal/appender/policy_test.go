@@ -80,11 +80,11 @@ func TestBatchPolicy(t *testing.T) {
 	proven := join(sampled, times(trials, step{batch: batched}))
 	busy := join(suspicious, times(probes, step{at: 9 * time.Millisecond, storing: 2 * time.Microsecond}))
 	const (
-		chosen  = "batches: server waits for its disk, single 400µs, storing 390µs, ping 1ms"
-		cost    = "singly: batches do not pay, single 400µs, storing 390µs, ping 1ms"
+		chosen  = "batches: server waits for its disk, single 390µs, storing 390µs, ping 1ms"
+		cost    = "singly: batches do not pay, single 390µs, storing 390µs, ping 1ms"
 		cpu     = "singly: server or client waits for its processor, single 400µs, storing 2µs, ping 9ms"
-		idle    = "singly: few appends at a time, single 400µs, storing 390µs, ping 1ms"
-		refused = "singly: the stream allows no batches, single 400µs, storing 390µs, ping 1ms"
+		idle    = "singly: few appends at a time, single 390µs, storing 390µs, ping 1ms"
+		refused = "singly: the stream allows no batches, single 390µs, storing 390µs, ping 1ms"
 	)
 	for _, c := range []struct {
 		name     string
@@ -94,14 +94,16 @@ func TestBatchPolicy(t *testing.T) {
 	}{
 		{"a server that does not sync", times(100, step{single: fast}), transcript{}, false},
 		{"one slow sample is noise", join(times(samples-1, step{single: slow}), times(1, step{single: fast})), transcript{}, false},
-		{"noise now and then", []step{{single: slow}, {single: slow}, {single: slow}, {single: fast}, {single: slow}, {single: fast}}, transcript{}, false},
+		{"occasional noise", []step{{single: slow}, {single: slow}, {single: slow}, {single: fast}, {single: slow}, {single: fast}}, transcript{}, false},
 		{"a server that syncs", proven, transcript{1, 1, []string{chosen}}, true},
 		{"a quick disk that syncs", join(times(samples, step{single: 130 * time.Microsecond}), times(probes, step{at: ping, storing: 120 * time.Microsecond}), []step{{info: true}}, times(trials, step{batch: batched})),
-			transcript{1, 1, []string{"batches: server waits for its disk, single 130µs, storing 120µs, ping 1ms"}}, true},
+			transcript{1, 1, []string{"batches: server waits for its disk, single 120µs, storing 120µs, ping 1ms"}}, true},
 		{"a busy machine that does not sync", busy, transcript{1, 0, []string{cpu}}, false},
 		{"a busy machine is probed again after the suspension", join(busy, times(100, step{single: slow}), []step{{after: firstSuspension}}, busy), transcript{2, 0, []string{cpu}}, false},
 		{"a busy machine that syncs", join(suspicious, times(probes/2, step{at: 9 * time.Millisecond}), times(probes-probes/2, step{at: 9 * time.Millisecond, storing: 900 * time.Microsecond}), []step{{info: true}}, times(trials, step{batch: batched})),
-			transcript{1, 1, []string{"batches: server waits for its disk, single 400µs, storing 900µs, ping 9ms"}}, true},
+			transcript{1, 1, []string{"batches: server waits for its disk, single 900µs, storing 900µs, ping 9ms"}}, true},
+		{"a very busy machine that does not sync", join(suspicious, times(probes, step{at: 32 * time.Millisecond, storing: 400 * time.Microsecond})),
+			transcript{1, 0, []string{"singly: server or client waits for its processor, single 400µs, storing 400µs, ping 32ms"}}, false},
 		{"some appends of a busy machine wait long", join(suspicious, times(probes/2, step{at: ping, storing: 50 * time.Millisecond}), times(probes-probes/2, step{at: ping, storing: fast})),
 			transcript{1, 0, []string{"singly: server or client waits for its processor, single 400µs, storing 30µs, ping 1ms"}}, false},
 		{"the stream allows none", join(sampled[:len(sampled)-1], []step{{refusal: true}}, times(100, step{single: slow})), transcript{1, 1, []string{refused}}, false},
@@ -113,13 +115,16 @@ func TestBatchPolicy(t *testing.T) {
 		{"they are tried again after the suspension", join(sampled, times(trials, step{batch: slow}), []step{{after: firstSuspension}}, proven), transcript{2, 2, []string{cost, chosen}}, true},
 		{"the second suspension is longer", join(sampled, times(trials, step{batch: slow}), []step{{after: firstSuspension}}, sampled, times(trials, step{batch: slow}), []step{{after: firstSuspension}}, suspicious),
 			transcript{2, 2, []string{cost}}, false},
-		{"resampling finds the server fast", join(proven, []step{{after: resampleEvery, resample: fast}}),
+		{"two looks find the server fast", join(proven, []step{{after: resampleEvery, resample: fast}, {after: lookAgain, resample: fast}, {after: lookAgain, resample: slow}, {after: resampleEvery, resample: fast}}), transcript{1, 1, []string{chosen}}, true},
+		{"resampling finds the server fast", join(proven, []step{{after: resampleEvery, resample: fast}, {after: lookAgain, resample: fast}, {after: lookAgain, resample: fast}}),
 			transcript{1, 1, []string{chosen, "singly: batches do not pay, single 30µs, storing 390µs, ping 1ms"}}, false},
 		{"resampling finds it slow", join(proven, []step{{after: resampleEvery, resample: slow}}), transcript{1, 1, []string{chosen}}, true},
 		{"some batches are refused", join(proven, times(trials/2, step{batch: batched}), times(trials/2, step{batch: batched, refused: true})), transcript{1, 1, []string{chosen}}, true},
-		{"all batches are refused", join(proven, times(trials, step{batch: batched, refused: true})), transcript{1, 1, []string{chosen, cost}}, false},
+		{"all batches are refused", join(proven, times(trials, step{batch: batched, refused: true}), []step{{resample: slow}, {after: lookAgain, resample: slow}, {after: lookAgain, resample: slow}}),
+			transcript{1, 1, []string{chosen, "singly: batches do not pay, single 400µs, storing 390µs, ping 1ms"}}, false},
+		{"all batches are refused, and single appends cost more", join(proven, times(trials, step{batch: batched, refused: true}), []step{{resample: 2 * slow}}), transcript{1, 1, []string{chosen}}, true},
 		{"a batch is not confirmed", join(proven, []step{{slow: true}}),
-			transcript{1, 1, []string{chosen, "singly: a batch was late or not confirmed, single 400µs, storing 390µs, ping 1ms"}}, false},
+			transcript{1, 1, []string{chosen, "singly: a batch was late or not confirmed, single 390µs, storing 390µs, ping 1ms"}}, false},
 		{"low load", join(proven, []step{{few: true}, {after: idleTime, few: true}}), transcript{1, 1, []string{chosen}}, true},
 		{"low load for long", join(proven, []step{{few: true}, {after: idleTime + 1, few: true}}), transcript{1, 1, []string{chosen, idle}}, false},
 		{"high load again", join(proven, []step{{after: idleTime + 1, few: true}}, suspicious), transcript{2, 1, []string{chosen, idle}}, false},

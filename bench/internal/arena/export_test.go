@@ -1,7 +1,0 @@
-package arena
-
-// What the tests look at.
-var (
-	Recovered = recovered
-	Window    = window
-)

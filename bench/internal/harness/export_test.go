@@ -1,0 +1,7 @@
+package harness
+
+// What the tests look at.
+var (
+	Recovered = recovered
+	Window    = window
+)
