@@ -77,11 +77,11 @@ type Lane struct {
 
 // Errors of Operations.
 var (
-	// ErrChanged: another writer changed the trade after the preview.
+	// ErrChanged says that another writer changed the trade after the preview.
 	ErrChanged = errors.New("another operator or a worker has changed it meanwhile; nothing was done")
-	// ErrApproval: the act needs an approver, and none has confirmed it.
+	// ErrApproval says that the act needs an approver, and none has confirmed it.
 	ErrApproval = errors.New("the sum is above approval.above, and no approver has confirmed it")
-	// ErrNoGateway: the gateway is not configured.
+	// ErrNoGateway says that the gateway is not configured.
 	ErrNoGateway = errors.New("the gateway is not configured for the console: set gateway.url, gateway.user and gateway.secret_key")
 )
 
