@@ -190,7 +190,6 @@ type Archive struct {
 // RecordsOff, as records.dsn, means that no records are kept.
 const RecordsOff = "off"
 
-// Tracing configures the export of OpenTelemetry spans.
 // Console is the web console.
 type Console struct {
 	Listen         string        `key:"console.listen" kind:"listen" default:"127.0.0.1:9466" doc:"address of the console; empty or off: none; port 0: a free one"`
@@ -222,7 +221,7 @@ type ConsoleOIDC struct {
 	GroupsClaim      string         `key:"console.oidc.groups_claim" default:"groups" doc:"claim that lists the user's groups"`
 }
 
-// Tracing is where OpenTelemetry spans are sent.
+// Tracing configures the export of OpenTelemetry spans.
 type Tracing struct {
 	Endpoint string  `key:"tracing.endpoint" kind:"url" doc:"where spans are sent, OTLP over HTTP: http://collector:4318; empty: none are made"`
 	Sample   float64 `key:"tracing.sample" default:"1" doc:"share of the traces that start here and are kept, 0 to 1; a trace of the publisher keeps its decision"`
