@@ -76,15 +76,15 @@ type Lane struct {
 
 // Errors of Operations.
 var (
-	// ErrChanged: another writer changed the trade after the preview.
+	// ErrChanged means that another writer changed the trade after the preview.
 	ErrChanged = errors.New("another operator or a worker has changed it meanwhile; nothing was done")
-	// ErrApproval: the act needs an approver, and none has confirmed it.
+	// ErrApproval means that the act needs an approver, and none has confirmed it.
 	ErrApproval = errors.New("the sum is above approval.above, and no approver has confirmed it")
-	// ErrNoGateway: the gateway is not configured.
+	// ErrNoGateway means that the gateway is not configured.
 	ErrNoGateway = errors.New("the gateway is not configured for the console: set gateway.url, gateway.user and gateway.secret_key")
 )
 
-// Operations act as the commands do. Every method may be called concurrently.
+// Operations has the actions of operators, with the same checks as the commands. Every method may be called concurrently.
 type Operations interface {
 	// Kinds lists the acts on trades that are supported.
 	Kinds() []string

@@ -184,7 +184,7 @@ func TestThePageSaysWhatShowSays(t *testing.T) {
 			}
 		}
 	}
-	// A dead letter says what became of its order meanwhile.
+	// A dead letter shows the present state of its order.
 	_, body := w.ask(request{path: "/dead-letters/1"})
 	if !strings.Contains(body, "Meanwhile 24.99") {
 		t.Errorf("the dead letter: %s", body)

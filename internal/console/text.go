@@ -254,7 +254,7 @@ var reasonTexts = map[string]string{
 	deadletter.ReasonConflict:         "contradicts the outcome of its trade",
 	capture.MalformedNotJSON:          "not JSON",
 	capture.MalformedNotObject:        "not a JSON object",
-	capture.MalformedDuplicate:        "a member is there twice",
+	capture.MalformedDuplicate:        "a member occurs twice",
 	capture.MalformedCase:             "a member differs from a known one in letter case",
 	capture.MalformedMissing:          "a required field is missing",
 	capture.MalformedTradeID:          "the trade_id has a wrong form",

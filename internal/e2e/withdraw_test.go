@@ -31,7 +31,7 @@ type withdrawn struct {
 	body  []byte
 }
 
-// Acceptance: of five thousand jobs a thousand are withdrawn, by trade and by order,
+// TestWithdrawUnderLoad is an acceptance test: of five thousand jobs a thousand are withdrawn, by trade and by order,
 // before, with and after their jobs, under load with faults and kills. No withdrawn
 // trade is captured unless its call was already out, each of those says so, and no rule
 // is broken.
