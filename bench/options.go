@@ -35,55 +35,15 @@ func parse(args []string, log io.Writer) (o options, err error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(log)
 	var cells, candidates string
-	fs.StringVar(&cells, "cells", "0ms/64,20ms/64,20ms/256,20ms/1024,100ms/1024", "what to measure: gateway `latency/concurrency`,…")
-	fs.StringVar(&candidates, "candidates", "ceiling,naive,capture-worker", "who takes part: all, or some of "+strings.Join(harness.Names(), ","))
-	fs.IntVar(&o.matrix.Rounds, "rounds", 5, "of each candidate in each cell")
-	fs.IntVar(&o.matrix.Jobs, "jobs", 0, "a round; 0: as many as take -seconds")
-	fs.Float64Var(&o.matrix.Seconds, "seconds", 3, "that a round is to take, where -jobs is 0")
-	fs.StringVar(&o.scenario, "scenario", "", "measure this instead of the cells:\n"+scenarioHelp())
-	fs.Float64Var(&o.scale.Scale, "scale", 1, "multiplies the jobs of a scenario; below 1 to try it out")
-	fs.Func("sizes", "`trades` of the ledgers of the scenario reads, such as 10000,100000", func(v string) error {
-		for _, text := range strings.Split(v, ",") {
-			n, err := strconv.Atoi(text)
-			if err != nil || n < 1 {
-				return fmt.Errorf("%q is no number of trades", text)
-			}
-			o.scale.Sizes = append(o.scale.Sizes, n)
-		}
-		return nil
-	})
-	fs.Func("report", "write the raw results in `FILE` into the documentation, and measure nothing; may be repeated", func(v string) error {
-		o.reports = append(o.reports, v)
-		return nil
-	})
-	fs.StringVar(&o.docs, "docs", "../docs", "`folder` of the documentation, for -report")
-	fs.StringVar(&o.out, "out", "", "`FILE` for the raw results, as JSON")
-	fs.BoolVar(&o.harness.Sync, "sync", false, "nats-server syncs to the disk before it confirms (sync_interval: always)")
-	fs.BoolVar(&o.keep, "keep", false, "keep stores and logs")
-	fs.StringVar(&o.harness.Root, "root", "..", "`folder` of capture-worker's sources")
-	fs.StringVar(&o.harness.Profiles, "profiles", "", "`folder` for CPU profiles of capture-worker; they cost time, so do not count that run")
-	fs.Func("env", "setting of capture-worker, as `CAPTURE_X=value`; may be repeated", func(v string) error {
-		if !strings.Contains(v, "=") {
-			return errors.New("must be NAME=value")
-		}
-		o.harness.WorkerEnv = append(o.harness.WorkerEnv, v)
-		return nil
-	})
-	o.harness.Also = map[string]string{}
-	fs.Func("also", "another capture-worker program to run beside, as `label=path`; may be repeated", func(v string) error {
-		label, path, ok := strings.Cut(v, "=")
-		if !ok || label == "" {
-			return errors.New("must be label=path")
-		}
-		path, err := filepath.Abs(path)
-		o.harness.Also[label] = path
-		return err
-	})
+	fs.StringVar(&cells, "cells", "0ms/64,20ms/64,20ms/256,20ms/1024,100ms/1024", "gateway `latency/concurrency`,… of the cells to measure")
+	fs.StringVar(&candidates, "candidates", "ceiling,naive,capture-worker", "all, or some of "+strings.Join(harness.Names(), ","))
+	o.measurementFlags(fs)
+	o.workerFlags(fs)
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
 	if fs.NArg() > 0 {
-		return o, fmt.Errorf("what is %q? every option begins with a dash", fs.Arg(0))
+		return o, fmt.Errorf("unknown argument %q: every option begins with a dash", fs.Arg(0))
 	}
 	chosen := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { chosen[f.Name] = true })
@@ -97,6 +57,56 @@ func parse(args []string, log io.Writer) (o options, err error) {
 		candidates = harness.CaptureWorker
 	}
 	return o, o.complete(cells, candidates)
+}
+
+// measurementFlags adds the flags for what is measured and where results go.
+func (o *options) measurementFlags(fs *flag.FlagSet) {
+	fs.IntVar(&o.matrix.Rounds, "rounds", 5, "rounds of each candidate in each cell")
+	fs.IntVar(&o.matrix.Jobs, "jobs", 0, "jobs of a round; 0: as many as take -seconds")
+	fs.Float64Var(&o.matrix.Seconds, "seconds", 3, "duration of a round, if -jobs is 0")
+	fs.StringVar(&o.scenario, "scenario", "", "measure a scenario instead of the cells:\n"+scenarioHelp())
+	fs.Float64Var(&o.scale.Scale, "scale", 1, "factor for the jobs of a scenario; below 1 for a trial")
+	fs.Func("sizes", "`trades` of the ledgers of the scenario reads, such as 10000,100000", func(v string) error {
+		for _, text := range strings.Split(v, ",") {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 {
+				return fmt.Errorf("%q is not a number of trades", text)
+			}
+			o.scale.Sizes = append(o.scale.Sizes, n)
+		}
+		return nil
+	})
+	fs.Func("report", "write the raw results in `FILE` into the documentation, and measure nothing; may be repeated", func(v string) error {
+		o.reports = append(o.reports, v)
+		return nil
+	})
+	fs.StringVar(&o.docs, "docs", "../docs", "`folder` of the documentation, for -report")
+	fs.StringVar(&o.out, "out", "", "`FILE` for the raw results, as JSON")
+}
+
+// workerFlags adds the flags for the processes that take part.
+func (o *options) workerFlags(fs *flag.FlagSet) {
+	fs.BoolVar(&o.harness.Sync, "sync", false, "nats-server syncs to the disk before it confirms (sync_interval: always)")
+	fs.BoolVar(&o.keep, "keep", false, "keep stores and logs")
+	fs.StringVar(&o.harness.Root, "root", "..", "`folder` of capture-worker's sources")
+	fs.StringVar(&o.harness.Profiles, "profiles", "", "`folder` for CPU profiles of capture-worker; they cost time, so do not count that run")
+	fs.Func("env", "setting of capture-worker, as `CAPTURE_X=value`; may be repeated", func(v string) error {
+		if !strings.Contains(v, "=") {
+			return errors.New("must be NAME=value")
+		}
+		o.harness.WorkerEnv = append(o.harness.WorkerEnv, v)
+		return nil
+	})
+	o.harness.Also = map[string]string{}
+	fs.Func("also", "another capture-worker program that takes part, as `label=path`; may be repeated", func(v string) error {
+		label, path, ok := strings.Cut(v, "=")
+		if !ok || label == "" {
+			return errors.New("must be label=path")
+		}
+		path, err := filepath.Abs(path)
+		o.harness.Also[label] = path
+		return err
+	})
 }
 
 // matrixless reports whether something else than cells is measured.

@@ -84,34 +84,17 @@ func DefaultPolicy() Policy {
 // negative.
 func (p Policy) OrDefault() Policy {
 	d := DefaultPolicy()
-	if p.Settle <= 0 {
-		p.Settle = d.Settle
-	}
-	if p.Agree <= 0 {
-		p.Agree = d.Agree
-	}
-	if p.Spacing <= 0 {
-		p.Spacing = d.Spacing
-	}
-	if p.GiveUpAfter <= 0 {
-		p.GiveUpAfter = d.GiveUpAfter
-	}
-	if p.Window <= 0 {
-		p.Window = d.Window
-	}
-	if p.MaxAnswers <= 0 {
-		p.MaxAnswers = d.MaxAnswers
-	}
-	if p.AnswersFor <= 0 {
-		p.AnswersFor = d.AnswersFor
-	}
-	if p.MaxIDs <= 0 {
-		p.MaxIDs = d.MaxIDs
-	}
-	if p.Final <= 0 {
-		p.Final = d.Final
-	}
+	p.Settle, p.Agree, p.Spacing = positiveOr(p.Settle, d.Settle), positiveOr(p.Agree, d.Agree), positiveOr(p.Spacing, d.Spacing)
+	p.GiveUpAfter, p.Window, p.Final = positiveOr(p.GiveUpAfter, d.GiveUpAfter), positiveOr(p.Window, d.Window), positiveOr(p.Final, d.Final)
+	p.MaxAnswers, p.AnswersFor, p.MaxIDs = positiveOr(p.MaxAnswers, d.MaxAnswers), positiveOr(p.AnswersFor, d.AnswersFor), positiveOr(p.MaxIDs, d.MaxIDs)
 	return p
+}
+
+func positiveOr[T int | time.Duration](v, fallback T) T {
+	if v > 0 {
+		return v
+	}
+	return fallback
 }
 
 // maxErrors is the number of -1000 answers to one request_id after which a new one

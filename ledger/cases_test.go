@@ -205,7 +205,7 @@ func TestASearchWithoutAReplyIsNotRepeated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := ledger.NewJetStream(slow, ledger.Options{Timeout: 50 * time.Millisecond, Bound: 2 * time.Second})
+	l := ledger.NewJetStream(slow, ledger.Options{Timeout: 50 * time.Millisecond, Bound: 500 * time.Millisecond})
 	if _, _, err := l.Cases("").TradesSince(t.Context(), capture.Parked, 0); err == nil {
 		t.Errorf("a search without a reply: %v", err)
 	}

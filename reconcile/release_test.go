@@ -128,24 +128,31 @@ func TestReleaseByWhatOrderQuerySays(t *testing.T) {
 			t.Parallel()
 			d := newFixture(t, "T1")
 			d.answer["T1"] = tt.answer
-			preview, err := d.releaser().Preview(t.Context(), "T1")
-			if err != nil || preview.Result != tt.fate {
-				t.Errorf("preview: %s (%s), %v; want %s", preview.Result, preview.Why, err, tt.fate)
-			}
-			if got := d.types("T1"); got != "parked" {
-				t.Errorf("the preview has written: %s", got)
-			}
-			done, err := d.releaser().Release(t.Context(), "T1")
-			if err != nil || done.Result != tt.fate || done.Why == "" {
-				t.Errorf("%s (%s), %v; want %s", done.Result, done.Why, err, tt.fate)
-			}
-			if got := d.types("T1"); got != tt.events {
-				t.Errorf("the ledger holds %q, want %q", got, tt.events)
-			}
-			if released := len(d.published) == 1; released != (tt.fate == reconcile.ResultReleased) {
-				t.Errorf("published %v", d.published)
-			}
+			d.sendBack(d.releaser(), "parked", tt.fate, tt.events)
 		})
+	}
+}
+
+// sendBack previews and makes the release of T1, which is in the given phase. A
+// preview writes nothing, and a job is published only if the trade is sent back.
+func (d *fixture) sendBack(r *reconcile.Releaser, phase string, want reconcile.ReleaseResult, events string) {
+	d.t.Helper()
+	preview, err := r.Preview(d.t.Context(), "T1")
+	if err != nil || preview.Result != want {
+		d.t.Errorf("preview: %s (%s), %v; want %s", preview.Result, preview.Why, err, want)
+	}
+	if got := d.types("T1"); got != phase {
+		d.t.Errorf("the preview has written: %s", got)
+	}
+	done, err := r.Release(d.t.Context(), "T1")
+	if err != nil || done.Result != want || done.Why == "" {
+		d.t.Errorf("%s (%s), %v; want %s", done.Result, done.Why, err, want)
+	}
+	if got := d.types("T1"); got != events {
+		d.t.Errorf("the ledger holds %q, want %q", got, events)
+	}
+	if published := len(d.published) == 1; published != want.SentBack() {
+		d.t.Errorf("published %v", d.published)
 	}
 }
 

@@ -67,20 +67,7 @@ func TestRetryByWhatOrderQuerySays(t *testing.T) {
 			d := newFixture(t)
 			d.fail(d.job("T1"), capture.ReasonTradeIncorrect)
 			d.answer["T1"] = tt.answer
-			preview, err := d.retrier().Preview(t.Context(), "T1")
-			if err != nil || preview.Result != tt.fate || d.types("T1") != "failed" {
-				t.Errorf("preview: %s (%s), %v; want %s; the ledger holds %s", preview.Result, preview.Why, err, tt.fate, d.types("T1"))
-			}
-			done, err := d.retrier().Release(t.Context(), "T1")
-			if err != nil || done.Result != tt.fate || done.Why == "" {
-				t.Errorf("%s (%s), %v; want %s", done.Result, done.Why, err, tt.fate)
-			}
-			if got := d.types("T1"); got != tt.events {
-				t.Errorf("the ledger holds %q, want %q", got, tt.events)
-			}
-			if published := len(d.published) == 1; published != (tt.fate == reconcile.ResultRetried) {
-				t.Errorf("published %v", d.published)
-			}
+			d.sendBack(d.retrier(), "failed", tt.fate, tt.events)
 		})
 	}
 }

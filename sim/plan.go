@@ -94,13 +94,13 @@ type JobPlan struct {
 
 // Accident is a fault of a whole process.
 type Accident struct {
-	Kind   accidentKind
-	Worker int
-	At     time.Duration
-	For    time.Duration
-	Code   string  // for refusal: the code of every capture call
-	Share  float64 // for restore: the part of the ledger's events that the backup has
-	Anew   bool    // for restore: the consumer is created again too
+	Kind     accidentKind
+	Worker   int
+	At       time.Duration
+	For      time.Duration
+	Code     string  // for refusal: the code of every capture call
+	Share    float64 // for restore: the part of the ledger's events that the backup has
+	Recreate bool    // for restore: the consumer is created again too
 }
 
 type accidentKind string
@@ -239,7 +239,7 @@ func (p *Plan) detail(a Accident, d dice) Accident {
 			return Accident{}
 		}
 		a.For = d.between(saltLong, restoreLeast, 5*time.Minute)
-		a.Share, a.Anew = d.unit(saltShape), d.chance(saltAmount, .5)
+		a.Share, a.Recreate = d.unit(saltShape), d.chance(saltAmount, .5)
 	}
 	return a
 }

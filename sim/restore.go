@@ -17,7 +17,7 @@ func (s *Sim) restore(a Accident) {
 	}
 	s.after(a.For-time.Second, func() {
 		s.book.restore(int(a.Share * float64(len(s.book.log))))
-		if a.Anew {
+		if a.Recreate {
 			s.queue.renew()
 		}
 	})

@@ -22,7 +22,7 @@ import (
 	"github.com/capture-worker/capture-worker/gateway/gatewaytest"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/natstest"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -49,20 +49,7 @@ type shop struct {
 
 func newShop(t *testing.T, o gatewaytest.Options) *shop {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	nc, err := nats.Connect(server.URL(), nats.Timeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := natstest.JetStream(t)
 	o.User, o.Secret, o.AllowEmptyNotifyURL = "016683", "shop-secret", true
 	sim := gatewaytest.New(o)
 	t.Cleanup(sim.Close)

@@ -24,9 +24,45 @@ import (
 
 // exporting is one run of export.
 type exporting struct {
-	month, from, to, zone string
-	by, format, output    string
-	period                export.Period
+	periodFlags
+	format, output string
+	period         export.Period
+}
+
+// periodFlags select outcomes by time: a month, or days.
+type periodFlags struct{ month, from, to, zone, by string }
+
+func (p *periodFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&p.month, "month", "", "the `month`, such as 2026-11")
+	f.StringVar(&p.from, "from", "", "the first `day`, such as 2026-11-01, instead of a month")
+	f.StringVar(&p.to, "to", "", "the last `day`, included")
+	f.StringVar(&p.zone, "timezone", "UTC", "time `zone` in which days begin, such as Europe/Amsterdam")
+	f.StringVar(&p.by, "by", string(records.ByPaid), "`time` by which a trade belongs to a day: paid or learned")
+}
+
+func (p *periodFlags) period() (period export.Period, err error) {
+	if by := records.Clock(p.by); by != records.ByPaid && by != records.ByLearned {
+		return period, usageError("--by is %q: must be paid or learned", p.by)
+	}
+	zone, err := time.LoadLocation(p.zone)
+	if err != nil || p.zone == "" || p.zone == "Local" {
+		return period, usageError("--timezone is %q: must be the name of a time zone, such as Europe/Amsterdam", p.zone)
+	}
+	switch {
+	case p.month != "" && (p.from != "" || p.to != ""):
+		return period, usageError("--month is the whole period; --from and --to are given instead of it")
+	case p.month != "":
+		period, err = export.Month(p.month, zone)
+	case p.from != "" && p.to != "":
+		period, err = export.Days(p.from, p.to, zone)
+	default:
+		return period, usageError("--month, or --from and --to, is required")
+	}
+	if err != nil {
+		return period, usageError("%w", err)
+	}
+	return period, nil
 }
 
 const exportLong = `Writes every captured, failed and parked trade of a month, or of some days, with
@@ -57,12 +93,8 @@ func newExportCmd(a *app) *cobra.Command {
   capture-worker export --month 2026-11 --output -`,
 		Args: cobra.NoArgs,
 	}
+	e.periodFlags.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&e.month, "month", "", "the `month`, such as 2026-11")
-	f.StringVar(&e.from, "from", "", "the first `day`, such as 2026-11-01, instead of a month")
-	f.StringVar(&e.to, "to", "", "the last `day`, included")
-	f.StringVar(&e.zone, "timezone", "UTC", "time `zone` in which days begin, such as Europe/Amsterdam")
-	f.StringVar(&e.by, "by", string(records.ByPaid), "`time` by which a trade belongs to a day: paid or learned")
 	f.StringVar(&e.format, "format", string(export.CSV), "`format`: csv, xlsx or parquet")
 	f.StringVar(&e.output, "output", "", "`file` to write; - is standard output, without totals (default captures-PERIOD.FORMAT)")
 	addSettings(cmd, "nats", "ledger", "gateway", "records", "log")
@@ -84,29 +116,12 @@ func newExportCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-func (e *exporting) check() error {
+func (e *exporting) check() (err error) {
 	if !slices.Contains(export.Formats(), export.Format(e.format)) {
 		return usageError("--format is %q: must be csv, xlsx or parquet", e.format)
 	}
-	if by := records.Clock(e.by); by != records.ByPaid && by != records.ByLearned {
-		return usageError("--by is %q: must be paid or learned", e.by)
-	}
-	zone, err := time.LoadLocation(e.zone)
-	if err != nil || e.zone == "" || e.zone == "Local" {
-		return usageError("--timezone is %q: must be the name of a time zone, such as Europe/Amsterdam", e.zone)
-	}
-	switch {
-	case e.month != "" && (e.from != "" || e.to != ""):
-		return usageError("--month is the whole period; --from and --to are given instead of it")
-	case e.month != "":
-		e.period, err = export.Month(e.month, zone)
-	case e.from != "" && e.to != "":
-		e.period, err = export.Days(e.from, e.to, zone)
-	default:
-		return usageError("--month, or --from and --to, is required")
-	}
-	if err != nil {
-		return usageError("%w", err)
+	if e.period, err = e.periodFlags.period(); err != nil {
+		return err
 	}
 	e.output = cmp.Or(e.output, "captures-"+e.period.Name+"."+e.format)
 	return nil

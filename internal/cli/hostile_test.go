@@ -120,7 +120,25 @@ func printHostile(t *testing.T, texts []string) {
 	h.run("export", "--month", time.Now().UTC().Format("2006-01"), "--output", "-")
 	h.run("check")
 	h.run("lane list")
+	h.fromRecords()
 	h.everyCommand()
+}
+
+// fromRecords runs the commands that read the records.
+func (h *hostile) fromRecords() {
+	h.t.Setenv("CAPTURE_RECORDS_DSN", filepath.Join(h.t.TempDir(), "records.db"))
+	h.run("records rebuild")
+	for _, output := range []string{"table", "csv", "json"} {
+		h.run("records sums", "--month", time.Now().UTC().Format("2006-01"), "--daily", "-o", output)
+		h.run("parked list", "--dismissed", "-o", output)
+		h.run("parked list", "--open", "--older-than", "1ns", "-o", output)
+	}
+	for _, text := range h.texts {
+		if !strings.Contains(text, "\x00") {
+			h.run("show", "--order", text)
+			h.run("dlq list", "--order", text, "--all")
+		}
+	}
 }
 
 // untouched are the commands that print nothing of others, with the reason.

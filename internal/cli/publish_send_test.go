@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,8 +16,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
-	"github.com/capture-worker/capture-worker/internal/processtest"
+	"github.com/capture-worker/capture-worker/internal/natstest"
 )
 
 func someRows(t *testing.T, n int) jobfile.Rows {
@@ -40,21 +38,7 @@ func someRows(t *testing.T, n int) jobfile.Rows {
 // ownBroker is JetStream on a server of its own.
 func ownBroker(t *testing.T) jetstream.JetStream {
 	t.Helper()
-	s, err := natsserver.Start(natsserver.Options{StoreDir: filepath.Join(t.TempDir(), "nats")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	nc, err := nats.Connect(s.URL(), nats.Timeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
+	return natstest.JetStream(t)
 }
 
 // realStream is a stream J on a server of its own, with the subjects j.>, and

@@ -49,7 +49,7 @@ must be rebuilt.`,
 		}),
 	}
 	addSettings(cmd, "nats", "jobs", "ledger", "gateway", "worker", "records", "log")
-	cmd.AddCommand(newRecordsRebuildCmd(a), newRecordsStatusCmd(a))
+	cmd.AddCommand(newRecordsRebuildCmd(a), newRecordsStatusCmd(a), newRecordsSumsCmd(a))
 	return cmd
 }
 

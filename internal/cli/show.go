@@ -70,7 +70,7 @@ checked if these were not all, and exits with code 1.`,
 	return cmd
 }
 
-var showSettings = []string{"nats", "jobs", "ledger", "gateway", "reconcile", "records", "log"}
+var showSettings = []string{"nats", "jobs", "withdrawals", "ledger", "gateway", "reconcile", "records", "log"}
 
 // show prints the history of a trade, or else of the trades of an order. If the
 // ledger has none, the error says where the job is.

@@ -9,14 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/natstest"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
@@ -33,20 +32,7 @@ type broker struct {
 
 func newBroker(t *testing.T) *broker {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	nc, err := nats.Connect(server.URL(), nats.Timeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := natstest.JetStream(t)
 	if _, err := ledger.EnsureStream(t.Context(), js, ledger.StreamConfig{}); err != nil {
 		t.Fatal(err)
 	}

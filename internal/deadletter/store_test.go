@@ -10,27 +10,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/internal/deadletter"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
-	"github.com/capture-worker/capture-worker/internal/processtest"
+	"github.com/capture-worker/capture-worker/internal/natstest"
 )
 
 func newStore(t *testing.T) deadletter.Store {
 	t.Helper()
-	s, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	nc, err := nats.Connect(s.URL(), nats.Timeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "LETTERS", Subjects: []string{deadletter.SubjectPrefix + ">"}})
+	js := natstest.JetStream(t)
+	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "LETTERS", Subjects: []string{deadletter.SubjectPrefix + ">"}})
 	if err != nil {
 		t.Fatal(err)
 	}

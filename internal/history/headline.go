@@ -78,6 +78,12 @@ func summarizeOpen(events []capture.Event, s capture.State, now time.Time, p cap
 		h.State += ", no outcome since " + moment(s.OpenedAt)
 	}
 	last := lastOf(events, capture.Attempted, capture.Released, capture.Retried, capture.Withdrawn)
+	if s.Withdrawn && s.Job.TradeID == "" && last != nil {
+		return Summary{
+			State: "withdrawn since " + moment(last.Time) + ", not captured", Why: withdrawnBy(*last),
+			Next: "no job has named it; one that does is acknowledged without a capture call",
+		}
+	}
 	h.Why, h.Next = waitsFor(s, last, now), nextStep(s, last, now, p)
 	deadline := s.Deadline(p.OrDefault().Window)
 	switch {

@@ -72,6 +72,8 @@ func TestSummary(t *testing.T) {
 		"dismissed": {story(ended(capture.Parked, capture.ReasonRefunded), capture.Event{Type: capture.Dismissed, Time: ago(0), By: "ann", Note: "settled"}),
 			"; an operator has closed the case", "", "nothing: ann closed it, 2026-11-02 12:00:00 UTC: settled"},
 		"withdrawn": {story(answered, withdrawn), "open: 24.99 EUR", "its job is withdrawn by ann: returned", "Order Query is asked again from 2026-11-02 12:01:00 UTC on"},
+		"withdrawn before its job": {[]capture.Event{withdrawn}, "withdrawn since 2026-11-02 11:59:30 UTC, not captured", "its job is withdrawn by ann: returned",
+			"no job has named it; one that does is acknowledged without a capture call"},
 		"withdrawn in time": {story(capture.Event{Type: capture.Withdrawn, Time: ago(time.Second), By: "ann", Note: "returned"}, ended(capture.Failed, capture.ReasonWithdrawn)), "failed (withdrawn): 24.99 EUR", "before any capture call",
 			"only `capture-worker retry T-1 --reason '…'` reopens it"},
 		"retried": {story(ended(capture.Failed, capture.ReasonTradeIncorrect), capture.Event{Type: capture.Retried, Time: ago(0), By: "ann", Note: "right account now"}),

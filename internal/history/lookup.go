@@ -62,6 +62,7 @@ func (r *Reader) Explain(ctx context.Context, trade, order string) []string {
 	add(l.passedOver())
 	add(l.deadLetters(within))
 	add(l.waitingJobs(within))
+	add(l.withdrawals(within))
 	add(l.doneJobs(ctx))
 	if !anything {
 		lines = append(lines, l.otherKind()...)

@@ -3,16 +3,14 @@ package history
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/natstest"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
@@ -20,20 +18,7 @@ import (
 // doneWith is a stream of jobs that are done.
 func doneWith(t *testing.T, jobs ...string) (jetstream.JetStream, config.Config) {
 	t.Helper()
-	s, err := natsserver.Start(natsserver.Options{StoreDir: filepath.Join(t.TempDir(), "nats")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	nc, err := nats.Connect(s.URL(), nats.Timeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := natstest.JetStream(t)
 	c := config.Config{Jobs: config.Jobs{Stream: "CAPTURE_JOBS", Subjects: []string{"capture.jobs.>"}, Consumer: "capture-worker"}}
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: c.Jobs.Stream, Subjects: c.Jobs.Subjects}); err != nil {
 		t.Fatal(err)

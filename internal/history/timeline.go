@@ -79,7 +79,31 @@ func nextQuery(s capture.State, e capture.Event, p capture.Policy) time.Time {
 
 // describe returns what happened, and when the gateway is asked again.
 func describe(e capture.Event, again time.Time) string {
-	var parts []string
+	parts := ownParts(e)
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if e.Answer != nil {
+		add("%s: %s", e.Via, AnswerText(*e.Answer))
+	}
+	if e.Excused {
+		add("not counted: the intake of jobs was paused")
+	}
+	if e.Type == capture.Retried && e.Job != nil && !e.Job.CaptureBefore.IsZero() {
+		add("to be captured before %s", moment(e.Job.CaptureBefore))
+	}
+	if e.Note != "" {
+		add("%s", e.Note)
+	}
+	if e.ApprovedBy != "" {
+		add("approved by %s", e.ApprovedBy)
+	}
+	if !again.IsZero() {
+		add("again from %s on", again.UTC().Format(time.TimeOnly))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// ownParts describes the members of an event that depend on its type.
+func ownParts(e capture.Event) (parts []string) {
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	switch e.Type {
 	case capture.Attempted:
@@ -123,25 +147,7 @@ func describe(e capture.Event, again time.Time) string {
 			}
 		}
 	}
-	if e.Answer != nil {
-		add("%s: %s", e.Via, AnswerText(*e.Answer))
-	}
-	if e.Excused {
-		add("not counted: the intake of jobs was paused")
-	}
-	if e.Type == capture.Retried && e.Job != nil && !e.Job.CaptureBefore.IsZero() {
-		add("to be captured before %s", moment(e.Job.CaptureBefore))
-	}
-	if e.Note != "" {
-		add("%s", e.Note)
-	}
-	if e.ApprovedBy != "" {
-		add("approved by %s", e.ApprovedBy)
-	}
-	if !again.IsZero() {
-		add("again from %s on", again.UTC().Format(time.TimeOnly))
-	}
-	return strings.Join(parts, "; ")
+	return parts
 }
 
 // sourceText returns which message asked for the capture, and who published it.

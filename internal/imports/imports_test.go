@@ -53,6 +53,7 @@ var allowed = map[string][]string{
 	"sim/mutants":                 {},
 	"internal/imports":            {},
 	"internal/finding":            {},
+	"internal/natstest":           {"internal/natsserver", "internal/processtest"},
 	"internal/npmtest":            {"internal/processtest"},
 	"deploy":                      {"config"},
 	"docs/examples/go/consume":    {},

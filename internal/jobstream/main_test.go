@@ -5,12 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/capture-worker/capture-worker/internal/jobstream"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/natstest"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
@@ -25,20 +24,7 @@ type broker struct {
 
 func newBroker(t *testing.T) *broker {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	nc, err := nats.Connect(server.URL(), nats.Timeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := natstest.JetStream(t)
 	return &broker{t: t, js: js, cfg: jobstream.Config{
 		Jobs: "CAPTURE_JOBS", Subjects: []string{"capture.jobs.>"}, DLQ: "CAPTURE_DLQ",
 		Consumers: []jobstream.ConsumerConfig{{Name: "capture-worker", Subjects: []string{"capture.jobs.>"}}},

@@ -14,7 +14,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/natstest"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/internal/schemas/schematest"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -54,21 +54,7 @@ func headersFit(t *testing.T, name string, h nats.Header) {
 
 func connect(t *testing.T) jetstream.JetStream {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	nc, err := nats.Connect(server.URL(), nats.Timeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
+	return natstest.JetStream(t)
 }
 
 func TestStoredEventFitsTheContract(t *testing.T) {

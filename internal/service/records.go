@@ -158,13 +158,10 @@ func EmbeddedDSN(c config.Config) gateway.Secret {
 // ReadableRecords returns the database that commands read: the configured one, or
 // the one that a worker with an embedded server keeps, "" if there is none.
 func ReadableRecords(c config.Config) gateway.Secret {
-	if c.Records.DSN != "" {
-		if c.Records.DSN == config.RecordsOff {
-			return ""
-		}
+	if HasRecords(c) {
 		return c.Records.DSN
 	}
-	embedded := EmbeddedDSN(c)
+	embedded := EmbeddedDSN(c) // "" if they are off
 	if _, err := os.Stat(string(embedded)); err != nil {
 		return ""
 	}
