@@ -22,6 +22,12 @@ lint: ## formatting, vet, golangci-lint, wording
 	go tool -modfile=tools/go.mod golangci-lint run ./...
 	go test ./internal/wording
 
+.PHONY: vulncheck
+vulncheck: ## known vulnerabilities in code that is called; needs the database at vuln.go.dev
+	@go tool -modfile=tools/go.mod govulncheck ./... || { status=$$?; \
+	  test $$status -ne 1 || echo "vulncheck: nothing was checked; if the error is about https://vuln.go.dev, run it where that can be reached, or set GOVULNDB to a copy"; \
+	  exit $$status; }
+
 # Programs of the tests. Those whose tests start processes build into it too:
 # what is here already is not built again.
 TESTBIN := bin/test

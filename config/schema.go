@@ -102,6 +102,7 @@ func matchSchema() node {
 		"type": "object", "additionalProperties": false, "required": []string{"path"},
 		"properties": node{
 			"path": scalar(), "value": scalar(), "values": oneOrMore(),
+			"others":      node{"anyOf": []node{scalar(), {"type": "array", "minItems": 1, "items": node{"type": []string{"string", "number", "boolean", "null"}}}}},
 			"ignore_case": node{"anyOf": []node{{"type": "boolean"}, {"enum": []string{"true", "false"}}}},
 		},
 	}

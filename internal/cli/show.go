@@ -145,6 +145,9 @@ func showOrder(ctx context.Context, r *history.Reader, l *lookup, order string, 
 	if found.note != "" {
 		l.warn(found.note)
 	}
+	if errors.Is(err, history.ErrUnknown) && len(found.ids) > 0 {
+		l.warn(fmt.Sprintf("the records hold these trades of it, of which the ledger keeps no events any more: %s", strings.Join(found.ids, ", ")))
+	}
 	if err != nil {
 		return err
 	}

@@ -35,8 +35,11 @@ const (
 	// whether batches still pay.
 	resample      = 32
 	resampleEvery = 30 * time.Second
-	// secondLook is when they are sent singly again if they cost less.
-	secondLook = time.Second
+	// looks is how many times in a row, lookAgain apart, they have to cost less for
+	// batches to end. To send singly while the disk is slow costs far more than to
+	// send batches while it is fast.
+	looks     = 3
+	lookAgain = 3 * time.Second
 	// idleTime without a batch ends batching.
 	idleTime = 5 * time.Second
 	// Batches that did not pay are suspended, for longer each time.
@@ -160,7 +163,7 @@ func (p *batchPolicy) probed(now time.Time, result probe) bool {
 	p.probes = append(p.probes, result)
 	long := 0
 	for _, r := range p.probes {
-		if r.storing() > threshold {
+		if r.disk() {
 			long++
 		}
 	}
@@ -254,17 +257,17 @@ func (p *batchPolicy) timedBatch(now time.Time, n int, took time.Duration, refus
 	p.judge(now, false)
 }
 
-// judge compares the costs. Single appends that were sent just now, twice in a row,
-// decide against batches: one look may see another mood of the disk than the batches
-// saw.
+// judge compares the costs. Against batches decide single appends that were sent just
+// now, several times in a row: one look may find the disk faster than the batches did.
 func (p *batchPolicy) judge(now time.Time, resampled bool) {
 	switch {
 	case p.batched <= p.single:
 		p.doubts = 0
 	case !resampled:
 		p.next = now // look at once
-	case p.doubts == 0:
-		p.doubts, p.next = 1, now.Add(secondLook)
+	case p.doubts < looks-1:
+		p.doubts++
+		p.next = now.Add(lookAgain)
 	default:
 		p.suspend(now, WhyCost)
 	}
