@@ -85,7 +85,7 @@ var (
 	ErrNoGateway = errors.New("the gateway is not configured for the console: set gateway.url, gateway.user and gateway.secret_key")
 )
 
-// Operations act as the commands do. Every method may be called concurrently.
+// Operations has the actions of operators, with the same checks as the commands. Every method may be called concurrently.
 type Operations interface {
 	// Kinds lists the acts on trades that are supported.
 	Kinds() []string

@@ -12,8 +12,8 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Several workers add to one sample: nothing of the newest is lost, nothing is
-// there twice, and it stays small.
+// Several workers add to one sample: nothing of the newest is lost, nothing
+// occurs twice, and it stays small.
 func TestTheSampleOfPassedOverMessagesIsBounded(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/config"
 	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
 	"github.com/capture-worker/capture-worker/internal/natsconn"
@@ -41,14 +42,19 @@ func passedOver(sample []controls.PassedOver, about func(controls.PassedOver) bo
 	return found
 }
 
-// correctMatch is the advice for a passed-over message.
-const correctMatch = "if it is a job, correct jobs.match and publish it again"
+// correctMatch returns the advice for a passed-over message.
+func correctMatch(c config.Config, p controls.PassedOver) string {
+	if p.Stream == c.Withdrawals.Stream && p.Stream != "" {
+		return "if it is a withdrawal, correct withdrawals.match and publish it again"
+	}
+	return "if it is a job, correct jobs.match and publish it again"
+}
 
 // passedOver returns a line for each sampled message about it; found reports
 // whether there is any.
 func (l jobLookup) passedOver() (lines []string, found bool) {
 	for _, p := range passedOver(l.sample, func(p controls.PassedOver) bool { return l.means(p.TradeID, p.OrderID) }) {
-		lines = append(lines, p.String()+"; "+correctMatch)
+		lines = append(lines, p.String()+"; "+correctMatch(l.c, p))
 	}
 	return lines, len(lines) > 0
 }
@@ -67,9 +73,9 @@ func (l jobLookup) notTaken(m jobstream.Message, err error, waits bool) string {
 	case !l.means(p.TradeID, p.OrderID) || len(passedOver(l.sample, p.SameMessage)) > 0:
 		return ""
 	case waits:
-		return fmt.Sprintf("message %d of %s waits and will not be taken as a job: %s; %s", p.Sequence, p.Stream, unmet.Text(), correctMatch)
+		return fmt.Sprintf("message %d of %s waits and will not be taken as a job: %s; %s", p.Sequence, p.Stream, unmet.Text(), correctMatch(l.c, p))
 	}
-	return p.String() + "; " + correctMatch
+	return p.String() + "; " + correctMatch(l.c, p)
 }
 
 // PassedOverAbout returns a line for each sampled message about an order that
@@ -78,7 +84,7 @@ func (r *Reader) PassedOverAbout(order string, trades map[string]bool) []string 
 	var lines []string
 	for _, p := range r.passed() {
 		if p.OrderID == order && !trades[p.TradeID] {
-			lines = append(lines, fmt.Sprintf("about the order too: %s; %s", p, correctMatch))
+			lines = append(lines, fmt.Sprintf("about the order too: %s; %s", p, correctMatch(r.c, p)))
 		}
 	}
 	return lines

@@ -72,7 +72,8 @@ const (
 	otherCondition = "other"
 )
 
-// Conditions sets the paths of jobs.match. Call it before anything is counted.
+// Conditions sets the paths of jobs.match and withdrawals.match. Call it before
+// anything is counted.
 func (m *Metrics) Conditions(match []capture.Match) {
 	for _, condition := range match {
 		if len(m.conditions) == maxConditions {
@@ -93,7 +94,7 @@ func (m *Metrics) addCondition(path string) {
 }
 
 func (m *Metrics) makeJobs() {
-	m.passedOver = counters("capture_passed_over_total", "Messages that jobs.match does not take, by the condition that they fail, how (expected: a value in its others; missing; case: differs in letter case only; value: another value), and whether they name a trade.", "condition", "why", "trade")
+	m.passedOver = counters("capture_passed_over_total", "Messages that jobs.match or withdrawals.match does not take, by the condition that they fail, how (expected: a value in its others; missing; case: differs in letter case only; value: another value), and whether they name a trade (of a withdrawal, a trade or an order).", "condition", "why", "trade")
 	m.deliveries = counters("capture_deliveries_total", "Deliveries of jobs, by result (verb and reason). Reason not_selected: acknowledged events that jobs.match does not select.", "verb", "reason")
 	m.jobSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "capture_delivery_seconds", Help: "Time from a delivery to its result, including waits.",
@@ -161,15 +162,21 @@ func (m *Metrics) Disposed(d worker.Disposition, took time.Duration) {
 	m.deliveries.WithLabelValues(string(d.Do), d.Reason).Inc()
 	m.jobSeconds.Observe(took.Seconds())
 	if p := d.PassedOver; p != nil {
-		condition, trade := p.Why.Path, "no"
-		if !m.conditions[condition] {
-			condition = otherCondition
-		}
-		if p.TradeID != "" {
-			trade = "yes"
-		}
-		m.passedOver.WithLabelValues(condition, string(p.Why.Kind()), trade).Inc()
+		m.PassedOver(p.Why, p.TradeID != "")
 	}
+}
+
+// PassedOver counts a message that jobs.match or withdrawals.match does not select;
+// named says that it names a trade, or, of a withdrawal, an order.
+func (m *Metrics) PassedOver(why capture.MatchError, named bool) {
+	condition, trade := why.Path, "no"
+	if !m.conditions[condition] {
+		condition = otherCondition
+	}
+	if named {
+		trade = "yes"
+	}
+	m.passedOver.WithLabelValues(condition, string(why.Kind()), trade).Inc()
 }
 
 // Backlog is the backlog of a lane's consumer, for all workers.

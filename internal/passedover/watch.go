@@ -1,4 +1,4 @@
-// Package passedover watches the messages that jobs.match does not take: a typo in
+// Package passedover watches the messages that jobs.match, or withdrawals.match, does not take: a typo in
 // a condition loses shipments without any other sign. It logs them, and keeps a
 // sample where other processes find it.
 package passedover
@@ -97,18 +97,34 @@ func (w *Watch) Observe(d worker.Disposition) {
 	if d.PassedOver == nil {
 		return
 	}
-	p := *d.PassedOver
+	if w.note(*d.PassedOver, d.PassedOver.TradeID != "") {
+		w.odd++
+	}
+}
+
+// Withdrawal takes a withdrawal that withdrawals.match does not select. It does not
+// block.
+func (w *Watch) Withdrawal(p controls.PassedOver) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.note(p, p.TradeID != "" || p.OrderID != "")
+}
+
+// note takes a message; named says that it names what it is about. It reports
+// whether the message is unexpected.
+func (w *Watch) note(p controls.PassedOver, named bool) bool {
 	k := kind{p.Why.Path, p.Why.Kind()}
 	w.since[k]++
-	if k.why != capture.MismatchExpected {
-		w.unexpected(k, p)
+	odd := k.why != capture.MismatchExpected
+	if odd {
+		w.unexpected(k, p, named)
 	}
 	w.summarize()
+	return odd
 }
 
 // unexpected takes a message with a value that no operator has declared.
-func (w *Watch) unexpected(k kind, p controls.PassedOver) {
-	w.odd++
+func (w *Watch) unexpected(k kind, p controls.PassedOver, named bool) {
 	if w.sampled[k] < samplesPerWindow {
 		w.sampled[k]++
 		w.samples = append(w.samples, p)
@@ -117,7 +133,7 @@ func (w *Watch) unexpected(k kind, p controls.PassedOver) {
 		default:
 		}
 	}
-	if p.TradeID == "" {
+	if !named {
 		return
 	}
 	w.trades++
@@ -125,7 +141,7 @@ func (w *Watch) unexpected(k kind, p controls.PassedOver) {
 		w.warned[k] = ratelog.New(warnEvery)
 	}
 	if suppressed, worth := w.warned[k].Allow(""); worth {
-		w.log.Warn("message with a trade passed over by jobs.match", "trade_id", p.TradeID, "order_id", p.OrderID,
+		w.log.Warn("message with a trade passed over", "trade_id", p.TradeID, "order_id", p.OrderID,
 			"stream", p.Stream, "sequence", p.Sequence, "reason", p.Why.Text(), "suppressed", suppressed)
 	}
 }
@@ -148,7 +164,7 @@ func (w *Watch) logSummary() {
 		all += w.since[k]
 		counts = append(counts, fmt.Sprintf("%s: %d", k, w.since[k]))
 	}
-	w.log.Info("messages passed over by jobs.match", "messages", all, "with_trade", w.trades, "conditions", counts)
+	w.log.Info("messages passed over", "messages", all, "with_trade", w.trades, "conditions", counts)
 	w.since, w.trades = map[kind]int{}, 0
 }
 

@@ -166,6 +166,18 @@ func TestATradeIsWarnedOfAtOnce(t *testing.T) {
 	})
 }
 
+// A withdrawal often names an order alone.
+func TestAWithdrawalOfAnOrderIsWarnedOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		defer w.stop()
+		w.watch.Withdrawal(controls.PassedOver{Stream: "CAPTURE_WITHDRAWALS", Sequence: 7, OrderID: "A-1", Why: typo})
+		if all := w.lines(); len(all) != 2 || all[0].Level != "WARN" || all[0].Sequence != 7 {
+			t.Errorf("%+v", all)
+		}
+	})
+}
+
 func TestAJumpOfTheShareIsWarnedOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -49,7 +50,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	s.metrics = metrics.New(s.version, time.Now)
 	s.appends = &appendHealth{log: log, now: time.Now, explain: func(err error) error { return natsconn.Explain(s.nc.Conn, err) }}
 	s.metrics.Terms(Policy(c).Window, c.Worker.AttentionAfter)
-	s.metrics.Conditions(c.Jobs.Match)
+	s.metrics.Conditions(append(slices.Clip(c.Jobs.Match), c.Withdrawals.Match...))
 	s.passedOver = passedover.New(ready.control.AddPassedOver, log)
 	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream, Source: c.Ledger.Source, Batches: ledger.Batches(c.Ledger.Batches), Log: log})
 	cases := stored.Cases(c.Ledger.Cases)
@@ -68,6 +69,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	if s.withdrawals, s.withdrawn, err = newWithdrawals(ctx, c, s.js, stored, recorder, log); err != nil {
 		return err
 	}
+	s.withdrawals.PassedOver = s.withdrawalPassedOver
 	gaugeWithdrawals(s.metrics, s.withdrawals.Counts, &s.withdrawalsWait)
 	deps := laneDeps{
 		c: c, js: s.js, decoder: decoder, recorder: recorder, gateway: calls, limiter: limiter, counts: s.metrics, traces: traces, log: log,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/metrics"
 	"github.com/capture-worker/capture-worker/internal/records"
@@ -99,6 +100,18 @@ func newWithdrawals(ctx context.Context, c config.Config, js jetstream.JetStream
 		JS: js, Stream: c.Withdrawals.Stream, Subjects: c.Withdrawals.Subjects, Decoder: decoder, For: c.Gateway.Window, Log: log,
 	}
 	return consumer, orders, nil
+}
+
+// withdrawalPassedOver takes a withdrawal that withdrawals.match does not select: if
+// it was one, a capture that is not wanted goes on.
+func (s *Service) withdrawalPassedOver(m jetstream.Msg, unmet *capture.MatchError) {
+	p := controls.PassedOver{Why: *unmet}
+	p.TradeID, p.OrderID = s.withdrawals.Decoder.Hint(m.Headers(), m.Data())
+	if meta, err := m.Metadata(); err == nil {
+		p.Stream, p.Sequence, p.Published = meta.Stream, meta.Sequence.Stream, meta.Timestamp
+	}
+	s.metrics.PassedOver(p.Why, p.TradeID != "" || p.OrderID != "")
+	s.passedOver.Withdrawal(p)
 }
 
 // gaugeWithdrawals adds the series of the withdrawals to m. waiting is kept by

@@ -39,8 +39,8 @@ const (
 	quiet = 30 * time.Second
 )
 
-// What becomes of a message, beside the words of reconcile.WithdrawalResults. The
-// words are labels of metrics.
+// The results of a message, beside those of reconcile.WithdrawalResults. The values
+// are labels of metrics.
 const (
 	Waiting     = "waiting"      // no trade of the order is known yet
 	DeadLetter  = "dead_letter"  // put into the stream of dead letters
@@ -48,7 +48,7 @@ const (
 	Delayed     = "delayed"      // an error that is not its own; it comes again
 )
 
-// Counts counts what became of the messages, for each of their trades.
+// Counts counts the results of the messages, for each of their trades.
 type Counts map[string]*atomic.Int64
 
 // NewCounts returns the counts of all results, at zero.
@@ -80,6 +80,9 @@ type Consumer struct {
 	RetryInitial, RetryMax time.Duration
 	Log                    *slog.Logger
 	Counts                 Counts // nil: nothing is counted
+	// PassedOver, if set, is called with each message that withdrawals.match does not
+	// select, and the condition that it does not meet. It must not block.
+	PassedOver func(m jetstream.Msg, unmet *capture.MatchError)
 
 	errors *ratelog.Limiter
 }
@@ -203,7 +206,10 @@ func (c *Consumer) decode(ctx context.Context, m jetstream.Msg) (withdrawal, boo
 		return withdrawal{}, false
 	}
 	w, err := c.Decoder.Decode(m.Headers(), m.Data())
-	if errors.Is(err, capture.ErrNotOurs) {
+	if unmet, ok := errors.AsType[*capture.MatchError](err); ok {
+		if c.PassedOver != nil {
+			c.PassedOver(m, unmet)
+		}
 		c.count(NotSelected)
 		c.finish(ctx, m, m.Ack())
 		return withdrawal{}, false

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/internal/withdrawals"
@@ -53,6 +55,8 @@ func TestWithdrawalsThatAreNone(t *testing.T) {
 		Match:  []capture.Match{{Path: "kind", Value: "returned"}},
 	})
 	w.seen("T1", "A-1")
+	passedOver := make(chan *capture.MatchError, 10)
+	w.consumer.PassedOver = func(_ jetstream.Msg, unmet *capture.MatchError) { passedOver <- unmet }
 	w.run()
 	w.publish(`{"kind":"returned","trade":"T1","order":"A-2"}`) // of another order
 	w.publish(`{"kind":"returned","trade":"no trade"}`)
@@ -61,6 +65,9 @@ func TestWithdrawalsThatAreNone(t *testing.T) {
 	w.publish(`returned`)
 	w.counted(withdrawals.DeadLetter, 4)
 	w.counted(withdrawals.NotSelected, 1)
+	if unmet := <-passedOver; len(passedOver) > 0 || unmet.Path != "kind" || unmet.Found != `"shipped"` {
+		t.Errorf("passed over: %+v", unmet)
+	}
 	w.done()
 	letters := w.letters()
 	slices.Sort(letters)

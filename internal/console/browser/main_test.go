@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	processtest.Main(m, programs)
 }
 
-// world is a demo that stays, with its console.
+// world is a demo that keeps running, with its console.
 type world struct {
 	process   *processtest.Process
 	address   string
