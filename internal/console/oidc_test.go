@@ -12,9 +12,9 @@ import (
 	"github.com/capture-worker/capture-worker/internal/console"
 )
 
-// A real provider program: the code flow with PKCE, claims and roles.
-func TestLoginAtAProvider(t *testing.T) {
-	t.Parallel()
+// withProvider starts a real provider program, and a console that uses it.
+func withProvider(t *testing.T) (provider *mockoidc.MockOIDC, base string) {
+	t.Helper()
 	provider, err := mockoidc.Run()
 	if err != nil {
 		t.Fatal(err)
@@ -24,11 +24,11 @@ func TestLoginAtAProvider(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	var w *world
 	// The redirect address has the port of the listener: the console is made for it.
 	listener := listen(t)
-	w = newWorld(t, func(o *console.Options) {
-		o.URL = "http://" + listener.Addr().String()
+	base = "http://" + listener.Addr().String()
+	w := newWorld(t, func(o *console.Options) {
+		o.URL = base
 		o.Access = console.Access{
 			Operators: []string{"group:support"}, Viewers: []string{"group:support", "group:finance"},
 			OIDC: &console.OIDC{
@@ -37,38 +37,47 @@ func TestLoginAtAProvider(t *testing.T) {
 			},
 		}
 	})
+	w.someTrades()
 	server := &http.Server{Handler: w.console.Handler(), ReadHeaderTimeout: patience}
 	served := make(chan struct{})
 	go func() { defer close(served); _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close(); <-served })
-	w.someTrades()
-	base := "http://" + listener.Addr().String()
+	return provider, base
+}
 
-	// browser is a browser with cookies of its own.
-	browser := func() func(path string) (int, string, string) {
-		jar, err := cookiejar.New(nil)
+// browse returns a browser with cookies of its own: it opens a path, and returns
+// the code, the address and the text of the page that it ends at.
+func browse(t *testing.T, base string) func(path string) (int, string, string) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true}}
+	return func(path string) (int, string, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		transport := &http.Transport{DisableKeepAlives: true}
-		client := &http.Client{Jar: jar, Transport: transport}
-		return func(path string) (int, string, string) {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp, err := client.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			body, err := io.ReadAll(resp.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return resp.StatusCode, resp.Request.URL.String(), string(body)
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
 		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, resp.Request.URL.String(), string(body)
 	}
+}
+
+// The code flow with PKCE, claims and roles.
+func TestLoginAtAProvider(t *testing.T) {
+	t.Parallel()
+	provider, base := withProvider(t)
+	browser := func() func(string) (int, string, string) { return browse(t, base) }
 	user := func(email string, verified bool, groups ...string) {
 		provider.QueueUser(&mockoidc.MockUser{Subject: email, Email: email, EmailVerified: verified, Groups: groups})
 	}
