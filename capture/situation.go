@@ -58,8 +58,8 @@ func (v situation) asksSame() bool {
 	return v.s.Outcome.Sum() == v.job.Amount && !v.anotherCapture()
 }
 
-// anotherCapture: the job names a capture, and the outcome is that of another one,
-// or of one without a name. A second parcel may cost what the first did.
+// anotherCapture reports whether the job names a capture and the outcome is that of
+// another one, or of one without a name. A second parcel may cost what the first did.
 func (v situation) anotherCapture() bool {
 	return v.job.CaptureID != "" && v.job.CaptureID != v.s.Outcome.CaptureID
 }

@@ -18,7 +18,7 @@ import (
 // come out, up to an empty line. -update rewrites what comes out.
 //
 //	policy settle=45s agree=2 spacing=5s give-up=72h ids=3   the rest as by default
-//	job amount=30.00 authorized=40.00 before=1h capture=p1   the job at hand; times count from the start
+//	job amount=30.00 authorized=40.00 before=1h capture=p1   the job of the delivery; times count from the start
 //	deliver again=yes             decide, and obey as far as the ledger goes; again: not the first delivery
 //	answer timeout|done|not-sent|STATE|CODE call=1 excused=yes   of the last call, or the one named
 //	query STATE|timeout|CODE amount=30.00 currency=USD created=-720h took=3s by=operator excused=yes

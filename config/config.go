@@ -97,12 +97,19 @@ type Approval struct {
 
 // Ledger is the ledger's stream.
 type Ledger struct {
-	Stream  string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
-	Cases   string        `key:"ledger.cases_stream" default:"CAPTURE_CASES" doc:"stream into which JetStream copies what opens or changes the case of a trade; created when missing, never altered"`
-	Source  string        `key:"ledger.source" default:"capture-worker" doc:"ce-source of the events, such as the name of the shop: a URI reference"`
-	MaxAge  time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade; used when the stream is created; 0 is forever"`
-	Batches string        `key:"ledger.batches" default:"auto" doc:"auto, on or off: whether events that wait at the same time are stored in one atomic batch; auto measures whether the server waits for its disk, as with sync_interval: always, and whether batches pay"`
+	Stream      string        `key:"ledger.stream" default:"CAPTURES" doc:"stream of the ledger, subjects captures.<trade_id>.<event>"`
+	Cases       string        `key:"ledger.cases_stream" default:"CAPTURE_CASES" doc:"stream into which JetStream copies what opens or changes the case of a trade; created when missing, never altered"`
+	Source      string        `key:"ledger.source" default:"capture-worker" doc:"ce-source of the events, such as the name of the shop: a URI reference"`
+	MaxAge      time.Duration `key:"ledger.max_age" default:"400d" doc:"how long the ledger keeps a trade; used when the stream is created; 0 is forever"`
+	Batches     string        `key:"ledger.batches" default:"auto" doc:"auto, on or off: whether events that wait at the same time are stored in one atomic batch; auto measures whether the server waits for its disk, as with sync_interval: always, and whether batches pay"`
+	Description string        `key:"ledger.description" default:"keep" doc:"whether events keep the job's description: keep, or omit if it may be personal, as nothing in the ledger can be erased"`
 }
+
+// The values of ledger.description.
+const (
+	DescriptionKeep = "keep"
+	DescriptionOmit = "omit"
+)
 
 // Gateway configures the calls to the payment gateway.
 type Gateway struct {
@@ -190,7 +197,6 @@ type Archive struct {
 // RecordsOff, as records.dsn, means that no records are kept.
 const RecordsOff = "off"
 
-// Tracing configures the export of OpenTelemetry spans.
 // Console is the web console.
 type Console struct {
 	Listen         string        `key:"console.listen" kind:"listen" default:"127.0.0.1:9466" doc:"address of the console; empty or off: none; port 0: a free one"`
@@ -222,7 +228,7 @@ type ConsoleOIDC struct {
 	GroupsClaim      string         `key:"console.oidc.groups_claim" default:"groups" doc:"claim that lists the user's groups"`
 }
 
-// Tracing is where OpenTelemetry spans are sent.
+// Tracing configures the export of OpenTelemetry spans.
 type Tracing struct {
 	Endpoint string  `key:"tracing.endpoint" kind:"url" doc:"where spans are sent, OTLP over HTTP: http://collector:4318; empty: none are made"`
 	Sample   float64 `key:"tracing.sample" default:"1" doc:"share of the traces that start here and are kept, 0 to 1; a trace of the publisher keeps its decision"`

@@ -106,7 +106,7 @@ func (v *checker) jobs() {
 func (v *checker) withdrawals() {
 	w := v.c.Withdrawals
 	v.streamName("withdrawals.stream")
-	v.distinct("withdrawals.stream", "jobs.dlq_stream", "ledger.stream")
+	v.distinct("withdrawals.stream", "jobs.dlq_stream", "jobs.acts_stream", "ledger.stream")
 	if len(w.Subjects) == 0 {
 		v.add("withdrawals.subjects", "must name at least one subject", "the default is capture.withdrawals.>")
 	}
@@ -252,6 +252,7 @@ func (v *checker) tracing() {
 
 func (v *checker) log() {
 	v.oneOf("log.level", v.c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("ledger.description", v.c.Ledger.Description, DescriptionKeep, DescriptionOmit)
 	v.oneOf("ledger.batches", v.c.Ledger.Batches, "auto", "on", "off")
 	v.oneOf("log.format", v.c.Log.Format, "text", "json")
 }

@@ -65,6 +65,8 @@ type Recorder struct {
 	Now      func() time.Time // nil is time.Now
 	NewID    func() string    // returns unique event ids; nil is nuid.Next
 	Log      *slog.Logger     // nil disables logging
+	// OmitDescription keeps the description of jobs out of the events.
+	OmitDescription bool
 }
 
 func (r *Recorder) check(name string) error {
@@ -143,7 +145,19 @@ func (r *Recorder) append(ctx context.Context, t *Trade, e *capture.Event) (seq 
 		return 0, err
 	}
 	r.stamp(t, e)
+	if r.OmitDescription && e.Job != nil && e.Job.Description != "" {
+		return r.Ledger.Append(ctx, withoutDescription(*e), t.Seq)
+	}
 	return r.Ledger.Append(ctx, *e, t.Seq)
+}
+
+// withoutDescription returns the event with another job: the caller's own keeps
+// its description for the call that follows.
+func withoutDescription(e capture.Event) capture.Event {
+	job := *e.Job
+	job.Description = ""
+	e.Job = &job
+	return e
 }
 
 // FailsBy returns the code of the refusal for which a finding would fail a trade,

@@ -12,28 +12,28 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// WithdrawalResult is what a withdrawal came to for one trade. The words are labels
+// WithdrawalResult is the result of a withdrawal for one trade. The values are labels
 // of metrics.
 type WithdrawalResult string
 
 // The results of a withdrawal.
 const (
-	// WithdrawalInTime: the trade is not captured and will not be, unless an operator
-	// retries it. No capture call of it can take effect any more, or it failed before.
+	// WithdrawalInTime means that the trade is not captured and will not be, unless an
+	// operator retries it. No capture call of it can take effect any more, or it failed
+	// before.
 	WithdrawalInTime WithdrawalResult = "in_time"
-	// WithdrawalTooLate: the trade is captured, which is never taken back.
+	// WithdrawalTooLate means that the trade is captured, which is never undone.
 	WithdrawalTooLate WithdrawalResult = "too_late"
-	// WithdrawalInDoubt: a capture call was announced before. No further one is made,
-	// and Order Query decides between captured and failed.
+	// WithdrawalInDoubt means that a capture call was announced before. No further one
+	// is made, and Order Query decides between captured and failed.
 	WithdrawalInDoubt WithdrawalResult = "in_doubt"
-	// WithdrawalParked: the trade is parked, so that its money may be taken. No further
-	// capture call is made; an operator settles it.
+	// WithdrawalParked means that the trade is parked, so that its money may be taken.
+	// No further capture call is made; an operator settles it.
 	WithdrawalParked WithdrawalResult = "parked"
+	// WithdrawalRetried means that the trade was withdrawn by the same request before,
+	// and that an operator has retried it since, so that it is captured.
+	WithdrawalRetried WithdrawalResult = "retried"
 )
-
-// WithdrawalRetried: the trade was withdrawn by the same request before, and an
-// operator has retried it since, so that it is captured.
-const WithdrawalRetried WithdrawalResult = "retried"
 
 // WithdrawalResults lists the results.
 func WithdrawalResults() []WithdrawalResult {
@@ -44,7 +44,8 @@ func WithdrawalResults() []WithdrawalResult {
 type Withdrawal struct {
 	TradeID string
 	Result  WithdrawalResult
-	// Repeated: the trade was withdrawn before, so that nothing was written.
+	// Repeated reports whether the trade was withdrawn before, so that nothing was
+	// written.
 	Repeated bool
 	State    capture.State // after the withdrawal
 }

@@ -187,6 +187,9 @@ func (p *Processor) attempt(ctx, stop context.Context, trade *reconcile.Trade, j
 		intent.RequestID = p.NewRequestID()
 	}
 	intent.Time, intent.LeaseUntil = now, now.Add(p.Lease)
+	if intent.Job.Description == "" { // the ledger does not keep it
+		intent.Job.Description = job.Description
+	}
 	if d.Stream != "" {
 		intent.Source = deadletter.SourceOf(d.Stream, d.Sequence, d.Header)
 	}

@@ -264,3 +264,31 @@ func TestAWithdrawnOrderIsNotCalledFor(t *testing.T) {
 		})
 	}
 }
+
+// A description that the ledger does not keep goes to the gateway all the same,
+// with every call, also of a worker that knows the trade from the ledger alone.
+func TestAnOmittedDescriptionIsStillSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.gateway.script = []string{"-1000 before", "timeout before"}
+		described := strings.Replace(job, `"order_id"`, `"description":"a gift for Ann","order_id"`, 1)
+		p := w.processor("w1")
+		p.Recorder.OmitDescription = true
+		w.redeliver(p, described, true)
+		calls := w.gateway.captures["T1"]
+		if len(calls) != 3 {
+			t.Errorf("%d calls, want 3", len(calls))
+		}
+		for i, call := range calls {
+			if call.Description != "a gift for Ann" {
+				t.Errorf("call %d has the description %q", i+1, call.Description)
+			}
+		}
+		for _, e := range w.events("T1") {
+			if e.Job != nil && e.Job.Description != "" {
+				t.Errorf("event %s keeps the description %q", e.Type, e.Job.Description)
+			}
+		}
+	})
+}

@@ -32,9 +32,10 @@ const settle = 10 * time.Minute
 
 // Errors of an Archiver.
 var (
-	// ErrOtherLedger: the archive is that of another ledger.
+	// ErrOtherLedger is wrapped if the archive is that of another ledger.
 	ErrOtherLedger = errors.New("the archive holds another ledger")
-	// ErrParity: what was written is not what the ledger holds. Nothing of it counts.
+	// ErrParity is wrapped if what was written is not what the ledger holds. Nothing
+	// of it counts.
 	ErrParity = errors.New("the archive's file and the ledger differ")
 )
 

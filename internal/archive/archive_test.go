@@ -57,7 +57,7 @@ func TestADayIsArchivedAndVerified(t *testing.T) {
 	}
 }
 
-// The chain goes on from run to run, and readers get archive and ledger as one.
+// The chain continues from run to run, and readers get archive and ledger as one.
 func TestTheChainGoesOnAndIsReadAsOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)
@@ -104,7 +104,7 @@ func TestAnotherLedgerIsRefused(t *testing.T) {
 	}
 }
 
-// Whatever step a run ends at, the next one goes on, and nothing is missing.
+// Whatever step a run ends at, the next one continues, and nothing is missing.
 func TestACrashAtEveryStep(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)

@@ -138,7 +138,7 @@ func (w *fileWriter) close() error { return w.zip.Close() }
 
 func (w *fileWriter) sum() string { return hex.EncodeToString(w.hash.Sum(nil)) }
 
-// errFile: a file of the archive is not as it was written.
+// errFile is wrapped if a file of the archive is not as it was written.
 var errFile = errors.New("the file is not as it was written")
 
 // readFile yields the events of a day's file. At its end the file is held against

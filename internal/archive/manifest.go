@@ -101,7 +101,7 @@ func manifests(ctx context.Context, t Target, ledger string) ([]string, error) {
 	return names, nil
 }
 
-// errManifest: an object is no manifest of the present form.
+// errManifest is wrapped if an object is no manifest of the present form.
 var errManifest = errors.New("not a manifest")
 
 func readManifest(ctx context.Context, t Target, name string) (sealed, error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// ErrGap: between the archive and the ledger events are missing.
+// ErrGap is wrapped if events are missing between the archive and the ledger.
 var ErrGap = errors.New("events are missing between the archive and the ledger")
 
 // Whole is an archive and its ledger, read as one.

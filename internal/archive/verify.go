@@ -124,7 +124,7 @@ func (f *Verification) chain(s, before sealed) {
 		case s.Ledger != before.Ledger || !s.Created.Equal(before.Created):
 			f.add(FaultChain, s.name, "it is of another ledger than the one before it")
 		case s.After != before.Last:
-			f.add(FaultChain, s.name, "it goes on after sequence %d, the one before it ends at %d", s.After, before.Last)
+			f.add(FaultChain, s.name, "it continues after sequence %d, the one before it ends at %d", s.After, before.Last)
 		}
 	}
 	if s.name != nameOf(s.Ledger, s.Day, s.After)+manifestSuffix {

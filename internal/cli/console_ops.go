@@ -4,18 +4,16 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/config"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/console"
-	"github.com/capture-worker/capture-worker/internal/controls"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/jobfile"
 	"github.com/capture-worker/capture-worker/reconcile"
@@ -32,7 +30,7 @@ type consoleOps struct {
 
 // Kinds implements console.Operations.
 func (o *consoleOps) Kinds() []string {
-	return []string{console.KindRelease, console.KindRetry, console.KindDismiss}
+	return []string{console.KindRelease, console.KindRetry, console.KindDismiss, console.KindWithdraw}
 }
 
 // Look implements console.Operations.
@@ -88,8 +86,12 @@ func (o *consoleOps) Preview(ctx context.Context, a console.Act) (console.Previe
 	if p.Approval, err = o.unapproved(a, p.Sum); err != nil {
 		return p, err
 	}
-	if a.Kind == console.KindDismiss {
+	switch a.Kind {
+	case console.KindDismiss:
 		return o.previewDismissal(ctx, a, trade, p)
+	case console.KindWithdraw:
+		p.Would = "no further capture call would be made; the authorization at the gateway stays until it expires or is cancelled there"
+		return o.withAnswer(ctx, a, p)
 	}
 	releaser, err := o.releaser(ctx, a)
 	if err != nil {
@@ -118,7 +120,7 @@ func (o *consoleOps) Preview(ctx context.Context, a console.Act) (console.Previe
 
 // unapproved returns why an approver has to confirm an act, "" if none has to.
 func (o *consoleOps) unapproved(a console.Act, sum capture.Amount) (string, error) {
-	if a.Kind == console.KindDismiss || a.ApprovedBy != "" || sum.IsZero() {
+	if a.Kind == console.KindDismiss || a.Kind == console.KindWithdraw || a.ApprovedBy != "" || sum.IsZero() {
 		return "", nil
 	}
 	var sums jobfile.Sums
@@ -130,14 +132,20 @@ func (o *consoleOps) unapproved(a console.Act, sum capture.Amount) (string, erro
 	return strings.Join(above, ", ") + " (approval.above) needs an approver, other than the operator that asks", nil
 }
 
-// previewDismissal asks Order Query too, so that no case is closed unseen whose
-// money the gateway shows as taken.
+// previewDismissal previews the end of a case.
 func (o *consoleOps) previewDismissal(ctx context.Context, a console.Act, trade *reconcile.Trade, p console.Preview) (console.Preview, error) {
 	if trade.State.Phase != capture.PhaseParked {
 		p.Would = (&reconcile.NotParkedError{TradeID: a.Trade, Phase: trade.State.Phase, Known: trade.State.Events > 0}).Error()
 		return p, nil
 	}
-	p.Eligible, p.Would = true, "the case would be closed; the trade stays parked, and is still corrected if the gateway reports an outcome"
+	p.Would = "the case would be closed; the trade stays parked, and is still corrected if the gateway reports an outcome"
+	return o.withAnswer(ctx, a, p)
+}
+
+// withAnswer completes the preview of an act that needs no answer of the gateway
+// with one, so that no one acts unseen on money that the gateway shows as taken.
+func (o *consoleOps) withAnswer(ctx context.Context, a console.Act, p console.Preview) (console.Preview, error) {
+	p.Eligible = true
 	if o.query == nil {
 		return p, nil
 	}
@@ -158,11 +166,19 @@ func (o *consoleOps) Do(ctx context.Context, a console.Act, seq uint64) (console
 	if trade.Seq != seq {
 		return console.Done{}, console.ErrChanged
 	}
-	if a.Kind == console.KindDismiss {
+	switch a.Kind {
+	case console.KindDismiss:
 		if err := o.recorder.Dismiss(ctx, a.Trade, a.By, a.Note); err != nil {
 			return console.Done{}, err
 		}
 		return console.Done{OK: true, Text: "the case is closed"}, nil
+	case console.KindWithdraw:
+		done, err := o.recorder.Withdraw(ctx, reconcile.WithdrawalRequest{TradeID: a.Trade, By: a.By, Note: a.Note})
+		if err != nil {
+			return console.Done{}, err
+		}
+		w := withdrawing{o: &o.ledgerDeps}
+		return console.Done{OK: done.Result == reconcile.WithdrawalInTime, Text: w.explain(a.Trade, done)}, nil
 	}
 	if missing, err := o.unapproved(a, trade.State.Job.Amount); err != nil || missing != "" {
 		return console.Done{}, cmp.Or(err, console.ErrApproval)
@@ -207,54 +223,25 @@ func (o *consoleOps) DismissLetter(ctx context.Context, a console.LetterAct) (co
 
 // Lanes implements console.Operations.
 func (o *consoleOps) Lanes(ctx context.Context) ([]console.Lane, error) {
-	pauses := map[string]controls.LanePause{}
-	control, err := controls.Open(ctx, o.js, o.c.Ledger.Stream)
-	if err == nil {
-		pauses, err = control.LanePauses(ctx)
-	}
-	if err != nil && !errors.Is(err, jetstream.ErrBucketNotFound) {
-		return nil, err
-	}
 	var lanes []console.Lane
 	for _, lane := range o.c.LaneList() {
 		row, err := lookAtLane(ctx, o.js, o.c, lane)
 		if err != nil {
 			return nil, err
 		}
-		l := console.Lane{Name: row.Lane, Ready: row.Ready, Delivered: row.Delivered, Paused: row.PausedUntil}
-		if p, ok := pauses[row.Lane]; ok && !p.Resumed && p.Until.Sub(l.Paused).Abs() < time.Minute {
-			l.By, l.Note = p.By, p.Reason
-		}
-		lanes = append(lanes, l)
+		lanes = append(lanes, console.Lane{Name: row.Lane, About: aboutLane(lane), Ready: row.Ready, Delivered: row.Delivered, Paused: row.PausedUntil})
 	}
 	return lanes, nil
 }
 
 // PauseLane implements console.Operations.
 func (o *consoleOps) PauseLane(ctx context.Context, name string, until time.Time, by, note string) error {
-	lane, err := laneNamed(o.c, name)
-	if err != nil {
-		return err
+	act, change := acts.Act{Act: acts.Pause, By: by, Reason: note, Detail: "until " + until.UTC().Format(time.RFC3339)}, pauseUntil(until)
+	if until.IsZero() {
+		act.Act, act.Detail, change = acts.Resume, "", resumeNow
 	}
-	control, err := controls.Open(ctx, o.js, o.c.Ledger.Stream)
-	if err != nil {
-		return fmt.Errorf("recording who changes lane %s: %w", name, err)
-	}
-	stream, err := o.js.Stream(ctx, o.c.Jobs.Stream)
-	if err == nil && until.IsZero() {
-		_, err = stream.ResumeConsumer(ctx, lane.Consumer)
-	} else if err == nil {
-		_, err = stream.PauseConsumer(ctx, lane.Consumer, until)
-	}
-	if err != nil {
-		return laneError(o.c, lane, err)
-	}
-	now := time.Now().UTC()
-	p := controls.LanePause{Acceptance: controls.Acceptance{By: by, Reason: note, At: now, Until: until.UTC()}, Resumed: until.IsZero()}
-	if p.Resumed {
-		p.Until = time.Time{}
-	}
-	return control.NoteLane(ctx, lane.Label(), p)
+	_, err := applyToLane(ctx, o.js, o.c, name, act, change)
+	return err
 }
 
 // hasGateway reports whether the configuration names a gateway.

@@ -83,11 +83,7 @@ func newLanePauseCmd(a *app) *cobra.Command {
 		}
 		until := time.Now().Add(length)
 		act.Detail = "until " + until.UTC().Format(time.RFC3339)
-		return a.changeLane(cmd, args[0], act, fmt.Sprintf("paused until %s; the authorizations of its jobs still expire", until.UTC().Format(time.RFC3339)),
-			func(ctx context.Context, s jetstream.Stream, consumer string) error {
-				_, err := s.PauseConsumer(ctx, consumer, until)
-				return err
-			})
+		return a.changeLane(cmd, args[0], act, fmt.Sprintf("paused until %s; the authorizations of its jobs still expire", until.UTC().Format(time.RFC3339)), pauseUntil(until))
 	})
 	return cmd
 }
@@ -106,10 +102,7 @@ func newLaneResumeCmd(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.changeLane(cmd, args[0], act, "resumed", func(ctx context.Context, s jetstream.Stream, consumer string) error {
-			_, err := s.ResumeConsumer(ctx, consumer)
-			return err
-		})
+		return a.changeLane(cmd, args[0], act, "resumed", resumeNow)
 	})
 	return cmd
 }
@@ -130,31 +123,57 @@ func (l *laneActor) act(kind acts.Kind) (acts.Act, error) {
 	return acts.Act{Act: kind, By: by, Reason: l.reason}, err
 }
 
-// changeLane records the act, applies the change to the consumer of the named lane
-// and prints it.
-func (a *app) changeLane(cmd *cobra.Command, name string, act acts.Act, done string, change func(context.Context, jetstream.Stream, string) error) error {
+// changeLane applies a change to the named lane and prints it.
+func (a *app) changeLane(cmd *cobra.Command, name string, act acts.Act, done string, change laneChange) error {
 	return a.withJetStream(cmd, func(ctx context.Context, js jetstream.JetStream, c config.Config) error {
-		lane, err := laneNamed(c, name)
+		lane, err := applyToLane(ctx, js, c, name, act, change)
 		if err != nil {
 			return err
-		}
-		// Looked at before the act is recorded: a mistyped stream is no act.
-		stream, err := js.Stream(ctx, c.Jobs.Stream)
-		if err == nil {
-			_, err = stream.Consumer(ctx, lane.Consumer)
-		}
-		if err != nil {
-			return laneError(c, lane, err)
-		}
-		act.About = "lane " + lane.Label()
-		err = recorder(c, js).Do(ctx, act, func() error { return change(ctx, stream, lane.Consumer) })
-		if err != nil {
-			return laneError(c, lane, err)
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "lane %s (consumer %s) is %s\n", lane.Label(), lane.Consumer, done)
 		return err
 	})
 }
+
+// laneChange changes a consumer of a stream.
+type laneChange func(context.Context, jetstream.Stream, string) error
+
+// pauseUntil pauses the consumer; resumeNow resumes it.
+func pauseUntil(until time.Time) laneChange {
+	return func(ctx context.Context, s jetstream.Stream, consumer string) error {
+		_, err := s.PauseConsumer(ctx, consumer, until)
+		return err
+	}
+}
+
+func resumeNow(ctx context.Context, s jetstream.Stream, consumer string) error {
+	_, err := s.ResumeConsumer(ctx, consumer)
+	return err
+}
+
+// applyToLane records the act and applies the change to the consumer of the named
+// lane.
+func applyToLane(ctx context.Context, js jetstream.JetStream, c config.Config, name string, act acts.Act, change laneChange) (config.Lane, error) {
+	lane, err := laneNamed(c, name)
+	if err != nil {
+		return lane, err
+	}
+	// Looked at before the act is recorded: a mistyped stream is no act.
+	stream, err := js.Stream(ctx, c.Jobs.Stream)
+	if err == nil {
+		_, err = stream.Consumer(ctx, lane.Consumer)
+	}
+	if err != nil {
+		return lane, laneError(c, lane, err)
+	}
+	act.About = aboutLane(lane)
+	if err := recorder(c, js).Do(ctx, act, func() error { return change(ctx, stream, lane.Consumer) }); err != nil {
+		return lane, laneError(c, lane, err)
+	}
+	return lane, nil
+}
+
+func aboutLane(lane config.Lane) string { return "lane " + lane.Label() }
 
 func laneNamed(c config.Config, name string) (config.Lane, error) {
 	var names []string

@@ -135,7 +135,7 @@ func TestSessionsEnd(t *testing.T) {
 		}
 	}
 	if in(idle) {
-		t.Error("an idle session goes on")
+		t.Error("an idle session continues")
 	}
 	w.pass(40 * time.Minute)
 	if in(used) {
@@ -144,7 +144,7 @@ func TestSessionsEnd(t *testing.T) {
 	out := w.login("viewer")
 	w.ask(request{method: http.MethodPost, path: "/logout", cookie: out})
 	if in(out) {
-		t.Error("a session goes on after the logout")
+		t.Error("a session continues after the logout")
 	}
 	forged := *out
 	forged.Value = "AAAAAAAAAAAAAAAAAAAAAAAAAA"

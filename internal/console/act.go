@@ -68,6 +68,7 @@ type Done struct {
 // Lane is a kind of jobs and its backlog.
 type Lane struct {
 	Name      string
+	About     string // how acts name it
 	Ready     uint64
 	Delivered int
 	Paused    time.Time // until when, zero if it is not
@@ -76,15 +77,15 @@ type Lane struct {
 
 // Errors of Operations.
 var (
-	// ErrChanged: another writer changed the trade after the preview.
+	// ErrChanged says that another writer changed the trade after the preview.
 	ErrChanged = errors.New("another operator or a worker has changed it meanwhile; nothing was done")
-	// ErrApproval: the act needs an approver, and none has confirmed it.
+	// ErrApproval says that the act needs an approver, and none has confirmed it.
 	ErrApproval = errors.New("the sum is above approval.above, and no approver has confirmed it")
-	// ErrNoGateway: the gateway is not configured.
+	// ErrNoGateway says that the gateway is not configured.
 	ErrNoGateway = errors.New("the gateway is not configured for the console: set gateway.url, gateway.user and gateway.secret_key")
 )
 
-// Operations act as the commands do. Every method may be called concurrently.
+// Operations has the actions of operators, with the same checks as the commands. Every method may be called concurrently.
 type Operations interface {
 	// Kinds lists the acts on trades that are supported.
 	Kinds() []string
@@ -144,10 +145,10 @@ func (s *Server) offers(user User, t records.Trade) []offer {
 	var kinds []string
 	switch {
 	case t.Phase == capture.PhaseParked && !t.Dismissed:
-		kinds = []string{KindRelease, KindDismiss}
+		kinds = []string{KindRelease, KindDismiss, KindWithdraw}
 	case t.Phase == capture.PhaseFailed:
 		kinds = []string{KindRetry}
-	case isOpen(t.Phase):
+	case isOpen(t.Phase) && !t.Withdrawn:
 		kinds = []string{KindWithdraw}
 	}
 	var all []offer

@@ -95,23 +95,13 @@ func (s *Server) renderLetter(w http.ResponseWriter, r *http.Request, code int, 
 // change is a field that differs between the job that came and the one to be sent.
 type change struct{ Name, Before, After string }
 
-// changes compares two jobs field by field; was is empty for one that could not be
-// read.
-func changes(was, is []field) []change {
-	before := map[string]string{}
-	for _, f := range was {
-		before[f.Name] = f.Value
-	}
+// changes compares what two messages have in the fields of a job, as `dlq republish`
+// does: the JSON texts as they came.
+func changes(before, after []string) []change {
 	var all []change
-	for _, f := range is {
-		if before[f.Name] != f.Value {
-			all = append(all, change{f.Name, before[f.Name], f.Value})
-		}
-		delete(before, f.Name)
-	}
-	for _, f := range was {
-		if v, gone := before[f.Name]; gone {
-			all = append(all, change{f.Name, v, ""})
+	for i, name := range capture.JobFields() {
+		if before[i] != after[i] {
+			all = append(all, change{name, before[i], after[i]})
 		}
 	}
 	return all

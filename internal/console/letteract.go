@@ -79,11 +79,7 @@ func (s *Server) checkFixed(page *letterPage, body []byte) (job capture.Job, wro
 	if err != nil {
 		return job, sentence(err.Error())
 	}
-	was := page.Understood
-	if was == nil { // what a hint could find
-		was = []field{{"trade_id", page.Trade}, {"order_id", page.OrderID}}
-	}
-	page.Changes = changes(was, jobFields(job))
+	page.Changes = changes(s.o.Decoder.HintFields(page.Header, page.DeadLetter.Body), s.o.Decoder.HintFields(page.Header, body))
 	return job, ""
 }
 

@@ -178,7 +178,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stillIn reports whether the session of a live connection goes on.
+// stillIn reports whether the session of a live connection continues.
 func (s *Server) stillIn(r *http.Request) bool {
 	_, ok, err := s.identify(r)
 	return ok && err == nil

@@ -63,7 +63,7 @@ func (s *Server) beginSession(w http.ResponseWriter, r *http.Request, user User)
 		s.fail(w, r, http.StatusForbidden, errNoRole)
 		return
 	}
-	setCookie(w, s.secure, s.sessions.begin(user), s.sessions.life)
+	setCookie(w, cookieName(s.secure), "/", s.secure, s.sessions.begin(user), s.sessions.life)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
@@ -72,7 +72,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	if key := userOf(r.Context()).session; key != "" {
 		s.sessions.end(key)
 	}
-	setCookie(w, s.secure, "", 0)
+	setCookie(w, cookieName(s.secure), "/", s.secure, "", 0)
 	target := "/"
 	if s.access.hasForm() {
 		target = "/login"

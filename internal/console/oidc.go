@@ -98,13 +98,7 @@ func (s *Server) oidcLogin(w http.ResponseWriter, r *http.Request) {
 
 // setLoginCookie keeps a login that is under way, or ends it.
 func (s *Server) setLoginCookie(w http.ResponseWriter, value string) {
-	life := int(loginLife.Seconds())
-	if value == "" {
-		life = -1
-	}
-	http.SetCookie(w, &http.Cookie{
-		Name: loginName, Value: value, Path: "/oidc/", HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode, MaxAge: life,
-	})
+	setCookie(w, loginName, "/oidc/", s.secure, value, loginLife)
 }
 
 var errLogin = errors.New("the login did not succeed; begin it again")

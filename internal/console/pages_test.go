@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/console"
 	"github.com/capture-worker/capture-worker/internal/history"
+	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 // payloads are texts that would run as a script, or break a page, if one place
@@ -59,7 +61,14 @@ func TestNoTextBecomesAScript(t *testing.T) {
 		o.URL = "http://console.example"
 	})
 	cookie := w.login("operator")
-	for n, payload := range payloads {
+	corpus := payloads
+	if !processtest.Verify() { // some at a time: each page is read once for all of them
+		corpus = nil
+		for some := range slices.Chunk(payloads, 6) {
+			corpus = append(corpus, strings.Join(some, " "))
+		}
+	}
+	for n, payload := range corpus {
 		w.pass(time.Minute) // the limits
 		trade, letter := w.attack(payload, n)
 		paths := []string{
@@ -184,7 +193,7 @@ func TestThePageSaysWhatShowSays(t *testing.T) {
 			}
 		}
 	}
-	// A dead letter says what became of its order meanwhile.
+	// A dead letter says how its order stands meanwhile.
 	_, body := w.ask(request{path: "/dead-letters/1"})
 	if !strings.Contains(body, "Meanwhile 24.99") {
 		t.Errorf("the dead letter: %s", body)

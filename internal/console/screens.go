@@ -209,17 +209,17 @@ func (s *Server) meanwhile(r *http.Request, l records.DeadLetter) ([]records.Tra
 
 // actsPage is the data of the list of acts.
 type actsPage struct {
-	Act  acts.Kind
-	Kind []acts.Kind
-	List records.List[records.Act]
-	Next string
+	Act   acts.Kind
+	Kinds []acts.Kind
+	List  records.List[records.Act]
+	Next  string
 }
 
 // acts lists what operators did.
-func (s *Server) acts(w http.ResponseWriter, r *http.Request) {
+func (s *Server) listActs(w http.ResponseWriter, r *http.Request) {
 	v := s.livePage(r, "Acts of operators", "acts")
 	q := r.URL.Query()
-	page := actsPage{Act: acts.Kind(q.Get("act")), Kind: acts.Kinds()}
+	page := actsPage{Act: acts.Kind(q.Get("act")), Kinds: acts.Kinds()}
 	var err error
 	page.List, err = s.o.Records.Acts(r.Context(), records.ActQuery{Act: page.Act}, records.Page{Limit: pageSize, Cursor: q.Get("cursor")})
 	if err != nil {

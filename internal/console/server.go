@@ -122,7 +122,7 @@ func (s *Server) routes() http.Handler {
 	users.HandleFunc("GET /dead-letters", s.letters)
 	users.HandleFunc("GET /dead-letters/{seq}", s.letter)
 	users.HandleFunc("GET /today", s.today)
-	users.HandleFunc("GET /acts", s.acts)
+	users.HandleFunc("GET /acts", s.listActs)
 	users.HandleFunc("GET "+livePath, s.live)
 	users.HandleFunc("POST /logout", s.logout)
 	s.actRoutes(users)

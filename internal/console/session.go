@@ -115,10 +115,10 @@ func cookieName(secure bool) string {
 	return "capture-console"
 }
 
-func setCookie(w http.ResponseWriter, secure bool, value string, life time.Duration) {
+// setCookie sets a cookie of the console, or removes it if the value is "".
+func setCookie(w http.ResponseWriter, name, path string, secure bool, value string, life time.Duration) {
 	c := &http.Cookie{
-		Name: cookieName(secure), Value: value, Path: "/", HttpOnly: true, Secure: secure,
-		SameSite: http.SameSiteLaxMode, MaxAge: int(life.Seconds()),
+		Name: name, Value: value, Path: path, HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode, MaxAge: int(life.Seconds()),
 	}
 	if value == "" {
 		c.MaxAge = -1

@@ -254,7 +254,7 @@ var reasonTexts = map[string]string{
 	deadletter.ReasonConflict:         "contradicts the outcome of its trade",
 	capture.MalformedNotJSON:          "not JSON",
 	capture.MalformedNotObject:        "not a JSON object",
-	capture.MalformedDuplicate:        "a member is there twice",
+	capture.MalformedDuplicate:        "a member occurs twice",
 	capture.MalformedCase:             "a member differs from a known one in letter case",
 	capture.MalformedMissing:          "a required field is missing",
 	capture.MalformedTradeID:          "the trade_id has a wrong form",
@@ -275,8 +275,8 @@ func reasonText(reason string) string {
 	return reason
 }
 
-func actText(act acts.Kind) string {
-	switch act {
+func actText(kind acts.Kind) string {
+	switch kind {
 	case acts.DismissDeadLetter:
 		return "dead letter dismissed"
 	case acts.Republish:
@@ -290,11 +290,11 @@ func actText(act acts.Kind) string {
 	case acts.Withdraw:
 		return "withdrawn"
 	case acts.Pause:
-		return "lane paused"
+		return "paused"
 	case acts.Resume:
 		return "resumed"
 	case acts.Publish:
 		return "file published"
 	}
-	return string(act)
+	return string(kind)
 }

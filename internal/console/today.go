@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/capture-worker/capture-worker/capture"
+	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/records"
 )
 
@@ -115,8 +116,24 @@ func (s *Server) today(w http.ResponseWriter, r *http.Request) {
 		if page.Lanes, err = s.o.Operations.Lanes(within); err != nil {
 			page.LaneErr = sentence(err.Error())
 		}
+		s.whoPaused(ctx, page.Lanes)
 	}
 	s.render(w, r, http.StatusOK, "today", v.with(page))
+}
+
+// whoPaused completes the lanes that are paused from the records of the acts.
+func (s *Server) whoPaused(ctx context.Context, lanes []Lane) {
+	pauses, err := s.o.Records.Acts(ctx, records.ActQuery{Act: acts.Pause}, records.Page{})
+	if err != nil {
+		return // the lanes are shown without
+	}
+	for i := range lanes {
+		l := &lanes[i]
+		at := slices.IndexFunc(pauses.Items, func(a records.Act) bool { return a.About == l.About && a.Failed == "" })
+		if at >= 0 && !l.Paused.IsZero() {
+			l.By, l.Note = pauses.Items[at].Actor, pauses.Items[at].Note
+		}
+	}
 }
 
 func moneyRows(sums []records.HourSum) []moneyRow {

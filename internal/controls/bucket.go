@@ -56,7 +56,6 @@ type Store struct {
 	loss    string
 	passed  string
 	archive string
-	lanes   string
 }
 
 // Ensure finds or creates the bucket. It never alters an existing bucket;
@@ -93,7 +92,7 @@ func Open(ctx context.Context, js jetstream.JetStream, ledgerStream string) (*St
 
 func newStore(kv jetstream.KeyValue, ledgerStream string) *Store {
 	return &Store{
-		kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over", archive: ledgerStream + ".archive", lanes: ledgerStream + ".lanes",
+		kv: kv, codes: ledgerStream + ".codes", loss: ledgerStream + ".loss", passed: ledgerStream + ".passed_over", archive: ledgerStream + ".archive",
 	}
 }
 
@@ -216,7 +215,7 @@ func change[T any](ctx context.Context, kv jetstream.KeyValue, key string, f fun
 
 // conflicted reports whether another client wrote first.
 func conflicted(err error) bool {
-	const replicated = 10164 // the code of a replicated stream for the same error error
+	const replicated = 10164 // the code of a replicated stream for the same error
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == replicated)
 }

@@ -29,8 +29,8 @@ const (
 	// ReasonWithdrawn means that the trade was withdrawn, and the job has another
 	// request than the withdrawn one.
 	ReasonWithdrawn = capture.ReasonWithdrawn
-	// ReasonUnknownOrder: a withdrawal names an order of which no trade became known
-	// as long as one could have been captured.
+	// ReasonUnknownOrder means that a withdrawal names an order of which no trade
+	// became known as long as one could have been captured.
 	ReasonUnknownOrder = "unknown_order"
 )
 

@@ -31,10 +31,10 @@ type withdrawn struct {
 	body  []byte
 }
 
-// Acceptance: of five thousand jobs a thousand are withdrawn, by trade and by order,
-// before, with and after their jobs, under load with faults and kills. No withdrawn
-// trade is captured unless its call was already out, each of those says so, and no rule
-// is broken.
+// TestWithdrawUnderLoad withdraws a thousand of five thousand jobs, by trade and by
+// order, before, with and after their jobs, under load with faults and kills. No
+// withdrawn trade is captured unless its call was already out, each of those says so,
+// and no rule is broken.
 func TestWithdrawUnderLoad(t *testing.T) {
 	processtest.Long(t)
 	b := startBroker(t)

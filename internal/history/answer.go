@@ -14,7 +14,7 @@ const (
 	Charged          Verdict = "charged"            // as the job asked
 	ChargedOtherwise Verdict = "charged_otherwise"  // money moved, but not as the job asked: an operator must look
 	NotCharged       Verdict = "not_charged"        // no money was taken
-	NotKnown         Verdict = "not_known"          // not known yet; the workers go on
+	NotKnown         Verdict = "not_known"          // not known yet; the workers continue
 	NeedsOperator    Verdict = "not_known_operator" // not known, and an operator must look
 )
 

@@ -160,6 +160,7 @@ func NewGateway(c config.Config, version string) (*gateway.Client, error) {
 func NewRecorder(c config.Config, l ledger.Ledger, log *slog.Logger) *reconcile.Recorder {
 	return &reconcile.Recorder{
 		Ledger: l, Policy: Policy(c), Worker: c.Worker.Name, Now: time.Now, NewID: nuid.Next, Log: log,
+		OmitDescription: c.Ledger.Description == config.DescriptionOmit,
 		Schedule: reconcile.Schedule{
 			QuickInitial: c.Worker.Backoff.Initial, QuickMax: c.Worker.Backoff.Max, QuickTotal: c.Worker.Backoff.Inline,
 			SlowInitial: c.Worker.Retry.Initial, SlowMax: c.Worker.Retry.Max,

@@ -39,8 +39,8 @@ const (
 	quiet = 30 * time.Second
 )
 
-// What becomes of a message, beside the words of reconcile.WithdrawalResults. The
-// words are labels of metrics.
+// The results of a message, beside those of reconcile.WithdrawalResults. The values
+// are labels of metrics.
 const (
 	Waiting     = "waiting"      // no trade of the order is known yet
 	DeadLetter  = "dead_letter"  // put into the stream of dead letters
@@ -48,7 +48,7 @@ const (
 	Delayed     = "delayed"      // an error that is not its own; it comes again
 )
 
-// Counts counts what became of the messages, for each of their trades.
+// Counts counts the results of the messages, for each of their trades.
 type Counts map[string]*atomic.Int64
 
 // NewCounts returns the counts of all results, at zero.

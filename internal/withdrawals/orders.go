@@ -141,7 +141,7 @@ func (o *Orders) add(ctx context.Context, m jetstream.Msg, meta *jetstream.MsgMe
 	o.some.Store(true)
 }
 
-// forget drops what counts no more, and what there is no room for.
+// forget removes expired entries, and the oldest ones above the limit.
 func (o *Orders) forget(ctx context.Context) {
 	for len(o.oldest) > 0 {
 		first, known := o.orders[o.oldest[0]]

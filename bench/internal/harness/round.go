@@ -144,7 +144,7 @@ func (a *Harness) measure(ctx context.Context, c candidate, p *fixture.Process, 
 	}
 	m = measurement{points: stats.Window(points, from, to), cost: after.since(before)}
 	if len(m.points) < 3 {
-		return m, fmt.Errorf("%s did %d jobs too fast to be measured; give it more", c.name, n)
+		return m, fmt.Errorf("%s did %d jobs too fast to be measured; use more jobs", c.name, n)
 	}
 	return m, nil
 }

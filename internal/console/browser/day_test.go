@@ -56,9 +56,16 @@ func TestSupportDay(t *testing.T) {
 		chromedp.SendKeys("#note", "amount was a number"), chromedp.Click("#fix ~ form button.main"))
 	b.sees("table", "24.99")
 	b.do("publishing it", chromedp.Click("#fix ~ form button.main"))
-	b.sees(".notice.good", "Letter")
+	b.sees(".notice.good", "published to")
 	b.open("/trades/demo-case-7")
 	b.sees("#live h1", "Charged 24.99")
+
+	// An order was returned before anything was captured: its trade is withdrawn.
+	b.open("/trades/demo-case-3/withdraw")
+	b.do("giving a reason", chromedp.SendKeys("#note", "returned"), chromedp.Click("main button.main"))
+	b.sees(".asked", "pending")
+	b.do("withdrawing", chromedp.Click("main button.main"))
+	b.sees(".notice", "withdrawn")
 
 	// Everything is on record under the name of the login.
 	b.open("/acts")

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	processtest.Main(m, programs)
 }
 
-// world is a demo that stays, with its console.
+// world is a demo that keeps running, with its console.
 type world struct {
 	process   *processtest.Process
 	address   string
@@ -41,7 +41,7 @@ type world struct {
 func startWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{passwords: map[string]string{}}
-	w.process = processtest.Start(t, "demo", nil, workerProgram, "demo", "--console", "--listen", "127.0.0.1:0", "--jobs", "80", "--seed", "3")
+	w.process = processtest.Start(t, "demo", nil, workerProgram, "demo", "--console", "--listen", "127.0.0.1:0", "--jobs", "80", "--seed", "3", "--faults", "calm")
 	w.process.Says("It stays until", 1, processtest.Patience)
 	w.address = w.process.Finds(`The console is at (http://\S+)`, processtest.Patience)
 	for _, name := range []string{"viewer", "operator", "approver"} {
