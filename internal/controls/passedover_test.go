@@ -12,8 +12,8 @@ import (
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
-// Several workers add to one sample: nothing of the newest is lost, nothing
-// occurs twice, and it stays small.
+// Several workers add to one sample: none of the newest is lost, no message occurs
+// twice, and the sample stays small.
 func TestTheSampleOfPassedOverMessagesIsBounded(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

@@ -103,7 +103,7 @@ func newWithdrawals(ctx context.Context, c config.Config, js jetstream.JetStream
 }
 
 // withdrawalPassedOver takes a withdrawal that withdrawals.match does not select: if
-// it was one, a capture that is not wanted goes on.
+// it was one, a capture that is not wanted continues.
 func (s *Service) withdrawalPassedOver(m jetstream.Msg, unmet *capture.MatchError) {
 	p := controls.PassedOver{Why: *unmet}
 	p.TradeID, p.OrderID = s.withdrawals.Decoder.Hint(m.Headers(), m.Data())
