@@ -266,8 +266,8 @@ func TestLimiterNamesAnUnknownCode(t *testing.T) {
 		answers []capture.Answer // one after the other, again and again
 		want    string
 	}{
-		"one code":          {[]capture.Answer{unlisted("-9001")}, "the gateway gives no useful answers: it answers, but only with code -9001"},
-		"internal errors":   {[]capture.Answer{unlisted(capture.CodeInternal)}, "the gateway gives no useful answers: it answers, but only with code -1000"},
+		"one code":          {[]capture.Answer{unlisted("-9001")}, "the gateway gives no useful answers: all its answers have code -9001"},
+		"internal errors":   {[]capture.Answer{unlisted(capture.CodeInternal)}, "the gateway gives no useful answers: all its answers have code -1000"},
 		"several codes":     {[]capture.Answer{unlisted("-9001"), unlisted("-9002")}, "the gateway gives no useful answers"},
 		"timeouts between":  {[]capture.Answer{unlisted("-9001"), none}, "the gateway gives no useful answers"},
 		"queries answered":  {[]capture.Answer{unlisted("-9001"), useful}, ""},
