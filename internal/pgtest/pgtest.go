@@ -108,7 +108,7 @@ func credential() (*syscall.Credential, error) {
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
-		return nil, fmt.Errorf("Postgres does not run as root, and there is no user postgres: %w", err)
+		return nil, fmt.Errorf("running Postgres, which does not run as root: there is no user postgres: %w", err)
 	}
 	uid, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {
