@@ -19,18 +19,26 @@ const (
 )
 
 // Ledger returns a ledger that counts its appends and the events in them: attempts,
-// queries, notifications, outcomes and money.
-func (m *Metrics) Ledger(next ledger.Ledger) ledger.Ledger { return &countedLedger{next, m} }
+// queries, notifications, outcomes and money. observe, if not nil, is called with the
+// result of each append; it must not block.
+func (m *Metrics) Ledger(next ledger.Ledger, observe func(context.Context, error)) ledger.Ledger {
+	if observe == nil {
+		observe = func(context.Context, error) {}
+	}
+	return &countedLedger{next, m, observe}
+}
 
 type countedLedger struct {
 	ledger.Ledger
-	m *Metrics
+	m       *Metrics
+	observe func(context.Context, error)
 }
 
 func (l *countedLedger) Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error) {
 	begin := time.Now()
 	seq, err := l.Ledger.Append(ctx, e, after, opts...)
 	l.m.appends.WithLabelValues(appendResult(err)).Observe(time.Since(begin).Seconds())
+	l.observe(ctx, err)
 	if err == nil {
 		l.m.event(&e)
 	}

@@ -105,7 +105,7 @@ func attempted(t *testing.T, trade string, at time.Time) capture.Event {
 func TestEventsMoneyAndUnsettledTrades(t *testing.T) {
 	t.Parallel()
 	m := metrics.New("v1", func() time.Time { return began })
-	l := m.Ledger(&ledger.Memory{})
+	l := m.Ledger(&ledger.Memory{}, nil)
 	add := func(e capture.Event, after uint64) {
 		if _, err := l.Append(t.Context(), e, after); err != nil {
 			t.Fatal(err)
@@ -139,7 +139,7 @@ func TestEventsMoneyAndUnsettledTrades(t *testing.T) {
 func TestUnsettledTradesOfAnEarlierProcess(t *testing.T) {
 	t.Parallel()
 	shared := &ledger.Memory{}
-	earlier := metrics.New("v1", time.Now).Ledger(shared)
+	earlier := metrics.New("v1", time.Now).Ledger(shared, nil)
 	for i, trade := range []string{"T1", "T2"} {
 		if _, err := earlier.Append(t.Context(), attempted(t, trade, began), 0); err != nil {
 			t.Fatal(i, err)
@@ -151,7 +151,7 @@ func TestUnsettledTradesOfAnEarlierProcess(t *testing.T) {
 	}
 	for _, load := range []string{"Load", "LoadLatest"} {
 		m := metrics.New("v1", time.Now)
-		l := m.Ledger(shared)
+		l := m.Ledger(shared, nil)
 		for _, trade := range []string{"T1", "T2", "T3"} {
 			reader := l.Load
 			if load == "LoadLatest" {
@@ -195,7 +195,7 @@ func TestOverdueTrades(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := metrics.New("v1", time.Now)
 		m.Terms(10*24*time.Hour, time.Hour)
-		l := m.Ledger(&ledger.Memory{})
+		l := m.Ledger(&ledger.Memory{}, nil)
 		sum, err := capture.ParseAmount("24.99", "EUR")
 		if err != nil {
 			t.Fatal(err)
@@ -227,7 +227,7 @@ func TestSweep(t *testing.T) {
 		m := metrics.New("v1", time.Now)
 		shared := &ledger.Memory{}
 		for i, trade := range []string{"T1", "T2", "T3"} {
-			if _, err := m.Ledger(shared).Append(t.Context(), attempted(t, trade, time.Now()), 0); err != nil {
+			if _, err := m.Ledger(shared, nil).Append(t.Context(), attempted(t, trade, time.Now()), 0); err != nil {
 				t.Fatal(i, err)
 			}
 		}

@@ -37,20 +37,6 @@ type appendHealth struct {
 	announced bool
 }
 
-// watch returns a ledger whose appends are observed.
-func (h *appendHealth) watch(next ledger.Ledger) ledger.Ledger { return &watchedLedger{next, h} }
-
-type watchedLedger struct {
-	ledger.Ledger
-	health *appendHealth
-}
-
-func (l *watchedLedger) Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error) {
-	seq, err := l.Ledger.Append(ctx, e, after, opts...)
-	l.health.observe(ctx, err)
-	return seq, err
-}
-
 // observe records the result of one append. A conflict shows that the ledger works,
 // an invalid event is not the ledger's fault, and a canceled append shows nothing.
 func (h *appendHealth) observe(ctx context.Context, err error) {

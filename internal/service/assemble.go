@@ -54,7 +54,7 @@ func (s *Service) assemble(ctx context.Context, traces *tracing.Tracing) (err er
 	s.passedOver = passedover.New(ready.control.AddPassedOver, log)
 	stored := ledger.NewJetStream(s.js, ledger.Options{Stream: c.Ledger.Stream, Source: c.Ledger.Source, Batches: ledger.Batches(c.Ledger.Batches), Log: log})
 	cases := stored.Cases(c.Ledger.Cases)
-	s.ledger, s.notified = s.metrics.Ledger(s.appends.watch(traces.Ledger(stored))), cases.TradesSince
+	s.ledger, s.notified = s.metrics.Ledger(traces.Ledger(stored), s.appends.observe), cases.TradesSince
 	calls := s.metrics.Gateway(traces.Gateway(s.client, c.Gateway.URL))
 	s.behind = NewLedgerGuard(c, s.js, stored, decoder, ready.control, log)
 	s.behind.Start(ctx)
@@ -115,10 +115,14 @@ type laneDeps struct {
 	passedOver *passedover.Watch
 }
 
-// observe is called with the disposition of a delivery.
-func (p laneDeps) observe(d worker.Disposition, took time.Duration) {
-	p.counts.Disposed(d, took)
-	p.passedOver.Observe(d)
+// observer returns the function that is called with the disposition of each delivery.
+// It does not keep laneDeps: a copy of the configuration on the stack of every job
+// would double the stack.
+func observer(counts *metrics.Metrics, passedOver *passedover.Watch) func(worker.Disposition, time.Duration) {
+	return func(d worker.Disposition, took time.Duration) {
+		counts.Disposed(d, took)
+		passedOver.Observe(d)
+	}
 }
 
 // worker builds the worker of one lane.
@@ -136,7 +140,7 @@ func (p laneDeps) worker(lane config.Lane, consumer jetstream.Consumer) *worker.
 		},
 		AckWait: consumer.CachedInfo().Config.AckWait, MaxInFlight: hands,
 		Share:           float64(lane.Weight) / float64(p.weights),
-		ShutdownTimeout: p.c.Worker.ShutdownTimeout, Log: p.log, Observe: p.observe,
+		ShutdownTimeout: p.c.Worker.ShutdownTimeout, Log: p.log, Observe: observer(p.counts, p.passedOver),
 		Trace: p.traces.Jobs(p.c.Jobs.Stream, consumer.CachedInfo().Name),
 	})
 }
