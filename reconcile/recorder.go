@@ -105,7 +105,17 @@ func (r *Recorder) Open(ctx context.Context, tradeID string) (*Trade, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
-	return &Trade{ID: key, State: loaded.State(), Seq: loaded.Seq, MayLag: true}, nil
+	t := tradeOf(key, &loaded)
+	t.MayLag = true
+	return t, nil
+}
+
+// tradeOf returns a trade that was loaded. It is not inlined, so that its temporary
+// states take no stack while the ledger is read: the stack of a job stays below 8 KiB.
+//
+//go:noinline
+func tradeOf(key string, loaded *ledger.Trade) *Trade {
+	return &Trade{ID: key, State: loaded.State(), Seq: loaded.Seq}
 }
 
 // Reopen reads a trade, including everything written before the call.
@@ -118,7 +128,7 @@ func (r *Recorder) Reopen(ctx context.Context, tradeID string) (*Trade, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the ledger again: %w", err)
 	}
-	return &Trade{ID: key, State: loaded.State(), Seq: loaded.Seq}, nil
+	return tradeOf(key, &loaded), nil
 }
 
 // Record completes a draft event, appends it, and returns the trade after it. On

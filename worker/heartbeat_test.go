@@ -50,8 +50,8 @@ func (s *shop) mustBeCapturedAtOnce(ids []string) {
 // Pulls that the broker loses, as in a change of leaders: each next one follows
 // within two seconds of the missed heartbeat, which is missed after two of them.
 func TestLostPullIsRepeated(t *testing.T) {
-	t.Parallel()
 	processtest.Long(t)
+	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})
 	s.streams.AckWait = longAckWait
 	p := s.pullBehindProxy()
@@ -89,8 +89,8 @@ func TestLostPullIsRepeated(t *testing.T) {
 // The jobs that had been delivered are processed once they arrive: none waits for
 // its ack wait, none is delivered twice.
 func TestBrokerDelayedBeyondHeartbeats(t *testing.T) {
-	t.Parallel()
 	processtest.Long(t)
+	t.Parallel()
 	s := newShop(t, gatewaytest.Options{})
 	s.streams.AckWait = longAckWait
 	p := s.pullBehindProxy()

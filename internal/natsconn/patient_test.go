@@ -82,8 +82,8 @@ func (n *notices) Write(b []byte) (int, error) {
 // A stream is looked for while its servers elect a leader: the look-up waits for
 // them instead of failing.
 func TestPatientLookUpDuringAnElection(t *testing.T) {
-	t.Parallel()
 	processtest.Long(t)
+	t.Parallel()
 	c, err := natsserver.StartCluster(3, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
