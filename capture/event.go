@@ -185,10 +185,11 @@ const usualEvent = 768
 // Encode writes the event as JSON.
 func (e Event) Encode() ([]byte, error) { return e.AppendTo(make([]byte, 0, usualEvent)) }
 
-// AppendTo appends to b what Encode returns.
-func (e Event) AppendTo(b []byte) ([]byte, error) {
+// AppendTo appends to b what Encode returns. It changes nothing; its receiver is a
+// pointer because a copy of an event is large for the stack of a job.
+func (e *Event) AppendTo(b []byte) ([]byte, error) {
 	w := jsonText{b: b}
-	if w.event(&e); w.err != nil {
+	if w.event(e); w.err != nil {
 		return b, fmt.Errorf("encoding event %s of trade %s: %w", e.Type, e.TradeID, w.err)
 	}
 	return w.b, nil
