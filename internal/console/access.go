@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -188,13 +189,19 @@ func (a *Access) roleOf(name string, groups []string) Role {
 
 // unknownHash is compared with the password of a name that is not there, so that
 // the time of an answer does not tell which names are. It is no user's.
-var unknownHash, _ = bcrypt.GenerateFromPassword([]byte("no such user"), bcrypt.DefaultCost)
+var unknownHash = sync.OnceValue(func() []byte {
+	hash, err := bcrypt.GenerateFromPassword([]byte("no such user"), bcrypt.DefaultCost)
+	if err != nil {
+		panic("console: " + err.Error()) // of a fixed password; not reached
+	}
+	return hash
+})
 
 // checkPassword reports whether the password is the user's.
 func (a *Access) checkPassword(name, password string) bool {
 	hash, known := a.Users[name]
 	if !known {
-		hash = unknownHash
+		hash = unknownHash()
 	}
 	return bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && known
 }

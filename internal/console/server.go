@@ -77,6 +77,9 @@ func New(o Options) (*Server, error) {
 	if _, err := rand.Read(s.key[:]); err != nil {
 		return nil, err
 	}
+	if len(o.Access.Users) > 0 {
+		unknownHash() // now, so that the first unknown name takes no longer than others
+	}
 	guard := http.NewCrossOriginProtection()
 	s.secure = o.TLS != nil
 	if o.URL != "" {
