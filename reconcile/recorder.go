@@ -289,8 +289,13 @@ func addAttributes(r *slog.Record, e *capture.Event, asked capture.Amount) {
 	case capture.Captured:
 		r.AddAttrs(slog.String("amount", e.Amount), slog.String("currency", e.Currency))
 	case capture.Failed, capture.Parked:
-		// The sum that was not captured, or that is in doubt: what the job asks for.
-		r.AddAttrs(slog.String("reason", e.Reason), slog.String("amount", asked.Number()), slog.String("currency", asked.Currency()))
+		// The sum that was not captured, or that is in doubt: what the job asks for. A
+		// trade that was withdrawn before its job came has it in the event alone.
+		amount, currency := asked.Number(), asked.Currency()
+		if asked.IsZero() {
+			amount, currency = e.Amount, e.Currency
+		}
+		r.AddAttrs(slog.String("reason", e.Reason), slog.String("amount", amount), slog.String("currency", currency))
 	}
 }
 

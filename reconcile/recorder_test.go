@@ -251,4 +251,14 @@ func TestOutcomesAreLoggedWithTheirSum(t *testing.T) {
 			t.Errorf("%s: logged %s", typ, logged.String())
 		}
 	}
+	var logged bytes.Buffer
+	c := newRecorder(&ledger.Memory{}, "w-1")
+	c.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	withdrawn := &capture.Event{Type: capture.Failed, Reason: capture.ReasonWithdrawn, Amount: "24.99", Currency: "EUR"}
+	if _, err := c.Record(t.Context(), &reconcile.Trade{ID: "T2"}, withdrawn); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(logged.String(), "amount=24.99 currency=EUR") {
+		t.Errorf("withdrawn before its job: logged %s", logged.String())
+	}
 }
