@@ -351,8 +351,12 @@ func (h *hostile) run(command string, args ...string) {
 // cells looks for formulas in a CSV, without regard to what precedes them invisibly.
 func (h *hostile) cells(args []string, table []byte) {
 	rows, err := csv.NewReader(bytes.NewReader(table)).ReadAll()
-	if err != nil || len(rows) < len(h.texts) {
-		h.t.Errorf("%q prints a CSV of %d rows, %v", args, len(rows), err)
+	least := len(h.texts)
+	if args[1] == "sums" {
+		least = 2 // a row for the title and one for a currency
+	}
+	if err != nil || len(rows) < least {
+		h.t.Errorf("%q prints a CSV of %d rows, want %d: %v", args, len(rows), least, err)
 	}
 	for _, row := range rows {
 		for _, cell := range row {
