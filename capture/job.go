@@ -94,7 +94,7 @@ type jobJSON struct {
 	Cleaned          string    `json:"cleaned,omitempty"`
 }
 
-// MarshalJSON writes the job as a message without a mapping has it.
+// MarshalJSON writes the job in the message format that is read without a mapping.
 func (j Job) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jobJSON{
 		TradeID: j.TradeID, Amount: j.Amount.Number(), Currency: j.Amount.Currency(),

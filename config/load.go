@@ -28,9 +28,9 @@ type Options struct {
 	NoSecretFiles bool
 }
 
-// Lint reads one file, and nothing else: neither the environment, nor files that hold
-// secrets. The error is of type Problems; it has those of Load and of Validate, except
-// that a setting which another source may give is not missing.
+// Lint reads one file, and neither the environment nor files that hold secrets. The
+// error is of type Problems and lists the problems that Load and Validate find. A
+// setting that another source may set is not reported as missing.
 func Lint(path string) error {
 	c, err := Load(Options{File: path, Env: func() []string { return nil }, NoSecretFiles: true})
 	if err != nil {

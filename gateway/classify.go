@@ -81,12 +81,12 @@ var refusals = map[string]string{
 	capture.CodeTradeID:          "the trade ID is incorrect",
 }
 
-// doubt returns why an envelope proves nothing, "" if it can be used.
+// doubt returns why an envelope cannot be relied on, or "" if it can.
 //
 // A refusal with HTTP 4xx comes from the gateway, because a proxy does not know its
 // codes. An HTTP 5xx may come from a proxy, or from a gateway that failed midway, and
-// does not prove what happened; neither does a success with an HTTP status that is not
-// one.
+// does not prove what happened. Nor does a body that reports success under an HTTP
+// status other than 2xx.
 func (e *envelope) doubt() string {
 	ok := e.httpStatus >= 200 && e.httpStatus <= 299
 	clientError := e.httpStatus >= 400 && e.httpStatus <= 499

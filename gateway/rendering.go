@@ -58,7 +58,7 @@ func SignNotification(secret Secret, name string, data []byte) (sign string, err
 	}
 	i := slices.IndexFunc(renderings[:], func(r rendering) bool { return r.name == name })
 	if i < 0 {
-		return "", fmt.Errorf("%w: unknown rendering %q, see Renderings", ErrNotification, name)
+		return "", fmt.Errorf("%w: unknown form of signed text %q, see Renderings", ErrNotification, name)
 	}
 	signed := renderings[i].sign(m.unique())
 	if signed == nil {

@@ -22,8 +22,9 @@ func (h *Handler) record(ctx context.Context, n gateway.Notification) error {
 	store, id := h.cfg.Recorder.Ledger, capture.TradeKey(n.TradeID)
 	trade, err := store.Load(ctx, id)
 	if err == nil && trade.Seq == 0 {
-		// The read may lag: the intent is written before the call that leads to a
-		// notification.
+		// The trade should be in the ledger, because its intent is written before the
+		// call that leads to a notification. The first read may have been of a replica
+		// that lags.
 		trade, err = store.LoadLatest(ctx, id)
 	}
 	for range maxRereads {

@@ -35,7 +35,8 @@ func (s *Sim) breach(rule, format string, args ...any) {
 	}
 }
 
-// checkCalling compares a capture call with the true state at its first byte.
+// checkCalling compares a capture call with the simulated gateway's state at the
+// moment when its first byte is sent.
 func (s *Sim) checkCalling(x *exchange, r gateway.CaptureRequest) {
 	s.Counts.Calls++
 	s.checkPace(x.a)

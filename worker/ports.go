@@ -21,8 +21,8 @@ type Limiter interface {
 	// place.
 	Acquire(ctx context.Context) (release func(), err error)
 	// Begin waits for a gateway slot and holds it for one call. end returns the
-	// slot, with the answer to the call. The zero answer, or one that was not sent
-	// and has no latency, means that no call was tried.
+	// slot and takes the answer to the call. The zero Answer, or one of kind not sent
+	// without a latency, means that no call was attempted.
 	Begin(ctx context.Context) (end func(capture.Answer), err error)
 }
 

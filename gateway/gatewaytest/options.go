@@ -13,7 +13,7 @@ import (
 // RepeatedMode is how a repeated request_id of a trade is handled.
 type RepeatedMode string
 
-// The ways to handle a repeated request_id (unverified which is the gateway's).
+// The ways to handle a repeated request_id (which one the real gateway uses is not verified).
 const (
 	// Replay, the default: if the first call captured, its answer is repeated;
 	// otherwise the call is run again.
@@ -29,7 +29,7 @@ const (
 // AmountMode is which amount Order Query shows after a partial capture.
 type AmountMode string
 
-// The amounts that may be shown (unverified which is the gateway's).
+// The amounts that may be shown (which one the real gateway uses is not verified).
 const (
 	ShowCaptured   AmountMode = "captured" // the default
 	ShowAuthorized AmountMode = "authorized"
@@ -39,7 +39,7 @@ const (
 // captured in time.
 type ExpiryMode string
 
-// The states that may be shown (unverified which is the gateway's).
+// The states that may be shown (which one the real gateway uses is not verified).
 const (
 	ShowExpired         ExpiryMode = "expired" // the default
 	ShowStillAuthorized ExpiryMode = "authorized"

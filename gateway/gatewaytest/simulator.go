@@ -138,7 +138,7 @@ func (s *Simulator) AddTrades(trades ...Trade) error {
 	defer s.mu.Unlock()
 	for id := range accounts {
 		if s.trades[id] != nil {
-			return fmt.Errorf("%w %s: exists already", ErrTrade, id)
+			return fmt.Errorf("%w: trade %s exists already", ErrTrade, id)
 		}
 	}
 	maps.Copy(s.trades, accounts)

@@ -122,7 +122,7 @@ func Decode(body []byte) (Act, error) {
 		return Act{}, fmt.Errorf("%w: %w", ErrAct, err)
 	}
 	if a.ID == "" || a.Act == "" {
-		return Act{}, fmt.Errorf("%w: id or act is missing", ErrAct)
+		return Act{}, fmt.Errorf("%w: the members id and act are required, and one is missing", ErrAct)
 	}
 	return a, nil
 }

@@ -36,7 +36,7 @@ var (
 	ErrOtherLedger = errors.New("the archive holds another ledger")
 	// ErrParity is wrapped if what was written is not what the ledger holds. Nothing
 	// of it counts.
-	ErrParity = errors.New("the archive's file and the ledger differ")
+	ErrParity = errors.New("the file that was written to the archive differs from the ledger")
 )
 
 // Archiver writes closed days of a ledger to an archive. There is to be one at a
@@ -192,8 +192,8 @@ func (r *run) collect(ctx context.Context, from uint64, w *fileWriter) (day stri
 			}
 			day = stored.Format(time.DateOnly)
 		}
-		// The clock may go back a little when the leader changes: such an event
-		// belongs to the day of those before it.
+		// The server's clock may go back a little when the stream's leader changes. An
+		// event that is earlier than its predecessor is put in its predecessor's day.
 		if !stored.Before(end) {
 			return day, last, nil
 		}

@@ -50,7 +50,7 @@ type dlqCmd struct {
 // that the query does not select.
 type letterSource func(ctx context.Context, q letterQuery, each func(history.DeadLetter) error) error
 
-// letterQuery is what a source may leave out by itself; "" is any.
+// letterQuery selects dead letters; an empty field matches all.
 type letterQuery struct {
 	Trade, Order, Reason string
 	After                uint64 // only those with a sequence above

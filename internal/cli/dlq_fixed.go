@@ -112,8 +112,9 @@ func fieldText(raw string) string {
 	return string(text)
 }
 
-// checkReplaced refuses a correction that names another trade or order than the dead
-// letter: a file in another order than the sequences would capture the wrong trades.
+// checkReplaced refuses a correction whose trade or order differs from the dead
+// letter's. Corrections are matched to dead letters by position, so a file whose lines
+// are sorted differently would capture the wrong trades.
 func (r *republishing) checkReplaced(l deadletter.Message, job capture.Job) error {
 	trade, order := r.dlq.dec.Hint(l.Header, l.Body)
 	what := ""

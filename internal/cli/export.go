@@ -43,7 +43,7 @@ func (p *periodFlags) add(cmd *cobra.Command) {
 
 func (p *periodFlags) period() (period export.Period, err error) {
 	if by := records.Clock(p.by); by != records.ByPaid && by != records.ByLearned {
-		return period, usageError("--by is %q: must be paid or learned", p.by)
+		return period, usageError("--by is %q: must be paid (when the gateway took the money) or learned (when the ledger recorded it)", p.by)
 	}
 	zone, err := time.LoadLocation(p.zone)
 	if err != nil || p.zone == "" || p.zone == "Local" {

@@ -63,7 +63,7 @@ func (f *caseFlags) set() bool {
 func (f *caseFlags) filter() (reconcile.ParkedFilter, error) {
 	filter := reconcile.ParkedFilter{Reason: f.reason, OlderThan: f.olderThan, Currency: f.currency, Dismissed: f.dismissed}
 	if f.reason != "" && !slices.Contains(f.reasons, f.reason) {
-		return filter, usageError("%s is %q: there are no %s for this reason; the reasons are %s", f.reasonFlag, f.reason, f.what, strings.Join(f.reasons, ", "))
+		return filter, usageError("%s is %q: not a reason for %s; must be one of %s", f.reasonFlag, f.reason, f.what, strings.Join(f.reasons, ", "))
 	}
 	if _, err := capture.ParseAmount("1", f.currency); f.currency != "" && err != nil {
 		return filter, usageError("--currency is %q: not an ISO 4217 code in upper case, such as EUR", f.currency)

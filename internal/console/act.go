@@ -199,7 +199,7 @@ func (s *Server) mayAsk(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	w.Header().Set("Retry-After", "10")
-	s.fail(w, r, http.StatusTooManyRequests, errors.New("the gateway was asked often in a short time; try again in some seconds"))
+	s.fail(w, r, http.StatusTooManyRequests, errors.New("too many queries to the gateway; try again in a few seconds"))
 	return false
 }
 

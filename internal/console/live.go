@@ -20,8 +20,8 @@ const (
 	maxLive = 1024
 	// lookEvery is how often the records are looked at while a page is open.
 	lookEvery = time.Second
-	// changeEvery is the shortest time between two reports of a change to one page:
-	// each makes the page load itself again.
+	// changeEvery is the shortest time between two change notices to the same page,
+	// which reloads itself for each of them.
 	changeEvery = 3 * time.Second
 	heartbeat   = 15 * time.Second
 	// writeTimeout bounds one write to a live connection.

@@ -181,7 +181,7 @@ func (s *Server) logged(next http.Handler) http.Handler {
 			if p != nil && !errors.Is(err, http.ErrAbortHandler) {
 				s.log.Error("panic while answering a request", "method", r.Method, "panic", fmt.Sprint(p))
 				seen.status = http.StatusInternalServerError
-				http.Error(seen, "an error of the console; it is in its log", http.StatusInternalServerError)
+				http.Error(seen, "internal error; see the log of the console", http.StatusInternalServerError)
 			}
 			s.log.Debug("request", "method", r.Method, "status", seen.status, "took", s.now().Sub(began))
 		}()

@@ -142,7 +142,7 @@ func (c *Store) Loss(ctx context.Context) (*LedgerLoss, error) {
 	return &loss, nil
 }
 
-// putLoss stores a loss for all workers, unless one is stored that no operator has
+// putLoss stores a loss of ledger events for all workers, unless one is stored that no operator has
 // accepted.
 func (c *Store) putLoss(ctx context.Context, loss LedgerLoss) error {
 	return change(ctx, c.kv, c.loss, func(stored *LedgerLoss, found bool) error {

@@ -80,7 +80,7 @@ func sampled(kept, more []PassedOver) []PassedOver {
 	return all
 }
 
-// shortened cuts texts that may be long because of the configuration.
+// shortened truncates the texts that come from the configuration and may be long.
 func (p PassedOver) shortened() PassedOver {
 	p.Why.Path = firstRunes(p.Why.Path)
 	var want []string

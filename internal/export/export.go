@@ -53,7 +53,7 @@ func Days(first, last string, zone *time.Location) (Period, error) {
 	p := Period{From: days[0], To: days[1].AddDate(0, 0, 1), Zone: zone, Name: first + "--" + last}
 	switch {
 	case days[1].Before(days[0]):
-		return Period{}, fmt.Errorf("%w: its last day is before its first", ErrPeriod)
+		return Period{}, fmt.Errorf("%w: the last day is before the first day", ErrPeriod)
 	case p.To.After(days[0].AddDate(0, 0, maxDays)):
 		return Period{}, fmt.Errorf("%w: it has more than %d days", ErrPeriod, maxDays)
 	}

@@ -86,7 +86,7 @@ func openConsumer(ctx context.Context, js jetstream.JetStream, stream, consumer 
 	}
 	c, err := jobs.Consumer(ctx, consumer)
 	if err != nil {
-		return nil, nil, fmt.Errorf("consumer %s of stream %s: %w", consumer, stream, err)
+		return nil, nil, fmt.Errorf("reading the state of consumer %s of stream %s: %w", consumer, stream, err)
 	}
 	return jobs, c.CachedInfo(), nil
 }

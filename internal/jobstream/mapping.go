@@ -47,7 +47,8 @@ func ConsumerMapping(ctx context.Context, js jetstream.JetStream, stream, consum
 	return m, nil
 }
 
-// mappingText returns the metadata of a mapping, "" if there is none to note.
+// mappingText returns the mapping as text for the consumer's metadata, "" without a
+// mapping.
 func (cfg Config) mappingText() string {
 	if cfg.Mapping == nil {
 		return ""

@@ -82,13 +82,13 @@ func Ensure(ctx context.Context, js jetstream.JetStream, cfg Config) ([]jetstrea
 	consumers := make([]jetstream.Consumer, len(cfg.Consumers))
 	for i, wanted := range cfg.Consumers {
 		if consumers[i], err = ensureConsumer(ctx, streams[cfg.Jobs], cfg, wanted); err != nil {
-			return nil, fmt.Errorf("consumer %s of stream %s: %w", wanted.Name, cfg.Jobs, err)
+			return nil, fmt.Errorf("finding or creating consumer %s of stream %s: %w", wanted.Name, cfg.Jobs, err)
 		}
 	}
 	if w := cfg.Withdrawals; w.Stream != "" {
 		cfg.After, cfg.Mapping = "", nil // they are of the jobs
 		if _, err := ensureConsumer(ctx, streams[w.Stream], cfg, w.consumer()); err != nil {
-			return nil, fmt.Errorf("consumer %s of stream %s: %w", w.Consumer, w.Stream, err)
+			return nil, fmt.Errorf("finding or creating consumer %s of stream %s: %w", w.Consumer, w.Stream, err)
 		}
 	}
 	return consumers, nil

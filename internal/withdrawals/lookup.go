@@ -18,8 +18,8 @@ type Trades interface {
 // was searched.
 const maxRemembered = 200_000
 
-// LedgerTrades finds the trades of orders in the ledger. Of an order that it is asked
-// about again it reads only what came since. The zero value is not usable: set Search.
+// LedgerTrades finds the trades of orders in the ledger. When it is asked about an
+// order again, it reads only newer events. The zero value is not usable: set Search.
 type LedgerTrades struct {
 	// Search is ledger.JetStream.TradesOfOrders.
 	Search func(ctx context.Context, orders map[string]bool, after uint64) (trades map[string][]string, upTo uint64, err error)

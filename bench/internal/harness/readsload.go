@@ -19,8 +19,8 @@ const (
 	// appendEvery is the pause between two appends: few, so that the ledger does not
 	// grow while it is measured, and enough for a p99 of a window.
 	appendEvery = 4 * time.Millisecond
-	// appendAhead bounds the appends that wait for the server. Those that are due
-	// beyond that wait too, and their wait counts.
+	// appendAhead is the most appends in flight. An append that is due while so many
+	// are in flight is sent later; the delay is part of its measured latency.
 	appendAhead = 256
 )
 

@@ -52,7 +52,7 @@ func run(args []string) error {
 	defer cancel()
 	stored, err := js.Publish(ctx, "capture.withdrawals.returns", body)
 	if err != nil {
-		return fmt.Errorf("the withdrawal may not be stored, publish it again: %w", err)
+		return fmt.Errorf("it is not known whether the withdrawal was stored; publish it again: %w", err)
 	}
 	fmt.Printf("stored in %s as %d\n", stored.Stream, stored.Sequence)
 	return nil
