@@ -156,18 +156,21 @@ func (r *Recorder) append(ctx context.Context, t *Trade, e *capture.Event) (seq 
 	}
 	r.stamp(t, e)
 	if r.OmitDescription && e.Job != nil && e.Job.Description != "" {
-		return r.Ledger.Append(ctx, withoutDescription(*e), t.Seq)
+		e = withoutDescription(e)
 	}
 	return r.Ledger.Append(ctx, *e, t.Seq)
 }
 
-// withoutDescription returns the event with another job: the caller's own keeps
-// its description for the call that follows.
-func withoutDescription(e capture.Event) capture.Event {
-	job := *e.Job
+// withoutDescription returns a copy of the event with another job: the caller's own
+// keeps its description for the call that follows. It is not inlined, so that its
+// copy takes no stack while the event is appended.
+//
+//go:noinline
+func withoutDescription(e *capture.Event) *capture.Event {
+	copied, job := *e, *e.Job
 	job.Description = ""
-	e.Job = &job
-	return e
+	copied.Job = &job
+	return &copied
 }
 
 // FailsBy returns the code of the refusal for which a finding would fail a trade,

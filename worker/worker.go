@@ -280,13 +280,18 @@ func (w *Worker) process(work, stop context.Context, m jetstream.Msg, processor 
 			d = Disposition{Do: Retry, At: time.Now().Add(panicDelay)}
 		}
 	}()
-	meta, err := m.Metadata()
-	job := Delivery{Header: m.Headers(), Body: m.Data()}
-	if err == nil {
-		job.Stream, job.Sequence = meta.Stream, meta.Sequence.Stream
-		job.First, job.Fresh = meta.NumDelivered == 1, int(min(meta.NumPending, math.MaxInt32))
-	}
+	var job Delivery
+	job.read(m)
 	return processor.Process(work, stop, job)
+}
+
+// read takes what a message and its metadata say.
+func (d *Delivery) read(m jetstream.Msg) {
+	d.Header, d.Body = m.Headers(), m.Data()
+	if meta, err := m.Metadata(); err == nil {
+		d.Stream, d.Sequence = meta.Stream, meta.Sequence.Stream
+		d.First, d.Fresh = meta.NumDelivered == 1, int(min(meta.NumPending, math.MaxInt32))
+	}
 }
 
 // drain waits for the jobs in flight, and after the timeout cancels them.

@@ -25,13 +25,22 @@ type tracedLedger struct {
 }
 
 func (l *tracedLedger) Append(ctx context.Context, e capture.Event, after uint64, opts ...ledger.AppendOption) (uint64, error) {
-	ctx, end := l.t.startAppend(ctx, &e)
-	if trace.SpanContextFromContext(ctx).IsValid() {
-		opts = withTraceHeaders(ctx, opts)
-	}
+	ctx, opts, end := l.t.beginAppend(ctx, &e, opts)
 	seq, err := l.Ledger.Append(ctx, e, after, opts...)
 	end(err)
 	return seq, err
+}
+
+// beginAppend starts the span of an append and adds its headers. It is not inlined, so
+// that it takes no stack while the event is appended.
+//
+//go:noinline
+func (t *Tracing) beginAppend(ctx context.Context, e *capture.Event, opts []ledger.AppendOption) (context.Context, []ledger.AppendOption, func(error)) {
+	ctx, end := t.startAppend(ctx, e)
+	if trace.SpanContextFromContext(ctx).IsValid() {
+		opts = withTraceHeaders(ctx, opts)
+	}
+	return ctx, opts, end
 }
 
 // withTraceHeaders adds the headers that continue the trace of ctx.
