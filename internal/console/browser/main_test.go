@@ -67,7 +67,7 @@ func startBrowser(t *testing.T, address string) *tab {
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("disable-domain-reliability", true), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
-		chromedp.WindowSize(1280, 900))
+		chromedp.WindowSize(1280, 900), chromedp.WSURLReadTimeout(processtest.Patience))
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), o...)
 	ctx, closeTab := chromedp.NewContext(ctx)
 	t.Cleanup(func() {
@@ -106,11 +106,21 @@ func evaluate[T any](b *tab, expression string) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, processtest.Patience)
 	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		b.fatal(expression, err)
+	for {
+		v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+		switch {
+		case err == nil:
+			return v
+		case !navigates(err) || ctx.Err() != nil:
+			b.fatal(expression, err)
+		}
 	}
-	return v
+}
+
+// navigates reports whether an expression was lost because its page was left: the
+// next page gets the expression.
+func navigates(err error) bool {
+	return strings.Contains(err.Error(), "navigated or closed") || strings.Contains(err.Error(), "context was destroyed")
 }
 
 // until waits until an expression in the page is true.
