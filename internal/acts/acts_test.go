@@ -6,36 +6,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/capture-worker/capture-worker/internal/acts"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/natstest"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, processtest.Leftovers()) }
-
-func connected(t *testing.T) jetstream.JetStream {
-	t.Helper()
-	s, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	nc, err := nats.Connect(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
-}
 
 // recorded are the records of the stream, oldest first.
 func recorded(t *testing.T, js jetstream.JetStream) []acts.Act {
@@ -62,7 +42,7 @@ func recorded(t *testing.T, js jetstream.JetStream) []acts.Act {
 // An act is recorded before it is carried out, and again if it fails.
 func TestAnActIsRecordedBeforeItHappens(t *testing.T) {
 	t.Parallel()
-	js := connected(t)
+	js := natstest.JetStream(t)
 	r := acts.Recorder{JS: js, Stream: acts.Stream, Ledger: "CAPTURES"}
 	happened := false
 	if err := r.Do(t.Context(), acts.Act{Act: acts.Pause}, func() error { happened = true; return nil }); !errors.Is(err, jetstream.ErrNoStreamResponse) || happened {
@@ -97,7 +77,7 @@ func TestAnActIsRecordedBeforeItHappens(t *testing.T) {
 // What is recorded stays.
 func TestRecordsCannotBeRemoved(t *testing.T) {
 	t.Parallel()
-	js := connected(t)
+	js := natstest.JetStream(t)
 	if _, err := jobstream.Ensure(t.Context(), js, jobstream.Config{Jobs: "JOBS", Subjects: []string{"jobs"}, DLQ: "DLQ"}); err != nil {
 		t.Fatal(err)
 	}

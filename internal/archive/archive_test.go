@@ -13,6 +13,7 @@ import (
 
 	"github.com/capture-worker/capture-worker/internal/archive"
 	"github.com/capture-worker/capture-worker/internal/controls"
+	"github.com/capture-worker/capture-worker/internal/natstest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
 
@@ -242,7 +243,7 @@ func TestADayIsRestored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	day, other := r.Days[0].Day, serve(t)
+	day, other := r.Days[0].Day, natstest.JetStream(t)
 	restore := archive.Restore{Target: target, Ledger: ledger.DefaultStream, JS: other, Stream: ledger.StreamConfig{MaxAge: ledger.Forever}.Settings(other)}
 	if _, err := restore.Days(t.Context(), "2020-01-01", "2020-01-02"); !errors.Is(err, archive.ErrNoDay) {
 		t.Errorf("a day that is not there: %v", err)

@@ -14,13 +14,12 @@ import (
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/archive"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/natstest"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/ledger"
 )
@@ -37,7 +36,7 @@ type world struct {
 
 func newWorld(t *testing.T, maxAge time.Duration) *world {
 	t.Helper()
-	w := &world{js: serve(t), seqs: map[string]uint64{}}
+	w := &world{js: natstest.JetStream(t), seqs: map[string]uint64{}}
 	if _, err := ledger.EnsureStream(t.Context(), w.js, ledger.StreamConfig{MaxAge: maxAge}); err != nil {
 		t.Fatal(err)
 	}
@@ -48,25 +47,6 @@ func newWorld(t *testing.T, maxAge time.Duration) *world {
 		}
 	})
 	return w
-}
-
-func serve(t *testing.T) jetstream.JetStream {
-	t.Helper()
-	s, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	nc, err := nats.Connect(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
 }
 
 // capture appends the two events of a captured trade.

@@ -10,14 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/capture-worker/capture-worker/capture"
 	"github.com/capture-worker/capture-worker/internal/deadletter"
 	"github.com/capture-worker/capture-worker/internal/jobstream"
-	"github.com/capture-worker/capture-worker/internal/natsserver"
+	"github.com/capture-worker/capture-worker/internal/natstest"
 	"github.com/capture-worker/capture-worker/internal/processtest"
 	"github.com/capture-worker/capture-worker/internal/withdrawals"
 	"github.com/capture-worker/capture-worker/ledger"
@@ -38,20 +37,7 @@ type world struct {
 
 func newWorld(t *testing.T, m capture.Mapping) *world {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Options{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	nc, err := nats.Connect(server.URL(), nats.Timeout(processtest.Patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	w := &world{t: t}
-	if w.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(processtest.Patience)); err != nil {
-		t.Fatal(err)
-	}
+	w := &world{t: t, js: natstest.JetStream(t)}
 	if _, err := ledger.EnsureStream(t.Context(), w.js, ledger.StreamConfig{}); err != nil {
 		t.Fatal(err)
 	}
